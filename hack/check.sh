@@ -1,0 +1,31 @@
+#!/bin/sh
+# Everything that can be said about the code without a cluster: formatting,
+# vet, linters, shell scripts, module files, import rules, race-enabled tests.
+set -eu
+cd "$(dirname "$0")/.."
+
+./hack/apt.sh shellcheck=shellcheck gcc=gcc dig=dnsutils dnsmasq=dnsmasq-base
+tools=$(./hack/tools.sh)
+
+step() { echo "== $*" >&2; }
+
+step gofumpt
+unformatted=$("$tools/gofumpt" -l cmd pkg hack test)
+if [ -n "$unformatted" ]; then
+	echo "not gofumpt-clean:" "$unformatted" >&2
+	exit 1
+fi
+step go vet
+go vet ./...
+GOARCH=arm64 go vet ./pkg/... ./cmd/...
+step staticcheck
+"$tools/staticcheck" ./...
+step golangci-lint
+"$tools/golangci-lint" run ./...
+step shellcheck
+shellcheck hack/*.sh .ci/run
+step go mod tidy
+go mod tidy -diff
+step race-enabled tests
+# test/e2e and test/conformance run the real binaries: make test does that.
+go list ./... | grep -v -e /test/e2e -e /test/conformance -e /test/bench | xargs go test -race -shuffle=on -timeout=10m

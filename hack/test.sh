@@ -1,0 +1,13 @@
+#!/bin/sh
+# Every test, on a machine that may have nothing but Go, make and Debian's
+# packages: unit tests, conformance over the real binaries, and the end-to-end
+# tests against a real API server.
+set -eu
+cd "$(dirname "$0")/.."
+
+./hack/apt.sh gcc=gcc dig=dnsutils dnsmasq=dnsmasq-base
+echo "== unit and conformance tests" >&2
+go list ./... | grep -v /test/e2e | xargs go test -timeout=15m
+echo "== end-to-end tests with a real API server" >&2
+./hack/kube-binaries.sh kube-apiserver etcd
+go test -timeout=20m ./test/e2e
