@@ -1,0 +1,89 @@
+// Package version tells which build of the programs is running.
+package version
+
+import (
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// version is the release, set at link time with
+// -ldflags "-X github.com/kube-dns/kube-dns/pkg/version.version=v1.2.3".
+// It is the only variable that the linker writes.
+var version string //nolint:gochecknoglobals // -X can only set a package variable
+
+// unreleased is what String says when the linker set no version.
+const unreleased = "devel"
+
+// String returns the release, such as "v1.2.3", or "devel" for a build that
+// was given none. It never contains blanks.
+func String() string {
+	if v := strings.Join(strings.Fields(version), "-"); v != "" {
+		return v
+	}
+	return unreleased
+}
+
+// Info describes a build. Fields that the build does not know are empty.
+type Info struct {
+	// Version is what String returns.
+	Version string
+	// Commit is the full revision of the source, with "-dirty" appended when
+	// the work tree had changes. Builds with -buildvcs=false have none.
+	Commit string
+	// GoVersion is the toolchain, such as "go1.26.0".
+	GoVersion string
+	// Platform is GOOS/GOARCH.
+	Platform string
+}
+
+// Get returns the description of the running program.
+func Get() Info {
+	info := Info{
+		Version:   String(),
+		GoVersion: runtime.Version(),
+		Platform:  runtime.GOOS + "/" + runtime.GOARCH,
+	}
+	if build, ok := debug.ReadBuildInfo(); ok {
+		info.Commit = commit(build.Settings)
+	}
+	return info
+}
+
+// commit picks the revision out of the settings that the go command recorded.
+func commit(settings []debug.BuildSetting) string {
+	var revision, dirty string
+	for _, s := range settings {
+		switch s.Key {
+		case "vcs.revision":
+			revision = s.Value
+		case "vcs.modified":
+			if s.Value == "true" {
+				dirty = "-dirty"
+			}
+		}
+	}
+	if revision == "" {
+		return ""
+	}
+	return revision + dirty
+}
+
+// Line returns the one line that a program prints for --version, without a
+// newline: "kubedns v1.2.3 (commit 0123abc, go1.26.0, linux/amd64)".
+func (i Info) Line(program string) string {
+	parts := make([]string, 0, 3)
+	if i.Commit != "" {
+		parts = append(parts, "commit "+i.Commit)
+	}
+	for _, p := range []string{i.GoVersion, i.Platform} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	line := program + " " + i.Version
+	if len(parts) > 0 {
+		line += " (" + strings.Join(parts, ", ") + ")"
+	}
+	return line
+}
