@@ -1,0 +1,309 @@
+package wire
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// Builder makes one reply in a caller's slice. Start begins it, the record
+// methods append to the section that is open, Finish ends it. A record method
+// that reports false appended nothing: the record did not fit. What that means
+// is the caller's to say (RFC 2181 §9): a missing record of a required RRset
+// earns SetTC; an additional RRset is left out whole, with Mark and Rollback,
+// and silently.
+//
+// Owner names and names in RDATA are uncompressed wire form. A nil owner
+// stands for the question's name. Records get the question's class, or IN
+// when that is ANY or missing.
+//
+// The zero value is ready for Start; a Builder may be used again. It must not
+// be copied after Start, and is for one goroutine at a time. It keeps no
+// slice but the one given to Start.
+type Builder struct {
+	buf      []byte
+	base     int // offset of the message in buf
+	limit    int // records may fill buf up to here
+	max      int // and the OPT record up to here
+	rcode    int
+	class    uint16
+	question bool
+	edns, do bool
+	section  Section
+	names    nameTable
+}
+
+// cookieRoom is the largest COOKIE option, RFC 7873 §4.
+const cookieRoom = 4 + 40
+
+// Start begins the reply to q at the end of dst: id, opcode, RD and CD are
+// q's, QR and RA are set, the question is repeated in its own spelling. The
+// message will not exceed limit octets (at least 512); room for an OPT record
+// is held back when q has one. dst should have the capacity for it all.
+func (b *Builder) Start(dst []byte, q *Query, limit int) {
+	b.base = len(dst)
+	b.max = b.base + max(limit, MinPayload)
+	b.limit = b.max
+	b.rcode = RcodeSuccess
+	b.section = Answer
+	b.edns, b.do = q.EDNS.Present, q.EDNS.DO
+	if b.edns {
+		b.limit -= optFixedLen
+		if q.EDNS.ClientCookie != nil {
+			b.limit -= cookieRoom
+		}
+	}
+	b.class = q.Class
+	b.question = q.Name != nil
+	if b.class == ClassANY || !b.question {
+		b.class = ClassIN
+	}
+	b.names.clear()
+	b.buf = appendHeader(dst, q, FlagRA)
+	if b.question {
+		b.names.addQuestion(b.buf, b.base, q.Name)
+	}
+}
+
+// appendHeader appends a reply's header and its question.
+func appendHeader(dst []byte, q *Query, flags uint16) []byte {
+	flags |= replyFlags(q.Flags)
+	var qd byte
+	if q.Name != nil {
+		qd = 1
+	}
+	dst = append(dst, byte(q.ID>>8), byte(q.ID), byte(flags>>8), byte(flags), 0, qd, 0, 0, 0, 0, 0, 0)
+	if q.Name != nil {
+		dst = append(dst, q.Name...)
+		dst = append(dst, byte(q.Type>>8), byte(q.Type), byte(q.Class>>8), byte(q.Class))
+	}
+	return dst
+}
+
+// SetAA sets or clears the flag AA.
+func (b *Builder) SetAA(authoritative bool) { b.setFlag(FlagAA, authoritative) }
+
+// SetRA sets or clears the flag RA, which Start has set.
+func (b *Builder) SetRA(available bool) { b.setFlag(FlagRA, available) }
+
+// SetTC sets the flag TC.
+func (b *Builder) SetTC() { b.setFlag(FlagTC, true) }
+
+// SetRcode changes the response code, which is NOERROR after Start. Codes
+// above 15 become SERVFAIL where the query had no OPT to carry them.
+func (b *Builder) SetRcode(rcode int) { b.rcode = rcode }
+
+func (b *Builder) setFlag(flag uint16, on bool) {
+	msg := b.buf[b.base:]
+	flags := Flags(msg) &^ flag
+	if on {
+		flags |= flag
+	}
+	SetFlags(msg, flags)
+}
+
+// Open directs the following records into s, which must not be before the
+// section open now.
+func (b *Builder) Open(s Section) { b.section = max(s, b.section) }
+
+// Count returns how many records a section holds so far.
+func (b *Builder) Count(s Section) int { return Count(b.buf[b.base:], s) }
+
+// Room returns how many octets records may still take.
+func (b *Builder) Room() int { return b.limit - len(b.buf) }
+
+// Mark is a position in a reply to which Rollback returns.
+type Mark struct {
+	len     int
+	section Section
+	counts  [3]uint16
+}
+
+// Mark returns the present position.
+func (b *Builder) Mark() Mark {
+	m := Mark{len: len(b.buf), section: b.section}
+	for i := range m.counts {
+		m.counts[i] = uint16(b.Count(Answer + Section(i)))
+	}
+	return m
+}
+
+// Rollback removes every record appended since m was taken.
+func (b *Builder) Rollback(m Mark) {
+	b.buf = b.buf[:m.len]
+	b.section = m.section
+	for i, n := range m.counts {
+		SetCount(b.buf[b.base:], Answer+Section(i), int(n))
+	}
+	b.names.rollback(m.len - b.base)
+}
+
+// Finish appends the OPT record if the query had one, and returns the whole
+// slice given to Start with the reply at its end.
+func (b *Builder) Finish(opt OPT) []byte {
+	rcode := b.rcode
+	if rcode > int(rcodeMask) && !b.edns {
+		rcode = RcodeServFail
+	}
+	msg := b.buf[b.base:]
+	SetFlags(msg, Flags(msg)&^rcodeMask|uint16(rcode)&rcodeMask)
+	if b.edns {
+		SetCount(msg, Additional, Count(msg, Additional)+1)
+		b.buf = appendOPT(b.buf, &opt, rcode, b.do, b.max-len(b.buf))
+	}
+	out := b.buf
+	b.buf = nil
+	return out
+}
+
+// Record appends a record with ready-made RDATA, which must hold no
+// compressed names.
+func (b *Builder) Record(owner []byte, typ uint16, ttl uint32, rdata []byte) bool {
+	start, ok := b.begin(owner, typ, ttl, len(rdata))
+	if !ok {
+		return false
+	}
+	b.buf = append(b.buf, rdata...)
+	return b.end(start)
+}
+
+// Addr appends an A or an AAAA record, whichever addr is; IPv4-mapped IPv6
+// addresses are AAAA. addr must be valid.
+func (b *Builder) Addr(owner []byte, ttl uint32, addr netip.Addr) bool {
+	if addr.Is4() {
+		a := addr.As4()
+		return b.Record(owner, TypeA, ttl, a[:])
+	}
+	a := addr.As16()
+	return b.Record(owner, TypeAAAA, ttl, a[:])
+}
+
+// NameRecord appends a record whose RDATA is one name that may be
+// compressed: CNAME, PTR, NS (RFC 3597 §4).
+func (b *Builder) NameRecord(owner []byte, typ uint16, ttl uint32, target []byte) bool {
+	start, ok := b.begin(owner, typ, ttl, 1)
+	if !ok {
+		return false
+	}
+	b.appendName(target, true)
+	return b.end(start)
+}
+
+// SRV appends an SRV record. Its target is not compressed, RFC 2782.
+func (b *Builder) SRV(owner []byte, ttl uint32, priority, weight, port uint16, target []byte) bool {
+	start, ok := b.begin(owner, TypeSRV, ttl, 6+len(target))
+	if !ok {
+		return false
+	}
+	b.buf = binary.BigEndian.AppendUint16(b.buf, priority)
+	b.buf = binary.BigEndian.AppendUint16(b.buf, weight)
+	b.buf = binary.BigEndian.AppendUint16(b.buf, port)
+	b.appendName(target, false)
+	return b.end(start)
+}
+
+// SOA is the RDATA of an SOA record, RFC 1035 §3.3.13.
+type SOA struct {
+	MName, RName                            []byte // primary server and mailbox, wire form
+	Serial, Refresh, Retry, Expire, Minimum uint32
+}
+
+// SOA appends an SOA record.
+func (b *Builder) SOA(owner []byte, ttl uint32, soa *SOA) bool {
+	start, ok := b.begin(owner, TypeSOA, ttl, 22)
+	if !ok {
+		return false
+	}
+	b.appendName(soa.MName, true)
+	b.appendName(soa.RName, true)
+	for _, v := range [...]uint32{soa.Serial, soa.Refresh, soa.Retry, soa.Expire, soa.Minimum} {
+		b.buf = binary.BigEndian.AppendUint32(b.buf, v)
+	}
+	return b.end(start)
+}
+
+// TXT appends a TXT record of the given character strings, each at most 255
+// octets; longer ones are cut into several.
+func (b *Builder) TXT(owner []byte, ttl uint32, texts ...string) bool {
+	start, ok := b.begin(owner, TypeTXT, ttl, 1)
+	if !ok {
+		return false
+	}
+	for _, s := range texts {
+		for len(s) > 255 {
+			b.appendString(s[:255])
+			s = s[255:]
+		}
+		b.appendString(s)
+	}
+	if len(texts) == 0 {
+		b.appendString("")
+	}
+	return b.end(start)
+}
+
+// HINFO appends a HINFO record, the small answer to ANY of RFC 8482 §4.2.
+// cpu and os are at most 255 octets.
+func (b *Builder) HINFO(owner []byte, ttl uint32, cpu, os string) bool {
+	start, ok := b.begin(owner, TypeHINFO, ttl, 2+len(cpu)+len(os))
+	if !ok {
+		return false
+	}
+	b.appendString(cpu)
+	b.appendString(os)
+	return b.end(start)
+}
+
+// appendString appends one character string of at most 255 octets.
+func (b *Builder) appendString(s string) {
+	s = s[:min(len(s), 255)]
+	b.buf = append(b.buf, byte(len(s)))
+	b.buf = append(b.buf, s...)
+}
+
+// begin appends a record's head. atLeast is a lower bound of the RDATA's size,
+// so that what cannot fit is refused before it is written.
+func (b *Builder) begin(owner []byte, typ uint16, ttl uint32, atLeast int) (start int, ok bool) {
+	start = len(b.buf)
+	if start+2+10+atLeast > b.limit && (owner == nil || len(owner) > 1 || start+1+10+atLeast > b.limit) {
+		return start, false
+	}
+	switch {
+	case owner != nil:
+		b.appendName(owner, true)
+	case b.question:
+		b.buf = append(b.buf, pointerMark, HeaderLen)
+	default:
+		b.buf = append(b.buf, 0)
+	}
+	b.buf = append(b.buf,
+		byte(typ>>8), byte(typ), byte(b.class>>8), byte(b.class),
+		byte(ttl>>24), byte(ttl>>16), byte(ttl>>8), byte(ttl), 0, 0)
+	return start, true
+}
+
+// end fills in RDLENGTH and counts the record, or takes it back when it
+// does not fit.
+func (b *Builder) end(start int) bool {
+	if len(b.buf) > b.limit {
+		b.buf = b.buf[:start]
+		b.names.rollback(start - b.base)
+		return false
+	}
+	msg := b.buf[b.base:]
+	at := start - b.base
+	if msg[at]&pointerMark == pointerMark {
+		at += 2
+	} else {
+		at, _ = NameEnd(msg, at)
+	}
+	binary.BigEndian.PutUint16(msg[at+8:], uint16(len(msg)-at-10))
+	n := Count(msg, b.section) + 1
+	SetCount(msg, b.section, n)
+	return true
+}
+
+// appendName appends a name, its longest known suffix replaced by a pointer
+// if compress is set, and remembers its parts for later names.
+func (b *Builder) appendName(name []byte, compress bool) {
+	b.buf = b.names.append(b.buf, b.base, name, compress)
+}

@@ -1,0 +1,164 @@
+package wire
+
+import "encoding/binary"
+
+// EDNS is what a message's OPT record says, RFC 6891 §6.1.
+type EDNS struct {
+	Present bool
+	Version uint8
+	DO      bool   // the sender takes DNSSEC records, RFC 3225
+	Size    uint16 // the sender's UDP payload size; values below 512 read as 512
+	// ExtendedRcode is the upper eight bits of the rcode, in replies.
+	ExtendedRcode uint8
+	// Options holds the options as sent, each within its bounds; walk it with
+	// NextOption. It aliases the message. Not checked for versions above 0.
+	Options []byte
+	// ClientCookie (8 octets) and ServerCookie (8 to 32) are the first COOKIE
+	// option's parts, nil when missing, RFC 7873 §4. They alias the message.
+	ClientCookie, ServerCookie []byte
+}
+
+// parse reads a whole OPT record. It reports false when the owner is not the
+// root, when an option passes the end, or when a cookie has a bad length
+// (RFC 7873 §5.2.2). Present is set in any case.
+func (e *EDNS) parse(record []byte) bool {
+	e.Present = true
+	if record[0] != 0 {
+		return false
+	}
+	e.Size = max(binary.BigEndian.Uint16(record[3:]), MinPayload)
+	e.ExtendedRcode = record[5]
+	e.Version = record[6]
+	e.DO = record[7]&0x80 != 0
+	e.Options = record[11:len(record):len(record)]
+	if e.Version > 0 {
+		return true
+	}
+	for rest := e.Options; len(rest) > 0; {
+		code, data, next, ok := NextOption(rest)
+		if !ok {
+			return false
+		}
+		rest = next
+		if code != OptionCookie || e.ClientCookie != nil {
+			continue // RFC 7873 §5.2: only the first cookie counts
+		}
+		if n := len(data); n != 8 && (n < 16 || n > 40) {
+			return false
+		}
+		e.ClientCookie = data[:8:8]
+		if len(data) > 8 {
+			e.ServerCookie = data[8:]
+		}
+	}
+	return true
+}
+
+// NextOption splits the first option off options. ok is false at the end and
+// when the option passes the end.
+func NextOption(options []byte) (code uint16, data, rest []byte, ok bool) {
+	if len(options) < 4 {
+		return 0, nil, nil, false
+	}
+	end := 4 + int(binary.BigEndian.Uint16(options[2:]))
+	if end > len(options) {
+		return 0, nil, nil, false
+	}
+	return binary.BigEndian.Uint16(options), options[4:end:end], options[end:], true
+}
+
+// Option returns the data of the first option with that code.
+func Option(options []byte, code uint16) (data []byte, ok bool) {
+	for {
+		c, data, rest, ok := NextOption(options)
+		if !ok {
+			return nil, false
+		}
+		if c == code {
+			return data, true
+		}
+		options = rest
+	}
+}
+
+// ExtendedError is the content of an EDE option, RFC 8914. The zero value
+// means that there is none; make one with Extended.
+type ExtendedError struct {
+	Present bool
+	Code    uint16 // one of the EDE constants
+	Text    string // UTF-8 for people, may be empty
+}
+
+// Extended returns the extended error with that code and text.
+func Extended(code uint16, text string) ExtendedError {
+	return ExtendedError{Present: true, Code: code, Text: text}
+}
+
+// OPT is what goes into the OPT record of a message that we send. The zero
+// value is a plain one that advertises DefaultPayload.
+type OPT struct {
+	Size uint16 // UDP payload size advertised; 0 means DefaultPayload
+	// DO is set in queries. A reply repeats its query's bit (RFC 6891 §6.1.4)
+	// and ignores this field.
+	DO bool
+	// Cookie is the whole COOKIE option: client cookie, then server cookie. nil
+	// sends none.
+	Cookie []byte
+	// EDE is sent in replies where room is left, without its text where only
+	// the code fits.
+	EDE ExtendedError
+	// Raw holds further options in wire form, sent where room is left.
+	Raw []byte
+}
+
+const optFixedLen = 11
+
+// size returns the octets that must be held back for the record; EDE and Raw
+// take only what is left over.
+func (o *OPT) size() int {
+	n := optFixedLen
+	if len(o.Cookie) > 0 {
+		n += 4 + len(o.Cookie)
+	}
+	return n
+}
+
+// appendOPT appends the record. room is the greatest size it may take; the
+// fixed part and the cookie are written whatever it is.
+func appendOPT(dst []byte, o *OPT, rcode int, do bool, room int) []byte {
+	size := o.Size
+	if size == 0 {
+		size = DefaultPayload
+	}
+	var flags byte
+	if do {
+		flags = 0x80
+	}
+	start := len(dst)
+	dst = append(dst, 0, byte(TypeOPT>>8), byte(TypeOPT), byte(size>>8), byte(size), byte(rcode>>4), 0, flags, 0, 0, 0)
+	if len(o.Cookie) > 0 {
+		dst = appendOptionHeader(dst, OptionCookie, len(o.Cookie))
+		dst = append(dst, o.Cookie...)
+	}
+	if o.EDE.Present {
+		text := o.EDE.Text
+		if len(dst)-start+6+len(text) > room {
+			text = ""
+		}
+		if len(dst)-start+6 <= room {
+			dst = appendOptionHeader(dst, OptionEDE, 2+len(text))
+			dst = binary.BigEndian.AppendUint16(dst, o.EDE.Code)
+			dst = append(dst, text...)
+		}
+	}
+	if len(dst)-start+len(o.Raw) <= room {
+		dst = append(dst, o.Raw...)
+	}
+	binary.BigEndian.PutUint16(dst[start+9:], uint16(len(dst)-start-optFixedLen))
+	return dst
+}
+
+func appendOptionHeader(dst []byte, code uint16, size int) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, code)
+	return binary.BigEndian.AppendUint16(dst, uint16(size))
+}

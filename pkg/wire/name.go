@@ -1,0 +1,153 @@
+package wire
+
+// maxPointers bounds the pointers in one name. A name of 255 octets has at most
+// 127 labels, so an honest one never needs more.
+const maxPointers = 126
+
+const pointerMark = 0xc0
+
+// NameEnd returns the offset of the octet after the name at off: after its
+// root octet, or after its first compression pointer. The whole name is
+// checked, behind its pointers too: label types, 255 octets, pointers that go
+// strictly backwards and never into the header. ok is false when it is bad.
+func NameEnd(msg []byte, off int) (end int, ok bool) {
+	size, pointers, start := 0, 0, off
+	end = -1
+	for off < len(msg) {
+		c := int(msg[off])
+		switch c & pointerMark {
+		case 0:
+			size += c + 1
+			if size > MaxName {
+				return 0, false
+			}
+			off += c + 1
+			if c == 0 {
+				if end < 0 {
+					end = off
+				}
+				return end, true
+			}
+		case pointerMark:
+			if off+1 >= len(msg) {
+				return 0, false
+			}
+			if end < 0 {
+				end = off + 2
+			}
+			to := c&^pointerMark<<8 | int(msg[off+1])
+			pointers++
+			if to >= start || to < HeaderLen || pointers > maxPointers {
+				return 0, false
+			}
+			off, start = to, to
+		default: // 01 and 10 are not label types anyone uses, RFC 6891 §5
+			return 0, false
+		}
+	}
+	return 0, false
+}
+
+// AppendName appends the name at off to dst in uncompressed form, spelled as
+// in the message. end is as in NameEnd. When ok is false nothing was appended.
+func AppendName(dst, msg []byte, off int) (out []byte, end int, ok bool) {
+	end, ok = NameEnd(msg, off)
+	if !ok {
+		return dst, 0, false
+	}
+	for {
+		c := int(msg[off])
+		if c&pointerMark != 0 {
+			off = c&^pointerMark<<8 | int(msg[off+1])
+			continue
+		}
+		dst = append(dst, msg[off:off+c+1]...)
+		if c == 0 {
+			return dst, end, true
+		}
+		off += c + 1
+	}
+}
+
+// AppendCanonicalName is AppendName with the letters in lower case.
+func AppendCanonicalName(dst, msg []byte, off int) (out []byte, end int, ok bool) {
+	n := len(dst)
+	dst, end, ok = AppendName(dst, msg, off)
+	// Length octets are below 'A', so they need no care.
+	for i := n; i < len(dst); i++ {
+		dst[i] = lower(dst[i])
+	}
+	return dst, end, ok
+}
+
+// AppendLower appends an uncompressed name in canonical form: the letters
+// A to Z, and nothing else, in lower case (RFC 4343 §3).
+func AppendLower(dst, name []byte) []byte {
+	n := len(dst)
+	dst = append(dst, name...)
+	for i := n; i < len(dst); i++ {
+		dst[i] = lower(dst[i])
+	}
+	return dst
+}
+
+// EqualNames compares two uncompressed names as RFC 4343 §3 says: ASCII
+// letters without their case, every other octet as it is.
+func EqualNames(a, b []byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i, c := range a {
+		if c != b[i] && lower(c) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// EqualNameAt compares the name at off, compressed or not, with an
+// uncompressed one, without case. The name at off must have passed NameEnd; a
+// bad one compares as different.
+func EqualNameAt(msg []byte, off int, name []byte) bool {
+	for i, pointers := 0, 0; off < len(msg); {
+		c := int(msg[off])
+		if c&pointerMark == pointerMark {
+			pointers++
+			if off+1 >= len(msg) || pointers > maxPointers {
+				return false
+			}
+			off = c&^pointerMark<<8 | int(msg[off+1])
+			continue
+		}
+		n := c + 1
+		if i+n > len(name) || off+n > len(msg) || !EqualNames(msg[off:off+n], name[i:i+n]) {
+			return false
+		}
+		i += n
+		if c == 0 {
+			return i == len(name)
+		}
+		off += n
+	}
+	return false
+}
+
+// HasSuffix reports whether zone is name itself or an ancestor of it; both
+// are uncompressed and valid, the case does not matter.
+func HasSuffix(name, zone []byte) bool {
+	for len(name) > len(zone) {
+		n := int(name[0]) + 1
+		if n == 1 || n > len(name) {
+			return false
+		}
+		name = name[n:]
+	}
+	return EqualNames(name, zone)
+}
+
+func lower(c byte) byte {
+	if c-'A' < 26 {
+		return c + ('a' - 'A')
+	}
+	return c
+}

@@ -1,0 +1,151 @@
+package wire
+
+// layout is the shape of a type's RDATA: fixed octets, then names, then the
+// tail. It serves to check RDATA and to move it into another message.
+type layout struct {
+	kind   layoutKind
+	prefix uint8 // octets before the names
+	names  uint8
+	suffix uint8 // octets after the names, exactly or at least
+	// compress: a sender may compress the names, RFC 3597 §4.
+	compress bool
+}
+
+type layoutKind uint8
+
+const (
+	opaque    layoutKind = iota // anything
+	exact                       // prefix, names, suffix and nothing more
+	open                        // suffix is a minimum
+	texts                       // one or more character strings fill it
+	twoTexts                    // two character strings fill it
+	naptr                       // prefix, three character strings, one name
+	parameter                   // as open, then SvcParams: key, length, value
+)
+
+// layoutOf returns the shape of a type's RDATA. A in class CH is a name and an
+// address of 16 bits, RFC 1035 §3.4.1 being about IN only.
+func layoutOf(typ, class uint16) layout {
+	switch typ {
+	case TypeA:
+		switch class {
+		case ClassCH:
+			return layout{kind: exact, names: 1, suffix: 2}
+		case ClassIN:
+			return layout{kind: exact, suffix: 4}
+		}
+	case TypeAAAA:
+		return layout{kind: exact, suffix: 16}
+	case TypeNS, TypeCNAME, TypePTR, TypeMB, TypeMG, TypeMR, TypeMD, TypeMF:
+		return layout{kind: exact, names: 1, compress: true}
+	case TypeSOA:
+		return layout{kind: exact, names: 2, suffix: 20, compress: true}
+	case TypeMINFO:
+		return layout{kind: exact, names: 2, compress: true}
+	case TypeMX:
+		return layout{kind: exact, prefix: 2, names: 1, compress: true}
+	case TypeDNAME:
+		return layout{kind: exact, names: 1}
+	case TypeRP:
+		return layout{kind: exact, names: 2}
+	case TypeAFSDB, TypeRT, TypeKX:
+		return layout{kind: exact, prefix: 2, names: 1}
+	case TypePX:
+		return layout{kind: exact, prefix: 2, names: 2}
+	case TypeSRV:
+		return layout{kind: exact, prefix: 6, names: 1}
+	case TypeNAPTR:
+		return layout{kind: naptr, prefix: 4, names: 1}
+	case TypeSIG, TypeRRSIG:
+		return layout{kind: open, prefix: 18, names: 1, suffix: 1}
+	case TypeNXT, TypeNSEC:
+		return layout{kind: open, names: 1}
+	case TypeSVCB, TypeHTTPS:
+		return layout{kind: parameter, prefix: 2, names: 1}
+	case TypeTXT, TypeSPF:
+		return layout{kind: texts}
+	case TypeHINFO:
+		return layout{kind: twoTexts}
+	case TypeDS:
+		return layout{kind: open, suffix: 5}
+	case TypeDNSKEY:
+		return layout{kind: open, suffix: 5}
+	}
+	return layout{}
+}
+
+// checkRData reports whether the RDATA from data to end is whole: every name in
+// it is valid and ends inside it, every length in it stays inside it.
+func checkRData(msg []byte, typ, class uint16, data, end int) bool {
+	l := layoutOf(typ, class)
+	switch l.kind {
+	case opaque:
+		return true
+	case texts:
+		return end > data && skipTexts(msg, data, end, -1) == end
+	case twoTexts:
+		return skipTexts(msg, data, end, 2) == end
+	}
+	at := namesStart(msg, l, data, end)
+	if at < 0 {
+		return false
+	}
+	for range l.names {
+		next, ok := NameEnd(msg[:end], at)
+		if !ok {
+			return false
+		}
+		at = next
+	}
+	switch l.kind {
+	case exact, naptr:
+		return at+int(l.suffix) == end
+	case parameter:
+		return checkParameters(msg[at:end])
+	}
+	return at+int(l.suffix) <= end
+}
+
+// namesStart returns where the first name of the RDATA stands, -1 if that is
+// behind its end.
+func namesStart(msg []byte, l layout, data, end int) int {
+	at := data + int(l.prefix)
+	if at <= end && l.kind == naptr {
+		at = skipTexts(msg, at, end, 3)
+	}
+	if at > end {
+		return -1
+	}
+	return at
+}
+
+// skipTexts returns the offset after n character strings, after all of them
+// when n is negative; -1 if one passes end or is missing.
+func skipTexts(msg []byte, at, end, n int) int {
+	for n != 0 {
+		if at >= end {
+			if n < 0 && at == end {
+				return at
+			}
+			return -1
+		}
+		at += int(msg[at]) + 1
+		n--
+	}
+	if at > end {
+		return -1
+	}
+	return at
+}
+
+// checkParameters checks the bounds of SvcParams, RFC 9460 §2.2.
+func checkParameters(p []byte) bool {
+	for len(p) > 0 {
+		_, _, rest, ok := NextOption(p) // the same shape as EDNS options
+		if !ok {
+			return false
+		}
+		p = rest
+	}
+	return true
+}

@@ -1,0 +1,159 @@
+package wire
+
+import "encoding/binary"
+
+// Relay says how AppendReply passes an upstream's reply on.
+type Relay struct {
+	// Limit is the size that the message must not exceed, Query.ReplyLimit for
+	// UDP and MaxMessage for TCP.
+	Limit int
+	// MaxTTL caps the TTLs of the answer section (dnsmasq's --max-ttl), 0 does
+	// not.
+	MaxTTL uint32
+	// KeepAD passes AD on (dnsmasq's --proxy-dnssec); otherwise it is cleared.
+	KeepAD bool
+	// OPT is sent if the client's query had one, never otherwise. The
+	// upstream's own OPT ends here: it is per hop, RFC 6891 §6.1.1.
+	OPT OPT
+}
+
+// AppendReply appends an upstream's reply as the answer to the client's query
+// q: id, opcode, RD and CD and the question in the client's spelling, RA set,
+// AA, TC and the rcode as upstream sent them. If it exceeds the limit it is
+// compressed anew; what still does not fit is left out from the end in
+// whole records, with TC where it was required (RFC 2181 §9). r must answer
+// q (Reply.Answers).
+func AppendReply(dst []byte, q *Query, r *Reply, o *Relay) []byte {
+	held := 0
+	if q.EDNS.Present {
+		held = o.OPT.size()
+	}
+	size := len(r.Msg)
+	whole := r.optEnd == 0
+	if r.optEnd == size {
+		size, whole = r.optStart, true
+	}
+	base := len(dst)
+	if whole && len(r.Name) == len(q.Name) && size+held <= max(o.Limit, MinPayload) {
+		dst = append(dst, r.Msg[:size]...)
+		copy(dst[base+HeaderLen:], q.Name)
+		if r.optEnd != 0 {
+			SetCount(dst[base:], Additional, Count(dst[base:], Additional)-1)
+		}
+	} else {
+		return appendRebuilt(dst, q, r, o)
+	}
+	rcode := relayRcode(q, r)
+	msg := dst[base:]
+	SetID(msg, q.ID)
+	SetFlags(msg, relayFlags(q, r, o)|uint16(rcode)&rcodeMask)
+	capTTLs(msg, r, o.MaxTTL)
+	if q.EDNS.Present {
+		SetCount(msg, Additional, Count(msg, Additional)+1)
+		dst = appendOPT(dst, &o.OPT, rcode, q.EDNS.DO, max(o.Limit, MinPayload)-size)
+	}
+	return dst
+}
+
+// relayRcode is upstream's rcode, as far as the client can be told.
+func relayRcode(q *Query, r *Reply) int {
+	if r.Rcode > int(rcodeMask) && !q.EDNS.Present {
+		return RcodeServFail
+	}
+	return r.Rcode
+}
+
+func relayFlags(q *Query, r *Reply, o *Relay) uint16 {
+	keep := FlagAA | FlagTC
+	if o.KeepAD {
+		keep |= FlagAD
+	}
+	return replyFlags(q.Flags) | FlagRA | r.Flags&keep
+}
+
+// capTTLs lowers the answer section's TTLs in msg, which is laid out as r.
+func capTTLs(msg []byte, r *Reply, limit uint32) {
+	if limit == 0 {
+		return
+	}
+	var rec Record
+	for it := r.Records(); it.Next(&rec) && rec.Section == Answer; {
+		if rec.TTL > limit {
+			binary.BigEndian.PutUint32(msg[rec.TTLAt:], limit)
+		}
+	}
+}
+
+// appendRebuilt is AppendReply for messages that cannot be copied as they are:
+// too long, or with records behind the OPT.
+func appendRebuilt(dst []byte, q *Query, r *Reply, o *Relay) []byte {
+	var b Builder
+	b.Start(dst, q, o.Limit)
+	b.SetRcode(r.Rcode)
+	b.setFlag(relayFlags(q, r, o), true)
+	var (
+		rec, last Record
+		set       = b.Mark() // where the present RRset began
+	)
+	answers := Count(r.Msg, Answer)
+	for it := r.Records(); it.Next(&rec); {
+		b.Open(rec.Section)
+		if rec.Type != last.Type || rec.Section != last.Section || !sameOwner(r.Msg, rec.Owner, last.Owner) {
+			set = b.Mark()
+		}
+		last = rec
+		ttl := rec.TTL
+		if rec.Section == Answer && o.MaxTTL > 0 {
+			ttl = min(ttl, o.MaxTTL)
+		}
+		if b.Copy(r.Msg, &rec, ttl) {
+			continue
+		}
+		required := rec.Section == Answer || rec.Section == Authority && (answers == 0 || rec.Type != TypeNS)
+		if required {
+			b.SetTC()
+		} else {
+			b.Rollback(set)
+		}
+		break
+	}
+	return b.Finish(o.OPT)
+}
+
+// sameOwner compares two names of one message.
+func sameOwner(msg []byte, a, b int) bool {
+	var buf [MaxName]byte
+	name, _, ok := AppendName(buf[:0], msg, a)
+	return ok && EqualNameAt(msg, b, name)
+}
+
+// Copy appends a record of another, checked message with a TTL of its own. Its
+// names, those in its RDATA included, are expanded and compressed anew, so it
+// does not depend on where it stood. The class is the record's.
+func (b *Builder) Copy(msg []byte, rec *Record, ttl uint32) bool {
+	var buf [MaxName]byte
+	owner, _, ok := AppendName(buf[:0], msg, rec.Owner)
+	if !ok {
+		return false
+	}
+	class := b.class
+	b.class = rec.Class
+	l := layoutOf(rec.Type, rec.Class)
+	start, ok := b.begin(owner, rec.Type, ttl, 0)
+	b.class = class
+	if !ok {
+		return false
+	}
+	at := rec.Data
+	if l.names > 0 {
+		at = namesStart(msg, l, rec.Data, rec.End)
+		b.buf = append(b.buf, msg[rec.Data:at]...)
+		for range l.names {
+			var name []byte
+			name, at, _ = AppendName(buf[:0], msg, at)
+			b.appendName(name, l.compress)
+		}
+	}
+	b.buf = append(b.buf, msg[at:rec.End]...)
+	return b.end(start)
+}
