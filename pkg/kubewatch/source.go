@@ -1,0 +1,132 @@
+package kubewatch
+
+import (
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Sources says where the objects come from: an API server (APISources) or
+// files (package kubefiles). The methods of every member must be safe for
+// concurrent use.
+type Sources struct {
+	// Services lists core/v1 Services of all namespaces. It must not be nil.
+	Services cache.ListerWatcherWithContext
+
+	// Slices lists discovery.k8s.io/v1 EndpointSlices of all namespaces. It
+	// must not be nil.
+	Slices cache.ListerWatcherWithContext
+
+	// Endpoints lists core/v1 Endpoints of all namespaces. It is used only
+	// while Slices is forbidden or unknown to the server. Nil means that there
+	// is no fallback.
+	Endpoints cache.ListerWatcherWithContext
+
+	// Nodes lists core/v1 Nodes. Only FindLocation reads it.
+	Nodes cache.ListerWatcherWithContext
+
+	// ConfigMap returns a source of one core/v1 ConfigMap. Only a
+	// ConfigMapWatcher reads it.
+	ConfigMap func(namespace, name string) cache.ListerWatcherWithContext
+}
+
+// RESTConfig returns how to reach the API server. With both arguments empty
+// that is the Pod's service account; otherwise the kubeconfig file (default
+// location and environment are not consulted), whose server masterURL
+// overrides when it is not empty. userAgent is sent with every request.
+func RESTConfig(kubeconfig, masterURL, userAgent string) (*rest.Config, error) {
+	var cfg *rest.Config
+	var err error
+	if kubeconfig == "" && masterURL == "" {
+		cfg, err = rest.InClusterConfig()
+		if errors.Is(err, rest.ErrNotInCluster) {
+			return nil, errors.New("no API server is known: not running in a Pod (KUBERNETES_SERVICE_HOST is not set), and neither a kubeconfig nor a server address was given")
+		}
+	} else {
+		cfg, err = clientcmd.BuildConfigFromFlags(masterURL, kubeconfig)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the API server's address and credentials: %w", err)
+	}
+	cfg.UserAgent = userAgent
+	return cfg, nil
+}
+
+// APISources returns the sources that read from the API server cfg names. It
+// connects to nothing yet. cfg is not changed.
+//
+// The client knows the few types above only, instead of client-go's generated
+// clientset, which would more than double the size of the binary.
+func APISources(cfg *rest.Config) (Sources, error) {
+	core, err := restClient(cfg, corev1.SchemeGroupVersion, "/api")
+	if err != nil {
+		return Sources{}, err
+	}
+	discovery, err := restClient(cfg, discoveryv1.SchemeGroupVersion, "/apis")
+	if err != nil {
+		return Sources{}, err
+	}
+	all := func(client rest.Interface, resource string) cache.ListerWatcherWithContext {
+		return cache.NewListWatchFromClient(client, resource, metav1.NamespaceAll, fields.Everything())
+	}
+	return Sources{
+		Services:  all(core, "services"),
+		Slices:    all(discovery, "endpointslices"),
+		Endpoints: all(core, "endpoints"),
+		Nodes:     all(core, "nodes"),
+		ConfigMap: func(namespace, name string) cache.ListerWatcherWithContext {
+			return cache.NewListWatchFromClient(core, "configmaps", namespace, fields.OneTermEqualSelector(metav1.ObjectNameField, name))
+		},
+	}, nil
+}
+
+// restClient returns a client for one API group that prefers protobuf.
+func restClient(cfg *rest.Config, gv schema.GroupVersion, apiPath string) (rest.Interface, error) {
+	cfg = rest.CopyConfig(cfg)
+	cfg.GroupVersion = &gv
+	cfg.APIPath = apiPath
+	cfg.NegotiatedSerializer = serializer.NewCodecFactory(newScheme()).WithoutConversion()
+	if cfg.ContentType == "" {
+		cfg.ContentType = runtime.ContentTypeProtobuf
+		cfg.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	}
+	if cfg.QPS == 0 {
+		// A paged list of a large cluster takes a hundred requests in a row;
+		// client-go's default of five a second would make that 20 s.
+		cfg.QPS, cfg.Burst = 50, 100
+	}
+	client, err := rest.RESTClientFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for %s: %w", gv, err)
+	}
+	return client, nil
+}
+
+// newScheme returns a scheme of the types that Sources reads and no others.
+func newScheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	scheme.AddKnownTypes(
+		corev1.SchemeGroupVersion,
+		&corev1.Service{}, &corev1.ServiceList{},
+		&corev1.Endpoints{}, &corev1.EndpointsList{}, //nolint:staticcheck // the fallback for servers without EndpointSlices
+		&corev1.Node{}, &corev1.NodeList{},
+		&corev1.ConfigMap{}, &corev1.ConfigMapList{},
+	)
+	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
+	scheme.AddKnownTypes(
+		discoveryv1.SchemeGroupVersion,
+		&discoveryv1.EndpointSlice{}, &discoveryv1.EndpointSliceList{},
+	)
+	metav1.AddToGroupVersion(scheme, discoveryv1.SchemeGroupVersion)
+	return scheme
+}
