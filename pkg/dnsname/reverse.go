@@ -1,0 +1,112 @@
+package dnsname
+
+import (
+	"net/netip"
+	"strconv"
+)
+
+// The zones of reverse names: RFC 1035 §3.5 for IPv4, RFC 3596 §2.5 for IPv6.
+const (
+	InAddrArpa Name = "\x07in-addr\x04arpa\x00"
+	IP6Arpa    Name = "\x03ip6\x04arpa\x00"
+)
+
+const hexDigits = "0123456789abcdef"
+
+// ReverseName returns the name under which the PTR records of a are found. An
+// IPv6 zone is left out, an IPv4-mapped IPv6 address stays IPv6. It is the zero
+// Name when a is not valid.
+func ReverseName(a netip.Addr) Name {
+	switch {
+	case a.Is4():
+		ip := a.As4()
+		b := make([]byte, 0, 4*4+len(InAddrArpa))
+		for i := 3; i >= 0; i-- {
+			at := len(b)
+			b = append(b, 0)
+			b = strconv.AppendUint(b, uint64(ip[i]), 10)
+			b[at] = byte(len(b) - at - 1)
+		}
+		return Name(append(b, InAddrArpa...))
+	case a.Is6():
+		ip := a.As16()
+		b := make([]byte, 0, 32*2+len(IP6Arpa))
+		for i := 15; i >= 0; i-- {
+			b = append(b, 1, hexDigits[ip[i]&15], 1, hexDigits[ip[i]>>4])
+		}
+		return Name(append(b, IP6Arpa...))
+	}
+	return ""
+}
+
+// ReverseAddr is the inverse of ReverseName for a canonical wire name. It
+// reports false for anything that ReverseName cannot have made: a part of an
+// address, an octet with a leading zero or above 255, more or fewer than 32
+// nibbles. It does not allocate.
+func ReverseAddr(wire []byte) (netip.Addr, bool) {
+	if at, ok := CutZone(wire, InAddrArpa); ok {
+		return reverseAddr4(wire[:at])
+	}
+	if at, ok := CutZone(wire, IP6Arpa); ok {
+		return reverseAddr6(wire[:at])
+	}
+	return netip.Addr{}, false
+}
+
+func reverseAddr4(labels []byte) (netip.Addr, bool) {
+	var ip [4]byte
+	for i := 3; i >= 0; i-- {
+		if len(labels) == 0 {
+			return netip.Addr{}, false
+		}
+		n := int(labels[0])
+		v, ok := decimalOctet(labels[1 : 1+n])
+		if !ok {
+			return netip.Addr{}, false
+		}
+		ip[i] = v
+		labels = labels[1+n:]
+	}
+	return netip.AddrFrom4(ip), len(labels) == 0
+}
+
+// decimalOctet reads 0 to 255 without leading zeros.
+func decimalOctet(s []byte) (byte, bool) {
+	if len(s) == 0 || len(s) > 3 || (s[0] == '0' && len(s) > 1) {
+		return 0, false
+	}
+	v := 0
+	for _, c := range s {
+		if !isDigit(c) {
+			return 0, false
+		}
+		v = v*10 + int(c-'0')
+	}
+	return byte(v), v <= 255
+}
+
+func reverseAddr6(labels []byte) (netip.Addr, bool) {
+	var ip [16]byte
+	if len(labels) != 64 {
+		return netip.Addr{}, false
+	}
+	for i := range 32 {
+		v, ok := hexNibble(labels[2*i+1])
+		if labels[2*i] != 1 || !ok {
+			return netip.Addr{}, false
+		}
+		ip[15-i/2] |= v << (4 * (i & 1))
+	}
+	return netip.AddrFrom16(ip), true
+}
+
+// hexNibble reads one lower-case hexadecimal digit.
+func hexNibble(c byte) (byte, bool) {
+	switch {
+	case isDigit(c):
+		return c - '0', true
+	case c-'a' < 6:
+		return c - 'a' + 10, true
+	}
+	return 0, false
+}

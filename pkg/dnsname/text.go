@@ -1,0 +1,146 @@
+package dnsname
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The ways in which text fails to be a name. Parse wraps them with the text.
+var (
+	errEmpty     = errors.New("empty name")
+	errNoLabel   = errors.New("empty label")
+	errLongLabel = errors.New("label longer than 63 octets")
+	errLongName  = errors.New("name longer than 255 octets in wire form")
+	errEscape    = errors.New(`bad escape: want \DDD up to 255, or \ and one character`)
+)
+
+// Parse reads a name in presentation form (RFC 1035 §5.1). The trailing dot is
+// optional: every name is taken as complete. "." is the root. A backslash and
+// three decimal digits stand for that octet, a backslash and any other
+// character for that character. Letters are lower-cased.
+func Parse(text string) (Name, error) {
+	wire, err := AppendText(make([]byte, 0, len(text)+2), text)
+	if err != nil {
+		return "", err
+	}
+	return Name(AppendLower(nil, wire)), nil
+}
+
+// MustParse is Parse for constants and tests: it panics on text that is not a
+// name.
+func MustParse(text string) Name {
+	n, err := Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// AppendText appends the wire form of the presentation-form name text to dst,
+// its letters as spelled, for names whose spelling is shown to clients. It
+// takes the text that Parse takes. On an error dst is returned as it was.
+func AppendText(dst []byte, text string) ([]byte, error) {
+	out, err := appendText(dst, text)
+	if err != nil {
+		return dst, fmt.Errorf("parsing name %q: %w", text, err)
+	}
+	return out, nil
+}
+
+func appendText(dst []byte, text string) ([]byte, error) {
+	if text == "" {
+		return nil, errEmpty
+	}
+	start := len(dst)
+	if text == "." {
+		return append(dst, 0), nil
+	}
+	label := len(dst) // where the length octet of the current label is
+	dst = append(dst, 0)
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch c {
+		case '.':
+			if len(dst) == label+1 {
+				return nil, errNoLabel
+			}
+			label = len(dst)
+			dst = append(dst, 0)
+			continue
+		case '\\':
+			var n int
+			if c, n = unescape(text[i+1:]); n == 0 {
+				return nil, errEscape
+			}
+			i += n
+		}
+		if dst[label] == MaxLabel {
+			return nil, errLongLabel
+		}
+		dst[label]++
+		dst = append(dst, c)
+	}
+	if len(dst) > label+1 {
+		dst = append(dst, 0) // no trailing dot: close the last label
+	}
+	if len(dst)-start > MaxName {
+		return nil, errLongName
+	}
+	return dst, nil
+}
+
+// unescape reads what follows a backslash: the octet, and the characters used,
+// 0 when there is no valid escape.
+func unescape(s string) (c byte, n int) {
+	if s == "" {
+		return 0, 0
+	}
+	if !isDigit(s[0]) {
+		return s[0], 1
+	}
+	if len(s) < 3 || !isDigit(s[1]) || !isDigit(s[2]) {
+		return 0, 0
+	}
+	v := int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
+	if v > 255 {
+		return 0, 0
+	}
+	return byte(v), 3
+}
+
+// String returns the presentation form with a trailing dot. Characters with a
+// meaning in zone files are escaped, octets that do not print become \DDD, so
+// that Parse reads the same name again. The zero Name gives "".
+func (n Name) String() string {
+	if n == "" {
+		return ""
+	}
+	if n == Root {
+		return "."
+	}
+	var b strings.Builder
+	b.Grow(len(n))
+	for i := 0; i < len(n) && n[i] != 0; {
+		end := min(i+1+int(n[i]), len(n))
+		for i++; i < end; i++ {
+			writeEscaped(&b, n[i])
+		}
+		b.WriteByte('.')
+	}
+	return b.String()
+}
+
+func writeEscaped(b *strings.Builder, c byte) {
+	switch {
+	case c == '.' || c == ' ' || c == '\'' || c == '@' || c == ';' || c == '(' || c == ')' || c == '"' || c == '\\':
+		b.WriteByte('\\')
+		b.WriteByte(c)
+	case c < ' ' || c > '~':
+		b.Write([]byte{'\\', '0' + c/100, '0' + c/10%10, '0' + c%10})
+	default:
+		b.WriteByte(c)
+	}
+}
+
+func isDigit(c byte) bool { return c-'0' < 10 }
