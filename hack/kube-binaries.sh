@@ -1,0 +1,67 @@
+#!/bin/sh
+# kube-binaries.sh [NAME...]: builds the Kubernetes programs that hack/kube.mod
+# pins (kube-apiserver, etcd, kube-controller-manager, kube-scheduler, kubelet,
+# kube-proxy, kubectl; default: the first two) into a cache folder and prints
+# that folder. Does nothing for those that are there. Safe to run twice at
+# once and to interrupt: a program appears under its name when it is complete.
+set -eu
+cd "$(dirname "$0")/.."
+
+modfile=hack/kube.mod
+version=$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' "$modfile")
+dir=${KUBE_DNS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-dns}/kube-$version/bin
+[ $# -gt 0 ] || set -- kube-apiserver etcd
+
+package() {
+	case $1 in
+	etcd) echo go.etcd.io/etcd/server/v3 ;;
+	kube-apiserver | kube-controller-manager | kube-scheduler | kubelet | kube-proxy | kubectl)
+		echo "k8s.io/kubernetes/cmd/$1"
+		;;
+	*)
+		echo "unknown program $1" >&2
+		return 1
+		;;
+	esac
+}
+
+missing=""
+for name; do
+	package "$name" >/dev/null
+	[ -x "$dir/$name" ] || missing="$missing $name"
+done
+if [ -z "$missing" ]; then
+	echo "$dir"
+	exit 0
+fi
+
+# The version that the programs report. Times and commits are fixed, so that a
+# build depends on nothing but the module file and the Go version.
+plain=${version#v}
+minor=${plain#*.}
+ldflags="-s -w"
+for pkg in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+	ldflags="$ldflags -X $pkg.gitVersion=$version -X $pkg.gitMajor=${plain%%.*}"
+	ldflags="$ldflags -X $pkg.gitMinor=${minor%%.*} -X $pkg.gitTreeState=clean"
+	ldflags="$ldflags -X $pkg.gitCommit=$version -X $pkg.buildDate=1970-01-01T00:00:00Z"
+done
+
+mkdir -p "$dir"
+# The lock goes away with the last process that holds the descriptor.
+exec 9>"$dir/.lock"
+if ! flock -n 9; then
+	echo "waiting for another build in $dir" >&2
+	flock 9
+fi
+tmp=$(mktemp -d "$dir/.build.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+for name in $missing; do
+	[ ! -x "$dir/$name" ] || continue
+	echo "building $name $version (once; minutes for each)" >&2
+	CGO_ENABLED=0 go build -modfile="$modfile" -trimpath -buildvcs=false \
+		-ldflags "$ldflags" -o "$tmp/$name" "$(package "$name")" >&2 9>&-
+	mv "$tmp/$name" "$dir/$name"
+done
+echo "$dir"
