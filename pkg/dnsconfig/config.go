@@ -1,0 +1,222 @@
+// Package dnsconfig is the live configuration of the addon: the three keys
+// federations, stubDomains and upstreamNameservers of the ConfigMap "kube-dns",
+// as typed values, and the mounted directory they are read from.
+//
+// One bad key rejects a whole update, so that a typing error never leaves half
+// of an old and half of a new configuration in force.
+package dnsconfig
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// The keys of the ConfigMap, and the names of the files in its mounted form.
+// Other keys are ignored.
+const (
+	KeyFederations         = "federations"
+	KeyStubDomains         = "stubDomains"
+	KeyUpstreamNameservers = "upstreamNameservers"
+)
+
+// DefaultPort is the port of a server given without one.
+const DefaultPort = 53
+
+// MaxUpstreamNameservers is how many entries upstreamNameservers may have, the
+// number of nameserver lines that resolv.conf(5) honours.
+const MaxUpstreamNameservers = 3
+
+// Config is one accepted configuration. The zero value is the default one: no
+// federation, no stub domain, and the servers of resolv.conf. It is read only
+// once returned.
+type Config struct {
+	// Federations maps a federation's name (one label) to its domain.
+	Federations map[string]string
+	// StubDomains maps a domain to the servers to ask about it and the names
+	// below it. An empty list means that there is nobody to ask.
+	StubDomains map[dnsname.Name][]Server
+	// UpstreamNameservers replaces the servers of resolv.conf; empty keeps
+	// them. Each entry has an address, never a name.
+	UpstreamNameservers []Server
+}
+
+// Server is one DNS server: either an address with a port, or a name, the
+// address of which is to be looked up and asked on DefaultPort.
+type Server struct {
+	Addr netip.AddrPort // not valid when Name is set
+	Name dnsname.Name   // "" when Addr is set
+}
+
+// String returns the server as it is written in the configuration, always with
+// the port of an address.
+func (s Server) String() string {
+	if s.Name != "" {
+		return strings.TrimSuffix(s.Name.String(), ".")
+	}
+	return s.Addr.String()
+}
+
+// Parse reads the three keys out of data, the ConfigMap's data or the content
+// of its files. Absent keys have their defaults. On any error the result is the
+// zero Config, and the error names every bad key with its reason.
+func Parse(data map[string]string) (Config, error) {
+	var c Config
+	var errs []error
+	try := func(key string, parse func(text string) error) {
+		if text, ok := data[key]; ok {
+			if err := parse(text); err != nil {
+				errs = append(errs, fmt.Errorf("key %s: %w", key, err))
+			}
+		}
+	}
+	try(KeyFederations, func(text string) (err error) {
+		c.Federations, err = ParseFederations(text)
+		return err
+	})
+	try(KeyStubDomains, func(text string) (err error) {
+		c.StubDomains, err = parseStubDomains(text)
+		return err
+	})
+	try(KeyUpstreamNameservers, func(text string) (err error) {
+		c.UpstreamNameservers, err = parseUpstream(text)
+		return err
+	})
+	if len(errs) > 0 {
+		return Config{}, errors.Join(errs...)
+	}
+	return c, nil
+}
+
+// ParseFederations reads "name=domain,name=domain", the form of the key and of
+// the flag --federations. Blanks around names and domains are dropped; an empty
+// text means none and gives nil.
+func ParseFederations(text string) (map[string]string, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	federations := map[string]string{}
+	for pair := range strings.SplitSeq(text, ",") {
+		name, domain, ok := strings.Cut(pair, "=")
+		name, domain = strings.TrimSpace(name), strings.TrimSpace(domain)
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("%q is not of the form name=domain", strings.TrimSpace(pair))
+		case !dnsname.IsLabel1123(name):
+			return nil, fmt.Errorf("federation name %q is not an RFC 1123 label", name)
+		case !dnsname.IsSubdomain1123(domain):
+			return nil, fmt.Errorf("domain %q of federation %q is not an RFC 1123 subdomain", domain, name)
+		}
+		federations[name] = domain
+	}
+	return federations, nil
+}
+
+// ParseNameserver reads "address" or "address:port"; an IPv6 address with a
+// port is bracketed. Names are refused, and so are zones, and port 0.
+func ParseNameserver(text string) (netip.AddrPort, error) {
+	server, err := parseServer(text)
+	switch {
+	case err != nil:
+		return netip.AddrPort{}, err
+	case server.Addr.Port() == 0:
+		return netip.AddrPort{}, fmt.Errorf("%q: port 0 is not a port to send to", text)
+	}
+	return server.Addr, nil
+}
+
+// parseServer reads an address, with or without a port from 0 to 65535.
+func parseServer(text string) (Server, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		if addr.Zone() != "" {
+			return Server{}, fmt.Errorf("%q: an address with a zone is not supported", text)
+		}
+		return Server{Addr: netip.AddrPortFrom(addr.Unmap(), DefaultPort)}, nil
+	}
+	i := strings.LastIndexByte(text, ':')
+	if i < 0 {
+		return Server{}, fmt.Errorf("%q is not an IP address", text)
+	}
+	port, err := strconv.ParseUint(text[i+1:], 10, 16)
+	if err != nil {
+		return Server{}, fmt.Errorf("%q: %q is not a port from 1 to 65535", text, text[i+1:])
+	}
+	host, bracketed := text[:i], false
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host, bracketed = host[1:len(host)-1], true
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil || addr.Zone() != "" || addr.Is6() != bracketed {
+		return Server{}, fmt.Errorf("%q is not an IP address with a port", text)
+	}
+	return Server{Addr: netip.AddrPortFrom(addr.Unmap(), uint16(port))}, nil
+}
+
+// parseStubServer also takes a name, which must come without a port.
+func parseStubServer(text string) (Server, error) {
+	server, err := parseServer(text)
+	if err == nil {
+		return server, nil
+	}
+	if !dnsname.IsSubdomain1123(text) {
+		return Server{}, fmt.Errorf("%w, nor a DNS name without a port", err)
+	}
+	name, nameErr := dnsname.Parse(text)
+	if nameErr != nil {
+		return Server{}, nameErr
+	}
+	return Server{Name: name}, nil
+}
+
+func parseStubDomains(text string) (map[dnsname.Name][]Server, error) {
+	var raw map[string][]string
+	if err := json.Unmarshal([]byte(text), &raw); err != nil {
+		return nil, fmt.Errorf("not a JSON object of arrays of strings: %w", err)
+	}
+	domains := make(map[dnsname.Name][]Server, len(raw))
+	for _, domain := range slices.Sorted(maps.Keys(raw)) {
+		if !dnsname.IsSubdomain1123(domain) {
+			return nil, fmt.Errorf("domain %q is not an RFC 1123 subdomain", domain)
+		}
+		name, err := dnsname.Parse(domain)
+		if err != nil {
+			return nil, fmt.Errorf("domain %q: %w", domain, err)
+		}
+		servers := make([]Server, 0, len(raw[domain]))
+		for _, text := range raw[domain] {
+			server, err := parseStubServer(text)
+			if err != nil {
+				return nil, fmt.Errorf("server of domain %q: %w", domain, err)
+			}
+			servers = append(servers, server)
+		}
+		domains[name] = servers
+	}
+	return domains, nil
+}
+
+func parseUpstream(text string) ([]Server, error) {
+	var raw []string
+	if err := json.Unmarshal([]byte(text), &raw); err != nil {
+		return nil, fmt.Errorf("not a JSON array of strings: %w", err)
+	}
+	if len(raw) > MaxUpstreamNameservers {
+		return nil, fmt.Errorf("%d servers given, at most %d are allowed", len(raw), MaxUpstreamNameservers)
+	}
+	servers := make([]Server, 0, len(raw))
+	for _, text := range raw {
+		addr, err := ParseNameserver(text)
+		if err != nil {
+			return nil, err
+		}
+		servers = append(servers, Server{Addr: addr})
+	}
+	return servers, nil
+}
