@@ -1,0 +1,149 @@
+package listener
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Growth bounds of one socket's part of a [Batch].
+const (
+	batchMinPackets = 8
+	batchMinBytes   = 2 << 10
+	batchMaxBytes   = 64 << 10
+)
+
+// Batch collects late answers of one goroutine, so that the answers for one
+// UDP socket cost one system call. The zero value is ready. It must not be
+// used by two goroutines at a time, and not be copied after the first Add.
+type Batch struct {
+	groups []*batchGroup
+}
+
+// batchGroup is what waits for one socket.
+type batchGroup struct {
+	late *lateSend
+	data []byte // the messages; never reallocated while one waits
+}
+
+// Add queues a copy of msg for to. It may send what was added before, and sends
+// at once where batching gains nothing (TCP).
+func (b *Batch) Add(to ReplyTo, msg []byte) {
+	s, ok := to.sink.(*udpSocket)
+	if !ok || len(msg) == 0 || len(msg) > MaxMessageBytes {
+		to.Send(msg)
+		return
+	}
+	g := b.group(s)
+	if g.late.out.full() || len(g.data)+len(msg) > cap(g.data) {
+		g.grow(s, len(msg))
+	}
+	start := len(g.data)
+	g.data = append(g.data, msg...)
+	g.late.add(to, g.data[start:])
+}
+
+// Flush sends everything added. Whoever adds must flush before it blocks.
+func (b *Batch) Flush() {
+	for i := 0; i < len(b.groups); {
+		g := b.groups[i]
+		g.flush()
+		if g.late.sock.closing.Load() {
+			b.groups = slices.Delete(b.groups, i, i+1)
+			continue
+		}
+		i++
+	}
+}
+
+// group returns the part of b for s. There is one socket per core and address,
+// so looking through them is quick.
+func (b *Batch) group(s *udpSocket) *batchGroup {
+	for _, g := range b.groups {
+		if g.late.sock == s {
+			return g
+		}
+	}
+	g := &batchGroup{
+		late: &lateSend{sock: s, out: newOutgoing(batchMinPackets, s.v6)},
+		data: make([]byte, 0, batchMinBytes),
+	}
+	g.late.control = g.late.send
+	b.groups = append(b.groups, g)
+	return g
+}
+
+// grow flushes a full group and gives it more room for the next time.
+func (g *batchGroup) grow(s *udpSocket, need int) {
+	g.flush()
+	if n := len(g.late.out.hdrs); n < batchPackets {
+		g.late.out = newOutgoing(2*n, s.v6)
+	}
+	if n := cap(g.data); n < batchMaxBytes {
+		g.data = make([]byte, 0, max(2*n, need))
+	}
+}
+
+func (g *batchGroup) flush() {
+	g.late.flush()
+	g.data = g.data[:0]
+}
+
+// lateSend sends answers to one socket from outside its goroutine. The kernel
+// takes concurrent sends, so it needs no lock, only the descriptor kept open.
+type lateSend struct {
+	sock    *udpSocket
+	out     *outgoing
+	control func(fd uintptr) // send as a value that exists once
+}
+
+// newLateSend returns a lateSend for single messages.
+func newLateSend(s *udpSocket) *lateSend {
+	l := &lateSend{sock: s, out: newOutgoing(1, s.v6)}
+	l.control = l.send
+	return l
+}
+
+// add queues msg, which must stay until flush.
+func (l *lateSend) add(to ReplyTo, msg []byte) {
+	local := to.local
+	if l.sock.local.IsValid() {
+		local = netip.Addr{} // the socket has only this one
+	}
+	l.out.addTo(msg, to.peer, to.scope, local)
+}
+
+// flush sends what was added, or counts it when the socket is closed.
+func (l *lateSend) flush() {
+	if l.out.n == 0 {
+		return
+	}
+	if err := l.sock.raw.Control(l.control); err != nil {
+		l.sock.stats.late.Add(uint64(l.out.n))
+		l.out.n = 0
+	}
+}
+
+func (l *lateSend) send(fd uintptr) {
+	want := l.out.n
+	sent, errno := l.out.flush(fd)
+	l.sock.stats.lateReplies.Add(uint64(sent))
+	if sent != want {
+		l.sock.sendFailed(want-sent, errno)
+	}
+}
+
+// Send implements [Sink].
+func (s *udpSocket) Send(to ReplyTo, msg []byte) {
+	if len(msg) == 0 {
+		return
+	}
+	if len(msg) > MaxMessageBytes {
+		s.stats.replyOversize.Add(1)
+		return
+	}
+	l := s.single.Get().(*lateSend)
+	l.add(to, msg)
+	l.flush()
+	l.out.iovs[0].Base = nil // msg belongs to the caller
+	s.single.Put(l)
+}

@@ -1,0 +1,449 @@
+package listener
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// readBytes is a connection's read buffer while no longer message arrives:
+	// idle connections are many, long queries are rare.
+	readBytes = 2 << 10
+	// queuedBytes is how many octets of unwritten answers stop reading.
+	queuedBytes = 256 << 10
+	// chunkBytes is how much must be written within Config.WriteTimeout.
+	chunkBytes = 64 << 10
+)
+
+// conn is one TCP connection. Its goroutine reads and handles queries; answers
+// are queued under mu by whoever has them and written without blocking. What
+// the kernel does not take at once is left to a goroutine that exists only
+// while there is such a rest.
+type conn struct {
+	srv   *Server
+	nc    *net.TCPConn
+	raw   syscall.RawConn
+	peer  netip.AddrPort
+	local netip.Addr
+	wake  chan struct{} // has an element after a change that run may wait for
+
+	mu      sync.Mutex
+	queue   []byte    // framed answers, not yet written
+	spare   []byte    // the queue's other memory, while no rest is being written
+	pending int       // queries without an answer
+	writing bool      // writeRest runs
+	gone    bool      // nothing will be written any more
+	failed  bool      // tryWrite met an error
+	ending  time.Time // until when to end, once no more queries are read
+	partial bool      // part of a query was read
+	last    int64     // Unix nanoseconds of the last query or answer
+
+	writeNow func(fd uintptr) bool // tryWrite as a value that exists once
+}
+
+var _ Sink = (*conn)(nil)
+
+func newConn(srv *Server, nc *net.TCPConn) (*conn, error) {
+	raw, err := nc.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{
+		srv: srv, nc: nc, raw: raw,
+		peer: bare(nc.RemoteAddr()), local: bare(nc.LocalAddr()).Addr(),
+		wake: make(chan struct{}, 1),
+		last: time.Now().UnixNano(),
+	}
+	c.writeNow = c.tryWrite
+	return c, nil
+}
+
+// run serves the connection to its end.
+func (c *conn) run() {
+	defer c.srv.conns.remove(c)
+	defer c.finish()
+	buf := make([]byte, 0, readBytes)
+	var started time.Time // when the first octet of the message in buf came
+	for {
+		rest, ok := c.work(buf)
+		if !ok {
+			return
+		}
+		if len(rest) == 0 {
+			started = time.Time{}
+		} else if len(rest) < len(buf) || started.IsZero() {
+			started = time.Now()
+		}
+		buf = makeRoom(buf, rest)
+		if !c.readMore(&buf, started) {
+			return
+		}
+	}
+}
+
+// work handles every whole message in b, waiting for room where there is none,
+// and returns what remains. It returns false when the connection is to end.
+func (c *conn) work(b []byte) (rest []byte, ok bool) {
+	defer c.flush()
+	for {
+		msg, rest, _, whole := nextFrame(b)
+		if !whole {
+			return b, true
+		}
+		if len(msg) < minMessageBytes {
+			c.srv.tcp.malformed.Add(1)
+			c.settle(c.srv.cfg.Grace)
+			return nil, false
+		}
+		if !c.waitForRoom() {
+			return nil, false
+		}
+		c.handle(msg)
+		b = rest
+	}
+}
+
+// handle gives one query to the handler and queues an immediate answer.
+func (c *conn) handle(msg []byte) {
+	c.srv.tcp.queries.Add(1)
+	space := c.srv.replies.Get().(*[]byte)
+	defer c.srv.replies.Put(space)
+	to := ReplyTo{sink: c, peer: c.peer, local: c.local, stream: true}
+	if reply := c.srv.handle(msg, to, (*space)[:0]); len(reply) != 0 {
+		c.push(reply, false) // work flushes
+	}
+}
+
+// makeRoom moves rest to the start of a buffer that can take more. It grows
+// only as octets arrive, not because a length prefix promises many.
+func makeRoom(buf, rest []byte) []byte {
+	switch {
+	case len(rest) == cap(buf):
+		return append(make([]byte, 0, 2*cap(buf)), rest...)
+	case len(rest) < readBytes && cap(buf) > readBytes:
+		return append(make([]byte, 0, readBytes), rest...)
+	}
+	return append(buf[:0], rest...)
+}
+
+// readMore waits for octets and appends them to buf. started is when the
+// message that buf begins with began. It returns false when the connection is
+// to end; everything that is owed to the client has then been done.
+func (c *conn) readMore(buf *[]byte, started time.Time) bool {
+	b := *buf
+	for {
+		deadline, ok := c.readDeadline(started)
+		if !ok {
+			c.settle(c.srv.cfg.Grace)
+			return false
+		}
+		n, err := c.readUntil(b[len(b):cap(b)], deadline)
+		if n > 0 {
+			*buf = b[:len(b)+n]
+			return true
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			// The client has asked all it wants and may still be listening.
+			if len(b) != 0 {
+				c.srv.tcp.malformed.Add(1)
+			}
+			c.settle(c.srv.cfg.PendingTimeout)
+			return false
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if c.expired(started) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+}
+
+// readDeadline says until when the next octets must come; ok is false when
+// none are wanted.
+func (c *conn) readDeadline(started time.Time) (deadline time.Time, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.partial = !started.IsZero()
+	if c.gone || !c.ending.IsZero() {
+		return time.Time{}, false
+	}
+	if c.partial {
+		return started.Add(c.srv.cfg.ReadTimeout), true
+	}
+	return c.idleDeadline(), true
+}
+
+// idleDeadline is when the connection has seen nothing for too long; mu is
+// held.
+func (c *conn) idleDeadline() time.Time {
+	limit := c.srv.cfg.IdleTimeout
+	if c.pending > 0 {
+		limit = max(limit, c.srv.cfg.PendingTimeout)
+	}
+	return time.Unix(0, c.last).Add(limit)
+}
+
+func (c *conn) readUntil(p []byte, deadline time.Time) (int, error) {
+	if err := c.nc.SetReadDeadline(deadline); err != nil {
+		return 0, err
+	}
+	// drain may have set its own deadline just before.
+	c.mu.Lock()
+	stop := !c.ending.IsZero()
+	c.mu.Unlock()
+	if stop {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return c.nc.Read(p)
+}
+
+// expired decides what a passed read deadline means: nothing, when an answer
+// has moved it since or the server is stopping; else the end.
+func (c *conn) expired(started time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ending.IsZero() {
+		return false // readDeadline says what to do
+	}
+	if !started.IsZero() {
+		c.srv.tcp.malformed.Add(1)
+		return true
+	}
+	if time.Now().Before(c.idleDeadline()) {
+		return false
+	}
+	c.srv.tcp.idleClosed.Add(1)
+	return true
+}
+
+// waitForRoom waits until another query may be handled, and counts it. It
+// returns false when the connection is to end.
+func (c *conn) waitForRoom() bool {
+	return c.wait(c.srv.cfg.PendingTimeout, func() bool {
+		if c.pending >= c.srv.cfg.MaxPending || len(c.queue) >= queuedBytes {
+			return false
+		}
+		c.pending++
+		c.partial = true
+		c.last = time.Now().UnixNano()
+		return true
+	})
+}
+
+// settle waits until every query is answered and every answer written.
+func (c *conn) settle(limit time.Duration) {
+	c.wait(limit, func() bool { return c.pending == 0 && len(c.queue) == 0 && !c.writing })
+}
+
+// wait calls ready with mu held after each change until it returns true. It
+// returns false when the connection broke, when limit passed without any
+// change, or when the server's grace is over.
+func (c *conn) wait(limit time.Duration, ready func() bool) bool {
+	var timer *time.Timer
+	for {
+		c.mu.Lock()
+		done, gone := !c.gone && ready(), c.gone
+		if !c.ending.IsZero() {
+			limit = min(limit, time.Until(c.ending))
+		}
+		if !done {
+			c.write() // what is being waited for may be in the queue
+		}
+		c.mu.Unlock()
+		if done || gone || limit < 0 {
+			return done
+		}
+		if timer == nil {
+			timer = time.NewTimer(limit)
+			defer timer.Stop()
+		} else {
+			timer.Reset(limit)
+		}
+		select {
+		case <-c.wake:
+		case <-timer.C:
+			return false
+		}
+	}
+}
+
+// changed wakes run if it waits.
+func (c *conn) changed() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Send implements [Sink].
+func (c *conn) Send(_ ReplyTo, msg []byte) {
+	if len(msg) != 0 {
+		c.push(msg, true)
+	}
+}
+
+// push queues an answer, and writes it at once if now.
+func (c *conn) push(msg []byte, now bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		c.srv.tcp.late.Add(1)
+		return
+	}
+	c.pending = max(c.pending-1, 0)
+	c.last = time.Now().UnixNano()
+	if len(msg) > MaxMessageBytes {
+		c.srv.tcp.replyOversize.Add(1)
+	} else {
+		c.srv.tcp.replies.Add(1)
+		c.queue = appendFrame(c.queue, msg)
+	}
+	if now {
+		c.write()
+	}
+	c.changed()
+}
+
+// flush writes what push left.
+func (c *conn) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.write()
+}
+
+// write writes as much of the queue as the kernel takes at once and leaves the
+// rest to writeRest; mu is held.
+func (c *conn) write() {
+	if len(c.queue) == 0 || c.writing || c.gone {
+		return
+	}
+	// Nobody else writes, so this does not wait for the descriptor's lock.
+	if err := c.raw.Write(c.writeNow); err != nil || c.failed {
+		c.breakOff()
+		return
+	}
+	if len(c.queue) != 0 {
+		c.writing = true
+		go c.writeRest()
+	}
+}
+
+// tryWrite writes what the kernel takes at once; mu is held. It must not close
+// the connection, because closing waits for it.
+func (c *conn) tryWrite(fd uintptr) bool {
+	for len(c.queue) > 0 {
+		n, err := unix.SendmsgN(int(fd), c.queue, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		switch {
+		case err == nil:
+			c.queue = append(c.queue[:0], c.queue[n:]...)
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			return true
+		default:
+			c.failed = true
+			return true
+		}
+	}
+	return true
+}
+
+// writeRest writes the queue until it is empty, giving the client a bounded
+// time for each chunk. run waits for its end before it closes the connection.
+func (c *conn) writeRest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.queue) > 0 && !c.gone {
+		chunks := c.queue
+		c.queue, c.spare = c.spare[:0], nil
+		c.mu.Unlock()
+		err := c.writeChunks(chunks)
+		c.mu.Lock()
+		c.spare = chunks[:0]
+		c.last = time.Now().UnixNano()
+		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.srv.tcp.writeTimeouts.Add(1)
+			}
+			c.breakOff()
+		}
+		c.changed()
+	}
+	c.writing = false
+	c.spare = nil
+	if cap(c.queue) > chunkBytes {
+		c.queue = nil
+	}
+	c.changed()
+}
+
+func (c *conn) writeChunks(b []byte) error {
+	for len(b) > 0 {
+		if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.cfg.WriteTimeout)); err != nil {
+			return err
+		}
+		n, err := c.nc.Write(b[:min(len(b), chunkBytes)])
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return c.nc.SetWriteDeadline(time.Time{})
+}
+
+// breakOff ends the connection because writing failed; mu is held.
+func (c *conn) breakOff() {
+	c.gone = true
+	c.queue = nil
+	c.nc.Close()
+	c.changed()
+}
+
+// abort ends the connection from outside.
+func (c *conn) abort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.breakOff()
+}
+
+// drain makes run stop reading and end once everything is answered.
+func (c *conn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ending = time.Now().Add(c.srv.cfg.Grace)
+	// The error of a closed connection ends the read as well.
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	c.changed()
+}
+
+// finish closes the connection and waits for writeRest.
+func (c *conn) finish() {
+	c.abort()
+	for {
+		c.mu.Lock()
+		writing := c.writing
+		c.mu.Unlock()
+		if !writing {
+			return
+		}
+		<-c.wake
+	}
+}
+
+// idleSince returns when the connection became idle; idle is false while it
+// has a query to read, to answer, or an answer to write.
+func (c *conn) idleSince() (unixNano int64, idle bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last, c.pending == 0 && !c.partial && !c.writing
+}

@@ -1,0 +1,159 @@
+package listener
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"time"
+)
+
+// Sizes that the DNS protocol fixes.
+const (
+	// MaxMessageBytes is the largest message that a reply may hold (RFC 1035
+	// §4.2.2: the length prefix has 16 bits).
+	MaxMessageBytes = 65535
+	// minMessageBytes is the header; what is shorter cannot be answered
+	// because it has no id (RFC 1035 §4.1.1).
+	minMessageBytes = 12
+)
+
+// Defaults of [Config].
+const (
+	defaultPacketBytes    = 4096
+	defaultSocketBytes    = 1 << 20
+	defaultMaxConns       = 1024
+	defaultConnsPerClient = 256
+	defaultMaxPending     = 128
+	defaultIdleTimeout    = 10 * time.Second // RFC 7766 §6.2.3: "on the order of a few seconds"
+	defaultReadTimeout    = 5 * time.Second
+	defaultWriteTimeout   = 5 * time.Second
+	defaultPendingTimeout = 20 * time.Second
+	defaultGrace          = time.Second
+)
+
+// Handler answers DNS messages: bytes in, bytes out.
+type Handler interface {
+	// Handle is called on the goroutine of the socket or connection and must
+	// not block. It is called from several goroutines at the same time.
+	//
+	// packet holds at least a DNS header (12 octets). It is valid only during
+	// the call and may be changed by it.
+	//
+	// reply is an empty slice with a capacity of at least [MaxMessageBytes]
+	// into which the answer may be appended; like the returned slice it belongs
+	// to the listener again when Handle returns. When the returned slice is not
+	// empty it is sent to to with the next batch. When it is empty nothing is
+	// sent now; the handler may answer later with to.Send or a [Batch].
+	Handle(packet []byte, to ReplyTo, reply []byte) []byte
+}
+
+// Sink takes answers: the sockets and connections of this package, and fakes
+// in tests of handlers.
+type Sink interface {
+	// Send sends msg to to.Peer(). It may be called from any goroutine, does
+	// not block, and does not keep msg.
+	Send(to ReplyTo, msg []byte)
+}
+
+// Config says where to listen and within which bounds. The zero value of every
+// field but Addrs and Handler means its default.
+type Config struct {
+	// Addrs are the addresses to serve, each over UDP and TCP. Port 0 takes a
+	// free port, the same for both. An IPv4 wildcard serves IPv4 only, an IPv6
+	// wildcard IPv6 only. Repeated addresses count once.
+	Addrs []netip.AddrPort
+	// Handler answers. It must not be nil.
+	Handler Handler
+	// OnPanic answers a query whose Handle panicked, typically with SERVFAIL,
+	// under the same rules as Handle; packet may have been changed by Handle.
+	// Nil sends nothing.
+	OnPanic func(packet []byte, to ReplyTo, reply []byte) []byte
+	// Logger gets rate-limited socket errors and panics. Nil discards them.
+	Logger *slog.Logger
+
+	// Sockets is the number of UDP sockets per address. Default: GOMAXPROCS.
+	Sockets int
+	// PacketBytes is the largest UDP query taken, at least 512; larger ones are
+	// dropped and counted. Default: 4096.
+	PacketBytes int
+	// SocketBufferBytes is asked of the kernel for each UDP socket, in both
+	// directions; the kernel may grant less. Default: 1 MiB.
+	SocketBufferBytes int
+
+	// MaxConns bounds the TCP connections of all clients together. At the bound
+	// the connection that has been idle longest is closed for a new one; when
+	// none is idle the new one is refused. Default: 1024.
+	MaxConns int
+	// MaxConnsPerClient bounds the TCP connections of one client address in the
+	// same way. Default: 256.
+	MaxConnsPerClient int
+	// MaxPending bounds the unanswered queries of one TCP connection; at the
+	// bound the connection is not read. Default: 128.
+	MaxPending int
+	// IdleTimeout closes a TCP connection that has no unanswered query and saw
+	// neither a query nor an answer for that long. Default: 10 s.
+	IdleTimeout time.Duration
+	// ReadTimeout bounds the time from the first octet of a message on a TCP
+	// connection to its last. Default: 5 s.
+	ReadTimeout time.Duration
+	// WriteTimeout bounds the time in which a TCP client must take 64 KiB of
+	// answers that the kernel could not take at once. Default: 5 s.
+	WriteTimeout time.Duration
+	// PendingTimeout closes a TCP connection that has unanswered queries and saw
+	// neither a query nor an answer for that long. It has to be longer than the
+	// handler's slowest answer. Default: 20 s.
+	PendingTimeout time.Duration
+	// Grace is how long TCP connections may still send answers after the context
+	// of Run was cancelled. Default: 1 s.
+	Grace time.Duration
+}
+
+// withDefaults returns cfg with every zero field filled in, or every reason why
+// it cannot be used.
+func (cfg Config) withDefaults() (Config, error) {
+	var errs []error
+	if len(cfg.Addrs) == 0 {
+		errs = append(errs, errors.New("no address to listen on"))
+	}
+	for _, a := range cfg.Addrs {
+		if !a.IsValid() {
+			errs = append(errs, fmt.Errorf("invalid address to listen on: %v", a))
+		}
+	}
+	if cfg.Handler == nil {
+		errs = append(errs, errors.New("no handler"))
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	errs = append(errs,
+		fill("Sockets", &cfg.Sockets, runtime.GOMAXPROCS(0)),
+		fill("PacketBytes", &cfg.PacketBytes, defaultPacketBytes),
+		fill("SocketBufferBytes", &cfg.SocketBufferBytes, defaultSocketBytes),
+		fill("MaxConns", &cfg.MaxConns, defaultMaxConns),
+		fill("MaxConnsPerClient", &cfg.MaxConnsPerClient, defaultConnsPerClient),
+		fill("MaxPending", &cfg.MaxPending, defaultMaxPending),
+		fill("IdleTimeout", &cfg.IdleTimeout, defaultIdleTimeout),
+		fill("ReadTimeout", &cfg.ReadTimeout, defaultReadTimeout),
+		fill("WriteTimeout", &cfg.WriteTimeout, defaultWriteTimeout),
+		fill("PendingTimeout", &cfg.PendingTimeout, defaultPendingTimeout),
+		fill("Grace", &cfg.Grace, defaultGrace),
+	)
+	if cfg.PacketBytes < 512 {
+		errs = append(errs, fmt.Errorf("PacketBytes is %d, less than the 512 of RFC 1035 §4.2.1", cfg.PacketBytes))
+	}
+	return cfg, errors.Join(errs...)
+}
+
+// fill puts def into a zero field and refuses a negative one.
+func fill[T int | time.Duration](name string, field *T, def T) error {
+	switch {
+	case *field < 0:
+		return fmt.Errorf("%s is negative: %v", name, *field)
+	case *field == 0:
+		*field = def
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package listener
+
+import (
+	"context"
+	"encoding/hex"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Server is a set of bound sockets. Its methods may be called from any
+// goroutine.
+type Server struct {
+	cfg       Config
+	addrs     []netip.AddrPort
+	udp       []*udpSocket
+	listeners []*net.TCPListener
+	conns     connTable
+	tcp       tcpCounters
+	panics    atomic.Uint64
+	replies   sync.Pool // of *[]byte: space for one reply on a TCP connection
+	acceptLog rateLimit
+	panicLog  rateLimit
+	stop      func() // idempotent: closes every socket that Listen bound
+}
+
+// Listen binds every address of cfg. The sockets queue what arrives; nothing is
+// answered before [Server.Run]. An error names protocol, address and port, and
+// leaves nothing bound.
+func Listen(cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg}
+	s.conns.init(&s.cfg)
+	s.replies.New = func() any {
+		b := make([]byte, 0, MaxMessageBytes)
+		return &b
+	}
+	s.stop = sync.OnceFunc(func() {
+		for _, l := range s.listeners {
+			l.Close()
+		}
+		for _, u := range s.udp {
+			u.close()
+		}
+	})
+	var asked []netip.AddrPort
+	for _, addr := range cfg.Addrs {
+		addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+		if addr.Port() != 0 && slices.Contains(asked, addr) {
+			continue
+		}
+		asked = append(asked, addr)
+		if err := s.add(addr); err != nil {
+			s.stop()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// add binds one address.
+func (s *Server) add(addr netip.AddrPort) error {
+	b, err := bind(addr, s.cfg.Sockets, s.cfg.SocketBufferBytes)
+	if err != nil {
+		return err
+	}
+	s.addrs = append(s.addrs, b.addr)
+	s.listeners = append(s.listeners, b.tcp)
+	for i, c := range b.udp {
+		u, err := newUDPSocket(s, c, addr.Addr())
+		if err != nil {
+			for _, rest := range b.udp[i:] {
+				rest.Close()
+			}
+			return bindError("udp", b.addr, err)
+		}
+		s.udp = append(s.udp, u)
+	}
+	return nil
+}
+
+// Addrs returns the addresses in the order of Config.Addrs, without repeats,
+// with the real port in place of 0.
+func (s *Server) Addrs() []netip.AddrPort { return slices.Clone(s.addrs) }
+
+// Stats returns the counters as they are now. They are read one by one, so
+// sums of a moving system need not add up.
+func (s *Server) Stats() Stats {
+	st := Stats{Panics: s.panics.Load(), TCPOpen: uint64(s.conns.open())}
+	for _, u := range s.udp {
+		u.stats.addTo(&st)
+	}
+	s.tcp.addTo(&st)
+	return st
+}
+
+// Close closes the sockets at once; Run then ends as if its context had been
+// cancelled. It is needed only when Run is never called.
+func (s *Server) Close() { s.stop() }
+
+// Run answers until ctx is cancelled, then closes the sockets, gives TCP
+// connections Config.Grace to send what was asked of them, and returns nil when
+// all its goroutines have ended. It must be called at most once.
+func (s *Server) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, u := range s.udp {
+		wg.Go(u.run)
+	}
+	for _, l := range s.listeners {
+		wg.Go(func() { s.accept(ctx, l, &wg) })
+	}
+	release := context.AfterFunc(ctx, func() {
+		s.stop()
+		s.conns.drain()
+	})
+	defer release()
+	wg.Wait()
+	return nil
+}
+
+// handle calls the handler and survives its panics.
+func (s *Server) handle(packet []byte, to ReplyTo, reply []byte) (answer []byte) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			answer = s.panicked(cause, packet, to, reply)
+		}
+	}()
+	return s.cfg.Handler.Handle(packet, to, reply)
+}
+
+// loggedBytes bounds how much of a query and of a stack is logged.
+const (
+	loggedQueryBytes = 256
+	loggedStackBytes = 4096
+)
+
+// panicked reports a panic of the handler and asks OnPanic for an answer. A
+// panic of OnPanic is dropped: the first one is what has to be fixed.
+func (s *Server) panicked(cause any, packet []byte, to ReplyTo, reply []byte) (answer []byte) {
+	s.panics.Add(1)
+	if n, ok := s.panicLog.allow(); ok {
+		stack := debug.Stack()
+		s.cfg.Logger.Error("handling a query panicked",
+			slog.Any("error", cause),
+			slog.String("query", hex.EncodeToString(packet[:min(len(packet), loggedQueryBytes)])),
+			slog.Any("client", to.peer),
+			slog.String("stack", string(stack[:min(len(stack), loggedStackBytes)])),
+			slog.Uint64("suppressed", n))
+	}
+	if s.cfg.OnPanic == nil {
+		return nil
+	}
+	defer func() {
+		if recover() != nil {
+			answer = nil
+		}
+	}()
+	return s.cfg.OnPanic(packet, to, reply)
+}

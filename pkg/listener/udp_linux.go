@@ -1,0 +1,227 @@
+package listener
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// batchPackets is the most packets one system call moves. More gain little
+	// (the calls' fixed cost is gone by then) and make early packets wait.
+	batchPackets = 32
+	// arenaBytes holds a batch of ordinary replies and always one of any size.
+	arenaBytes = MaxMessageBytes + 32<<10
+	// yieldBatches is how many batches may follow one another before the
+	// socket's goroutine lets others run.
+	yieldBatches = 64
+)
+
+// udpSocket is one of the sockets that share a UDP port.
+type udpSocket struct {
+	srv     *Server
+	conn    *net.UDPConn
+	raw     syscall.RawConn
+	v6      bool
+	local   netip.Addr // the bound address; not valid for a wildcard
+	closing atomic.Bool
+	single  sync.Pool // of *lateSend
+	errors  rateLimit
+	stats   udpCounters
+}
+
+var _ Sink = (*udpSocket)(nil)
+
+func newUDPSocket(srv *Server, conn *net.UDPConn, addr netip.Addr) (*udpSocket, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	s := &udpSocket{srv: srv, conn: conn, raw: raw, v6: !addr.Is4()}
+	if !addr.IsUnspecified() {
+		s.local = addr.WithZone("")
+	}
+	s.single.New = func() any { return newLateSend(s) }
+	return s, nil
+}
+
+// run receives and answers until the socket is closed.
+func (s *udpSocket) run() {
+	l := &udpLoop{
+		udpSocket: s,
+		in:        newIncoming(batchPackets, s.srv.cfg.PacketBytes, s.v6, !s.local.IsValid()),
+		out:       newOutgoing(batchPackets, s.v6),
+		arena:     make([]byte, arenaBytes),
+	}
+	for {
+		err := s.raw.Read(l.readable)
+		if s.closing.Load() || errors.Is(err, net.ErrClosed) {
+			return
+		}
+		s.receiveFailed(err)
+	}
+}
+
+// close ends run.
+func (s *udpSocket) close() {
+	s.closing.Store(true)
+	s.conn.Close()
+}
+
+func (s *udpSocket) receiveFailed(err error) {
+	s.stats.receiveErrors.Add(1)
+	if n, ok := s.errors.allow(); ok {
+		s.srv.cfg.Logger.Warn("receiving UDP packets failed", slog.Any("error", err), slog.Uint64("suppressed", n))
+	}
+	// Whatever it is, asking again at once would only burn the processor.
+	time.Sleep(time.Millisecond)
+}
+
+func (s *udpSocket) sendFailed(failed int, err error) {
+	s.stats.sendErrors.Add(uint64(failed))
+	if n, ok := s.errors.allow(); ok {
+		s.srv.cfg.Logger.Warn("sending UDP replies failed", slog.Any("error", err), slog.Uint64("suppressed", n))
+	}
+}
+
+// udpLoop is what the goroutine of a socket owns.
+type udpLoop struct {
+	*udpSocket
+	in    *incoming
+	out   *outgoing
+	arena []byte // replies of this batch
+	used  int    // of arena
+}
+
+// readable works off what waits at the socket. It returns false to be called
+// again when there is more, and true when the socket is closing.
+//
+// The poller is edge-triggered: a packet that arrives after the kernel found
+// the queue empty wakes it again. recvmmsg itself finds that out when it brings
+// less than asked for, so a lone packet costs no second call; after a larger
+// batch more have probably come meanwhile and asking is cheaper than parking.
+func (l *udpLoop) readable(fd uintptr) bool {
+	for batches := 1; !l.closing.Load(); batches++ {
+		n, errno := recvmmsg(fd, l.in.hdrs)
+		switch errno {
+		case 0:
+		case unix.EAGAIN:
+			return false
+		case unix.EINTR:
+			continue
+		default:
+			l.receiveFailed(errno)
+			continue
+		}
+		l.work(fd, n)
+		if n < 2 {
+			return false
+		}
+		if batches%yieldBatches == 0 {
+			runtime.Gosched()
+		}
+	}
+	return true
+}
+
+// work answers the n packets just received.
+func (l *udpLoop) work(fd uintptr, n int) {
+	var queries, oversize, short uint64
+	for i := range n {
+		h := &l.in.hdrs[i]
+		switch {
+		case h.hdr.Flags&unix.MSG_TRUNC != 0:
+			oversize++
+		case h.size < minMessageBytes:
+			short++
+		default:
+			queries++
+			l.answer(fd, i)
+		}
+		l.in.reset(i)
+	}
+	l.flush(fd)
+	st := &l.stats
+	st.batches.Add(1)
+	st.queries.Add(queries)
+	if oversize+short != 0 {
+		st.oversize.Add(oversize)
+		st.short.Add(short)
+	}
+}
+
+// answer hands packet i to the handler and queues the reply.
+func (l *udpLoop) answer(fd uintptr, i int) {
+	from := &l.in.peers[i]
+	to := ReplyTo{sink: l.udpSocket, local: l.local}
+	to.peer, to.scope = from.peer()
+	var source netip.Addr // stays invalid where the socket has only one
+	if !to.local.IsValid() {
+		source = l.in.local(i)
+		to.local = source
+	}
+	if len(l.arena)-l.used < MaxMessageBytes {
+		l.flush(fd)
+	}
+	space := l.arena[l.used:l.used]
+	reply := l.srv.handle(l.in.packet(i), to, space)
+	if len(reply) == 0 {
+		return
+	}
+	if len(reply) > MaxMessageBytes {
+		l.stats.replyOversize.Add(1)
+		return
+	}
+	if &reply[0] != &l.arena[l.used] {
+		reply = append(space, reply...) // not in the space it was given
+	}
+	l.used += len(reply)
+	l.out.add(reply, from, source)
+}
+
+// flush sends the queued replies.
+func (l *udpLoop) flush(fd uintptr) {
+	want := l.out.n
+	if want == 0 {
+		return
+	}
+	sent, errno := l.out.flush(fd)
+	l.used = 0
+	l.stats.replies.Add(uint64(sent))
+	if sent != want {
+		l.sendFailed(want-sent, errno)
+	}
+}
+
+// rateLimit lets one message through per logEvery.
+type rateLimit struct {
+	mu         sync.Mutex
+	next       time.Time
+	suppressed uint64
+}
+
+// logEvery is the least time between two log lines about the same socket.
+const logEvery = 10 * time.Second
+
+// allow reports whether to log now, and how often it said no since it last
+// said yes.
+func (r *rateLimit) allow() (suppressed uint64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if now.Before(r.next) {
+		r.suppressed++
+		return 0, false
+	}
+	r.next = now.Add(logEvery)
+	suppressed, r.suppressed = r.suppressed, 0
+	return suppressed, true
+}
