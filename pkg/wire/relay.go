@@ -109,8 +109,7 @@ func appendRebuilt(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 		if b.Copy(r.Msg, &rec, ttl) {
 			continue
 		}
-		required := rec.Section == Answer || rec.Section == Authority && (answers == 0 || rec.Type != TypeNS)
-		if required {
+		if required(rec.Section, rec.Type, answers) {
 			b.SetTC()
 		} else {
 			b.Rollback(set)

@@ -1,0 +1,68 @@
+package wire
+
+// FinishReply completes a reply to q that stands at dst[base:] without an OPT
+// record: whole records are dropped from its end until it and its OPT fit into
+// limit octets, with TC where they were required (RFC 2181 §9), and the OPT is
+// appended if q has one. The message must be well formed.
+func FinishReply(dst []byte, base int, q *Query, limit int, opt *OPT) []byte {
+	limit = max(limit, MinPayload)
+	room := limit
+	if q.EDNS.Present {
+		room -= opt.size()
+	}
+	if len(dst)-base > room {
+		dst = dst[:base+truncate(dst[base:], room)]
+	}
+	if !q.EDNS.Present {
+		return dst
+	}
+	msg := dst[base:]
+	SetCount(msg, Additional, Count(msg, Additional)+1)
+	return appendOPT(dst, opt, Rcode(Flags(msg)), q.EDNS.DO, limit-len(msg))
+}
+
+// truncate drops records from the end of msg until it has at most room octets,
+// mends its counts, sets TC if it must, and returns the new length.
+func truncate(msg []byte, room int) int {
+	off := HeaderLen
+	if Count(msg, Question) == 1 {
+		off = nameSkip(msg, off) + 4
+	}
+	var (
+		rec     Record
+		answers = Count(msg, Answer)
+	)
+	for s := Answer; s <= Additional; s++ {
+		set, setCount, setType := off, 0, uint16(0) // where the present RRset began
+		setOwner := 0
+		for i := range Count(msg, s) {
+			rec.fill(msg, off, nameSkip(msg, off))
+			if i == 0 || rec.Type != setType || !sameOwner(msg, off, setOwner) {
+				set, setCount, setType, setOwner = off, i, rec.Type, off
+			}
+			if rec.End <= room {
+				off = rec.End
+				continue
+			}
+			kept := i
+			if required(s, rec.Type, answers) {
+				SetFlags(msg, Flags(msg)|FlagTC)
+			} else {
+				off, kept = set, setCount
+			}
+			SetCount(msg, s, kept)
+			for s++; s <= Additional; s++ {
+				SetCount(msg, s, 0)
+			}
+			return off
+		}
+	}
+	return off
+}
+
+// required reports whether leaving out a record makes a reply incomplete:
+// answers do, and what the authority section says, except for the names of a
+// zone's servers beside an answer. RFC 2181 §9: additional records never do.
+func required(s Section, typ uint16, answers int) bool {
+	return s == Answer || s == Authority && (answers == 0 || typ != TypeNS)
+}
