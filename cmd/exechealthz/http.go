@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/prober"
+)
+
+// shutdownGrace is how long requests being answered may take once we are told
+// to end. Answers come from memory.
+const shutdownGrace = 3 * time.Second
+
+// handler answers exactly the checks' paths and /metrics; everything else is
+// not found, so that a probe aimed at a mistyped path fails.
+func handler(probers map[string]*prober.Prober, metrics http.Handler, logger *slog.Logger, quiet bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == metricsURL {
+			metrics.ServeHTTP(w, req)
+			return
+		}
+		p, ok := probers[req.URL.Path]
+		if !ok {
+			http.NotFound(w, req)
+			return
+		}
+		status := p.Status(time.Now())
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.WriteHeader(status.Code)
+		_, err := io.WriteString(w, status.Body)
+		if !quiet {
+			logger.Info("request", "path", req.URL.Path, "client", req.RemoteAddr, "status", status.Code)
+			if err != nil {
+				logger.Info("answer not delivered", "path", req.URL.Path, "client", req.RemoteAddr, "err", err)
+			}
+		}
+	})
+}
+
+// serveHTTP serves h on ln until ctx ends, then lets requests being answered
+// finish.
+func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, logger *slog.Logger) error {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		<-ctx.Done()
+		// The parent is over; its values are not needed.
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		defer cancel()
+		if err := server.Shutdown(grace); err != nil {
+			server.Close()
+		}
+	}()
+	err := server.Serve(ln)
+	if !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	<-ended
+	return nil
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kube-dns/kube-dns/pkg/nslookup"
+	"github.com/kube-dns/kube-dns/pkg/prober"
+	"github.com/kube-dns/kube-dns/pkg/version"
+)
+
+// run is the whole program: args begins with the program's name, and the result
+// is the exit code. It ends with 0 when ctx ends.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		args = []string{"exechealthz"}
+	}
+	if filepath.Base(args[0]) == "nslookup" {
+		return nslookup.Command{}.Run(ctx, args[1:], stdout, stderr)
+	}
+	opts, err := parseOptions(args[1:], stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "exechealthz: %v\n", err)
+		return 1
+	case opts.version:
+		fmt.Fprintln(stdout, version.Get().Line("exechealthz"))
+		return 0
+	}
+	logger := slog.New(slog.NewTextHandler(stderr, nil))
+	address := net.JoinHostPort(opts.listenAddress, strconv.Itoa(opts.port))
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		fmt.Fprintf(stderr, "exechealthz: --port=%d: %v\n", opts.port, err)
+		return 1
+	}
+	if err := serve(ctx, opts, ln, logger); err != nil {
+		logger.Error("ending", "err", err)
+		return 1
+	}
+	return 0
+}
+
+// serve runs the checks and answers on ln until ctx ends.
+func serve(ctx context.Context, opts options, ln net.Listener, logger *slog.Logger) error {
+	sh := &shell{processes: newProcesses(), env: os.Environ()}
+	metrics := newMetrics()
+	probers := make(map[string]*prober.Prober)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, c := range opts.checks {
+		p, err := prober.New(prober.Config{
+			Check: func(ctx context.Context, out io.Writer) error {
+				return sh.run(ctx, c.program, out)
+			},
+			Period:  opts.period,
+			Timeout: opts.timeout,
+			Rules:   prober.Rules{Path: c.url, Latency: opts.latency, ShowOutput: opts.output},
+			Observe: observer(c, metrics, logger, opts.quiet),
+		})
+		if err != nil {
+			ln.Close()
+			return fmt.Errorf("check %s: %w", c.url, err)
+		}
+		probers[c.url] = p
+		metrics.add(c.url, p)
+	}
+	logger.Info("serving", "address", ln.Addr().String(), "checks", len(probers), "version", version.String())
+	for path, p := range probers {
+		group.Go(func() error {
+			if err := p.Run(ctx); err != nil {
+				return fmt.Errorf("check %s: %w", path, err)
+			}
+			return nil
+		})
+	}
+	if os.Getpid() == 1 {
+		group.Go(func() error {
+			sh.processes.reaper(ctx)
+			return nil
+		})
+	}
+	group.Go(func() error {
+		return serveHTTP(ctx, ln, handler(probers, metrics.handler(), logger, opts.quiet), logger)
+	})
+	return group.Wait()
+}
+
+// observer counts and logs the results of one check. A change of health is
+// always logged, the first failure included; other runs are when not quiet.
+func observer(c check, m *metrics, logger *slog.Logger, quiet bool) func(prober.Result) {
+	logger = logger.With("path", c.url)
+	healthy, known := false, false
+	return func(r prober.Result) {
+		m.observe(c.url, r)
+		changed := !known || healthy != (r.Err == nil)
+		healthy, known = r.Err == nil, true
+		took := r.End.Sub(r.Start)
+		switch {
+		case r.Err != nil && (changed || !quiet):
+			logger.Error("check failed", "err", r.Err, "output", r.Output, "duration", took)
+		case r.Err == nil && changed:
+			logger.Info("check is healthy", "duration", took)
+		case r.Err == nil && !quiet:
+			logger.Info("check ended well", "duration", took)
+		}
+	}
+}

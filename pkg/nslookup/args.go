@@ -1,0 +1,122 @@
+package nslookup
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+const usage = "usage: nslookup [-type=TYPE] NAME [SERVER[:PORT]]"
+
+// Request is one command line, checked.
+type Request struct {
+	// Name is the name as typed, or the text of an address.
+	Name string
+	// Type is the type asked for, zero for A and AAAA, or PTR when Name is an
+	// address.
+	Type uint16
+	// Server is the server to ask; the zero Server means those of resolv.conf.
+	Server Server
+}
+
+// Server is a server as it was typed: an address, or a name still to be looked
+// up, and a port. The zero Server is none.
+type Server struct {
+	Addr netip.Addr
+	Host string
+	Port uint16
+}
+
+// IsZero reports whether no server was named.
+func (s Server) IsZero() bool { return s == Server{} }
+
+// ParseArgs reads the arguments, without the program's name.
+func ParseArgs(args []string) (Request, error) {
+	var (
+		req  Request
+		rest []string
+	)
+	for i, arg := range args {
+		if arg == "--" {
+			rest = append(rest, args[i+1:]...)
+			break
+		}
+		if !strings.HasPrefix(arg, "-") || arg == "-" {
+			rest = append(rest, arg)
+			continue
+		}
+		name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		switch name {
+		case "type", "querytype", "query", "q":
+			t, ok := dns.StringToType[strings.ToUpper(value)]
+			if !ok {
+				return Request{}, fmt.Errorf("unknown record type in %q", arg)
+			}
+			req.Type = t
+		default:
+			return Request{}, fmt.Errorf("unknown option %q", arg)
+		}
+	}
+	switch len(rest) {
+	case 0:
+		return Request{}, errors.New("no name")
+	case 1, 2:
+	default:
+		return Request{}, fmt.Errorf("unexpected argument %q", rest[2])
+	}
+	req.Name = rest[0]
+	if _, ok := dns.IsDomainName(req.Name); !ok || req.Name == "" {
+		return Request{}, fmt.Errorf("%q is not a domain name", req.Name)
+	}
+	if len(rest) == 2 {
+		server, err := ParseServer(rest[1])
+		if err != nil {
+			return Request{}, err
+		}
+		req.Server = server
+	}
+	return req, nil
+}
+
+// ParseServer reads ADDRESS, ADDRESS:PORT, ADDRESS#PORT, [IPV6]:PORT or the same
+// with a host name. The port is 53 unless given.
+func ParseServer(text string) (Server, error) {
+	bad := fmt.Errorf("%q is not a server", text)
+	host, port := text, ""
+	if a, err := netip.ParseAddr(text); err == nil {
+		return Server{Addr: a, Port: dnsPort}, nil // includes IPv6 without brackets
+	}
+	if h, p, ok := strings.Cut(text, "#"); ok {
+		host, port = h, p
+	} else if i := strings.LastIndexByte(text, ':'); i >= 0 && !strings.HasSuffix(text, "]") {
+		host, port = text[:i], text[i+1:]
+	}
+	s := Server{Port: dnsPort}
+	if host != text {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return Server{}, fmt.Errorf("%w: bad port %q", bad, port)
+		}
+		s.Port = uint16(n)
+	}
+	inner, bracketed := strings.CutPrefix(host, "[")
+	if bracketed {
+		var closed bool
+		if inner, closed = strings.CutSuffix(inner, "]"); !closed {
+			return Server{}, bad
+		}
+	}
+	if a, err := netip.ParseAddr(inner); err == nil && (!bracketed || a.Is6()) {
+		s.Addr = a
+		return s, nil
+	}
+	if _, ok := dns.IsDomainName(host); !ok || bracketed || host == "" || strings.ContainsAny(host, ":#/ ") {
+		return Server{}, bad
+	}
+	s.Host = host
+	return s, nil
+}

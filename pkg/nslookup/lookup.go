@@ -1,0 +1,271 @@
+package nslookup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// Answer is a name that resolved.
+type Answer struct {
+	// Server gave the answer, and was asked by the text ServerName.
+	Server     netip.AddrPort
+	ServerName string
+	// Sections holds one reply per type that had records, A before AAAA.
+	Sections []Section
+}
+
+// Section is the useful part of one reply.
+type Section struct {
+	// Authoritative is the reply's AA flag.
+	Authoritative bool
+	// Records are the alias chain from the name asked for and the records at
+	// its end, in that order.
+	Records []dns.RR
+}
+
+// Lookup resolves one request. The error says in one line which server said
+// what about which name.
+func (c Command) Lookup(ctx context.Context, req Request) (Answer, error) {
+	servers, names, serverName, err := c.plan(ctx, req)
+	if err != nil {
+		return Answer{}, err
+	}
+	types := []uint16{req.Type}
+	if a, err := netip.ParseAddr(req.Name); err == nil && req.Type == 0 {
+		reverse, err := dns.ReverseAddr(a.WithZone("").String())
+		if err != nil {
+			return Answer{}, err
+		}
+		names, types = []string{reverse}, []uint16{dns.TypePTR}
+	} else if req.Type == 0 {
+		types = []uint16{dns.TypeA, dns.TypeAAAA}
+	}
+	var first error
+	for _, name := range names {
+		ans, err := c.ask(ctx, servers, name, types)
+		if err == nil {
+			if ans.ServerName = serverName; serverName == "" {
+				ans.ServerName = ans.Server.Addr().String()
+			}
+			return ans, nil
+		}
+		if first == nil {
+			first = fmt.Errorf("can't resolve '%s' at %w", strings.TrimSuffix(name, "."), err)
+		}
+		if _, replied := errors.AsType[rcodeError](err); !replied {
+			break // silent servers stay silent for the other names
+		}
+	}
+	return Answer{}, first
+}
+
+// plan returns the servers to ask and the names to try in turn. The search list
+// is for names without a final dot and without a server, as libc has it.
+func (c Command) plan(ctx context.Context, req Request) ([]netip.AddrPort, []string, string, error) {
+	names := []string{dns.Fqdn(req.Name)}
+	if req.Server.Addr.IsValid() {
+		server := netip.AddrPortFrom(req.Server.Addr, req.Server.Port)
+		return []netip.AddrPort{server}, names, req.Server.Addr.String(), nil
+	}
+	conf, err := readResolvConf(c.resolvConf(), c.serverPort())
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if req.Server.IsZero() {
+		return conf.servers, conf.NameList(req.Name), "", nil
+	}
+	addrs, err := c.serverAddrs(ctx, conf, req.Server.Host)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	servers := make([]netip.AddrPort, 0, len(addrs))
+	for _, a := range addrs {
+		servers = append(servers, netip.AddrPortFrom(a, req.Server.Port))
+	}
+	return servers, names, req.Server.Host, nil
+}
+
+// serverAddrs looks up a server that was given by name.
+func (c Command) serverAddrs(ctx context.Context, conf resolvConf, host string) ([]netip.Addr, error) {
+	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
+		// RFC 6761 §6.3: never asked of a server.
+		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, nil
+	}
+	var last error
+	for _, name := range conf.NameList(host) {
+		ans, err := c.ask(ctx, conf.servers, name, []uint16{dns.TypeA, dns.TypeAAAA})
+		if err != nil {
+			last = err
+			continue
+		}
+		return ans.addrs(), nil
+	}
+	return nil, fmt.Errorf("server '%s': can't resolve it at %w", host, last)
+}
+
+// addrs returns the addresses among the records.
+func (a Answer) addrs() []netip.Addr {
+	var addrs []netip.Addr
+	for _, s := range a.Sections {
+		for _, rr := range s.Records {
+			switch rr := rr.(type) {
+			case *dns.A:
+				if addr, ok := netip.AddrFromSlice(rr.A); ok {
+					addrs = append(addrs, addr.Unmap())
+				}
+			case *dns.AAAA:
+				if addr, ok := netip.AddrFromSlice(rr.AAAA); ok {
+					addrs = append(addrs, addr)
+				}
+			}
+		}
+	}
+	return addrs
+}
+
+// rcodeError is a reply that does not resolve the name.
+type rcodeError struct {
+	server netip.AddrPort
+	text   string // NXDOMAIN, SERVFAIL ..., or that there is no such record
+}
+
+func (e rcodeError) Error() string { return e.server.String() + ": " + e.text }
+
+// outcome is what became of one question.
+type outcome struct {
+	reply  *dns.Msg
+	server netip.AddrPort
+	err    error
+}
+
+// ask asks one name for all types at once. Once one of them resolved, the
+// others get one more try's time: a server that answers A and is silent about
+// AAAA must not cost the whole timeout.
+func (c Command) ask(ctx context.Context, servers []netip.AddrPort, name string, types []uint16) (Answer, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type numbered struct {
+		index int
+		outcome
+	}
+	results := make(chan numbered, len(types))
+	for i, qtype := range types {
+		go func() {
+			reply, server, err := c.exchange(ctx, servers, name, qtype)
+			results <- numbered{i, outcome{reply, server, err}}
+		}()
+	}
+	outcomes := make([]outcome, len(types))
+	for range types {
+		got := <-results
+		outcomes[got.index] = got.outcome
+		if got.err == nil && len(records(got.reply, name, types[got.index])) > 0 {
+			defer afterFunc(c.tryTimeout(), cancel)()
+		}
+	}
+	return c.judge(outcomes, name, types)
+}
+
+// judge makes one answer of the outcomes. When nothing resolved, a reply says
+// more than silence, and a failure more than an absence.
+func (c Command) judge(outcomes []outcome, name string, types []uint16) (Answer, error) {
+	var (
+		ans    Answer
+		absent error
+		worst  error
+	)
+	for i, o := range outcomes {
+		if o.err != nil {
+			if worst == nil {
+				worst = fmt.Errorf("%v: %w", o.server, silence(o.err))
+			}
+			continue
+		}
+		rrs := records(o.reply, name, types[i])
+		switch {
+		case len(rrs) > 0:
+			if !ans.Server.IsValid() {
+				ans.Server = o.server
+			}
+			ans.Sections = append(ans.Sections, Section{o.reply.Authoritative, rrs})
+		case o.reply.Rcode == dns.RcodeSuccess:
+			if absent == nil {
+				absent = rcodeError{o.server, "no " + wanted(types) + " record"}
+			}
+		case o.reply.Rcode == dns.RcodeNameError:
+			absent = rcodeError{o.server, "NXDOMAIN"}
+		default:
+			worst = rcodeError{o.server, rcodeText(o.reply.Rcode)}
+		}
+	}
+	switch {
+	case len(ans.Sections) > 0:
+		return ans, nil
+	case worst != nil:
+		return Answer{}, worst
+	}
+	return Answer{}, absent
+}
+
+func silence(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errTimeout
+	}
+	return err
+}
+
+func wanted(types []uint16) string {
+	texts := make([]string, len(types))
+	for i, t := range types {
+		texts[i] = dns.TypeToString[t]
+	}
+	return strings.Join(texts, " or ")
+}
+
+func rcodeText(rcode int) string {
+	if text, ok := dns.RcodeToString[rcode]; ok {
+		return text
+	}
+	return fmt.Sprintf("RCODE%d", rcode)
+}
+
+// records returns the alias chain that starts at name and the records of qtype
+// at its end, nothing when there are none: an alias alone resolves nothing.
+// Records that hang on no name of the chain are not looked at.
+func records(reply *dns.Msg, name string, qtype uint16) []dns.RR {
+	if reply.Rcode != dns.RcodeSuccess {
+		return nil
+	}
+	var chain []dns.RR
+	owner := name
+	// As many steps as records: a loop of aliases ends.
+	for range len(reply.Answer) + 1 {
+		var next string
+		var found []dns.RR
+		for _, rr := range reply.Answer {
+			if !strings.EqualFold(rr.Header().Name, owner) {
+				continue
+			}
+			if rr.Header().Rrtype == qtype || qtype == dns.TypeANY {
+				found = append(found, rr)
+			} else if alias, ok := rr.(*dns.CNAME); ok && next == "" {
+				next = alias.Target
+				chain = append(chain, rr)
+			}
+		}
+		if len(found) > 0 {
+			return append(chain, found...)
+		}
+		if next == "" {
+			return nil
+		}
+		owner = next
+	}
+	return nil
+}

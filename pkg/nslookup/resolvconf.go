@@ -1,0 +1,50 @@
+package nslookup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// maxServers is how many servers libc takes from resolv.conf (MAXNS).
+const maxServers = 3
+
+// resolvConf is resolv.conf(5), with the servers as addresses.
+type resolvConf struct {
+	*dns.ClientConfig
+	servers []netip.AddrPort
+}
+
+// readResolvConf reads the file. Without a file or without a server in it, the
+// server is the one on this machine, as resolv.conf(5) has it.
+func readResolvConf(path string, port uint16) (resolvConf, error) {
+	conf := resolvConf{ClientConfig: &dns.ClientConfig{Ndots: 1}}
+	f, err := os.Open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return resolvConf{}, fmt.Errorf("reading the servers: %w", err)
+	default:
+		defer f.Close()
+		if conf.ClientConfig, err = dns.ClientConfigFromReader(f); err != nil {
+			return resolvConf{}, fmt.Errorf("reading %s: %w", path, err)
+		}
+	}
+	for _, text := range conf.Servers {
+		if a, err := netip.ParseAddr(text); err == nil && len(conf.servers) < maxServers {
+			conf.servers = append(conf.servers, netip.AddrPortFrom(a, port))
+		}
+	}
+	if len(conf.servers) == 0 {
+		conf.servers = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)}
+	}
+	return conf, nil
+}
+
+// afterFunc calls f once d has passed, unless the returned func is called first.
+func afterFunc(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
