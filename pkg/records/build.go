@@ -1,0 +1,197 @@
+package records
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
+)
+
+// Build makes everything that DNS says about svc, given all EndpointSlices of
+// that Service, in any order. The Set is nil when the Service has no names at
+// all, as a headless one without a ready endpoint (DNS specification 1.1.0,
+// §2.4.1): then what was known at its Path must be removed. Problems are in the
+// order of the pieces.
+func Build(svc *Service, slices []*Slice) (*treecache.Set, []Problem) {
+	b := builder{svc: svc}
+	path, ok := Path(svc.Namespace, svc.Name)
+	if !dnsname.IsLabel1123(svc.Namespace) {
+		b.problem("", "metadata.namespace", "not an RFC 1123 label")
+		ok = false
+	}
+	if !dnsname.IsLabel1123(svc.Name) {
+		b.problem("", "metadata.name", "not an RFC 1123 label")
+		ok = false
+	}
+	if !ok {
+		return nil, b.problems
+	}
+	b.spec = treecache.Spec{
+		Path: path, Kind: svc.Kind, TTL: TTL, Priority: Priority, Created: svc.Created,
+		HasEndpoints: hasEndpoints(slices),
+	}
+	switch svc.Kind {
+	case ClusterIP:
+		b.clusterIPs()
+	case Headless:
+		for _, s := range slices {
+			b.slice(s)
+		}
+	case ExternalName:
+		b.externalName()
+	}
+	return treecache.NewSet(&b.spec), b.problems
+}
+
+// hasEndpoints reports whether any slice has an endpoint, ready or not.
+func hasEndpoints(slices []*Slice) bool {
+	for _, s := range slices {
+		if s.Len() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// builder collects the Spec of one Service.
+type builder struct {
+	svc      *Service
+	spec     treecache.Spec
+	problems []Problem
+}
+
+func (b *builder) problem(slice, field, reason string) {
+	b.problems = append(b.problems, Problem{
+		Namespace: b.svc.Namespace, Name: b.svc.Name, Slice: slice, Field: field, Reason: reason,
+	})
+}
+
+func (b *builder) clusterIPs() {
+	for i, addr := range b.svc.ClusterIPs {
+		if !usable(addr) {
+			b.problem("", fmt.Sprintf("spec.clusterIPs[%d]", i), "not an IP address")
+			continue
+		}
+		b.spec.Hosts = append(b.spec.Hosts, treecache.Host{Addr: addr})
+	}
+	if len(b.spec.Hosts) > 0 {
+		b.ports("", "spec.ports", b.svc.Ports, nil)
+	}
+}
+
+// usable reports whether addr can be in a record: "::" and "0.0.0.0" cannot.
+func usable(addr netip.Addr) bool {
+	return addr.IsValid() && !addr.Unmap().IsUnspecified()
+}
+
+// slice adds the endpoints of s that count, at the ports of s.
+func (b *builder) slice(s *Slice) {
+	var hosts []int
+	for i := range s.Len() {
+		e := s.At(i)
+		if !e.Ready && !b.svc.PublishNotReady {
+			continue
+		}
+		if !usable(e.Addr) {
+			b.problem(s.Name, fmt.Sprintf("endpoints[%d].addresses", i), "not an IP address")
+			continue
+		}
+		hostname := strings.ToLower(e.Hostname)
+		if hostname != "" && !dnsname.IsLabel1123(hostname) {
+			b.problem(s.Name, fmt.Sprintf("endpoints[%d].hostname", i), "not an RFC 1123 label: named by hash")
+			hostname = ""
+		}
+		hosts = append(hosts, len(b.spec.Hosts))
+		b.spec.Hosts = append(b.spec.Hosts, treecache.Host{Name: hostname, Addr: e.Addr})
+	}
+	if len(hosts) > 0 {
+		b.ports(s.Name, "ports", s.Ports, hosts)
+	}
+}
+
+// maxPortName leaves room for the underscore before the name (RFC 2782).
+const maxPortName = dnsname.MaxLabel - 1
+
+// ports adds the named ports that hosts serve.
+func (b *builder) ports(slice, field string, ports []Port, hosts []int) {
+	for i, p := range ports {
+		at := field + "[" + strconv.Itoa(i) + "]"
+		name := strings.ToLower(p.Name)
+		switch {
+		case name == "":
+		case !dnsname.IsLabel1123(name) || len(name) > maxPortName:
+			b.problem(slice, at+".name", "not an RFC 1123 label of at most 62 characters")
+		case p.Protocol < TCP || p.Protocol > SCTP:
+			b.problem(slice, at+".protocol", "not TCP, UDP or SCTP")
+		case p.Number == 0:
+			b.problem(slice, at+".port", "not a port number")
+		default:
+			b.spec.Ports = append(b.spec.Ports, treecache.Port{
+				Name: name, Protocol: p.Protocol, Number: p.Number, Hosts: hosts,
+			})
+		}
+	}
+}
+
+// externalName adds the alias, or the address where the target is one.
+func (b *builder) externalName() {
+	text := b.svc.ExternalName
+	if addr, ok := ParseAddr(text); ok && usable(addr) {
+		b.spec.Hosts = []treecache.Host{{Addr: addr}}
+		return
+	}
+	wire, err := dnsname.AppendText(nil, text)
+	switch {
+	case text == "":
+		b.problem("", "spec.externalName", "empty")
+	case err != nil || !plain(text):
+		b.problem("", "spec.externalName", "not a domain name")
+	default:
+		b.spec.Alias = dnsname.Name(wire)
+	}
+}
+
+// plain reports whether text has only the characters of host names and the
+// underscore, and is not the root.
+func plain(text string) bool {
+	for i := range len(text) {
+		c := text[i] | 0x20
+		switch {
+		case c-'a' < 26, text[i]-'0' < 10, text[i] == '-', text[i] == '_', text[i] == '.':
+		default:
+			return false
+		}
+	}
+	return text != "."
+}
+
+// ParseAddr reads an address as the API stores it. Leading zeros in IPv4 octets
+// are decimal, as in Kubernetes; IPv4-mapped addresses become IPv4; zones are
+// refused.
+func ParseAddr(text string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		addr, err = netip.ParseAddr(dropZeros(text))
+	}
+	if err != nil || addr.Zone() != "" {
+		return netip.Addr{}, false
+	}
+	return addr.Unmap(), true
+}
+
+// dropZeros takes the leading zeros from each part of a dotted text.
+func dropZeros(text string) string {
+	parts := strings.Split(text, ".")
+	for i, p := range parts {
+		if short := strings.TrimLeft(p, "0"); short != p {
+			parts[i] = short
+			if short == "" {
+				parts[i] = "0"
+			}
+		}
+	}
+	return strings.Join(parts, ".")
+}

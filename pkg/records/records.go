@@ -1,0 +1,171 @@
+// Package records turns one Service with its EndpointSlices into everything
+// that DNS says about it: the names below S.N.svc, and the addresses that point
+// back to them. The functions are pure and know nothing of the Kubernetes API;
+// the inputs are compact, because they are what a cluster's objects are kept as.
+//
+// The rules are the Kubernetes DNS specification 1.1.0 and, where it leaves
+// room, those of kube-dns: TTL 30, SRV priority 10, hashed labels for endpoints
+// without hostname.
+package records
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/kube-dns/kube-dns/pkg/treecache"
+)
+
+// What all records of a Service have in common.
+const (
+	TTL      = 30 // seconds
+	Priority = 10 // of SRV
+)
+
+// Kind is what sort of Service it is.
+type Kind = treecache.Kind
+
+// The kinds of Services.
+const (
+	ClusterIP    = treecache.ClusterIP // also NodePort and LoadBalancer; without an address it has no records
+	Headless     = treecache.Headless
+	ExternalName = treecache.ExternalName
+)
+
+// Protocol is the transport protocol of a port; the zero value is none.
+type Protocol = treecache.Protocol
+
+// The protocols.
+const (
+	TCP  = treecache.TCP
+	UDP  = treecache.UDP
+	SCTP = treecache.SCTP
+)
+
+// Service is what DNS needs of a Service. Build does not change it.
+type Service struct {
+	Namespace, Name string
+	Kind            Kind
+	// ClusterIPs are the virtual addresses of a ClusterIP Service; an invalid
+	// Addr stands for text that was no address.
+	ClusterIPs []netip.Addr
+	// ExternalName is the target of an ExternalName Service, as given.
+	ExternalName string
+	Ports        []Port
+	// PublishNotReady makes endpoints count that are not ready.
+	PublishNotReady bool
+	// Created is the creation time in unix seconds.
+	Created int64
+}
+
+// Port is a port of a Service or of an EndpointSlice. A port without Name,
+// Protocol or Number has no records.
+type Port struct {
+	Name     string
+	Protocol Protocol
+	Number   uint16
+}
+
+// Endpoint is one address of an EndpointSlice. An API endpoint with several
+// addresses is several of these.
+type Endpoint struct {
+	// Addr is invalid where the text was no address.
+	Addr netip.Addr
+	// Hostname is "" for most endpoints.
+	Hostname string
+	// Ready is the API's condition; an absent one counts as ready, which is for
+	// the caller to say.
+	Ready bool
+}
+
+// Slice is an EndpointSlice in little memory: 20 octets for an endpoint without
+// hostname. Fill it with Add; after that it is only read, and safe for
+// concurrent use.
+type Slice struct {
+	Name string
+	// Ports are those of the endpoints (target ports).
+	Ports []Port
+
+	endpoints []endpoint
+	hostnames []string
+}
+
+// endpoint keeps IPv4 as IPv4-mapped IPv6; the zero address stands for text that
+// was no address ("::" is no endpoint's address).
+type endpoint struct {
+	addr     [16]byte
+	hostname uint32 // index+1 into hostnames; the top bit says ready
+}
+
+const readyBit = 1 << 31
+
+// Grow makes room for n more endpoints, so that Add need not grow the slice
+// step by step.
+func (s *Slice) Grow(n int) {
+	if cap(s.endpoints)-len(s.endpoints) < n {
+		grown := make([]endpoint, len(s.endpoints), len(s.endpoints)+n)
+		copy(grown, s.endpoints)
+		s.endpoints = grown
+	}
+}
+
+// Add appends an endpoint. The hostname is kept as it is, so an interned string
+// stays shared.
+func (s *Slice) Add(e Endpoint) {
+	var c endpoint
+	if e.Addr.IsValid() {
+		c.addr = e.Addr.As16()
+	}
+	if e.Hostname != "" {
+		s.hostnames = append(s.hostnames, e.Hostname)
+		c.hostname = uint32(len(s.hostnames))
+	}
+	if e.Ready {
+		c.hostname |= readyBit
+	}
+	s.endpoints = append(s.endpoints, c)
+}
+
+// Len returns the number of endpoints.
+func (s *Slice) Len() int { return len(s.endpoints) }
+
+// At returns endpoint i.
+func (s *Slice) At(i int) Endpoint {
+	c := &s.endpoints[i]
+	e := Endpoint{Ready: c.hostname&readyBit != 0}
+	if c.addr != [16]byte{} {
+		e.Addr = netip.AddrFrom16(c.addr).Unmap()
+	}
+	if at := c.hostname &^ readyBit; at > 0 {
+		e.Hostname = s.hostnames[at-1]
+	}
+	return e
+}
+
+// Problem is one piece of one object that has no records, or not the records
+// that were meant. Only that piece is left out.
+type Problem struct {
+	Namespace, Name string // of the Service
+	// Slice is the EndpointSlice that the piece is in, "" for the Service
+	// itself.
+	Slice string
+	// Field is the path of the piece in its object, such as "spec.ports[1].name".
+	Field string
+	// Reason says what is wrong, without the object's name.
+	Reason string
+}
+
+// String returns the problem as one line for people.
+func (p Problem) String() string {
+	where := "service " + p.Namespace + "/" + p.Name
+	if p.Slice != "" {
+		where += ", endpointslice " + p.Slice
+	}
+	return fmt.Sprintf("%s: %s: %s", where, p.Field, p.Reason)
+}
+
+// Path returns where the Set of a Service hangs, and whether the two names can
+// be names in DNS at all.
+func Path(namespace, name string) (treecache.Path, bool) {
+	p, err := treecache.MakePath(name, namespace, "svc")
+	return p, err == nil
+}

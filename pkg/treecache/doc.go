@@ -1,0 +1,39 @@
+// Package treecache holds the answer to every name of the cluster domain in
+// memory and swaps one owner's names at a time.
+//
+// # Shape
+//
+// A Tree is one atomic pointer to a Snapshot. A Snapshot never changes: a
+// reader takes the pointer once and then sees, for every owner, either the old
+// names or the new ones, forward and reverse together. Writers take a lock that
+// readers never touch.
+//
+//	zone ── svc ── default ─┬─ web   → Set (ClusterIP: addresses, ports)
+//	                        ├─ hl    → Set (headless: hosts, ports)
+//	                        └─ (ext) → Set (external name: an entry, not a node)
+//	reverse: 10.0.0.1 → owners that claim it
+//
+// Directories (zone, svc, a namespace) keep their children in a persistent hash
+// trie with a seeded hash, so replacing one owner copies the few trie nodes on
+// its path, whatever the size of its namespace or of the cluster. A directory
+// without children is removed at once, so an empty namespace does not exist.
+//
+// Below an owner's node there is no tree. A Set keeps addresses and ports in
+// sorted arrays without names, and works out the four shapes of names below
+// its node from them:
+//
+//	S                      addresses, or the external name
+//	<host>.S               one host's addresses
+//	_proto.S               exists, no records
+//	_port._proto.S         services (SRV)
+//	<host>._port._proto.S  one host's service
+//
+// A trie node per endpoint was rejected: it takes ten times the memory (an
+// endpoint without hostname costs 20 octets here), and a change of a headless
+// Service would copy thousands of nodes. The reverse index names the owner
+// only; the name itself is looked up in that owner's current Set, so a change
+// touches the index just for addresses that came or went.
+//
+// Records are not stored either. An Answer is a view, and [Answer.At] makes a
+// Record by value, without allocation.
+package treecache

@@ -1,0 +1,367 @@
+package treecache
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// Kind is what sort of Service a Set comes from.
+type Kind uint8
+
+const (
+	// ClusterIP Sets answer with virtual addresses. Named ports have the node
+	// itself as target, and so have reverse names.
+	ClusterIP Kind = iota
+	// Headless Sets answer with endpoints. Ports and reverse names have the
+	// hosts as targets.
+	Headless
+	// ExternalName Sets are one alias, or one address.
+	ExternalName
+)
+
+// Protocol is a transport protocol as SRV names spell it.
+type Protocol uint8
+
+// The protocols that a Service port can have.
+const (
+	TCP Protocol = iota + 1
+	UDP
+	SCTP
+)
+
+// String returns the label without its underscore: "tcp", "udp", "sctp"; "" for
+// the zero value.
+func (p Protocol) String() string {
+	return [...]string{"", "tcp", "udp", "sctp"}[min(p, SCTP+1)%(SCTP+1)]
+}
+
+// What SRV weights share, by SkyDNS's rule.
+const fullWeight = 100
+
+// share returns the weight of each of n equal records: SkyDNS's
+// floor(100/sum × weight), but at least 1, so that no target is starved
+// (RFC 2782: weight 0 is chosen only when all others fail).
+func share(n int) uint16 {
+	return uint16(max(1, fullWeight/max(1, n)))
+}
+
+// Spec describes a Set. NewSet copies what it keeps of the slices; strings are
+// kept as they are, so interned strings stay shared.
+type Spec struct {
+	Path     Path
+	Kind     Kind
+	TTL      uint32 // seconds
+	Priority uint16 // of SRV
+	// Created orders claimants of one address: unix seconds, smaller is older.
+	Created int64
+	// HasEndpoints says that the Service has endpoints, ready or not.
+	HasEndpoints bool
+	// Hosts are the addresses; duplicates are dropped.
+	Hosts []Host
+	// Ports are the named ports. Several with one name and protocol are one
+	// name with several records.
+	Ports []Port
+	// Alias is the target of an external name in wire form, its spelling kept.
+	// A Set with an alias has no hosts and no ports.
+	Alias dnsname.Name
+}
+
+// Host is one address of a Set.
+type Host struct {
+	// Name is the host's label, lower-case; "" for a host named by HashLabel.
+	Name string
+	// Addr must be valid; IPv4-mapped addresses become IPv4, zones are dropped.
+	Addr netip.Addr
+}
+
+// Port is one named port.
+type Port struct {
+	Name     string // the label without its underscore, lower-case
+	Protocol Protocol
+	Number   uint16
+	// Hosts are the hosts that serve it, as indices into Spec.Hosts; nil means
+	// all. A ClusterIP Set ignores it.
+	Hosts []int
+}
+
+// Set is what one owner contributes: the names at and below its path, and the
+// addresses it claims in the reverse index. It is immutable and safe for
+// concurrent use. See the package comment for the names it has.
+type Set struct {
+	path    Path
+	alias   dnsname.Name
+	created int64
+
+	// Hosts are numbered: first hashed, ordered by hash and address, then
+	// named, ordered by label and address. So hosts of one label are side by
+	// side, and SRV targets can be merged by looking at the neighbour.
+	hashed []hashedHost
+	named  *namedHosts // nil when there are none
+	ports  []portNode  // ordered by protocol and name
+
+	ttl          uint32
+	targets      uint32 // distinct labels among the hosts
+	priority     uint16
+	kind         Kind
+	hasEndpoints bool
+}
+
+// hashedHost is a host without hostname, in 20 octets without pointers: a
+// cluster has one per endpoint of a headless Service. IPv4 is kept IPv4-mapped.
+type hashedHost struct {
+	hash uint32
+	addr [16]byte
+}
+
+type namedHost struct {
+	name string
+	addr [16]byte
+}
+
+type namedHosts struct {
+	hosts  []namedHost
+	byAddr []uint32 // indices into hosts, ordered by address
+}
+
+// portNode is the name _name._protocol.
+type portNode struct {
+	name string
+	// refs are the records, ordered by host and port, duplicates merged. nil,
+	// the usual case: all hosts at the one port number.
+	refs     []portRef
+	number   uint16
+	protocol Protocol
+}
+
+type portRef struct {
+	host uint32 // the first host with the target's label
+	port uint16
+}
+
+// Path returns where the Set hangs.
+func (s *Set) Path() Path { return s.path }
+
+// Kind returns what sort of Service the Set comes from.
+func (s *Set) Kind() Kind { return s.kind }
+
+// HasEndpoints reports whether the Service has endpoints, ready or not.
+func (s *Set) HasEndpoints() bool { return s.hasEndpoints }
+
+// numHosts returns the number of addresses.
+func (s *Set) numHosts() int {
+	if s.named == nil {
+		return len(s.hashed)
+	}
+	return len(s.hashed) + len(s.named.hosts)
+}
+
+// namedAt returns host at, which must not be hashed.
+func (s *Set) namedAt(at int) *namedHost { return &s.named.hosts[at-len(s.hashed)] }
+
+func (s *Set) hostAddr(at int) netip.Addr {
+	if at < len(s.hashed) {
+		return netip.AddrFrom16(s.hashed[at].addr).Unmap()
+	}
+	return netip.AddrFrom16(s.namedAt(at).addr).Unmap()
+}
+
+// setLabel makes the label of host at the first label of the target of r. An
+// external name that is an address has its node as target.
+func (s *Set) setLabel(r *Record, at int) {
+	switch {
+	case s.kind == ExternalName:
+	case at < len(s.hashed):
+		r.hashed, r.hash = true, s.hashed[at].hash
+	default:
+		r.label = s.namedAt(at).name
+	}
+}
+
+// sameLabel reports whether the neighbours a and b = a+1 have one label.
+func (s *Set) sameLabel(a, b int) bool {
+	switch {
+	case b < len(s.hashed):
+		return s.hashed[a].hash == s.hashed[b].hash
+	case a < len(s.hashed):
+		return false
+	}
+	return s.namedAt(a).name == s.namedAt(b).name
+}
+
+// labelRange returns the hosts [lo, hi) that share the label of host at.
+func (s *Set) labelRange(at int) (lo, hi int) {
+	lo, hi = at, at+1
+	for lo > 0 && s.sameLabel(lo-1, lo) {
+		lo--
+	}
+	for hi < s.numHosts() && s.sameLabel(hi-1, hi) {
+		hi++
+	}
+	return lo, hi
+}
+
+// node answers for the owner's own name.
+func (s *Set) node(zone dnsname.Name) Answer {
+	if s.alias != "" {
+		return Answer{Status: Found, view: viewAlias, weight: fullWeight, hi: 1, set: s, zone: zone}
+	}
+	return Answer{
+		Status: Found, view: viewHosts, weight: share(int(s.targets)),
+		hi: int32(s.numHosts()), set: s, zone: zone,
+	}
+}
+
+// rel answers for a name below the owner's: labels are given from the node
+// downwards, at most three matter.
+func (s *Set) rel(zone dnsname.Name, labels []string) Answer {
+	switch len(labels) {
+	case 1:
+		if first := labels[0]; first[0] != '_' {
+			return s.host(zone, first)
+		}
+		if s.hasProtocol(labels[0]) {
+			return Answer{Status: NoRecords}
+		}
+	case 2:
+		if p := s.port(labels[0], labels[1]); p != nil {
+			return s.service(zone, p)
+		}
+	case 3:
+		if p := s.port(labels[0], labels[1]); p != nil {
+			return s.hostService(zone, p, labels[2])
+		}
+	}
+	return Answer{}
+}
+
+// host answers for <label>.S: a hostname, a hash label, or the dashed address
+// of an endpoint without hostname, in this order.
+func (s *Set) host(zone dnsname.Name, label string) Answer {
+	lo, hi := s.findHost(label)
+	if lo == hi && s.kind == Headless {
+		lo, hi = s.findDashed(label)
+	}
+	if lo == hi {
+		return Answer{}
+	}
+	return Answer{
+		Status: Found, view: viewHosts, weight: fullWeight,
+		lo: int32(lo), hi: int32(hi), set: s, zone: zone,
+	}
+}
+
+// findHost returns the hosts [lo, hi) of a label, which is a hostname or a hash
+// label. An external name has no labels below it.
+func (s *Set) findHost(label string) (lo, hi int) {
+	if s.kind == ExternalName {
+		return 0, 0
+	}
+	if s.named != nil {
+		if at, ok := s.searchName(label); ok {
+			return s.labelRange(len(s.hashed) + at)
+		}
+	}
+	if h, ok := parseHashLabel(label); ok {
+		if at := s.searchHash(h); at < len(s.hashed) && s.hashed[at].hash == h {
+			return s.labelRange(at)
+		}
+	}
+	return 0, 0
+}
+
+// findDashed returns the host without hostname whose address label spells in
+// the canonical way.
+func (s *Set) findDashed(label string) (lo, hi int) {
+	addr, ok := dnsname.ParseDashed(label)
+	if !ok {
+		return 0, 0
+	}
+	var buf [dnsname.MaxLabel]byte
+	if string(dnsname.AppendDashed(buf[:0], addr)) != label {
+		return 0, 0
+	}
+	if at, ok := s.searchAddr(addr); ok {
+		return at, at + 1
+	}
+	return 0, 0
+}
+
+// searchHash returns the first hashed host with at least this hash.
+func (s *Set) searchHash(h uint32) int {
+	lo, hi := 0, len(s.hashed)
+	for lo < hi {
+		if mid := (lo + hi) / 2; s.hashed[mid].hash < h {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+// searchAddr returns the hashed host with this address.
+func (s *Set) searchAddr(addr netip.Addr) (int, bool) {
+	if len(s.hashed) == 0 {
+		return 0, false
+	}
+	ip, h := addr.As16(), hashLabel(addr)
+	for at := s.searchHash(h); at < len(s.hashed) && s.hashed[at].hash == h; at++ {
+		if s.hashed[at].addr == ip {
+			return at, true
+		}
+	}
+	return 0, false
+}
+
+// searchName returns the index into named.hosts of a host with this label.
+func (s *Set) searchName(label string) (int, bool) {
+	hosts := s.named.hosts
+	lo, hi := 0, len(hosts)
+	for lo < hi {
+		if mid := (lo + hi) / 2; hosts[mid].name < label {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, lo < len(hosts) && hosts[lo].name == label
+}
+
+// claims appends to dst the reverse records of addr.
+func (s *Set) claims(dst []Record, zone dnsname.Name, addr netip.Addr) []Record {
+	record := func(at int) {
+		r := Record{TTL: s.ttl, path: s.path, zone: zone}
+		if at >= 0 {
+			s.setLabel(&r, at)
+		}
+		dst = append(dst, r)
+	}
+	if s.kind == ClusterIP {
+		record(-1)
+		return dst
+	}
+	if s.named != nil {
+		for _, at := range s.namedByAddr(addr.As16()) {
+			record(len(s.hashed) + int(at))
+		}
+	}
+	if at, ok := s.searchAddr(addr); ok {
+		record(at)
+	}
+	return dst
+}
+
+// namedByAddr returns the part of byAddr that has this address.
+func (s *Set) namedByAddr(ip [16]byte) []uint32 {
+	n := s.named
+	compare := func(at uint32, ip [16]byte) int { return bytes.Compare(n.hosts[at].addr[:], ip[:]) }
+	lo, _ := slices.BinarySearchFunc(n.byAddr, ip, compare)
+	hi := lo
+	for hi < len(n.byAddr) && n.hosts[n.byAddr[hi]].addr == ip {
+		hi++
+	}
+	return n.byAddr[lo:hi]
+}
