@@ -1,0 +1,198 @@
+package skydns
+
+import (
+	"errors"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// maxChain is how many external names are followed for one question.
+const maxChain = 8
+
+// chain is the external names followed so far: the targets, spelled as in the
+// Service, with the TTL that each CNAME was given.
+type chain struct {
+	names []byte
+	ends  [maxChain]int
+	ttls  [maxChain]uint32
+	n     int
+}
+
+func (c *chain) clear() { c.names, c.n = c.names[:0], 0 }
+
+func (c *chain) len() int { return c.n }
+
+// add appends the record's target and returns it.
+func (c *chain) add(record *treecache.Record, ttl uint32) []byte {
+	c.names = record.AppendTarget(c.names)
+	c.ends[c.n], c.ttls[c.n] = len(c.names), ttl
+	c.n++
+	return c.at(c.n - 1)
+}
+
+// at returns target i.
+func (c *chain) at(i int) []byte {
+	start := 0
+	if i > 0 {
+		start = c.ends[i-1]
+	}
+	return c.names[start:c.ends[i]]
+}
+
+// loops reports whether the last target was met before. question is the name
+// that the chain began with.
+func (c *chain) loops(question []byte) bool {
+	last := c.at(c.n - 1)
+	if wire.EqualNames(last, question) {
+		return true
+	}
+	for i := range c.n - 1 {
+		if wire.EqualNames(last, c.at(i)) {
+			return true
+		}
+	}
+	return false
+}
+
+// copy returns a chain that shares nothing with c.
+func (c *chain) copy() chain {
+	other := *c
+	other.names = append([]byte(nil), c.names...)
+	return other
+}
+
+// resolve asks other servers about the last target of the chain, which is not
+// in the domain. start is the reply before the chain.
+func (w *worker) resolve(start wire.Mark, ttl uint32) (r result, later bool) {
+	target := w.chain.at(w.chain.len() - 1)
+	switch {
+	case labels(target) < 2:
+		w.b.Rollback(start)
+		return w.failed("single-label names are not forwarded"), false
+	case w.resolved:
+		w.b.Rollback(start)
+		return w.failed("external name leads in and out of the domain"), false
+	case w.s.cfg.Resolve == nil:
+		return r, false // RFC 1034 §4.3.2: the CNAME is all that we know
+	}
+	p := &pending{s: w.s, q: w.q, to: w.to, chain: w.chain.copy(), ttl: ttl, start: time.Now()}
+	p.q.Name = append([]byte(nil), w.q.Name...)
+	p.q.EDNS.Options, p.q.EDNS.ClientCookie, p.q.EDNS.ServerCookie = nil, nil, nil // they alias the packet
+	query := wire.AppendQuery(nil, 0, wire.FlagRD|w.q.Flags&wire.FlagCD, target, w.q.Type, wire.ClassIN,
+		&wire.OPT{DO: w.q.EDNS.DO})
+	w.s.cfg.Resolve(query, p.done)
+	return r, true
+}
+
+// pending is a question whose answer waits for another server.
+type pending struct {
+	s     *Server
+	q     wire.Query
+	to    listener.ReplyTo
+	chain chain
+	ttl   uint32
+	start time.Time
+}
+
+// done answers with the chain and what the other server said about its last
+// name.
+func (p *pending) done(reply []byte, err error) {
+	w := p.s.workers.Get().(*worker)
+	buffer := p.s.buffers.Get().(*[]byte)
+	defer func() {
+		if r := recover(); r != nil {
+			query := wire.AppendQuery(nil, p.q.ID, p.q.Flags, p.q.Name, p.q.Type, p.q.Class, nil)
+			p.to.Send(p.s.crashed(r, query, nil))
+		}
+	}()
+	w.q, w.to, w.resolved = p.q, p.to, true
+	w.name = dnsname.AppendLower(w.name[:0], p.q.Name)
+	w.chain.clear()
+	r := w.answerResolved((*buffer)[:0], p, reply, err)
+	out := w.finish(r)
+	w.counters.observeDuration(r.system, time.Since(p.start), 1)
+	p.to.Send(out)
+	w.resolved, w.q = false, wire.Query{}
+	p.s.workers.Put(w)
+	p.s.buffers.Put(buffer)
+}
+
+// errNoAnswer says that what came back was no answer to the question.
+var errNoAnswer = errors.New("the reply does not answer the question")
+
+// answerResolved builds the answer to a pending question.
+func (w *worker) answerResolved(buffer []byte, p *pending, reply []byte, err error) result {
+	w.begin(buffer)
+	start := w.b.Mark()
+	last := p.chain.at(p.chain.len() - 1)
+	var up wire.Reply
+	if err == nil {
+		asked := wire.Query{Name: last, Type: p.q.Type, Class: wire.ClassIN}
+		if !wire.ParseReply(reply, &up) || !up.Answers(&asked) {
+			err = errNoAnswer
+		}
+	}
+	switch {
+	case err != nil:
+		w.s.log.Debug("external name not resolved", "qname", nameText(last), "error", err)
+		return result{rcode: wire.RcodeServFail, ede: wire.Extended(wire.EDENoReachableAuthority, "external name not resolved")}
+	case up.Rcode != wire.RcodeSuccess && up.Rcode != wire.RcodeNXDomain:
+		return result{rcode: wire.RcodeServFail, ede: wire.Extended(wire.EDEOther, "external name failed upstream")}
+	}
+	var owner []byte
+	for i := range p.chain.len() {
+		if !w.b.NameRecord(owner, wire.TypeCNAME, p.chain.ttls[i], p.chain.at(i)) {
+			return w.tooLong(result{})
+		}
+		owner = p.chain.at(i)
+	}
+	return w.copyResolved(start, p, &up)
+}
+
+// copyResolved appends the records that belong to the last target of the
+// chain. What another server says about names in our domain is not believed:
+// if it leads back here, the rest is answered from the backend.
+func (w *worker) copyResolved(start wire.Mark, p *pending, up *wire.Reply) result {
+	r := result{rcode: up.Rcode}
+	owner := append(make([]byte, 0, wire.MaxName), p.chain.at(p.chain.len()-1)...)
+	answered := false
+	ttl := p.ttl
+	var rec wire.Record
+	for it := up.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
+		if rec.Class != wire.ClassIN || !wire.EqualNameAt(up.Msg, rec.Owner, owner) {
+			continue
+		}
+		if rec.Type == wire.TypeCNAME {
+			ttl = min(ttl, rec.TTL)
+		}
+		if !w.b.Copy(up.Msg, &rec, min(ttl, rec.TTL)) {
+			return w.tooLong(r)
+		}
+		if rec.Type == wire.TypeCNAME && w.q.Type != wire.TypeCNAME {
+			owner, _, _ = wire.AppendName(owner[:0], up.Msg, rec.Data)
+			w.target = dnsname.AppendLower(w.target[:0], owner)
+			if _, inside := dnsname.CutZone(w.target, w.s.cfg.Domain); inside {
+				a := w.s.cfg.Backend.Records(w.target)
+				r, _ = w.answerFrom(owner, ttl, a)
+				if r.rcode == wire.RcodeServFail {
+					w.b.Rollback(start)
+				}
+				return r
+			}
+		}
+		answered = answered || rec.Type == w.q.Type
+	}
+	if up.Truncated() && !w.to.Stream() {
+		w.b.SetTC()
+		r.extra = causeTruncated
+	}
+	if soa, minimum, ok := up.SOA(owner); !answered && ok {
+		w.b.Open(wire.Authority)
+		w.b.Copy(up.Msg, &soa, min(soa.TTL, minimum))
+	}
+	return r
+}

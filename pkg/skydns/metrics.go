@@ -1,0 +1,217 @@
+package skydns
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// system says which part answered; the values of the label "system".
+type system uint8
+
+const (
+	systemAuth      system = iota // names in the domain, CHAOS, malformed queries
+	systemReverse                 // addresses that someone claims
+	systemRecursive               // handed to Outside
+	systems
+)
+
+// cause says why an answer was not a plain one; the values of "cause".
+type cause uint8
+
+const (
+	causeNone cause = iota
+	causeNXDomain
+	causeTruncated // TC set
+	causeRefused
+	causeOverflow // records left out of an answer over TCP
+	causeServFail
+	causeOther // FORMERR, NOTIMP, BADVERS
+	causes
+)
+
+// sampleEvery is how many queries share one reading of the clock: two readings
+// for each would cost 2 % of a query.
+const sampleEvery = 16
+
+// The buckets are SkyDNS's.
+const (
+	durationBuckets = 13
+	sizeBuckets     = 21
+)
+
+func durationBounds() [durationBuckets]float64 {
+	return [durationBuckets]float64{0.001, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+}
+
+func sizeBounds() [sizeBuckets]float64 {
+	bounds := [sizeBuckets]float64{0, 512, 1024, 1500, 2048}
+	for i := 5; i < sizeBuckets; i++ {
+		bounds[i] = float64((i - 4) * 4096)
+	}
+	return bounds
+}
+
+// counters is one shard. Several goroutines may share one; each mostly has its
+// own, so that the additions stay cheap.
+type counters struct {
+	requests      [systems]atomic.Uint64
+	errors        [systems][causes]atomic.Uint64
+	durations     [systems][durationBuckets + 1]atomic.Uint64
+	durationNanos [systems]atomic.Uint64
+	sizes         [systems][sizeBuckets + 1]atomic.Uint64
+	sizeSum       [systems]atomic.Uint64
+	panics        atomic.Uint64
+	_             [64]byte // keeps neighbours off the last cache line
+}
+
+// observeSize counts one reply of n octets.
+func (c *counters) observeSize(s system, n int) {
+	bucket := 0
+	switch {
+	case n <= 512: // n is never 0
+		bucket = 1
+	case n <= 1024:
+		bucket = 2
+	case n <= 1500:
+		bucket = 3
+	case n <= 2048:
+		bucket = 4
+	default:
+		bucket = min(5+(n-1)/4096, sizeBuckets)
+	}
+	c.sizes[s][bucket].Add(1)
+	c.sizeSum[s].Add(uint64(n))
+}
+
+// observeDuration counts n queries that took about d each.
+func (c *counters) observeDuration(s system, d time.Duration, n uint64) {
+	seconds := d.Seconds()
+	bounds := durationBounds()
+	bucket := 0
+	for bucket < durationBuckets && seconds > bounds[bucket] {
+		bucket++
+	}
+	c.durations[s][bucket].Add(n)
+	c.durationNanos[s].Add(uint64(max(d, 0)) * n)
+}
+
+// metrics holds the shards, and is the collector that adds them up at scrape.
+type metrics struct {
+	shards []counters
+	next   atomic.Uint32
+
+	requests, errors, misses, panics *prometheus.Desc
+	duration, size                   *prometheus.Desc
+}
+
+// newMetrics registers the families with reg under namespace and subsystem; nil
+// registers nothing, and everything still counts.
+func newMetrics(reg prometheus.Registerer, namespace, subsystem string) *metrics {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, labels, nil)
+	}
+	m := &metrics{
+		shards:   make([]counters, 2*runtime.GOMAXPROCS(0)),
+		requests: desc("dns_request_count_total", "Queries, by the part that answered.", "system"),
+		duration: desc("dns_request_duration_seconds",
+			"Time from query to reply, in seconds, sampled. Queries handed to other servers are not in it.", "system"),
+		size:   desc("dns_response_size_bytes", "Size of replies in bytes. Replies of other servers are not in it.", "system"),
+		errors: desc("dns_error_count_total", "Replies that are not plain answers, by cause.", "system", "cause"),
+		misses: desc("dns_cachemiss_count_total", "Queries not answered from a cache of ready replies; there is no such cache.", "cache"),
+		panics: desc("dns_panic_count_total", "Queries the handling of which crashed; they were answered with SERVFAIL."),
+	}
+	if reg != nil {
+		reg.MustRegister(m)
+	}
+	return m
+}
+
+// shard returns a shard for a new user.
+func (m *metrics) shard() *counters {
+	return &m.shards[int(m.next.Add(1))%len(m.shards)]
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.requests, m.duration, m.size, m.errors, m.misses, m.panics} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+	}
+	var misses uint64
+	for s, label := range [systems]string{"auth", "reverse", "recursive"} {
+		requests := m.sum(func(c *counters) uint64 { return c.requests[s].Load() })
+		counter(m.requests, requests, label)
+		for i, name := range [causes]string{"", "nxdomain", "truncated", "refused", "overflow", "servfail", "other"} {
+			if i != int(causeNone) {
+				counter(m.errors, m.sum(func(c *counters) uint64 { return c.errors[s][i].Load() }), label, name)
+			}
+		}
+		if system(s) == systemRecursive {
+			continue // other servers' replies do not pass here
+		}
+		misses += requests
+		bounds := durationBounds()
+		counts := m.buckets(len(bounds), func(c *counters, i int) uint64 { return c.durations[s][i].Load() })
+		seconds := time.Duration(m.sum(func(c *counters) uint64 { return c.durationNanos[s].Load() })).Seconds()
+		histogram(ch, m.duration, bounds[:], counts, seconds, label)
+		sizes := sizeBounds()
+		counts = m.buckets(len(sizes), func(c *counters, i int) uint64 { return c.sizes[s][i].Load() })
+		histogram(ch, m.size, sizes[:], counts, float64(m.sum(func(c *counters) uint64 { return c.sizeSum[s].Load() })), label)
+	}
+	counter(m.misses, misses, "response")
+	counter(m.panics, m.sum(func(c *counters) uint64 { return c.panics.Load() }))
+}
+
+func (m *metrics) sum(of func(*counters) uint64) uint64 {
+	var total uint64
+	for i := range m.shards {
+		total += of(&m.shards[i])
+	}
+	return total
+}
+
+// buckets returns the n+1 counts of a histogram with n bounds.
+func (m *metrics) buckets(n int, of func(c *counters, i int) uint64) []uint64 {
+	counts := make([]uint64, n+1)
+	for i := range counts {
+		counts[i] = m.sum(func(c *counters) uint64 { return of(c, i) })
+	}
+	return counts
+}
+
+func histogram(ch chan<- prometheus.Metric, d *prometheus.Desc, bounds []float64, counts []uint64, sum float64, label string) {
+	cumulative := make(map[float64]uint64, len(bounds))
+	var total uint64
+	for i, bound := range bounds {
+		total += counts[i]
+		cumulative[bound] = total
+	}
+	total += counts[len(bounds)]
+	ch <- prometheus.MustNewConstHistogram(d, total, sum, cumulative, label)
+}
+
+var _ prometheus.Collector = (*metrics)(nil)
+
+// causeOf tells under which cause a reply is counted.
+func causeOf(rcode int) cause {
+	switch rcode {
+	case 0:
+		return causeNone
+	case 2:
+		return causeServFail
+	case 3:
+		return causeNXDomain
+	case 5:
+		return causeRefused
+	}
+	return causeOther
+}

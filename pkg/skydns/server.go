@@ -1,0 +1,178 @@
+// Package skydns is a DNS server over a [Backend], which knows the records of
+// one domain. It turns a question into an answer, and knows what the domain as
+// a zone needs besides: SOA and NS, negative answers, external names followed
+// to their addresses, addresses of SRV targets. It knows nothing of where
+// records come from.
+//
+//	class IN, in the domain ──► Backend.Records ──► reply
+//	an address someone has  ──► Backend.ReverseRecord ──► reply
+//	everything else in IN   ──► Outside
+//	class CH                ──► version.bind and the like; other classes REFUSED
+//
+// A question that needs no other server is answered without allocation,
+// straight into the listener's buffer. An external name whose target lies
+// outside is resolved without a waiting goroutine: the answer leaves when
+// Resolve calls back.
+package skydns
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// Backend knows the records of the domain. Its methods are called on the
+// packet path, from many goroutines at once: they must not block.
+type Backend interface {
+	// Records tells what a canonical wire name below the domain has. name is
+	// valid during the call only.
+	Records(name []byte) treecache.Answer
+	// ReverseRecord tells the names of an address: all claimants in the order
+	// of the answer. NoSuchName: nobody in the domain has it.
+	ReverseRecord(addr netip.Addr) treecache.Answer
+	// HasSynced reports whether the data is complete. Until then a name that
+	// Records does not know may exist.
+	HasSynced() bool
+}
+
+// Config is what a Server is made of.
+type Config struct {
+	// Domain is the zone that the Backend serves. It must not be the root.
+	Domain dnsname.Name
+	// Backend must not be nil.
+	Backend Backend
+	// Outside answers every question about other names. Nil: REFUSED.
+	Outside listener.Handler
+	// Resolve finds the targets of external names outside the domain. done is
+	// called exactly once, on any goroutine, and reply is valid during that
+	// call. Nil: the answer ends with the name of the target.
+	Resolve func(query []byte, done func(reply []byte, err error))
+
+	// NegativeTTL is how long others may remember that a name or a type does not
+	// exist. Whole seconds; 0 means not at all.
+	NegativeTTL time.Duration
+	// NameServer is the name in the domain whose addresses ns.dns.<domain> has
+	// too, such as the Service by which clients reach this server. When it is
+	// "", or has no addresses of the family asked for, ns.dns.<domain> has the
+	// address to which the query was sent.
+	NameServer dnsname.Name
+	// Version and Hostname answer version.bind and hostname.bind in class CH.
+	// Empty ones are REFUSED.
+	Version, Hostname string
+
+	// Logger gets crashes, and each query at debug level if LogQueries is set.
+	// Nil discards them.
+	Logger     *slog.Logger
+	LogQueries bool
+	// Registerer gets the metrics, named MetricsNamespace_MetricsSubsystem_*.
+	// Nil registers nothing.
+	Registerer       prometheus.Registerer
+	MetricsNamespace string
+	MetricsSubsystem string
+}
+
+// Server implements listener.Handler. It is safe for concurrent use and starts
+// nothing.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+	workers sync.Pool // *worker
+	buffers sync.Pool // *[]byte of wire.MaxMessage octets, for answers that come later
+	seed    maphash.Seed
+
+	// Names of the zone in wire form.
+	apex, nameServer, mailbox []byte
+	negativeTTL               uint32
+}
+
+var _ listener.Handler = (*Server)(nil)
+
+// New returns a Server. The error names everything that is missing in cfg.
+func New(cfg Config) (*Server, error) {
+	var errs []error
+	if !dnsname.Valid([]byte(cfg.Domain)) || cfg.Domain == dnsname.Root {
+		errs = append(errs, errors.New("the domain is not a name below the root"))
+	}
+	if cfg.Backend == nil {
+		errs = append(errs, errors.New("there is no backend"))
+	}
+	if cfg.NegativeTTL < 0 {
+		errs = append(errs, fmt.Errorf("the negative TTL %v is below zero", cfg.NegativeTTL))
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	mailbox := "\x0ahostmaster" + string(cfg.Domain)
+	server := string(nsPrefix) + string(cfg.Domain)
+	if len(mailbox) > dnsname.MaxName {
+		return nil, fmt.Errorf("the domain %s is too long", cfg.Domain)
+	}
+	s := &Server{
+		cfg: cfg, log: cfg.Logger,
+		metrics:     newMetrics(cfg.Registerer, cfg.MetricsNamespace, cfg.MetricsSubsystem),
+		apex:        []byte(cfg.Domain),
+		nameServer:  []byte(server),
+		mailbox:     []byte(mailbox),
+		negativeTTL: uint32(cfg.NegativeTTL / time.Second),
+		seed:        maphash.MakeSeed(),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.buffers.New = func() any {
+		b := make([]byte, 0, wire.MaxMessage)
+		return &b
+	}
+	s.workers.New = func() any { return newWorker(s) }
+	return s, nil
+}
+
+// Handle implements listener.Handler. A crash in it costs the one query: it is
+// answered with SERVFAIL, logged and counted.
+func (s *Server) Handle(packet []byte, to listener.ReplyTo, reply []byte) (out []byte) {
+	w := s.workers.Get().(*worker)
+	defer func() {
+		if r := recover(); r != nil {
+			out = s.crashed(r, packet, reply) // w may be in any state: it is dropped
+		}
+	}()
+	out = w.handle(packet, to, reply)
+	s.workers.Put(w)
+	return out
+}
+
+// crashed reports a crash and returns the answer to the query that caused it.
+func (s *Server) crashed(reason any, packet, reply []byte) []byte {
+	c := s.metrics.shard()
+	c.panics.Add(1)
+	var q wire.Query
+	verdict := wire.ParseQuery(packet, &q)
+	s.log.Error("crash while answering a query", "panic", fmt.Sprint(reason),
+		"qname", nameText(q.Name), "qtype", q.Type, "packet", packet)
+	if verdict == wire.Drop {
+		return nil
+	}
+	c.errors[systemAuth][causeServFail].Add(1)
+	return wire.AppendError(reply, &q, wire.RcodeServFail, wire.OPT{})
+}
+
+// nameText is a name for the log.
+func nameText(wireName []byte) string {
+	if !dnsname.Valid(wireName) {
+		return ""
+	}
+	return strings.ToLower(dnsname.Name(wireName).String())
+}

@@ -1,0 +1,224 @@
+package skydns
+
+import (
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// worker is the memory in which one query is answered; it is used for many, one
+// after the other.
+type worker struct {
+	s        *Server
+	counters *counters
+	tick     uint32
+	pending  [systems]uint64 // queries not yet in the histogram of durations
+
+	q     wire.Query
+	b     wire.Builder
+	to    listener.ReplyTo
+	name  []byte // the question's name, canonical
+	chain chain  // external names followed so far
+
+	// resolved says that Resolve has answered already.
+	resolved bool
+
+	target  []byte // scratch, as the rest
+	addrs   addrSet
+	indices []int
+	seen    hashSet
+}
+
+func newWorker(s *Server) *worker {
+	return &worker{
+		s: s, counters: s.metrics.shard(),
+		name:   make([]byte, 0, dnsname.MaxName),
+		target: make([]byte, 0, dnsname.MaxName),
+	}
+}
+
+// result is what an answer came to, beside the records in it.
+type result struct {
+	system system
+	rcode  int
+	ede    wire.ExtendedError
+	// extra is counted besides what rcode stands for.
+	extra cause
+}
+
+// handle answers one query, or hands it on.
+func (w *worker) handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
+	var start time.Time
+	timed := w.tick%sampleEvery == 0
+	w.tick++
+	if timed {
+		start = time.Now()
+	}
+	switch verdict := wire.ParseQuery(packet, &w.q); verdict {
+	case wire.Accept:
+	case wire.Drop:
+		return nil
+	case wire.CookieOnly:
+		return w.refuse(reply, wire.RcodeFormErr, wire.ExtendedError{})
+	default:
+		return w.refuse(reply, verdict.Rcode(), wire.ExtendedError{})
+	}
+	if w.s.cfg.LogQueries {
+		w.s.log.Debug("query", "qname", nameText(w.q.Name), "qtype", w.q.Type, "client", to.Peer())
+	}
+	w.to = to
+	w.name = dnsname.AppendLower(w.name[:0], w.q.Name)
+	w.chain.clear()
+
+	var r result
+	switch w.q.Class {
+	case wire.ClassIN:
+		at, inside := dnsname.CutZone(w.name, w.s.cfg.Domain)
+		if inside {
+			w.begin(reply)
+			var later bool
+			if r, later = w.answerInside(at); later {
+				return nil
+			}
+			break
+		}
+		var claimed bool
+		if r, claimed = w.answerReverse(reply); !claimed {
+			return w.answerOutside(packet, reply)
+		}
+	case wire.ClassCH:
+		w.begin(reply)
+		r = w.answerChaos()
+	default:
+		return w.refuse(reply, wire.RcodeRefused, wire.ExtendedError{})
+	}
+	out := w.finish(r)
+	w.pending[r.system]++
+	if timed {
+		w.counters.observeDuration(r.system, time.Since(start), w.pending[r.system])
+		w.pending[r.system] = 0
+	}
+	return out
+}
+
+// begin starts a reply in which this server has authority.
+func (w *worker) begin(reply []byte) {
+	limit := wire.MaxMessage
+	if !w.to.Stream() {
+		limit = w.q.ReplyLimit(wire.DefaultPayload)
+	}
+	w.b.Start(reply, &w.q, limit)
+	w.b.SetAA(true)
+}
+
+// finish ends the reply and counts it.
+func (w *worker) finish(r result) []byte {
+	w.b.SetRcode(r.rcode)
+	out := w.b.Finish(wire.OPT{EDE: r.ede})
+	w.count(r, len(out))
+	return out
+}
+
+func (w *worker) count(r result, size int) {
+	c := w.counters
+	c.requests[r.system].Add(1)
+	if cause := causeOf(r.rcode); cause != causeNone {
+		c.errors[r.system][cause].Add(1)
+	}
+	if r.extra != causeNone {
+		c.errors[r.system][r.extra].Add(1)
+	}
+	c.observeSize(r.system, size)
+}
+
+// refuse is a reply without authority or records.
+func (w *worker) refuse(reply []byte, rcode int, ede wire.ExtendedError) []byte {
+	out := wire.AppendError(reply, &w.q, rcode, wire.OPT{EDE: ede})
+	w.count(result{system: systemAuth, rcode: rcode}, len(out))
+	return out
+}
+
+// answerOutside hands on a question about a name that is not ours. A name of
+// less than two labels is never sent to other servers: it comes from search
+// lists, and upstream kube-dns answers it so.
+func (w *worker) answerOutside(packet, reply []byte) []byte {
+	switch {
+	case w.s.cfg.Outside == nil:
+		out := w.refuse(reply, wire.RcodeRefused, wire.Extended(wire.EDENotAuthoritative, ""))
+		wire.SetFlags(out[len(reply):], wire.Flags(out[len(reply):])&^wire.FlagRA)
+		return out
+	case labels(w.name) < 2:
+		return w.refuse(reply, wire.RcodeServFail, wire.Extended(wire.EDENotSupported, "single-label names are not forwarded"))
+	}
+	w.counters.requests[systemRecursive].Add(1)
+	return w.s.cfg.Outside.Handle(packet, w.to, reply)
+}
+
+// labels counts the labels of a name, up to two.
+func labels(name []byte) int {
+	switch {
+	case len(name) < 2:
+		return 0
+	case len(name) <= int(name[0])+2:
+		return 1
+	}
+	return 2
+}
+
+// answerReverse answers a question about the reverse name of an address that
+// the domain has. It reports false when the question is not of that kind.
+func (w *worker) answerReverse(reply []byte) (r result, claimed bool) {
+	addr, ok := dnsname.ReverseAddr(w.name)
+	if !ok {
+		return result{}, false
+	}
+	a := w.s.cfg.Backend.ReverseRecord(addr)
+	r.system = systemReverse
+	if a.Len() == 0 {
+		if w.s.cfg.Backend.HasSynced() {
+			return r, false
+		}
+		w.begin(reply)
+		return w.notReady(r), true
+	}
+	w.begin(reply)
+	switch w.q.Type {
+	case wire.TypePTR:
+		ttl := minTTL(&a)
+		for i := range a.Len() {
+			record := a.At(i)
+			w.target = record.AppendTarget(w.target[:0])
+			if !w.b.NameRecord(nil, wire.TypePTR, ttl, w.target) {
+				return w.tooLong(r), true
+			}
+		}
+		return r, true
+	case wire.TypeANY:
+		return w.answerAny(r), true
+	}
+	// The name is like a zone of its own: there is no other of ours above it.
+	w.appendSOA(nil)
+	return r, true
+}
+
+// tooLong says that not all answers had room: TC sends a client to TCP, where
+// nothing more can be done than to leave records out.
+func (w *worker) tooLong(r result) result {
+	if w.to.Stream() {
+		r.extra = causeOverflow
+		return r
+	}
+	w.b.SetTC()
+	r.extra = causeTruncated
+	return r
+}
+
+// notReady is the answer while the data is not complete.
+func (w *worker) notReady(r result) result {
+	r.rcode = wire.RcodeServFail
+	r.ede = wire.Extended(wire.EDENotReady, "records are being loaded")
+	w.b.SetAA(false)
+	return r
+}
