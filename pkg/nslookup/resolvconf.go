@@ -1,6 +1,7 @@
 package nslookup
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,14 +25,13 @@ type resolvConf struct {
 // server is the one on this machine, as resolv.conf(5) has it.
 func readResolvConf(path string, port uint16) (resolvConf, error) {
 	conf := resolvConf{ClientConfig: &dns.ClientConfig{Ndots: 1}}
-	f, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return resolvConf{}, fmt.Errorf("reading the servers: %w", err)
 	default:
-		defer f.Close()
-		if conf.ClientConfig, err = dns.ClientConfigFromReader(f); err != nil {
+		if conf.ClientConfig, err = dns.ClientConfigFromReader(bytes.NewReader(text)); err != nil {
 			return resolvConf{}, fmt.Errorf("reading %s: %w", path, err)
 		}
 	}
