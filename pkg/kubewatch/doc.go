@@ -11,8 +11,7 @@
 //     tree ends up as the objects on hand imply, because the whole record set
 //     of a Service is built anew from what is kept and swapped in at once.
 //   - A decoded API object lives only while it is converted. What is kept of a
-//     Service is a records.Service, and of a slice one string that packs its
-//     ports and endpoints (see pack.go).
+//     Service is a records.Service, and of a slice a records.Slice.
 //   - Every slice is kept whatever its Service is at the moment, found by the
 //     key of the Service that its label names, so a Service that appears later,
 //     or becomes headless, needs no second list.

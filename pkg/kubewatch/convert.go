@@ -1,0 +1,177 @@
+package kubewatch
+
+import (
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/kube-dns/kube-dns/pkg/records"
+)
+
+// converter turns API objects into what is kept of them. What cannot be used
+// of an object (text that is no address, an unknown protocol) becomes a zero
+// value, which records.Build leaves out and names. It is safe for concurrent
+// use.
+type converter struct{ texts interner }
+
+// convertService returns a *records.Service.
+func (c *converter) convertService(obj any) any {
+	in, ok := obj.(*corev1.Service)
+	if !ok {
+		return nil
+	}
+	out := &records.Service{
+		Namespace:       c.texts.intern(in.Namespace),
+		Name:            in.Name,
+		PublishNotReady: in.Spec.PublishNotReadyAddresses,
+	}
+	if !in.CreationTimestamp.IsZero() {
+		out.Created = in.CreationTimestamp.Unix()
+	}
+	addrs := in.Spec.ClusterIPs
+	if len(addrs) == 0 && in.Spec.ClusterIP != "" {
+		addrs = []string{in.Spec.ClusterIP}
+	}
+	switch {
+	case in.Spec.Type == corev1.ServiceTypeExternalName:
+		// Ports and addresses mean nothing there.
+		out.Kind, out.ExternalName = records.ExternalName, in.Spec.ExternalName
+		return out
+	case len(addrs) == 0 || addrs[0] == corev1.ClusterIPNone || addrs[0] == "":
+		out.Kind = records.Headless
+		return out // its endpoints have ports of their own
+	}
+	out.Kind = records.ClusterIP
+	for _, text := range addrs {
+		addr, _ := records.ParseAddr(text)
+		out.ClusterIPs = append(out.ClusterIPs, addr)
+	}
+	for _, p := range in.Spec.Ports {
+		out.Ports = append(out.Ports, c.port(p.Name, p.Protocol, p.Port))
+	}
+	return out
+}
+
+// sliceValue is what is kept of an EndpointSlice or Endpoints object.
+type sliceValue struct {
+	service string // the Service it belongs to, in the same namespace
+	// parts is one slice for an EndpointSlice, one for each subset of an
+	// Endpoints object. All have the object's name.
+	parts []*records.Slice
+}
+
+// convertSlice returns a sliceValue, or nil for a slice that belongs to no
+// Service or holds names instead of addresses.
+func (c *converter) convertSlice(obj any) any {
+	in, ok := obj.(*discoveryv1.EndpointSlice)
+	if !ok {
+		return nil
+	}
+	service := in.Labels[discoveryv1.LabelServiceName]
+	if service == "" || (in.AddressType != discoveryv1.AddressTypeIPv4 && in.AddressType != discoveryv1.AddressTypeIPv6) {
+		return nil
+	}
+	out := &records.Slice{Name: in.Name}
+	for i := range in.Ports {
+		// A port without number means all ports: nothing that a record could
+		// name.
+		if p := &in.Ports[i]; p.Port != nil {
+			out.Ports = append(out.Ports, c.port(deref(p.Name), deref(p.Protocol), *p.Port))
+		}
+	}
+	out.Grow(len(in.Endpoints))
+	for i := range in.Endpoints {
+		e := &in.Endpoints[i]
+		// A nil ready means unknown and is to be read as ready (discovery/v1,
+		// EndpointConditions).
+		ready := e.Conditions.Ready == nil || *e.Conditions.Ready
+		for _, text := range e.Addresses {
+			addr, _ := records.ParseAddr(text)
+			out.Add(records.Endpoint{Addr: addr, Hostname: deref(e.Hostname), Ready: ready})
+		}
+	}
+	return sliceValue{service: service, parts: []*records.Slice{out}}
+}
+
+// convertEndpoints returns a sliceValue of the Service of the same name, or
+// nil where there are no endpoints: leader election locks look like that.
+func (c *converter) convertEndpoints(obj any) any {
+	in, ok := obj.(*corev1.Endpoints) //nolint:staticcheck // the fallback for servers without EndpointSlices
+	if !ok || len(in.Subsets) == 0 {
+		return nil
+	}
+	out := sliceValue{service: in.Name}
+	for i := range in.Subsets {
+		subset := &in.Subsets[i]
+		part := &records.Slice{Name: in.Name}
+		for _, p := range subset.Ports {
+			part.Ports = append(part.Ports, c.port(p.Name, p.Protocol, p.Port))
+		}
+		part.Grow(len(subset.Addresses) + len(subset.NotReadyAddresses))
+		add := func(addrs []corev1.EndpointAddress, ready bool) { //nolint:staticcheck // see above
+			for j := range addrs {
+				addr, _ := records.ParseAddr(addrs[j].IP)
+				part.Add(records.Endpoint{Addr: addr, Hostname: addrs[j].Hostname, Ready: ready})
+			}
+		}
+		add(subset.Addresses, true)
+		add(subset.NotReadyAddresses, false)
+		out.parts = append(out.parts, part)
+	}
+	return out
+}
+
+// port converts one port of any kind of object. An empty protocol is TCP, the
+// API's default.
+func (c *converter) port(name string, protocol corev1.Protocol, number int32) records.Port {
+	p := records.Port{Name: c.texts.intern(name)}
+	switch protocol {
+	case corev1.ProtocolTCP, "":
+		p.Protocol = records.TCP
+	case corev1.ProtocolUDP:
+		p.Protocol = records.UDP
+	case corev1.ProtocolSCTP:
+		p.Protocol = records.SCTP
+	}
+	if number >= 1 && number <= 65535 {
+		p.Number = uint16(number)
+	}
+	return p
+}
+
+func deref[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+// maxTexts bounds an interner. Past it, texts are kept once for each object,
+// which costs memory and nothing else.
+const maxTexts = 10_000
+
+// interner makes equal short texts, namespaces and port names, share memory.
+type interner struct {
+	mu    sync.Mutex
+	texts map[string]string
+}
+
+func (in *interner) intern(s string) string {
+	if s == "" {
+		return ""
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if same, ok := in.texts[s]; ok {
+		return same
+	}
+	if len(in.texts) < maxTexts {
+		if in.texts == nil {
+			in.texts = map[string]string{}
+		}
+		in.texts[s] = s
+	}
+	return s
+}

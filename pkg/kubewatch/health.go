@@ -1,0 +1,119 @@
+package kubewatch
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// complainEvery is how often a failure that goes on is logged.
+const complainEvery = time.Minute
+
+// health is what is known about the requests for one resource. It is safe for
+// concurrent use.
+type health struct {
+	resource string // as in an RBAC rule: "services", "endpointslices.discovery.k8s.io"
+	log      *slog.Logger
+
+	mu          sync.Mutex
+	connected   bool
+	since       time.Time // when connected last changed
+	lastHeard   time.Time
+	lastError   string
+	failures    uint64
+	lists       uint64
+	complained  time.Time
+	outstanding bool // a complaint was logged that no recovery has followed
+}
+
+func newHealth(resource string, log *slog.Logger) *health {
+	return &health{resource: resource, log: log, since: time.Now()}
+}
+
+// heard records that the server sent an event or a bookmark.
+func (h *health) heard() {
+	h.mu.Lock()
+	h.lastHeard = time.Now()
+	h.mu.Unlock()
+}
+
+// listed records a complete list.
+func (h *health) listed() {
+	h.mu.Lock()
+	h.lists++
+	h.lastHeard = time.Now()
+	h.mu.Unlock()
+}
+
+// succeeded records that a watch was opened.
+func (h *health) succeeded() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	if !h.connected {
+		if h.outstanding {
+			h.log.Info("the API server answers again", "resource", h.resource, "away", now.Sub(h.since).Round(time.Second))
+		}
+		h.connected, h.since = true, now
+	}
+	h.outstanding = false
+	h.lastHeard, h.lastError = now, ""
+}
+
+// failed records a request that the server refused or did not answer, and
+// says so at most once a minute. A request that ended because ctx did is not
+// a failure.
+func (h *health) failed(ctx context.Context, verb string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	h.failures++
+	h.lastError = err.Error()
+	if h.connected {
+		h.connected, h.since = false, now
+	}
+	if h.outstanding && now.Sub(h.complained) < complainEvery {
+		return
+	}
+	h.outstanding, h.complained = true, now
+	switch {
+	case apierrors.IsForbidden(err):
+		h.log.Error("the API server forbids a request: the ClusterRole lacks a rule", "verb", verb, "resource", h.resource, "error", err)
+	case apierrors.IsUnauthorized(err):
+		h.log.Error("the API server does not accept the credentials", "verb", verb, "resource", h.resource, "error", err)
+	default:
+		h.log.Error("request to the API server failed, answering from what is known", "verb", verb, "resource", h.resource, "since", h.since.Format(time.RFC3339), "error", err)
+	}
+}
+
+// ResourceStatus tells how watching one resource goes.
+type ResourceStatus struct {
+	// Resource is named as in an RBAC rule, with the group after a dot.
+	Resource string
+	// Connected reports whether the last request for it succeeded, Since since
+	// when that is so. Before the first success, Since is the start.
+	Connected bool
+	Since     time.Time
+	// LastHeard is when the server last sent a list, an event or a bookmark;
+	// zero before the first.
+	LastHeard time.Time
+	// LastError is the text of the last failure; empty when Connected.
+	LastError string
+	// Lists and Failures count complete lists and failed requests.
+	Lists, Failures uint64
+}
+
+func (h *health) status() ResourceStatus {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return ResourceStatus{
+		Resource: h.resource, Connected: h.connected, Since: h.since, LastHeard: h.lastHeard,
+		LastError: h.lastError, Lists: h.lists, Failures: h.failures,
+	}
+}

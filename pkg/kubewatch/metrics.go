@@ -1,0 +1,93 @@
+package kubewatch
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics describes a Watcher to Prometheus. What its Status tells is read at
+// scrape time.
+type metrics struct {
+	watcher *Watcher
+
+	rebuilds  prometheus.Counter
+	buildTime prometheus.Histogram
+
+	synced, connected, lastHeard, objects, skipped, failures, lists *prometheus.Desc
+}
+
+// newMetrics registers the metrics of w with reg, which may be nil.
+func newMetrics(reg prometheus.Registerer, w *Watcher) *metrics {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("kubedns_kubernetes_"+name, help, labels, nil)
+	}
+	m := &metrics{
+		watcher: w,
+		rebuilds: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kubedns_kubernetes_rebuilds_total",
+			Help: "Services whose records were built anew, resyncs included.",
+		}),
+		buildTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "kubedns_kubernetes_change_seconds",
+			Help:    "Time from the first event of a burst until its records were visible.",
+			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .5, 1, 5},
+		}),
+		synced:    desc("synced", "1 when every list was complete once and its records are visible."),
+		connected: desc("connected", "1 while the last request for the resource succeeded.", "resource"),
+		lastHeard: desc("last_heard_timestamp_seconds", "When the server last sent a list, an event or a bookmark.", "resource"),
+		objects:   desc("objects", "Objects kept in memory.", "kind"),
+		skipped:   desc("skipped_pieces", "Pieces of objects that cannot be used and are left out."),
+		failures:  desc("request_failures_total", "List and watch requests that failed.", "resource"),
+		lists:     desc("lists_total", "Complete lists received.", "resource"),
+	}
+	if reg != nil {
+		reg.MustRegister(m)
+	}
+	return m
+}
+
+// built records that n Services were rebuilt, visible d after the first event.
+func (m *metrics) built(n int, d time.Duration) {
+	m.rebuilds.Add(float64(n))
+	m.buildTime.Observe(d.Seconds())
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	m.rebuilds.Describe(ch)
+	m.buildTime.Describe(ch)
+	for _, d := range []*prometheus.Desc{m.synced, m.connected, m.lastHeard, m.objects, m.skipped, m.failures, m.lists} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	m.rebuilds.Collect(ch)
+	m.buildTime.Collect(ch)
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	s := m.watcher.Status()
+	gauge(m.synced, number(s.Synced))
+	gauge(m.objects, float64(s.Services), "service")
+	gauge(m.objects, float64(s.Slices), "endpointslice")
+	gauge(m.objects, float64(s.Endpoints), "endpoint")
+	gauge(m.skipped, float64(s.SkippedPieces))
+	for _, r := range s.Resources {
+		gauge(m.connected, number(r.Connected), r.Resource)
+		if !r.LastHeard.IsZero() {
+			gauge(m.lastHeard, float64(r.LastHeard.UnixMilli())/1000, r.Resource)
+		}
+		ch <- prometheus.MustNewConstMetric(m.failures, prometheus.CounterValue, float64(r.Failures), r.Resource)
+		ch <- prometheus.MustNewConstMetric(m.lists, prometheus.CounterValue, float64(r.Lists), r.Resource)
+	}
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

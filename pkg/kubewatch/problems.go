@@ -1,0 +1,56 @@
+package kubewatch
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/kube-dns/kube-dns/pkg/records"
+)
+
+// problems remembers which pieces of which Services are left out, to log each
+// once and to count. It is safe for concurrent use.
+type problems struct {
+	log *slog.Logger
+
+	mu       sync.Mutex
+	services map[key][]records.Problem
+	pieces   int
+}
+
+func newProblems(log *slog.Logger) *problems {
+	return &problems{log: log, services: map[key][]records.Problem{}}
+}
+
+// note records what is left out of a Service and its slices as they are now,
+// and logs it unless it was the same before.
+func (p *problems) note(k key, found []records.Problem) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.services[k]
+	if slices.Equal(before, found) {
+		return
+	}
+	p.pieces += len(found) - len(before)
+	if len(found) == 0 {
+		delete(p.services, k)
+		return
+	}
+	p.services[k] = found
+	texts := make([]string, len(found))
+	for i, f := range found {
+		texts[i] = f.Field + ": " + f.Reason
+		if f.Slice != "" {
+			texts[i] = "endpointslice " + f.Slice + " " + texts[i]
+		}
+	}
+	p.log.Warn("leaving out parts of a service that cannot be used", "namespace", k.namespace, "service", k.name, "parts", strings.Join(texts, "; "))
+}
+
+// count returns how many pieces of how many Services are left out.
+func (p *problems) count() (services, pieces int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.services), p.pieces
+}

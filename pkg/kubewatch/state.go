@@ -1,0 +1,272 @@
+package kubewatch
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/kube-dns/kube-dns/pkg/records"
+)
+
+// state is everything that is kept: compact Services and slices, and which
+// Services need a new record set. It is safe for concurrent use.
+type state struct {
+	wake chan struct{} // capacity 1: there may be something to build
+
+	mu      sync.Mutex
+	entries map[key]*entry
+	// owners says which Service each slice belongs to, so that one whose label
+	// moves is taken from the old one.
+	owners map[key]string
+	dirty  map[key]struct{}
+
+	servicesListed, slicesListed bool
+	services, endpoints          int
+}
+
+// entry is what is known under the key of one Service.
+type entry struct {
+	service *records.Service // nil while there is none
+	slices  []*records.Slice // sorted by name; immutable, copied when it changes
+}
+
+func newState() *state {
+	return &state{
+		wake:    make(chan struct{}, 1),
+		entries: map[key]*entry{},
+		owners:  map[key]string{},
+		dirty:   map[key]struct{}{},
+	}
+}
+
+// entryOf returns the entry under k, made if needed. s.mu must be held.
+func (s *state) entryOf(k key) *entry {
+	e := s.entries[k]
+	if e == nil {
+		e = &entry{}
+		s.entries[k] = e
+	}
+	return e
+}
+
+// mark says that the records of the Service k are out of date. s.mu must be held.
+func (s *state) mark(k key) {
+	if e := s.entries[k]; e != nil && e.service == nil && len(e.slices) == 0 {
+		delete(s.entries, k)
+	}
+	s.dirty[k] = struct{}{}
+	s.nudge()
+}
+
+// take returns the keys that are out of date and forgets them; none before
+// every list is complete.
+func (s *state) take() []key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.servicesListed || !s.slicesListed {
+		return nil
+	}
+	keys := make([]key, 0, len(s.dirty))
+	for k := range s.dirty {
+		keys = append(keys, k)
+	}
+	s.dirty = map[key]struct{}{}
+	return keys
+}
+
+// listed reports whether every list is complete.
+func (s *state) listed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.servicesListed && s.slicesListed
+}
+
+// get returns the Service k, nil when there is none, and its slices. Both are
+// only to be read.
+func (s *state) get(k key) (*records.Service, []*records.Slice) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[k]
+	if e == nil || e.service == nil {
+		return nil, nil
+	}
+	return e.service, e.slices
+}
+
+// keys returns the key of every Service, in no particular order.
+func (s *state) keys() []key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	keys := make([]key, 0, s.services)
+	for k, e := range s.entries {
+		if e.service != nil {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// markAll marks keys.
+func (s *state) markAll(keys []key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range keys {
+		s.mark(k)
+	}
+}
+
+// counts is the number of objects kept.
+type counts struct{ services, slices, endpoints int }
+
+func (s *state) counts() counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return counts{s.services, len(s.owners), s.endpoints}
+}
+
+// serviceSink takes Services.
+type serviceSink struct{ *state }
+
+func (s serviceSink) set(it *item) {
+	s.mu.Lock()
+	s.setService(it.key, it.value.(*records.Service))
+	s.mu.Unlock()
+}
+
+func (s serviceSink) remove(k key) {
+	s.mu.Lock()
+	s.removeService(k)
+	s.mu.Unlock()
+}
+
+func (s serviceSink) replace(items []*item) {
+	keep := make(map[key]struct{}, len(items))
+	s.mu.Lock()
+	for _, it := range items {
+		keep[it.key] = struct{}{}
+		s.setService(it.key, it.value.(*records.Service))
+	}
+	var gone []key
+	for k, e := range s.entries {
+		if _, ok := keep[k]; !ok && e.service != nil {
+			gone = append(gone, k)
+		}
+	}
+	for _, k := range gone {
+		s.removeService(k)
+	}
+	s.servicesListed = true
+	s.nudge()
+	s.mu.Unlock()
+}
+
+func (s *state) setService(k key, service *records.Service) {
+	e := s.entryOf(k)
+	if e.service == nil {
+		s.services++
+	} else if reflect.DeepEqual(e.service, service) {
+		return
+	}
+	e.service = service
+	s.mark(k)
+}
+
+func (s *state) removeService(k key) {
+	e := s.entries[k]
+	if e == nil || e.service == nil {
+		return
+	}
+	e.service = nil
+	s.services--
+	s.mark(k)
+}
+
+// sliceSink takes EndpointSlices, or Endpoints in their place.
+type sliceSink struct{ *state }
+
+func (s sliceSink) set(it *item) {
+	s.mu.Lock()
+	s.setSlice(it.key, it.value.(sliceValue))
+	s.mu.Unlock()
+}
+
+func (s sliceSink) remove(k key) {
+	s.mu.Lock()
+	s.removeSlice(k)
+	s.mu.Unlock()
+}
+
+func (s sliceSink) replace(items []*item) {
+	keep := make(map[key]struct{}, len(items))
+	s.mu.Lock()
+	for _, it := range items {
+		keep[it.key] = struct{}{}
+		s.setSlice(it.key, it.value.(sliceValue))
+	}
+	for k := range s.owners {
+		if _, ok := keep[k]; !ok {
+			s.removeSlice(k)
+		}
+	}
+	s.slicesListed = true
+	s.nudge()
+	s.mu.Unlock()
+}
+
+func (s *state) setSlice(k key, v sliceValue) {
+	owner, ok := s.owners[k]
+	if ok && owner != v.service {
+		s.removeSlice(k)
+	}
+	service := key{k.namespace, v.service}
+	e := s.entryOf(service)
+	from, to := named(e.slices, k.name)
+	if ok && reflect.DeepEqual(e.slices[from:to], v.parts) {
+		return
+	}
+	s.owners[k] = v.service
+	s.endpoints += length(v.parts) - length(e.slices[from:to])
+	e.slices = slices.Concat(e.slices[:from], v.parts, e.slices[to:])
+	s.mark(service)
+}
+
+func (s *state) removeSlice(k key) {
+	owner, ok := s.owners[k]
+	if !ok {
+		return
+	}
+	delete(s.owners, k)
+	service := key{k.namespace, owner}
+	if e := s.entries[service]; e != nil {
+		from, to := named(e.slices, k.name)
+		s.endpoints -= length(e.slices[from:to])
+		e.slices = slices.Concat(e.slices[:from], e.slices[to:])
+	}
+	s.mark(service)
+}
+
+// named returns where the parts of the object name are in list, which is
+// sorted by name.
+func named(list []*records.Slice, name string) (from, to int) {
+	from, _ = slices.BinarySearchFunc(list, name, func(sl *records.Slice, name string) int { return cmp.Compare(sl.Name, name) })
+	for to = from; to < len(list) && list[to].Name == name; to++ {
+	}
+	return from, to
+}
+
+func length(parts []*records.Slice) int {
+	n := 0
+	for _, p := range parts {
+		n += p.Len()
+	}
+	return n
+}
+
+// nudge wakes the builder. s.mu must be held.
+func (s *state) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
