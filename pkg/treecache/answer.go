@@ -162,6 +162,10 @@ func ListAnswer(records []Record) Answer {
 	return Answer{Status: Found, list: records, hi: int32(len(records))}
 }
 
+// Owner returns the Set that all records come from. It is nil when they come
+// from several, or from none.
+func (a *Answer) Owner() *Set { return a.set }
+
 // Len returns the number of records: at least 1 when Found, else 0.
 func (a *Answer) Len() int { return int(a.hi - a.lo) }
 

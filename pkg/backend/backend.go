@@ -1,0 +1,131 @@
+// Package backend answers the three questions that SkyDNS asks, from the tree:
+// which records has a name, which names has an address, is the data complete.
+//
+// It adds to the tree what is not stored: names of pods, wildcards, federated
+// names, and the API server's own name while the data is not there yet. It knows
+// nothing of DNS messages; the zone's apex, its SOA and NS are the server's.
+package backend
+
+import (
+	"bytes"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
+)
+
+// ttlSeconds is the TTL of records that are made here, the same as that of
+// stored ones.
+const ttlSeconds = 30
+
+// Config says what a Backend answers from.
+type Config struct {
+	// Tree must not be nil. Its zone is the cluster domain.
+	Tree *treecache.Tree
+	// Synced reports whether the tree holds the whole cluster. It is called on
+	// every question, from any goroutine, and must be cheap. nil means always.
+	Synced func() bool
+	// Wildcards turns on the "*" label, and the answer of a namespace's own name
+	// with its external names; see [treecache.Snapshot.Match].
+	Wildcards bool
+	// Fallback is the API server's address as the kubelet gives it to every pod
+	// (KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT). Until the tree is
+	// synced it is the answer for kubernetes.default.svc and its https port.
+	// The zero AddrPort means that there is no such answer.
+	Fallback netip.AddrPort
+}
+
+// Backend answers for the names of the cluster domain. All methods are safe for
+// concurrent use, and no answer waits for anything.
+type Backend struct {
+	tree      *treecache.Tree
+	synced    func() bool
+	wildcards bool
+	fallback  *treecache.Snapshot // nil when there is none
+
+	svcZone dnsname.Name // svc.<zone>
+	podZone dnsname.Name // pod.<zone>
+
+	federations atomic.Pointer[map[string]dnsname.Name] // nil when there are none
+	node        atomic.Pointer[nodePlace]
+}
+
+// New returns a Backend. It starts nothing.
+func New(cfg Config) *Backend {
+	zone := cfg.Tree.Snapshot().Zone()
+	b := &Backend{
+		tree:      cfg.Tree,
+		synced:    cfg.Synced,
+		wildcards: cfg.Wildcards,
+		svcZone:   "\x03svc" + zone,
+		podZone:   "\x03pod" + zone,
+	}
+	if b.synced == nil {
+		b.synced = func() bool { return true }
+	}
+	if cfg.Fallback.IsValid() {
+		b.fallback = fallback(zone, cfg.Fallback)
+	}
+	return b
+}
+
+// HasSynced reports whether the whole cluster is known. Until then every answer
+// is Unavailable, but for the fallback's.
+func (b *Backend) HasSynced() bool { return b.synced() }
+
+// Records answers for a canonical wire name at or under the cluster domain. It
+// keeps no reference to name. The answer stays valid, whatever changes later.
+//
+// Only Found, NoRecords and Unavailable are to be told from NoSuchName by the
+// caller; of which type the records are is for the caller to see.
+func (b *Backend) Records(name []byte) treecache.Answer {
+	if !b.synced() {
+		return b.unsynced(name)
+	}
+	s := b.tree.Snapshot()
+	if f := b.federations.Load(); f != nil {
+		if a, ok := b.federated(s, *f, name); ok {
+			return a
+		}
+	}
+	if at, ok := dnsname.CutZone(name, b.podZone); ok {
+		return b.pod(s, name, at)
+	}
+	a := s.Lookup(name)
+	if a.Status == treecache.Found {
+		return a
+	}
+	// Wildcards come after exact names: no object has a "*" in its name, but a
+	// namespace has records in the wildcard's sense and none of its own.
+	if b.wildcards && (a.Status == treecache.NoRecords || hasWildcard(name)) {
+		if m := s.Match(name); m.Status == treecache.Found {
+			return m
+		}
+	}
+	if a.Status == treecache.NoSuchName && string(name) == string(b.svcZone) {
+		a.Status = treecache.NoRecords // there in every cluster, also an empty one
+	}
+	return a
+}
+
+// hasWildcard reports whether the name may have a label "*". Inside a longer
+// label the same octets do no harm, since Match goes by labels.
+func hasWildcard(name []byte) bool {
+	return bytes.Contains(name, []byte("\x01*"))
+}
+
+// ReverseRecord answers with all names that claim addr, as the targets of its
+// records, in answer order. NoSuchName means that the address is none of the
+// cluster's.
+func (b *Backend) ReverseRecord(addr netip.Addr) treecache.Answer {
+	if b.synced() {
+		return b.tree.Snapshot().Reverse(addr)
+	}
+	if b.fallback != nil {
+		if a := b.fallback.Reverse(addr); a.Status == treecache.Found {
+			return a
+		}
+	}
+	return treecache.Answer{Status: treecache.Unavailable}
+}

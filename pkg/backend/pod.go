@@ -1,0 +1,52 @@
+package backend
+
+import (
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
+)
+
+// pod answers for a name at or under pod.<zone>, which begins at octet at of
+// name. Nothing is stored; a name says its address itself:
+//
+//	pod.Z, <namespace>.pod.Z            exist, no records
+//	<a-b-c-d>.<namespace>.pod.Z         the address, IPv4 or IPv6 in dashes
+//	<other>.<namespace>.pod.Z           exists, no records
+//	<host>.<service>.<namespace>.pod.Z  as the same name in svc.Z
+//
+// Neither namespace nor pod need exist, as with kube-dns. The specification has
+// no pod names, and by the RFCs both NXDOMAIN and NODATA would do for a pod name
+// that is no address; kube-dns gives NODATA, and the name may be the parent of
+// host names in the last form. There are no wildcards among pods.
+func (b *Backend) pod(s *treecache.Snapshot, name []byte, at int) treecache.Answer {
+	var buf [dnsname.MaxLabels]uint8
+	offsets := dnsname.Offsets(buf[:0], name)
+	labels := 0
+	for labels < len(offsets) && int(offsets[labels]) < at {
+		if i := offsets[labels]; name[i] == 1 && name[i+1] == '*' {
+			return treecache.Answer{}
+		}
+		labels++
+	}
+	switch {
+	case offsets == nil || labels > 3:
+		return treecache.Answer{}
+	case labels == 3:
+		return b.podHost(s, name, at)
+	case labels == 2:
+		if addr, ok := dnsname.ParseDashed(string(name[1 : 1+name[0]])); ok {
+			return treecache.ListAnswer([]treecache.Record{treecache.AddressRecord(addr, ttlSeconds)})
+		}
+	}
+	return treecache.Answer{Status: treecache.NoRecords}
+}
+
+// podHost answers <host>.<service>.<namespace>.pod.Z as the name in svc.Z does,
+// a form that older documentation of Kubernetes shows.
+func (b *Backend) podHost(s *treecache.Snapshot, name []byte, at int) treecache.Answer {
+	var buf [dnsname.MaxName]byte
+	svc := append(append(buf[:0], name[:at]...), b.svcZone...)
+	if a := s.Lookup(svc); a.Status == treecache.Found {
+		return a
+	}
+	return treecache.Answer{}
+}

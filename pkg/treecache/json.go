@@ -1,0 +1,224 @@
+package treecache
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// rawWeight is the weight of a record before it becomes a share, as dumps show
+// it.
+const rawWeight = 10
+
+// jsonRecord is an entry as upstream's /cache shows it: only non-zero fields.
+type jsonRecord struct {
+	Host     string `json:"host,omitempty"`
+	Port     uint16 `json:"port,omitempty"`
+	Priority uint16 `json:"priority,omitempty"`
+	Weight   uint16 `json:"weight,omitempty"`
+	TTL      uint32 `json:"ttl,omitempty"`
+}
+
+// WriteJSON writes the forward tree as kube-dns' /cache does: at each level an
+// object with ChildNodes and Entries, keys sorted, indented by tabs. The levels
+// of the zone are nodes too. It holds only one Service's records at a time.
+func (s *Snapshot) WriteJSON(w io.Writer) error {
+	d := dumper{w: bufio.NewWriter(w), snapshot: s}
+	var labels []string
+	for label := range strings.SplitSeq(strings.TrimSuffix(s.zone.String(), "."), ".") {
+		if label != "" {
+			labels = append([]string{label}, labels...)
+		}
+	}
+	d.zone(labels)
+	d.raw("\n")
+	if d.err != nil {
+		return d.err
+	}
+	return d.w.Flush()
+}
+
+// dumper writes one dump. After an error it writes nothing more.
+type dumper struct {
+	w        *bufio.Writer
+	snapshot *Snapshot
+	depth    int
+	err      error
+}
+
+func (d *dumper) raw(text string) {
+	if d.err == nil {
+		_, d.err = d.w.WriteString(text)
+	}
+}
+
+func (d *dumper) value(v any) {
+	b, err := json.Marshal(v)
+	if d.err == nil {
+		d.err = err
+	}
+	d.raw(string(b))
+}
+
+// object writes an object whose members are keys, in this order.
+func (d *dumper) object(keys []string, member func(i int)) {
+	if len(keys) == 0 {
+		d.raw("{}")
+		return
+	}
+	d.raw("{")
+	d.depth++
+	for i, k := range keys {
+		if i > 0 {
+			d.raw(",")
+		}
+		d.newline()
+		d.value(k)
+		d.raw(": ")
+		member(i)
+	}
+	d.depth--
+	d.newline()
+	d.raw("}")
+}
+
+func (d *dumper) newline() {
+	d.raw("\n")
+	for range d.depth {
+		d.raw("\t")
+	}
+}
+
+// node writes one tree node of two maps.
+func (d *dumper) node(kids []string, kid func(i int), entries []string, entry func(i int)) {
+	d.object([]string{"ChildNodes", "Entries"}, func(i int) {
+		if i == 0 {
+			d.object(kids, kid)
+		} else {
+			d.object(entries, entry)
+		}
+	})
+}
+
+// zone writes the nodes of the zone's labels, top first, and the tree below.
+func (d *dumper) zone(labels []string) {
+	if len(labels) == 0 {
+		d.dir(&d.snapshot.top)
+		return
+	}
+	d.node(labels[:1], func(int) { d.zone(labels[1:]) }, nil, nil)
+}
+
+func (d *dumper) dir(dir *dir) {
+	kids, kidNodes := sorted(&dir.nodes)
+	entries, entryNodes := sorted(&dir.entries)
+	d.node(kids, func(i int) {
+		if n := kidNodes[i]; n.dir != nil {
+			d.dir(n.dir)
+		} else {
+			d.set(n.set)
+		}
+	}, entries, func(i int) {
+		s := entryNodes[i].set
+		r := jsonRecord{Priority: s.priority, Weight: rawWeight, TTL: s.ttl}
+		if s.alias != "" {
+			r.Host = strings.TrimSuffix(s.alias.String(), ".")
+		} else {
+			r.Host = s.hostAddr(0).String()
+		}
+		d.value(r)
+	})
+}
+
+// sorted returns the labels of a trie in order, with their nodes.
+func sorted(t *trie[string, node]) ([]string, []*node) {
+	labels := make([]string, 0, t.size)
+	byLabel := make(map[string]*node, t.size)
+	t.all(func(label string, n *node) bool {
+		labels = append(labels, label)
+		byLabel[label] = n
+		return true
+	})
+	slices.Sort(labels)
+	nodes := make([]*node, len(labels))
+	for i, l := range labels {
+		nodes[i] = byLabel[l]
+	}
+	return labels, nodes
+}
+
+// set writes an owner's node with its hosts as entries and its ports below.
+func (d *dumper) set(s *Set) {
+	var protocols []string
+	for i := range s.ports { // ordered by protocol
+		label := "_" + s.ports[i].protocol.String()
+		if !slices.Contains(protocols, label) {
+			protocols = append(protocols, label)
+		}
+	}
+	slices.Sort(protocols)
+	hosts, records := s.dump(s.node(d.snapshot.zone))
+	d.node(protocols, func(i int) {
+		var ports []string
+		for j := range s.ports {
+			if p := &s.ports[j]; p.protocol.String() == protocols[i][1:] {
+				ports = append(ports, "_"+p.name)
+			}
+		}
+		d.node(ports, func(j int) {
+			labels, services := s.dump(s.service(d.snapshot.zone, s.port(protocols[i], ports[j])))
+			d.node(nil, nil, labels, func(k int) { d.value(services[k]) })
+		}, nil, nil)
+	}, hosts, func(i int) { d.value(records[i]) })
+}
+
+// entryLabel returns the label under which upstream keeps the record.
+func (r *Record) entryLabel() string {
+	if r.hashed {
+		return string(appendHashLabel(nil, r.hash)[1:])
+	}
+	return r.label
+}
+
+// dump returns the records of an answer by sorted entry label. Where several
+// have one label, all but the first get the address or port appended, since a
+// JSON object cannot have a key twice.
+func (s *Set) dump(a Answer) ([]string, []jsonRecord) {
+	byLabel := make(map[string]jsonRecord)
+	for i := range a.Len() {
+		r := a.At(i)
+		j := jsonRecord{
+			Host: r.Target().String(), Port: r.Port, Priority: r.Priority, Weight: rawWeight, TTL: r.TTL,
+		}
+		label, other := r.entryLabel(), ""
+		switch {
+		case r.Addr.IsValid():
+			j.Host = r.Addr.String()
+			other = j.Host
+		case a.view == viewNode: // an entry for each address, as upstream has it
+			for h := range s.numHosts() {
+				byLabel[HashLabel(s.hostAddr(h))] = j
+			}
+			continue
+		default:
+			other = strconv.Itoa(int(r.Port))
+		}
+		if _, taken := byLabel[label]; taken {
+			label += " " + other
+		}
+		byLabel[label] = j
+	}
+	labels := make([]string, 0, len(byLabel))
+	for l := range byLabel {
+		labels = append(labels, l)
+	}
+	slices.Sort(labels)
+	records := make([]jsonRecord, len(labels))
+	for i, l := range labels {
+		records[i] = byLabel[l]
+	}
+	return labels, records
+}
