@@ -124,7 +124,7 @@ func (o *OPT) size() int {
 }
 
 // appendOPT appends the record. room is the greatest size it may take; the
-// fixed part and the cookie are written whatever it is.
+// fixed part is written whatever it is.
 func appendOPT(dst []byte, o *OPT, rcode int, do bool, room int) []byte {
 	size := o.Size
 	if size == 0 {
@@ -136,7 +136,7 @@ func appendOPT(dst []byte, o *OPT, rcode int, do bool, room int) []byte {
 	}
 	start := len(dst)
 	dst = append(dst, 0, byte(TypeOPT>>8), byte(TypeOPT), byte(size>>8), byte(size), byte(rcode>>4), 0, flags, 0, 0, 0)
-	if len(o.Cookie) > 0 {
+	if len(o.Cookie) > 0 && len(dst)-start+4+len(o.Cookie) <= room {
 		dst = appendOptionHeader(dst, OptionCookie, len(o.Cookie))
 		dst = append(dst, o.Cookie...)
 	}

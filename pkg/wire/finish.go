@@ -3,8 +3,12 @@ package wire
 // FinishReply completes a reply to q that stands at dst[base:] without an OPT
 // record: whole records are dropped from its end until it and its OPT fit into
 // limit octets, with TC where they were required (RFC 2181 §9), and the OPT is
-// appended if q has one. The message must be well formed.
+// appended if q has one; a nil opt is a plain one. The message must be well
+// formed.
 func FinishReply(dst []byte, base int, q *Query, limit int, opt *OPT) []byte {
+	if opt == nil {
+		opt = &OPT{}
+	}
 	limit = max(limit, MinPayload)
 	room := limit
 	if q.EDNS.Present {

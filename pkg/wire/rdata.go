@@ -21,6 +21,7 @@ const (
 	twoTexts                    // two character strings fill it
 	naptr                       // prefix, three character strings, one name
 	parameter                   // as open, then SvcParams: key, length, value
+	bitmap                      // as open, then type bitmaps: window, length, bits
 )
 
 // layoutOf returns the shape of a type's RDATA. A in class CH is a name and an
@@ -58,8 +59,10 @@ func layoutOf(typ, class uint16) layout {
 		return layout{kind: naptr, prefix: 4, names: 1}
 	case TypeSIG, TypeRRSIG:
 		return layout{kind: open, prefix: 18, names: 1, suffix: 1}
-	case TypeNXT, TypeNSEC:
+	case TypeNXT:
 		return layout{kind: open, names: 1}
+	case TypeNSEC:
+		return layout{kind: bitmap, names: 1}
 	case TypeSVCB, TypeHTTPS:
 		return layout{kind: parameter, prefix: 2, names: 1}
 	case TypeTXT, TypeSPF:
@@ -102,6 +105,8 @@ func checkRData(msg []byte, typ, class uint16, data, end int) bool {
 		return at+int(l.suffix) == end
 	case parameter:
 		return checkParameters(msg[at:end])
+	case bitmap:
+		return checkBitmap(msg[at:end])
 	}
 	return at+int(l.suffix) <= end
 }
@@ -146,6 +151,17 @@ func checkParameters(p []byte) bool {
 			return false
 		}
 		p = rest
+	}
+	return true
+}
+
+// checkBitmap checks the blocks of a type bitmap, RFC 4034 §4.1.2.
+func checkBitmap(p []byte) bool {
+	for len(p) > 0 {
+		if len(p) < 2 || p[1] == 0 || p[1] > 32 || len(p) < 2+int(p[1]) {
+			return false
+		}
+		p = p[2+int(p[1]):]
 	}
 	return true
 }
