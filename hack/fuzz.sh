@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 fuzztime=${FUZZTIME:-30s}
 for dir in $(grep -rl --include='*_test.go' '^func Fuzz' "${1:-pkg}" cmd | xargs -n1 dirname | sort -u); do
-	for target in $(grep -h -o '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | cut -d' ' -f2 | sort -u); do
+	targets=$(grep -h -o '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | cut -d' ' -f2 | sort -u)
+	for target in $targets; do
 		echo "== $dir $target" >&2
 		go test "./$dir" -run='^$' -fuzz="^$target\$" -fuzztime="$fuzztime"
 	done

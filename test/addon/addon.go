@@ -1,0 +1,186 @@
+// Package addon builds the real binaries and runs them for tests: on loopback
+// ports of the test's own, with their logs shown when the test fails, and
+// ended with the test.
+package addon
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Root is the folder that holds go.mod, found from this file's own place.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// Build compiles the named commands below cmd/ into dir. flags go to `go
+// build`, for example "-race".
+func Build(dir string, flags []string, names ...string) error {
+	args := append([]string{"build", "-o", dir + "/"}, flags...)
+	for _, n := range names {
+		args = append(args, "./cmd/"+n)
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Dir = Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %v: %w\n%s", names, err, out)
+	}
+	return nil
+}
+
+// FreePorts returns n ports on 127.0.0.1 that nothing listens on just now,
+// over UDP and TCP.
+func FreePorts(t testing.TB, n int) []int {
+	t.Helper()
+	ports := make([]int, 0, n)
+	for tries := 0; len(ports) < n; tries++ {
+		if tries > 50*n {
+			t.Fatal("no free ports on 127.0.0.1")
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		port := l.Addr().(*net.TCPAddr).Port
+		p, err := net.ListenPacket("udp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			continue
+		}
+		defer p.Close()
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+// Process is one running program.
+type Process struct {
+	cmd  *exec.Cmd
+	log  *buffer
+	done chan struct{}
+	err  error
+}
+
+// Start runs path with args. The program is ended with the test, and its log
+// is printed if the test failed.
+func Start(t testing.TB, path string, args ...string) *Process {
+	t.Helper()
+	p := &Process{cmd: exec.Command(path, args...), log: &buffer{}, done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.cmd.Env = append(os.Environ(), "PROMETHEUS_PORT=")
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", filepath.Base(path), p.Log())
+		}
+	})
+	return p
+}
+
+// Pid is the process number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Log returns all that the program has printed so far.
+func (p *Process) Log() string { return p.log.String() }
+
+// Signal sends sig to the program.
+func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
+
+// Kill ends the program at once and waits for its end.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	<-p.done
+}
+
+// Wait waits for the program's own end, at most for limit, and returns its
+// exit code.
+func (p *Process) Wait(limit time.Duration) (int, error) {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode(), nil
+	case <-time.After(limit):
+		return 0, fmt.Errorf("still running after %v", limit)
+	}
+}
+
+// Ended says whether the program has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// WaitURL waits until url answers 200, at most for limit.
+func (p *Process) WaitURL(t testing.TB, url string, limit time.Duration) {
+	t.Helper()
+	p.WaitFor(t, limit, url, func(ctx context.Context) bool {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// WaitFor polls ready until it is true, the program ends or limit is over.
+func (p *Process) WaitFor(t testing.TB, limit time.Duration, what string, ready func(ctx context.Context) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	for !ready(ctx) {
+		select {
+		case <-p.done:
+			t.Fatalf("ended while waiting for %s:\n%s", what, p.Log())
+		case <-ctx.Done():
+			t.Fatalf("%s: not within %v:\n%s", what, limit, p.Log())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// buffer is a bytes.Buffer for two goroutines.
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

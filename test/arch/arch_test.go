@@ -1,0 +1,249 @@
+// Package arch holds the import rules of the module: which package may know
+// what. A rule here is a decision; changing one needs a reason in the commit.
+package arch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/kube-dns/kube-dns"
+
+// pkg is what `go list -json` says of one package.
+type pkg struct {
+	ImportPath string
+	Dir        string
+	Doc        string
+	Standard   bool
+	GoFiles    []string
+	Imports    []string
+	Deps       []string
+}
+
+// rule forbids packages that match `who` (paths inside the module; a final
+// slash means everything below) to have, directly or not, what `deny` names.
+type rule struct {
+	name string
+	who  []string
+	deny []string
+	// direct limits the rule to direct imports.
+	direct bool
+}
+
+var core = []string{
+	"pkg/dnsname", "pkg/treecache", "pkg/records", "pkg/wire",
+	"pkg/answercache", "pkg/dnsmasqopt", "pkg/dnsconfig",
+}
+
+var rules = []rule{
+	{
+		name: "the core has no socket, logger, process or goroutine helper",
+		who:  core,
+		deny: []string{"net", "net/http", "log", "log/slog", "os/exec", "os/signal", "golang.org/x/sys/", "golang.org/x/sync/", "k8s.io/", "github.com/prometheus/"},
+		// fmt pulls in os; only what a package writes itself is judged.
+		direct: true,
+	},
+	{
+		name: "the core imports no edge",
+		who:  core,
+		deny: []string{
+			module + "/cmd/", module + "/pkg/listener", module + "/pkg/kubewatch", module + "/pkg/kubefiles",
+			module + "/pkg/upstream", module + "/pkg/forwarder", module + "/pkg/skydns", module + "/pkg/backend",
+		},
+	},
+	{
+		name: "records, the tree and the names know no DNS messages",
+		who:  []string{"pkg/dnsname", "pkg/treecache", "pkg/records", "pkg/backend"},
+		deny: []string{module + "/pkg/wire", "github.com/miekg/dns"},
+	},
+	{
+		name: "the server sees nothing of Kubernetes",
+		who:  []string{"pkg/skydns", "pkg/backend", "pkg/forwarder", "pkg/upstream", "pkg/listener"},
+		deny: []string{"k8s.io/", module + "/pkg/kubewatch", module + "/pkg/kubefiles", module + "/pkg/records"},
+	},
+	{
+		name: "the listener knows no DNS",
+		who:  []string{"pkg/listener"},
+		deny: []string{module + "/pkg/wire", module + "/pkg/dnsname", "github.com/miekg/dns", "golang.org/x/net/dns/"},
+	},
+	{
+		name: "configuration needs the standard library and names only",
+		who:  []string{"pkg/dnsconfig", "pkg/dnsmasqopt"},
+		deny: []string{"k8s.io/", "github.com/miekg/dns", "github.com/spf13/", "sigs.k8s.io/"},
+	},
+	{
+		name: "dnscache links nothing of Kubernetes",
+		who:  []string{"cmd/dnscache"},
+		deny: []string{"k8s.io/", "sigs.k8s.io/", module + "/pkg/skydns", module + "/pkg/treecache"},
+	},
+	{
+		name: "exechealthz links nothing of Kubernetes",
+		who:  []string{"cmd/exechealthz"},
+		deny: []string{"k8s.io/", "sigs.k8s.io/", module + "/pkg/skydns", module + "/pkg/listener"},
+	},
+	{
+		name:   "no package logs through a global logger or reads the generated clientset",
+		who:    []string{"pkg/", "cmd/"},
+		deny:   []string{"log", "expvar", "k8s.io/client-go/kubernetes"},
+		direct: true,
+	},
+}
+
+// clientGo names the only packages that may import client-go themselves.
+var clientGo = []string{"pkg/kubewatch", "pkg/kubefiles", "cmd/kubedns"}
+
+// topLevel is all that the root folder may hold, dotfiles aside.
+var topLevel = []string{
+	"cmd", "pkg", "images", "manifests", "hack", "test", "docs",
+	"go.mod", "go.sum", "Makefile", "README.md", "LICENSE", "bin", "dist",
+}
+
+func TestImportRules(t *testing.T) {
+	packages := list(t)
+	for _, r := range rules {
+		t.Run(strings.ReplaceAll(r.name, " ", "-"), func(t *testing.T) {
+			for path, p := range packages {
+				if !matches(r.who, strings.TrimPrefix(path, module+"/")) {
+					continue
+				}
+				has := p.Deps
+				if r.direct {
+					has = p.Imports
+				}
+				for _, dep := range has {
+					if matches(r.deny, dep) {
+						t.Errorf("%s must not import %s: %s", path, dep, r.name)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestClientGoStaysAtTheEdge(t *testing.T) {
+	for path, p := range list(t) {
+		inside := strings.TrimPrefix(path, module+"/")
+		if slices.Contains(clientGo, inside) || !strings.HasPrefix(inside, "pkg/") && !strings.HasPrefix(inside, "cmd/") {
+			continue
+		}
+		for _, dep := range p.Imports {
+			if strings.HasPrefix(dep, "k8s.io/client-go") {
+				t.Errorf("%s imports %s; only %v may", path, dep, clientGo)
+			}
+		}
+	}
+}
+
+func TestEveryRuleHasItsPackages(t *testing.T) {
+	packages := list(t)
+	var named []string
+	for _, r := range rules {
+		named = append(named, r.who...)
+	}
+	for _, who := range append(named, clientGo...) {
+		if strings.HasSuffix(who, "/") {
+			continue
+		}
+		if _, ok := packages[module+"/"+who]; !ok {
+			t.Errorf("a rule names %s, which is no package", who)
+		}
+	}
+}
+
+func TestOnePackageComment(t *testing.T) {
+	for path, p := range list(t) {
+		if strings.HasPrefix(path, module+"/cmd/") || len(p.GoFiles) == 0 {
+			continue
+		}
+		comments := 0
+		for _, name := range p.GoFiles {
+			src, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if documented(string(src)) {
+				comments++
+			}
+		}
+		if comments != 1 {
+			t.Errorf("%s has %d package comments, want 1", path, comments)
+		}
+	}
+}
+
+// documented says whether a comment stands directly above the package clause.
+func documented(src string) bool {
+	before, _, found := strings.Cut("\n"+src, "\npackage ")
+	if !found {
+		return false
+	}
+	lines := strings.Split(before, "\n")
+	last := strings.TrimSpace(lines[len(lines)-1])
+	return strings.HasPrefix(last, "//") && !strings.HasPrefix(last, "//go:") || strings.HasSuffix(last, "*/")
+}
+
+func TestTopLevel(t *testing.T) {
+	entries, err := os.ReadDir("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(topLevel, e.Name()) {
+			t.Errorf("%s does not belong at the top level", e.Name())
+		}
+	}
+}
+
+func TestModuleFileHasNoReplace(t *testing.T) {
+	data, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(data, []byte("\nreplace")) {
+		t.Error("go.mod has a replace directive: users of the module would not get it")
+	}
+}
+
+// matches says whether path is one of names, or lies below one that ends in a
+// slash.
+func matches(names []string, path string) bool {
+	return slices.ContainsFunc(names, func(n string) bool {
+		return path == n || strings.HasSuffix(n, "/") && strings.HasPrefix(path, n)
+	})
+}
+
+// list returns the module's packages by import path.
+func list(t *testing.T) map[string]pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,Standard,GoFiles,Imports,Deps", "./...")
+	cmd.Dir = "../.."
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	packages := make(map[string]pkg)
+	dec := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		packages[p.ImportPath] = p
+	}
+	if len(packages) == 0 {
+		t.Fatal("go list named no packages")
+	}
+	return packages
+}

@@ -1,0 +1,180 @@
+// Package manifests checks what users hand to kubectl: every document decodes
+// strictly, every probe asks for something that is served, and the rendered
+// single file is what the parts come to.
+package manifests
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes/scheme"
+)
+
+const root = "../../manifests"
+
+// decode reads every document of a file, refusing fields that the API does
+// not know.
+func decode(t *testing.T, data []byte) []runtime.Object {
+	t.Helper()
+	decoder := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
+	var objects []runtime.Object
+	docs := yaml.NewDocumentDecoder(io.NopCloser(bytes.NewReader(data)))
+	buf := make([]byte, 1<<20)
+	for {
+		n, err := docs.Read(buf)
+		if errors.Is(err, io.EOF) {
+			return objects
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, _, err := decoder.Decode(bytes.Clone(buf[:n]), nil, nil)
+		if err != nil {
+			t.Errorf("document %d: %v", len(objects)+1, err)
+			continue
+		}
+		objects = append(objects, o)
+	}
+}
+
+func TestEveryDocumentDecodesStrictly(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" || d.Name() == "kustomization.yaml" {
+			return err
+		}
+		files++
+		t.Run(strings.TrimPrefix(path, root+"/"), func(t *testing.T) {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(decode(t, data)) == 0 {
+				t.Error("holds no object")
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files == 0 {
+		t.Fatal("no manifests")
+	}
+}
+
+func read[T runtime.Object](t *testing.T, name string) T {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := decode(t, data)
+	if len(objects) != 1 {
+		t.Fatalf("%s holds %d objects, want 1", name, len(objects))
+	}
+	return objects[0].(T)
+}
+
+// The URLs that exechealthz serves are those of its own arguments; a probe on
+// any other path would restart a healthy container for ever.
+func TestProbesAskForWhatIsServed(t *testing.T) {
+	d := read[*appsv1.Deployment](t, "base/deployment.yaml")
+	served := map[string]bool{"8081/readiness": true}
+	for _, c := range d.Spec.Template.Spec.Containers {
+		for _, arg := range c.Args {
+			if url, ok := strings.CutPrefix(arg, "--url="); ok {
+				served["8080"+url] = true
+			}
+		}
+	}
+	probes := 0
+	for _, c := range d.Spec.Template.Spec.Containers {
+		for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe} {
+			if p == nil {
+				continue
+			}
+			probes++
+			if got := p.HTTPGet.Port.String() + p.HTTPGet.Path; !served[got] {
+				t.Errorf("%s: nothing serves %s", c.Name, got)
+			}
+		}
+	}
+	if probes != 3 {
+		t.Errorf("%d probes, want 3", probes)
+	}
+}
+
+// What clients of a kube-dns install rely on stays, so that apply over an
+// existing install works.
+func TestNamesOfKubeDNSAreKept(t *testing.T) {
+	s := read[*corev1.Service](t, "base/service.yaml")
+	d := read[*appsv1.Deployment](t, "base/deployment.yaml")
+	if s.Name != "kube-dns" || d.Name != "kube-dns" || s.Namespace != "kube-system" || d.Namespace != "kube-system" {
+		t.Errorf("Service %s/%s, Deployment %s/%s", s.Namespace, s.Name, d.Namespace, d.Name)
+	}
+	for _, labels := range []map[string]string{s.Spec.Selector, d.Spec.Selector.MatchLabels} {
+		if len(labels) != 1 || labels["k8s-app"] != "kube-dns" {
+			t.Errorf("selector %v, want k8s-app=kube-dns alone", labels)
+		}
+	}
+}
+
+// The role gives no more than reading what DNS is made of.
+func TestRoleIsReadOnly(t *testing.T) {
+	role := read[*rbacv1.ClusterRole](t, "base/clusterrole.yaml")
+	binding := read[*rbacv1.ClusterRoleBinding](t, "base/clusterrolebinding.yaml")
+	if binding.RoleRef.Name != role.Name {
+		t.Errorf("the binding grants %s, the role is %s", binding.RoleRef.Name, role.Name)
+	}
+	for _, rule := range role.Rules {
+		for _, verb := range rule.Verbs {
+			if verb != "list" && verb != "watch" {
+				t.Errorf("verb %s on %v", verb, rule.Resources)
+			}
+		}
+		if slices.Contains(rule.Resources, "secrets") || slices.Contains(rule.Resources, "*") {
+			t.Errorf("resources %v", rule.Resources)
+		}
+	}
+}
+
+func TestRenderedFile(t *testing.T) {
+	render := func(args ...string) []byte {
+		out, err := exec.Command("../../hack/render.sh", args...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	want, err := os.ReadFile(filepath.Join(root, "kube-dns.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(render(), want) {
+		t.Error("manifests/kube-dns.yaml is not what hack/render.sh prints; write it again")
+	}
+	other := render("10.0.0.10", "example.internal.")
+	if bytes.Contains(other, []byte("cluster.local")) || bytes.Contains(other, []byte("10.96.0.10")) {
+		t.Error("another domain and address leave the old ones behind")
+	}
+	for _, o := range decode(t, other) {
+		if s, ok := o.(*corev1.Service); ok && s.Spec.ClusterIP != "10.0.0.10" {
+			t.Errorf("clusterIP %s, want 10.0.0.10", s.Spec.ClusterIP)
+		}
+	}
+}
