@@ -10,7 +10,7 @@ import (
 // version is the release, set at link time with
 // -ldflags "-X github.com/kube-dns/kube-dns/pkg/version.version=v1.2.3".
 // It is the only variable that the linker writes.
-var version string //nolint:gochecknoglobals // -X can only set a package variable
+var version string
 
 // unreleased is what String says when the linker set no version.
 const unreleased = "devel"

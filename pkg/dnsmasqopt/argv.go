@@ -1,0 +1,135 @@
+package dnsmasqopt
+
+import (
+	"errors"
+	"strings"
+)
+
+// use is one option as it stands on the command line.
+type use struct {
+	spec  *Spec
+	shown string // how it was written, for messages
+	value string
+	given bool // a value was given
+}
+
+// errTryHelp is dnsmasq's complaint about what getopt_long does not
+// understand.
+func errTryHelp(hint string, args ...any) error { return bad("", hint, args...) }
+
+// argv walks over arguments by the rules of getopt_long. It calls found for
+// each option and wrong for each fault, and returns the words that belong to
+// no option. When found returns false the rest is not looked at.
+func (x *index) argv(args []string, found func(use) bool, wrong func(shown string, err error)) (junk []string) {
+	for i := 0; i < len(args); i++ {
+		word := args[i]
+		switch {
+		case word == "--":
+			return append(junk, args[i+1:]...)
+		case strings.HasPrefix(word, "--"):
+			u, err := x.longOption(word[2:])
+			if err == nil && u.spec.Arg == RequiredArgument && !u.given {
+				if i+1 == len(args) {
+					err = errTryHelp("needs a value")
+				} else {
+					i++
+					u.value, u.given = args[i], true
+				}
+			}
+			if err != nil {
+				wrong(firstPart(word), err)
+			} else if !found(u) {
+				return junk
+			}
+		case len(word) > 1 && word[0] == '-':
+			taken, goOn := x.shortOptions(word[1:], args[i+1:], found, wrong)
+			if !goOn {
+				return junk
+			}
+			i += taken
+		case word != "":
+			// dnsmasq overlooks empty words, which an unset shell variable leaves.
+			junk = append(junk, word)
+		}
+	}
+	return junk
+}
+
+// firstPart cuts a value off a word, since messages name the option.
+func firstPart(word string) string {
+	name, _, _ := strings.Cut(word, "=")
+	return name
+}
+
+// longOption reads one word without its dashes.
+func (x *index) longOption(word string) (use, error) {
+	name, value, given := strings.Cut(word, "=")
+	spec, candidates := x.abbreviation(name)
+	switch {
+	case len(candidates) > 0:
+		return use{}, errTryHelp("ambiguous, could be %s", strings.Join(candidates, " "))
+	case spec == nil:
+		return use{}, errTryHelp("unknown option")
+	case given && spec.Arg == NoArgument && spec.Status != Refused:
+		return use{}, errTryHelp("takes no value")
+	}
+	return use{spec: spec, shown: "--" + spec.Name, value: value, given: given}, nil
+}
+
+// shortOptions reads one word of bundled short options. rest are the words
+// after it; taken is how many of them it used.
+func (x *index) shortOptions(word string, rest []string, found func(use) bool, wrong func(string, error)) (taken int, goOn bool) {
+	for j := 0; j < len(word); j++ {
+		shown := "-" + word[j:j+1]
+		spec := x.short[word[j]]
+		if spec == nil {
+			wrong(shown, errTryHelp("unknown option"))
+			continue
+		}
+		u := use{spec: spec, shown: shown}
+		if spec.Arg != NoArgument && !spec.ShortBare {
+			switch {
+			case j+1 < len(word):
+				u.value = word[j+1:]
+			case len(rest) > 0:
+				u.value, taken = rest[0], 1
+			default:
+				wrong(shown, errTryHelp("needs a value"))
+				return 0, true
+			}
+			u.given = true
+			j = len(word)
+		}
+		if !found(u) {
+			return taken, false
+		}
+	}
+	return taken, true
+}
+
+// Parse reads a command line without the program's name, then the
+// configuration files that it names. On error it returns every fault that it
+// found (see [Faults] and [Report]) and options that must not be used. When
+// Help or Version is set in the result nothing after it was read.
+func Parse(args []string, files Files) (*Options, error) {
+	p := newParser(files)
+	done := false
+	junk := p.index.argv(args, func(u use) bool {
+		p.apply(u, place{})
+		done = (p.o.Help || p.o.Version) && len(p.faults) == 0
+		return !done
+	}, func(shown string, err error) {
+		p.faults = append(p.faults, place{}.fault(shown, err))
+	})
+	if done {
+		return p.o, nil
+	}
+	for _, word := range junk {
+		p.faults = append(p.faults, &Fault{Text: "junk found in command line", Detail: word + ": not an option", Exit: ExitConfig})
+	}
+	p.readPending()
+	if err := p.o.Validate(); err != nil {
+		p.faults = append(p.faults, err)
+	}
+	return p.o, errors.Join(p.faults...)
+}

@@ -1,0 +1,105 @@
+package dnsmasqopt
+
+import (
+	"net/netip"
+	"strings"
+)
+
+func setCacheRR(p *parser, value string, _ bool) error {
+	list, err := typeList(value)
+	p.o.Cache.CacheRR = appendNew(p.o.Cache.CacheRR, list...)
+	return err
+}
+
+func setFilterRR(p *parser, value string, _ bool) error {
+	list, err := typeList(value)
+	p.o.Filter.FilterRR = appendNew(p.o.Filter.FilterRR, list...)
+	return err
+}
+
+// setRebindDomain reads "/a/b/", "/a" and "a".
+func setRebindDomain(p *parser, value string, _ bool) error {
+	value = strings.TrimSuffix(strings.TrimPrefix(value, "/"), "/")
+	for name := range strings.SplitSeq(value, "/") {
+		d, err := parseDomain(unhide(name))
+		if err != nil {
+			return err
+		}
+		p.o.Filter.RebindDomainOK = appendNew(p.o.Filter.RebindDomainOK, d)
+	}
+	return nil
+}
+
+// parsePrefix reads address[/bits].
+func parsePrefix(value string) (netip.Prefix, error) {
+	value = unhide(value)
+	if addr, err := netip.ParseAddr(value); err == nil && addr.Zone() == "" {
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(value)
+	if err != nil {
+		return netip.Prefix{}, bad("", "%q is not an address or network", value)
+	}
+	return prefix.Masked(), nil
+}
+
+func setBogusNXDomain(p *parser, value string, _ bool) error {
+	prefix, err := parsePrefix(value)
+	if err == nil {
+		p.o.Filter.BogusNXDomain = appendNew(p.o.Filter.BogusNXDomain, prefix)
+	}
+	return err
+}
+
+func setIgnoreAddress(p *parser, value string, _ bool) error {
+	prefix, err := parsePrefix(value)
+	if err == nil {
+		p.o.Filter.IgnoreAddress = appendNew(p.o.Filter.IgnoreAddress, prefix)
+	}
+	return err
+}
+
+func setAlias(p *parser, value string, _ bool) error {
+	const wrong = "missing address in alias"
+	list := items(unhide(value))
+	if len(list) < 2 || len(list) > 3 {
+		return bad(wrong, "needs old and new address")
+	}
+	firstText, lastText, ranged := strings.Cut(list[0], "-")
+	if !ranged {
+		lastText = firstText
+	}
+	texts := []string{firstText, lastText, list[1], "255.255.255.255"}
+	if len(list) == 3 {
+		texts[3] = list[2]
+	}
+	var addrs [4]netip.Addr
+	for i, text := range texts {
+		addr, err := netip.ParseAddr(text)
+		if err != nil || !addr.Is4() {
+			return bad(wrong, "%q is not an IPv4 address", text)
+		}
+		addrs[i] = addr
+	}
+	a := Alias{First: addrs[0], Last: addrs[1], To: addrs[2], Mask: addrs[3]}
+	if a.Last.Less(a.First) {
+		return bad("invalid alias range", "%s is before %s", a.Last, a.First)
+	}
+	if !ranged {
+		a.First, a.Last = widen(a.First, a.Mask)
+	}
+	p.o.Filter.Aliases = append(p.o.Filter.Aliases, a)
+	return nil
+}
+
+// widen returns the first and last address that agree with addr in the bits of
+// mask.
+func widen(addr, mask netip.Addr) (first, last netip.Addr) {
+	a, m := addr.As4(), mask.As4()
+	var low, high [4]byte
+	for i := range a {
+		low[i] = a[i] & m[i]
+		high[i] = a[i] | ^m[i]
+	}
+	return netip.AddrFrom4(low), netip.AddrFrom4(high)
+}

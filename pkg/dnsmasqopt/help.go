@@ -1,0 +1,128 @@
+package dnsmasqopt
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Usage returns the text of --help: every option that is not refused, and
+// where to find the others.
+func Usage(program string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage: %s [dnsmasq-nanny flags --] [options]\n", program)
+	for _, s := range sections() {
+		title := false
+		for i := range s.specs {
+			spec := &s.specs[i]
+			if spec.Status == Refused {
+				continue
+			}
+			if !title {
+				fmt.Fprintf(&b, "\n%s:\n", s.title)
+				title = true
+			}
+			fmt.Fprintf(&b, "%-48s %s%s\n", spec.synopsis(), spec.Help, spec.note())
+		}
+	}
+	b.WriteString("\ndnsmasq-nanny flags, before a word \"--\":\n")
+	for _, f := range nannyFlags() {
+		fmt.Fprintf(&b, "%-48s %s\n", "    -"+f.name, f.help)
+	}
+	b.WriteString("\nAll other options of dnsmasq are refused with the reason when they are given.\n")
+	return b.String()
+}
+
+// synopsis returns the spelling of an option: "-c, --cache-size=<n>".
+func (s *Spec) synopsis() string {
+	short := "    "
+	if s.Short != 0 {
+		short = fmt.Sprintf("-%c, ", s.Short)
+	}
+	return short + s.long()
+}
+
+// long returns the long spelling with the value.
+func (s *Spec) long() string {
+	switch s.Arg {
+	case RequiredArgument:
+		return fmt.Sprintf("--%s=<%s>", s.Name, s.Param)
+	case OptionalArgument:
+		return fmt.Sprintf("--%s[=<%s>]", s.Name, s.Param)
+	default:
+		return "--" + s.Name
+	}
+}
+
+// note returns the default or that the option has no effect.
+func (s *Spec) note() string {
+	switch {
+	case s.Status == Accepted:
+		return " (no effect)"
+	case s.Default != "":
+		return " (default " + s.Default + ")"
+	default:
+		return ""
+	}
+}
+
+//go:generate env UPDATE_DOCS=1 go test -run TestDocument .
+
+// Markdown returns docs/dnscache-options.md.
+func Markdown() string {
+	var b strings.Builder
+	b.WriteString(`# dnscache's options
+
+<!-- Written by go generate ./pkg/dnsmasqopt from the option table. Do not edit. -->
+
+dnscache reads dnsmasq's command line and configuration files. This page lists every option that dnsmasq 2.90 to 2.92 knows:
+
+- **implemented**: does what it does in dnsmasq;
+- **accepted**: read and checked, with nothing to change here;
+- **refused**: the program ends with exit code 1 and names the option and the reason.
+
+Long names may be shortened as long as they stay unambiguous, values follow "=" or stand in the next word (optional values only follow "="). Options marked *once* may be given once on the command line, and once in configuration files, which then win. Files take the long names without dashes, one on each line.
+`)
+	for _, s := range sections() {
+		fmt.Fprintf(&b, "\n## %s\n\n| Option | Short | Repeat | Status | Default | Effect |\n|---|---|---|---|---|---|\n", s.title)
+		for i := range s.specs {
+			b.WriteString(s.specs[i].markdown())
+		}
+	}
+	b.WriteString("\n## Flags of dnsmasq-nanny\n\nWhen the command line has a word `--`, the words before it are flags of dnsmasq-nanny and the words after it are dnsmasq's options.\n\n| Flag | Status | Effect |\n|---|---|---|\n")
+	for _, f := range nannyFlags() {
+		fmt.Fprintf(&b, "| `-%s` | %s | %s |\n", f.name, f.status, f.help)
+	}
+	return b.String()
+}
+
+// markdown returns the option's row.
+func (s *Spec) markdown() string {
+	cell := strings.NewReplacer("|", "\\|", "*", "\\*")
+	short, repeat, status := "", "", s.Status.String()
+	if s.Short != 0 {
+		short = fmt.Sprintf("`-%c`", s.Short)
+	}
+	if s.Repeat == Once {
+		repeat = "once"
+	}
+	if s.Own {
+		status += ", ours"
+	}
+	// A bar ends a cell even inside code, so code has its own escape.
+	long := strings.ReplaceAll(s.long(), "|", "\\|")
+	return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s |\n",
+		long, short, repeat, status, cell.Replace(s.Default), cell.Replace(s.Help))
+}
+
+// Names returns the long names of the options with a status, sorted.
+func Names(status Status) []string {
+	var names []string
+	for _, s := range Table() {
+		if s.Status == status {
+			names = append(names, s.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

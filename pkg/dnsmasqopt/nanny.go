@@ -1,0 +1,127 @@
+package dnsmasqopt
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// Nanny holds the flags of dnsmasq-nanny, the program that ran dnsmasq in
+// kube-dns since Kubernetes 1.6.
+type Nanny struct {
+	// ConfigDir is -configDir, the directory with stubDomains and
+	// upstreamNameservers.
+	ConfigDir string
+	// ApplyChanges is -restartDnsmasq: changes of the directory are applied
+	// while running. Here nothing is restarted for it.
+	ApplyChanges bool
+	// SyncInterval is -syncInterval, how often the directory is read.
+	SyncInterval time.Duration
+	// KubeDNSServer is -kubednsServer, host:port of the server that knows the
+	// names of the cluster.
+	KubeDNSServer string
+	// LogInterval is -logInterval, how often statistics are logged; 0 is never.
+	LogInterval time.Duration
+	// Verbosity is -v.
+	Verbosity int
+}
+
+// NannyDefaults returns what holds when a flag is not given.
+func NannyDefaults() Nanny {
+	return Nanny{
+		ConfigDir:     "/etc/k8s/dns/dnsmasq-nanny",
+		SyncInterval:  10 * time.Second,
+		KubeDNSServer: "127.0.0.1:10053",
+	}
+}
+
+// SplitNanny separates a command line at its first word "--" into the flags
+// of dnsmasq-nanny and dnsmasq's arguments. Without that word everything is
+// dnsmasq's, and found is false.
+func SplitNanny(args []string) (nanny, dnsmasq []string, found bool) {
+	i := slices.Index(args, "--")
+	if i < 0 {
+		return nil, args, false
+	}
+	return args[:i], args[i+1:], true
+}
+
+// nannyFlag is one row of the table of dnsmasq-nanny's flags.
+type nannyFlag struct {
+	name   string
+	status Status
+	help   string
+}
+
+// nannyFlags lists dnsmasq-nanny's own flags, then those of its log library.
+func nannyFlags() []nannyFlag {
+	const logs = "dnscache logs to --log-facility"
+	return []nannyFlag{
+		{"configDir", Implemented, "directory with stubDomains and upstreamNameservers"},
+		{"restartDnsmasq", Implemented, "apply changes of the directory while running; nothing restarts and the cache stays"},
+		{"syncInterval", Implemented, "how often the directory is read"},
+		{"kubednsServer", Implemented, "host:port that is asked for the addresses of stub servers given by a name of the cluster"},
+		{"logInterval", Implemented, "log statistics at this interval"},
+		{"v", Implemented, "verbosity; 3 and more log debugging messages"},
+		{"dnsmasqExec", Accepted, "dnscache is the server itself"},
+		{"logtostderr", Accepted, logs},
+		{"alsologtostderr", Accepted, logs},
+		{"stderrthreshold", Accepted, logs},
+		{"log_dir", Accepted, logs},
+		{"log_file", Accepted, logs},
+		{"log_file_max_size", Accepted, logs},
+		{"log_backtrace_at", Accepted, logs},
+		{"vmodule", Accepted, logs},
+		{"skip_headers", Accepted, logs},
+		{"skip_log_headers", Accepted, logs},
+		{"add_dir_header", Accepted, logs},
+		{"one_output", Accepted, logs},
+	}
+}
+
+// ParseNanny reads the words before "--", in the syntax of Go's flag package.
+func ParseNanny(args []string) (Nanny, error) {
+	n := NannyDefaults()
+	set := flag.NewFlagSet("dnsmasq-nanny", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&n.ConfigDir, "configDir", n.ConfigDir, "")
+	set.BoolVar(&n.ApplyChanges, "restartDnsmasq", false, "")
+	set.DurationVar(&n.SyncInterval, "syncInterval", n.SyncInterval, "")
+	set.StringVar(&n.KubeDNSServer, "kubednsServer", n.KubeDNSServer, "")
+	set.DurationVar(&n.LogInterval, "logInterval", 0, "")
+	set.IntVar(&n.Verbosity, "v", 0, "")
+	for _, f := range nannyFlags() {
+		if f.status != Accepted {
+			continue
+		}
+		switch f.name {
+		case "logtostderr", "alsologtostderr", "skip_headers", "skip_log_headers", "add_dir_header", "one_output":
+			set.Bool(f.name, false, "")
+		default:
+			set.String(f.name, "", "")
+		}
+	}
+	fault := func(detail string) error {
+		return &Fault{Text: "bad command line options: try --help", Detail: "before --: " + detail, Exit: ExitConfig}
+	}
+	if err := set.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			err = errors.New("--help goes after the --")
+		}
+		return n, fault(err.Error())
+	}
+	if set.NArg() > 0 {
+		return n, fault(fmt.Sprintf("%q is no flag of dnsmasq-nanny", set.Arg(0)))
+	}
+	var faults []error
+	if n.SyncInterval <= 0 {
+		faults = append(faults, fault("-syncInterval must be more than 0"))
+	}
+	if n.LogInterval < 0 {
+		faults = append(faults, fault("-logInterval must not be negative"))
+	}
+	return n, errors.Join(faults...)
+}

@@ -1,0 +1,86 @@
+package dnsmasqopt
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+func TestSplitNanny(t *testing.T) {
+	for _, tt := range []struct {
+		args, nanny, dnsmasq string
+		found                bool
+	}{
+		{"a b -- c d", "a b", "c d", true},
+		{"a --", "a", "", true},
+		{"-- c -- d", "", "c -- d", true},
+		{"c d", "", "c d", false},
+		{"", "", "", false},
+	} {
+		nanny, dnsmasq, found := SplitNanny(strings.Fields(tt.args))
+		if !slices.Equal(nanny, strings.Fields(tt.nanny)) || !slices.Equal(dnsmasq, strings.Fields(tt.dnsmasq)) || found != tt.found {
+			t.Errorf("SplitNanny(%s) = %q, %q, %v; want %q, %q, %v", tt.args, nanny, dnsmasq, found, tt.nanny, tt.dnsmasq, tt.found)
+		}
+	}
+}
+
+func TestParseNanny(t *testing.T) {
+	for _, tt := range []struct {
+		name, args string
+		want       func(n *Nanny)
+	}{
+		{"none", "", func(*Nanny) {}},
+		{"addon", "-v=2 -logtostderr -configDir=/etc/k8s/dns/dnsmasq-nanny -restartDnsmasq=true", func(n *Nanny) { n.Verbosity, n.ApplyChanges = 2, true }},
+		{"two dashes and values apart", "--configDir /c --syncInterval 3s --kubednsServer=127.0.0.1:1 --logInterval 1m", func(n *Nanny) {
+			n.ConfigDir, n.SyncInterval, n.KubeDNSServer, n.LogInterval = "/c", 3*time.Second, "127.0.0.1:1", time.Minute
+		}},
+		{"klog", "-dnsmasqExec=/usr/sbin/dnsmasq -stderrthreshold=INFO -vmodule=a=1 -log_dir=/x -alsologtostderr=false", func(*Nanny) {}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want := NannyDefaults()
+			tt.want(&want)
+			got, err := ParseNanny(strings.Fields(tt.args))
+			if err != nil || got != want {
+				t.Errorf("ParseNanny(%s) = %+v, %v; want %+v", tt.args, got, err, want)
+			}
+		})
+	}
+	for _, args := range []string{"-k", "-v=x", "word", "-configDir", "-syncInterval=0s", "-logInterval=-1s", "-help"} {
+		if _, err := ParseNanny(strings.Fields(args)); err == nil {
+			t.Errorf("ParseNanny(%s) accepts it", args)
+		} else if text, exit := Report("p", err); exit != ExitConfig || !strings.HasPrefix(text, "\np: bad command line options: try --help\np: before --: ") {
+			t.Errorf("ParseNanny(%s) reports %q, %d", args, text, exit)
+		}
+	}
+}
+
+func TestParseResolvConf(t *testing.T) {
+	got := ParseResolvConf([]byte("# c\nsearch a.b\nnameserver 1.2.3.4 # x\nserver ::1\n nameserver fe80::1%eth0\nnameserver 1.2.3.4\nnameserver name\nnameserver 1.2.3.4#53\nnameserver\noptions ndots:5\n"))
+	var texts []string
+	for _, a := range got {
+		texts = append(texts, a.String())
+	}
+	if want := []string{"1.2.3.4", "::1", "fe80::1%eth0"}; !slices.Equal(texts, want) {
+		t.Errorf("servers %q, want %q", texts, want)
+	}
+}
+
+func TestParseHosts(t *testing.T) {
+	hosts, bad := ParseHosts([]byte("127.0.0.1 LocalHost localhost my_host#c\n\n# only a comment\nnot-an-address x\n::1 a..b c\n1.2.3.4\n5.6.7.8 ..\n"))
+	want := []Host{
+		{netip.MustParseAddr("127.0.0.1"), []dnsname.Name{dnsname.MustParse("localhost"), dnsname.MustParse("my_host")}},
+		{netip.MustParseAddr("::1"), []dnsname.Name{dnsname.MustParse("c")}},
+	}
+	if diff := cmp.Diff(want, hosts, compare); diff != "" {
+		t.Errorf("hosts (-want +got):\n%s", diff)
+	}
+	if !slices.Equal(bad, []int{4, 6}) {
+		t.Errorf("bad lines %v, want 4 and 6", bad)
+	}
+}

@@ -1,0 +1,214 @@
+// Package dnsmasqopt reads dnsmasq's command line and configuration files
+// into typed values.
+//
+// One table (see [Table]) holds every option that dnsmasq 2.90 to 2.92 knows
+// and says of each whether dnscache implements it, accepts it because it has
+// nothing to change here, or refuses it and why. The parser, the help text and
+// docs/dnscache-options.md come from that table, so that no option is silently
+// ignored. The package reads files only through [Files] and has no clock.
+package dnsmasqopt
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// Options is a whole configuration. [Defaults] gives the values that hold
+// when an option is not given. Slices keep the order of the arguments.
+type Options struct {
+	// Help, Version and Test are the options that end the program: --help and
+	// --version as soon as they are met, --test once everything was read.
+	Help, Version, Test bool
+
+	Process  Process
+	Listen   Listen
+	Upstream Upstream
+	Cache    Cache
+	Filter   Filter
+	Local    Local
+	Own      Own
+}
+
+// Process is how the program runs and what it logs.
+type Process struct {
+	// NoDaemon is --no-daemon: no user change and no pid file.
+	NoDaemon bool
+	// LogFacility is --log-facility.
+	LogFacility LogTarget
+	// LogQueries is --log-queries.
+	LogQueries QueryLog
+	// LogDebug is --log-debug.
+	LogDebug bool
+	// PidFile is --pid-file; "" writes none.
+	PidFile string
+	// User and Group are a name or a number; "" means not given.
+	User, Group string
+	// ServersFile is --servers-file; "" means none. It is read apart from the
+	// rest because SIGHUP reads it again: see [ParseServersFile].
+	ServersFile string
+}
+
+// LogTarget is where log lines go. The zero value is standard error.
+type LogTarget struct {
+	// File is a path that is appended to, "" for none.
+	File string
+	// Facility is a syslog facility name such as "daemon", "" for none.
+	Facility string
+}
+
+// QueryLog is how much is logged of every query.
+type QueryLog uint8
+
+// The levels of --log-queries.
+const (
+	QueryLogOff QueryLog = iota
+	QueryLogPlain
+	QueryLogExtra
+)
+
+// Listen says where queries are taken.
+type Listen struct {
+	// Port is --port; 0 switches DNS off.
+	Port uint16
+	// Addresses is --listen-address.
+	Addresses []netip.Addr
+	// Interfaces and ExceptInterfaces are --interface and --except-interface:
+	// names, or prefixes that end with "*".
+	Interfaces, ExceptInterfaces []string
+	// BindInterfaces is --bind-interfaces.
+	BindInterfaces bool
+	// MaxTCPConnections is --max-tcp-connections.
+	MaxTCPConnections int
+}
+
+// Upstream says who is asked and how.
+type Upstream struct {
+	// Servers is --server, --local and --rev-server, in order.
+	Servers []Server
+	// ResolvFiles is --resolv-file; it is never empty unless NoResolv.
+	ResolvFiles []string
+	// NoResolv, NoPoll, ClearOnReload, StrictOrder, AllServers and LoopDetect
+	// are the options of the same name.
+	NoResolv, NoPoll, ClearOnReload, StrictOrder, AllServers, LoopDetect bool
+	// ForwardMax is --dns-forward-max.
+	ForwardMax int
+	// FastRetry is --fast-dns-retry: time to the first repeat, 0 when off.
+	FastRetry time.Duration
+	// FastRetryTotal is the time after which FastRetry gives up.
+	FastRetryTotal time.Duration
+	// EDNSPacketMax is --edns-packet-max in bytes.
+	EDNSPacketMax uint16
+	// ProxyDNSSEC is --proxy-dnssec.
+	ProxyDNSSEC bool
+}
+
+// Cache is what is kept of upstream's answers and for how long.
+type Cache struct {
+	// Size is --cache-size in entries; 0 is off.
+	Size int
+	// NoNegative is --no-negcache.
+	NoNegative bool
+	// NegTTL is --neg-ttl: the life of negative answers without SOA.
+	NegTTL time.Duration
+	// MaxTTL, MaxCacheTTL and MinCacheTTL are the options of the same name, 0
+	// when off.
+	MaxTTL, MaxCacheTTL, MinCacheTTL time.Duration
+	// UseStale is whether --use-stale-cache was given; UseStaleMax is how old
+	// an expired answer may be, 0 for any age.
+	UseStale    bool
+	UseStaleMax time.Duration
+	// CacheRR is --cache-rr. The cache keeps every type anyway.
+	CacheRR []uint16
+	// NoRoundRobin and NoIdent are the options of the same name.
+	NoRoundRobin, NoIdent bool
+}
+
+// Filter is what is refused, removed or rewritten.
+type Filter struct {
+	DomainNeeded, BogusPriv, FilterWin2k bool
+	FilterA, FilterAAAA                  bool
+	// FilterRR is --filter-rr: record types.
+	FilterRR []uint16
+	// StopRebind, RebindLocalhostOK and RebindDomainOK are --stop-dns-rebind
+	// and its exceptions.
+	StopRebind, RebindLocalhostOK bool
+	RebindDomainOK                []Domain
+	// BogusNXDomain and IgnoreAddress are the options of the same name.
+	BogusNXDomain, IgnoreAddress []netip.Prefix
+	// Aliases is --alias.
+	Aliases []Alias
+}
+
+// Alias is one --alias: A records from First to Last are moved to To, keeping
+// the bits outside Mask.
+type Alias struct {
+	First, Last, To netip.Addr
+	Mask            netip.Addr
+}
+
+// Local is data that is answered without asking anybody.
+type Local struct {
+	// TTL is --local-ttl.
+	TTL time.Duration
+	// NoHosts is --no-hosts; AddnHosts is --addn-hosts and --hostsdir.
+	NoHosts   bool
+	AddnHosts []string
+	HostsDirs []string
+	// ExpandHosts is --expand-hosts, Domain is --domain, "" when not given.
+	ExpandHosts bool
+	Domain      dnsname.Name
+
+	// Addresses is --address.
+	Addresses []Address
+
+	HostRecords []HostRecord
+	CNAMEs      []CNAME
+	// Records holds --txt-record, --srv-host, --ptr-record, --mx-host,
+	// --naptr-record, --caa-record and --dns-rr.
+	Records []Record
+	// SynthDomains is --synth-domain.
+	SynthDomains []SynthDomain
+}
+
+// Own holds the options that dnsmasq does not have.
+type Own struct {
+	// ServeStale is --serve-stale: how long after its end an answer may still
+	// be given when upstream fails (RFC 8767); 0 is off.
+	ServeStale time.Duration
+	// MetricsAddress is --metrics-address, host:port; "" is off.
+	MetricsAddress string
+	// Lameduck is --lameduck: how long SIGTERM keeps answering.
+	Lameduck time.Duration
+}
+
+// dnsmasq's defaults, and ours where dnsmasq's depend on its build.
+const (
+	DefaultPort           = 53
+	DefaultCacheSize      = 150
+	DefaultForwardMax     = 150
+	DefaultTCPConnections = 20
+	DefaultEDNSPacketMax  = 1232
+	DefaultConfFile       = "/etc/dnsmasq.conf"
+	DefaultResolvFile     = "/etc/resolv.conf"
+	// MaxCacheSize is the limit that dnsmasq 2.90 silently applies.
+	MaxCacheSize = 5_000_000
+	// MinCacheTTLLimit is the largest floor that --min-cache-ttl can set.
+	MinCacheTTLLimit = time.Hour
+	// DefaultUseStaleMax is what --use-stale-cache means without a value.
+	DefaultUseStaleMax = 24 * time.Hour
+)
+
+// Defaults returns the options of a command line without arguments.
+func Defaults() *Options {
+	return &Options{
+		Listen: Listen{Port: DefaultPort, MaxTCPConnections: DefaultTCPConnections},
+		Upstream: Upstream{
+			ResolvFiles:   []string{DefaultResolvFile},
+			ForwardMax:    DefaultForwardMax,
+			EDNSPacketMax: DefaultEDNSPacketMax,
+		},
+		Cache: Cache{Size: DefaultCacheSize},
+	}
+}

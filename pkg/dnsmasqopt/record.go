@@ -1,0 +1,416 @@
+package dnsmasqopt
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// Record types that options make (RFC 1035 §3.2.2 and the IANA registry).
+const (
+	typePTR   = 12
+	typeMX    = 15
+	typeTXT   = 16
+	typeSRV   = 33
+	typeNAPTR = 35
+	typeCAA   = 257
+)
+
+// Record is a local record of any type, with TTL --local-ttl.
+type Record struct {
+	Name dnsname.Name
+	Type uint16
+	// Data is the record's data in uncompressed wire form.
+	Data []byte
+}
+
+// HostRecord is one --host-record: every name has every address, and the first
+// name is the name of the addresses.
+type HostRecord struct {
+	Names []dnsname.Name
+	Addrs []netip.Addr
+	// TTL holds when HasTTL is set, else --local-ttl does.
+	TTL    time.Duration
+	HasTTL bool
+}
+
+// CNAME is one alias of --cname.
+type CNAME struct {
+	// Alias is MatchSuffix for the one name, MatchBelow for "*.name".
+	Alias  Domain
+	Target dnsname.Name
+	// TTL holds when HasTTL is set, else --local-ttl does.
+	TTL    time.Duration
+	HasTTL bool
+}
+
+// SynthDomain is one --synth-domain: an address of the range has the name
+// prefix + address with dashes + domain, or with Indexed prefix + its place in
+// the range.
+type SynthDomain struct {
+	Domain      dnsname.Name
+	First, Last netip.Addr
+	Prefix      string
+	Indexed     bool
+}
+
+// items splits a value at commas; quoted commas stay.
+func items(value string) []string { return strings.Split(value, ",") }
+
+// unqualified reads a target or owner name; an empty one is an error.
+func nameItem(text string) (dnsname.Name, error) { return parseName(unhide(text)) }
+
+func setHostRecord(p *parser, value string, _ bool) error {
+	const wrong = "Bad host-record"
+	var r HostRecord
+	list := items(value)
+	for i, item := range list {
+		item = strings.Trim(item, blanks)
+		plain := unhide(item)
+		if addr, err := netip.ParseAddr(plain); err == nil {
+			r.Addrs = appendNew(r.Addrs, addr.Unmap())
+			continue
+		}
+		if n, err := digits(item); err == nil && item != "" && i > 0 && i == len(list)-1 {
+			r.TTL, r.HasTTL = time.Duration(n)*time.Second, true
+			continue
+		}
+		name, err := parseName(plain)
+		if err != nil {
+			return bad(wrong, "%v", err)
+		}
+		r.Names = appendNew(r.Names, name)
+	}
+	if len(r.Names) == 0 || len(r.Addrs) == 0 {
+		return bad(wrong, "needs a name and an address")
+	}
+	p.o.Local.HostRecords = append(p.o.Local.HostRecords, r)
+	return nil
+}
+
+func setCNAME(p *parser, value string, _ bool) error {
+	const wrong = "bad CNAME"
+	list := items(strings.TrimSuffix(value, ","))
+	var r CNAME
+	if last := list[len(list)-1]; len(list) > 2 {
+		if n, err := digits(last); err == nil && last != "" {
+			r.TTL, r.HasTTL = time.Duration(n)*time.Second, true
+			list = list[:len(list)-1]
+		}
+	}
+	if len(list) < 2 {
+		return bad(wrong, "needs an alias and a target")
+	}
+	target, err := nameItem(strings.Trim(list[len(list)-1], blanks))
+	if err != nil {
+		return bad(wrong, "%v", err)
+	}
+	r.Target = target
+	for _, item := range list[:len(list)-1] {
+		alias, err := parseDomain(unhide(strings.Trim(item, blanks)))
+		if err != nil {
+			return bad(wrong, "%v", err)
+		}
+		if alias.Match != MatchSuffix && alias.Match != MatchBelow {
+			return bad(wrong, "alias %q is no name", item)
+		}
+		if slices.ContainsFunc(p.o.Local.CNAMEs, func(c CNAME) bool { return c.Alias == alias }) {
+			return bad("duplicate CNAME", "%s", alias)
+		}
+		r.Alias = alias
+		p.o.Local.CNAMEs = append(p.o.Local.CNAMEs, r)
+	}
+	return nil
+}
+
+// addRecord appends a record whose owner is the first item of an option.
+func (p *parser) addRecord(owner string, rrtype uint16, data []byte) error {
+	name, err := nameItem(strings.Trim(owner, blanks))
+	if err != nil {
+		return err
+	}
+	p.o.Local.Records = append(p.o.Local.Records, Record{Name: name, Type: rrtype, Data: data})
+	return nil
+}
+
+func setTXT(p *parser, value string, _ bool) error {
+	owner, rest, hasText := strings.Cut(value, ",")
+	var data []byte
+	if hasText {
+		for item := range strings.SplitSeq(rest, ",") {
+			data = appendStrings(data, unhide(item))
+		}
+	} else {
+		data = []byte{0}
+	}
+	if len(data) > 65535 {
+		return bad("", "more text than a record holds")
+	}
+	return p.addRecord(owner, typeTXT, data)
+}
+
+// appendStrings appends text as character strings of at most 255 octets.
+func appendStrings(data []byte, text string) []byte {
+	for {
+		n := min(len(text), 255)
+		data = append(append(data, byte(n)), text[:n]...)
+		if text = text[n:]; text == "" {
+			return data
+		}
+	}
+}
+
+// number16 reads an item that fits 16 bits; wrong is dnsmasq's complaint.
+func number16(item, wrong string) (uint16, error) {
+	n, ok := parsePort(strings.Trim(item, blanks))
+	if !ok {
+		return 0, bad(wrong, "%q", item)
+	}
+	return n, nil
+}
+
+func setSRV(p *parser, value string, _ bool) error {
+	list := items(value)
+	if len(list) > 5 {
+		return bad("", "too many values")
+	}
+	target := dnsname.Root
+	if len(list) > 1 && list[1] != "" && list[1] != "." {
+		var err error
+		if target, err = nameItem(strings.Trim(list[1], blanks)); err != nil {
+			return err
+		}
+	}
+	// port, priority and weight with dnsmasq's defaults.
+	numbers := [3]uint16{1, 0, 0}
+	wrong := [3]string{"invalid port number", "invalid priority", "invalid weight"}
+	for i := 2; i < len(list); i++ {
+		n, err := number16(list[i], wrong[i-2])
+		if err != nil {
+			return err
+		}
+		numbers[i-2] = n
+	}
+	data := binary.BigEndian.AppendUint16(nil, numbers[1])
+	data = binary.BigEndian.AppendUint16(data, numbers[2])
+	data = binary.BigEndian.AppendUint16(data, numbers[0])
+	return p.addRecord(list[0], typeSRV, append(data, target...))
+}
+
+func setPTR(p *parser, value string, _ bool) error {
+	owner, targetText, hasTarget := strings.Cut(value, ",")
+	target := dnsname.Root
+	if hasTarget {
+		var err error
+		if target, err = nameItem(strings.Trim(targetText, blanks)); err != nil {
+			return err
+		}
+	}
+	return p.addRecord(owner, typePTR, []byte(target))
+}
+
+func setMX(p *parser, value string, _ bool) error {
+	list := items(value)
+	if len(list) < 2 || list[1] == "" {
+		return bad("", "needs the name of the mail server")
+	}
+	preference := uint16(1)
+	if len(list) > 2 {
+		var err error
+		if preference, err = number16(strings.Join(list[2:], ","), "bad MX preference"); err != nil {
+			return err
+		}
+	}
+	target, err := nameItem(strings.Trim(list[1], blanks))
+	if err != nil {
+		return err
+	}
+	return p.addRecord(list[0], typeMX, append(binary.BigEndian.AppendUint16(nil, preference), target...))
+}
+
+func setNAPTR(p *parser, value string, _ bool) error {
+	const wrong = "bad NAPTR record"
+	list := items(value)
+	if len(list) < 6 || len(list) > 7 {
+		return bad(wrong, "needs 6 or 7 values, not %d", len(list))
+	}
+	var data []byte
+	for _, item := range list[1:3] {
+		n, err := number16(item, wrong)
+		if err != nil {
+			return err
+		}
+		data = binary.BigEndian.AppendUint16(data, n)
+	}
+	for _, item := range list[3:6] {
+		if item = unhide(item); len(item) > 255 {
+			return bad(wrong, "text of more than 255 octets")
+		}
+		data = appendStrings(data, unhide(item))
+	}
+	replacement := dnsname.Root
+	if len(list) == 7 && list[6] != "" && list[6] != "." {
+		var err error
+		if replacement, err = nameItem(list[6]); err != nil {
+			return bad(wrong, "%v", err)
+		}
+	}
+	return p.addRecord(list[0], typeNAPTR, append(data, replacement...))
+}
+
+func setCAA(p *parser, value string, _ bool) error {
+	const wrong = "bad CAA record"
+	list := strings.SplitN(value, ",", 4)
+	if len(list) < 4 {
+		return bad(wrong, "needs 4 values, not %d", len(list))
+	}
+	flags, err := number16(list[1], wrong)
+	tag := unhide(list[2])
+	if err != nil || flags > 255 || tag == "" || len(tag) > 255 {
+		return bad(wrong, "flags are 0 to 255 and the tag is 1 to 255 octets")
+	}
+	data := append([]byte{byte(flags), byte(len(tag))}, tag...)
+	return p.addRecord(list[0], typeCAA, append(data, unhide(list[3])...))
+}
+
+func setRR(p *parser, value string, _ bool) error {
+	const wrong = "bad RR record"
+	list := strings.SplitN(value, ",", 3)
+	if len(list) < 2 {
+		return bad(wrong, "needs a name and the number of a type")
+	}
+	rrtype, err := number16(list[1], wrong)
+	if err != nil || rrtype == 0 {
+		return bad(wrong, "the type %q is not a number from 1 to 65535", list[1])
+	}
+	var data []byte
+	if len(list) == 3 {
+		if data, err = hex.DecodeString(strings.ReplaceAll(unhide(list[2]), ":", "")); err != nil {
+			return bad(wrong, "%q is not in hexadecimal", list[2])
+		}
+	}
+	return p.addRecord(list[0], rrtype, data)
+}
+
+func setSynthDomain(p *parser, value string, _ bool) error {
+	list := items(value)
+	if len(list) < 2 {
+		return bad("", "needs a domain and a range")
+	}
+	domain, err := nameItem(strings.Trim(list[0], blanks))
+	if err != nil {
+		return err
+	}
+	s := SynthDomain{Domain: domain}
+	rest := list[2:]
+	if prefix, err := netip.ParsePrefix(unhide(list[1])); err == nil {
+		s.First, s.Last = prefix.Masked().Addr(), lastAddr(prefix)
+	} else {
+		first, err := netip.ParseAddr(unhide(list[1]))
+		if err != nil || first.Zone() != "" {
+			return bad("", "%q is not an address or network", list[1])
+		}
+		s.First, s.Last = first, first
+		if len(rest) > 0 {
+			if last, err := netip.ParseAddr(unhide(rest[0])); err == nil {
+				s.Last, rest = last, rest[1:]
+			}
+		}
+	}
+	if s.First.Is4() != s.Last.Is4() || s.Last.Less(s.First) {
+		return bad("", "the range from %s to %s is empty", s.First, s.Last)
+	}
+	if len(rest) > 1 {
+		return bad("", "too many values")
+	}
+	if len(rest) == 1 {
+		s.Prefix, s.Indexed = strings.CutSuffix(strings.ToLower(unhide(rest[0])), "*")
+	}
+	if s.Prefix != "" {
+		if _, err := parseName(s.Prefix + "0"); err != nil || strings.Contains(s.Prefix, ".") {
+			return bad("bad prefix", "%q cannot begin a label", s.Prefix)
+		}
+	}
+	p.o.Local.SynthDomains = append(p.o.Local.SynthDomains, s)
+	return nil
+}
+
+// lastAddr returns the last address of a network.
+func lastAddr(prefix netip.Prefix) netip.Addr {
+	bytes := prefix.Masked().Addr().AsSlice()
+	for bit := prefix.Bits(); bit < 8*len(bytes); bit++ {
+		bytes[bit/8] |= 0x80 >> (bit % 8)
+	}
+	last, _ := netip.AddrFromSlice(bytes)
+	return last
+}
+
+func setDomain(p *parser, value string, _ bool) error {
+	switch name, _, ranged := strings.Cut(value, ","); {
+	case ranged:
+		return bad("", "ranges belong to DHCP leases; give the domain alone")
+	case name == "#":
+		return bad("", "the search list of resolv.conf is not used; name the domain")
+	case name == "":
+		p.o.Local.Domain = ""
+		return nil
+	default:
+		domain, err := nameItem(name)
+		p.o.Local.Domain = domain
+		return err
+	}
+}
+
+// typeNumber reads a record type, by name or by number (RFC 3597 §5).
+func typeNumber(item string) (uint16, error) {
+	item = strings.ToUpper(strings.Trim(item, blanks))
+	for i, name := range typeNames() {
+		if name != "" && name == item {
+			return uint16(i), nil
+		}
+	}
+	switch item {
+	case "ANY":
+		return 255, nil
+	case "URI":
+		return 256, nil
+	case "CAA":
+		return typeCAA, nil
+	}
+	n, err := strconv.ParseUint(strings.TrimPrefix(item, "TYPE"), 10, 16)
+	if err != nil || n == 0 {
+		return 0, bad("bad RR type", "%q", item)
+	}
+	return uint16(n), nil
+}
+
+// typeNames lists the types below 66 that are in use, by number.
+func typeNames() []string {
+	return []string{
+		1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 11: "WKS", 12: "PTR", 13: "HINFO", 14: "MINFO",
+		15: "MX", 16: "TXT", 17: "RP", 18: "AFSDB", 24: "SIG", 25: "KEY", 28: "AAAA", 29: "LOC",
+		33: "SRV", 35: "NAPTR", 36: "KX", 37: "CERT", 39: "DNAME", 42: "APL", 43: "DS",
+		44: "SSHFP", 45: "IPSECKEY", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY", 49: "DHCID",
+		50: "NSEC3", 51: "NSEC3PARAM", 52: "TLSA", 53: "SMIMEA", 55: "HIP", 59: "CDS",
+		60: "CDNSKEY", 61: "OPENPGPKEY", 62: "CSYNC", 63: "ZONEMD", 64: "SVCB", 65: "HTTPS",
+	}
+}
+
+// typeList reads a list of record types.
+func typeList(value string) ([]uint16, error) {
+	var list []uint16
+	for _, item := range words(value) {
+		n, err := typeNumber(item)
+		if err != nil {
+			return nil, err
+		}
+		list = appendNew(list, n)
+	}
+	return list, nil
+}

@@ -1,0 +1,351 @@
+package dnsmasqopt
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// ServerKind says what is done with the names of a [Server]'s domain.
+type ServerKind uint8
+
+const (
+	// ServerAsk asks the server.
+	ServerAsk ServerKind = iota
+	// ServerLocal answers from local data only ("/domain/").
+	ServerLocal
+	// ServerStandard asks the servers that have no domain ("/domain/#").
+	ServerStandard
+)
+
+// Server is one --server, --local or --rev-server for one domain; an option
+// with several domains gives one Server for each. It is comparable.
+type Server struct {
+	Domain Domain
+	Kind   ServerKind
+	// Addr and Port are set for ServerAsk, unless Host is. Addr may have a zone.
+	Addr netip.Addr
+	Port uint16
+	// Host is a server given by its name. Its address has to be looked up when
+	// the program starts.
+	Host string
+	// Interface is the interface that queries must leave by, "" for any.
+	Interface string
+	// Source is the address that queries are sent from, invalid for any.
+	Source netip.Addr
+	// SourcePort is their port, 0 for a random one.
+	SourcePort uint16
+}
+
+// String returns the server as it stands in an option.
+func (s Server) String() string {
+	var b strings.Builder
+	if s.Domain.Match != MatchAll {
+		b.WriteString("/" + s.Domain.String() + "/")
+	} else if s.Kind != ServerAsk {
+		b.WriteString("/#/")
+	}
+	switch s.Kind {
+	case ServerStandard:
+		b.WriteByte('#')
+	case ServerAsk:
+		if s.Host != "" {
+			b.WriteString(s.Host)
+		} else {
+			b.WriteString(s.Addr.String())
+		}
+		b.WriteString("#" + strconv.Itoa(int(s.Port)))
+		if s.Interface != "" {
+			b.WriteString("@" + s.Interface)
+		}
+		if s.Source.IsValid() {
+			b.WriteString("@" + s.Source.String())
+			if s.SourcePort != 0 {
+				b.WriteString("#" + strconv.Itoa(int(s.SourcePort)))
+			}
+		}
+	}
+	return b.String()
+}
+
+// notAServer is what dnsmasq says of every text that it takes for a host name.
+const notAServer = "Name or service not known"
+
+// parseServer reads the value of --server and --local.
+func parseServer(value string) ([]Server, error) {
+	domains, rest, err := cutDomains(value)
+	if err != nil {
+		return nil, err
+	}
+	var target Server
+	switch {
+	case rest == "" && !strings.HasPrefix(value, "/"):
+		return nil, nil // dnsmasq takes an empty --server for nothing
+	case rest == "":
+		target.Kind = ServerLocal
+	case rest == "#":
+		target.Kind = ServerStandard
+	default:
+		if target, err = parseUpstream(unhide(rest)); err != nil {
+			return nil, err
+		}
+	}
+	servers := make([]Server, 0, len(domains))
+	for _, d := range domains {
+		target.Domain = d
+		if target.Kind == ServerStandard && d.Match == MatchAll {
+			continue // every name goes to the standard servers as it is
+		}
+		servers = append(servers, target)
+	}
+	return servers, nil
+}
+
+// parseUpstream reads addr[%scope][#port][@interface][@source[#port]].
+func parseUpstream(text string) (Server, error) {
+	s := Server{Port: DefaultPort}
+	host, from, hasFrom := strings.Cut(text, "@")
+	host, portText, hasPort := strings.Cut(host, "#")
+	if hasPort && portText != "" {
+		port, ok := parsePort(portText)
+		if !ok || port == 0 {
+			return Server{}, bad("bad port", "%q is not a port", portText)
+		}
+		s.Port = port
+	}
+	if err := s.setHost(host); err != nil {
+		return Server{}, err
+	}
+	if !hasFrom || from == "" {
+		return s, nil
+	}
+	first, second, both := strings.Cut(from, "@")
+	if !both {
+		if source, _, _ := strings.Cut(first, "#"); parsesAsAddr(source) {
+			return s, s.setSource(first)
+		}
+		return s, s.setInterface(first)
+	}
+	if err := s.setInterface(first); err != nil {
+		return Server{}, err
+	}
+	return s, s.setSource(second)
+}
+
+func parsesAsAddr(text string) bool {
+	_, err := parseAddr(text)
+	return err == nil
+}
+
+// parseAddr reads an address, in brackets or not.
+func parseAddr(text string) (netip.Addr, error) {
+	if inner, ok := strings.CutPrefix(text, "["); ok {
+		if inner, ok = strings.CutSuffix(inner, "]"); ok && strings.Contains(inner, ":") {
+			text = inner
+		}
+	}
+	return netip.ParseAddr(text)
+}
+
+// setHost sets the server's address or its name.
+func (s *Server) setHost(text string) error {
+	if addr, err := parseAddr(text); err == nil {
+		s.Addr = addr.Unmap().WithZone(addr.Zone())
+		if s.Addr.IsUnspecified() || s.Addr.IsMulticast() {
+			return bad("bad address", "%s is no server's address", text)
+		}
+		return nil
+	}
+	switch {
+	case text == "":
+		return bad(notAServer, "the server's address is missing")
+	case strings.Contains(text, ":"):
+		return bad(notAServer, "%q is no address; a port is written address#port", text)
+	case strings.Trim(text, "0123456789.") == "":
+		return bad(notAServer, "%q is no complete address", text)
+	case !dnsname.IsSubdomain1123(strings.ToLower(strings.TrimSuffix(text, "."))):
+		return bad(notAServer, "%q is neither an address nor a name", text)
+	}
+	s.Host = strings.ToLower(strings.TrimSuffix(text, "."))
+	return nil
+}
+
+func (s *Server) setInterface(name string) error {
+	// Linux's limit (IFNAMSIZ) with its final zero.
+	if name == "" || len(name) > 15 || strings.ContainsAny(name, "/# ") {
+		return bad("bad interface name", "%q", name)
+	}
+	s.Interface = name
+	return nil
+}
+
+func (s *Server) setSource(text string) error {
+	text, portText, hasPort := strings.Cut(text, "#")
+	if hasPort {
+		port, ok := parsePort(portText)
+		if !ok {
+			return bad("bad port", "%q is not a port", portText)
+		}
+		s.SourcePort = port
+	}
+	source, err := parseAddr(text)
+	if err != nil {
+		return bad("bad interface name", "source %q is not an address", text)
+	}
+	s.Source = source
+	if s.Host == "" && s.Addr.Is4() != source.Is4() {
+		family := map[bool]string{true: "IPv4", false: "IPv6"}
+		return bad("cannot use "+family[s.Addr.Is4()]+" server address with "+family[source.Is4()]+" source address", "")
+	}
+	return nil
+}
+
+// parsePort reads 0 to 65535.
+func parsePort(text string) (uint16, bool) {
+	if text == "" || strings.Trim(text, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return uint16(n), err == nil
+}
+
+// parseRevServer reads the value of --rev-server: network[/bits][,server]. It
+// returns one Server for each reverse zone, several when bits is not at the
+// edge of a label.
+func parseRevServer(value string) ([]Server, error) {
+	network, rest, hasServer := strings.Cut(value, ",")
+	prefix, err := parseNetwork(network)
+	if err != nil {
+		return nil, err
+	}
+	target := Server{Kind: ServerLocal}
+	switch {
+	case hasServer && rest == "#":
+		target.Kind = ServerStandard
+	case hasServer:
+		if target, err = parseUpstream(unhide(rest)); err != nil {
+			return nil, err
+		}
+	}
+	var servers []Server
+	for _, zone := range reverseZones(prefix) {
+		target.Domain = Domain{Match: MatchSuffix, Name: zone}
+		servers = append(servers, target)
+	}
+	return servers, nil
+}
+
+// parseNetwork reads address[/bits]; without bits it is the one address.
+func parseNetwork(text string) (netip.Prefix, error) {
+	addrText, bitsText, hasBits := strings.Cut(text, "/")
+	addr, err := parseAddr(unhide(addrText))
+	if err != nil || addr.Zone() != "" {
+		return netip.Prefix{}, bad("", "%q is not an address", addrText)
+	}
+	bits := addr.BitLen()
+	if hasBits {
+		n, convErr := strconv.Atoi(bitsText)
+		if convErr != nil || n < 1 || n > bits || strings.Trim(bitsText, "0123456789") != "" {
+			family := "IPv6"
+			if addr.Is4() {
+				family = "IPv4"
+			}
+			return netip.Prefix{}, bad("bad "+family+" prefix length", "%q", bitsText)
+		}
+		bits = n
+	}
+	return netip.PrefixFrom(addr, bits).Masked(), nil
+}
+
+// reverseZones returns the zones that hold the reverse names of a network, in
+// the order of their addresses.
+func reverseZones(prefix netip.Prefix) []dnsname.Name {
+	labelBits, labels := 8, 4
+	if prefix.Addr().Is6() {
+		labelBits, labels = 4, 32
+	}
+	kept := (prefix.Bits() + labelBits - 1) / labelBits
+	count := 1 << (kept*labelBits - prefix.Bits())
+	// The last label that is kept counts up; it lies in this octet.
+	octet, step := kept-1, 1
+	if labelBits == 4 {
+		octet = (kept - 1) / 2
+		if kept%2 == 1 {
+			step = 16
+		}
+	}
+	bytes := prefix.Addr().AsSlice()
+	zones := make([]dnsname.Name, 0, count)
+	for range count {
+		addr, _ := netip.AddrFromSlice(bytes)
+		zone := dnsname.ReverseName(addr)
+		for range labels - kept {
+			zone = zone.Parent()
+		}
+		zones = append(zones, zone)
+		bytes[octet] += byte(step)
+	}
+	return zones
+}
+
+// AddressKind says what --address answers.
+type AddressKind uint8
+
+const (
+	// AddressLiteral answers with one address, for queries of its family.
+	AddressLiteral AddressKind = iota
+	// AddressNull answers with 0.0.0.0 and :: ("#").
+	AddressNull
+	// AddressLocal answers that there is no such name (no address).
+	AddressLocal
+)
+
+// Address is one --address for one domain. It is comparable.
+type Address struct {
+	Domain Domain
+	Kind   AddressKind
+	Addr   netip.Addr // set for AddressLiteral
+}
+
+// parseAddress reads the value of --address.
+func parseAddress(value string) ([]Address, error) {
+	if value == "" {
+		return nil, nil
+	}
+	domains, rest, err := cutDomains(value)
+	if err != nil {
+		return nil, err
+	}
+	var target Address
+	switch rest {
+	case "":
+		target.Kind = AddressLocal
+	case "#":
+		target.Kind = AddressNull
+	default:
+		addr, err := netip.ParseAddr(unhide(rest))
+		if err != nil || addr.Zone() != "" {
+			return nil, bad("Bad address in --address", "%q", rest)
+		}
+		target.Addr = addr
+	}
+	addresses := make([]Address, 0, len(domains))
+	for _, d := range domains {
+		target.Domain = d
+		addresses = append(addresses, target)
+	}
+	return addresses, nil
+}
+
+// appendNew appends the items that list does not hold yet.
+func appendNew[T comparable](list []T, items ...T) []T {
+	for _, item := range items {
+		if !slices.Contains(list, item) {
+			list = append(list, item)
+		}
+	}
+	return list
+}

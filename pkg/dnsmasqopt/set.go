@@ -1,0 +1,345 @@
+package dnsmasqopt
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// duration keeps the rows of the table short.
+type duration = time.Duration
+
+func setHelp(p *parser, _ string, _ bool) error    { p.o.Help = p.at.file == ""; return nil }
+func setVersion(p *parser, _ string, _ bool) error { p.o.Version = p.at.file == ""; return nil }
+
+// boolean sets a flag.
+func boolean(field func(*Options) *bool) setter {
+	return func(p *parser, _ string, _ bool) error {
+		*field(p.o) = true
+		return nil
+	}
+}
+
+// str sets a string.
+func str(field func(*Options) *string) setter {
+	return func(p *parser, value string, _ bool) error {
+		*field(p.o) = unhide(value)
+		return nil
+	}
+}
+
+// setPath sets a file name.
+func setPath(field func(*Options) *string) setter { return str(field) }
+
+// digits reads a decimal number as dnsmasq does: digits only, nothing is 0.
+// Numbers that do not fit are the largest int32.
+func digits(value string) (int, error) {
+	if strings.Trim(value, "0123456789") != "" {
+		return 0, bad("", "%q is not a number", value)
+	}
+	if value == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(value, 10, 32)
+	if err != nil {
+		return 1<<31 - 1, nil //nolint:nilerr // out of range: the largest
+	}
+	return int(n), nil
+}
+
+// checkNumber checks the value of an option that has no effect.
+func checkNumber(_ *parser, value string, _ bool) error {
+	_, err := digits(value)
+	return err
+}
+
+// count sets a number that is not negative.
+func count(field func(*Options) *int) setter {
+	return func(p *parser, value string, _ bool) error {
+		n, err := digits(value)
+		if err == nil {
+			*field(p.o) = n
+		}
+		return err
+	}
+}
+
+// port sets a port.
+func port(field func(*Options) *uint16) setter {
+	return func(p *parser, value string, _ bool) error {
+		n, err := digits(value)
+		if err == nil && n > 65535 {
+			err = bad("", "%q is not a port", value)
+		}
+		if err == nil {
+			*field(p.o) = uint16(n)
+		}
+		return err
+	}
+}
+
+// seconds sets a time that is given in whole seconds.
+func seconds(field func(*Options) *duration) setter {
+	return func(p *parser, value string, _ bool) error {
+		n, err := digits(value)
+		if err == nil {
+			*field(p.o) = time.Duration(n) * time.Second
+		}
+		return err
+	}
+}
+
+// own sets a duration of an option that dnsmasq does not have: "90s" or whole
+// seconds.
+func own(name string, field func(*Options) *duration) setter {
+	return func(p *parser, value string, _ bool) error {
+		var d time.Duration
+		if n, err := digits(value); err == nil && value != "" {
+			d = time.Duration(n) * time.Second
+		} else if d, err = time.ParseDuration(value); err != nil || d < 0 {
+			return bad("", "%q is not a duration such as 90s for --%s", value, name)
+		}
+		*field(p.o) = d
+		return nil
+	}
+}
+
+func setMinCacheTTL(p *parser, value string, _ bool) error {
+	n, err := digits(value)
+	if err != nil {
+		return err
+	}
+	p.o.Cache.MinCacheTTL = min(time.Duration(n)*time.Second, MinCacheTTLLimit)
+	return nil
+}
+
+func setCacheSize(p *parser, value string, _ bool) error {
+	n, err := digits(value)
+	if err != nil {
+		return err
+	}
+	p.o.Cache.Size = min(n, MaxCacheSize)
+	return nil
+}
+
+func setUseStale(p *parser, value string, given bool) error {
+	n, err := digits(value)
+	if err != nil {
+		return err
+	}
+	p.o.Cache.UseStale = true
+	p.o.Cache.UseStaleMax = time.Duration(n) * time.Second
+	if !given {
+		p.o.Cache.UseStaleMax = DefaultUseStaleMax
+	}
+	return nil
+}
+
+func setTCPConnections(p *parser, value string, _ bool) error {
+	n, err := digits(value)
+	if err != nil || n < 1 {
+		return bad("", "%q is not a number above 0", value)
+	}
+	p.o.Listen.MaxTCPConnections = n
+	return nil
+}
+
+func setPortLimit(_ *parser, value string, _ bool) error {
+	if n, err := digits(value); err != nil || n < 1 {
+		return bad("", "%q is not a number above 0", value)
+	}
+	return nil
+}
+
+// minUDPBytes is the least that every implementation must take (RFC 1035
+// §4.2.1).
+const minUDPBytes = 512
+
+func setEDNSPacketMax(p *parser, value string, _ bool) error {
+	n, err := digits(value)
+	if err != nil {
+		return err
+	}
+	p.o.Upstream.EDNSPacketMax = uint16(min(max(n, minUDPBytes), 65535))
+	return nil
+}
+
+// The times of --fast-dns-retry without values, and its lower limit.
+const (
+	fastRetry      = time.Second
+	fastRetryTotal = 10 * time.Second
+	fastRetryMin   = 50 * time.Millisecond
+)
+
+func setFastRetry(p *parser, value string, given bool) error {
+	first, total := fastRetry, fastRetryTotal
+	if given {
+		firstText, totalText, hasTotal := strings.Cut(value, ",")
+		n, err := digits(firstText)
+		if first = time.Duration(n) * time.Millisecond; err != nil || first < fastRetryMin {
+			return bad("", "%q is not a number of milliseconds from 50 up", firstText)
+		}
+		if hasTotal {
+			if n, err = digits(totalText); err != nil || totalText == "" {
+				return bad("", "%q is not a number of milliseconds", totalText)
+			}
+			total = time.Duration(n) * time.Millisecond
+		}
+	}
+	p.o.Upstream.FastRetry, p.o.Upstream.FastRetryTotal = first, max(total, first)
+	return nil
+}
+
+func setLogQueries(p *parser, value string, _ bool) error {
+	level := QueryLogPlain
+	if value == "extra" {
+		level = QueryLogExtra
+	}
+	p.o.Process.LogQueries = max(p.o.Process.LogQueries, level)
+	return nil
+}
+
+func setLogFacility(p *parser, value string, _ bool) error {
+	switch {
+	case value == "-":
+		p.o.Process.LogFacility = LogTarget{}
+	case strings.Contains(value, "/"):
+		p.o.Process.LogFacility = LogTarget{File: unhide(value)}
+	case isFacility(value):
+		p.o.Process.LogFacility = LogTarget{Facility: value}
+	default:
+		return bad("bad log facility", "%q", value)
+	}
+	return nil
+}
+
+// isFacility reports whether syslog.h names the facility.
+func isFacility(name string) bool {
+	switch name {
+	case "auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "security",
+		"syslog", "user", "uucp", "local0", "local1", "local2", "local3", "local4", "local5",
+		"local6", "local7":
+		return true
+	}
+	return false
+}
+
+func setConfFile(p *parser, value string, _ bool) error {
+	path := unhide(value)
+	if p.at.file != "" {
+		p.readFile(path)
+		return nil
+	}
+	p.confGiven = true
+	p.pending = append(p.pending, pendingFile{path: path})
+	return nil
+}
+
+func setConfDir(p *parser, value string, _ bool) error {
+	items := strings.Split(value, ",")
+	f := pendingFile{path: unhide(items[0]), dir: true}
+	for _, item := range items[1:] {
+		f.rules = append(f.rules, unhide(item))
+	}
+	if p.at.file != "" {
+		p.readDir(f)
+		return nil
+	}
+	p.pending = append(p.pending, f)
+	return nil
+}
+
+func setResolvFile(p *parser, value string, _ bool) error {
+	if !p.resolvGiven {
+		p.resolvGiven = true
+		p.o.Upstream.ResolvFiles = nil
+	}
+	if path := unhide(value); path != "" {
+		p.o.Upstream.ResolvFiles = appendNew(p.o.Upstream.ResolvFiles, path)
+	}
+	return nil
+}
+
+func setListenAddress(p *parser, value string, _ bool) error {
+	for item := range strings.SplitSeq(value, ",") {
+		addr, err := netip.ParseAddr(unhide(item))
+		if err != nil {
+			return bad("", "%q is not an address", item)
+		}
+		p.o.Listen.Addresses = appendNew(p.o.Listen.Addresses, addr.Unmap())
+	}
+	return nil
+}
+
+func setInterface(p *parser, value string, _ bool) error {
+	p.o.Listen.Interfaces = appendNew(p.o.Listen.Interfaces, words(value)...)
+	return nil
+}
+
+func setExceptInterface(p *parser, value string, _ bool) error {
+	p.o.Listen.ExceptInterfaces = appendNew(p.o.Listen.ExceptInterfaces, words(value)...)
+	return nil
+}
+
+// words splits at commas and leaves empty items out.
+func words(value string) []string {
+	var list []string
+	for item := range strings.SplitSeq(value, ",") {
+		if item = strings.Trim(unhide(item), blanks); item != "" {
+			list = append(list, item)
+		}
+	}
+	return list
+}
+
+func setServer(p *parser, value string, _ bool) error {
+	servers, err := parseServer(value)
+	p.o.Upstream.Servers = appendNew(p.o.Upstream.Servers, servers...)
+	return err
+}
+
+func setRevServer(p *parser, value string, _ bool) error {
+	servers, err := parseRevServer(value)
+	p.o.Upstream.Servers = appendNew(p.o.Upstream.Servers, servers...)
+	return err
+}
+
+func setAddress(p *parser, value string, _ bool) error {
+	addresses, err := parseAddress(value)
+	p.o.Local.Addresses = appendNew(p.o.Local.Addresses, addresses...)
+	return err
+}
+
+func setAddnHosts(p *parser, value string, _ bool) error {
+	p.o.Local.AddnHosts = appendNew(p.o.Local.AddnHosts, unhide(value))
+	return nil
+}
+
+func setHostsDir(p *parser, value string, _ bool) error {
+	p.o.Local.HostsDirs = appendNew(p.o.Local.HostsDirs, unhide(value))
+	return nil
+}
+
+func setMetricsAddress(p *parser, value string, _ bool) error {
+	host, portText, ok := cutPort(unhide(value))
+	if _, portOK := parsePort(portText); !ok || !portOK {
+		return bad("", "%q is not host:port", value)
+	}
+	if host != "" {
+		if _, err := parseAddr(host); err != nil {
+			return bad("", "%q is not an address", host)
+		}
+	}
+	p.o.Own.MetricsAddress = unhide(value)
+	return nil
+}
+
+// cutPort splits host:port at the last colon.
+func cutPort(value string) (host, port string, ok bool) {
+	i := strings.LastIndexByte(value, ':')
+	if i < 0 {
+		return "", "", false
+	}
+	return value[:i], value[i+1:], true
+}

@@ -1,0 +1,59 @@
+package dnsmasqopt
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// Validate checks what can only be seen when all options are known. It returns
+// every fault, joined.
+func (o *Options) Validate() error {
+	var faults []error
+	wrong := func(text, detail string) {
+		faults = append(faults, &Fault{Text: text, Detail: detail, Exit: ExitConfig})
+	}
+	if o.Upstream.NoPoll && !o.Upstream.NoResolv && len(o.Upstream.ResolvFiles) > 1 {
+		wrong("only one resolv.conf file allowed in no-poll mode.", "")
+	}
+	if alias := o.cnameLoop(); alias != "" {
+		wrong("CNAME loop involving "+strings.TrimSuffix(alias.String(), "."), "")
+	}
+	for _, a := range o.Listen.Addresses {
+		if a.IsMulticast() {
+			wrong("bad command line options: try --help", "--listen-address="+a.String()+": multicast addresses have no listener")
+		}
+	}
+	if o.Own.ServeStale > 0 && o.Cache.UseStale {
+		wrong("illegal combination of options", "--serve-stale and --use-stale-cache are two ways to do one thing; choose one")
+	}
+	return errors.Join(faults...)
+}
+
+// cnameLoop returns an alias that leads back to itself, "" when none does.
+func (o *Options) cnameLoop() dnsname.Name {
+	next := make(map[dnsname.Name]dnsname.Name, len(o.Local.CNAMEs))
+	for _, c := range o.Local.CNAMEs {
+		if c.Alias.Match == MatchSuffix {
+			next[c.Alias.Name] = c.Target
+		}
+	}
+	for _, c := range o.Local.CNAMEs {
+		name := c.Target
+		for range len(next) {
+			target, ok := next[name]
+			if !ok {
+				break
+			}
+			if name == c.Alias.Name {
+				return name
+			}
+			name = target
+		}
+		if name == c.Alias.Name && c.Alias.Match == MatchSuffix {
+			return name
+		}
+	}
+	return ""
+}
