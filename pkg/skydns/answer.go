@@ -19,12 +19,13 @@ func (w *worker) answerInside(at int) (r result, later bool) {
 		w.b.SetAA(false)
 		return result{rcode: wire.RcodeRefused, ede: wire.Extended(wire.EDEProhibited, "no zone transfer")}, false
 	}
-	if r, own := w.answerOwn(at); own {
+	if r, own := w.answerOwn(nil, maxTTL, w.name[:at]); own {
 		return r, false
 	}
 	a := w.s.cfg.Backend.Records(w.name)
 	if a.Status == treecache.Found && w.q.Type == wire.TypeANY {
-		return w.answerAny(r), false
+		w.answerAny(nil)
+		return r, false
 	}
 	return w.answerFrom(nil, maxTTL, a)
 }
@@ -58,6 +59,10 @@ func (w *worker) answerFrom(owner []byte, ttl uint32, a treecache.Answer) (r res
 		if !ok {
 			return w.negative(wire.RcodeSuccess), false
 		}
+		if w.chain.len() == maxChain {
+			w.b.Rollback(start)
+			return w.failed("too many CNAMEs"), false
+		}
 		record := a.At(i)
 		ttl = min(ttl, record.TTL)
 		target := w.chain.add(&record, ttl)
@@ -67,16 +72,16 @@ func (w *worker) answerFrom(owner []byte, ttl uint32, a treecache.Answer) (r res
 		if w.q.Type == wire.TypeCNAME || w.chain.loops(w.name) {
 			return r, false // of a loop, the names found are all there is to tell
 		}
-		if w.chain.len() == maxChain {
-			w.b.Rollback(start)
-			return w.failed("too many CNAMEs"), false
-		}
+		owner = target
 		w.target = dnsname.AppendLower(w.target[:0], target)
-		if _, inside := dnsname.CutZone(w.target, w.s.cfg.Domain); !inside {
+		at, inside := dnsname.CutZone(w.target, w.s.cfg.Domain)
+		if !inside {
 			return w.resolve(start, ttl)
 		}
+		if r, own := w.answerOwn(owner, ttl, w.target[:at]); own {
+			return r, false
+		}
 		a = w.s.cfg.Backend.Records(w.target)
-		owner = target
 	}
 }
 

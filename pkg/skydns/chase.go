@@ -175,9 +175,11 @@ func (w *worker) copyResolved(start wire.Mark, p *pending, up *wire.Reply) resul
 		if rec.Type == wire.TypeCNAME && w.q.Type != wire.TypeCNAME {
 			owner, _, _ = wire.AppendName(owner[:0], up.Msg, rec.Data)
 			w.target = dnsname.AppendLower(w.target[:0], owner)
-			if _, inside := dnsname.CutZone(w.target, w.s.cfg.Domain); inside {
-				a := w.s.cfg.Backend.Records(w.target)
-				r, _ = w.answerFrom(owner, ttl, a)
+			if at, inside := dnsname.CutZone(w.target, w.s.cfg.Domain); inside {
+				r, own := w.answerOwn(owner, ttl, w.target[:at])
+				if !own {
+					r, _ = w.answerFrom(owner, ttl, w.s.cfg.Backend.Records(w.target))
+				}
 				if r.rcode == wire.RcodeServFail {
 					w.b.Rollback(start)
 				}

@@ -95,6 +95,7 @@ type Server struct {
 
 	// Names of the zone in wire form.
 	apex, nameServer, mailbox []byte
+	service                   []byte // Config.NameServer
 	negativeTTL               uint32
 }
 
@@ -126,6 +127,7 @@ func New(cfg Config) (*Server, error) {
 		apex:        []byte(cfg.Domain),
 		nameServer:  []byte(server),
 		mailbox:     []byte(mailbox),
+		service:     []byte(cfg.NameServer),
 		negativeTTL: uint32(cfg.NegativeTTL / time.Second),
 		seed:        maphash.MakeSeed(),
 	}

@@ -196,7 +196,8 @@ func (w *worker) answerReverse(reply []byte) (r result, claimed bool) {
 		}
 		return r, true
 	case wire.TypeANY:
-		return w.answerAny(r), true
+		w.answerAny(nil)
+		return r, true
 	}
 	// The name is like a zone of its own: there is no other of ours above it.
 	w.appendSOA(nil)

@@ -54,96 +54,102 @@ func (w *worker) negative(rcode int) result {
 	return result{rcode: rcode}
 }
 
-// answerAny is the short answer to ANY for a name that exists, RFC 8482 §4.2.
-func (w *worker) answerAny(r result) result {
-	w.b.HINFO(nil, recordTTL, "RFC8482", "")
-	return r
-}
-
-// answerOwn answers for the names that the zone has of itself. at is where the
-// domain begins in the name. It reports false for any other name.
-func (w *worker) answerOwn(at int) (r result, own bool) {
-	switch at {
+// answerOwn answers for the names that the zone has of itself, given relative to
+// the domain. It reports false for any other name. owner and ttl are as in
+// answerFrom.
+func (w *worker) answerOwn(owner []byte, ttl uint32, relative []byte) (r result, own bool) {
+	switch len(relative) {
 	case 0, len(dnsPrefix), len(nsPrefix), len(versionPrefix):
 	default:
 		return r, false
 	}
-	answer := func() bool { return false } // none of its types: NODATA
-	switch string(w.name[:at]) {
+	var answered bool
+	mark := w.b.Mark()
+	switch string(relative) {
 	case "":
-		answer = w.answerApex
+		answered = w.answerApex(owner, ttl)
 	case dnsPrefix:
 	case nsPrefix:
-		answer = w.answerNameServer
+		answered = w.answerNameServer(owner, ttl)
 	case versionPrefix:
-		answer = func() bool {
-			return w.q.Type == wire.TypeTXT && w.b.TXT(nil, schemaTTL, schemaVersion)
+		switch w.q.Type {
+		case wire.TypeTXT:
+			answered = w.b.TXT(owner, min(ttl, schemaTTL), schemaVersion)
+		case wire.TypeANY:
+			answered = w.answerAny(owner)
 		}
 	default:
 		return r, false
 	}
 	switch {
 	case !w.s.cfg.Backend.HasSynced():
+		w.b.Rollback(mark)
 		return w.notReady(r), true
-	case w.q.Type == wire.TypeANY:
-		return w.answerAny(r), true
-	case answer():
+	case answered:
 		return r, true
 	}
 	return w.negative(wire.RcodeSuccess), true
 }
 
+// answerAny is the short answer to ANY for a name that has records, RFC 8482
+// §4.2.
+func (w *worker) answerAny(owner []byte) bool {
+	return w.b.HINFO(owner, recordTTL, "RFC8482", "")
+}
+
 // answerApex answers for the domain itself.
-func (w *worker) answerApex() bool {
+func (w *worker) answerApex(owner []byte, ttl uint32) bool {
 	switch w.q.Type {
 	case wire.TypeSOA:
 		soa := w.s.soa()
-		return w.b.SOA(nil, zoneTTL, &soa)
+		return w.b.SOA(owner, min(ttl, zoneTTL), &soa)
 	case wire.TypeNS:
-		if !w.b.NameRecord(nil, wire.TypeNS, zoneTTL, w.s.nameServer) {
+		if !w.b.NameRecord(owner, wire.TypeNS, min(ttl, zoneTTL), w.s.nameServer) {
 			return false
 		}
 		w.b.Open(wire.Additional)
 		for _, v6 := range [...]bool{false, true} {
-			w.appendOwnAddrs(w.s.nameServer, v6)
+			w.appendOwnAddrs(w.s.nameServer, recordTTL, v6)
 		}
 		return true
+	case wire.TypeANY:
+		return w.answerAny(owner)
 	}
 	return false
 }
 
 // answerNameServer answers for ns.dns.<domain>.
-func (w *worker) answerNameServer() bool {
+func (w *worker) answerNameServer(owner []byte, ttl uint32) bool {
 	switch w.q.Type {
 	case wire.TypeA:
-		return w.appendOwnAddrs(nil, false)
+		return w.appendOwnAddrs(owner, ttl, false)
 	case wire.TypeAAAA:
-		return w.appendOwnAddrs(nil, true)
+		return w.appendOwnAddrs(owner, ttl, true)
+	case wire.TypeANY:
+		return w.answerAny(owner)
 	}
 	return false
 }
 
 // appendOwnAddrs appends the addresses by which clients reach this server, and
 // reports whether there is one of the family.
-func (w *worker) appendOwnAddrs(owner []byte, v6 bool) bool {
-	if service := w.s.cfg.NameServer; service != "" {
-		w.target = append(w.target[:0], service...)
-		a := w.s.cfg.Backend.Records(w.target)
-		if a.Status == treecache.Found {
-			w.collectAddrs(&a, v6)
-			for _, addr := range w.addrs.list {
-				w.b.Addr(owner, recordTTL, addr)
-			}
-			if len(w.addrs.list) > 0 {
-				return true
-			}
+func (w *worker) appendOwnAddrs(owner []byte, ttl uint32, v6 bool) bool {
+	ttl = min(ttl, recordTTL)
+	if len(w.s.service) > 0 {
+		a := w.s.cfg.Backend.Records(w.s.service)
+		w.collectAddrs(&a, v6)
+		for _, addr := range w.addrs.list {
+			w.b.Addr(owner, ttl, addr)
+		}
+		if len(w.addrs.list) > 0 {
+			return true
 		}
 	}
 	local := w.to.Local().Unmap().WithZone("")
 	if usable := local.IsValid() && !local.IsUnspecified(); !usable || local.Is6() != v6 {
 		return false
 	}
-	return w.b.Addr(owner, recordTTL, local)
+	return w.b.Addr(owner, ttl, local)
 }
 
 // collectAddrs fills w.addrs with the addresses of one family, and returns
