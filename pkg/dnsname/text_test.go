@@ -94,8 +94,14 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := Parse(text)
+		if escapes(text)%2 == 1 { // miekg/dns then packs anything
+			if err == nil {
+				t.Fatalf("Parse(%q) = %q, want an error", text, string(got))
+			}
+			return
+		}
 		var buf [1024]byte
-		n, oracleErr := dns.PackDomainName(dns.Fqdn(text), buf[:], 0, nil, false)
+		n, oracleErr := dns.PackDomainName(closed(text), buf[:], 0, nil, false)
 		if err != nil {
 			if oracleErr == nil && n <= MaxName && text != "" && !errors.Is(err, errEscape) {
 				t.Fatalf("Parse(%q): %v, but miekg/dns packs %q", text, err, buf[:n])
@@ -116,6 +122,19 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// closed adds the trailing dot that miekg/dns needs. Its own Fqdn counts the
+// backslashes before the dot wrongly after a character outside ASCII.
+func closed(text string) string {
+	body, dotted := strings.CutSuffix(text, ".")
+	if dotted && escapes(body)%2 == 0 {
+		return text
+	}
+	return text + "."
+}
+
+// escapes returns the number of backslashes at the end of text.
+func escapes(text string) int { return len(text) - len(strings.TrimRight(text, `\`)) }
 
 // FuzzWire: functions over wire bytes never panic, agree with each other, and
 // agree with miekg/dns on uncompressed names.
