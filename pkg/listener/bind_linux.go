@@ -24,10 +24,10 @@ type bound struct {
 
 func (b *bound) close() {
 	if b.tcp != nil {
-		b.tcp.Close()
+		_ = b.tcp.Close()
 	}
 	for _, c := range b.udp {
-		c.Close()
+		_ = c.Close()
 	}
 }
 
@@ -101,7 +101,7 @@ func bindUDP(ctx context.Context, addr netip.AddrPort, first bool, bufferBytes i
 		err = setOptions(raw, opts...)
 	}
 	if err != nil {
-		c.Close()
+		_ = c.Close()
 		return nil, err
 	}
 	// The rest is a wish: a kernel that refuses serves all the same.

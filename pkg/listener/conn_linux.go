@@ -405,7 +405,7 @@ func (c *conn) writeChunks(b []byte) error {
 func (c *conn) breakOff() {
 	c.gone = true
 	c.queue = nil
-	c.nc.Close()
+	_ = c.nc.Close()
 	c.changed()
 }
 

@@ -91,7 +91,7 @@ func (in *incoming) packet(i int) []byte {
 
 // local returns the local address of slot i as the kernel told it.
 func (in *incoming) local(i int) netip.Addr {
-	return localOf(in.controls[i][:min(uint64(in.hdrs[i].hdr.Controllen), controlBytes)])
+	return localOf(in.controls[i][:min(in.hdrs[i].hdr.Controllen, controlBytes)])
 }
 
 // outgoing is the memory of one sendmmsg. The messages themselves belong to

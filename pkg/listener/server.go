@@ -44,7 +44,7 @@ func Listen(cfg Config) (*Server, error) {
 	}
 	s.stop = sync.OnceFunc(func() {
 		for _, l := range s.listeners {
-			l.Close()
+			_ = l.Close()
 		}
 		for _, u := range s.udp {
 			u.close()
@@ -77,7 +77,7 @@ func (s *Server) add(addr netip.AddrPort) error {
 		u, err := newUDPSocket(s, c, addr.Addr())
 		if err != nil {
 			for _, rest := range b.udp[i:] {
-				rest.Close()
+				_ = rest.Close()
 			}
 			return bindError("udp", b.addr, err)
 		}

@@ -35,13 +35,13 @@ func (s *Server) accept(ctx context.Context, l *net.TCPListener, wg *sync.WaitGr
 		}
 		c, err := newConn(s, nc)
 		if err != nil {
-			nc.Close()
+			_ = nc.Close()
 			continue
 		}
 		evicted, ok := s.conns.add(c)
 		if !ok {
 			s.tcp.refused.Add(1)
-			nc.Close()
+			_ = nc.Close()
 			continue
 		}
 		if evicted != nil {

@@ -73,7 +73,7 @@ func (s *udpSocket) run() {
 // close ends run.
 func (s *udpSocket) close() {
 	s.closing.Store(true)
-	s.conn.Close()
+	_ = s.conn.Close()
 }
 
 func (s *udpSocket) receiveFailed(err error) {

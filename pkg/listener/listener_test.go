@@ -1,0 +1,211 @@
+package listener
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// hang bounds waits that only end late when something is broken.
+const hang = 20 * time.Second
+
+// handlerFunc is a Handler made of a function.
+type handlerFunc func(packet []byte, to ReplyTo, reply []byte) []byte
+
+func (f handlerFunc) Handle(packet []byte, to ReplyTo, reply []byte) []byte {
+	return f(packet, to, reply)
+}
+
+// echo answers with the query, its QR bit set.
+func echo(packet []byte, _ ReplyTo, reply []byte) []byte {
+	reply = append(reply, packet...)
+	reply[2] |= 0x80
+	return reply
+}
+
+// query returns a message of size octets with the given id.
+func query(id uint16, size int) []byte {
+	m := make([]byte, size)
+	binary.BigEndian.PutUint16(m, id)
+	for i := minMessageBytes; i < size; i++ {
+		m[i] = byte(i * 7)
+	}
+	return m
+}
+
+// answerTo is what echo makes of q.
+func answerTo(q []byte) []byte { return echo(q, ReplyTo{}, nil) }
+
+var loopback4 = netip.MustParseAddrPort("127.0.0.1:0")
+
+// start runs a server until the end of the test, which fails when a goroutine
+// outlives it.
+func start(tb testing.TB, cfg Config) *Server {
+	tb.Helper()
+	s, _ := startStoppable(tb, cfg)
+	return s
+}
+
+// startStoppable is start with a function that stops the server and waits.
+func startStoppable(tb testing.TB, cfg Config) (s *Server, stop func()) {
+	tb.Helper()
+	if cfg.Addrs == nil {
+		cfg.Addrs = []netip.AddrPort{loopback4}
+	}
+	before := runtime.NumGoroutine()
+	s, err := Listen(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				tb.Errorf("Run: %v", err)
+			}
+		case <-time.After(hang):
+			buf := make([]byte, 1<<20)
+			tb.Fatalf("Run did not end:\n%s", buf[:runtime.Stack(buf, true)])
+		}
+		if open := s.Stats().TCPOpen; open != 0 {
+			tb.Errorf("%d TCP connections open after Run", open)
+		}
+		for until := time.Now().Add(hang); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+			if time.Now().After(until) {
+				buf := make([]byte, 1<<20)
+				tb.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
+			}
+		}
+	}
+	tb.Cleanup(stop)
+	return s, stop
+}
+
+// dialUDP returns a connected socket with a receive deadline.
+func dialUDP(tb testing.TB, to netip.AddrPort) *net.UDPConn {
+	tb.Helper()
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(hang))
+	return c
+}
+
+// ask sends q and returns the next datagram.
+func ask(tb testing.TB, c net.Conn, q []byte) []byte {
+	tb.Helper()
+	if _, err := c.Write(q); err != nil {
+		tb.Fatal(err)
+	}
+	return receive(tb, c)
+}
+
+func receive(tb testing.TB, c net.Conn) []byte {
+	tb.Helper()
+	buf := make([]byte, 1<<16)
+	n, err := c.Read(buf)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return bytes.Clone(buf[:n])
+}
+
+// wantBytes fails when got is another message than want.
+func wantBytes(tb testing.TB, want, got []byte) {
+	tb.Helper()
+	if !bytes.Equal(got, want) {
+		tb.Errorf("got %d octets %.100x, want %d octets %.100x", len(got), got, len(want), want)
+	}
+}
+
+// eventually waits until ok.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	for until := time.Now().Add(hang); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			tb.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func TestConfigDefaults(t *testing.T) {
+	cfg, err := Config{Addrs: []netip.AddrPort{loopback4}, Handler: handlerFunc(echo)}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Sockets: runtime.GOMAXPROCS(0), PacketBytes: 4096, SocketBufferBytes: 1 << 20,
+		MaxConns: 1024, MaxConnsPerClient: 256, MaxPending: 128,
+		IdleTimeout: 10 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
+		PendingTimeout: 20 * time.Second, Grace: time.Second,
+	}
+	cfg.Addrs, cfg.Handler, cfg.Logger = nil, nil, nil
+	if diff := cmp.Diff(want, cfg); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	_, err := Listen(Config{Addrs: []netip.AddrPort{{}}, Sockets: -1, PacketBytes: 100, Grace: -time.Second})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		"invalid address", "no handler", "Sockets is negative: -1", "PacketBytes is 100", "Grace is negative: -1s",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error does not say %q:\n%v", want, err)
+		}
+	}
+	if _, err := Listen(Config{Handler: handlerFunc(echo)}); err == nil || err.Error() != "no address to listen on" {
+		t.Errorf("without an address: %v", err)
+	}
+}
+
+func TestReplyTo(t *testing.T) {
+	peer, local := netip.MustParseAddrPort("127.0.0.9:5"), netip.MustParseAddr("127.0.0.1")
+	sink := &fakeSink{}
+	to := NewReplyTo(sink, peer, local, true)
+	if to.Peer() != peer || to.Local() != local || !to.Stream() {
+		t.Errorf("got %v %v %v", to.Peer(), to.Local(), to.Stream())
+	}
+	if to != NewReplyTo(sink, peer, local, true) {
+		t.Error("equal values differ")
+	}
+	if to == NewReplyTo(&fakeSink{}, peer, local, true) {
+		t.Error("values of two sinks are equal")
+	}
+	to.Send([]byte("one"))
+	var b Batch
+	b.Add(to, []byte("two"))
+	b.Flush()
+	if diff := cmp.Diff([]string{"one", "two"}, sink.got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	ReplyTo{}.Send([]byte("nowhere"))
+	b.Add(ReplyTo{}, []byte("nowhere"))
+	b.Flush()
+}
+
+type fakeSink struct{ got []string }
+
+func (f *fakeSink) Send(_ ReplyTo, msg []byte) { f.got = append(f.got, string(msg)) }
