@@ -94,10 +94,10 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := Parse(text)
-		if escapes(text)%2 == 1 { // miekg/dns then packs anything
-			if err == nil {
-				t.Fatalf("Parse(%q) = %q, want an error", text, string(got))
-			}
+		if escapes(text)%2 == 1 && err == nil {
+			t.Fatalf("Parse(%q) = %q, want an error", text, string(got))
+		}
+		if escapes(strings.TrimSuffix(text, ".")) > 0 { // no oracle, see closed
 			return
 		}
 		var buf [1024]byte
@@ -123,15 +123,10 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// closed adds the trailing dot that miekg/dns needs. Its own Fqdn counts the
-// backslashes before the dot wrongly after a character outside ASCII.
-func closed(text string) string {
-	body, dotted := strings.CutSuffix(text, ".")
-	if dotted && escapes(body)%2 == 0 {
-		return text
-	}
-	return text + "."
-}
+// closed adds the trailing dot that miekg/dns needs. Whether a dot after
+// backslashes ends a name, miekg/dns gets wrong after a character outside ASCII,
+// so such texts are not for it.
+func closed(text string) string { return strings.TrimSuffix(text, ".") + "." }
 
 // escapes returns the number of backslashes at the end of text.
 func escapes(text string) int { return len(text) - len(strings.TrimRight(text, `\`)) }
