@@ -1,16 +1,48 @@
 package answercache
 
-import "github.com/kube-dns/kube-dns/pkg/wire"
+import (
+	"hash/maphash"
+	"math/bits"
+	"sync"
+
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
 
 // Cache is a bounded store of answers. Its methods may be called from any
 // goroutine; none blocks for longer than another one's work in memory. A nil
 // *Cache keeps nothing and finds nothing.
 type Cache struct {
-	cfg Config
+	cfg    Config
+	seed   maphash.Seed // random, so that nobody can choose colliding names
+	shift  uint         // the hash's upper bits, above shift, choose the shard
+	shards []shard
+	pool   sync.Pool // of *scratch
 }
 
+// Shards keep processors out of each other's way. A lookup holds its shard's
+// lock for the time of a table access only, so a shard serves many of them, and
+// up to perShard entries there is but one: then the limits hold exactly,
+// without the unevenness of hashing.
+const (
+	perShard  = 1 << 14
+	maxShards = 1 << 6
+)
+
 // New returns an empty cache.
-func New(cfg Config) *Cache { return &Cache{cfg: cfg.withDefaults()} }
+func New(cfg Config) *Cache {
+	c := &Cache{cfg: cfg.withDefaults(), seed: maphash.MakeSeed()}
+	n := 1
+	for n < maxShards && c.cfg.Entries/(2*n) >= perShard {
+		n *= 2
+	}
+	c.shift = uint(64 - bits.TrailingZeros(uint(n)))
+	c.shards = make([]shard, n)
+	for i := range c.shards {
+		c.shards[i].init(c.cfg.Entries/n, c.cfg.Bytes/int64(n), c.cfg.StaleFor)
+	}
+	c.pool.New = func() any { return new(scratch) }
+	return c
+}
 
 // Result says what Lookup found.
 type Result uint8
@@ -42,7 +74,18 @@ const (
 // Whether a query may be answered from a cache at all (RD=0, class, opcode) is
 // the caller's business.
 func (c *Cache) Lookup(dst []byte, q *wire.Query, now int64, allowStale bool) ([]byte, Result) {
-	return dst, Miss
+	if c == nil {
+		return dst, Miss
+	}
+	var buf [maxKey]byte
+	key := appendKey(buf[:0], q)
+	hash := maphash.Bytes(c.seed, key)
+	f, result := c.shard(hash).get(key, hash, now, allowStale)
+	switch result {
+	case Miss, Expired:
+		return dst, result
+	}
+	return f.append(dst, q, len(key), &c.cfg), result
 }
 
 // Store keeps what may be kept of r, an upstream's reply to q's question, and
@@ -55,42 +98,55 @@ func (c *Cache) Lookup(dst []byte, q *wire.Query, now int64, allowStale bool) ([
 // an SOA (but see Config.NegativeTTL), answers of TTL 0 (but see MinTTL and
 // StaleFor), chains with a loop or more than 16 links, questions for
 // transfers and meta types.
-func (c *Cache) Store(q *wire.Query, r *wire.Reply, now int64) bool { return false }
+func (c *Cache) Store(q *wire.Query, r *wire.Reply, now int64) bool {
+	if c == nil || c.cfg.Entries == 0 || !storable(q, r) {
+		return false
+	}
+	s := c.pool.Get().(*scratch)
+	defer s.release(&c.pool)
+	s.reset(q, r)
+	if !s.choose(&c.cfg) {
+		return false
+	}
+	life := s.clamp(&c.cfg)
+	if life == 0 && c.cfg.StaleFor == 0 {
+		return false
+	}
+	slab, ok := s.slab(&c.cfg)
+	if !ok {
+		return false
+	}
+	key := slab[:keyLen(q)]
+	hash := maphash.Bytes(c.seed, key)
+	return c.shard(hash).put(key, hash, entry{slab: slab, stored: now, life: life}, now)
+}
 
 // StoreFailure remembers for Config.FailureTTL that q's question ended in
 // rcode (SERVFAIL, or what stands for a timeout), so that askers hear it at
 // once. A valid or stale answer that is stored stays; a stale one is then
 // given out at once until that time is over. It reports whether it did
 // anything.
-func (c *Cache) StoreFailure(q *wire.Query, rcode int, now int64) bool { return false }
+func (c *Cache) StoreFailure(q *wire.Query, rcode int, now int64) bool {
+	if c == nil || c.cfg.Entries == 0 || c.cfg.FailureTTL == 0 || q.Class != wire.ClassIN {
+		return false
+	}
+	n := keyLen(q)
+	slab := make([]byte, n+fixedLen)
+	appendKey(slab[:0], q)
+	fixed{flags: uint16(rcode) & rcodeMask}.put(slab[n:])
+	key := slab[:n]
+	hash := maphash.Bytes(c.seed, key)
+	return c.shard(hash).fail(key, hash, entry{slab: slab, stored: now, life: c.cfg.FailureTTL, failure: true}, now)
+}
 
 // Clear removes all entries. The counters stay.
-func (c *Cache) Clear() {}
-
-// Stats counts what happened since New.
-type Stats struct {
-	Hits       uint64 // answers given, failures and stale ones included
-	Misses     uint64 // lookups that gave none
-	Stale      uint64 // expired answers given
-	Insertions uint64 // answers and failures stored
-	Evictions  uint64 // removed for want of room before they expired
-	Entries    int    // stored now, expired ones included
-	Bytes      int64  // memory accounted for now
+func (c *Cache) Clear() {
+	if c == nil {
+		return
+	}
+	for i := range c.shards {
+		c.shards[i].clear()
+	}
 }
 
-// Stats returns the counters, summed over the shards one after the other.
-func (c *Cache) Stats() Stats { return Stats{} }
-
-// Item describes one entry for a dump.
-type Item struct {
-	Name        []byte // canonical wire form, the caller's
-	Type, Class uint16
-	DO, CD      bool
-	Rcode       int
-	Answers     int   // records in the answer section, 0 for negative answers
-	Expires     int64 // in now's nanoseconds; may be past while stale
-}
-
-// Each calls f for every entry until it returns false, in no order. f may call
-// the cache's methods.
-func (c *Cache) Each(f func(Item) bool) {}
+func (c *Cache) shard(hash uint64) *shard { return &c.shards[hash>>c.shift] }

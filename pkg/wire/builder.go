@@ -58,14 +58,16 @@ func (b *Builder) Start(dst []byte, q *Query, limit int) {
 		b.class = ClassIN
 	}
 	b.names.clear()
-	b.buf = appendHeader(dst, q, FlagRA)
+	b.buf = AppendHeader(dst, q, FlagRA)
 	if b.question {
 		b.names.addQuestion(b.buf, b.base, q.Name)
 	}
 }
 
-// appendHeader appends a reply's header and its question.
-func appendHeader(dst []byte, q *Query, flags uint16) []byte {
+// AppendHeader appends the header of a reply to q and its question, if it has
+// one, with no records counted: q's id, opcode, RD and CD, QR, and flags
+// besides, which may hold an rcode.
+func AppendHeader(dst []byte, q *Query, flags uint16) []byte {
 	flags |= replyFlags(q.Flags)
 	var qd byte
 	if q.Name != nil {

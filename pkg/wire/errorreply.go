@@ -10,7 +10,7 @@ func AppendError(dst []byte, q *Query, rcode int, opt OPT) []byte {
 		rcode = RcodeServFail
 	}
 	base := len(dst)
-	dst = appendHeader(dst, q, FlagRA|uint16(rcode)&rcodeMask)
+	dst = AppendHeader(dst, q, FlagRA|uint16(rcode)&rcodeMask)
 	if q.EDNS.Present {
 		SetCount(dst[base:], Additional, 1)
 		dst = appendOPT(dst, &opt, rcode, q.EDNS.DO, q.ReplyLimit(DefaultPayload)-(len(dst)-base))

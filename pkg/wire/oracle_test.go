@@ -66,7 +66,10 @@ func lines(m *dns.Msg) []string {
 	out := []string{}
 	for i, rrs := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
 		for _, rr := range rrs {
-			if rr.Header().Rrtype != dns.TypeOPT {
+			if h := rr.Header(); h.Rrtype != dns.TypeOPT {
+				if h.Ttl >= 1<<31 { // RFC 2181 §8
+					h.Ttl = 0
+				}
 				out = append(out, fmt.Sprintf("%d %s", i+1, strings.ToLower(rr.String())))
 			}
 		}

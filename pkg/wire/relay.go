@@ -8,7 +8,7 @@ type Relay struct {
 	// UDP and MaxMessage for TCP.
 	Limit int
 	// MaxTTL caps the TTLs of the answer section (dnsmasq's --max-ttl), 0 does
-	// not.
+	// not. TTLs with their top bit set become 0 in any case, RFC 2181 §8.
 	MaxTTL uint32
 	// KeepAD passes AD on (dnsmasq's --proxy-dnssec); otherwise it is cleared.
 	KeepAD bool
@@ -71,16 +71,19 @@ func relayFlags(q *Query, r *Reply, o *Relay) uint16 {
 	return replyFlags(q.Flags) | FlagRA | r.Flags&keep
 }
 
-// capTTLs lowers the answer section's TTLs in msg, which is laid out as r.
+// capTTLs lowers the answer section's TTLs in msg, which is laid out as r, and
+// clears those with their top bit set in every section.
 func capTTLs(msg []byte, r *Reply, limit uint32) {
 	if limit == 0 {
-		return
+		limit = 1<<31 - 1
 	}
 	var rec Record
-	for it := r.Records(); it.Next(&rec) && rec.Section == Answer; {
-		if rec.TTL > limit {
-			binary.BigEndian.PutUint32(msg[rec.TTLAt:], limit)
+	for it := r.Records(); it.Next(&rec); {
+		ttl := rec.TTL
+		if rec.Section == Answer {
+			ttl = min(ttl, limit)
 		}
+		binary.BigEndian.PutUint32(msg[rec.TTLAt:], ttl)
 	}
 }
 
