@@ -9,11 +9,13 @@ const pointerMark = 0xc0
 // NameEnd returns the offset of the octet after the name at off: after its
 // root octet, or after its first compression pointer. The whole name is
 // checked, behind its pointers too: label types, 255 octets, pointers that go
-// strictly backwards and never into the header. ok is false when it is bad.
+// strictly backwards and never into the header. What a pointer means must end
+// before the part that holds the pointer begins (a prior occurrence, RFC 1035
+// §4.1.4), so no name depends on octets after it. ok is false when it is bad.
 func NameEnd(msg []byte, off int) (end int, ok bool) {
-	size, pointers, start := 0, 0, off
+	size, pointers, start, limit := 0, 0, off, len(msg)
 	end = -1
-	for off < len(msg) {
+	for off < limit {
 		c := int(msg[off])
 		switch c & pointerMark {
 		case 0:
@@ -29,7 +31,7 @@ func NameEnd(msg []byte, off int) (end int, ok bool) {
 				return end, true
 			}
 		case pointerMark:
-			if off+1 >= len(msg) {
+			if off+1 >= limit {
 				return 0, false
 			}
 			if end < 0 {
@@ -40,7 +42,7 @@ func NameEnd(msg []byte, off int) (end int, ok bool) {
 			if to >= start || to < HeaderLen || pointers > maxPointers {
 				return 0, false
 			}
-			off, start = to, to
+			off, start, limit = to, to, start
 		default: // 01 and 10 are not label types anyone uses, RFC 6891 §5
 			return 0, false
 		}

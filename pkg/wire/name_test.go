@@ -41,6 +41,7 @@ func slowName(msg []byte, off int) (name []byte, end int, ok bool) {
 			if to < 12 || to >= start || hops > 126 {
 				return nil, 0, false
 			}
+			msg = msg[:start] // a prior occurrence lies before the name
 			off, start = to, to
 		default:
 			return nil, 0, false
@@ -67,23 +68,24 @@ func nameCases() map[string]struct {
 		chain += string([]byte{0xc0 | byte(prev>>8), byte(prev)})
 	}
 	return map[string]c{
-		"root":                {[]byte(pad + "\x00"), 12},
-		"plain":               {[]byte(pad + "\x01a\x02bc\x00"), 12},
-		"pointer":             {[]byte(pad + "\x01a\x00\x01b\xc0\x0c"), 15},
-		"pointer to itself":   {[]byte(pad + "\x01a\xc0\x0e"), 12},
-		"pointer to start":    {[]byte(pad + "\x01a\xc0\x0c"), 12},
-		"two in a ring":       {[]byte(pad + "\xc0\x0e\xc0\x0c"), 14},
-		"forward":             {[]byte(pad + "\xc0\x0e\x00"), 12},
-		"into the header":     {[]byte(pad + "\xc0\x00"), 12},
-		"half a pointer":      {[]byte(pad + "\xc0"), 12},
-		"label type 01":       {[]byte(pad + "\x40" + strings.Repeat("a", 64) + "\x00"), 12},
-		"no end":              {[]byte(pad + "\x01a"), 12},
-		"255":                 {[]byte(pad + longName(255)), 12},
-		"256":                 {[]byte(pad + longName(256)), 12},
-		"256 by pointer":      {[]byte(pad + longName(255) + "\xc0\x0c\x01a\xc0\x0c"), 12 + 255 + 2},
-		"offset past the end": {[]byte(pad), 12},
-		"pointer 126 deep":    {[]byte(chain), 13 + 2*125},
-		"pointer 127 deep":    {[]byte(chain), 13 + 2*126},
+		"root":                   {[]byte(pad + "\x00"), 12},
+		"plain":                  {[]byte(pad + "\x01a\x02bc\x00"), 12},
+		"pointer":                {[]byte(pad + "\x01a\x00\x01b\xc0\x0c"), 15},
+		"pointer to itself":      {[]byte(pad + "\x01a\xc0\x0e"), 12},
+		"pointer to start":       {[]byte(pad + "\x01a\xc0\x0c"), 12},
+		"two in a ring":          {[]byte(pad + "\xc0\x0e\xc0\x0c"), 14},
+		"forward":                {[]byte(pad + "\xc0\x0e\x00"), 12},
+		"into the header":        {[]byte(pad + "\xc0\x00"), 12},
+		"prior name ends behind": {[]byte(pad + "\x00\x01\xc0\x0d\x01a\x00"), 14},
+		"half a pointer":         {[]byte(pad + "\xc0"), 12},
+		"label type 01":          {[]byte(pad + "\x40" + strings.Repeat("a", 64) + "\x00"), 12},
+		"no end":                 {[]byte(pad + "\x01a"), 12},
+		"255":                    {[]byte(pad + longName(255)), 12},
+		"256":                    {[]byte(pad + longName(256)), 12},
+		"256 by pointer":         {[]byte(pad + longName(255) + "\xc0\x0c\x01a\xc0\x0c"), 12 + 255 + 2},
+		"offset past the end":    {[]byte(pad), 12},
+		"pointer 126 deep":       {[]byte(chain), 13 + 2*125},
+		"pointer 127 deep":       {[]byte(chain), 13 + 2*126},
 	}
 }
 
