@@ -102,5 +102,7 @@ func (w *ConfigMapWatcher) deliver(s ConfigMapState) {
 	w.changed(s)
 }
 
-var _ sink = (*ConfigMapWatcher)(nil)
-var _ cache.TransformingStore = (*store)(nil)
+var (
+	_ sink                    = (*ConfigMapWatcher)(nil)
+	_ cache.TransformingStore = (*store)(nil)
+)

@@ -1,0 +1,56 @@
+package kubefiles
+
+import (
+	"fmt"
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// slicesOf returns the EndpointSlices that say what an Endpoints object says,
+// as the mirroring controller of a cluster would make them: one for each
+// subset and address family.
+func slicesOf(e *corev1.Endpoints) []*discoveryv1.EndpointSlice { //nolint:staticcheck // files may hold Endpoints
+	var out []*discoveryv1.EndpointSlice
+	for i := range e.Subsets {
+		subset := &e.Subsets[i]
+		families := map[discoveryv1.AddressType]*discoveryv1.EndpointSlice{}
+		add := func(a *corev1.EndpointAddress, ready bool) { //nolint:staticcheck // see above
+			family, suffix := discoveryv1.AddressTypeIPv4, "v4"
+			if addr, err := netip.ParseAddr(a.IP); err == nil && addr.Is6() {
+				family, suffix = discoveryv1.AddressTypeIPv6, "v6"
+			}
+			s := families[family]
+			if s == nil {
+				s = &discoveryv1.EndpointSlice{
+					ObjectMeta: metav1.ObjectMeta{
+						Namespace: e.Namespace,
+						Name:      fmt.Sprintf("%s-endpoints-%d-%s", e.Name, i, suffix),
+						Labels:    map[string]string{discoveryv1.LabelServiceName: e.Name},
+					},
+					AddressType: family,
+				}
+				for j := range subset.Ports {
+					p := &subset.Ports[j]
+					s.Ports = append(s.Ports, discoveryv1.EndpointPort{Name: &p.Name, Protocol: &p.Protocol, Port: &p.Port})
+				}
+				families[family] = s
+				out = append(out, s)
+			}
+			endpoint := discoveryv1.Endpoint{Addresses: []string{a.IP}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}
+			if a.Hostname != "" {
+				endpoint.Hostname = &a.Hostname
+			}
+			s.Endpoints = append(s.Endpoints, endpoint)
+		}
+		for j := range subset.Addresses {
+			add(&subset.Addresses[j], true)
+		}
+		for j := range subset.NotReadyAddresses {
+			add(&subset.NotReadyAddresses[j], false)
+		}
+	}
+	return out
+}

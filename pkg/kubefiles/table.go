@@ -1,0 +1,224 @@
+package kubefiles
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+)
+
+// maxEvents bounds the events that a table remembers for watches that start at
+// an earlier version. Older ones make the watcher list again.
+const maxEvents = 4096
+
+// id names one object of a kind.
+type id struct{ namespace, name string }
+
+// change is one event with the version it led to.
+type change struct {
+	version uint64
+	event   watch.Event
+}
+
+// table holds the objects of one kind and what happened to them. It is a
+// ListerWatcher without streamed lists. All methods are safe for concurrent
+// use. Objects in it are never changed; readers must not either.
+type table struct {
+	mu      sync.Mutex
+	version uint64
+	objects map[id]object
+	events  []change
+	// forgotten is the version of the last event that is remembered no more.
+	forgotten uint64
+	changed   chan struct{} // closed at the next change
+}
+
+func newTable() *table {
+	return &table{objects: map[id]object{}, changed: make(chan struct{})}
+}
+
+// replace makes next the content of the table as of version, which must grow
+// with each call. It sets the resource versions of the objects that are new or
+// different, keeps the others, and takes ownership of next.
+func (t *table) replace(version uint64, next map[id]object) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.version = version
+	record := func(kind watch.EventType, obj object) {
+		t.events = append(t.events, change{version, watch.Event{Type: kind, Object: obj}})
+	}
+	text := strconv.FormatUint(version, 10)
+	for _, k := range sorted(next) {
+		obj := next[k]
+		old, had := t.objects[k]
+		if had {
+			obj.SetResourceVersion(old.GetResourceVersion())
+			if reflect.DeepEqual(old, obj) {
+				next[k] = old
+				continue
+			}
+		}
+		obj.SetResourceVersion(text)
+		if had {
+			record(watch.Modified, obj)
+		} else {
+			record(watch.Added, obj)
+		}
+	}
+	for _, k := range sorted(t.objects) {
+		if _, ok := next[k]; !ok {
+			gone := t.objects[k].DeepCopyObject().(object)
+			gone.SetResourceVersion(text)
+			record(watch.Deleted, gone)
+		}
+	}
+	t.objects = next
+	if extra := len(t.events) - maxEvents; extra > 0 {
+		t.forgotten = t.events[extra-1].version
+		t.events = slices.Clone(t.events[extra:])
+	}
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+func sorted(objects map[id]object) []id {
+	return slices.SortedFunc(maps.Keys(objects), func(a, b id) int {
+		return cmp.Or(cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))
+	})
+}
+
+// view is a table seen through the selection of one object, or of all.
+type view struct {
+	table *table
+	only  id // zero: all
+}
+
+var _ cache.ListerWatcherWithContext = view{}
+
+// IsWatchListSemanticsUnSupported tells client-go's Reflector that lists are
+// not streamed.
+func (v view) IsWatchListSemanticsUnSupported() bool { return true }
+
+// selects reports whether v shows obj, given a field selector on metadata.
+func (v view) selects(obj object, selector fields.Selector) bool {
+	if v.only != (id{}) && v.only != (id{obj.GetNamespace(), obj.GetName()}) {
+		return false
+	}
+	return selector.Matches(fields.Set{metav1.ObjectNameField: obj.GetName(), "metadata.namespace": obj.GetNamespace()})
+}
+
+// ListWithContext returns all objects, in order of namespace and name. Limits
+// are not heeded.
+func (v view) ListWithContext(_ context.Context, options metav1.ListOptions) (runtime.Object, error) {
+	selector, err := fields.ParseSelector(options.FieldSelector)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	v.table.mu.Lock()
+	defer v.table.mu.Unlock()
+	list := &metainternalversion.List{}
+	list.ResourceVersion = strconv.FormatUint(v.table.version, 10)
+	for _, k := range sorted(v.table.objects) {
+		if obj := v.table.objects[k]; v.selects(obj, selector) {
+			list.Items = append(list.Items, obj)
+		}
+	}
+	return list, nil
+}
+
+// WatchWithContext delivers what happened after options.ResourceVersion, which
+// a list must have returned. The watch ends with ctx, Stop, or the timeout.
+func (v view) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	selector, err := fields.ParseSelector(options.FieldSelector)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	from, err := strconv.ParseUint(options.ResourceVersion, 10, 64)
+	if err != nil {
+		return nil, apierrors.NewBadRequest("resourceVersion: " + err.Error())
+	}
+	v.table.mu.Lock()
+	expired := from < v.table.forgotten
+	v.table.mu.Unlock()
+	if expired {
+		return nil, apierrors.NewResourceExpired("the version is too old")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	if options.TimeoutSeconds != nil {
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(*options.TimeoutSeconds)*time.Second)
+	}
+	w := &watcher{view: v, selector: selector, result: make(chan watch.Event), cancel: cancel}
+	go w.run(ctx, from)
+	return w, nil
+}
+
+// watcher is one watch.
+type watcher struct {
+	view     view
+	selector fields.Selector
+	result   chan watch.Event
+	cancel   context.CancelFunc
+}
+
+// ResultChan implements watch.Interface.
+func (w *watcher) ResultChan() <-chan watch.Event { return w.result }
+
+// Stop implements watch.Interface.
+func (w *watcher) Stop() { w.cancel() }
+
+// run delivers events after version from until ctx ends.
+func (w *watcher) run(ctx context.Context, from uint64) {
+	defer close(w.result)
+	defer w.cancel()
+	t := w.view.table
+	for {
+		t.mu.Lock()
+		if from < t.forgotten {
+			t.mu.Unlock()
+			w.send(ctx, watch.Event{Type: watch.Error, Object: &apierrors.NewResourceExpired("fell behind").ErrStatus})
+			return
+		}
+		at, _ := slices.BinarySearchFunc(t.events, from, func(c change, from uint64) int {
+			if c.version <= from {
+				return -1
+			}
+			return 1
+		})
+		// A copy: replace may append to what the slice has room for.
+		pending := slices.Clone(t.events[at:])
+		version, changed := t.version, t.changed
+		t.mu.Unlock()
+		for _, c := range pending {
+			if w.view.selects(c.event.Object.(object), w.selector) && !w.send(ctx, c.event) {
+				return
+			}
+		}
+		from = max(from, version)
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}
+
+func (w *watcher) send(ctx context.Context, event watch.Event) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case w.result <- event:
+		return true
+	}
+}
