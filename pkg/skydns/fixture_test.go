@@ -24,16 +24,14 @@ const zone = "cluster.local."
 type fakeBackend struct {
 	tree     *treecache.Tree
 	unsynced bool
-	extra    map[string]treecache.Answer // by presentation form
+	extra    map[dnsname.Name]treecache.Answer
 }
 
 func (f *fakeBackend) HasSynced() bool { return !f.unsynced }
 
 func (f *fakeBackend) Records(name []byte) treecache.Answer {
-	if len(f.extra) > 0 {
-		if a, ok := f.extra[dnsname.Name(name).String()]; ok {
-			return a
-		}
+	if a, ok := f.extra[dnsname.Name(name)]; ok {
+		return a
 	}
 	if f.unsynced {
 		return treecache.Answer{Status: treecache.Unavailable}
@@ -96,7 +94,7 @@ func tcp(name string, number uint16) records.Port {
 // newFixture builds the objects that the reference tables use.
 func newFixture(t testing.TB) *fakeBackend {
 	t.Helper()
-	f := &fakeBackend{tree: treecache.New(dnsname.MustParse(zone)), extra: map[string]treecache.Answer{}}
+	f := &fakeBackend{tree: treecache.New(dnsname.MustParse(zone)), extra: map[dnsname.Name]treecache.Answer{}}
 	f.add(t, clusterIP("default", "web", addrs("10.96.0.10"), tcp("http", 80), tcp("https", 443),
 		records.Port{Name: "dns", Protocol: records.UDP, Number: 53}))
 	f.add(t, clusterIP("prod", "web", addrs("10.96.0.11"), tcp("http", 8080)))
@@ -120,10 +118,10 @@ func newFixture(t testing.TB) *fakeBackend {
 		f.add(t, external("chain", fmt.Sprintf("c%d", i), fmt.Sprintf("c%d.chain.svc.cluster.local", i+1)))
 	}
 	f.add(t, clusterIP("chain", "c9", addrs("10.96.0.99")))
-	f.extra["1-2-3-4.default.pod.cluster.local."] = treecache.ListAnswer([]treecache.Record{
+	f.extra[dnsname.MustParse("1-2-3-4.default.pod.cluster.local.")] = treecache.ListAnswer([]treecache.Record{
 		treecache.AddressRecord(netip.MustParseAddr("1.2.3.4"), 30),
 	})
-	f.extra["web.default.myfed.svc.cluster.local."] = treecache.ListAnswer([]treecache.Record{
+	f.extra[dnsname.MustParse("web.default.myfed.svc.cluster.local.")] = treecache.ListAnswer([]treecache.Record{
 		treecache.AliasRecord(dnsname.MustParse("web.default.svc.cluster.local."), 0),
 	})
 	return f

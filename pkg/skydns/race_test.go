@@ -1,0 +1,5 @@
+//go:build race
+
+package skydns
+
+const raceEnabled = true
