@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/kube-dns/kube-dns/pkg/backend"
+	"github.com/kube-dns/kube-dns/pkg/kubefiles"
+	"github.com/kube-dns/kube-dns/pkg/kubewatch"
+	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/skydns"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
+	"github.com/kube-dns/kube-dns/pkg/version"
+)
+
+// app is the parts of the program and what they share.
+type app struct {
+	opts *options
+	log  *slog.Logger
+
+	tree    *treecache.Tree
+	watcher *kubewatch.Watcher
+	backend *backend.Backend
+	config  *configurer
+
+	// ending is set while the program answers its last queries.
+	ending atomic.Bool
+
+	// parts run until their context ends.
+	parts []func(context.Context) error
+}
+
+// newApp makes all parts and binds the ports, so that a wrong address is known
+// at once. Nothing runs yet.
+func newApp(opts *options, env environment, log *slog.Logger) (*app, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	a := &app{opts: opts, log: log, tree: treecache.New(opts.domain)}
+	sources, err := a.openSources()
+	if err != nil {
+		return nil, err
+	}
+	a.watcher = kubewatch.New(kubewatch.Config{Sources: sources, Tree: a.tree, Logger: log, Registerer: registry})
+	a.backend = backend.New(backend.Config{
+		Tree: a.tree, Synced: a.watcher.HasSynced, Wildcards: opts.wildcards, Fallback: a.fallback(env),
+	})
+	if err := a.openConfig(sources, env); err != nil {
+		return nil, err
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("reading the host's name: %w", err)
+	}
+	server, err := skydns.New(skydns.Config{
+		Domain: opts.domain, Backend: a.backend,
+		NegativeTTL: opts.negativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.domain,
+		Version: "kubedns-" + version.String(), Hostname: hostname,
+		Logger: log, LogQueries: opts.verbosity >= 3,
+		Registerer: registry, MetricsNamespace: opts.metrics.namespace, MetricsSubsystem: opts.metrics.subsystem,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.openDNS(server); err != nil {
+		return nil, err
+	}
+	if err := a.openHTTP(registry); err != nil {
+		return nil, err
+	}
+	a.parts = append(a.parts, a.watcher.Run, a.complainUnsynced)
+	return a, nil
+}
+
+// fallback returns the API server's address as the kubelet gave it to the Pod,
+// the zero value when there is none.
+func (a *app) fallback(env environment) netip.AddrPort {
+	if a.opts.objectsPath != "" {
+		return netip.AddrPort{}
+	}
+	addr, err := netip.ParseAddr(env.getenv("KUBERNETES_SERVICE_HOST"))
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	port, err := strconv.ParseUint(env.getenv("KUBERNETES_SERVICE_PORT"), 10, 16)
+	if err != nil {
+		port = 443
+	}
+	return netip.AddrPortFrom(addr.Unmap(), uint16(port))
+}
+
+// openSources returns where the objects come from.
+func (a *app) openSources() (kubewatch.Sources, error) {
+	if a.opts.objectsPath != "" {
+		files, err := kubefiles.Open(kubefiles.Config{Path: a.opts.objectsPath, Logger: a.log})
+		if err != nil {
+			return kubewatch.Sources{}, fmt.Errorf("--objects=%s: %w", a.opts.objectsPath, err)
+		}
+		a.parts = append(a.parts, files.Run)
+		return kubewatch.Sources{
+			Services: files.Services(), Slices: files.Slices(), Nodes: files.Nodes(), ConfigMap: files.ConfigMap,
+		}, nil
+	}
+	agent := fmt.Sprintf("kube-dns/%s (%s/%s)", version.String(), runtime.GOOS, runtime.GOARCH)
+	cfg, err := kubewatch.RESTConfig(a.opts.kubeconfig, a.opts.masterURL, agent)
+	if err != nil {
+		return kubewatch.Sources{}, err
+	}
+	return kubewatch.APISources(cfg)
+}
+
+// openDNS binds the DNS port.
+func (a *app) openDNS(handler listener.Handler) error {
+	addr := netip.AddrPortFrom(a.opts.bindAddress, a.opts.dnsPort)
+	server, err := listener.Listen(listener.Config{Addrs: []netip.AddrPort{addr}, Handler: handler, Logger: a.log})
+	if err != nil {
+		return fmt.Errorf("--dns-bind-address and --dns-port: %w", err)
+	}
+	a.log.Info("answering DNS", "address", addr.String())
+	a.parts = append(a.parts, server.Run)
+	return nil
+}
+
+// openHTTP binds the HTTP ports. Only /readiness is needed for the Pod to work;
+// without the others the program goes on and says so.
+func (a *app) openHTTP(registry *prometheus.Registry) error {
+	serve := func(what, address string, handler http.Handler) error {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		a.log.Info("serving HTTP", "what", what, "address", l.Addr().String())
+		a.parts = append(a.parts, func(ctx context.Context) error { return serveHTTP(ctx, l, handler, a.log) })
+		return nil
+	}
+	if err := serve("--healthz-port", portAddress(a.opts.healthzPort), readinessMux(a.health)); err != nil {
+		return err
+	}
+	if port := a.opts.metrics.port; port != 0 {
+		if err := serve("PROMETHEUS_PORT", portAddress(port), metricsMux(a.opts.metrics.path, registry)); err != nil {
+			a.log.Error("no metrics", "error", err)
+		}
+	}
+	if a.opts.debugAddress != "" {
+		writeCache := func(w io.Writer) error { return a.tree.Snapshot().WriteJSON(w) }
+		if err := serve("--debug-address", a.opts.debugAddress, debugMux(writeCache, a.log)); err != nil {
+			a.log.Error("no debug pages", "error", err)
+		}
+	}
+	return nil
+}
+
+func portAddress(port uint16) string { return ":" + strconv.Itoa(int(port)) }

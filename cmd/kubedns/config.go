@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"os"
+	"sync"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/kube-dns/kube-dns/pkg/backend"
+	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
+	"github.com/kube-dns/kube-dns/pkg/kubewatch"
+)
+
+// configurer puts the live configuration into force. For each key the flag of
+// the same meaning is what holds while the configuration does not have the key.
+type configurer struct {
+	opts       *options
+	log        *slog.Logger
+	resolvConf string
+	backend    *backend.Backend
+
+	// federated is closed when there are federations for the first time.
+	federated     chan struct{}
+	federatedOnce sync.Once
+}
+
+// openConfig finds the source of the live configuration and applies what it
+// holds now.
+func (a *app) openConfig(sources kubewatch.Sources, env environment) error {
+	a.config = &configurer{
+		opts: a.opts, log: a.log, resolvConf: env.resolvConf, backend: a.backend,
+		federated: make(chan struct{}),
+	}
+	a.config.apply(dnsconfig.Config{})
+	switch {
+	case a.opts.configDir != "":
+		poller := &dnsconfig.Poller{
+			FS: os.DirFS(a.opts.configDir), Period: a.opts.configPeriod, Apply: a.config.apply, Logger: a.log,
+		}
+		poller.Load()
+		a.parts = append(a.parts, poller.Run)
+	case a.opts.configMap != "":
+		watcher := kubewatch.NewConfigMapWatcher(sources, a.opts.configNamespace, a.opts.configMap, a.log, a.config.offer(&dnsconfig.Tracker{}))
+		a.parts = append(a.parts, watcher.Run)
+	}
+	if sources.Nodes != nil {
+		a.parts = append(a.parts, func(ctx context.Context) error {
+			a.config.locate(ctx, sources.Nodes)
+			return nil
+		})
+	}
+	return nil
+}
+
+// offer returns what a ConfigMapWatcher calls with each state of the ConfigMap.
+// A ConfigMap that is not there means the defaults.
+func (c *configurer) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapState) {
+	return func(state kubewatch.ConfigMapState) {
+		changed, err := tracker.Offer(state.Version, state.Data)
+		if err != nil {
+			c.log.Error("configuration rejected, keeping the last good one", "version", state.Version, "error", err)
+			return
+		}
+		if changed {
+			c.log.Info("configuration accepted", "version", state.Version, "found", state.Found)
+			c.apply(tracker.Current())
+		}
+	}
+}
+
+// apply puts a configuration into force.
+func (c *configurer) apply(config dnsconfig.Config) {
+	federations := config.Federations
+	if len(federations) == 0 {
+		federations = c.opts.federations
+	}
+	c.backend.SetFederations(federations)
+	if len(federations) > 0 {
+		c.federatedOnce.Do(func() { close(c.federated) })
+	}
+}
+
+// servers returns whom to ask about names that no stub domain covers.
+func (c *configurer) servers(config dnsconfig.Config) []netip.AddrPort {
+	if len(config.UpstreamNameservers) > 0 {
+		servers := make([]netip.AddrPort, 0, len(config.UpstreamNameservers))
+		for _, s := range config.UpstreamNameservers {
+			servers = append(servers, s.Addr)
+		}
+		return servers
+	}
+	if c.opts.noNameserver || len(c.opts.nameservers) > 0 {
+		return c.opts.nameservers
+	}
+	servers, err := systemServers(c.resolvConf, c.log)
+	if err != nil {
+		c.log.Error("no servers for names outside the domain", "error", err)
+	}
+	return servers
+}
+
+// locate tells the backend the zone and region of the cluster, once there are
+// federations: only they need the right to list nodes.
+func (c *configurer) locate(ctx context.Context, nodes cache.ListerWatcherWithContext) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-c.federated:
+	}
+	if place, found := kubewatch.AwaitLocation(ctx, nodes, c.log); found {
+		c.backend.SetNode(place.Zone, place.Region)
+	}
+}

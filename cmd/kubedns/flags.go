@@ -1,0 +1,307 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// options are the command line and the environment as typed values.
+type options struct {
+	domain       dnsname.Name
+	bindAddress  netip.Addr
+	dnsPort      uint16
+	nameservers  []netip.AddrPort // empty: those of resolv.conf
+	noNameserver bool             // --nameservers=none: names outside are REFUSED
+
+	kubeconfig  string
+	masterURL   string
+	objectsPath string
+
+	federations     map[string]string
+	configMap       string
+	configNamespace string
+	configDir       string
+	configPeriod    time.Duration
+
+	syncTimeout time.Duration
+	negativeTTL time.Duration
+	wildcards   bool
+	lameduck    time.Duration
+
+	healthzPort  uint16
+	debugAddress string // "" switches /cache and pprof off
+	metrics      metricsOptions
+
+	verbosity int
+	version   string // "" , "true" or "raw"
+
+	// ignored are flags that were given and that no longer do anything.
+	ignored []string
+}
+
+// metricsOptions come from the environment, as upstream's do.
+type metricsOptions struct {
+	port                       uint16 // 0: no metrics
+	path, namespace, subsystem string
+}
+
+// errHelp says that the usage was printed.
+var errHelp = pflag.ErrHelp
+
+// rawFlags is the text of the flags that need more than pflag's own parsing.
+type rawFlags struct {
+	domain, bind, nameservers, masterURL, federations string
+	dnsPort, healthzPort                              int
+	profiling                                         bool
+}
+
+// parseOptions reads args and the environment. It prints the usage to out and
+// returns errHelp when it was asked for. Otherwise the error names every flag
+// and variable that is wrong.
+func parseOptions(args []string, getenv func(string) string, out io.Writer) (*options, error) {
+	o := &options{}
+	raw := &rawFlags{}
+	flags := newFlagSet(o, raw, out)
+	if err := flags.Parse(doubleDashes(flags, args)); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if o.version != "" {
+		return o, nil
+	}
+	return o, errors.Join(o.fill(raw, flags), o.fillMetrics(getenv))
+}
+
+func newFlagSet(o *options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
+	f := pflag.NewFlagSet("kubedns", pflag.ContinueOnError)
+	f.SetOutput(out)
+	f.SortFlags = true
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
+	})
+	f.Usage = func() {
+		fmt.Fprintf(out, "kubedns answers DNS queries about the Services of a Kubernetes cluster.\n\n"+
+			"Usage: kubedns [flags]\n\n%s\n"+
+			"Environment: PROMETHEUS_PORT (empty: no metrics), PROMETHEUS_PATH (/metrics),\n"+
+			"PROMETHEUS_NAMESPACE (skydns), PROMETHEUS_SUBSYSTEM (skydns), and\n"+
+			"KUBERNETES_SERVICE_HOST, the answer for kubernetes.default before the first list.\n", f.FlagUsages())
+	}
+	f.StringVar(&raw.domain, "domain", "cluster.local.", "domain of the cluster's names")
+	f.StringVar(&raw.bind, "dns-bind-address", "0.0.0.0", "address to answer DNS on; 0.0.0.0 takes every address")
+	f.IntVar(&raw.dnsPort, "dns-port", 53, "port to answer DNS on, UDP and TCP")
+	f.StringVar(&raw.nameservers, "nameservers", "", "comma-separated `ip[:port]` list to forward names outside the domain to,"+
+		" instead of the servers of /etc/resolv.conf; \"none\" refuses such names")
+	f.StringVar(&o.kubeconfig, "kubecfg-file", "", "kubeconfig `file`; empty uses the Pod's service account")
+	f.StringVar(&raw.masterURL, "kube-master-url", "", "`URL` of the API server, overrides the kubeconfig's; $VARIABLES are expanded")
+	f.StringVar(&o.objectsPath, "objects", "", "file or folder of YAML or JSON objects to serve instead of an API server's")
+	f.StringVar(&raw.federations, "federations", "", "`name=domain,...` of federations, unless the configuration names some")
+	f.StringVar(&o.configMap, "config-map", "", "`name` of the ConfigMap to watch for configuration")
+	f.StringVar(&o.configNamespace, "config-map-namespace", "kube-system", "`namespace` of --config-map")
+	f.StringVar(&o.configDir, "config-dir", "", "`folder` to read configuration from; not together with --config-map")
+	f.DurationVar(&o.configPeriod, "config-period", dnsconfig.DefaultPeriod, "how often --config-dir is read")
+	f.DurationVar(&o.syncTimeout, "initial-sync-timeout", time.Minute,
+		"how long the first lists may take before an error is logged, and then again every minute; it never ends the program")
+	f.DurationVar(&o.negativeTTL, "negative-ttl", 5*time.Second, "how long others may remember that a name does not exist")
+	f.BoolVar(&o.wildcards, "wildcards", true, "answer names that have * for a label")
+	f.DurationVar(&o.lameduck, "lameduck", 0, "how long to go on answering after SIGTERM")
+	f.IntVar(&raw.healthzPort, "healthz-port", 8081, "port of /readiness")
+	f.StringVar(&o.debugAddress, "debug-address", "127.0.0.1:6060", "`address:port` of /cache and /debug/pprof/; \"\" is off")
+	f.BoolVar(&raw.profiling, "profiling", false, "serve /debug/pprof/ on 127.0.0.1:6060 even if --debug-address is empty")
+	f.StringVar(&o.version, "version", "", "print the version and exit; \"raw\" prints the number alone")
+	f.Lookup("version").NoOptDefVal = "true"
+	f.IntVarP(&o.verbosity, "v", "v", 0, "log `level`: 3 adds each query, 4 what the API client does")
+	addIgnoredFlags(f)
+	return f
+}
+
+// addIgnoredFlags adds the flags of older logging libraries. Scripts that give
+// them keep working: our log always goes to standard error, whole, at once.
+func addIgnoredFlags(f *pflag.FlagSet) {
+	const usage = "accepted, no effect: the log goes to standard error, unbuffered"
+	for _, name := range []string{"logtostderr", "alsologtostderr", "one-output", "skip-headers", "skip-log-headers", "add-dir-header"} {
+		f.Bool(name, name == "logtostderr", usage)
+	}
+	for _, name := range []string{"vmodule", "stderrthreshold", "log-dir", "log-file", "log-backtrace-at"} {
+		f.String(name, "", usage)
+	}
+	f.Uint64("log-file-max-size", 1800, usage)
+	f.Duration("log-flush-frequency", 5*time.Second, usage)
+}
+
+// doubleDashes gives Go's single-dash long flags, such as -dns-port=53, the
+// second dash that pflag wants. One-letter flags stay as they are.
+func doubleDashes(f *pflag.FlagSet, args []string) []string {
+	out := make([]string, 0, len(args))
+	for i, arg := range args {
+		if arg == "--" {
+			return append(out, args[i:]...)
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
+		if strings.HasPrefix(arg, "-") && len(name) > 1 && name[0] != '-' && (name == "help" || f.Lookup(name) != nil) {
+			arg = "-" + arg
+		}
+		out = append(out, arg)
+	}
+	return out
+}
+
+// fill turns the raw flags into values.
+func (o *options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
+	var errs []error
+	bad := func(flag, value string, err error) {
+		errs = append(errs, fmt.Errorf("--%s=%s: %w", flag, value, err))
+	}
+	var err error
+	if o.domain, err = parseDomain(raw.domain); err != nil {
+		bad("domain", raw.domain, err)
+	}
+	if o.bindAddress, err = netip.ParseAddr(strings.Trim(raw.bind, "[]")); err != nil {
+		bad("dns-bind-address", raw.bind, errors.New("not an IP address"))
+	}
+	if o.dnsPort, err = parsePort(raw.dnsPort); err != nil {
+		bad("dns-port", strconv.Itoa(raw.dnsPort), err)
+	}
+	if o.healthzPort, err = parsePort(raw.healthzPort); err != nil {
+		bad("healthz-port", strconv.Itoa(raw.healthzPort), err)
+	}
+	if o.nameservers, o.noNameserver, err = parseNameservers(raw.nameservers); err != nil {
+		bad("nameservers", raw.nameservers, err)
+	}
+	if o.federations, err = dnsconfig.ParseFederations(raw.federations); err != nil {
+		bad("federations", raw.federations, err)
+	}
+	if o.masterURL, err = parseMasterURL(raw.masterURL); err != nil {
+		bad("kube-master-url", raw.masterURL, err)
+	}
+	if o.debugAddress == "" && raw.profiling {
+		o.debugAddress = "127.0.0.1:6060"
+	}
+	if o.debugAddress != "" {
+		if _, _, err := net.SplitHostPort(o.debugAddress); err != nil {
+			bad("debug-address", o.debugAddress, err)
+		}
+	}
+	if o.negativeTTL < 0 || o.negativeTTL > time.Hour {
+		bad("negative-ttl", o.negativeTTL.String(), errors.New("must be from 0s to 1h"))
+	}
+	for flag, value := range map[string]time.Duration{"lameduck": o.lameduck, "initial-sync-timeout": o.syncTimeout} {
+		if value < 0 {
+			bad(flag, value.String(), errors.New("must not be negative"))
+		}
+	}
+	if o.configPeriod <= 0 {
+		bad("config-period", o.configPeriod.String(), errors.New("must be more than 0s"))
+	}
+	if o.configMap != "" && o.configDir != "" {
+		errs = append(errs, errors.New("--config-map and --config-dir exclude each other"))
+	}
+	if o.objectsPath != "" && (o.kubeconfig != "" || o.masterURL != "") {
+		errs = append(errs, errors.New("--objects excludes --kubecfg-file and --kube-master-url"))
+	}
+	flags.Visit(func(f *pflag.Flag) {
+		if strings.HasPrefix(f.Usage, "accepted, no effect") {
+			o.ignored = append(o.ignored, "--"+f.Name)
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// fillMetrics reads the PROMETHEUS_* variables.
+func (o *options) fillMetrics(getenv func(string) string) error {
+	value := func(name, otherwise string) string {
+		if v := getenv("PROMETHEUS_" + name); v != "" {
+			return v
+		}
+		return otherwise
+	}
+	o.metrics = metricsOptions{
+		path:      value("PATH", "/metrics"),
+		namespace: value("NAMESPACE", "skydns"),
+		subsystem: value("SUBSYSTEM", "skydns"),
+	}
+	if !strings.HasPrefix(o.metrics.path, "/") {
+		return fmt.Errorf("PROMETHEUS_PATH=%s: must begin with a slash", o.metrics.path)
+	}
+	text := value("PORT", "")
+	if text == "" {
+		return nil
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || port == 0 {
+		return fmt.Errorf("PROMETHEUS_PORT=%s: not a port from 1 to 65535", text)
+	}
+	o.metrics.port = uint16(port)
+	return nil
+}
+
+// logLevel maps -v to a level: 3 or more shows debug messages, each query among
+// them, and client-go's V(n) are at level -n.
+func (o *options) logLevel() slog.Level {
+	if o.verbosity >= 3 {
+		return min(slog.LevelDebug, slog.Level(-o.verbosity))
+	}
+	return slog.Level(-max(o.verbosity, 0))
+}
+
+func parseDomain(text string) (dnsname.Name, error) {
+	trimmed := strings.TrimSuffix(text, ".")
+	if !dnsname.IsSubdomain1123(trimmed) {
+		return "", errors.New("each label must be an RFC 1123 label: lower-case letters, digits and inner dashes")
+	}
+	return dnsname.Parse(trimmed)
+}
+
+func parsePort(n int) (uint16, error) {
+	if n < 1 || n > 65535 {
+		return 0, errors.New("not a port from 1 to 65535")
+	}
+	return uint16(n), nil
+}
+
+func parseNameservers(text string) (servers []netip.AddrPort, none bool, err error) {
+	switch text {
+	case "":
+		return nil, false, nil
+	case "none":
+		return nil, true, nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		server, err := dnsconfig.ParseNameserver(strings.TrimSpace(part))
+		if err != nil {
+			return nil, false, err
+		}
+		servers = append(servers, server)
+	}
+	return servers, false, nil
+}
+
+func parseMasterURL(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	expanded := os.ExpandEnv(text)
+	u, err := url.Parse(expanded)
+	if err != nil {
+		return "", err
+	}
+	if u.Scheme == "" || u.Host == "" || u.Host == ":" {
+		return "", fmt.Errorf("%q must have a scheme and a host", expanded)
+	}
+	return expanded, nil
+}
