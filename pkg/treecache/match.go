@@ -29,8 +29,8 @@ const (
 //
 // Everything else is matched as [Snapshot.Lookup] does, "any" included. The
 // answer is Found or NoSuchName; it is cut at MaxMatch records, or when too much
-// of the tree was looked at, and then Truncated. Several Services' records are
-// ordered by name.
+// of the tree was looked at, and then Truncated. Several Services are in the
+// order of their paths.
 func (s *Snapshot) Match(name []byte) Answer {
 	var offsets [dnsname.MaxLabels]uint8
 	rel, ok := s.relative(offsets[:0], name)

@@ -1,0 +1,115 @@
+package treecache
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+const testZone = "cluster.local."
+
+func mustPath(t testing.TB, service, namespace string) Path {
+	t.Helper()
+	p, err := MakePath(service, namespace, "svc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// spec returns a Spec with the usual TTL and priority.
+func spec(t testing.TB, name string, kind Kind) *Spec {
+	t.Helper()
+	service, namespace, _ := strings.Cut(name, ".")
+	return &Spec{Path: mustPath(t, service, namespace), Kind: kind, TTL: 30, Priority: 10}
+}
+
+// hosts reads "address" or "address=hostname".
+func (s *Spec) hosts(texts ...string) *Spec {
+	for _, text := range texts {
+		addr, name, _ := strings.Cut(text, "=")
+		s.Hosts = append(s.Hosts, Host{Name: name, Addr: netip.MustParseAddr(addr)})
+	}
+	return s
+}
+
+func (s *Spec) port(name string, p Protocol, number uint16, hosts ...int) *Spec {
+	s.Ports = append(s.Ports, Port{Name: name, Protocol: p, Number: number, Hosts: hosts})
+	return s
+}
+
+func (s *Spec) alias(target string) *Spec {
+	wire, err := dnsname.AppendText(nil, target)
+	if err != nil {
+		panic(err)
+	}
+	s.Alias = dnsname.Name(wire)
+	return s
+}
+
+// newTree returns a tree of the cluster domain with the Sets of specs.
+func newTree(t testing.TB, specs ...*Spec) *Tree {
+	t.Helper()
+	tree := New(dnsname.MustParse(testZone))
+	for _, s := range specs {
+		if !tree.Replace(NewSet(s)) {
+			t.Fatalf("Replace(%q) changed nothing", s.Path)
+		}
+	}
+	return tree
+}
+
+// wireName returns the canonical wire form of a name under the zone: "web.default"
+// is a name in svc, a trailing dot makes the name complete.
+func wireName(name string) []byte {
+	if !strings.HasSuffix(name, ".") {
+		name += ".svc." + testZone
+	}
+	return []byte(dnsname.MustParse(name))
+}
+
+// show renders an answer: its status, then one word per record. Domain names
+// under svc are cut short. Repeat is shown as "again".
+func show(a Answer) string {
+	words := []string{a.Status.String()}
+	for i := range a.Len() {
+		r := a.At(i)
+		words = append(words, showRecord(&r))
+	}
+	if a.Truncated {
+		words = append(words, "truncated")
+	}
+	return strings.Join(words, "\n")
+}
+
+func showRecord(r *Record) string {
+	var w []string
+	if r.Addr.IsValid() {
+		w = append(w, r.Addr.String())
+	}
+	if r.Alias {
+		w = append(w, "alias")
+	}
+	if r.HasTarget() {
+		target := strings.TrimSuffix(dnsname.Name(r.AppendTarget(nil)).String(), ".svc."+testZone)
+		w = append(w, fmt.Sprintf("%d %d %d %s", r.Priority, r.Weight, r.Port, target))
+	}
+	if r.Repeat {
+		w = append(w, "again")
+	}
+	return strings.Join(w, " ")
+}
+
+// lines joins what show gives.
+func lines(words ...string) string { return strings.Join(words, "\n") }
+
+// sortedWords returns the records of an answer as show gives them, ordered.
+func sortedWords(a Answer) []string {
+	words := strings.Split(show(a), "\n")[1:]
+	slices.Sort(words)
+	return words
+}

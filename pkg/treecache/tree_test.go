@@ -1,0 +1,267 @@
+package treecache
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+func TestReplaceReportsChange(t *testing.T) {
+	web := func() *Spec {
+		return spec(t, "web.default", ClusterIP).hosts("10.96.0.10").port("http", TCP, 80)
+	}
+	hl := func() *Spec {
+		return spec(t, "hl.default", Headless).hosts("10.0.0.1", "10.0.0.2=b").port("p", TCP, 1, 0).port("p", TCP, 2, 1)
+	}
+	change := func(s *Spec, f func(*Spec)) *Spec {
+		f(s)
+		return s
+	}
+	tree := newTree(t, web(), hl())
+	for _, tt := range []struct {
+		name string
+		spec *Spec
+		want bool
+	}{
+		{"the same", web(), false},
+		{"port number", change(web(), func(s *Spec) { s.Ports[0].Number = 81 }), true},
+		{"port name", change(web(), func(s *Spec) { s.Ports[0].Name = "x" }), true},
+		{"protocol", change(web(), func(s *Spec) { s.Ports[0].Protocol = UDP }), true},
+		{"no port", change(web(), func(s *Spec) { s.Ports = nil }), true},
+		{"address", change(web(), func(s *Spec) { s.Hosts[0].Addr = netip.MustParseAddr("10.96.0.11") }), true},
+		{"TTL", change(web(), func(s *Spec) { s.TTL = 5 }), true},
+		{"priority", change(web(), func(s *Spec) { s.Priority = 5 }), true},
+		{"age", change(web(), func(s *Spec) { s.Created = 5 }), true},
+		{"endpoints", change(web(), func(s *Spec) { s.HasEndpoints = true }), true},
+		{"kind", change(web(), func(s *Spec) { s.Kind = Headless }), true},
+		{"alias", spec(t, "web.default", ExternalName).alias("a.example"), true},
+		{"other alias", spec(t, "web.default", ExternalName).alias("A.example"), true},
+		{"headless, the same", hl(), false},
+		{"hostname", change(hl(), func(s *Spec) { s.Hosts[1].Name = "c" }), true},
+		{"port's hosts", change(hl(), func(s *Spec) { s.Ports[0].Hosts = []int{0, 1} }), true},
+	} {
+		before := tree.Snapshot()
+		if got := tree.Replace(NewSet(tt.spec)); got != tt.want {
+			t.Errorf("%s: Replace = %v, want %v", tt.name, got, tt.want)
+		}
+		if (tree.Snapshot() != before) != tt.want {
+			t.Errorf("%s: a new snapshot = %v, want %v", tt.name, !tt.want, tt.want)
+		}
+		tree.Replace(NewSet(web()))
+		tree.Replace(NewSet(hl()))
+	}
+	if tree.Remove(mustPath(t, "nosuch", "default")) || tree.Remove(mustPath(t, "web", "nosuch")) {
+		t.Error("Remove of nothing reported a change")
+	}
+}
+
+// TestEmptyParentsVanish: a namespace exists while it has a Service, of
+// whatever kind.
+func TestEmptyParentsVanish(t *testing.T) {
+	tree := newTree(t, spec(t, "web.default", ClusterIP).hosts("10.96.0.10"))
+	for _, s := range []*Spec{
+		spec(t, "web.prod", ClusterIP).hosts("10.96.0.11"),
+		spec(t, "ext.prod", ExternalName).alias("example.com"),
+	} {
+		set := NewSet(s)
+		tree.Replace(set)
+		if got := tree.Snapshot().Lookup(wireName("prod")).Status; got != NoRecords {
+			t.Errorf("namespace with %q: %v, want NoRecords", set.Path(), got)
+		}
+		tree.Remove(set.Path())
+		if got := tree.Snapshot().Lookup(wireName("prod")).Status; got != NoSuchName {
+			t.Errorf("namespace without %q: %v, want NoSuchName", set.Path(), got)
+		}
+	}
+	tree.Remove(mustPath(t, "web", "default"))
+	s := tree.Snapshot()
+	if got := s.Lookup(wireName("svc.cluster.local.")).Status; got != NoSuchName {
+		t.Errorf("svc in an empty tree: %v, want NoSuchName", got)
+	}
+	if s.Owners() != 0 || s.top.nodes.root != nil || s.reverse.root != nil {
+		t.Errorf("an emptied tree has %d owners, top %v, reverse %v", s.Owners(), s.top.nodes.root, s.reverse.root)
+	}
+}
+
+// TestKindChange: nothing of the old kind stays.
+func TestKindChange(t *testing.T) {
+	kinds := []*Spec{
+		spec(t, "s.default", ClusterIP).hosts("10.96.0.10").port("http", TCP, 80),
+		spec(t, "s.default", Headless).hosts("10.0.0.1", "10.0.0.2=b").port("p", TCP, 80),
+		spec(t, "s.default", ExternalName).alias("example.com"),
+	}
+	for _, from := range kinds {
+		for _, to := range kinds {
+			tree := newTree(t, from)
+			tree.Replace(NewSet(to))
+			fresh := newTree(t, to)
+			if diff := cmp.Diff(dump(t, fresh), dump(t, tree)); diff != "" {
+				t.Errorf("from %d to %d: %s", from.Kind, to.Kind, diff)
+			}
+			if got := tree.Snapshot().Owners(); got != 1 {
+				t.Errorf("from %d to %d: %d owners, want 1", from.Kind, to.Kind, got)
+			}
+			for _, addr := range []string{"10.96.0.10", "10.0.0.1", "10.0.0.2"} {
+				a := netip.MustParseAddr(addr)
+				if got, want := show(tree.Snapshot().Reverse(a)), show(fresh.Snapshot().Reverse(a)); got != want {
+					t.Errorf("from %d to %d: reverse of %s = %s, want %s", from.Kind, to.Kind, addr, got, want)
+				}
+			}
+		}
+	}
+}
+
+func dump(t testing.TB, tree *Tree) string {
+	t.Helper()
+	var b strings.Builder
+	if err := tree.Snapshot().WriteJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestReverseOrder(t *testing.T) {
+	created := func(s *Spec, at int64) *Spec {
+		s.Created = at
+		return s
+	}
+	tree := newTree(t,
+		created(spec(t, "young.default", Headless).hosts("10.0.0.1"), 300),
+		created(spec(t, "old.default", Headless).hosts("10.0.0.1"), 100),
+		created(spec(t, "named.default", Headless).hosts("10.0.0.1=b", "10.0.0.1=a", "10.0.0.9=a"), 200),
+		created(spec(t, "older.default", Headless).hosts("10.0.0.1=z"), 50),
+		created(spec(t, "vip.default", ClusterIP).hosts("10.0.0.1", "10.0.0.7"), 400),
+		created(spec(t, "twin.default", Headless).hosts("10.0.0.1"), 100),
+		spec(t, "ext.names", ExternalName).hosts("10.0.0.1"),
+	)
+	reverse := func(addr string) string { return show(tree.Snapshot().Reverse(netip.MustParseAddr(addr))) }
+	want := lines("Found", "0 0 0 vip.default", "0 0 0 z.older.default", "0 0 0 a.named.default", "0 0 0 b.named.default",
+		"0 0 0 "+label1+".old.default", "0 0 0 "+label1+".twin.default", "0 0 0 "+label1+".young.default")
+	if diff := cmp.Diff(want, reverse("10.0.0.1")); diff != "" {
+		t.Error(diff)
+	}
+	for _, tt := range []struct{ addr, want string }{
+		{"10.0.0.7", "Found\n0 0 0 vip.default"},
+		{"10.0.0.9", "Found\n0 0 0 a.named.default"},
+		{"10.0.0.2", "NoSuchName"},
+		{"::ffff:10.0.0.1", "NoSuchName"},
+	} {
+		if got := reverse(tt.addr); got != tt.want {
+			t.Errorf("reverse of %s = %s, want %s", tt.addr, got, tt.want)
+		}
+	}
+	if got := tree.Snapshot().Reverse(netip.Addr{}); got.Status != NoSuchName {
+		t.Errorf("reverse of no address = %v", got.Status)
+	}
+	for _, owner := range []string{"vip", "older", "named", "old", "young"} {
+		tree.Remove(mustPath(t, owner, "default"))
+	}
+	if got, want := reverse("10.0.0.1"), "Found\n0 0 0 "+label1+".twin.default"; got != want {
+		t.Errorf("the last claimant: %s, want %s", got, want)
+	}
+	tree.Remove(mustPath(t, "twin", "default"))
+	if got := reverse("10.0.0.1"); got != "NoSuchName" {
+		t.Errorf("without claimants: %s", got)
+	}
+}
+
+// TestPathThroughOwner: a Set cannot hang below another owner, nor in the place
+// of a directory.
+func TestPathThroughOwner(t *testing.T) {
+	tree := newTree(t, spec(t, "web.default", ClusterIP).hosts("10.96.0.10"))
+	before := tree.Snapshot()
+	for _, labels := range [][]string{{"x", "web", "default", "svc"}, {"default", "svc"}} {
+		p, err := MakePath(labels...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Spec{Path: p, Hosts: []Host{{Addr: netip.MustParseAddr("10.0.0.1")}}}
+		if tree.Replace(NewSet(s)) || tree.Remove(p) || tree.Snapshot() != before {
+			t.Errorf("a Set at %q was taken", p)
+		}
+	}
+}
+
+func TestNewPanics(t *testing.T) {
+	long := dnsname.MustParse(strings.Repeat("x", 57))
+	New(long) // 59 octets
+	for _, zone := range []dnsname.Name{"", "local", long[:len(long)-1], dnsname.MustParse(strings.Repeat("x", 58))} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("New(%q) did not panic", string(zone))
+				}
+			}()
+			New(zone)
+		}()
+	}
+}
+
+// TestReadersSeeWholeSets: while a headless Service swaps between two sets of
+// endpoints, a reader sees one of them, in the forward tree and in the reverse
+// index alike.
+func TestReadersSeeWholeSets(t *testing.T) {
+	const hosts = 20
+	sets := make([]*Set, 2)
+	for i := range sets {
+		s := spec(t, "hl.default", Headless).port("http", TCP, uint16(80+i))
+		for j := range hosts {
+			s.hosts(fmt.Sprintf("10.0.%d.%d", i, j))
+		}
+		sets[i] = NewSet(s)
+	}
+	tree := newTree(t)
+	tree.Replace(sets[0])
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	for range 4 {
+		wg.Go(func() {
+			name, port := wireName("hl.default"), wireName("_http._tcp.hl.default")
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				s := tree.Snapshot()
+				a, p := s.Lookup(name), s.Lookup(port)
+				if a.Len() != hosts || p.Len() != hosts {
+					t.Errorf("%d and %d records, want %d", a.Len(), p.Len(), hosts)
+					return
+				}
+				first, service := a.At(0), p.At(0)
+				which := first.Addr.As4()[2]
+				if service.Port != 80+uint16(which) {
+					t.Errorf("port %d with addresses of set %d", service.Port, which)
+					return
+				}
+				for i := range hosts {
+					r := a.At(i)
+					if back := s.Reverse(r.Addr); r.Addr.As4()[2] != which || back.Len() != 1 {
+						t.Errorf("%v among set %d, or without reverse", r.Addr, which)
+						return
+					}
+				}
+				other := netip.AddrFrom4([4]byte{10, 0, 1 - which, 0})
+				if s.Reverse(other).Status != NoSuchName {
+					t.Errorf("%v has a reverse name beside set %d", other, which)
+					return
+				}
+			}
+		})
+	}
+	for i := range 500 {
+		tree.Replace(sets[i%2])
+		if i%50 == 49 {
+			tree.Replace(NewSet(spec(t, fmt.Sprintf("web-%d.default", i), ClusterIP).hosts("10.96.0.1")))
+		}
+	}
+	close(done)
+	wg.Wait()
+}
