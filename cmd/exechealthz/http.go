@@ -63,7 +63,7 @@ func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, logger *slo
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer cancel()
 		if err := server.Shutdown(grace); err != nil {
-			server.Close()
+			_ = server.Close() // the connections that outstayed the grace
 		}
 	}()
 	err := server.Serve(ln)

@@ -52,6 +52,8 @@ func parseCommand(text string) (*syntax.File, error) {
 			}
 		case *syntax.CoprocClause:
 			err = fmt.Errorf("%v: coprocesses are not supported", node.Pos())
+		case *syntax.CmdSubst:
+			copyShortcut(node)
 		case *syntax.Redirect:
 			if node.N != nil && node.N.Value != "0" && node.N.Value != "1" && node.N.Value != "2" {
 				err = fmt.Errorf("%v: only file descriptors 0, 1 and 2 can be redirected", node.Pos())
@@ -65,6 +67,22 @@ func parseCommand(text string) (*syntax.File, error) {
 	return file, nil
 }
 
+// copyWord is a command that copies its input to its output. No command line
+// can spell it.
+const copyWord = "\x00copy"
+
+// copyShortcut turns $(<file) into a substitution with a command. The
+// interpreter's own short cut for it is wrong when the file's name holds a
+// variable: the name then stands in front of the file's content.
+func copyShortcut(subst *syntax.CmdSubst) {
+	if len(subst.Stmts) != 1 {
+		return
+	}
+	if stmt := subst.Stmts[0]; stmt.Cmd == nil && len(stmt.Redirs) == 1 && stmt.Redirs[0].Op == syntax.RdrIn {
+		stmt.Cmd = &syntax.CallExpr{Args: []*syntax.Word{{Parts: []syntax.WordPart{&syntax.Lit{Value: copyWord}}}}}
+	}
+}
+
 // shell runs parsed commands in this process. Commands that are neither the
 // shell's own nor nslookup are executed, each in a process group of its own
 // that ends with the command or with the run. It is safe for concurrent use.
@@ -76,9 +94,11 @@ type shell struct {
 
 // run runs a command once, with an empty standard input and its output and
 // errors both to out. The error is nil when it exited with 0, and says
-// "exit status N" otherwise. What the command left behind is killed.
-func (s *shell) run(ctx context.Context, file *syntax.File, out io.Writer) error {
-	ctx, cancel := context.WithCancel(ctx)
+// "exit status N" otherwise; when ctx ended meanwhile it is that of ctx, as a
+// shell whose background jobs were killed may well exit with 0. What the command
+// left behind is killed.
+func (s *shell) run(parent context.Context, file *syntax.File, out io.Writer) error {
+	ctx, cancel := context.WithCancel(parent)
 	jobs := &jobs{}
 	defer jobs.close()
 	defer cancel()
@@ -92,7 +112,11 @@ func (s *shell) run(ctx context.Context, file *syntax.File, out io.Writer) error
 	if err != nil {
 		return fmt.Errorf("starting the shell: %w", err)
 	}
-	return runner.Run(ctx, file)
+	err = runner.Run(ctx, file)
+	if parent.Err() != nil {
+		return parent.Err()
+	}
+	return err
 }
 
 // oneRun is what the handlers of one run share.
@@ -117,7 +141,14 @@ func (r *oneRun) exec(ctx context.Context, args []string) error {
 	}
 	defer r.jobs.leave()
 	hc := interp.HandlerCtx(ctx)
-	if args[0] == "nslookup" {
+	switch args[0] {
+	case copyWord:
+		if _, err := io.Copy(&limitedWriter{to: hc.Stdout, left: maxSubstitution}, hc.Stdin); err != nil {
+			fmt.Fprintf(hc.Stderr, "reading a substituted file: %v\n", err)
+			return interp.ExitStatus(1)
+		}
+		return nil
+	case "nslookup":
 		if code := r.shell.nslookup.Run(ctx, args[1:], hc.Stdout, hc.Stderr); code != 0 {
 			return interp.ExitStatus(uint8(code))
 		}

@@ -30,6 +30,7 @@ func call(t *testing.T, c Command, args ...string) (int, string, string) {
 const kubernetes = "kubernetes.default.svc.cluster.local."
 
 func cluster(t *testing.T) *scripted {
+	t.Helper()
 	return newScripted(t, zone(t, map[string][]string{
 		kubernetes + " A":               {kubernetes + " 30 IN A 10.96.0.1"},
 		"dual.test. A":                  {"dual.test. 30 IN A 10.96.0.20", "dual.test. 30 IN A 10.96.0.21"},
@@ -188,6 +189,7 @@ func TestNobodyListens(t *testing.T) {
 func TestStrays(t *testing.T) {
 	forged := func(change func(*dns.Msg)) func(*testing.T, *dns.Msg) []byte {
 		return func(t *testing.T, q *dns.Msg) []byte {
+			t.Helper()
 			m := reply(t, q, dns.RcodeSuccess, "x.test. 30 IN A 10.6.6.6")
 			change(m)
 			return pack(t, m)[0]

@@ -74,6 +74,7 @@ func newScripted(t *testing.T, do script) *scripted {
 }
 
 func (s *scripted) note(t *testing.T, packet []byte) *dns.Msg {
+	t.Helper()
 	m := new(dns.Msg)
 	if err := m.Unpack(packet); err != nil {
 		t.Errorf("the question is not a message: %v", err)
@@ -122,6 +123,7 @@ func pack(t *testing.T, m *dns.Msg) [][]byte {
 // zone answers from a table "name TYPE" to records; other types of a name in it
 // have no data, other names do not exist.
 func zone(t *testing.T, records map[string][]string) script {
+	t.Helper()
 	return func(_ bool, q *dns.Msg) [][]byte {
 		name := q.Question[0].Name
 		if rrs, ok := records[name+" "+dns.TypeToString[q.Question[0].Qtype]]; ok {

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(reaperEnv) != "" {
+		os.Exit(reaperChild())
+	}
+	testscript.Main(m, map[string]func(){"exechealthz": main, "nslookup": main})
+}
+
+// TestScripts runs testdata/*.txtar: the real program, in processes of its own.
+// $PORT is a free port, $DNS a server that knows kubernetes.default and
+// $DEADDNS a port with nobody behind it.
+func TestScripts(t *testing.T) {
+	server := dnsServer(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PORT", freePort(t))
+			env.Setenv("DNS", server)
+			env.Setenv("DEADDNS", "127.0.0.1:"+freePort(t))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"get": cmdGet, "terminate": cmdTerminate},
+	})
+}
+
+// cmdGet is `get URL STATUS [TEXT]`: ask until the answer has that status and
+// contains the text; fail when it does not within seconds.
+func cmdGet(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: get URL STATUS [TEXT]")
+	}
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	text := strings.Join(args[2:], "")
+	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	var last string
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		resp, err := client.Get(args[0])
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		last = fmt.Sprintf("%d %s", resp.StatusCode, body)
+		if err == nil && resp.StatusCode == want && strings.Contains(string(body), text) {
+			return
+		}
+	}
+	ts.Fatalf("%s: last answer %q, want %d with %q", args[0], last, want, text)
+}
+
+// cmdTerminate is `terminate`: SIGTERM to everything in the background.
+func cmdTerminate(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
+}
+
+// dnsServer starts a server that knows one name and returns its address.
+func dnsServer(t *testing.T) string {
+	t.Helper()
+	const name = "kubernetes.default.svc.cluster.local."
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &dns.Server{PacketConn: pc, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		m.Authoritative = true
+		switch {
+		case q.Question[0].Name != name:
+			m.Rcode = dns.RcodeNameError
+		case q.Question[0].Qtype == dns.TypeA:
+			m.Answer = []dns.RR{&dns.A{
+				Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 30},
+				A:   net.IPv4(10, 96, 0, 1),
+			}}
+		}
+		if err := w.WriteMsg(m); err != nil {
+			t.Errorf("dns server: %v", err)
+		}
+	})}
+	var wg sync.WaitGroup
+	ready := make(chan struct{})
+	server.NotifyStartedFunc = func() { close(ready) }
+	wg.Go(func() { _ = server.ActivateAndServe() })
+	<-ready
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = server.ShutdownContext(ctx)
+		wg.Wait()
+	})
+	return pc.LocalAddr().String()
+}
