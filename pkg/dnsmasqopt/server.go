@@ -183,8 +183,8 @@ func (s *Server) setInterface(name string) error {
 }
 
 func (s *Server) setSource(text string) error {
-	text, portText, hasPort := strings.Cut(text, "#")
-	if hasPort {
+	text, portText, _ := strings.Cut(text, "#")
+	if portText != "" {
 		port, ok := parsePort(portText)
 		if !ok {
 			return bad("bad port", "%q is not a port", portText)

@@ -181,7 +181,7 @@ func setFastRetry(p *parser, value string, given bool) error {
 			return bad("", "%q is not a number of milliseconds from 50 up", firstText)
 		}
 		if hasTotal {
-			if n, err = digits(totalText); err != nil || totalText == "" {
+			if n, err = digits(totalText); err != nil {
 				return bad("", "%q is not a number of milliseconds", totalText)
 			}
 			total = time.Duration(n) * time.Millisecond

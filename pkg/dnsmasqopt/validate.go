@@ -14,6 +14,9 @@ func (o *Options) Validate() error {
 	wrong := func(text, detail string) {
 		faults = append(faults, &Fault{Text: text, Detail: detail, Exit: ExitConfig})
 	}
+	if o.Listen.Port == 0 {
+		wrong("bad command line options: try --help", "--port=0: switches DNS off, and dnscache does nothing else")
+	}
 	if o.Upstream.NoPoll && !o.Upstream.NoResolv && len(o.Upstream.ResolvFiles) > 1 {
 		wrong("only one resolv.conf file allowed in no-poll mode.", "")
 	}
