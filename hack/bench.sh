@@ -1,0 +1,31 @@
+#!/bin/sh
+# bench.sh [FLAG...]: CPU per query of dnscache and kubedns beside a bare echo,
+# dnsmasq, unbound and CoreDNS, as ratios. Flags go to "bench compare" (see
+# test/bench), for example -only cached,forwarded or -rounds 9. COREDNS names a
+# CoreDNS binary to use; empty leaves CoreDNS out; unset builds the one that
+# hack/coredns.mod pins, which takes some minutes once.
+set -eu
+cd "$(dirname "$0")/.."
+
+./hack/apt.sh dnsmasq=dnsmasq-base unbound=unbound
+
+dir=${KUBE_DNS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-dns}/bench
+mkdir -p "$dir"
+version=$(awk '$1 == "require" && $2 == "github.com/coredns/coredns" {print $3}' hack/coredns.mod)
+coredns=${COREDNS-$dir/coredns-$version-$(go env GOVERSION)}
+if [ -z "${COREDNS+set}" ] && [ ! -x "$coredns" ]; then
+	echo "building CoreDNS into $dir (some minutes, once)" >&2
+	if CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -modfile=hack/coredns.mod \
+		-o "$coredns.$$" github.com/coredns/coredns >&2; then
+		mv "$coredns.$$" "$coredns"
+	else
+		echo "CoreDNS does not build here; it is left out" >&2
+		coredns=""
+	fi
+fi
+
+CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$dir/bench" ./test/bench
+if [ ! -x bin/dnscache ] || [ ! -x bin/kubedns ]; then
+	./hack/build.sh
+fi
+exec "$dir/bench" compare -bin bin -coredns "$coredns" "$@"

@@ -1,0 +1,255 @@
+// Package load asks a DNS server as fast as it answers, a fixed number of
+// times, and checks every answer. It is a closed loop: each socket keeps a
+// window of questions outstanding and asks the next when one is answered, so a
+// slow server is not flooded and a fast one is never short of work.
+package load
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Defaults and bounds of [Config].
+const (
+	defaultSockets = 4
+	defaultWindow  = 16
+	maxWindow      = 64
+	defaultTimeout = 2 * time.Second
+	maxQuery       = 12 + 255 + 4
+)
+
+// Config describes one run. Zero values mean the defaults.
+type Config struct {
+	// Server is asked.
+	Server netip.AddrPort
+	// TCP asks over TCP, one connection per socket, pipelined.
+	TCP bool
+	// Names gives the questions.
+	Names Names
+	// Type is the question type. Default: A.
+	Type uint16
+	// Count is how many questions are asked. It must be positive.
+	Count int
+	// Sockets is the number of client ports. Default: 4.
+	Sockets int
+	// Window is how many questions each socket keeps outstanding, at most 64.
+	// Default: 16.
+	Window int
+	// Timeout is how long a socket waits for any answer before it counts what is
+	// outstanding as lost. Default: 2 s.
+	Timeout time.Duration
+	// Rcode is the response code that a right answer has.
+	Rcode int
+	// NoAnswers accepts answers without records, as an echo gives them.
+	NoAnswers bool
+}
+
+// Result says how a run went. Sent = Answered + Lost + Wrong, unless ctx ended
+// it early.
+type Result struct {
+	Sent     int           // questions asked
+	Answered int           // right answers
+	Lost     int           // questions without an answer in time
+	Wrong    int           // answers with another question, rcode or shape
+	Took     time.Duration // from the first question to the last answer
+}
+
+// errTimeout is what a transport returns when nothing came in time.
+var errTimeout = os.ErrDeadlineExceeded
+
+// Run asks until Count questions were asked and settled, or ctx ends.
+func Run(ctx context.Context, cfg Config) (Result, error) {
+	if err := cfg.fill(); err != nil {
+		return Result{}, err
+	}
+	var next atomic.Int64
+	results := make([]Result, cfg.Sockets)
+	errs := make([]error, cfg.Sockets)
+	began := time.Now()
+	var wg sync.WaitGroup
+	for i := range cfg.Sockets {
+		wg.Go(func() {
+			w := &worker{cfg: &cfg, next: &next}
+			errs[i] = w.run(ctx)
+			results[i] = w.result
+		})
+	}
+	wg.Wait()
+	sum := Result{Took: time.Since(began)}
+	for _, r := range results {
+		sum.Sent += r.Sent
+		sum.Answered += r.Answered
+		sum.Lost += r.Lost
+		sum.Wrong += r.Wrong
+	}
+	return sum, errors.Join(errs...)
+}
+
+func (cfg *Config) fill() error {
+	if cfg.Type == 0 {
+		cfg.Type = 1
+	}
+	if cfg.Sockets == 0 {
+		cfg.Sockets = defaultSockets
+	}
+	if cfg.Window == 0 {
+		cfg.Window = defaultWindow
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	switch {
+	case cfg.Names == nil:
+		return errors.New("no names to ask")
+	case cfg.Count <= 0:
+		return fmt.Errorf("count %d is not positive", cfg.Count)
+	case cfg.Sockets < 0 || cfg.Window < 0 || cfg.Window > maxWindow:
+		return fmt.Errorf("%d sockets with a window of %d: want at least 1 and a window up to %d", cfg.Sockets, cfg.Window, maxWindow)
+	}
+	return nil
+}
+
+// transport moves messages of one client port.
+type transport interface {
+	// send sends the queries, which stay as they are until they are answered.
+	send(queries [][]byte) error
+	// receive waits for at least one answer and calls f with each that is there.
+	receive(timeout time.Duration, f func(answer []byte)) error
+	close()
+}
+
+// slot is one question in the window. Its id carries the slot's number in the
+// low bits and a generation above, so that an answer that comes after it was
+// counted as lost is not taken for another's.
+type slot struct {
+	waiting    bool
+	generation uint16
+	query      []byte
+	space      [maxQuery]byte
+}
+
+// worker is one client port.
+type worker struct {
+	cfg         *Config
+	next        *atomic.Int64
+	result      Result
+	slots       []slot
+	outstanding int
+	sending     [][]byte
+}
+
+func (w *worker) run(ctx context.Context) error {
+	tr, err := w.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer tr.close()
+	w.slots = make([]slot, w.cfg.Window)
+	w.sending = make([][]byte, 0, w.cfg.Window)
+	for {
+		if ctx.Err() == nil {
+			if err := w.ask(tr); err != nil {
+				return err
+			}
+		}
+		if w.outstanding == 0 {
+			return nil
+		}
+		err := tr.receive(w.cfg.Timeout, w.check)
+		switch {
+		case errors.Is(err, errTimeout):
+			w.giveUp()
+		case err != nil:
+			w.giveUp()
+			return err
+		}
+	}
+}
+
+func (w *worker) dial(ctx context.Context) (transport, error) {
+	if w.cfg.TCP {
+		return dialTCP(ctx, w.cfg.Server)
+	}
+	return dialUDP(ctx, w.cfg.Server, w.cfg.Window)
+}
+
+// ask fills the free slots with new questions and sends them.
+func (w *worker) ask(tr transport) error {
+	w.sending = w.sending[:0]
+	for i := range w.slots {
+		s := &w.slots[i]
+		if s.waiting {
+			continue
+		}
+		n := int(w.next.Add(1)) - 1
+		if n >= w.cfg.Count {
+			break
+		}
+		s.waiting = true
+		s.generation++
+		id := s.generation<<6 | uint16(i)
+		s.query = appendQuery(s.space[:0], id, w.cfg.Names, n, w.cfg.Type)
+		w.sending = append(w.sending, s.query)
+	}
+	w.result.Sent += len(w.sending)
+	w.outstanding += len(w.sending)
+	if len(w.sending) == 0 {
+		return nil
+	}
+	return tr.send(w.sending)
+}
+
+// check settles the question that answer belongs to.
+func (w *worker) check(answer []byte) {
+	if len(answer) < 12 {
+		return
+	}
+	id := binary.BigEndian.Uint16(answer)
+	i := int(id & (maxWindow - 1))
+	if i >= len(w.slots) || !w.slots[i].waiting || binary.BigEndian.Uint16(w.slots[i].query) != id {
+		return // late, already counted as lost
+	}
+	s := &w.slots[i]
+	s.waiting = false
+	w.outstanding--
+	if right(answer, s.query, w.cfg.Rcode, w.cfg.NoAnswers) {
+		w.result.Answered++
+	} else {
+		w.result.Wrong++
+	}
+}
+
+// right reports whether answer answers query with the rcode.
+func right(answer, query []byte, rcode int, noAnswers bool) bool {
+	const response, rcodeMask = 0x80, 0x0f
+	return len(answer) >= len(query) &&
+		answer[2]&response != 0 && int(answer[3]&rcodeMask) == rcode &&
+		string(answer[4:6]) == string(query[4:6]) &&
+		string(answer[12:len(query)]) == string(query[12:]) &&
+		(noAnswers || rcode != 0 || binary.BigEndian.Uint16(answer[6:]) > 0)
+}
+
+func (w *worker) giveUp() {
+	w.result.Lost += w.outstanding
+	w.outstanding = 0
+	for i := range w.slots {
+		w.slots[i].waiting = false
+	}
+}
+
+// appendQuery appends question n: recursion desired, one question, no EDNS, as
+// the C library's resolver asks.
+func appendQuery(dst []byte, id uint16, names Names, n int, qtype uint16) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, id)
+	dst = append(dst, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+	dst = names.Append(dst, n)
+	dst = binary.BigEndian.AppendUint16(dst, qtype)
+	return append(dst, 0, 1)
+}

@@ -1,0 +1,69 @@
+package load
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Names gives the name of each question of a run, in wire form.
+type Names interface {
+	// Append appends the name of question n. It is called from several
+	// goroutines.
+	Append(dst []byte, n int) []byte
+}
+
+// Pattern is names that differ in one number.
+type Pattern struct {
+	before, after []byte // what surrounds the number, in wire form
+	labelStart    []byte // the number's label, up to the number
+	labelEnd      []byte // and after it
+	first, count  int
+}
+
+var _ Names = (*Pattern)(nil)
+
+// NewPattern returns the names that text, such as "n%d.example.com", makes of
+// the numbers from first on. After count names it starts again; 0 never does,
+// so all names are distinct.
+func NewPattern(text string, first, count int) (*Pattern, error) {
+	if strings.Count(text, "%d") != 1 || first < 0 || count < 0 {
+		return nil, fmt.Errorf("pattern %q from %d, %d names: want one %%d and no negative number", text, first, count)
+	}
+	p := &Pattern{first: first, count: count}
+	side := &p.before
+	for label := range strings.SplitSeq(strings.TrimSuffix(text, "."), ".") {
+		if start, end, here := strings.Cut(label, "%d"); here {
+			if len(start)+len(end) > 63-19 { // 19 digits fit an int64
+				return nil, fmt.Errorf("pattern %q: label %q is too long", text, label)
+			}
+			p.labelStart, p.labelEnd = []byte(start), []byte(end)
+			side = &p.after
+			continue
+		}
+		if label == "" || len(label) > 63 {
+			return nil, fmt.Errorf("pattern %q: bad label %q", text, label)
+		}
+		*side = append(append(*side, byte(len(label))), label...)
+	}
+	p.after = append(p.after, 0)
+	if len(p.before)+len(p.after)+64 > 255 {
+		return nil, fmt.Errorf("pattern %q makes names that are too long", text)
+	}
+	return p, nil
+}
+
+// Append implements [Names].
+func (p *Pattern) Append(dst []byte, n int) []byte {
+	if p.count > 0 {
+		n %= p.count
+	}
+	dst = append(dst, p.before...)
+	at := len(dst)
+	dst = append(dst, 0)
+	dst = append(dst, p.labelStart...)
+	dst = strconv.AppendInt(dst, int64(p.first+n), 10)
+	dst = append(dst, p.labelEnd...)
+	dst[at] = byte(len(dst) - at - 1)
+	return append(dst, p.after...)
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/test/bench/load"
+)
+
+// startLimit is how long a server may take until it answers.
+const startLimit = 20 * time.Second
+
+// process is one running server.
+type process struct {
+	name string
+	addr netip.AddrPort
+	cmd  *exec.Cmd
+	log  string // file with what it printed
+	gone chan error
+}
+
+// launch starts argv and waits until it answers what probe asks.
+func launch(ctx context.Context, name, dir string, argv []string, probe load.Config) (*process, error) {
+	p := &process{name: name, addr: probe.Server, log: filepath.Join(dir, name+".log"), gone: make(chan error, 1)}
+	out, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	p.cmd = exec.Command(argv[0], argv[1:]...)
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, out, out
+	// A group of its own keeps Ctrl-C from it; it dies with this process.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { p.gone <- p.cmd.Wait() }()
+	if err := p.ready(ctx, probe); err != nil {
+		p.stop()
+		said, _ := os.ReadFile(p.log)
+		return nil, fmt.Errorf("starting %s: %w\n%s", name, err, said)
+	}
+	return p, nil
+}
+
+func (p *process) ready(ctx context.Context, probe load.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	probe.Count, probe.Sockets, probe.Window, probe.Timeout = 1, 1, 1, 300*time.Millisecond
+	for {
+		r, err := load.Run(ctx, probe)
+		if err == nil && r.Answered == 1 {
+			return nil
+		}
+		select {
+		case err := <-p.gone:
+			p.gone <- err
+			return fmt.Errorf("it ended: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("no right answer from %v (last: %d wrong, %d lost, %w)", p.addr, r.Wrong, r.Lost, errors.Join(err, ctx.Err()))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// stop ends the process and waits for that.
+func (p *process) stop() {
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	err := <-p.gone
+	p.gone <- err
+}
+
+// cpu returns the processor time that the process has taken so far, in user
+// and kernel mode, by its CPU clock (clock_getcpuclockid(3)): the sum that
+// /proc/PID/stat rounds to hundredths of a second.
+func (p *process) cpu() (time.Duration, error) {
+	const schedulerClock = 2
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^p.cmd.Process.Pid<<3|schedulerClock), &ts); err != nil {
+		return 0, fmt.Errorf("reading the CPU clock of %s: %w", p.name, err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// rss returns the resident memory of the process in octets.
+func (p *process) rss() (int64, error) {
+	var size, resident int64
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
+		return 0, err
+	}
+	return resident * int64(os.Getpagesize()), nil
+}
+
+// freePort returns an address on loopback whose port was free for UDP and TCP.
+func freePort() (netip.AddrPort, error) {
+	s, err := listener.Listen(listener.Config{
+		Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Handler: echo{}, Sockets: 1,
+	})
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	defer s.Close()
+	return s.Addrs()[0], nil
+}
