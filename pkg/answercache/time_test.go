@@ -1,0 +1,252 @@
+package answercache
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// step is one line of a story: at that second, do, and expect the result and
+// the answer's lines.
+type step struct {
+	at   float64
+	do   string // "store LINE; LINE", "fail", "ask", "ask stale", "clear"
+	want Result
+	zone string
+}
+
+// Stories about one name, www.example. A.
+func TestOverTime(t *testing.T) {
+	const (
+		put = "store www.example. 10 IN A 1.2.3.4"
+		neg = "store nxdomain; ns example. 60 IN SOA n. h. 1 2 3 4 15"
+	)
+	got := func(ttl string) string { return "www.example. " + ttl + " A 1.2.3.4" }
+	tests := []struct {
+		name  string
+		cfg   Config
+		steps []step
+	}{
+		{"TTL counts down and ends", Config{}, []step{
+			{0, "ask", Miss, ""},
+			{0, put, 0, ""},
+			{0, "ask", Hit, got("10")},
+			{0.999, "ask", Hit, got("10")},
+			{1, "ask", Hit, got("9")},
+			{9.999, "ask", Hit, got("1")},
+			{10, "ask", Miss, ""},
+		}},
+		{"a clock that runs backwards", Config{}, []step{
+			{0, put, 0, ""},
+			{-100, "ask", Hit, got("10")},
+		}},
+		{"storing again begins anew", Config{}, []step{
+			{0, put, 0, ""},
+			{5, put, 0, ""},
+			{12, "ask", Hit, got("3")},
+		}},
+		{"negative: the SOA's TTL is the negative TTL", Config{}, []step{
+			{0, neg, 0, ""},
+			{0, "ask", Hit, "nxdomain; ns example. 15 SOA n. h. 1 2 3 4 15"},
+			{14, "ask", Hit, "nxdomain; ns example. 1 SOA n. h. 1 2 3 4 15"},
+			{15, "ask", Miss, ""},
+		}},
+		{"max-ttl keeps the true TTL", Config{MaxTTL: 4}, []step{
+			{0, put, 0, ""},
+			{5, "ask", Hit, got("4")},
+			{7, "ask", Hit, got("3")},
+		}},
+		{"stale as dnsmasq", Config{StaleFor: 100}, []step{
+			{0, put, 0, ""},
+			{10, "ask stale", Stale, got("0")},
+			{109.9, "ask stale", Stale, got("0")},
+			{110, "ask stale", Miss, ""},
+			{110, "ask stale", Miss, ""},
+		}},
+		{"stale for ever", Config{StaleFor: Forever}, []step{
+			{0, put, 0, ""},
+			{1e9, "ask stale", Stale, got("0")},
+		}},
+		{"stale as RFC 8767: first ask upstream", Config{StaleFor: 100, StaleTTL: 30}, []step{
+			{0, put, 0, ""},
+			{11, "ask", Expired, ""},
+			{12.8, "ask stale", Stale, got("30")},
+			{13, put, 0, ""},
+			{13, "ask stale", Hit, got("10")},
+		}},
+		{"max-ttl holds for stale answers", Config{StaleFor: 100, StaleTTL: 30, MaxTTL: 5}, []step{
+			{0, put, 0, ""},
+			{11, "ask stale", Stale, got("5")},
+		}},
+		{"stale: TTL 0 is kept", Config{StaleFor: 100}, []step{
+			{0, strings.Replace(put, "10", "0", 1), 0, ""},
+			{0, "ask", Expired, ""},
+			{0, "ask stale", Stale, got("0")},
+		}},
+		{"failure recheck timer", Config{StaleFor: 100, StaleTTL: 30, FailureTTL: 5}, []step{
+			{0, put, 0, ""},
+			{11, "ask", Expired, ""},
+			{12, "fail", 0, ""},
+			{16, "ask", Stale, got("30")},
+			{17, "ask", Expired, ""},
+		}},
+		{"failures are remembered briefly", Config{FailureTTL: 5}, []step{
+			{0, "fail", 0, ""},
+			{4.9, "ask", Failed, "servfail"},
+			{5, "ask", Miss, ""},
+		}},
+		{"a failure has no stale life", Config{FailureTTL: 5, StaleFor: 100}, []step{
+			{0, "fail", 0, ""},
+			{6, "ask stale", Miss, ""},
+		}},
+		{"failures have a limit", Config{FailureTTL: 4000}, []step{
+			{0, "fail", 0, ""},
+			{299, "ask", Failed, "servfail"},
+			{300, "ask", Miss, ""},
+		}},
+		{"a failure does not replace a valid answer", Config{FailureTTL: 5}, []step{
+			{0, put, 0, ""},
+			{1, "fail", 0, ""},
+			{2, "ask", Hit, got("8")},
+			{10, "ask", Miss, ""},
+		}},
+		{"a failure replaces an answer past use", Config{FailureTTL: 5}, []step{
+			{0, put, 0, ""},
+			{11, "fail", 0, ""},
+			{12, "ask", Failed, "servfail"},
+		}},
+		{"an answer replaces a failure", Config{FailureTTL: 5}, []step{
+			{0, "fail", 0, ""},
+			{1, put, 0, ""},
+			{2, "ask", Hit, got("9")},
+		}},
+		{"failures are off", Config{}, []step{
+			{0, "fail", 0, ""},
+			{0, "ask", Miss, ""},
+		}},
+		{"clear", Config{StaleFor: 100}, []step{
+			{0, put, 0, ""},
+			{1, "clear", 0, ""},
+			{1, "ask stale", Miss, ""},
+			{2, put, 0, ""},
+			{2, "ask", Hit, got("10")},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := tt.cfg
+			cfg.Entries = 10
+			c := New(cfg)
+			q := ask(t, "www.example.", a)
+			for i, s := range tt.steps {
+				records, isStore := strings.CutPrefix(s.do, "store ")
+				switch {
+				case isStore:
+					store(t, c, at(s.at), q, strings.Split(records, "; ")...)
+				case s.do == "fail":
+					c.StoreFailure(q, wire.RcodeServFail, at(s.at))
+				case s.do == "clear":
+					c.Clear()
+				default:
+					m, result := lookup(t, c, at(s.at), q, s.do == "ask stale")
+					if diff := cmp.Diff(s.zone, strings.Join(zone(m), "; ")); diff != "" || result != s.want {
+						t.Errorf("step %d at %vs: result %d, want %d (-want +got):\n%s", i, s.at, result, s.want, diff)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TTLs of one answer never rise while it is valid, and never below zero.
+func TestTTLNeverRises(t *testing.T) {
+	c := New(Config{Entries: 10, RoundRobin: true})
+	q := ask(t, "a.", a)
+	store(t, c, at(0), q, "a. 300 IN CNAME b.", "b. 20 IN A 1.1.1.1", "b. 20 IN A 2.2.2.2")
+	last := map[string]uint32{}
+	for s := 0.0; s < 25; s += 0.25 {
+		m, result := lookup(t, c, at(s), q, false)
+		if (result == Hit) != (s < 20) {
+			t.Fatalf("at %vs: result %d", s, result)
+		}
+		if m == nil {
+			continue
+		}
+		for _, rr := range m.Answer {
+			h := rr.Header()
+			h.Ttl, last[rr.String()[:1]] = last[rr.String()[:1]], h.Ttl
+			if h.Ttl != 0 && last[rr.String()[:1]] > h.Ttl {
+				t.Fatalf("at %vs: TTL rose from %d to %d", s, h.Ttl, last[rr.String()[:1]])
+			}
+		}
+	}
+}
+
+func TestLifetimeRules(t *testing.T) {
+	for _, tt := range []struct{ ttl, minimum, want uint32 }{
+		{60, 15, 15}, {5, 600, 5}, {0, 600, 0}, {60, 0, 0}, {60, 1<<31 - 1, 60}, {60, 1 << 31, 0}, {60, 1<<32 - 1, 0},
+	} {
+		if got := negativeTTL(tt.ttl, tt.minimum); got != tt.want {
+			t.Errorf("negativeTTL(%d, %d) = %d, want %d", tt.ttl, tt.minimum, got, tt.want)
+		}
+	}
+	for _, tt := range []struct{ ttl, least, most, want uint32 }{
+		{60, 0, 0, 60}, {60, 0, 20, 20}, {60, 100, 0, 100}, {60, 100, 20, 100}, {0, 0, 20, 0},
+	} {
+		if got := storedTTL(tt.ttl, &Config{MinTTL: tt.least, MaxCacheTTL: tt.most}); got != tt.want {
+			t.Errorf("storedTTL(%d) between %d and %d = %d, want %d", tt.ttl, tt.least, tt.most, got, tt.want)
+		}
+	}
+}
+
+func TestEach(t *testing.T) {
+	c := New(Config{Entries: 10, FailureTTL: 5})
+	store(t, c, at(0), ask(t, "WWW.example.", a, "do"), "www.example. 10 IN A 1.2.3.4")
+	store(t, c, at(1), ask(t, "no.example.", a, "cd"), "nxdomain", "ns example. 60 IN SOA n. h. 1 2 3 4 15")
+	c.StoreFailure(ask(t, "bad.example.", aaaa), wire.RcodeServFail, at(2))
+	got := map[string]Item{}
+	c.Each(func(i Item) bool {
+		name, _, err := dns.UnpackDomainName(i.Name, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.Name = nil
+		got[name] = i
+		return true
+	})
+	want := map[string]Item{
+		"www.example.": {Type: a, Class: 1, DO: true, Answers: 1, Expires: at(10)},
+		"no.example.":  {Type: a, Class: 1, CD: true, Rcode: 3, Expires: at(16)},
+		"bad.example.": {Type: aaaa, Class: 1, Rcode: 2, Expires: at(7)},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	n := 0
+	c.Each(func(Item) bool { n++; c.Clear(); return false })
+	if n != 1 {
+		t.Errorf("Each went on after false: %d calls", n)
+	}
+}
+
+// A nil cache and one of no entries keep nothing.
+func TestDisabled(t *testing.T) {
+	for name, c := range map[string]*Cache{"nil": nil, "no entries": New(Config{FailureTTL: 5}), "negative": New(Config{Entries: -1})} {
+		q := ask(t, "x.", a)
+		if store(t, c, at(0), q, "x. 10 IN A 1.2.3.4") || c.StoreFailure(q, 2, at(0)) {
+			t.Errorf("%s: stored", name)
+		}
+		if _, result := lookup(t, c, at(0), q, true); result != Miss {
+			t.Errorf("%s: result %d", name, result)
+		}
+		c.Clear()
+		c.Each(func(Item) bool { t.Errorf("%s: an item", name); return true })
+		if s := c.Stats(); s.Entries != 0 || s.Insertions != 0 {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+}

@@ -1,0 +1,252 @@
+package answercache
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// twin is the cache as one would write it without a thought for speed: a map
+// from the question's text to messages of miekg/dns, with no limit.
+type twin struct {
+	cfg     Config
+	entries map[string]*twinEntry
+}
+
+type twinEntry struct {
+	msg         *dns.Msg // what is given out, with the TTLs of the time of storing
+	stored      int64
+	life        int64 // seconds
+	failedUntil int64
+	failure     bool
+}
+
+func twinKey(q *wire.Query) string {
+	name, _, _ := dns.UnpackDomainName(q.Name, 0)
+	return fmt.Sprint(strings.ToLower(name), q.Type, q.Class, q.EDNS.DO, q.Flags&wire.FlagCD)
+}
+
+func (w *twin) store(q *wire.Query, m *dns.Msg, now int64) bool {
+	kept := w.sanitize(q, m)
+	if kept == nil {
+		return false
+	}
+	life := int64(1 << 40)
+	for _, rr := range append(append([]dns.RR{}, kept.Answer...), kept.Ns...) {
+		h := rr.Header()
+		if w.cfg.MaxCacheTTL > 0 {
+			h.Ttl = min(h.Ttl, w.cfg.MaxCacheTTL)
+		}
+		h.Ttl = max(h.Ttl, w.cfg.MinTTL)
+		life = min(life, int64(h.Ttl))
+	}
+	if len(kept.Ns) == 0 && kept.Truncated { // used as a mark: negative without SOA
+		life = min(life, int64(max(w.cfg.NegativeTTL, w.cfg.MinTTL)))
+	}
+	if life == 0 && w.cfg.StaleFor == 0 {
+		return false
+	}
+	w.entries[twinKey(q)] = &twinEntry{msg: kept, stored: now, life: life}
+	return true
+}
+
+// sanitize returns the part of m that answers q, nil when there is none. Only
+// records of types A and CNAME are understood.
+func (w *twin) sanitize(q *wire.Query, m *dns.Msg) *dns.Msg {
+	if m.Truncated || m.Rcode != 0 && m.Rcode != 3 {
+		return nil
+	}
+	kept := &dns.Msg{}
+	kept.Rcode = m.Rcode
+	at := func(name string, typ uint16) (found []dns.RR) {
+		for _, rr := range m.Answer {
+			if strings.EqualFold(rr.Header().Name, name) && rr.Header().Rrtype == typ {
+				found = append(found, dns.Copy(rr))
+			}
+		}
+		return found
+	}
+	name, _, _ := dns.UnpackDomainName(q.Name, 0)
+	for links := 0; ; links++ {
+		if final := at(name, q.Type); len(final) > 0 {
+			least := final[0].Header().Ttl
+			for _, rr := range final {
+				least = min(least, rr.Header().Ttl)
+			}
+			for _, rr := range final {
+				rr.Header().Ttl = least
+			}
+			kept.Answer = append(kept.Answer, final...)
+			if m.Rcode != 0 {
+				return nil
+			}
+			return kept
+		}
+		link := at(name, dns.TypeCNAME)
+		if len(link) > 1 || len(link) == 1 && links == 16 {
+			return nil
+		}
+		if len(link) == 0 {
+			break
+		}
+		kept.Answer = append(kept.Answer, link[0])
+		name = link[0].(*dns.CNAME).Target
+	}
+	if w.cfg.NoNegative {
+		return nil
+	}
+	for _, rr := range m.Ns {
+		if soa, ok := rr.(*dns.SOA); ok && dns.IsSubDomain(soa.Hdr.Name, name) {
+			soa = dns.Copy(soa).(*dns.SOA)
+			soa.Hdr.Ttl = min(soa.Hdr.Ttl, soa.Minttl)
+			kept.Ns = append(kept.Ns, soa)
+			return kept
+		}
+	}
+	kept.Truncated = true
+	if w.cfg.NegativeTTL == 0 {
+		return nil
+	}
+	return kept
+}
+
+func (w *twin) fail(q *wire.Query, now int64) {
+	e := w.entries[twinKey(q)]
+	if e != nil && !e.failure && now < e.stored+e.life*second {
+		return
+	}
+	if e != nil && !e.failure && now < e.stored+(e.life+int64(w.cfg.StaleFor))*second {
+		e.failedUntil = now + int64(w.cfg.FailureTTL)*second
+		return
+	}
+	m := &dns.Msg{}
+	m.Rcode = dns.RcodeServerFailure
+	w.entries[twinKey(q)] = &twinEntry{msg: m, stored: now, life: int64(w.cfg.FailureTTL), failure: true}
+}
+
+func (w *twin) lookup(q *wire.Query, now int64, allowStale bool) ([]string, Result) {
+	e := w.entries[twinKey(q)]
+	if e == nil {
+		return nil, Miss
+	}
+	result := Hit
+	expires := e.stored + e.life*second
+	switch {
+	case now < expires && e.failure:
+		result = Failed
+	case now < expires:
+	case e.failure || now >= expires+int64(w.cfg.StaleFor)*second:
+		return nil, Miss
+	case !allowStale && now >= e.failedUntil:
+		return nil, Expired
+	default:
+		result = Stale
+	}
+	m := e.msg.Copy()
+	for _, rr := range append(m.Answer, m.Ns...) {
+		h := rr.Header()
+		age := uint32(max(0, now-e.stored) / second)
+		h.Ttl -= min(h.Ttl, age)
+		if result == Stale {
+			h.Ttl = w.cfg.StaleTTL
+		}
+		if w.cfg.MaxTTL > 0 {
+			h.Ttl = min(h.Ttl, w.cfg.MaxTTL)
+		}
+	}
+	return lowered(m), result
+}
+
+// lowered is zone in lower case: the cache repeats the asker's spelling.
+func lowered(m *dns.Msg) []string {
+	out := zone(m)
+	for i := range out {
+		out[i] = strings.ToLower(out[i])
+	}
+	return out
+}
+
+// randomReply makes a reply of few names, so that chains, loops and foreign
+// records are common.
+func randomReply(t *testing.T, rng *rand.Rand, q *wire.Query) *dns.Msg {
+	names := []string{"a.z.", "B.z.", "c.y.", "d.z.", "z."}
+	name := func() string { return names[rng.IntN(len(names))] }
+	ttl := func() int { return []int{0, 1, 2, 5, 10, 60}[rng.IntN(6)] }
+	var lines []string
+	for range rng.IntN(6) {
+		if rng.IntN(2) == 0 {
+			lines = append(lines, fmt.Sprintf("%s %d IN A 1.2.3.%d", name(), ttl(), rng.IntN(4)))
+		} else {
+			lines = append(lines, fmt.Sprintf("%s %d IN CNAME %s", name(), ttl(), name()))
+		}
+	}
+	for range rng.IntN(2) {
+		lines = append(lines, fmt.Sprintf("ns %s %d IN SOA n. h. 1 2 3 4 %d", name(), ttl(), ttl()))
+	}
+	if rng.IntN(3) == 0 {
+		lines = append(lines, fmt.Sprintf("ar %s %d IN A 6.6.6.6", name(), ttl()))
+	}
+	for flag, odds := range map[string]int{"nxdomain": 4, "tc": 20, "servfail": 20} {
+		if rng.IntN(odds) == 0 {
+			lines = append(lines, flag)
+		}
+	}
+	return message(t, q, lines...)
+}
+
+func TestAgreesWithTwin(t *testing.T) {
+	configs := []Config{
+		{},
+		{MinTTL: 3, MaxCacheTTL: 7, MaxTTL: 6, NegativeTTL: 4},
+		{StaleFor: 20, StaleTTL: 30, FailureTTL: 5},
+		{StaleFor: 5, NoNegative: true, FailureTTL: 2},
+	}
+	for i, cfg := range configs {
+		cfg.Entries = 1000
+		rng := rand.New(rand.NewPCG(42, uint64(i)))
+		c, w := New(cfg), &twin{cfg: cfg, entries: map[string]*twinEntry{}}
+		now, found := at(0), map[Result]int{}
+		for n := range 20000 {
+			now += rng.Int64N(int64(second))
+			q := ask(t, []string{"a.z.", "b.Z.", "C.y.", "z."}[rng.IntN(4)], []uint16{dns.TypeA, dns.TypeCNAME}[rng.IntN(2)])
+			if rng.IntN(4) == 0 {
+				q.EDNS = wire.EDNS{Present: true, Size: 1232, DO: true}
+			}
+			switch rng.IntN(4) {
+			case 0:
+				m := randomReply(t, rng, q)
+				got := c.Store(q, parsed(t, m), now)
+				if want := w.store(q, m, now); got != want {
+					t.Fatalf("config %d, step %d: Store = %v, the twin says %v for\n%v", i, n, got, want, m)
+				}
+			case 1:
+				if cfg.FailureTTL > 0 {
+					c.StoreFailure(q, wire.RcodeServFail, now)
+					w.fail(q, now)
+				}
+			default:
+				allowStale := rng.IntN(2) == 0
+				m, result := lookup(t, c, now, q, allowStale)
+				want, wantResult := w.lookup(q, now, allowStale)
+				var got []string
+				if m != nil {
+					got = lowered(m)
+				}
+				found[result]++
+				if diff := cmp.Diff(want, got); diff != "" || result != wantResult {
+					t.Fatalf("config %d, step %d: result %d, the twin says %d (-twin +got):\n%s", i, n, result, wantResult, diff)
+				}
+			}
+		}
+		checkShards(t, c)
+		if found[Hit] < 400 || cfg.StaleFor > 0 && found[Stale] < 100 || cfg.FailureTTL > 0 && found[Failed] < 50 {
+			t.Errorf("config %d: results %v, the story is too dull", i, found)
+		}
+	}
+}
