@@ -82,8 +82,13 @@ func parseOptions(args []string, getenv func(string) string, out io.Writer) (*op
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if o.version != "" {
+	switch o.version {
+	case "", "false":
+		o.version = ""
+	case "true", "raw":
 		return o, nil
+	default:
+		return nil, fmt.Errorf("--version=%s: want true, false or raw", o.version)
 	}
 	return o, errors.Join(o.fill(raw, flags), o.fillMetrics(getenv))
 }

@@ -15,6 +15,6 @@ func main() {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	os.Exit(run(context.Background(), os.Args[1:], environment{
 		getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr,
-		signals: signals, resolvConf: "/etc/resolv.conf",
+		signals: signals, resolvConf: "/etc/resolv.conf", clientLog: setClientLog,
 	}))
 }

@@ -24,6 +24,9 @@ type environment struct {
 	stdout, stderr io.Writer
 	signals        <-chan os.Signal
 	resolvConf     string // path of the file with the default servers
+	// clientLog sets where client-go logs to, for the whole process. Nil leaves
+	// it as it is.
+	clientLog func(log *slog.Logger, verbosity int)
 }
 
 // Exit codes.
@@ -50,7 +53,9 @@ func run(ctx context.Context, args []string, env environment) int {
 		return exitOK
 	}
 	log := slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: opts.logLevel()}))
-	setClientLog(log, opts.verbosity)
+	if env.clientLog != nil {
+		env.clientLog(log, opts.verbosity)
+	}
 	log.Info("kubedns starts", "version", version.String(), "domain", opts.domain.String())
 	if len(opts.ignored) > 0 {
 		log.Warn("these flags have no effect any more, the log goes to standard error", "flags", opts.ignored)
@@ -71,8 +76,8 @@ func run(ctx context.Context, args []string, env environment) int {
 // clientLogVerbosity is from which -v on client-go tells more than errors.
 const clientLogVerbosity = 4
 
-// setClientLog sends client-go's messages to log. This is the process's one
-// logger of that kind, so it is set here and nowhere else.
+// setClientLog sends client-go's messages to log. That library has one logger
+// for the whole process, so main alone uses this.
 func setClientLog(log *slog.Logger, verbosity int) {
 	if verbosity < clientLogVerbosity {
 		verbosity = 0
