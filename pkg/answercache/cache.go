@@ -48,16 +48,16 @@ func New(cfg Config) *Cache {
 type Result uint8
 
 const (
-	// Miss: nothing usable is stored, nothing was appended.
+	// Miss means that nothing usable is stored and nothing was appended.
 	Miss Result = iota
-	// Hit: a valid answer was appended.
+	// Hit means that a valid answer was appended.
 	Hit
-	// Failed: a failure remembered by StoreFailure was appended, RFC 9520.
+	// Failed means that a failure remembered by StoreFailure was appended, RFC 9520.
 	Failed
-	// Stale: an expired answer was appended, its TTLs are Config.StaleTTL. The
+	// Stale means that an expired answer was appended, its TTLs are Config.StaleTTL. The
 	// caller refreshes it.
 	Stale
-	// Expired: nothing was appended, but an expired answer is there for a
+	// Expired means that nothing was appended, but that an expired answer is there for a
 	// Lookup that allows it.
 	Expired
 )
@@ -97,7 +97,7 @@ func (c *Cache) Lookup(dst []byte, q *wire.Query, now int64, allowStale bool) ([
 // truncated replies, replies to another question, negative answers without
 // an SOA (but see Config.NegativeTTL), answers of TTL 0 (but see MinTTL and
 // StaleFor), chains with a loop or more than 16 links, questions for
-// transfers and meta types.
+// transfers and meta types, replies meant for a part of the clients (RFC 7871).
 func (c *Cache) Store(q *wire.Query, r *wire.Reply, now int64) bool {
 	if c == nil || c.cfg.Entries == 0 || !storable(q, r) {
 		return false

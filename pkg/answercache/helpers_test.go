@@ -14,12 +14,12 @@ import (
 func at(seconds float64) int64 { return 1e18 + int64(seconds*1e9) }
 
 // ask makes a query; flags after the type: "do", "cd", "ad".
-func ask(t testing.TB, name string, typ uint16, flags ...string) *wire.Query {
-	t.Helper()
+func ask(tb testing.TB, name string, typ uint16, flags ...string) *wire.Query {
+	tb.Helper()
 	buf := make([]byte, 300)
 	n, err := dns.PackDomainName(name, buf, 0, nil, false)
 	if err != nil {
-		t.Fatalf("name %q: %v", name, err)
+		tb.Fatalf("name %q: %v", name, err)
 	}
 	q := &wire.Query{ID: 77, Flags: wire.FlagRD, Name: buf[:n], Type: typ, Class: wire.ClassIN}
 	for _, f := range flags {
@@ -31,7 +31,7 @@ func ask(t testing.TB, name string, typ uint16, flags ...string) *wire.Query {
 		case "ad":
 			q.Flags |= wire.FlagAD
 		default:
-			t.Fatalf("flag %q", f)
+			tb.Fatalf("flag %q", f)
 		}
 	}
 	return q
@@ -40,11 +40,11 @@ func ask(t testing.TB, name string, typ uint16, flags ...string) *wire.Query {
 // message makes a reply to q. Each line is a record; "ns " and "ar " put it into
 // another section, "nxdomain", "servfail", "refused", "tc", "aa" and "ad" set
 // header fields.
-func message(t testing.TB, q *wire.Query, text ...string) *dns.Msg {
-	t.Helper()
+func message(tb testing.TB, q *wire.Query, text ...string) *dns.Msg {
+	tb.Helper()
 	name, _, err := dns.UnpackDomainName(q.Name, 0)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	m := new(dns.Msg)
 	m.Response, m.RecursionAvailable, m.Compress = true, true, true
@@ -77,59 +77,59 @@ func message(t testing.TB, q *wire.Query, text ...string) *dns.Msg {
 		}
 		rr, err := dns.NewRR(s)
 		if err != nil {
-			t.Fatalf("record %q: %v", s, err)
+			tb.Fatalf("record %q: %v", s, err)
 		}
 		*section = append(*section, rr)
 	}
 	return m
 }
 
-func parsed(t testing.TB, m *dns.Msg) *wire.Reply {
-	t.Helper()
+func parsed(tb testing.TB, m *dns.Msg) *wire.Reply {
+	tb.Helper()
 	packed, err := m.Pack()
 	if err != nil {
-		t.Fatalf("packing: %v\n%v", err, m)
+		tb.Fatalf("packing: %v\n%v", err, m)
 	}
 	r := new(wire.Reply)
 	if !wire.ParseReply(packed, r) {
-		t.Fatalf("ParseReply refuses\n%v", m)
+		tb.Fatalf("ParseReply refuses\n%v", m)
 	}
 	return r
 }
 
 // store stores a reply made by message.
-func store(t testing.TB, c *Cache, now int64, q *wire.Query, text ...string) bool {
-	t.Helper()
-	return c.Store(q, parsed(t, message(t, q, text...)), now)
+func store(tb testing.TB, c *Cache, now int64, q *wire.Query, text ...string) bool {
+	tb.Helper()
+	return c.Store(q, parsed(tb, message(tb, q, text...)), now)
 }
 
 // lookup returns what a lookup gave, read by miekg/dns, nil if nothing.
-func lookup(t testing.TB, c *Cache, now int64, q *wire.Query, allowStale bool) (*dns.Msg, Result) {
-	t.Helper()
+func lookup(tb testing.TB, c *Cache, now int64, q *wire.Query, allowStale bool) (*dns.Msg, Result) {
+	tb.Helper()
 	out, result := c.Lookup([]byte("kept"), q, now, allowStale)
 	if string(out[:4]) != "kept" {
-		t.Fatal("Lookup changed what stood before")
+		tb.Fatal("Lookup changed what stood before")
 	}
 	if len(out) == 4 {
 		if result != Miss && result != Expired {
-			t.Fatalf("nothing appended for result %d", result)
+			tb.Fatalf("nothing appended for result %d", result)
 		}
 		return nil, result
 	}
 	m := new(dns.Msg)
 	if err := m.Unpack(out[4:]); err != nil {
-		t.Fatalf("miekg/dns refuses a stored answer: %v\n%x", err, out[4:])
+		tb.Fatalf("miekg/dns refuses a stored answer: %v\n%x", err, out[4:])
 	}
 	if m.Id != q.ID || !m.Response || m.Authoritative || m.Truncated || m.Zero || !m.RecursionAvailable ||
 		m.RecursionDesired != (q.Flags&wire.FlagRD != 0) || m.CheckingDisabled != (q.Flags&wire.FlagCD != 0) {
-		t.Fatalf("header of a stored answer: %v", m.MsgHdr)
+		tb.Fatalf("header of a stored answer: %v", m.MsgHdr)
 	}
 	name, _, _ := dns.UnpackDomainName(q.Name, 0)
 	if len(m.Question) != 1 || m.Question[0].Name != name || m.Question[0].Qtype != q.Type {
-		t.Fatalf("question of a stored answer: %v, want %q in this spelling", m.Question, name)
+		tb.Fatalf("question of a stored answer: %v, want %q in this spelling", m.Question, name)
 	}
 	if m.IsEdns0() != nil || len(m.Extra) != 0 {
-		t.Fatalf("additional records in a stored answer: %v", m.Extra)
+		tb.Fatalf("additional records in a stored answer: %v", m.Extra)
 	}
 	return m, result
 }

@@ -41,12 +41,19 @@ func storable(q *wire.Query, r *wire.Reply) bool {
 		return false
 	case r.Rcode != wire.RcodeSuccess && r.Rcode != wire.RcodeNXDomain:
 		return false
-	case wire.Opcode(r.Flags) != wire.OpcodeQuery:
+	case wire.Opcode(r.Flags) != wire.OpcodeQuery, scoped(r):
 		return false
 	case q.Type == 0, q.Type == wire.TypeOPT, q.Type >= wire.TypeTKEY && q.Type < wire.TypeANY:
 		return false // RFC 6895 §3.1: meta types
 	}
 	return true
+}
+
+// scoped reports whether r is meant for some clients only, RFC 7871 §7.3.1.
+func scoped(r *wire.Reply) bool {
+	const scopeAt = 3 // family, source prefix length, scope prefix length
+	data, ok := wire.Option(r.EDNS.Options, wire.OptionECS)
+	return ok && (len(data) <= scopeAt || data[scopeAt] != 0)
 }
 
 func (s *scratch) reset(q *wire.Query, r *wire.Reply) {

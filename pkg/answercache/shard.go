@@ -120,8 +120,7 @@ func (s *shard) putLocked(key []byte, hash uint64, e entry, now int64) bool {
 		return false
 	}
 	e.tag = uint32(hash)
-	i := s.find(key, hash)
-	if i != 0 {
+	if i := s.find(key, hash); i != 0 {
 		old := &s.entries[i]
 		s.bytes += cost - old.cost()
 		e.newer, e.older, e.visited = old.newer, old.older, old.visited
@@ -130,7 +129,7 @@ func (s *shard) putLocked(key []byte, hash uint64, e entry, now int64) bool {
 		for s.count >= s.maxEntries {
 			s.evict(now)
 		}
-		i = s.add(e)
+		s.add(e)
 		s.bytes += cost
 	}
 	s.stats.Insertions++
@@ -156,7 +155,7 @@ func (s *shard) fail(key []byte, hash uint64, e entry, now int64) bool {
 }
 
 // add appends an entry to the queue and the table.
-func (s *shard) add(e entry) uint32 {
+func (s *shard) add(e entry) {
 	i := s.free
 	if i != 0 {
 		s.free = s.entries[i].older
@@ -171,7 +170,6 @@ func (s *shard) add(e entry) uint32 {
 	s.entries[newest].newer = i
 	s.count++
 	s.insertSlot(e.tag, i)
-	return i
 }
 
 // remove takes an entry out of the queue and the table.

@@ -1,6 +1,7 @@
 package answercache
 
 import (
+	"net"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -158,6 +159,20 @@ func TestStoreOtherQuestion(t *testing.T) {
 	chaos.Class = dns.ClassCHAOS
 	if store(t, c, at(0), chaos, "x. 10 CH TXT x") {
 		t.Error("class CH was stored")
+	}
+}
+
+// RFC 7871 §7.3.1: what is scoped to a subnet is not for everyone.
+func TestStoreScoped(t *testing.T) {
+	for _, scope := range []uint8{0, 24} {
+		c := New(Config{Entries: 10})
+		q := ask(t, "x.", a)
+		m := message(t, q, "x. 10 IN A 1.2.3.4")
+		m.SetEdns0(1232, false)
+		m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24, SourceScope: scope, Address: net.IPv4(10, 0, 0, 0)}}
+		if got := c.Store(q, parsed(t, m), at(0)); got != (scope == 0) {
+			t.Errorf("scope %d: Store = %v", scope, got)
+		}
 	}
 }
 

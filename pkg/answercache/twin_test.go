@@ -175,6 +175,7 @@ func lowered(m *dns.Msg) []string {
 // randomReply makes a reply of few names, so that chains, loops and foreign
 // records are common.
 func randomReply(t *testing.T, rng *rand.Rand, q *wire.Query) *dns.Msg {
+	t.Helper()
 	names := []string{"a.z.", "B.z.", "c.y.", "d.z.", "z."}
 	name := func() string { return names[rng.IntN(len(names))] }
 	ttl := func() int { return []int{0, 1, 2, 5, 10, 60}[rng.IntN(6)] }
@@ -213,7 +214,7 @@ func TestAgreesWithTwin(t *testing.T) {
 		c, w := New(cfg), &twin{cfg: cfg, entries: map[string]*twinEntry{}}
 		now, found := at(0), map[Result]int{}
 		for n := range 20000 {
-			now += rng.Int64N(int64(second))
+			now += rng.Int64N(second)
 			q := ask(t, []string{"a.z.", "b.Z.", "C.y.", "z."}[rng.IntN(4)], []uint16{dns.TypeA, dns.TypeCNAME}[rng.IntN(2)])
 			if rng.IntN(4) == 0 {
 				q.EDNS = wire.EDNS{Present: true, Size: 1232, DO: true}

@@ -10,9 +10,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-func askQuery(t testing.TB, name string, typ uint16, edns bool) *Query {
-	t.Helper()
-	q := &Query{ID: 0x1234, Flags: FlagRD, Name: wireName(t, name), Type: typ, Class: ClassIN}
+func askQuery(tb testing.TB, name string, typ uint16, edns bool) *Query {
+	tb.Helper()
+	q := &Query{ID: 0x1234, Flags: FlagRD, Name: wireName(tb, name), Type: typ, Class: ClassIN}
 	if edns {
 		q.EDNS = EDNS{Present: true, Size: 1232}
 	}

@@ -41,21 +41,21 @@ const (
 )
 
 // wireName is miekg/dns's presentation form in wire form.
-func wireName(t testing.TB, name string) []byte {
-	t.Helper()
+func wireName(tb testing.TB, name string) []byte {
+	tb.Helper()
 	buf := make([]byte, 300)
 	n, err := dns.PackDomainName(name, buf, 0, nil, false)
 	if err != nil {
-		t.Fatalf("name %q: %v", name, err)
+		tb.Fatalf("name %q: %v", name, err)
 	}
 	return buf[:n]
 }
 
-func mustRR(t testing.TB, text string) dns.RR {
-	t.Helper()
+func mustRR(tb testing.TB, text string) dns.RR {
+	tb.Helper()
 	rr, err := dns.NewRR(text)
 	if err != nil {
-		t.Fatalf("record %q: %v", text, err)
+		tb.Fatalf("record %q: %v", text, err)
 	}
 	return rr
 }
@@ -117,27 +117,27 @@ func goodOPT(m *dns.Msg) bool {
 }
 
 // unpack reads a message with miekg/dns and fails the test if that cannot.
-func unpack(t testing.TB, msg []byte) *dns.Msg {
-	t.Helper()
+func unpack(tb testing.TB, msg []byte) *dns.Msg {
+	tb.Helper()
 	m := new(dns.Msg)
 	if err := m.Unpack(msg); err != nil {
-		t.Fatalf("miekg/dns refuses our message: %v\n%x", err, msg)
+		tb.Fatalf("miekg/dns refuses our message: %v\n%x", err, msg)
 	}
 	return m
 }
 
 // checkEDNS compares what we read of an OPT with what miekg/dns did.
-func checkEDNS(t testing.TB, e *EDNS, m *dns.Msg) {
-	t.Helper()
+func checkEDNS(tb testing.TB, e *EDNS, m *dns.Msg) {
+	tb.Helper()
 	o := m.IsEdns0()
 	if e.Present != (o != nil) {
-		t.Fatalf("EDNS present = %v, miekg/dns says %v", e.Present, o != nil)
+		tb.Fatalf("EDNS present = %v, miekg/dns says %v", e.Present, o != nil)
 	}
 	if o == nil {
 		return
 	}
 	if size := max(o.UDPSize(), MinPayload); e.Size != size || e.Version != o.Version() || e.DO != o.Do() {
-		t.Fatalf("EDNS = %+v, miekg/dns says size %d, version %d, do %v", e, size, o.Version(), o.Do())
+		tb.Fatalf("EDNS = %+v, miekg/dns says size %d, version %d, do %v", e, size, o.Version(), o.Do())
 	}
 	if e.Version > 0 {
 		return
@@ -146,17 +146,17 @@ func checkEDNS(t testing.TB, e *EDNS, m *dns.Msg) {
 	for rest := e.Options; len(rest) > 0; n++ {
 		code, data, next, ok := NextOption(rest)
 		if !ok {
-			t.Fatalf("option %d of an accepted OPT passes its end", n)
+			tb.Fatalf("option %d of an accepted OPT passes its end", n)
 		}
 		if n >= len(o.Option) || o.Option[n].Option() != code {
-			t.Fatalf("option %d is %d, miekg/dns has %v", n, code, o.Option)
+			tb.Fatalf("option %d is %d, miekg/dns has %v", n, code, o.Option)
 		}
 		if c, ok := o.Option[n].(*dns.EDNS0_COOKIE); ok && fmt.Sprintf("%x", data) != c.Cookie {
-			t.Fatalf("cookie %x, miekg/dns has %s", data, c.Cookie)
+			tb.Fatalf("cookie %x, miekg/dns has %s", data, c.Cookie)
 		}
 		rest = next
 	}
 	if n != len(o.Option) {
-		t.Fatalf("%d options, miekg/dns has %d", n, len(o.Option))
+		tb.Fatalf("%d options, miekg/dns has %d", n, len(o.Option))
 	}
 }

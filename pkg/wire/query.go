@@ -26,21 +26,22 @@ type Verdict uint8
 // Verdicts. All but Accept and Drop are answered by
 // AppendError(dst, q, v.Rcode(), OPT{}).
 const (
-	// Accept: one well-formed question of opcode QUERY.
+	// Accept is one well-formed question of opcode QUERY.
 	Accept Verdict = iota
-	// Drop: too short to hold a header, or a response. Answering would start
-	// loops.
+	// Drop is a packet too short to hold a header, or a response. Answering
+	// would start loops.
 	Drop
-	// FormErr: a question, record, OPT or option that does not parse; a count
+	// FormErr is a question, record, OPT or option that does not parse; a count
 	// that no QUERY has.
 	FormErr
-	// NotImp: an opcode other than QUERY, RFC 8906 §3.1.4. Opcode and id are
-	// kept in the reply; the question and the OPT, where they could be read.
+	// NotImp is an opcode other than QUERY, RFC 8906 §3.1.4. Opcode and id are
+	// kept in the reply, and the question and the OPT where they could be read.
 	NotImp
-	// BadVers: an EDNS version above 0, RFC 6891 §6.1.3.
+	// BadVers is an EDNS version above 0, RFC 6891 §6.1.3.
 	BadVers
-	// CookieOnly: no question, only a COOKIE option, RFC 7873 §5.4. The answer
-	// is NOERROR with a cookie; a server without cookies may send FORMERR.
+	// CookieOnly is a query with no question, only a COOKIE option, RFC 7873
+	// §5.4. The answer is NOERROR with a cookie; a server without cookies may
+	// send FORMERR.
 	CookieOnly
 )
 

@@ -9,11 +9,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-func parse(t testing.TB, msg []byte) *Reply {
-	t.Helper()
+func parse(tb testing.TB, msg []byte) *Reply {
+	tb.Helper()
 	r := new(Reply)
 	if !ParseReply(msg, r) {
-		t.Fatalf("ParseReply refuses %x", msg)
+		tb.Fatalf("ParseReply refuses %x", msg)
 	}
 	return r
 }

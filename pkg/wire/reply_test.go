@@ -13,8 +13,8 @@ import (
 
 // reply packs a response to question with the given records; a line that
 // starts with "ns " or "ar " goes to that section.
-func reply(t testing.TB, question string, typ uint16, records ...string) *dns.Msg {
-	t.Helper()
+func reply(tb testing.TB, question string, typ uint16, records ...string) *dns.Msg {
+	tb.Helper()
 	m := new(dns.Msg)
 	m.SetQuestion(question, typ)
 	m.Id = 0x1234
@@ -23,21 +23,21 @@ func reply(t testing.TB, question string, typ uint16, records ...string) *dns.Ms
 	for _, text := range records {
 		switch {
 		case strings.HasPrefix(text, "ns "):
-			m.Ns = append(m.Ns, mustRR(t, text[3:]))
+			m.Ns = append(m.Ns, mustRR(tb, text[3:]))
 		case strings.HasPrefix(text, "ar "):
-			m.Extra = append(m.Extra, mustRR(t, text[3:]))
+			m.Extra = append(m.Extra, mustRR(tb, text[3:]))
 		default:
-			m.Answer = append(m.Answer, mustRR(t, text))
+			m.Answer = append(m.Answer, mustRR(tb, text))
 		}
 	}
 	return m
 }
 
-func pack(t testing.TB, m *dns.Msg) []byte {
-	t.Helper()
+func pack(tb testing.TB, m *dns.Msg) []byte {
+	tb.Helper()
 	out, err := m.Pack()
 	if err != nil {
-		t.Fatalf("packing: %v\n%v", err, m)
+		tb.Fatalf("packing: %v\n%v", err, m)
 	}
 	return out
 }
@@ -133,7 +133,7 @@ func TestCutRData(t *testing.T) {
 		it.Next(&rec)
 		at := rec.Data - 2
 		size := binary.BigEndian.Uint16(whole[at:])
-		for n := uint16(0); n < size; n++ {
+		for n := range size {
 			cut := bytes.Clone(whole[:rec.Data+int(n)])
 			binary.BigEndian.PutUint16(cut[at:], n)
 			// miekg/dns takes some cut records, such as an SOA without its numbers.
@@ -215,13 +215,13 @@ func records(r *Reply) []string {
 }
 
 // headers describes the same of a message that miekg/dns read.
-func headers(t testing.TB, m *dns.Msg) []string {
-	t.Helper()
+func headers(tb testing.TB, m *dns.Msg) []string {
+	tb.Helper()
 	out := []string{}
 	for i, rrs := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
 		for _, rr := range rrs {
 			if h := rr.Header(); h.Rrtype != dns.TypeOPT {
-				out = append(out, fmt.Sprintf("%d %q %d %d %d", i+1, wireName(t, h.Name), h.Rrtype, h.Class, h.Ttl))
+				out = append(out, fmt.Sprintf("%d %q %d %d %d", i+1, wireName(tb, h.Name), h.Rrtype, h.Class, h.Ttl))
 			}
 		}
 	}
@@ -284,6 +284,7 @@ func cutName(rr dns.RR) bool {
 }
 
 func seedReplies(f *testing.F) {
+	f.Helper()
 	for _, c := range replyCases() {
 		f.Add(c.msg, uint16(512), byte(0))
 	}
