@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// stopGrace is how long a program may take to end after SIGTERM.
+	stopGrace = 5 * time.Second
+	// keptLines is how much of each program's log is shown after a failure.
+	keptLines = 100
+)
+
+// child is a running program.
+type child struct {
+	program program
+	cmd     *exec.Cmd
+	log     *childLog
+	ended   chan struct{} // closed when the program ended
+	err     error         // why, once ended is closed
+}
+
+// start starts a program in a process group of its own, so that a Ctrl-C in the
+// terminal reaches the demo only and the programs end in the demo's order.
+// Should the demo die without a word, the kernel kills them.
+func start(bin string, p program, out io.Writer) (*child, error) {
+	c := &child{
+		program: p,
+		cmd:     exec.Command(filepath.Join(bin, p.name), p.args...),
+		log:     &childLog{name: p.name, out: out},
+		ended:   make(chan struct{}),
+	}
+	c.cmd.Env = environment(os.Environ())
+	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	c.cmd.WaitDelay = stopGrace
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.name, err)
+	}
+	go func() {
+		c.err = c.cmd.Wait()
+		close(c.ended)
+	}()
+	return c, nil
+}
+
+// environment leaves out what would change the programs' ports or answers.
+func environment(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+		return strings.HasPrefix(v, "PROMETHEUS_") || strings.HasPrefix(v, "KUBERNETES_SERVICE_")
+	})
+}
+
+// stop ends a program and all of its group, and returns when it has ended.
+func (c *child) stop() {
+	group := -c.cmd.Process.Pid
+	select {
+	case <-c.ended:
+	default:
+		_ = unix.Kill(group, unix.SIGTERM) // ESRCH: it just ended
+		select {
+		case <-c.ended:
+		case <-time.After(stopGrace):
+		}
+	}
+	_ = unix.Kill(group, unix.SIGKILL)
+	<-c.ended
+}
+
+// stopAll ends the programs, the last one started first.
+func stopAll(children []*child) {
+	for _, c := range slices.Backward(children) {
+		c.stop()
+	}
+}
+
+// died returns an error when one of the programs has ended.
+func died(children []*child) error {
+	for _, c := range children {
+		select {
+		case <-c.ended:
+			if c.err != nil {
+				return fmt.Errorf("%s ended: %w", c.program.name, c.err)
+			}
+			return fmt.Errorf("%s ended", c.program.name)
+		default:
+		}
+	}
+	return nil
+}
+
+// childLog takes what one program writes. It keeps the last lines, and passes
+// them on with the program's name in front once it is told to.
+type childLog struct {
+	name string
+	out  io.Writer // shared by the logs; takes whole lines
+
+	mu      sync.Mutex
+	partial []byte
+	lines   []string
+	live    bool
+}
+
+// Write implements io.Writer.
+func (l *childLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.partial = append(l.partial, p...)
+	for {
+		line, rest, ok := bytes.Cut(l.partial, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		l.add(string(line))
+		l.partial = append(l.partial[:0], rest...)
+	}
+}
+
+func (l *childLog) add(line string) {
+	if l.live {
+		l.print(line)
+		return
+	}
+	if len(l.lines) == keptLines {
+		l.lines = slices.Delete(l.lines, 0, 1)
+	}
+	l.lines = append(l.lines, line)
+}
+
+func (l *childLog) print(line string) { fmt.Fprintf(l.out, "%-11s | %s\n", l.name, line) }
+
+// show prints what was kept and from now on every line as it comes.
+func (l *childLog) show() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live = true
+	for _, line := range l.lines {
+		l.print(line)
+	}
+	l.lines = nil
+}
+
+// lockedWriter lets several goroutines write whole lines to one writer.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// Write implements io.Writer.
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
