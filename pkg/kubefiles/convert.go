@@ -17,7 +17,7 @@ func slicesOf(e *corev1.Endpoints) []*discoveryv1.EndpointSlice { //nolint:stati
 	for i := range e.Subsets {
 		subset := &e.Subsets[i]
 		families := map[discoveryv1.AddressType]*discoveryv1.EndpointSlice{}
-		add := func(a *corev1.EndpointAddress, ready bool) { //nolint:staticcheck // see above
+		add := func(a *corev1.EndpointAddress, ready bool) {
 			family, suffix := discoveryv1.AddressTypeIPv4, "v4"
 			if addr, err := netip.ParseAddr(a.IP); err == nil && addr.Is6() {
 				family, suffix = discoveryv1.AddressTypeIPv6, "v6"

@@ -1,6 +1,7 @@
 package kubefiles
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -174,6 +175,10 @@ func (s *Source) load(files []file) error {
 	}
 	d := newDecoder()
 	for _, f := range files {
+		if len(bytes.TrimSpace(f.content)) == 0 {
+			// What a file looks like between being opened and being written.
+			d.errs = append(d.errs, fmt.Errorf("%s: the file is empty", f.name))
+		}
 		docs, errs := split(f.content, strings.HasSuffix(f.name, ".json"))
 		for _, err := range errs {
 			d.errs = append(d.errs, fmt.Errorf("%s: %w", f.name, err))

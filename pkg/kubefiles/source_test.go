@@ -53,6 +53,7 @@ func TestOpenErrors(t *testing.T) {
 		content string
 		want    []string // each in the error
 	}{
+		{"empty", " \n", []string{"x.yaml: the file is empty"}},
 		{"syntax", "a: [", []string{"x.yaml: document 1"}},
 		{"second document", service("a", "None") + "---\n{", []string{"x.yaml: document 2"}},
 		{"no kind", "metadata: {name: a}", []string{"x.yaml: document 1: apiVersion or kind is missing"}},
@@ -223,6 +224,12 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "c in b's place", has("default/a@1", "default/c@3"))
+
+	// Nothing at all, as between opening a file and writing it.
+	write(t, path, "")
+	eventually(t, "an error about an empty file", func() bool { return s.Status().Err != nil })
+	write(t, path, service("a", "10.0.0.1")+"---\n"+service("c", "10.0.0.2"))
+	eventually(t, "no error after it was written", func() bool { return s.Status().Err == nil })
 
 	// Half a document: the last good state stays and the error is told.
 	write(t, path, service("a", "10.0.0.1")+"---\napiVersion: v1\nkind: {")

@@ -109,7 +109,7 @@ func (c *converter) convertEndpoints(obj any) any {
 			part.Ports = append(part.Ports, c.port(p.Name, p.Protocol, p.Port))
 		}
 		part.Grow(len(subset.Addresses) + len(subset.NotReadyAddresses))
-		add := func(addrs []corev1.EndpointAddress, ready bool) { //nolint:staticcheck // see above
+		add := func(addrs []corev1.EndpointAddress, ready bool) {
 			for j := range addrs {
 				addr, _ := records.ParseAddr(addrs[j].IP)
 				part.Add(records.Endpoint{Addr: addr, Hostname: addrs[j].Hostname, Ready: ready})

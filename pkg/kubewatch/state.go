@@ -59,14 +59,10 @@ func (s *state) mark(k key) {
 	s.nudge()
 }
 
-// take returns the keys that are out of date and forgets them; none before
-// every list is complete.
+// take returns the keys that are out of date and forgets them.
 func (s *state) take() []key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.servicesListed || !s.slicesListed {
-		return nil
-	}
 	keys := make([]key, 0, len(s.dirty))
 	for k := range s.dirty {
 		keys = append(keys, k)

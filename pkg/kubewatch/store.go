@@ -16,12 +16,11 @@ type key struct{ namespace, name string }
 // item is a compacted object on its way from the reflector to a sink. It
 // passes for an API object where the reflector needs one: in the list that
 // feed.list returns, and in the temporary store of a streamed list, which
-// asks for namespace and name and nothing else.
+// needs namespace and name of it.
 type item struct {
-	metav1.Object // nil; satisfies the interface
-
-	key   key
-	value any
+	*metav1.ObjectMeta // empty, shared by all items of a store: the other methods
+	key                key
+	value              any
 }
 
 // GetNamespace implements metav1.Object.
@@ -54,10 +53,11 @@ type store struct {
 	health  *health
 	convert convertFunc
 	sink    sink
+	empty   *metav1.ObjectMeta
 }
 
 func newStore(h *health, convert convertFunc, to sink) *store {
-	return &store{health: h, convert: convert, sink: to}
+	return &store{health: h, convert: convert, sink: to, empty: &metav1.ObjectMeta{}}
 }
 
 // compact returns the item for an API object, or obj itself when it is one.
@@ -66,7 +66,7 @@ func (s *store) compact(obj any) (*item, error) {
 	case *item:
 		return obj, nil
 	case metav1.Object:
-		return &item{key: key{obj.GetNamespace(), obj.GetName()}, value: s.convert(obj)}, nil
+		return &item{ObjectMeta: s.empty, key: key{obj.GetNamespace(), obj.GetName()}, value: s.convert(obj)}, nil
 	}
 	return nil, fmt.Errorf("%T is not an API object", obj)
 }

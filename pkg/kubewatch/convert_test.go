@@ -1,0 +1,147 @@
+package kubewatch
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kube-dns/kube-dns/pkg/records"
+)
+
+func TestConvertService(t *testing.T) {
+	addr := netip.MustParseAddr
+	tests := []struct {
+		name string
+		spec corev1.ServiceSpec
+		want records.Service
+	}{
+		{
+			"cluster addresses of both families, canonical",
+			corev1.ServiceSpec{ClusterIP: "10.0.0.1", ClusterIPs: []string{"10.0.0.1", "FD00:0::1"}},
+			records.Service{Kind: records.ClusterIP, ClusterIPs: []netip.Addr{addr("10.0.0.1"), addr("fd00::1")}},
+		},
+		{
+			"the old single field",
+			corev1.ServiceSpec{ClusterIP: "::ffff:10.0.0.1"},
+			records.Service{Kind: records.ClusterIP, ClusterIPs: []netip.Addr{addr("10.0.0.1")}},
+		},
+		{
+			"headless, its ports mean nothing",
+			corev1.ServiceSpec{ClusterIP: "None", ClusterIPs: []string{"None"}, Ports: []corev1.ServicePort{{Port: 80}}, PublishNotReadyAddresses: true},
+			records.Service{Kind: records.Headless, PublishNotReady: true},
+		},
+		{"no address", corev1.ServiceSpec{}, records.Service{Kind: records.Headless}},
+		{
+			"external name, even with an address",
+			corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "Example.com.", ClusterIP: "10.0.0.1"},
+			records.Service{Kind: records.ExternalName, ExternalName: "Example.com."},
+		},
+		{
+			"ports",
+			corev1.ServiceSpec{ClusterIP: "10.0.0.1", Ports: []corev1.ServicePort{
+				{Name: "a", Port: 80},
+				{Name: "b", Port: 53, Protocol: corev1.ProtocolUDP},
+				{Name: "c", Port: 70000, Protocol: corev1.ProtocolSCTP},
+				{Port: 1, Protocol: "X"},
+			}},
+			records.Service{
+				Kind: records.ClusterIP, ClusterIPs: []netip.Addr{addr("10.0.0.1")},
+				Ports: []records.Port{{Name: "a", Protocol: records.TCP, Number: 80}, {Name: "b", Protocol: records.UDP, Number: 53}, {Name: "c", Protocol: records.SCTP}, {Number: 1}},
+			},
+		},
+		{
+			"a bad address keeps its place",
+			corev1.ServiceSpec{ClusterIPs: []string{"x", "10.0.0.1"}},
+			records.Service{Kind: records.ClusterIP, ClusterIPs: []netip.Addr{{}, addr("10.0.0.1")}},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in := &corev1.Service{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "s", CreationTimestamp: metav1.NewTime(time.Unix(1234, 0))},
+				Spec:       tt.spec,
+			}
+			tt.want.Namespace, tt.want.Name, tt.want.Created = "n", "s", 1234
+			got := (&converter{}).convertService(in)
+			if diff := cmp.Diff(&tt.want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestConvertSlice(t *testing.T) {
+	in := testSlice("s-1", "s", "10.0.0.1")
+	in.Ports = []discoveryv1.EndpointPort{
+		{Name: new("http"), Port: new(int32(80)), Protocol: new(corev1.ProtocolUDP)},
+		{Port: new(int32(81))},
+		{Name: new("every")}, // all ports
+	}
+	in.Endpoints = []discoveryv1.Endpoint{
+		{Addresses: []string{"10.0.0.1", "10.0.0.2"}, Hostname: new("h")},
+		{Addresses: []string{"10.0.0.3"}, Conditions: discoveryv1.EndpointConditions{Ready: new(false), Serving: new(true), Terminating: new(true)}},
+		{Addresses: []string{"10.0.0.4"}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}},
+		{Addresses: []string{"x"}},
+	}
+	got := (&converter{}).convertSlice(in).(sliceValue)
+	if got.service != "s" || len(got.parts) != 1 || got.parts[0].Name != "s-1" {
+		t.Fatalf("got %+v", got)
+	}
+	part := got.parts[0]
+	wantPorts := []records.Port{{Name: "http", Protocol: records.UDP, Number: 80}, {Protocol: records.TCP, Number: 81}}
+	if diff := cmp.Diff(wantPorts, part.Ports); diff != "" {
+		t.Errorf("ports (-want +got)\n%s", diff)
+	}
+	addr := netip.MustParseAddr
+	want := []records.Endpoint{
+		{Addr: addr("10.0.0.1"), Hostname: "h", Ready: true},
+		{Addr: addr("10.0.0.2"), Hostname: "h", Ready: true},
+		{Addr: addr("10.0.0.3")},
+		{Addr: addr("10.0.0.4"), Ready: true},
+		{Ready: true},
+	}
+	var endpoints []records.Endpoint
+	for i := range part.Len() {
+		endpoints = append(endpoints, part.At(i))
+	}
+	if diff := cmp.Diff(want, endpoints, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Errorf("endpoints (-want +got)\n%s", diff)
+	}
+}
+
+func TestConvertNothing(t *testing.T) {
+	noLabel, names := testSlice("a", ""), testSlice("a", "s")
+	noLabel.Labels = nil
+	names.AddressType = discoveryv1.AddressTypeFQDN
+	c := &converter{}
+	for name, got := range map[string]any{
+		"slice of no service":       c.convertSlice(noLabel),
+		"slice of names":            c.convertSlice(names),
+		"another kind as slice":     c.convertSlice(&corev1.Service{}),
+		"another kind as service":   c.convertService(names),
+		"endpoints without subsets": c.convertEndpoints(&corev1.Endpoints{}), //nolint:staticcheck // the fallback
+	} {
+		if got != nil {
+			t.Errorf("%s: kept %v, want nothing", name, got)
+		}
+	}
+}
+
+func TestIntern(t *testing.T) {
+	var in interner
+	for i := range 2 * maxTexts {
+		text := time.Duration(i).String()
+		if got := in.intern(text); got != text {
+			t.Fatalf("intern(%q) = %q", text, got)
+		}
+	}
+	if len(in.texts) > maxTexts {
+		t.Errorf("%d texts kept, want at most %d", len(in.texts), maxTexts)
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package kubewatch
+
+const raceEnabled = false
