@@ -59,9 +59,6 @@ func (b *Builder) Start(dst []byte, q *Query, limit int) {
 	}
 	b.names.clear()
 	b.buf = AppendHeader(dst, q, FlagRA)
-	if b.question {
-		b.names.addQuestion(b.buf, b.base, q.Name)
-	}
 }
 
 // AppendHeader appends the header of a reply to q and its question, if it has
@@ -160,12 +157,12 @@ func (b *Builder) Finish(opt OPT) []byte {
 // Record appends a record with ready-made RDATA, which must hold no
 // compressed names.
 func (b *Builder) Record(owner []byte, typ uint16, ttl uint32, rdata []byte) bool {
-	start, ok := b.begin(owner, typ, ttl, len(rdata))
+	at, ok := b.begin(owner, typ, ttl, len(rdata))
 	if !ok {
 		return false
 	}
 	b.buf = append(b.buf, rdata...)
-	return b.end(start)
+	return b.end(at)
 }
 
 // Addr appends an A or an AAAA record, whichever addr is; IPv4-mapped IPv6
@@ -182,17 +179,17 @@ func (b *Builder) Addr(owner []byte, ttl uint32, addr netip.Addr) bool {
 // NameRecord appends a record whose RDATA is one name that may be
 // compressed: CNAME, PTR, NS (RFC 3597 §4).
 func (b *Builder) NameRecord(owner []byte, typ uint16, ttl uint32, target []byte) bool {
-	start, ok := b.begin(owner, typ, ttl, 1)
+	at, ok := b.begin(owner, typ, ttl, 1)
 	if !ok {
 		return false
 	}
 	b.appendName(target, true)
-	return b.end(start)
+	return b.end(at)
 }
 
 // SRV appends an SRV record. Its target is not compressed, RFC 2782.
 func (b *Builder) SRV(owner []byte, ttl uint32, priority, weight, port uint16, target []byte) bool {
-	start, ok := b.begin(owner, TypeSRV, ttl, 6+len(target))
+	at, ok := b.begin(owner, TypeSRV, ttl, 6+len(target))
 	if !ok {
 		return false
 	}
@@ -200,7 +197,7 @@ func (b *Builder) SRV(owner []byte, ttl uint32, priority, weight, port uint16, t
 	b.buf = binary.BigEndian.AppendUint16(b.buf, weight)
 	b.buf = binary.BigEndian.AppendUint16(b.buf, port)
 	b.appendName(target, false)
-	return b.end(start)
+	return b.end(at)
 }
 
 // SOA is the RDATA of an SOA record, RFC 1035 §3.3.13.
@@ -211,7 +208,7 @@ type SOA struct {
 
 // SOA appends an SOA record.
 func (b *Builder) SOA(owner []byte, ttl uint32, soa *SOA) bool {
-	start, ok := b.begin(owner, TypeSOA, ttl, 22)
+	at, ok := b.begin(owner, TypeSOA, ttl, 22)
 	if !ok {
 		return false
 	}
@@ -220,13 +217,13 @@ func (b *Builder) SOA(owner []byte, ttl uint32, soa *SOA) bool {
 	for _, v := range [...]uint32{soa.Serial, soa.Refresh, soa.Retry, soa.Expire, soa.Minimum} {
 		b.buf = binary.BigEndian.AppendUint32(b.buf, v)
 	}
-	return b.end(start)
+	return b.end(at)
 }
 
 // TXT appends a TXT record of the given character strings, each at most 255
 // octets; longer ones are cut into several.
 func (b *Builder) TXT(owner []byte, ttl uint32, texts ...string) bool {
-	start, ok := b.begin(owner, TypeTXT, ttl, 1)
+	at, ok := b.begin(owner, TypeTXT, ttl, 1)
 	if !ok {
 		return false
 	}
@@ -240,19 +237,19 @@ func (b *Builder) TXT(owner []byte, ttl uint32, texts ...string) bool {
 	if len(texts) == 0 {
 		b.appendString("")
 	}
-	return b.end(start)
+	return b.end(at)
 }
 
 // HINFO appends a HINFO record, the small answer to ANY of RFC 8482 §4.2.
 // cpu and os are at most 255 octets.
 func (b *Builder) HINFO(owner []byte, ttl uint32, cpu, os string) bool {
-	start, ok := b.begin(owner, TypeHINFO, ttl, 2+len(cpu)+len(os))
+	at, ok := b.begin(owner, TypeHINFO, ttl, 2+len(cpu)+len(os))
 	if !ok {
 		return false
 	}
 	b.appendString(cpu)
 	b.appendString(os)
-	return b.end(start)
+	return b.end(at)
 }
 
 // appendString appends one character string of at most 255 octets.
@@ -263,11 +260,16 @@ func (b *Builder) appendString(s string) {
 }
 
 // begin appends a record's head. atLeast is a lower bound of the RDATA's size,
-// so that what cannot fit is refused before it is written.
-func (b *Builder) begin(owner []byte, typ uint16, ttl uint32, atLeast int) (start int, ok bool) {
-	start = len(b.buf)
-	if start+2+10+atLeast > b.limit && (owner == nil || len(owner) > 1 || start+1+10+atLeast > b.limit) {
-		return start, false
+// so that what cannot fit is refused before it is written. at is where the
+// record begins.
+func (b *Builder) begin(owner []byte, typ uint16, ttl uint32, atLeast int) (at place, ok bool) {
+	at.start = len(b.buf)
+	least := 2 // a pointer
+	if len(owner) == 1 || owner == nil && !b.question {
+		least = 1 // the root
+	}
+	if at.start+least+recordHead+atLeast > b.limit {
+		return at, false
 	}
 	switch {
 	case owner != nil:
@@ -277,35 +279,39 @@ func (b *Builder) begin(owner []byte, typ uint16, ttl uint32, atLeast int) (star
 	default:
 		b.buf = append(b.buf, 0)
 	}
+	at.head = len(b.buf)
 	b.buf = append(b.buf,
 		byte(typ>>8), byte(typ), byte(b.class>>8), byte(b.class),
 		byte(ttl>>24), byte(ttl>>16), byte(ttl>>8), byte(ttl), 0, 0)
-	return start, true
+	return at, true
 }
+
+// place is where a record begins in Builder.buf, and where its owner ends.
+type place struct{ start, head int }
+
+// recordHead is the size of type, class, TTL and RDLENGTH.
+const recordHead = 10
 
 // end fills in RDLENGTH and counts the record, or takes it back when it
 // does not fit.
-func (b *Builder) end(start int) bool {
+func (b *Builder) end(at place) bool {
 	if len(b.buf) > b.limit {
-		b.buf = b.buf[:start]
-		b.names.rollback(start - b.base)
+		b.buf = b.buf[:at.start]
+		b.names.rollback(at.start - b.base)
 		return false
 	}
+	binary.BigEndian.PutUint16(b.buf[at.head+8:], uint16(len(b.buf)-at.head-recordHead))
 	msg := b.buf[b.base:]
-	at := start - b.base
-	if msg[at]&pointerMark == pointerMark {
-		at += 2
-	} else {
-		at, _ = NameEnd(msg, at)
-	}
-	binary.BigEndian.PutUint16(msg[at+8:], uint16(len(msg)-at-10))
-	n := Count(msg, b.section) + 1
-	SetCount(msg, b.section, n)
+	SetCount(msg, b.section, Count(msg, b.section)+1)
 	return true
 }
 
 // appendName appends a name, its longest known suffix replaced by a pointer
-// if compress is set, and remembers its parts for later names.
+// if compress is set, and remembers its parts for later names. The question's
+// name is learnt when the first name comes, for many replies have none.
 func (b *Builder) appendName(name []byte, compress bool) {
+	if b.names.used == 0 && b.question {
+		b.names.addQuestion(b.buf[b.base+HeaderLen:])
+	}
 	b.buf = b.names.append(b.buf, b.base, name, compress)
 }

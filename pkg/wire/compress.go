@@ -1,13 +1,16 @@
 package wire
 
+import "encoding/binary"
+
 // nameTable remembers where names stand in the message being built. It is a
-// small hash table of suffixes in open addressing, filled to at most three
-// quarters; after that, names are still found but no longer added. Hits are
-// compared with the message itself, so a collision costs time only.
+// small hash table of suffixes in open addressing. What is found is compared
+// with the message itself, so a collision costs time only, and after a few
+// probes a name is not looked for any further: it is written out, which is
+// always right.
 type nameTable struct {
 	slots [tableSize]nameSlot
 	used  int
-	// Offsets and hashes of one name's labels, scratch of append.
+	// Offsets and hashes of one name's suffixes, scratch of append.
 	starts [128]uint8
 	hashes [128]uint16
 }
@@ -19,7 +22,7 @@ type nameSlot struct {
 
 const (
 	tableSize = 256
-	tableFull = tableSize * 3 / 4
+	maxProbes = 16
 	// maxPointer is the first offset that a pointer cannot express.
 	maxPointer = 1 << 14
 )
@@ -47,21 +50,26 @@ func (t *nameTable) rollback(off int) {
 }
 
 func (t *nameTable) add(hash uint16, off int) {
-	if off >= maxPointer || t.used >= tableFull {
+	if off >= maxPointer {
 		return
 	}
-	i := hash % tableSize
-	for t.slots[i].off != 0 {
-		i = (i + 1) % tableSize
+	for i := range uint16(maxProbes) {
+		if s := &t.slots[(hash+i)%tableSize]; s.off == 0 {
+			*s = nameSlot{hash, uint16(off)}
+			t.used++
+			return
+		}
 	}
-	t.slots[i] = nameSlot{hash, uint16(off)}
-	t.used++
 }
 
 // find returns the offset of suffix in msg, 0 if it is not there.
 func (t *nameTable) find(msg []byte, hash uint16, suffix []byte) int {
-	for i := hash % tableSize; t.slots[i].off != 0; i = (i + 1) % tableSize {
-		if s := t.slots[i]; s.hash == hash && EqualNameAt(msg, int(s.off), suffix) {
+	for i := range uint16(maxProbes) {
+		s := t.slots[(hash+i)%tableSize]
+		if s.off == 0 {
+			return 0
+		}
+		if s.hash == hash && EqualNameAt(msg, int(s.off), suffix) {
 			return int(s.off)
 		}
 	}
@@ -69,26 +77,36 @@ func (t *nameTable) find(msg []byte, hash uint16, suffix []byte) int {
 }
 
 // split fills starts and hashes and returns the number of labels. A suffix's
-// hash covers all labels in it, so it is computed from the right.
+// hash covers its length and eight octets of its first label, without their
+// case: cheap, and names of one message rarely share both.
 func (t *nameTable) split(name []byte) int {
 	n := 0
-	for off := 0; name[off] != 0 && n < len(t.starts)-1; off += int(name[off]) + 1 {
+	for off := 0; name[off] != 0 && n < len(t.starts)-1; n++ {
+		size := int(name[off])
 		t.starts[n] = uint8(off)
-		n++
-	}
-	hash := uint32(2166136261) // FNV-1a
-	for i := n - 1; i >= 0; i-- {
-		off := int(t.starts[i])
-		for _, c := range name[off : off+int(name[off])+1] {
-			hash = (hash ^ uint32(lower(c))) * 16777619
+		last := uint64(name[off+size] | 0x20)
+		var head uint64
+		if off+8 <= len(name) {
+			head = binary.LittleEndian.Uint64(name[off:])
+		} else {
+			for _, c := range name[off:] {
+				head = head<<8 | uint64(c)
+			}
 		}
-		t.hashes[i] = uint16(hash>>16) ^ uint16(hash)
+		if size < 7 { // octets of the next label do not count
+			head &= 1<<(8*(size+1)) - 1
+		}
+		head |= 0x2020202020202020
+		hash := (head ^ last<<32 ^ uint64(len(name)-off)<<48) * 0x9e3779b97f4a7c15
+		t.hashes[n] = uint16(hash >> 48)
+		off += size + 1
 	}
 	return n
 }
 
-// addQuestion remembers the question's name, the first of a message.
-func (t *nameTable) addQuestion(_ []byte, _ int, name []byte) {
+// addQuestion remembers the question's name, which follows the header.
+func (t *nameTable) addQuestion(question []byte) {
+	name := question[:nameSkip(question, 0)]
 	for i := range t.split(name) {
 		t.add(t.hashes[i], HeaderLen+int(t.starts[i]))
 	}
@@ -105,10 +123,9 @@ func (t *nameTable) append(dst []byte, base int, name []byte, compress bool) []b
 		}
 	}
 	at := len(dst) - base
-	switch {
-	case to == 0 || !compress:
+	if to == 0 || !compress {
 		dst = append(dst, name...)
-	default:
+	} else {
 		dst = append(dst, name[:t.starts[known]]...)
 		dst = append(dst, pointerMark|byte(to>>8), byte(to))
 	}

@@ -99,6 +99,9 @@ func EqualNames(a, b []byte) bool {
 	if len(a) != len(b) {
 		return false
 	}
+	if string(a) == string(b) {
+		return true
+	}
 	for i, c := range a {
 		if c != b[i] && lower(c) != lower(b[i]) {
 			return false
@@ -122,6 +125,10 @@ func EqualNameAt(msg []byte, off int, name []byte) bool {
 			continue
 		}
 		n := c + 1
+		// Most suffixes stand as they are written, with no pointer in them.
+		if rest := len(name) - i; rest > 0 && off+rest <= len(msg) && string(msg[off:off+rest]) == string(name[i:]) {
+			return true
+		}
 		if i+n > len(name) || off+n > len(msg) || !EqualNames(msg[off:off+n], name[i:i+n]) {
 			return false
 		}

@@ -194,9 +194,9 @@ func (q *Query) parseQuestion(packet []byte) bool {
 // skipRecord returns the type of the record at off and the offset after it.
 func skipRecord(msg []byte, off int) (typ uint16, end int, ok bool) {
 	off, ok = NameEnd(msg, off)
-	if !ok || off+10 > len(msg) {
+	if !ok || off+recordHead > len(msg) {
 		return 0, 0, false
 	}
-	end = off + 10 + int(binary.BigEndian.Uint16(msg[off+8:]))
+	end = off + recordHead + int(binary.BigEndian.Uint16(msg[off+8:]))
 	return binary.BigEndian.Uint16(msg[off:]), end, end <= len(msg)
 }

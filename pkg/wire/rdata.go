@@ -80,6 +80,9 @@ func layoutOf(typ, class uint16) layout {
 // checkRData reports whether the RDATA from data to end is whole: every name in
 // it is valid and ends inside it, every length in it stays inside it.
 func checkRData(msg []byte, typ, class uint16, data, end int) bool {
+	if typ == TypeA && class == ClassIN {
+		return end-data == 4
+	}
 	l := layoutOf(typ, class)
 	switch l.kind {
 	case opaque:

@@ -141,7 +141,7 @@ func (b *Builder) Copy(msg []byte, rec *Record, ttl uint32) bool {
 	class := b.class
 	b.class = rec.Class
 	l := layoutOf(rec.Type, rec.Class)
-	start, ok := b.begin(owner, rec.Type, ttl, 0)
+	head, ok := b.begin(owner, rec.Type, ttl, 0)
 	b.class = class
 	if !ok {
 		return false
@@ -157,5 +157,5 @@ func (b *Builder) Copy(msg []byte, rec *Record, ttl uint32) bool {
 		}
 	}
 	b.buf = append(b.buf, msg[at:rec.End]...)
-	return b.end(start)
+	return b.end(head)
 }

@@ -67,7 +67,7 @@ func (r *Reply) parseSection(msg []byte, off int, s Section) (end int, ok bool) 
 	var rec Record
 	for range Count(msg, s) {
 		start := off
-		if !rec.read(msg, off) {
+		if !rec.read(msg, off, r.Name != nil) {
 			return 0, false
 		}
 		off = rec.End
@@ -113,10 +113,14 @@ type Record struct {
 	TTL uint32
 }
 
-// read reads the record at off, without a look at its RDATA.
-func (rec *Record) read(msg []byte, off int) bool {
-	at, ok := NameEnd(msg, off)
-	if !ok || at+10 > len(msg) {
+// read reads the record at off, without a look at its RDATA. Where the
+// question was read, a pointer to it, as most owners are, is known to be good.
+func (rec *Record) read(msg []byte, off int, question bool) bool {
+	at, ok := off+2, question && off+2 <= len(msg) && msg[off] == pointerMark && msg[off+1] == HeaderLen
+	if !ok {
+		at, ok = NameEnd(msg, off)
+	}
+	if !ok || at+recordHead > len(msg) {
 		return false
 	}
 	rec.fill(msg, off, at)
@@ -125,7 +129,7 @@ func (rec *Record) read(msg []byte, off int) bool {
 
 // fill reads a record whose name from off to at is known to be good.
 func (rec *Record) fill(msg []byte, off, at int) {
-	head := msg[at : at+10]
+	head := msg[at : at+recordHead]
 	rec.Owner = off
 	rec.Type = binary.BigEndian.Uint16(head)
 	rec.Class = binary.BigEndian.Uint16(head[2:])
@@ -134,7 +138,7 @@ func (rec *Record) fill(msg []byte, off, at int) {
 		rec.TTL = 0
 	}
 	rec.TTLAt = at + 4
-	rec.Data = at + 10
+	rec.Data = at + recordHead
 	rec.End = rec.Data + int(binary.BigEndian.Uint16(head[8:]))
 }
 
