@@ -65,6 +65,16 @@ func (c *chain) copy() chain {
 	return other
 }
 
+// appendCNAME appends a CNAME whose target is spelled as in the Service.
+// Compression would lend it the spelling of the question, so it is left out
+// when the question has capitals.
+func (w *worker) appendCNAME(owner []byte, ttl uint32, target []byte) bool {
+	if string(w.name) != string(w.q.Name) {
+		return w.b.Record(owner, wire.TypeCNAME, ttl, target)
+	}
+	return w.b.NameRecord(owner, wire.TypeCNAME, ttl, target)
+}
+
 // resolve asks other servers about the last target of the chain, which is not
 // in the domain. start is the reply before the chain.
 func (w *worker) resolve(start wire.Mark, ttl uint32) (r result, later bool) {
@@ -145,7 +155,7 @@ func (w *worker) answerResolved(buffer []byte, p *pending, reply []byte, err err
 	}
 	var owner []byte
 	for i := range p.chain.len() {
-		if !w.b.NameRecord(owner, wire.TypeCNAME, p.chain.ttls[i], p.chain.at(i)) {
+		if !w.appendCNAME(owner, p.chain.ttls[i], p.chain.at(i)) {
 			return w.tooLong(result{})
 		}
 		owner = p.chain.at(i)
