@@ -1,7 +1,7 @@
 # Every target is a name; the work is in hack/*.sh, each runnable alone.
 SHELL := /bin/sh
 .DEFAULT_GOAL := build
-.PHONY: build run test check bench fuzz e2e conformance lint tidy clean help
+.PHONY: build run test check bench fuzz images cluster cluster-down test-cluster clean help
 
 build: ## build bin/kubedns, bin/dnscache and bin/exechealthz
 	@./hack/build.sh
@@ -20,6 +20,18 @@ bench: build ## CPU per query beside dnsmasq, unbound and CoreDNS, as ratios
 
 fuzz: ## every fuzz target for FUZZTIME each (default 30s)
 	@./hack/fuzz.sh
+
+images: ## make the three images as archives in dist/
+	@./hack/images.sh
+
+cluster: ## bring up a one-node cluster on this machine with the addon installed (root, Linux)
+	@./hack/cluster/up.sh
+
+cluster-down: ## take that cluster down
+	@./hack/cluster/down.sh
+
+test-cluster: ## bring a cluster up, test the addon on it, take it down (root, Linux)
+	@./hack/test-cluster.sh
 
 clean: ## remove what the build made
 	rm -rf bin dist

@@ -25,6 +25,6 @@ if [ ! -e "$policy" ]; then
 fi
 status=0
 # shellcheck disable=SC2086 # a list of package names
-apt-get install -y -qq --no-install-recommends $want >&2 || status=$?
+apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends $want >&2 || status=$?
 [ -z "$made" ] || rm -f "$policy"
 exit "$status"

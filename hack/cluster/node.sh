@@ -89,8 +89,10 @@ evictionHard: {memory.available: 50Mi, nodefs.available: 1Mi, imagefs.available:
 nodeStatusUpdateFrequency: 2s
 syncFrequency: 10s
 YAML
-# Pods of dnsPolicy Default, the addon among them, ask the scripted resolver.
+# Pods of dnsPolicy Default, the addon among them, ask the scripted resolver,
+# and so do the node's own programs: no question leaves the machine.
 echo "nameserver $node_ip" >"$state/resolv.conf"
+mount --bind "$state/resolv.conf" /etc/resolv.conf
 
 # run NAME COMMAND...: a program of the node, started again when it ends
 # unless its name stands in $state/stopped.
@@ -121,6 +123,7 @@ run kube-apiserver "$bin/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 \
 	--tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
 	--client-ca-file="$pki/ca.crt" --requestheader-client-ca-file="$pki/ca.crt" \
 	--kubelet-client-certificate="$pki/admin.crt" --kubelet-client-key="$pki/admin.key" \
+	--kubelet-preferred-address-types=InternalIP \
 	--service-account-key-file="$pki/sa.crt" --service-account-signing-key-file="$pki/sa.key" \
 	--service-account-issuer=https://kubernetes.default.svc.cluster.local \
 	--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged

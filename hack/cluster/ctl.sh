@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Reaches into a cluster that is up:
+#   ctl.sh stop PROGRAM    end a program of the node and keep it down
+#   ctl.sh start PROGRAM   let it come back
+#   ctl.sh restart PROGRAM end it; it comes back at once
+#   ctl.sh in COMMAND...   run a command inside the node
+# PROGRAM is etcd, kube-apiserver, kubelet, containerd and so on.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=hack/cluster/lib.sh
+. "$here/lib.sh"
+need_root
+pid=$(node_pid)
+[ -n "$pid" ] || die "no cluster is up (make cluster)"
+
+in_node() { nsenter -t "$pid" --mount --pid --net --uts --ipc -- "$@"; }
+# The programs' numbers are those of the node's own PID namespace.
+end() { in_node kill "-$1" "$(cat "$state/pids/$2")"; }
+
+case ${1:-} in
+stop)
+	touch "$state/stopped/$2"
+	end KILL "$2"
+	;;
+start) rm -f "$state/stopped/$2" ;;
+restart) end TERM "$2" ;;
+in)
+	shift
+	in_node "$@"
+	;;
+*) die "usage: ctl.sh stop|start|restart PROGRAM, or ctl.sh in COMMAND..." ;;
+esac
