@@ -94,7 +94,7 @@ func (c *conn) run() {
 func (c *conn) work(b []byte) (rest []byte, ok bool) {
 	defer c.flush()
 	for {
-		msg, rest, _, whole := nextFrame(b)
+		msg, rest, whole := nextFrame(b)
 		if !whole {
 			return b, true
 		}

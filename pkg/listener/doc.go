@@ -14,6 +14,12 @@
 // one recvmmsg and one sendmmsg and no allocation: the loop runs inside
 // [syscall.RawConn.Read], so the runtime's poller parks it and Close ends it.
 //
+// Of an echo's 4.6 µs of processor time per packet under load, the kernel takes
+// 4.4. Tried and left out: locking the goroutines to threads (1.3 times the
+// cost under load, 2.2 times for lone packets, because waking means switching
+// threads), batches of 64, asking again until the queue is empty, and parking
+// after every short batch (no difference).
+//
 // SO_REUSEPORT would also let a second process join the port in silence. So
 // the first socket of each address is bound without the option, which fails
 // when anyone has the port, and gets it afterwards; only then do its siblings

@@ -7,16 +7,16 @@ import "encoding/binary"
 const prefixBytes = 2
 
 // nextFrame splits the first whole message off b. whole is false while octets
-// are missing; need is then the length b must have for it.
-func nextFrame(b []byte) (msg, rest []byte, need int, whole bool) {
+// of it are missing.
+func nextFrame(b []byte) (msg, rest []byte, whole bool) {
 	if len(b) < prefixBytes {
-		return nil, b, prefixBytes, false
+		return nil, b, false
 	}
-	need = prefixBytes + int(binary.BigEndian.Uint16(b))
-	if len(b) < need {
-		return nil, b, need, false
+	end := prefixBytes + int(binary.BigEndian.Uint16(b))
+	if len(b) < end {
+		return nil, b, false
 	}
-	return b[prefixBytes:need:need], b[need:], need, true
+	return b[prefixBytes:end:end], b[end:], true
 }
 
 // appendFrame appends msg with its length to dst. msg must not be longer than

@@ -101,9 +101,12 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// Close closes the sockets at once; Run then ends as if its context had been
-// cancelled. It is needed only when Run is never called.
-func (s *Server) Close() { s.stop() }
+// Close closes the sockets; Run then ends as if its context had been cancelled.
+// It is needed only when Run is never called.
+func (s *Server) Close() {
+	s.stop()
+	s.conns.drain()
+}
 
 // Run answers until ctx is cancelled, then closes the sockets, gives TCP
 // connections Config.Grace to send what was asked of them, and returns nil when
@@ -116,10 +119,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.listeners {
 		wg.Go(func() { s.accept(ctx, l, &wg) })
 	}
-	release := context.AfterFunc(ctx, func() {
-		s.stop()
-		s.conns.drain()
-	})
+	release := context.AfterFunc(ctx, s.Close)
 	defer release()
 	wg.Wait()
 	return nil

@@ -30,6 +30,9 @@ func (a *sockaddr) peer() (addr netip.AddrPort, scope uint32) {
 	return netip.AddrPort{}, 0
 }
 
+// portZero reports whether the port is 0, which only a forged packet has.
+func (a *sockaddr) portZero() bool { return a[2]|a[3] == 0 }
+
 // set writes peer in the form that a socket of its family takes.
 func (a *sockaddr) set(peer netip.AddrPort, scope uint32) {
 	binary.BigEndian.PutUint16(a[2:], peer.Port())

@@ -10,6 +10,7 @@ type Stats struct {
 	UDPBatches       uint64 // recvmmsg calls that brought packets
 	UDPOversize      uint64 // dropped: longer than Config.PacketBytes
 	UDPShort         uint64 // dropped: shorter than a DNS header
+	UDPPortZero      uint64 // dropped: from port 0, to which nothing can be sent
 	UDPReceiveErrors uint64 // recvmmsg calls that failed
 	UDPSendErrors    uint64 // replies the kernel refused
 	UDPLate          uint64 // replies for a socket that is closed
@@ -33,7 +34,7 @@ type Stats struct {
 // udpCounters are one socket's part of Stats. The first group is written by
 // the socket's goroutine only, once per batch.
 type udpCounters struct {
-	queries, replies, batches, oversize, short, receiveErrors atomic.Uint64
+	queries, replies, batches, oversize, short, portZero, receiveErrors atomic.Uint64
 
 	_ [64]byte // senders of late answers write the rest from other cores
 
@@ -46,6 +47,7 @@ func (c *udpCounters) addTo(s *Stats) {
 	s.UDPBatches += c.batches.Load()
 	s.UDPOversize += c.oversize.Load()
 	s.UDPShort += c.short.Load()
+	s.UDPPortZero += c.portZero.Load()
 	s.UDPReceiveErrors += c.receiveErrors.Load()
 	s.UDPSendErrors += c.sendErrors.Load()
 	s.UDPLate += c.late.Load()

@@ -55,12 +55,7 @@ func newUDPSocket(srv *Server, conn *net.UDPConn, addr netip.Addr) (*udpSocket, 
 
 // run receives and answers until the socket is closed.
 func (s *udpSocket) run() {
-	l := &udpLoop{
-		udpSocket: s,
-		in:        newIncoming(batchPackets, s.srv.cfg.PacketBytes, s.v6, !s.local.IsValid()),
-		out:       newOutgoing(batchPackets, s.v6),
-		arena:     make([]byte, arenaBytes),
-	}
+	l := newUDPLoop(s)
 	for {
 		err := s.raw.Read(l.readable)
 		if s.closing.Load() || errors.Is(err, net.ErrClosed) {
@@ -101,6 +96,15 @@ type udpLoop struct {
 	used  int    // of arena
 }
 
+func newUDPLoop(s *udpSocket) *udpLoop {
+	return &udpLoop{
+		udpSocket: s,
+		in:        newIncoming(batchPackets, s.srv.cfg.PacketBytes, s.v6, !s.local.IsValid()),
+		out:       newOutgoing(batchPackets, s.v6),
+		arena:     make([]byte, arenaBytes),
+	}
+}
+
 // readable works off what waits at the socket. It returns false to be called
 // again when there is more, and true when the socket is closing.
 //
@@ -134,7 +138,7 @@ func (l *udpLoop) readable(fd uintptr) bool {
 
 // work answers the n packets just received.
 func (l *udpLoop) work(fd uintptr, n int) {
-	var queries, oversize, short uint64
+	var queries, oversize, short, portZero uint64
 	for i := range n {
 		h := &l.in.hdrs[i]
 		switch {
@@ -142,6 +146,8 @@ func (l *udpLoop) work(fd uintptr, n int) {
 			oversize++
 		case h.size < minMessageBytes:
 			short++
+		case l.in.peers[i].portZero():
+			portZero++
 		default:
 			queries++
 			l.answer(fd, i)
@@ -152,9 +158,10 @@ func (l *udpLoop) work(fd uintptr, n int) {
 	st := &l.stats
 	st.batches.Add(1)
 	st.queries.Add(queries)
-	if oversize+short != 0 {
+	if oversize+short+portZero != 0 {
 		st.oversize.Add(oversize)
 		st.short.Add(short)
+		st.portZero.Add(portZero)
 	}
 }
 

@@ -111,6 +111,26 @@ func TestUDPReplySizes(t *testing.T) {
 	})
 }
 
+// A packet with the forged source port 0 cannot be answered.
+func TestUDPPortZero(t *testing.T) {
+	s, err := Listen(Config{Addrs: []netip.AddrPort{loopback4}, Sockets: 1, Handler: handlerFunc(echo)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	l := newUDPLoop(s.udp[0])
+	for i, peer := range []string{"127.0.0.1:0", "127.0.0.1:256", "127.0.0.1:1"} {
+		l.in.hdrs[i].size = minMessageBytes
+		l.in.peers[i].set(netip.MustParseAddrPort(peer), 0)
+	}
+	if err := l.raw.Control(func(fd uintptr) { l.work(fd, 3) }); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Stats(); st.UDPPortZero != 1 || st.UDPQueries != 2 || st.UDPSendErrors != 0 {
+		t.Errorf("port 0: %d, queries %d, send errors %d; want 1, 2, 0", st.UDPPortZero, st.UDPQueries, st.UDPSendErrors)
+	}
+}
+
 // A handler may return memory of its own.
 func TestUDPForeignReply(t *testing.T) {
 	own := query(9, 100)
