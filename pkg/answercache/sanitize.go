@@ -142,22 +142,27 @@ func (s *scratch) chooseLink(name []byte) (next []byte, ok, bad bool) {
 	if !ok {
 		return nil, false, false
 	}
+	next, _, _ = wire.AppendCanonicalName(s.name[wire.MaxName:wire.MaxName], s.r.Msg, link.Data)
 	for it := s.r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
-		if rec.Type == wire.TypeDNAME && rec.Class == wire.ClassIN && s.above(&rec, name) {
+		if rec.Type == wire.TypeDNAME && rec.Class == wire.ClassIN && s.redirects(&rec, name, next) {
 			s.add(&rec)
 		}
 	}
 	s.add(&link)
 	s.chooseSignatures(name, wire.TypeCNAME)
-	next, _, _ = wire.AppendCanonicalName(s.name[wire.MaxName:wire.MaxName], s.r.Msg, link.Data)
 	return next, true, false
 }
 
-// above reports whether rec's owner is a true ancestor of name.
-func (s *scratch) above(rec *wire.Record, name []byte) bool {
-	var buf [wire.MaxName]byte
+// redirects reports whether the DNAME rec makes target of name, which is below
+// its owner (RFC 6672 §2.2). Any other DNAME would speak of other names.
+func (s *scratch) redirects(rec *wire.Record, name, target []byte) bool {
+	var buf, made [2 * wire.MaxName]byte
 	owner, _, _ := wire.AppendName(buf[:0], s.r.Msg, rec.Owner)
-	return len(owner) < len(name) && wire.HasSuffix(name, owner)
+	if len(owner) >= len(name) || !wire.HasSuffix(name, owner) {
+		return false
+	}
+	expected, _, _ := wire.AppendName(append(made[:0], name[:len(name)-len(owner)]...), s.r.Msg, rec.Data)
+	return wire.EqualNames(expected, target)
 }
 
 // chooseSignatures picks the RRSIGs of a set of records, for askers that want

@@ -70,6 +70,12 @@ func TestStore(t *testing.T) {
 			want: []string{"old. 19 DNAME new.", "x.old. 19 CNAME x.new.", "x.new. 9 A 1.2.3.4"},
 		},
 
+		{
+			name: "dname that leads elsewhere", ask: "x.old.", typ: a,
+			reply: []string{"old. 20 IN DNAME evil.", ". 20 IN DNAME evil.", "x.old. 20 IN DNAME new.", "x.old. 20 IN CNAME x.new.", "x.new. 10 IN A 1.2.3.4"},
+			want:  []string{"x.old. 19 CNAME x.new.", "x.new. 9 A 1.2.3.4"},
+		},
+
 		{name: "nxdomain", ask: "no.example.", typ: a, reply: []string{"nxdomain", soa}, want: []string{"nxdomain", stored}},
 		{name: "nodata", ask: "www.example.", typ: aaaa, reply: []string{soa}, want: []string{stored}},
 		{

@@ -111,8 +111,8 @@ func EqualNames(a, b []byte) bool {
 }
 
 // EqualNameAt compares the name at off, compressed or not, with an
-// uncompressed one, without case. The name at off must have passed NameEnd; a
-// bad one compares as different.
+// uncompressed and valid one, without case. The name at off must have passed
+// NameEnd; a bad one compares as different.
 func EqualNameAt(msg []byte, off int, name []byte) bool {
 	for i, pointers := 0, 0; off < len(msg); {
 		c := int(msg[off])
