@@ -63,26 +63,34 @@ func environment(env []string) []string {
 	})
 }
 
-// stop ends a program and all of its group, and returns when it has ended.
-func (c *child) stop() {
-	group := -c.cmd.Process.Pid
+// stopAll ends the programs with all of their groups, the last one started
+// first, and returns when all have ended.
+func stopAll(children []*child) {
+	for _, c := range slices.Backward(children) {
+		c.signal(unix.SIGTERM)
+	}
+	grace := time.After(stopGrace)
+	for _, c := range children {
+		select {
+		case <-c.ended:
+			continue
+		case <-grace:
+		}
+		break // the others get no more time either
+	}
+	for _, c := range children {
+		c.signal(unix.SIGKILL)
+		<-c.ended
+	}
+}
+
+// signal sends a signal to a program's group. While the program has not been
+// waited for, its number cannot be another's.
+func (c *child) signal(sig unix.Signal) {
 	select {
 	case <-c.ended:
 	default:
-		_ = unix.Kill(group, unix.SIGTERM) // ESRCH: it just ended
-		select {
-		case <-c.ended:
-		case <-time.After(stopGrace):
-		}
-	}
-	_ = unix.Kill(group, unix.SIGKILL)
-	<-c.ended
-}
-
-// stopAll ends the programs, the last one started first.
-func stopAll(children []*child) {
-	for _, c := range slices.Backward(children) {
-		c.stop()
+		_ = unix.Kill(-c.cmd.Process.Pid, sig) // ESRCH: it just ended
 	}
 }
 

@@ -167,6 +167,7 @@ func (c config) programs() []program {
 			check(c.ports.kubedns), "--url=" + urlKubedns,
 			"--listen-address=127.0.0.1",
 			"--port=" + strconv.Itoa(c.ports.healthz),
+			"--period=1s",
 			"--quiet",
 		}},
 	}

@@ -34,22 +34,21 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) int 
 		return 1
 	}
 	children, err := startAll(cfg, out)
-	defer stopAll(children)
 	if err == nil {
 		err = demonstrate(ctx, cfg, children, out)
 	}
-	switch {
-	case err == nil:
-		fmt.Fprintln(out, "demo: done")
-		return 0
-	case errors.Is(err, errInterrupted):
-	default:
+	if err != nil && !errors.Is(err, errInterrupted) {
 		for _, c := range children {
 			c.log.show()
 		}
 	}
-	fmt.Fprintf(out, "demo: %v\n", err)
-	return 1
+	stopAll(children)
+	if err != nil {
+		fmt.Fprintf(out, "demo: %v\n", err)
+		return 1
+	}
+	fmt.Fprintln(out, "demo: done")
+	return 0
 }
 
 func startAll(cfg config, out io.Writer) ([]*child, error) {
@@ -74,7 +73,7 @@ func startAll(cfg config, out io.Writer) ([]*child, error) {
 func quoted(args []string) string {
 	typed := make([]string, len(args))
 	for i, arg := range args {
-		if typed[i] = arg; strings.ContainsAny(arg, " #>*&|;<()$`\"'\\") {
+		if typed[i] = arg; strings.ContainsAny(arg, " >*&|;<()$`\"'\\") {
 			typed[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 		}
 	}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// fakeEnv says how the fake programs behave: ok, wrong (answers), dies (dnscache
+// does, at once), unhealthy, deaf (to SIGTERM).
+const fakeEnv = "DEMO_TEST_FAKE"
+
+// TestMain lets the test binary play the three programs, by the name it is
+// called with. The real ones have tests of their own; here it is about the demo.
+func TestMain(m *testing.M) {
+	mode := os.Getenv(fakeEnv)
+	if mode == "" {
+		os.Exit(m.Run())
+	}
+	if err := fake(filepath.Base(os.Args[0]), mode, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// fake is one of the programs until SIGTERM.
+func fake(name, mode string, args []string) error {
+	flags := make(map[string]string)
+	for _, arg := range args {
+		flag, value, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+		flags[flag] = value
+	}
+	fmt.Fprintf(os.Stderr, "%s starts\n", name)
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	ended := make(chan error, 3)
+	serveHTTP := func(port string) {
+		if mode == "unhealthy" {
+			return
+		}
+		go func() {
+			ended <- http.ListenAndServe("127.0.0.1:"+port, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		}()
+	}
+	switch name {
+	case "kubedns":
+		serveHTTP(flags["healthz-port"])
+	case "exechealthz":
+		serveHTTP(flags["port"])
+	case "dnscache":
+		if mode == "dies" {
+			return fmt.Errorf("dnscache: something is wrong")
+		}
+		server := &dns.Server{Addr: "127.0.0.1:" + flags["port"], Net: "udp", Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+			_ = w.WriteMsg(exampleReply(q, mode == "wrong"))
+		})}
+		go func() { ended <- server.ListenAndServe() }()
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(time.Minute): // should the demo forget us
+		return nil
+	case <-term:
+	}
+	if mode == "deaf" {
+		time.Sleep(time.Minute)
+	}
+	return nil
+}
+
+// exampleReply answers the example questions from what they want.
+func exampleReply(query *dns.Msg, wrong bool) *dns.Msg {
+	name := query.Question[0].Name
+	for _, q := range exampleQuestions() {
+		if q.name != name || q.qtype != query.Question[0].Qtype {
+			continue
+		}
+		m := new(dns.Msg).SetRcode(query, q.rcode)
+		owner := name
+		for _, text := range q.want {
+			text = strings.Replace(text, "SRV 10 ", "SRV 10 50 ", 1)
+			rr, err := dns.NewRR(owner + " 30 IN " + text)
+			if err != nil {
+				panic(err)
+			}
+			if alias, ok := rr.(*dns.CNAME); ok {
+				owner = alias.Target
+			}
+			m.Answer = append(m.Answer, rr)
+		}
+		if a, ok := m.Answer, wrong; ok && len(a) > 1 {
+			m.Answer = a[:1]
+		}
+		if q.rcode == dns.RcodeNameError {
+			m.Ns = []dns.RR{&dns.SOA{Hdr: dns.RR_Header{Name: "cluster.local.", Rrtype: dns.TypeSOA, Class: dns.ClassINET}, Ns: "ns.", Mbox: "h."}}
+		}
+		return m
+	}
+	return new(dns.Msg).SetRcode(query, dns.RcodeRefused)
+}
