@@ -1,0 +1,166 @@
+package upstream
+
+import (
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// poller waits for packets on many sockets with one goroutine. Its epoll
+// descriptor is itself waited for by the runtime's poller, so no thread is
+// held, and a burst of packets on many sockets costs one wake-up and goes to
+// the clients in one batch.
+type poller struct {
+	file *os.File
+	raw  syscall.RawConn
+	fd   int
+
+	mu    sync.Mutex
+	socks []*socket // by slot
+	free  []int32
+}
+
+func newPoller() (*poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		_ = unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	p := &poller{file: os.NewFile(uintptr(fd), "epoll"), fd: fd}
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		_ = p.file.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// add watches a socket, edge-triggered.
+func (p *poller) add(s *socket) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free); n > 0 {
+		s.slot = p.free[n-1]
+		p.free = p.free[:n-1]
+		p.socks[s.slot] = s
+	} else {
+		s.slot = int32(len(p.socks))
+		p.socks = append(p.socks, s)
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | uint32(unix.EPOLLET&0xffffffff), Fd: s.slot}
+	err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, s.fd, &ev)
+	if err != nil {
+		p.drop(s)
+		return os.NewSyscallError("epoll_ctl", err)
+	}
+	return nil
+}
+
+// remove forgets a socket that is about to be closed; closing it takes it out of
+// the kernel's set.
+func (p *poller) remove(s *socket) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop(s)
+}
+
+func (p *poller) drop(s *socket) {
+	p.socks[s.slot] = nil
+	p.free = append(p.free, s.slot)
+}
+
+// get returns the socket in a slot with a reference, nil if there is none.
+func (p *poller) get(slot int32) *socket {
+	p.mu.Lock()
+	s := p.socks[slot]
+	p.mu.Unlock()
+	if s == nil || !s.acquire() {
+		return nil
+	}
+	return s
+}
+
+// reader is what a poller's goroutine owns.
+type reader struct {
+	set    *Set
+	poller *poller
+	events [64]unix.EpollEvent
+	in     *inbox
+	worker worker
+}
+
+// run receives until the poller is closed.
+func (r *reader) run() {
+	for {
+		err := r.poller.raw.Read(r.readable)
+		if r.set.closed.Load() {
+			return
+		}
+		// It cannot fail while it is open; if it does, do not spin.
+		r.set.cfg.Load().Logger.Error("waiting for packets failed", "error", err)
+		time.Sleep(time.Second)
+	}
+}
+
+// readable works off what has come. A lone packet is followed by waiting, more
+// of them by another look, because others have probably come meanwhile.
+func (r *reader) readable(uintptr) bool {
+	for !r.set.closed.Load() {
+		n, errno := epollWait(r.poller.fd, r.events[:])
+		switch {
+		case errno == unix.EINTR:
+			continue
+		case errno != 0:
+			return true
+		case n == 0:
+			return false
+		}
+		now := r.set.now()
+		packets := 0
+		for i := range n {
+			s := r.poller.get(r.events[i].Fd)
+			if s == nil {
+				continue
+			}
+			packets += r.receive(s, now)
+			s.release()
+		}
+		r.worker.flush()
+		if packets < 2 {
+			return false
+		}
+	}
+	return true
+}
+
+// receive takes all packets that wait at s.
+func (r *reader) receive(s *socket, now int64) (packets int) {
+	for {
+		n, errno := recvmmsg(s.fd, r.in.hdrs)
+		switch errno {
+		case 0:
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			return packets
+		default:
+			// An ICMP error about what this socket sent, e.g. a closed port.
+			r.set.socketFailed(s, errno, &r.worker)
+			packets++
+			continue
+		}
+		for i := range n {
+			msg, cut := r.in.packet(i)
+			r.set.received(s, msg, cut, now, &r.worker)
+		}
+		packets += n
+		if n < len(r.in.hdrs) {
+			return packets
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package upstream
+
+import "sync"
+
+// registry holds exchanges that have not ended, for the ticker. It owns one
+// reference to each.
+type registry struct {
+	mu    sync.Mutex
+	first *exchange
+	count int
+	_     [64]byte // registries lie side by side and are used by different cores
+}
+
+func (r *registry) add(ex *exchange) {
+	r.mu.Lock()
+	ex.prev, ex.next = nil, r.first
+	if r.first != nil {
+		r.first.prev = ex
+	}
+	r.first = ex
+	r.count++
+	r.mu.Unlock()
+}
+
+func (r *registry) remove(ex *exchange) {
+	r.mu.Lock()
+	if ex.prev != nil {
+		ex.prev.next = ex.next
+	} else {
+		r.first = ex.next
+	}
+	if ex.next != nil {
+		ex.next.prev = ex.prev
+	}
+	ex.prev, ex.next = nil, nil
+	r.count--
+	r.mu.Unlock()
+}
+
+// dueBefore appends the exchanges that are due at now to dst, each with a
+// reference of its own.
+func (r *registry) dueBefore(now int64, dst []*exchange) []*exchange {
+	r.mu.Lock()
+	for ex := r.first; ex != nil; ex = ex.next {
+		if ex.due.Load() <= now {
+			ex.refs.Add(1)
+			dst = append(dst, ex)
+		}
+	}
+	r.mu.Unlock()
+	return dst
+}
+
+func (r *registry) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count
+}

@@ -1,0 +1,72 @@
+package upstream
+
+import (
+	"math/bits"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// LatencyBuckets is the number of buckets in ServerStats.Latency.
+const LatencyBuckets = 16
+
+// ServerStats counts what happened with one server since it was configured.
+type ServerStats struct {
+	Addr      netip.AddrPort
+	Sent      uint64 // packets and TCP exchanges
+	Retried   uint64 // of them, second and later attempts at a question
+	Answered  uint64 // replies that matched
+	Failed    uint64 // SERVFAIL, REFUSED, malformed, refused ports, timeouts
+	NXDomain  uint64 // replies
+	Truncated uint64 // replies with TC, asked again over TCP
+	// Latency counts replies by round trip time: bucket i holds those below
+	// 64 µs << i, the last one all others. LatencySum is their sum.
+	Latency    [LatencyBuckets]uint64
+	LatencySum time.Duration
+	// SmoothedRTT is 0 while unknown. Down tells that the server is not asked
+	// but for a try now and then.
+	SmoothedRTT time.Duration
+	Down        bool
+}
+
+// Stats counts what happened since New.
+type Stats struct {
+	Servers []ServerStats // configured now, each once, in order
+	// WrongReplies are packets that did not match: id, question, not a response.
+	WrongReplies uint64
+	// TCPExchanges were begun because of truncation, TCPRefused would have been
+	// but for the limit.
+	TCPExchanges, TCPRefused uint64
+	// InFlight are the exchanges now.
+	InFlight int
+}
+
+// serverCounters are the live form of ServerStats.
+type serverCounters struct {
+	sent, retried, answered, failed, nxdomain, truncated atomic.Uint64
+
+	latency    [LatencyBuckets]atomic.Uint64
+	latencySum atomic.Int64
+}
+
+func (c *serverCounters) observe(rtt int64) {
+	// 64 µs is 2^16 ns, near enough: 65.5 µs.
+	i := max(bits.Len64(uint64(max(rtt, 0)))-16, 0)
+	c.latency[min(i, LatencyBuckets-1)].Add(1)
+	c.latencySum.Add(rtt)
+	c.answered.Add(1)
+}
+
+func (s *server) statsNow() ServerStats {
+	c := &s.counters
+	st := ServerStats{
+		Addr: s.spec.Addr,
+		Sent: c.sent.Load(), Retried: c.retried.Load(), Answered: c.answered.Load(), Failed: c.failed.Load(),
+		NXDomain: c.nxdomain.Load(), Truncated: c.truncated.Load(),
+		LatencySum: time.Duration(c.latencySum.Load()), SmoothedRTT: time.Duration(s.srtt.Load()), Down: s.down(),
+	}
+	for i := range c.latency {
+		st.Latency[i] = c.latency[i].Load()
+	}
+	return st
+}
