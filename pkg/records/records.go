@@ -166,6 +166,6 @@ func (p Problem) String() string {
 // Path returns where the Set of a Service hangs, and whether the two names can
 // be names in DNS at all.
 func Path(namespace, name string) (treecache.Path, bool) {
-	p, err := treecache.MakePath(name, namespace, "svc")
+	p, err := treecache.MakePath(name, namespace)
 	return p, err == nil
 }

@@ -14,7 +14,7 @@ const testZone = "cluster.local."
 
 func mustPath(t testing.TB, service, namespace string) Path {
 	t.Helper()
-	p, err := MakePath(service, namespace, "svc")
+	p, err := MakePath(service, namespace)
 	if err != nil {
 		t.Fatal(err)
 	}

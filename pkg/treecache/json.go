@@ -190,6 +190,9 @@ func (s *Set) dump(a Answer) ([]string, []jsonRecord) {
 	byLabel := make(map[string]jsonRecord)
 	for i := range a.Len() {
 		r := a.At(i)
+		if r.Repeat && !r.Addr.IsValid() {
+			continue
+		}
 		j := jsonRecord{
 			Host: r.Target().String(), Port: r.Port, Priority: r.Priority, Weight: rawWeight, TTL: r.TTL,
 		}

@@ -1,7 +1,6 @@
 package treecache
 
 import (
-	"net/netip"
 	"unsafe"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -17,18 +16,26 @@ func (s *Snapshot) Lookup(name []byte) Answer {
 	if !ok {
 		return Answer{}
 	}
-	if len(rel) == 0 {
-		return Answer{Status: NoRecords}
+	below := len(rel) - pathLabels // labels below the owner's node
+	if below < 0 {
+		return s.directory(name, rel)
 	}
+	from, to := int(rel[below]), len(name)-len(s.zone)
+	path := Path(unsafe.String(&name[from], to-from)) // not kept, as labelAt's
+	if o := s.find(path); o.set != nil {
+		return o.set.below(s.zone, name, rel[:below])
+	}
+	return Answer{}
+}
+
+// directory answers for a name that is too short for an owner's.
+func (s *Snapshot) directory(name []byte, rel []uint8) Answer {
 	d := &s.top
 	for i := len(rel) - 1; i >= 0; i-- {
 		label := labelAt(name, int(rel[i]))
-		n := d.child(s.hash(label), label)
-		switch {
-		case n == nil:
+		n := d.nodes.get(s.hash(label), label)
+		if n == nil {
 			return Answer{}
-		case n.set != nil:
-			return n.set.below(s.zone, name, rel[:i])
 		}
 		d = n.dir
 	}
@@ -38,15 +45,17 @@ func (s *Snapshot) Lookup(name []byte) Answer {
 // relative returns the offsets of the labels of name below the zone, leftmost
 // first, and whether name is in the zone.
 func (s *Snapshot) relative(buf []uint8, name []byte) ([]uint8, bool) {
-	at, ok := dnsname.CutZone(name, s.zone)
-	if !ok {
+	offsets := dnsname.Offsets(buf, name)
+	at, below := len(name)-len(s.zone), len(offsets)-s.zoneLabels
+	if below < 0 || at < 0 || string(name[at:]) != string(s.zone) {
 		return nil, false
 	}
-	offsets := dnsname.Offsets(buf, name)
-	for len(offsets) > 0 && int(offsets[len(offsets)-1]) >= at {
-		offsets = offsets[:len(offsets)-1]
+	// The same octets must begin at a label: as many labels before the end as
+	// the zone has must take as many octets.
+	if below < len(offsets) && int(offsets[below]) != at {
+		return nil, false
 	}
-	return offsets, true
+	return offsets[:below], offsets != nil
 }
 
 // below answers for the name whose labels below the Set's node are at rel,
@@ -71,20 +80,4 @@ func (s *Set) below(zone dnsname.Name, name []byte, rel []uint8) Answer {
 // longer than 32 octets.
 func labelAt(name []byte, at int) string {
 	return unsafe.String(&name[at+1], int(name[at]))
-}
-
-// Reverse answers with every name that claims addr, in answer order: ClusterIPs
-// first, then hosts with a hostname, then the others; of equals the older
-// Service first. The names are the records' targets. It is NoSuchName when
-// nobody claims addr.
-func (s *Snapshot) Reverse(addr netip.Addr) Answer {
-	if addr.Is4In6() || !addr.IsValid() {
-		return Answer{}
-	}
-	ip := addr.As16()
-	c := s.reverse.get(s.hashAddr(ip), ip)
-	if c == nil {
-		return Answer{}
-	}
-	return ListAnswer(s.claimants(addr.WithZone(""), (*c).paths))
 }

@@ -17,6 +17,11 @@ func TestMatch(t *testing.T) {
 		spec(t, "e2.extns2", ExternalName).alias("other.example.com"),
 		spec(t, "e3.extns2", ExternalName).alias("EXT.example.com"),
 	)
+	hidden, err := MakePath("web", "_hidden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree.Replace(NewSet(&Spec{Path: hidden, Hosts: []Host{{Addr: netip.MustParseAddr("10.96.0.99")}}}))
 	web := "Found\n10.96.0.10 10 100 0 6464633335393634.web.default"
 	both := lines("Found", "10.96.0.11 10 50 0 "+HashLabel(netip.MustParseAddr("10.96.0.11"))+".web.prod",
 		"10.96.0.10 10 50 0 6464633335393634.web.default")

@@ -49,7 +49,7 @@ func (m *model) record(name, record string) {
 
 func (m *model) add(s *Spec) {
 	var labels []string // from the zone downwards
-	for _, l := range s.Path.labels(nil) {
+	for _, l := range s.Path.labels() {
 		labels = append(labels, strings.Clone(l))
 	}
 	up := slices.Clone(labels)
@@ -228,7 +228,7 @@ func TestTreeAgainstModel(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	tree := newTree(t)
 	specs := map[Path]*Spec{}
-	for step := range 400 {
+	for step := range 150 {
 		owner := modelOwners[rng.IntN(len(modelOwners))]
 		service, namespace, _ := strings.Cut(owner, ".")
 		path := mustPath(t, service, namespace)

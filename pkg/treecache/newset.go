@@ -1,8 +1,8 @@
 package treecache
 
 import (
-	"bytes"
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -10,17 +10,20 @@ import (
 // sortHost is a host on its way into a Set.
 type sortHost struct {
 	name  string
-	hash  uint32
-	addr  [16]byte
-	index int // in Spec.Hosts
+	addr  netip.Addr
+	hash  uint32 // 0 if it has a name
+	index int    // in Spec.Hosts
 }
 
+// compareHosts orders hashed hosts before named ones.
 func compareHosts(a, b sortHost) int {
-	return cmp.Or(
-		strings.Compare(a.name, b.name), // "" first: hashed before named
-		cmp.Compare(a.hash, b.hash),
-		bytes.Compare(a.addr[:], b.addr[:]),
-	)
+	if a.name != b.name {
+		return strings.Compare(a.name, b.name)
+	}
+	if a.hash != b.hash {
+		return cmp.Compare(a.hash, b.hash)
+	}
+	return a.addr.Compare(b.addr)
 }
 
 // NewSet builds the Set that spec describes, in O(n log n) of its hosts. It
@@ -36,89 +39,62 @@ func NewSet(spec *Spec) *Set {
 		return s
 	}
 	first := s.addHosts(spec.Hosts)
-	if len(first) == 0 {
+	if s.targets == 0 {
 		return nil
 	}
 	s.addPorts(spec.Ports, first)
 	return s
 }
 
-// addHosts fills the host arrays and returns, for each index into hosts, the
-// first host of the Set with the same label. Invalid addresses have no host and
-// are an error of the caller: they are left out.
-func (s *Set) addHosts(hosts []Host) map[int]uint32 {
+// noHost stands in addHosts' result for a host that was left out.
+const noHost = ^uint32(0)
+
+// addHosts fills the host arrays and returns, for each of hosts, the first host
+// of the Set with the same label. Hosts without a valid address are the caller's
+// error and are left out.
+func (s *Set) addHosts(hosts []Host) []uint32 {
 	order := make([]sortHost, 0, len(hosts))
 	for i, h := range hosts {
 		if !h.Addr.IsValid() {
 			continue
 		}
-		sh := sortHost{name: h.Name, addr: h.Addr.As16(), index: i}
+		sh := sortHost{name: h.Name, addr: h.Addr.Unmap().WithZone(""), index: i}
 		if h.Name == "" {
-			sh.hash = hashLabel(h.Addr.Unmap().WithZone(""))
+			sh.hash = hashLabel(sh.addr)
 		}
 		order = append(order, sh)
 	}
-	slices.SortStableFunc(order, compareHosts)
+	slices.SortFunc(order, compareHosts)
 
-	first := make(map[int]uint32, len(order))
-	hashed, named := countHosts(order)
-	if hashed > 0 {
-		s.hashed = make([]hashedHost, 0, hashed)
+	first := make([]uint32, len(hosts))
+	for i := range first {
+		first[i] = noHost
 	}
-	if named > 0 {
-		s.named = &namedHosts{hosts: make([]namedHost, 0, named)}
-	}
+	unique := order[:0]
+	named := 0 // index of the first named host
 	run := uint32(0)
-	for i := range order {
-		h := &order[i]
-		same := i > 0 && h.name == order[i-1].name && h.hash == order[i-1].hash
-		if !same {
-			run = uint32(s.numHosts())
+	for i, h := range order {
+		last := len(unique) - 1
+		if i == 0 || h.name != unique[last].name || h.hash != unique[last].hash {
+			run = uint32(len(unique))
 			s.targets++
 		}
 		first[h.index] = run
-		switch {
-		case same && h.addr == order[i-1].addr:
-		case h.name == "":
-			s.hashed = append(s.hashed, hashedHost{hash: h.hash, addr: h.addr})
-		default:
-			s.named.hosts = append(s.named.hosts, namedHost{name: h.name, addr: h.addr})
+		if i > 0 && compareHosts(unique[last], h) == 0 {
+			continue
+		}
+		unique = append(unique, h)
+		if h.name == "" {
+			named = len(unique)
 		}
 	}
-	if s.named != nil {
-		s.named.index()
-	}
+	s.hashed, s.named = pack(unique[:named]), name(unique[named:])
 	return first
-}
-
-// countHosts returns how many different hosts the sorted order has.
-func countHosts(order []sortHost) (hashed, named int) {
-	for i := range order {
-		switch {
-		case i > 0 && compareHosts(order[i-1], order[i]) == 0:
-		case order[i].name == "":
-			hashed++
-		default:
-			named++
-		}
-	}
-	return hashed, named
-}
-
-// index fills byAddr.
-func (n *namedHosts) index() {
-	n.byAddr = make([]uint32, len(n.hosts))
-	for i := range n.byAddr {
-		n.byAddr[i] = uint32(i)
-	}
-	slices.SortStableFunc(n.byAddr, func(a, b uint32) int {
-		return bytes.Compare(n.hosts[a].addr[:], n.hosts[b].addr[:])
-	})
 }
 
 // addPorts fills the port nodes. first maps an index into Spec.Hosts to the
 // host that stands for its label.
-func (s *Set) addPorts(ports []Port, first map[int]uint32) {
+func (s *Set) addPorts(ports []Port, first []uint32) {
 	order := make([]*Port, 0, len(ports))
 	for i := range ports {
 		order = append(order, &ports[i])
@@ -133,7 +109,8 @@ func (s *Set) addPorts(ports []Port, first map[int]uint32) {
 			n++
 		}
 		node := portNode{name: order[0].Name, protocol: order[0].Protocol, number: order[0].Number}
-		if s.kind == ClusterIP || s.mergePorts(&node, order[:n], first) {
+		known := node.protocol.String() != ""
+		if known && (s.kind == ClusterIP || s.mergePorts(&node, order[:n], first)) {
 			s.ports = append(s.ports, node)
 		}
 		order = order[n:]
@@ -143,7 +120,7 @@ func (s *Set) addPorts(ports []Port, first map[int]uint32) {
 
 // mergePorts makes the records of one port name from all its mentions. It
 // reports whether there are any.
-func (s *Set) mergePorts(node *portNode, ports []*Port, first map[int]uint32) bool {
+func (s *Set) mergePorts(node *portNode, ports []*Port, first []uint32) bool {
 	if len(ports) == 1 && ports[0].Hosts == nil {
 		return true
 	}
@@ -151,13 +128,15 @@ func (s *Set) mergePorts(node *portNode, ports []*Port, first map[int]uint32) bo
 	for _, p := range ports {
 		if p.Hosts == nil {
 			for _, host := range first {
-				refs = append(refs, portRef{host: host, port: p.Number})
+				if host != noHost {
+					refs = append(refs, portRef{host: host, port: p.Number})
+				}
 			}
 			continue
 		}
 		for _, i := range p.Hosts {
-			if host, ok := first[i]; ok {
-				refs = append(refs, portRef{host: host, port: p.Number})
+			if i < len(first) && first[i] != noHost {
+				refs = append(refs, portRef{host: first[i], port: p.Number})
 			}
 		}
 	}
@@ -174,7 +153,8 @@ func (s *Set) mergePorts(node *portNode, ports []*Port, first map[int]uint32) bo
 		node.number = refs[0].port
 		return true
 	}
-	node.refs = slices.Clip(refs)
+	refs = slices.Clip(refs)
+	node.refs = &refs
 	return true
 }
 
@@ -186,17 +166,17 @@ func (s *Set) equal(o *Set) bool {
 	return s.path == o.path && s.alias == o.alias && s.created == o.created &&
 		s.ttl == o.ttl && s.priority == o.priority && s.kind == o.kind &&
 		s.hasEndpoints == o.hasEndpoints &&
-		slices.Equal(s.hashed, o.hashed) &&
-		slices.Equal(s.namedHosts(), o.namedHosts()) &&
+		s.hashed == o.hashed && slices.Equal(s.named.all(), o.named.all()) &&
 		slices.EqualFunc(s.ports, o.ports, func(a, b portNode) bool {
 			return a.name == b.name && a.protocol == b.protocol && a.number == b.number &&
-				slices.Equal(a.refs, b.refs)
+				slices.Equal(a.records(), b.records())
 		})
 }
 
-func (s *Set) namedHosts() []namedHost {
-	if s.named == nil {
+// records returns refs, nil when there are none.
+func (p *portNode) records() []portRef {
+	if p.refs == nil {
 		return nil
 	}
-	return s.named.hosts
+	return *p.refs
 }

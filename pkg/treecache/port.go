@@ -2,11 +2,24 @@ package treecache
 
 import "github.com/kube-dns/kube-dns/pkg/dnsname"
 
-// hasProtocol reports whether a port has the protocol that label ("_tcp")
-// names.
+// parseProtocol reads the label of a protocol ("_tcp"); 0 for any other label.
+func parseProtocol(label string) Protocol {
+	switch label {
+	case "_tcp":
+		return TCP
+	case "_udp":
+		return UDP
+	case "_sctp":
+		return SCTP
+	}
+	return 0
+}
+
+// hasProtocol reports whether a port has the protocol that label names.
 func (s *Set) hasProtocol(label string) bool {
+	protocol := parseProtocol(label)
 	for i := range s.ports {
-		if label[1:] == s.ports[i].protocol.String() {
+		if s.ports[i].protocol == protocol {
 			return true
 		}
 	}
@@ -16,12 +29,12 @@ func (s *Set) hasProtocol(label string) bool {
 // port returns the node of _name._protocol, given the two labels from the node
 // downwards; nil when there is none.
 func (s *Set) port(protocol, name string) *portNode {
-	if protocol[0] != '_' || name[0] != '_' {
+	want := parseProtocol(protocol)
+	if want == 0 || name[0] != '_' {
 		return nil
 	}
 	for i := range s.ports {
-		p := &s.ports[i]
-		if name[1:] == p.name && protocol[1:] == p.protocol.String() {
+		if p := &s.ports[i]; p.protocol == want && p.name == name[1:] {
 			return p
 		}
 	}
@@ -33,7 +46,7 @@ func (s *Set) service(zone dnsname.Name, p *portNode) Answer {
 	a := Answer{Status: Found, view: viewPorts, port: p.number, set: s, zone: zone}
 	switch {
 	case p.refs != nil:
-		a.view, a.refs, a.hi, a.weight = viewRefs, p.refs, int32(len(p.refs)), share(len(p.refs))
+		a.view, a.refs, a.hi, a.weight = viewRefs, *p.refs, int32(len(*p.refs)), share(len(*p.refs))
 	case s.kind == ClusterIP:
 		a.view, a.hi, a.weight = viewNode, 1, fullWeight
 	default:
@@ -54,11 +67,11 @@ func (s *Set) hostService(zone dnsname.Name, p *portNode, label string) Answer {
 		a.lo, a.hi, a.weight = int32(lo), int32(hi), fullWeight
 	case viewRefs:
 		first := 0
-		for first < len(p.refs) && p.refs[first].host != uint32(lo) {
+		for first < len(a.refs) && a.refs[first].host != uint32(lo) {
 			first++
 		}
 		last := first
-		for last < len(p.refs) && p.refs[last].host == uint32(lo) {
+		for last < len(a.refs) && a.refs[last].host == uint32(lo) {
 			last++
 		}
 		if first == last {

@@ -1,9 +1,7 @@
 package treecache
 
 import (
-	"bytes"
 	"net/netip"
-	"slices"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
@@ -33,9 +31,17 @@ const (
 )
 
 // String returns the label without its underscore: "tcp", "udp", "sctp"; "" for
-// the zero value.
+// any other value.
 func (p Protocol) String() string {
-	return [...]string{"", "tcp", "udp", "sctp"}[min(p, SCTP+1)%(SCTP+1)]
+	switch p {
+	case TCP:
+		return "tcp"
+	case UDP:
+		return "udp"
+	case SCTP:
+		return "sctp"
+	}
+	return ""
 }
 
 // What SRV weights share, by SkyDNS's rule.
@@ -91,39 +97,23 @@ type Port struct {
 // addresses it claims in the reverse index. It is immutable and safe for
 // concurrent use. See the package comment for the names it has.
 type Set struct {
-	path    Path
-	alias   dnsname.Name
-	created int64
-
-	// Hosts are numbered: first hashed, ordered by hash and address, then
-	// named, ordered by label and address. So hosts of one label are side by
-	// side, and SRV targets can be merged by looking at the neighbour.
-	hashed []hashedHost
+	// Hosts are numbered: first the hashed ones, then the named. Within each,
+	// hosts of one label are side by side, so SRV targets can be merged by
+	// looking at the neighbour.
+	hashed hashedHosts
 	named  *namedHosts // nil when there are none
-	ports  []portNode  // ordered by protocol and name
+	alias  dnsname.Name
 
 	ttl          uint32
 	targets      uint32 // distinct labels among the hosts
 	priority     uint16
 	kind         Kind
 	hasEndpoints bool
-}
 
-// hashedHost is a host without hostname, in 20 octets without pointers: a
-// cluster has one per endpoint of a headless Service. IPv4 is kept IPv4-mapped.
-type hashedHost struct {
-	hash uint32
-	addr [16]byte
-}
-
-type namedHost struct {
-	name string
-	addr [16]byte
-}
-
-type namedHosts struct {
-	hosts  []namedHost
-	byAddr []uint32 // indices into hosts, ordered by address
+	// An address lookup needs no more than the 64 octets above.
+	ports   []portNode // in order of protocol and name
+	path    Path
+	created int64
 }
 
 // portNode is the name _name._protocol.
@@ -131,7 +121,7 @@ type portNode struct {
 	name string
 	// refs are the records, ordered by host and port, duplicates merged. nil,
 	// the usual case: all hosts at the one port number.
-	refs     []portRef
+	refs     *[]portRef
 	number   uint16
 	protocol Protocol
 }
@@ -151,44 +141,40 @@ func (s *Set) Kind() Kind { return s.kind }
 func (s *Set) HasEndpoints() bool { return s.hasEndpoints }
 
 // numHosts returns the number of addresses.
-func (s *Set) numHosts() int {
-	if s.named == nil {
-		return len(s.hashed)
-	}
-	return len(s.hashed) + len(s.named.hosts)
-}
+func (s *Set) numHosts() int { return s.hashed.len() + s.named.len() }
 
-// namedAt returns host at, which must not be hashed.
-func (s *Set) namedAt(at int) *namedHost { return &s.named.hosts[at-len(s.hashed)] }
-
+// hostAddr returns the address of host at.
 func (s *Set) hostAddr(at int) netip.Addr {
-	if at < len(s.hashed) {
-		return netip.AddrFrom16(s.hashed[at].addr).Unmap()
+	n := s.hashed.len()
+	if at < n {
+		return s.hashed.addr(at)
 	}
-	return netip.AddrFrom16(s.namedAt(at).addr).Unmap()
+	return netip.AddrFrom16(s.named.hosts[at-n].addr).Unmap()
 }
 
 // setLabel makes the label of host at the first label of the target of r. An
 // external name that is an address has its node as target.
 func (s *Set) setLabel(r *Record, at int) {
+	n := s.hashed.len()
 	switch {
 	case s.kind == ExternalName:
-	case at < len(s.hashed):
-		r.hashed, r.hash = true, s.hashed[at].hash
+	case at < n:
+		r.hashed, r.hash = true, s.hashed.hash(at)
 	default:
-		r.label = s.namedAt(at).name
+		r.label = s.named.hosts[at-n].name
 	}
 }
 
 // sameLabel reports whether the neighbours a and b = a+1 have one label.
 func (s *Set) sameLabel(a, b int) bool {
+	n := s.hashed.len()
 	switch {
-	case b < len(s.hashed):
-		return s.hashed[a].hash == s.hashed[b].hash
-	case a < len(s.hashed):
+	case b < n:
+		return s.hashed.hash(a) == s.hashed.hash(b)
+	case a < n:
 		return false
 	}
-	return s.namedAt(a).name == s.namedAt(b).name
+	return s.named.hosts[a-n].name == s.named.hosts[b-n].name
 }
 
 // labelRange returns the hosts [lo, hi) that share the label of host at.
@@ -259,13 +245,11 @@ func (s *Set) findHost(label string) (lo, hi int) {
 	if s.kind == ExternalName {
 		return 0, 0
 	}
-	if s.named != nil {
-		if at, ok := s.searchName(label); ok {
-			return s.labelRange(len(s.hashed) + at)
-		}
+	if at, ok := s.named.firstOf(label); ok {
+		return s.labelRange(s.hashed.len() + at)
 	}
 	if h, ok := parseHashLabel(label); ok {
-		if at := s.searchHash(h); at < len(s.hashed) && s.hashed[at].hash == h {
+		if at := s.hashed.firstOf(h); at < s.hashed.len() && s.hashed.hash(at) == h {
 			return s.labelRange(at)
 		}
 	}
@@ -283,85 +267,47 @@ func (s *Set) findDashed(label string) (lo, hi int) {
 	if string(dnsname.AppendDashed(buf[:0], addr)) != label {
 		return 0, 0
 	}
-	if at, ok := s.searchAddr(addr); ok {
+	if at, ok := s.hashed.find(addr); ok {
 		return at, at + 1
 	}
 	return 0, 0
 }
 
-// searchHash returns the first hashed host with at least this hash.
-func (s *Set) searchHash(h uint32) int {
-	lo, hi := 0, len(s.hashed)
-	for lo < hi {
-		if mid := (lo + hi) / 2; s.hashed[mid].hash < h {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo
+// has reports whether a host has this address.
+func (s *Set) has(addr netip.Addr) bool {
+	_, hashed := s.hashed.find(addr)
+	return hashed || len(s.named.at(addr)) > 0
 }
 
-// searchAddr returns the hashed host with this address.
-func (s *Set) searchAddr(addr netip.Addr) (int, bool) {
-	if len(s.hashed) == 0 {
-		return 0, false
+// claims answers with the names that the Set gives to addr: the node's for a
+// ClusterIP, else those of its hosts, hostnames first. An external name gives
+// none.
+func (s *Set) claims(zone dnsname.Name, addr netip.Addr) Answer {
+	named := s.named.at(addr)
+	at, hashed := s.hashed.find(addr)
+	a := Answer{Status: Found, view: viewPorts, weight: fullWeight, set: s, zone: zone}
+	switch {
+	case s.kind == ExternalName || (!hashed && len(named) == 0):
+		return Answer{}
+	case s.kind == ClusterIP:
+		a.view, a.hi = viewNode, 1
+		return a
+	case len(named) == 0:
+		a.lo, a.hi = int32(at), int32(at+1)
+		return a
+	case len(named) == 1 && !hashed:
+		a.lo = int32(s.hashed.len()) + int32(named[0])
+		a.hi = a.lo + 1
+		return a
 	}
-	ip, h := addr.As16(), hashLabel(addr)
-	for at := s.searchHash(h); at < len(s.hashed) && s.hashed[at].hash == h; at++ {
-		if s.hashed[at].addr == ip {
-			return at, true
-		}
+	var list []Record
+	for _, i := range named {
+		a.lo = int32(s.hashed.len()) + int32(i)
+		list = append(list, a.At(0))
 	}
-	return 0, false
-}
-
-// searchName returns the index into named.hosts of a host with this label.
-func (s *Set) searchName(label string) (int, bool) {
-	hosts := s.named.hosts
-	lo, hi := 0, len(hosts)
-	for lo < hi {
-		if mid := (lo + hi) / 2; hosts[mid].name < label {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
+	if hashed {
+		a.lo = int32(at)
+		list = append(list, a.At(0))
 	}
-	return lo, lo < len(hosts) && hosts[lo].name == label
-}
-
-// claims appends to dst the reverse records of addr.
-func (s *Set) claims(dst []Record, zone dnsname.Name, addr netip.Addr) []Record {
-	record := func(at int) {
-		r := Record{TTL: s.ttl, path: s.path, zone: zone}
-		if at >= 0 {
-			s.setLabel(&r, at)
-		}
-		dst = append(dst, r)
-	}
-	if s.kind == ClusterIP {
-		record(-1)
-		return dst
-	}
-	if s.named != nil {
-		for _, at := range s.namedByAddr(addr.As16()) {
-			record(len(s.hashed) + int(at))
-		}
-	}
-	if at, ok := s.searchAddr(addr); ok {
-		record(at)
-	}
-	return dst
-}
-
-// namedByAddr returns the part of byAddr that has this address.
-func (s *Set) namedByAddr(ip [16]byte) []uint32 {
-	n := s.named
-	compare := func(at uint32, ip [16]byte) int { return bytes.Compare(n.hosts[at].addr[:], ip[:]) }
-	lo, _ := slices.BinarySearchFunc(n.byAddr, ip, compare)
-	hi := lo
-	for hi < len(n.byAddr) && n.hosts[n.byAddr[hi]].addr == ip {
-		hi++
-	}
-	return n.byAddr[lo:hi]
+	return ListAnswer(list)
 }

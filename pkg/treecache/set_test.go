@@ -259,20 +259,20 @@ func TestNewSetNothing(t *testing.T) {
 func TestMakePath(t *testing.T) {
 	long := strings.Repeat("x", 63)
 	for _, tt := range []struct {
-		labels []string
-		want   Path // "" for an error
+		service, namespace string
+		want               Path // "" for an error
 	}{
-		{[]string{"web", "default", "svc"}, "\x03web\x07default\x03svc"},
-		{[]string{"WEB", "Default", "svc"}, "\x03web\x07default\x03svc"},
-		{[]string{long, long, "svc"}, Path("\x3f" + long + "\x3f" + long + "\x03svc")},
-		{[]string{long + "x", "svc"}, ""},
-		{[]string{"", "svc"}, ""},
-		{nil, ""},
-		{[]string{long, long, long, "svc"}, ""},
+		{"web", "default", "\x03web\x07default\x03svc"},
+		{"WEB", "Default", "\x03web\x07default\x03svc"},
+		{long, long, Path("\x3f" + long + "\x3f" + long + "\x03svc")},
+		{long + "x", "default", ""},
+		{"web", long + "x", ""},
+		{"", "default", ""},
+		{"web", "", ""},
 	} {
-		got, err := MakePath(tt.labels...)
+		got, err := MakePath(tt.service, tt.namespace)
 		if got != tt.want || (err == nil) != (tt.want != "") {
-			t.Errorf("MakePath(%q) = %q, %v, want %q", tt.labels, got, err, tt.want)
+			t.Errorf("MakePath(%q, %q) = %q, %v, want %q", tt.service, tt.namespace, got, err, tt.want)
 		}
 	}
 }

@@ -84,8 +84,8 @@ func TestEmptyParentsVanish(t *testing.T) {
 	if got := s.Lookup(wireName("svc.cluster.local.")).Status; got != NoSuchName {
 		t.Errorf("svc in an empty tree: %v, want NoSuchName", got)
 	}
-	if s.Owners() != 0 || s.top.nodes.root != nil || s.reverse.root != nil {
-		t.Errorf("an emptied tree has %d owners, top %v, reverse %v", s.Owners(), s.top.nodes.root, s.reverse.root)
+	if s.Owners() != 0 || s.top.nodes.root != nil || s.reverse.size() != 0 {
+		t.Errorf("an emptied tree has %d owners, top %v, %d addresses", s.Owners(), s.top.nodes.root, s.reverse.size())
 	}
 }
 
@@ -141,14 +141,14 @@ func TestReverseOrder(t *testing.T) {
 		spec(t, "ext.names", ExternalName).hosts("10.0.0.1"),
 	)
 	reverse := func(addr string) string { return show(tree.Snapshot().Reverse(netip.MustParseAddr(addr))) }
-	want := lines("Found", "0 0 0 vip.default", "0 0 0 z.older.default", "0 0 0 a.named.default", "0 0 0 b.named.default",
-		"0 0 0 "+label1+".old.default", "0 0 0 "+label1+".twin.default", "0 0 0 "+label1+".young.default")
+	want := lines("Found", "10 100 0 vip.default", "10 100 0 z.older.default", "10 100 0 a.named.default", "10 100 0 b.named.default",
+		"10 100 0 "+label1+".old.default", "10 100 0 "+label1+".twin.default", "10 100 0 "+label1+".young.default")
 	if diff := cmp.Diff(want, reverse("10.0.0.1")); diff != "" {
 		t.Error(diff)
 	}
 	for _, tt := range []struct{ addr, want string }{
-		{"10.0.0.7", "Found\n0 0 0 vip.default"},
-		{"10.0.0.9", "Found\n0 0 0 a.named.default"},
+		{"10.0.0.7", "Found\n10 100 0 vip.default"},
+		{"10.0.0.9", "Found\n10 100 0 a.named.default"},
 		{"10.0.0.2", "NoSuchName"},
 		{"::ffff:10.0.0.1", "NoSuchName"},
 	} {
@@ -162,29 +162,12 @@ func TestReverseOrder(t *testing.T) {
 	for _, owner := range []string{"vip", "older", "named", "old", "young"} {
 		tree.Remove(mustPath(t, owner, "default"))
 	}
-	if got, want := reverse("10.0.0.1"), "Found\n0 0 0 "+label1+".twin.default"; got != want {
+	if got, want := reverse("10.0.0.1"), "Found\n10 100 0 "+label1+".twin.default"; got != want {
 		t.Errorf("the last claimant: %s, want %s", got, want)
 	}
 	tree.Remove(mustPath(t, "twin", "default"))
 	if got := reverse("10.0.0.1"); got != "NoSuchName" {
 		t.Errorf("without claimants: %s", got)
-	}
-}
-
-// TestPathThroughOwner: a Set cannot hang below another owner, nor in the place
-// of a directory.
-func TestPathThroughOwner(t *testing.T) {
-	tree := newTree(t, spec(t, "web.default", ClusterIP).hosts("10.96.0.10"))
-	before := tree.Snapshot()
-	for _, labels := range [][]string{{"x", "web", "default", "svc"}, {"default", "svc"}} {
-		p, err := MakePath(labels...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := &Spec{Path: p, Hosts: []Host{{Addr: netip.MustParseAddr("10.0.0.1")}}}
-		if tree.Replace(NewSet(s)) || tree.Remove(p) || tree.Snapshot() != before {
-			t.Errorf("a Set at %q was taken", p)
-		}
 	}
 }
 

@@ -21,11 +21,11 @@ type trie[K comparable, V any] struct {
 type trieNode[K comparable, V any] struct {
 	leafMap uint64
 	kidMap  uint64
+	leaves  []trieLeaf[K, V]
+	kids    []*trieNode[K, V]
 	// edit is the transaction that made the node. That transaction alone may
 	// change it in place, until it is published.
-	edit   uint64
-	leaves []trieLeaf[K, V]
-	kids   []*trieNode[K, V]
+	edit uint64
 }
 
 type trieLeaf[K comparable, V any] struct {
