@@ -74,7 +74,7 @@ func newApp(opts *options, env environment, log *slog.Logger) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.openDNS(server); err != nil {
+	if err := a.openDNS(server, registry); err != nil {
 		return nil, err
 	}
 	if err := a.openHTTP(registry); err != nil {
@@ -122,13 +122,14 @@ func (a *app) openSources() (kubewatch.Sources, error) {
 }
 
 // openDNS binds the DNS port.
-func (a *app) openDNS(handler listener.Handler) error {
+func (a *app) openDNS(handler listener.Handler, registry *prometheus.Registry) error {
 	addr := netip.AddrPortFrom(a.opts.bindAddress, a.opts.dnsPort)
 	server, err := listener.Listen(listener.Config{Addrs: []netip.AddrPort{addr}, Handler: handler, Logger: a.log})
 	if err != nil {
 		return fmt.Errorf("--dns-bind-address and --dns-port: %w", err)
 	}
 	a.log.Info("answering DNS", "address", addr.String())
+	registry.MustRegister(newSocketMetrics(server.Stats))
 	a.parts = append(a.parts, server.Run)
 	return nil
 }

@@ -41,7 +41,7 @@ type Config struct {
 	// Federations maps a federation's name (one label) to its domain.
 	Federations map[string]string
 	// StubDomains maps a domain to the servers to ask about it and the names
-	// below it. An empty list means that there is nobody to ask.
+	// below it. A domain with an empty list is like one that is not there.
 	StubDomains map[dnsname.Name][]Server
 	// UpstreamNameservers replaces the servers of resolv.conf; empty keeps
 	// them. Each entry has an address, never a name.
