@@ -1,7 +1,5 @@
 package wire
 
-import "encoding/binary"
-
 // Relay says how AppendReply passes an upstream's reply on.
 type Relay struct {
 	// Limit is the size that the message must not exceed, Query.ReplyLimit for
@@ -34,20 +32,19 @@ func AppendReply(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 		size, whole = r.optStart, true
 	}
 	base := len(dst)
-	if whole && len(r.Name) == len(q.Name) && size+held <= max(o.Limit, MinPayload) {
-		dst = append(dst, r.Msg[:size]...)
-		copy(dst[base+HeaderLen:], q.Name)
-		if r.optEnd != 0 {
-			SetCount(dst[base:], Additional, Count(dst[base:], Additional)-1)
-		}
-	} else {
+	whole = whole && len(r.Name) == len(q.Name) && size+held <= max(o.Limit, MinPayload)
+	if !whole || !keepsTTLs(r, o.MaxTTL) {
 		return appendRebuilt(dst, q, r, o)
 	}
-	rcode := relayRcode(q, r)
+	dst = append(dst, r.Msg[:size]...)
 	msg := dst[base:]
+	copy(msg[HeaderLen:], q.Name)
+	if r.optEnd != 0 {
+		SetCount(msg, Additional, Count(msg, Additional)-1)
+	}
+	rcode := relayRcode(q, r)
 	SetID(msg, q.ID)
 	SetFlags(msg, relayFlags(q, r, o)|uint16(rcode)&rcodeMask)
-	capTTLs(msg, r, o.MaxTTL)
 	if q.EDNS.Present {
 		SetCount(msg, Additional, Count(msg, Additional)+1)
 		dst = appendOPT(dst, &o.OPT, rcode, q.EDNS.DO, max(o.Limit, MinPayload)-size)
@@ -71,24 +68,24 @@ func relayFlags(q *Query, r *Reply, o *Relay) uint16 {
 	return replyFlags(q.Flags) | FlagRA | r.Flags&keep
 }
 
-// capTTLs lowers the answer section's TTLs in msg, which is laid out as r, and
-// clears those with their top bit set in every section.
-func capTTLs(msg []byte, r *Reply, limit uint32) {
+// keepsTTLs reports whether every TTL may be given out as it stands in r. TTLs
+// are not changed in a copy: a hostile name may point at one and read it as a
+// label.
+func keepsTTLs(r *Reply, limit uint32) bool {
 	if limit == 0 {
 		limit = 1<<31 - 1
 	}
 	var rec Record
 	for it := r.Records(); it.Next(&rec); {
-		ttl := rec.TTL
-		if rec.Section == Answer {
-			ttl = min(ttl, limit)
+		if r.Msg[rec.TTLAt]&0x80 != 0 || rec.Section == Answer && rec.TTL > limit {
+			return false
 		}
-		binary.BigEndian.PutUint32(msg[rec.TTLAt:], ttl)
 	}
+	return true
 }
 
 // appendRebuilt is AppendReply for messages that cannot be copied as they are:
-// too long, or with records behind the OPT.
+// too long, with records behind the OPT, or with a TTL to change.
 func appendRebuilt(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 	var b Builder
 	b.Start(dst, q, o.Limit)

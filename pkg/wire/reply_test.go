@@ -247,6 +247,9 @@ func sameRules(m *dns.Msg) bool {
 		for _, rr := range rrs {
 			h := rr.Header()
 			l := layoutOf(h.Rrtype, h.Class)
+			if _, unknown := rr.(*dns.RFC3597); l.kind == opaque && !unknown {
+				return false // RFC 3597 §4: no pointers there, but miekg/dns follows them
+			}
 			if cutName(rr) || h.Rdlength == 0 && l.kind != opaque || h.Rrtype == TypeA && h.Class == ClassCH || l.kind == open || l.kind == parameter || l.kind == bitmap {
 				return false
 			}
