@@ -96,6 +96,9 @@ func restClient(cfg *rest.Config, gv schema.GroupVersion, apiPath string) (rest.
 	cfg.GroupVersion = &gv
 	cfg.APIPath = apiPath
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(newScheme()).WithoutConversion()
+	// The server warns that Endpoints are deprecated. They are read only where
+	// there is no other way, and then we say so ourselves.
+	cfg.WarningHandler = rest.NoWarnings{}
 	if cfg.ContentType == "" {
 		cfg.ContentType = runtime.ContentTypeProtobuf
 		cfg.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON

@@ -1,0 +1,331 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const zone = "svc.cluster.local."
+
+// TestAPIServer runs every test here. They share the built programs, and
+// nothing else.
+func TestAPIServer(t *testing.T) {
+	p := build(t)
+	t.Run("Services", func(t *testing.T) { testServices(t, p) })
+	t.Run("APIRestart", func(t *testing.T) { testAPIRestart(t, p) })
+	t.Run("StartWithoutAPI", func(t *testing.T) { testStartWithoutAPI(t, p) })
+	t.Run("Streams", func(t *testing.T) { testStreams(t, p) })
+	t.Run("EndpointsStandIn", func(t *testing.T) { testEndpointsStandIn(t, p) })
+}
+
+// build returns the programs, made now or found in the cache.
+func build(t *testing.T) programs {
+	t.Helper()
+	script := exec.CommandContext(t.Context(), "../../hack/kube-binaries.sh", "kube-apiserver", "etcd")
+	script.Stderr = os.Stderr
+	out, err := script.Output()
+	if err != nil {
+		t.Fatalf("hack/kube-binaries.sh: %v", err)
+	}
+	bin := strings.TrimSpace(string(out))
+	kubedns := filepath.Join(t.TempDir(), "kubedns")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", kubedns, "../../cmd/kubedns").CombinedOutput(); err != nil {
+		t.Fatalf("building kubedns: %v\n%s", err, out)
+	}
+	return programs{kubedns: kubedns, apiserver: filepath.Join(bin, "kube-apiserver"), etcd: filepath.Join(bin, "etcd")}
+}
+
+// user is who kubedns is. It is not the service account of the manifests,
+// because every API server gives that one more rights, those of the old addon,
+// by the binding system:kube-dns.
+const user = "addon"
+
+// addon gives the user the rights of our ClusterRole.
+func (c *cluster) addon(t *testing.T) {
+	t.Helper()
+	content, err := os.ReadFile("../../manifests/base/clusterrole.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.apply(t, string(content))
+	c.bind(t, "kube-dns-addon", user)
+}
+
+// bind gives a user the rights of a ClusterRole.
+func (c *cluster) bind(t *testing.T, role, user string) {
+	t.Helper()
+	c.apply(t, fmt.Sprintf(`apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: e2e-%[1]s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %[1]s}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: %[2]s}]
+`, role, user))
+}
+
+func service(name, spec string) string {
+	return "{apiVersion: v1, kind: Service, metadata: {name: " + name + ", namespace: default}, spec: {" + spec + "}}"
+}
+
+// slice returns an EndpointSlice; endpoints is YAML flow text.
+func slice(name, service, family, port, endpoints string) string {
+	return fmt.Sprintf(`apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: %s, namespace: default, labels: {kubernetes.io/service-name: %s}}
+addressType: %s
+ports: [{name: %s, port: 8080, protocol: TCP}]
+endpoints: [%s]
+`, name, service, family, port, endpoints)
+}
+
+const httpPort = "ports: [{name: http, port: 80, protocol: TCP}]"
+
+func testServices(t *testing.T, p programs) {
+	c := newCluster(t, p)
+	c.startAPI(t)
+	c.addon(t)
+	// One Service is there before kubedns starts: it comes with the list, the
+	// others with the watch.
+	c.apply(t, service("before", "clusterIP: 10.96.1.1, "+httpPort))
+	d := c.startKubeDNS(t, user)
+	d.waitReady(t)
+
+	t.Run("list", func(t *testing.T) {
+		d.want(t, "kubernetes.default."+zone, dns.TypeA, "NOERROR", "A 10.96.0.1")
+		d.want(t, "before.default."+zone, dns.TypeA, "NOERROR", "A 10.96.1.1")
+	})
+	t.Run("cluster ip", func(t *testing.T) { testClusterIP(t, c, d) })
+	t.Run("dual stack", func(t *testing.T) { testDualStack(t, c, d) })
+	t.Run("headless", func(t *testing.T) { testHeadless(t, c, d) })
+	t.Run("slices before service", func(t *testing.T) { testSlicesFirst(t, c, d) })
+	t.Run("types", func(t *testing.T) { testTypes(t, c, d) })
+	t.Run("many", func(t *testing.T) { testMany(t, c, d) })
+	d.end(t)
+	if strings.Contains(d.out.String(), "level=ERROR") {
+		t.Errorf("kubedns complained though it has all rights it should need:\n%s", d.out.tail())
+	}
+}
+
+func testClusterIP(t *testing.T, c *cluster, d *kubedns) {
+	name := "web.default." + zone
+	d.want(t, name, dns.TypeA, "NXDOMAIN")
+	web := service("web", "clusterIP: 10.96.1.2, "+httpPort)
+	c.apply(t, web)
+	d.want(t, name, dns.TypeA, "NOERROR", "A 10.96.1.2")
+	d.want(t, name, dns.TypeAAAA, "NOERROR")
+	d.want(t, "_http._tcp."+name, dns.TypeSRV, "NOERROR", "SRV 10 100 80 "+name)
+	d.want(t, "2.1.96.10.in-addr.arpa.", dns.TypePTR, "NOERROR", "PTR "+name)
+	// Another port, another name for it.
+	c.apply(t, service("web", "clusterIP: 10.96.1.2, ports: [{name: https, port: 443, protocol: TCP}]"))
+	d.want(t, "_https._tcp."+name, dns.TypeSRV, "NOERROR", "SRV 10 100 443 "+name)
+	d.want(t, "_http._tcp."+name, dns.TypeSRV, "NXDOMAIN")
+	// The address may only change with a new Service of the name.
+	c.remove(t, web)
+	d.want(t, name, dns.TypeA, "NXDOMAIN")
+	c.apply(t, service("web", "clusterIP: 10.96.1.3, "+httpPort))
+	d.want(t, name, dns.TypeA, "NOERROR", "A 10.96.1.3")
+	d.want(t, "2.1.96.10.in-addr.arpa.", dns.TypePTR, "REFUSED") // nobody's, and no name server to ask
+	c.remove(t, web)
+	d.want(t, "3.1.96.10.in-addr.arpa.", dns.TypePTR, "REFUSED")
+}
+
+func testDualStack(t *testing.T, c *cluster, d *kubedns) {
+	name := "dual.default." + zone
+	dual := service("dual", "ipFamilyPolicy: RequireDualStack, ipFamilies: [IPv4, IPv6], clusterIP: 10.96.1.4, clusterIPs: [10.96.1.4, 'fd00:96::14'], "+httpPort)
+	c.apply(t, dual)
+	d.want(t, name, dns.TypeA, "NOERROR", "A 10.96.1.4")
+	d.want(t, name, dns.TypeAAAA, "NOERROR", "AAAA fd00:96::14")
+	d.want(t, "_http._tcp."+name, dns.TypeSRV, "NOERROR", "SRV 10 100 80 "+name)
+	reverse, err := dns.ReverseAddr("fd00:96::14")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.want(t, reverse, dns.TypePTR, "NOERROR", "PTR "+name)
+	c.remove(t, dual)
+	d.want(t, name, dns.TypeAAAA, "NXDOMAIN")
+}
+
+func testHeadless(t *testing.T, c *cluster, d *kubedns) {
+	name := "db.default." + zone
+	db := service("db", "clusterIP: None, ports: [{name: pg, port: 5432}]")
+	c.apply(t, db)
+	d.want(t, name, dns.TypeA, "NXDOMAIN") // no endpoint yet
+	four := slice("db-4", "db", "IPv4", "pg", "{addresses: [10.1.0.1], hostname: db-0}, {addresses: [10.1.0.2], hostname: db-1, conditions: {ready: false}}")
+	six := slice("db-6", "db", "IPv6", "pg", "{addresses: ['fd01::1'], hostname: db-0}")
+	c.apply(t, four)
+	c.apply(t, six)
+	d.want(t, name, dns.TypeA, "NOERROR", "A 10.1.0.1")
+	d.want(t, name, dns.TypeAAAA, "NOERROR", "AAAA fd01::1")
+	d.want(t, "db-0."+name, dns.TypeA, "NOERROR", "A 10.1.0.1")
+	d.want(t, "db-1."+name, dns.TypeA, "NXDOMAIN")
+	d.want(t, "_pg._tcp."+name, dns.TypeSRV, "NOERROR", "SRV 10 100 8080 db-0."+name)
+	d.want(t, "1.0.1.10.in-addr.arpa.", dns.TypePTR, "NOERROR", "PTR db-0."+name)
+	// db-1 gets ready, db-0's IPv6 slice goes.
+	c.apply(t, strings.Replace(four, "ready: false", "ready: true", 1))
+	c.remove(t, six)
+	d.want(t, name, dns.TypeA, "NOERROR", "A 10.1.0.1", "A 10.1.0.2")
+	d.want(t, name, dns.TypeAAAA, "NOERROR")
+	// publishNotReadyAddresses counts those that are not ready.
+	c.apply(t, four)
+	d.want(t, "db-1."+name, dns.TypeA, "NXDOMAIN")
+	c.apply(t, service("db", "publishNotReadyAddresses: true, clusterIP: None, ports: [{name: pg, port: 5432}]"))
+	d.want(t, "db-1."+name, dns.TypeA, "NOERROR", "A 10.1.0.2")
+	// The slice moves to another Service.
+	other := service("other", "clusterIP: None, ports: [{name: pg, port: 5432}]")
+	c.apply(t, other)
+	c.apply(t, strings.Replace(four, "service-name: db", "service-name: other", 1))
+	d.want(t, "db-0.other.default."+zone, dns.TypeA, "NOERROR", "A 10.1.0.1")
+	d.want(t, name, dns.TypeA, "NXDOMAIN")
+	for _, o := range []string{db, other, four} {
+		c.remove(t, o)
+	}
+	d.want(t, "1.0.1.10.in-addr.arpa.", dns.TypePTR, "REFUSED")
+}
+
+func testSlicesFirst(t *testing.T, c *cluster, d *kubedns) {
+	name := "late.default." + zone
+	s := slice("late-1", "late", "IPv4", "http", "{addresses: [10.1.0.9]}")
+	c.apply(t, s)
+	c.apply(t, service("marker", "clusterIP: 10.96.1.5, "+httpPort))
+	d.want(t, "marker.default."+zone, dns.TypeA, "NOERROR", "A 10.96.1.5")
+	d.want(t, name, dns.TypeA, "NXDOMAIN")
+	late := service("late", "clusterIP: None, "+httpPort)
+	c.apply(t, late)
+	d.want(t, name, dns.TypeA, "NOERROR", "A 10.1.0.9")
+	// The Service goes before its slice, and comes back.
+	c.remove(t, late)
+	d.want(t, name, dns.TypeA, "NXDOMAIN")
+	d.want(t, "9.0.1.10.in-addr.arpa.", dns.TypePTR, "REFUSED")
+	c.apply(t, late)
+	d.want(t, name, dns.TypeA, "NOERROR", "A 10.1.0.9")
+	c.remove(t, s)
+	d.want(t, name, dns.TypeA, "NXDOMAIN")
+}
+
+func testTypes(t *testing.T, c *cluster, d *kubedns) {
+	name := "chameleon.default." + zone
+	external := service("chameleon", "type: ExternalName, externalName: before.default.svc.cluster.local")
+	c.apply(t, external)
+	d.want(t, name, dns.TypeA, "NOERROR", "A 10.96.1.1", "CNAME before.default."+zone)
+	c.apply(t, service("chameleon", "type: ClusterIP, clusterIP: 10.96.1.6, "+httpPort))
+	d.want(t, name, dns.TypeA, "NOERROR", "A 10.96.1.6")
+	c.apply(t, external)
+	d.want(t, name, dns.TypeCNAME, "NOERROR", "CNAME before.default."+zone)
+	d.want(t, "6.1.96.10.in-addr.arpa.", dns.TypePTR, "REFUSED")
+	c.remove(t, external)
+	d.want(t, name, dns.TypeA, "NXDOMAIN")
+	c.apply(t, service("chameleon", "clusterIP: None, "+httpPort))
+	s := slice("chameleon-1", "chameleon", "IPv4", "http", "{addresses: [10.1.0.10]}")
+	c.apply(t, s)
+	d.want(t, name, dns.TypeA, "NOERROR", "A 10.1.0.10")
+	c.apply(t, strings.Replace(external, "before", "missing", 1))
+	d.want(t, name, dns.TypeA, "NXDOMAIN", "CNAME missing.default."+zone)
+}
+
+// testMany makes more Services than one page of a list holds, restarts
+// kubedns, and asks for the first and the last.
+func testMany(t *testing.T, c *cluster, d *kubedns) {
+	const n = 300
+	for i := range n {
+		c.apply(t, service(fmt.Sprintf("many-%d", i), fmt.Sprintf("clusterIP: 10.96.%d.%d, %s", 2+i/250, i%250+1, httpPort)))
+	}
+	last := fmt.Sprintf("many-%d.default.%s", n-1, zone)
+	d.want(t, last, dns.TypeA, "NOERROR", "A 10.96.3.50")
+	again := c.startKubeDNS(t, user)
+	again.waitReady(t)
+	again.want(t, last, dns.TypeA, "NOERROR", "A 10.96.3.50")
+	again.want(t, "many-0.default."+zone, dns.TypeA, "NOERROR", "A 10.96.2.1")
+	again.end(t)
+}
+
+func testAPIRestart(t *testing.T, p programs) {
+	c := newCluster(t, p)
+	c.startAPI(t)
+	c.addon(t)
+	c.apply(t, service("web", "clusterIP: 10.96.1.2, "+httpPort))
+	gone := service("gone", "clusterIP: 10.96.1.3, "+httpPort)
+	c.apply(t, gone)
+	d := c.startKubeDNS(t, user)
+	d.waitReady(t)
+	d.want(t, "web.default."+zone, dns.TypeA, "NOERROR", "A 10.96.1.2")
+	c.stopAPI()
+	d.always(t, 3*time.Second, "web.default."+zone, dns.TypeA, "NOERROR", "A 10.96.1.2")
+	if status := d.ready(t); status != 200 {
+		t.Errorf("/readiness returns %d while the API server is away; the answers are still good", status)
+	}
+	c.startAPI(t)
+	c.apply(t, service("new", "clusterIP: 10.96.1.4, "+httpPort))
+	c.remove(t, gone)
+	d.want(t, "new.default."+zone, dns.TypeA, "NOERROR", "A 10.96.1.4")
+	d.want(t, "gone.default."+zone, dns.TypeA, "NXDOMAIN")
+	d.end(t)
+}
+
+func testStartWithoutAPI(t *testing.T, p programs) {
+	c := newCluster(t, p)
+	d := c.startKubeDNS(t, user)
+	d.want(t, "web.default."+zone, dns.TypeA, "SERVFAIL")
+	d.always(t, 2*time.Second, "web.default."+zone, dns.TypeA, "SERVFAIL")
+	if status := d.ready(t); status == 200 {
+		t.Error("ready without having seen the API server")
+	}
+	c.startAPI(t)
+	// Still no rights: the server answers, with 403.
+	d.always(t, 2*time.Second, "web.default."+zone, dns.TypeA, "SERVFAIL")
+	if status := d.ready(t); status == 200 {
+		t.Error("ready without the right to list anything")
+	}
+	c.apply(t, service("web", "clusterIP: 10.96.1.2, "+httpPort))
+	c.addon(t)
+	d.waitReady(t)
+	d.want(t, "web.default."+zone, dns.TypeA, "NOERROR", "A 10.96.1.2")
+	d.want(t, "none.default."+zone, dns.TypeA, "NXDOMAIN")
+	d.end(t)
+}
+
+// The first state comes as a stream: it takes the right to watch and not the
+// one to list. Paged lists, for servers that cannot stream, are tested in
+// pkg/kubewatch.
+func testStreams(t *testing.T, p programs) {
+	c := newCluster(t, p)
+	c.startAPI(t)
+	c.apply(t, `apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: watch}
+rules:
+- {apiGroups: [''], resources: [services], verbs: [watch]}
+- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [watch]}
+`)
+	c.bind(t, "watch", user)
+	c.apply(t, service("web", "clusterIP: 10.96.1.2, "+httpPort))
+	d := c.startKubeDNS(t, user)
+	d.waitReady(t)
+	d.want(t, "web.default."+zone, dns.TypeA, "NOERROR", "A 10.96.1.2")
+	d.end(t)
+}
+
+// Rights of an older addon, which had endpoints and no endpointslices.
+func testEndpointsStandIn(t *testing.T, p programs) {
+	c := newCluster(t, p)
+	c.startAPI(t)
+	c.apply(t, "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: old}, rules: [{apiGroups: [''], resources: [services, endpoints], verbs: [list, watch]}]}")
+	c.bind(t, "old", user)
+	c.apply(t, service("db", "clusterIP: None, "+httpPort))
+	c.apply(t, "{apiVersion: v1, kind: Endpoints, metadata: {name: db, namespace: default}, subsets: [{addresses: [{ip: 10.1.0.1, hostname: db-0}], ports: [{name: http, port: 8080}]}]}")
+	d := c.startKubeDNS(t, user)
+	d.waitReady(t)
+	d.want(t, "db.default."+zone, dns.TypeA, "NOERROR", "A 10.1.0.1")
+	d.want(t, "_http._tcp.db.default."+zone, dns.TypeSRV, "NOERROR", "SRV 10 100 8080 db-0.db.default."+zone)
+	if !strings.Contains(d.out.String(), "resources: [endpointslices]") {
+		t.Errorf("kubedns does not name the missing rule:\n%s", d.out.tail())
+	}
+	c.apply(t, "{apiVersion: v1, kind: Endpoints, metadata: {name: db, namespace: default}, subsets: [{addresses: [{ip: 10.1.0.2, hostname: db-0}], ports: [{name: http, port: 8080}]}]}")
+	d.want(t, "db.default."+zone, dns.TypeA, "NOERROR", "A 10.1.0.2")
+	d.end(t)
+}

@@ -1,0 +1,117 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+)
+
+// kubedns is a running kubedns.
+type kubedns struct {
+	*process
+	addr      string
+	readiness string
+}
+
+// startKubeDNS starts kubedns as the user. It does not wait for anything.
+func (c *cluster) startKubeDNS(t *testing.T, user string) *kubedns {
+	t.Helper()
+	port, healthz := freePort(t), freePort(t)
+	return &kubedns{
+		process: start(t, "kubedns", c.programs.kubedns,
+			"--kubecfg-file="+c.kubeconfig(t, user), "--dns-bind-address=127.0.0.1", "--dns-port="+port,
+			"--healthz-port="+healthz, "--debug-address=", "--nameservers=none"),
+		addr:      "127.0.0.1:" + port,
+		readiness: "http://127.0.0.1:" + healthz + "/readiness",
+	}
+}
+
+// end checks that kubedns ends well and that nothing went wrong inside.
+func (d *kubedns) end(t *testing.T) {
+	t.Helper()
+	d.running(t)
+	if code := d.stop(t, 15*time.Second); code != 0 {
+		t.Errorf("kubedns: exit code %d", code)
+	}
+	for _, bad := range []string{"DATA RACE", "panic:", "goroutine "} {
+		if strings.Contains(d.out.String(), bad) {
+			t.Errorf("kubedns wrote %q:\n%s", bad, d.out.tail())
+		}
+	}
+}
+
+// ready returns the status of /readiness, 0 when it cannot be asked.
+func (d *kubedns) ready(t *testing.T) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.readiness, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+func (d *kubedns) waitReady(t *testing.T) {
+	t.Helper()
+	status := 0
+	eventually(t, time.Minute, func() bool {
+		d.running(t)
+		status = d.ready(t)
+		return status == http.StatusOK
+	}, func() string { return fmt.Sprint("/readiness returns ", status) })
+}
+
+// ask returns the rcode and the records of one answer, sorted, as "TYPE rdata".
+func (d *kubedns) ask(network, name string, qtype uint16) ([]string, error) {
+	q := new(dns.Msg).SetQuestion(name, qtype)
+	client := &dns.Client{Net: network, Timeout: 2 * time.Second, UDPSize: 1232}
+	q.SetEdns0(1232, false)
+	r, _, err := client.Exchange(q, d.addr)
+	if err != nil {
+		return nil, err
+	}
+	got := []string{dns.RcodeToString[r.Rcode]}
+	for _, rr := range r.Answer {
+		got = append(got, dns.TypeToString[rr.Header().Rrtype]+" "+strings.TrimPrefix(rr.String(), rr.Header().String()))
+	}
+	slices.Sort(got[1:])
+	return got, nil
+}
+
+// want waits until both UDP and TCP answer with rcode and records.
+func (d *kubedns) want(t *testing.T, name string, qtype uint16, want ...string) {
+	t.Helper()
+	slices.Sort(want[1:])
+	for _, network := range []string{"udp", "tcp"} {
+		var got []string
+		var err error
+		eventually(t, 20*time.Second, func() bool {
+			d.running(t)
+			got, err = d.ask(network, name, qtype)
+			return err == nil && slices.Equal(got, want)
+		}, func() string {
+			return fmt.Sprintf("%s %s over %s: %v (-want +got)\n%s", name, dns.TypeToString[qtype], network, err, cmp.Diff(want, got))
+		})
+	}
+}
+
+// always fails the test if, for a while, any answer is not the wanted one.
+func (d *kubedns) always(t *testing.T, during time.Duration, name string, qtype uint16, want ...string) {
+	t.Helper()
+	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		d.running(t)
+		if got, err := d.ask("udp", name, qtype); err != nil || !slices.Equal(got, want) {
+			t.Fatalf("%s: got %v, %v, want %v for %s", name, got, err, want, during)
+		}
+	}
+}
