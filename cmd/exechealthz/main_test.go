@@ -87,12 +87,12 @@ func freePort(t *testing.T) string {
 }
 
 // dnsServer starts a server that knows one name and returns its address.
-func dnsServer(t *testing.T) string {
-	t.Helper()
+func dnsServer(tb testing.TB) string {
+	tb.Helper()
 	const name = "kubernetes.default.svc.cluster.local."
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	server := &dns.Server{PacketConn: pc, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg).SetReply(q)
@@ -107,7 +107,7 @@ func dnsServer(t *testing.T) string {
 			}}
 		}
 		if err := w.WriteMsg(m); err != nil {
-			t.Errorf("dns server: %v", err)
+			tb.Errorf("dns server: %v", err)
 		}
 	})}
 	var wg sync.WaitGroup
@@ -115,7 +115,7 @@ func dnsServer(t *testing.T) string {
 	server.NotifyStartedFunc = func() { close(ready) }
 	wg.Go(func() { _ = server.ActivateAndServe() })
 	<-ready
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_ = server.ShutdownContext(ctx)

@@ -77,6 +77,10 @@ func serve(ctx context.Context, opts options, ln net.Listener, logger *slog.Logg
 		probers[c.url] = p
 		metrics.add(c.url, p)
 	}
+	if opts.latency < opts.period {
+		logger.Warn("good results go stale before the next run: --latency is shorter than --period",
+			"latency", opts.latency, "period", opts.period)
+	}
 	logger.Info("serving", "address", ln.Addr().String(), "checks", len(probers), "version", version.String())
 	for path, p := range probers {
 		group.Go(func() error {
