@@ -172,15 +172,14 @@ func stay(ctx context.Context, cfg config, children []*child, out io.Writer) err
 	fmt.Fprintf(out, `
 Up until Ctrl-C. To try:
   dig @%[1]s -p %[2]d kubernetes.default.svc.cluster.local        through the cache
-  dig @%[1]s -p %[3]d _postgres._tcp.db.data.svc.cluster.local SRV  from kubedns itself
-  dig @%[1]s -p %[2]d -x 10.96.0.10
+  dig @%[1]s -p %[3]d _https._tcp.kubernetes.default.svc.cluster.local SRV  from kubedns itself
   dig @%[1]s -p %[2]d version.bind CH TXT
   curl http://%[4]s/cache            what kubedns knows
   curl http://%[5]s%[6]s   what the kubelet would see
   curl http://%[5]s/metrics http://%[7]s/metrics
 `, host, dnscache, kubedns, loopback(cfg.ports.debug), loopback(cfg.ports.healthz), urlDnscache, loopback(cfg.ports.dnscacheMetrics))
 	if cfg.kubeconfig == "" {
-		fmt.Fprintf(out, "Change a file in %s and ask again.\n", cfg.objects)
+		fmt.Fprintf(out, "  dig @%s -p %d -x 10.96.0.10\nChange a file in %s and ask again.\n", host, dnscache, cfg.objects)
 	}
 	fmt.Fprintln(out)
 	for _, c := range children {
