@@ -2,7 +2,6 @@ package dnsmasqopt
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -113,16 +112,4 @@ func (s *Spec) markdown() string {
 	long := strings.ReplaceAll(s.long(), "|", "\\|")
 	return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s |\n",
 		long, short, repeat, status, cell.Replace(s.Default), cell.Replace(s.Help))
-}
-
-// Names returns the long names of the options with a status, sorted.
-func Names(status Status) []string {
-	var names []string
-	for _, s := range Table() {
-		if s.Status == status {
-			names = append(names, s.Name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }

@@ -79,7 +79,7 @@ type Listen struct {
 	Interfaces, ExceptInterfaces []string
 	// BindInterfaces is --bind-interfaces.
 	BindInterfaces bool
-	// MaxTCPConnections is --max-tcp-connections.
+	// MaxTCPConnections is --max-tcp-connections, 0 when not given.
 	MaxTCPConnections int
 }
 
@@ -98,6 +98,9 @@ type Upstream struct {
 	FastRetry time.Duration
 	// FastRetryTotal is the time after which FastRetry gives up.
 	FastRetryTotal time.Duration
+	// QueryPort is --query-port, the one source port; MinPort and MaxPort bound
+	// random ones. 0 leaves the choice to the kernel.
+	QueryPort, MinPort, MaxPort uint16
 	// EDNSPacketMax is --edns-packet-max in bytes.
 	EDNSPacketMax uint16
 	// ProxyDNSSEC is --proxy-dnssec.
@@ -185,13 +188,12 @@ type Own struct {
 
 // dnsmasq's defaults, and ours where dnsmasq's depend on its build.
 const (
-	DefaultPort           = 53
-	DefaultCacheSize      = 150
-	DefaultForwardMax     = 150
-	DefaultTCPConnections = 20
-	DefaultEDNSPacketMax  = 1232
-	DefaultConfFile       = "/etc/dnsmasq.conf"
-	DefaultResolvFile     = "/etc/resolv.conf"
+	DefaultPort          = 53
+	DefaultCacheSize     = 150
+	DefaultForwardMax    = 150
+	DefaultEDNSPacketMax = 1232
+	DefaultConfFile      = "/etc/dnsmasq.conf"
+	DefaultResolvFile    = "/etc/resolv.conf"
 	// MaxCacheSize is the limit that dnsmasq 2.90 silently applies.
 	MaxCacheSize = 5_000_000
 	// MinCacheTTLLimit is the largest floor that --min-cache-ttl can set.
@@ -203,7 +205,7 @@ const (
 // Defaults returns the options of a command line without arguments.
 func Defaults() *Options {
 	return &Options{
-		Listen: Listen{Port: DefaultPort, MaxTCPConnections: DefaultTCPConnections},
+		Listen: Listen{Port: DefaultPort},
 		Upstream: Upstream{
 			ResolvFiles:   []string{DefaultResolvFile},
 			ForwardMax:    DefaultForwardMax,

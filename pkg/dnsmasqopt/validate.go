@@ -20,6 +20,9 @@ func (o *Options) Validate() error {
 	if o.Upstream.NoPoll && !o.Upstream.NoResolv && len(o.Upstream.ResolvFiles) > 1 {
 		wrong("only one resolv.conf file allowed in no-poll mode.", "")
 	}
+	if u := &o.Upstream; u.MaxPort != 0 && u.MinPort > u.MaxPort {
+		wrong("bad command line options: try --help", "--min-port is above --max-port")
+	}
 	if alias := o.cnameLoop(); alias != "" {
 		wrong("CNAME loop involving "+strings.TrimSuffix(alias.String(), "."), "")
 	}
