@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/tools/cache"
 
@@ -37,11 +38,12 @@ func (a *app) openConfig(sources kubewatch.Sources, env environment) error {
 	a.config.apply(dnsconfig.Config{})
 	switch {
 	case a.opts.configDir != "":
-		poller := &dnsconfig.Poller{
-			FS: os.DirFS(a.opts.configDir), Period: a.opts.configPeriod, Apply: a.config.apply, Logger: a.log,
-		}
+		poller := &dnsconfig.Poller{FS: os.DirFS(a.opts.configDir), Apply: a.config.apply, Logger: a.log}
 		poller.Load()
-		a.parts = append(a.parts, poller.Run)
+		a.parts = append(a.parts, func(ctx context.Context) error {
+			poll(ctx, a.opts.configPeriod, poller.Load)
+			return nil
+		})
 	case a.opts.configMap != "":
 		watcher := kubewatch.NewConfigMapWatcher(sources, a.opts.configNamespace, a.opts.configMap, a.log, a.config.offer(&dnsconfig.Tracker{}))
 		a.parts = append(a.parts, watcher.Run)
@@ -53,6 +55,20 @@ func (a *app) openConfig(sources kubewatch.Sources, env environment) error {
 		})
 	}
 	return nil
+}
+
+// poll calls load every period until ctx ends.
+func poll(ctx context.Context, period time.Duration, load func()) {
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			load()
+		}
+	}
 }
 
 // offer returns what a ConfigMapWatcher calls with each state of the ConfigMap.

@@ -331,21 +331,16 @@ func TestConfigSources(t *testing.T) {
 	path := writeFile(t, "objects.yaml", objects)
 	remote := "nope.default.other.svc.z1.r1.example."
 	const query = "nope.default.other.svc.cluster.local."
-	tests := []struct {
-		name string
-		args func(t *testing.T) []string
-		want string
-	}{
-		{"flag", func(*testing.T) []string { return []string{"--federations=other=example.net"} }, "NOERROR " + remote + "net."},
-		{"config map", func(*testing.T) []string { return []string{"--config-map=kube-dns"} }, "NOERROR " + remote + "org."},
-		{"config dir", func(t *testing.T) []string {
-			return []string{"--config-dir=" + filepath.Dir(writeFile(t, "federations", "other=example.com")), "--config-period=50ms"}
-		}, "NOERROR " + remote + "com."},
-		{"missing config dir", func(t *testing.T) []string { return []string{"--config-dir=" + t.TempDir() + "/none"} }, "NXDOMAIN"},
+	dir := filepath.Dir(writeFile(t, "federations", "other=example.com"))
+	tests := []struct{ name, args, want string }{
+		{"flag", "--federations=other=example.net", "NOERROR " + remote + "net."},
+		{"config map", "--config-map=kube-dns", "NOERROR " + remote + "org."},
+		{"config dir", "--config-period=50ms --config-dir=" + dir, "NOERROR " + remote + "com."},
+		{"missing config dir", "--config-dir=/no/such/dir", "NXDOMAIN"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newProgram(t, append([]string{"--objects=" + path, "--nameservers=none"}, tt.args(t)...)...).start()
+			p := newProgram(t, append([]string{"--objects=" + path, "--nameservers=none"}, strings.Fields(tt.args)...)...).start()
 			p.awaitReady()
 			p.await(tt.want, func() bool {
 				got, err := p.ask("udp", query, dns.TypeCNAME)

@@ -47,16 +47,22 @@ func TestParse(t *testing.T) {
 		{"v6", KeyStubDomains, `{"acme.local":["2001:db8:1:1:1::1"]}`, stubs("acme.local", addr("[2001:db8:1:1:1::1]:53"))},
 		{"v6 port", KeyStubDomains, `{"acme.local":["[2001:db8:2:2:2::2]:10053"]}`, stubs("acme.local", addr("[2001:db8:2:2:2::2]:10053"))},
 		{"no server", KeyStubDomains, `{"acme.local":[]}`, stubs("acme.local")},
-		{"many servers", KeyStubDomains, `{"a":["1.1.1.1","2.2.2.2","3.3.3.3","4.4.4.4"]}`,
-			stubs("a", addr("1.1.1.1:53"), addr("2.2.2.2:53"), addr("3.3.3.3:53"), addr("4.4.4.4:53"))},
+		{
+			"many servers", KeyStubDomains, `{"a":["1.1.1.1","2.2.2.2","3.3.3.3","4.4.4.4"]}`,
+			stubs("a", addr("1.1.1.1:53"), addr("2.2.2.2:53"), addr("3.3.3.3:53"), addr("4.4.4.4:53")),
+		},
 
 		{"no upstream", KeyUpstreamNameservers, "[]", Config{}},
 		{"one", KeyUpstreamNameservers, `["1.2.3.4"]`, upstream(addr("1.2.3.4:53"))},
-		{"three", KeyUpstreamNameservers, `["1.2.3.4","8.8.4.4","8.8.8.8"]`,
-			upstream(addr("1.2.3.4:53"), addr("8.8.4.4:53"), addr("8.8.8.8:53"))},
+		{
+			"three", KeyUpstreamNameservers, `["1.2.3.4","8.8.4.4","8.8.8.8"]`,
+			upstream(addr("1.2.3.4:53"), addr("8.8.4.4:53"), addr("8.8.8.8:53")),
+		},
 		{"with port", KeyUpstreamNameservers, `["1.2.3.4:53"]`, upstream(addr("1.2.3.4:53"))},
-		{"both v6 forms", KeyUpstreamNameservers, `["[2001:db8::1]:10053","2001:db8::2"]`,
-			upstream(addr("[2001:db8::1]:10053"), addr("[2001:db8::2]:53"))},
+		{
+			"both v6 forms", KeyUpstreamNameservers, `["[2001:db8::1]:10053","2001:db8::2"]`,
+			upstream(addr("[2001:db8::1]:10053"), addr("[2001:db8::2]:53")),
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,7 +2,6 @@ package dnsconfig
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
@@ -10,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -39,8 +36,12 @@ func TestReadDir(t *testing.T) {
 	}{
 		{"empty", nil, "", map[string]string{}},
 		{"only a folder and a dotfile", map[string]string{"sub/file": "x", ".dot": "y"}, "", map[string]string{}},
-		{"two files", map[string]string{"file2": "data2", "file1": "data1"},
-			hash("file1\x00data1\x00file2\x00data2\x00"), map[string]string{"file1": "data1", "file2": "data2"}},
+		{
+			"two files",
+			map[string]string{"file2": "data2", "file1": "data1"},
+			hash("file1\x00data1\x00file2\x00data2\x00"),
+			map[string]string{"file1": "data1", "file2": "data2"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -117,38 +118,27 @@ func TestTrackerKeepsLastGood(t *testing.T) {
 }
 
 func TestPoller(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		set := func(text string) {
-			if err := os.WriteFile(filepath.Join(dir, KeyFederations), []byte(text), 0o644); err != nil {
-				t.Error(err)
-			}
+	dir := t.TempDir()
+	var applied []string
+	var log bytes.Buffer
+	p := &Poller{
+		FS: os.DirFS(dir), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Apply: func(c Config) { applied = append(applied, c.Federations["a"]) },
+	}
+	p.Load()
+	for _, text := range []string{"a=one", "a=one", "a", "a", "a=\xc0", "a=\xc0", "a=two"} {
+		if err := os.WriteFile(filepath.Join(dir, KeyFederations), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
 		}
-		var applied []string
-		var log bytes.Buffer
-		p := &Poller{
-			FS: os.DirFS(dir), Period: time.Second, Logger: slog.New(slog.NewTextHandler(&log, nil)),
-			Apply: func(c Config) { applied = append(applied, c.Federations["a"]) },
+		p.Load()
+		p.Load()
+	}
+	if diff := cmp.Diff([]string{"", "one", "two"}, applied); diff != "" {
+		t.Errorf("applied: -want +got:\n%s", diff)
+	}
+	for text, want := range map[string]int{"configuration rejected": 1, "configuration unreadable": 1, "configuration accepted": 3} {
+		if got := strings.Count(log.String(), text); got != want {
+			t.Errorf("%q logged %d times, want %d:\n%s", text, got, want, log.String())
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- p.Run(ctx) }()
-		for _, text := range []string{"a=one", "a=one", "a", "a", "a=\xc0", "a=\xc0", "a=two"} {
-			synctest.Wait()
-			set(text)
-			time.Sleep(2 * time.Second)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-		if diff := cmp.Diff([]string{"", "one", "two"}, applied); diff != "" {
-			t.Errorf("applied: -want +got:\n%s", diff)
-		}
-		for text, want := range map[string]int{"configuration rejected": 1, "configuration unreadable": 1, "configuration accepted": 3} {
-			if got := strings.Count(log.String(), text); got != want {
-				t.Errorf("%q logged %d times, want %d:\n%s", text, got, want, log.String())
-			}
-		}
-	})
+	}
 }

@@ -1,26 +1,28 @@
 package dnsconfig
 
 import (
-	"context"
 	"io/fs"
-	"log/slog"
 	"time"
 )
 
 // DefaultPeriod is how often a directory is read when nothing else is said.
 const DefaultPeriod = 10 * time.Second
 
-// Poller reads a directory over and over, and hands on each new good content.
+// Log takes messages with keys and values. *slog.Logger is one.
+type Log interface {
+	Info(msg string, args ...any)
+	Error(msg string, args ...any)
+}
+
+// Poller hands on each new good content of a directory. Whoever owns it calls
+// Load every now and then. It is not safe for concurrent use.
 type Poller struct {
 	// FS is the directory.
 	FS fs.FS
-	// Period is the time between two readings; 0 means DefaultPeriod.
-	Period time.Duration
-	// Apply is given each accepted configuration. It runs on the goroutine that
-	// called Load or Run.
+	// Apply is given each accepted configuration, during Load.
 	Apply func(Config)
-	// Logger must not be nil.
-	Logger *slog.Logger
+	// Logger must not be nil. Each fault is told once.
+	Logger Log
 
 	tracker   Tracker
 	readError string
@@ -28,7 +30,6 @@ type Poller struct {
 
 // Load reads the directory once. An unreadable directory or bad content is
 // logged, and the configuration stays as it was: the default one at the start.
-// Do not call it while Run runs.
 func (p *Poller) Load() {
 	version, data, err := ReadDir(p.FS)
 	if err != nil {
@@ -49,23 +50,5 @@ func (p *Poller) Load() {
 		p.Logger.Info("configuration accepted", "version", version, "federations", len(c.Federations),
 			"stub_domains", len(c.StubDomains), "upstream_nameservers", len(c.UpstreamNameservers))
 		p.Apply(c)
-	}
-}
-
-// Run calls Load at once and then every period, until ctx ends. It returns nil.
-func (p *Poller) Run(ctx context.Context) error {
-	period := p.Period
-	if period <= 0 {
-		period = DefaultPeriod
-	}
-	ticker := time.NewTicker(period)
-	defer ticker.Stop()
-	for {
-		p.Load()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
 	}
 }

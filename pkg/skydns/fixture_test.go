@@ -47,11 +47,11 @@ func (f *fakeBackend) ReverseRecord(addr netip.Addr) treecache.Answer {
 }
 
 // add puts a Service into the tree.
-func (f *fakeBackend) add(t testing.TB, svc *records.Service, slices ...*records.Slice) {
-	t.Helper()
+func (f *fakeBackend) add(tb testing.TB, svc *records.Service, slices ...*records.Slice) {
+	tb.Helper()
 	set, problems := records.Build(svc, slices)
 	if len(problems) > 0 {
-		t.Fatalf("service %s/%s: %v", svc.Namespace, svc.Name, problems)
+		tb.Fatalf("service %s/%s: %v", svc.Namespace, svc.Name, problems)
 	}
 	if set != nil {
 		f.tree.Replace(set)
@@ -92,19 +92,19 @@ func tcp(name string, number uint16) records.Port {
 }
 
 // newFixture builds the objects that the reference tables use.
-func newFixture(t testing.TB) *fakeBackend {
-	t.Helper()
+func newFixture(tb testing.TB) *fakeBackend {
+	tb.Helper()
 	f := &fakeBackend{tree: treecache.New(dnsname.MustParse(zone)), extra: map[dnsname.Name]treecache.Answer{}}
-	f.add(t, clusterIP("default", "web", addrs("10.96.0.10"), tcp("http", 80), tcp("https", 443),
+	f.add(tb, clusterIP("default", "web", addrs("10.96.0.10"), tcp("http", 80), tcp("https", 443),
 		records.Port{Name: "dns", Protocol: records.UDP, Number: 53}))
-	f.add(t, clusterIP("prod", "web", addrs("10.96.0.11"), tcp("http", 8080)))
-	f.add(t, clusterIP("default", "dual", addrs("10.96.0.20", "2001:db8:0:0:aaaa::1"), tcp("http", 80)))
-	f.add(t, clusterIP("default", "six", addrs("2001:db8::5"), tcp("http", 80)))
-	f.add(t, clusterIP("default", "noports", addrs("10.96.0.30")))
-	f.add(t, clusterIP("kube-system", "kube-dns", addrs("10.96.0.2"), tcp("dns-tcp", 53)))
-	f.add(t, headless("default", "hl"), slice([]records.Port{tcp("http", 8080)}, "10.0.0.1", "10.0.0.2", "10.0.0.3=pet-0"))
-	f.add(t, headless("default", "hlmix"), slice([]records.Port{{Name: "p", Protocol: records.SCTP, Number: 7}}, "10.0.2.1=a", "2001:db8::22=b"))
-	f.add(t, headless("default", "twice"), slice([]records.Port{tcp("a", 1), tcp("b", 2)}, "10.0.5.1=one", "10.0.5.1=two"))
+	f.add(tb, clusterIP("prod", "web", addrs("10.96.0.11"), tcp("http", 8080)))
+	f.add(tb, clusterIP("default", "dual", addrs("10.96.0.20", "2001:db8:0:0:aaaa::1"), tcp("http", 80)))
+	f.add(tb, clusterIP("default", "six", addrs("2001:db8::5"), tcp("http", 80)))
+	f.add(tb, clusterIP("default", "noports", addrs("10.96.0.30")))
+	f.add(tb, clusterIP("kube-system", "kube-dns", addrs("10.96.0.2"), tcp("dns-tcp", 53)))
+	f.add(tb, headless("default", "hl"), slice([]records.Port{tcp("http", 8080)}, "10.0.0.1", "10.0.0.2", "10.0.0.3=pet-0"))
+	f.add(tb, headless("default", "hlmix"), slice([]records.Port{{Name: "p", Protocol: records.SCTP, Number: 7}}, "10.0.2.1=a", "2001:db8::22=b"))
+	f.add(tb, headless("default", "twice"), slice([]records.Port{tcp("a", 1), tcp("b", 2)}, "10.0.5.1=one", "10.0.5.1=two"))
 	for i, target := range map[string]string{
 		"e1": "ext.example.com", "e2": "Alias.Example.COM", "enx": "a.nx.example.com", "esf": "a.servfail.example.com",
 		"edead": "dead.example.com", "ein": "web.default.svc.cluster.local", "eloop": "eloop.ext.svc.cluster.local",
@@ -112,12 +112,12 @@ func newFixture(t testing.TB) *fakeBackend {
 		"short": "localhost", "back": "back.example.com", "garbage": "garbage.example.com", "enodata": "nodata.example.com",
 		"ens": "ns.dns.cluster.local",
 	} {
-		f.add(t, external("ext", i, target))
+		f.add(tb, external("ext", i, target))
 	}
 	for i := range 9 {
-		f.add(t, external("chain", fmt.Sprintf("c%d", i), fmt.Sprintf("c%d.chain.svc.cluster.local", i+1)))
+		f.add(tb, external("chain", fmt.Sprintf("c%d", i), fmt.Sprintf("c%d.chain.svc.cluster.local", i+1)))
 	}
-	f.add(t, clusterIP("chain", "c9", addrs("10.96.0.99")))
+	f.add(tb, clusterIP("chain", "c9", addrs("10.96.0.99")))
 	f.extra[dnsname.MustParse("1-2-3-4.default.pod.cluster.local.")] = treecache.ListAnswer([]treecache.Record{
 		treecache.AddressRecord(netip.MustParseAddr("1.2.3.4"), 30),
 	})
@@ -200,20 +200,20 @@ type client struct {
 // Send implements listener.Sink.
 func (c *client) Send(_ listener.ReplyTo, msg []byte) { c.late <- slices.Clone(msg) }
 
-func newClient(t testing.TB, cfg Config) *client {
-	t.Helper()
+func newClient(tb testing.TB, cfg Config) *client {
+	tb.Helper()
 	if cfg.Domain == "" {
 		cfg.Domain = dnsname.MustParse(zone)
 	}
 	if cfg.Backend == nil {
-		cfg.Backend = newFixture(t)
+		cfg.Backend = newFixture(tb)
 	}
 	server, err := New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return &client{
-		t: t, server: server, local: netip.MustParseAddr("127.0.0.1"),
+		t: tb, server: server, local: netip.MustParseAddr("127.0.0.1"),
 		late: make(chan []byte, 1), buffer: make([]byte, 0, listener.MaxMessageBytes),
 	}
 }

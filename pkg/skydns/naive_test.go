@@ -202,7 +202,7 @@ func randomCluster(t testing.TB, r *rand.Rand) (*fakeBackend, []string) {
 // clusters.
 func TestAgreesWithNaive(t *testing.T) {
 	types := []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeCNAME, dns.TypeTXT, dns.TypeANY}
-	for seed := range uint64(30) {
+	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		f, names := randomCluster(t, r)
 		c := newClient(t, Config{Backend: f})

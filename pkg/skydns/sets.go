@@ -1,6 +1,9 @@
 package skydns
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // addrSet collects addresses in order and without duplicates: an endpoint may
 // have several names, and a wildcard may meet it twice.
@@ -32,10 +35,8 @@ func (s *addrSet) add(addr netip.Addr) bool {
 		return false
 	}
 	if len(s.slots) == 0 {
-		for _, other := range s.list {
-			if other == addr {
-				return false
-			}
+		if slices.Contains(s.list, addr) {
+			return false
 		}
 		s.list = append(s.list, addr)
 		return true

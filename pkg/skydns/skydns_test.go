@@ -126,8 +126,10 @@ func TestAnswers(t *testing.T) {
 		{"row 82", "3.0.0.10.in-addr.arpa. PTR", "NOERROR aa\n3.0.0.10.in-addr.arpa. 30 PTR pet-0.hl.default.S"},
 		{"row 83", "1.0.0.10.in-addr.arpa. PTR", "NOERROR aa\n1.0.0.10.in-addr.arpa. 30 PTR 3234633364383235.hl.default.S"},
 		{"row 85", "10.0.96.10.in-addr.arpa. A", "NOERROR aa\nns 10.0.96.10.in-addr.arpa. 5 SOA min=5"},
-		{"row 86", "5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR",
-			"NOERROR aa\n5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 30 PTR six.default.S"},
+		{
+			"row 86", "5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR",
+			"NOERROR aa\n5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 30 PTR six.default.S",
+		},
 		{"several names of one address", "1.5.0.10.in-addr.arpa. PTR", "NOERROR aa\n1.5.0.10.in-addr.arpa. 30 PTR one.twice.default.S\n1.5.0.10.in-addr.arpa. 30 PTR two.twice.default.S"},
 		{"ANY of an address", "10.0.96.10.in-addr.arpa. ANY", "NOERROR aa\n10.0.96.10.in-addr.arpa. 30 HINFO \"RFC8482\" \"\""},
 		{"transfer", "cluster.local. AXFR", "REFUSED"},
