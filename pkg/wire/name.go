@@ -1,5 +1,7 @@
 package wire
 
+import "encoding/binary"
+
 // maxPointers bounds the pointers in one name. A name of 255 octets has at most
 // 127 labels, so an honest one never needs more.
 const maxPointers = 126
@@ -75,10 +77,7 @@ func AppendName(dst, msg []byte, off int) (out []byte, end int, ok bool) {
 func AppendCanonicalName(dst, msg []byte, off int) (out []byte, end int, ok bool) {
 	n := len(dst)
 	dst, end, ok = AppendName(dst, msg, off)
-	// Length octets are below 'A', so they need no care.
-	for i := n; i < len(dst); i++ {
-		dst[i] = lower(dst[i])
-	}
+	lowerAll(dst[n:])
 	return dst, end, ok
 }
 
@@ -87,9 +86,7 @@ func AppendCanonicalName(dst, msg []byte, off int) (out []byte, end int, ok bool
 func AppendLower(dst, name []byte) []byte {
 	n := len(dst)
 	dst = append(dst, name...)
-	for i := n; i < len(dst); i++ {
-		dst[i] = lower(dst[i])
-	}
+	lowerAll(dst[n:])
 	return dst
 }
 
@@ -152,6 +149,29 @@ func HasSuffix(name, zone []byte) bool {
 		name = name[n:]
 	}
 	return EqualNames(name, zone)
+}
+
+// lowerAll brings the letters in a name to lower case, eight octets at a time.
+// Length octets are below 'A', so they need no care. In each octet the top bit
+// tells a comparison's outcome: adding what is missing to 0x80 sets it from
+// some value on.
+func lowerAll(name []byte) {
+	const (
+		each = 0x0101010101010101
+		top  = 0x80 * each
+	)
+	for len(name) >= 8 {
+		x := binary.LittleEndian.Uint64(name)
+		low := x &^ top
+		fromA := low + (0x80-'A')*each
+		afterZ := low + (0x80-'Z'-1)*each
+		letters := (fromA ^ afterZ) & ^x & top
+		binary.LittleEndian.PutUint64(name, x|letters>>2) // 0x80 >> 2 is the case's bit
+		name = name[8:]
+	}
+	for i, c := range name {
+		name[i] = lower(c)
+	}
 }
 
 func lower(c byte) byte {

@@ -163,3 +163,24 @@ func TestEqualNames(t *testing.T) {
 		t.Error("letters compare with their case")
 	}
 }
+
+// Every octet at every place, against the rule for one octet.
+func TestAppendLower(t *testing.T) {
+	for size := range 20 {
+		for at := range size {
+			for c := range 256 {
+				in := bytes.Repeat([]byte{'Q', 0xff, '['}, 7)[:size]
+				in[at] = byte(c)
+				want := bytes.Clone(in)
+				for i := range want {
+					if want[i] >= 'A' && want[i] <= 'Z' {
+						want[i] += 'a' - 'A'
+					}
+				}
+				if got := AppendLower([]byte("Kept"), in); string(got) != "Kept"+string(want) {
+					t.Fatalf("AppendLower(%x) = %x, want %x", in, got[4:], want)
+				}
+			}
+		}
+	}
+}
