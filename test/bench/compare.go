@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -17,6 +18,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/test/bench/load"
 )
+
+// askLimit bounds the time of one run of questions.
+const askLimit = 2 * time.Minute
 
 // scenario is one kind of query, put to several servers.
 type scenario struct {
@@ -53,7 +57,7 @@ func runCompare(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	coredns := fs.String("coredns", "", "`path` of CoreDNS; without it CoreDNS is left out")
 	fs.IntVar(&set.rounds, "rounds", 5, "rounds; each server is measured once in each")
 	fs.Float64Var(&set.scale, "scale", 1, "factor on the number of questions")
-	fs.StringVar(&set.only, "only", "", "measure only these of cached, tcp, forwarded and cluster (comma-separated)")
+	fs.StringVar(&set.only, "only", "", "measure only these of cached, tcp, forwarded, cluster and growth (comma-separated)")
 	fs.IntVar(&set.sockets, "sockets", 8, "client ports")
 	fs.IntVar(&set.window, "window", 8, "outstanding questions of each port")
 	if err := fs.Parse(args); err != nil {
@@ -116,7 +120,7 @@ func scenarios(p programs, up netip.AddrPort) []scenario {
 		{
 			name: "cached", title: "cached answer, 1000 names",
 			peers: []peer{
-				p.echoPeer(), p.dnscachePeer(up, cache), p.dnsmasqPeer("dnsmasq", up, cache),
+				p.echoPeer(), p.dnscachePeer("dnscache", up, cache), p.dnsmasqPeer("dnsmasq", up, cache),
 				p.unboundPeer(up), p.corednsPeer(up, cache),
 			},
 			budgets: []budget{
@@ -131,13 +135,13 @@ func scenarios(p programs, up netip.AddrPort) []scenario {
 			name: "tcp", title: "cached answer over TCP, pipelined",
 			// dnsmasq ends a connection after 100 queries and answers them in
 			// processes of their own, so it is not comparable here.
-			peers: []peer{p.echoPeer(), p.dnscachePeer(up, cache), p.unboundPeer(up), p.corednsPeer(up, cache)}, tcp: true,
+			peers: []peer{p.echoPeer(), p.dnscachePeer("dnscache", up, cache), p.unboundPeer(up), p.corednsPeer(up, cache)}, tcp: true,
 			pattern: "n%d.example.com", distinct: 1000, warm: 2000, count: 30000,
 		},
 		{
 			name: "forwarded", title: "forwarded answer, every name new",
 			peers: []peer{
-				p.dnscachePeer(up, cache), p.dnsmasqPeer("dnsmasq-nocache", up, 0), p.dnsmasqPeer("dnsmasq-full", up, cache),
+				p.dnscachePeer("dnscache", up, cache), p.dnsmasqPeer("dnsmasq-nocache", up, 0), p.dnsmasqPeer("dnsmasq-full", up, cache),
 				p.unboundPeer(up), p.corednsPeer(up, cache),
 			},
 			budgets: []budget{
@@ -147,9 +151,23 @@ func scenarios(p programs, up netip.AddrPort) []scenario {
 		},
 		{
 			name: "cluster", title: "in-cluster answer, 1000 Services",
-			peers:   []peer{p.echoPeer(), p.kubednsPeer(1000)},
+			peers:   []peer{p.echoPeer(), p.kubednsPeer("kubedns", 1000)},
 			budgets: []budget{{"kubedns", "echo", 1.3}},
 			pattern: "web%d.default.svc.cluster.local", distinct: 1000, warm: 2000, count: 60000,
+		},
+		{
+			name: "growth", title: "in-cluster answer, 10 and 50 000 Services",
+			peers:   []peer{p.kubednsPeer("kubedns-10", 10), p.kubednsPeer("kubedns-50k", 50000)},
+			budgets: []budget{{"kubedns-50k", "kubedns-10", 1.15}},
+			pattern: "web%d.default.svc.cluster.local", distinct: 10, warm: 2000, count: 60000,
+		},
+		{
+			name: "growth", title: "cached answer, 10 and 1 000 000 names",
+			peers: []peer{
+				p.dnscachePeer("dnscache-10", up, cache).asked(10), p.dnscachePeer("dnscache-1M", up, 2000000).asked(1000000),
+			},
+			budgets: []budget{{"dnscache-1M", "dnscache-10", 1.15}},
+			pattern: "n%d.example.com", distinct: 10, warm: 2000, count: 60000,
 		},
 	}
 }
@@ -169,7 +187,9 @@ func compare(ctx context.Context, set settings, all []scenario, stdout, stderr i
 			}
 			continue
 		}
-		printTable(stdout, sc, rows)
+		if len(rows) > 0 {
+			printTable(stdout, sc, rows)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -198,6 +218,7 @@ func measure(ctx context.Context, set settings, sc scenario, stderr io.Writer) (
 	}()
 	var rows []row
 	var configs []load.Config
+	var distinct []int
 	for _, peer := range sc.peers {
 		p, cfg, err := sc.start(ctx, set, root, peer)
 		if err != nil {
@@ -207,25 +228,26 @@ func measure(ctx context.Context, set settings, sc scenario, stderr io.Writer) (
 			continue
 		}
 		running, rows, configs = append(running, p), append(rows, row{name: peer.name}), append(configs, cfg)
+		distinct = append(distinct, cmp.Or(peer.distinct, sc.distinct))
 	}
 	asked := 0 // number of the next new name
 	for round := range set.rounds {
 		fmt.Fprintf(stderr, "%s: round %d of %d\n", sc.name, round+1, set.rounds)
-		warm, count := sc.warm, max(int(float64(sc.count)*set.scale), 1)
-		if round > 0 && sc.distinct == 0 {
-			warm = 0 // the caches are full
-		}
+		count := max(int(float64(sc.count)*set.scale), 1)
+		first := asked // each server is asked for the same names
 		for i, p := range running {
-			if warm > 0 {
-				if _, err := sc.ask(ctx, configs[i], asked, warm); err != nil {
+			if round == 0 { // later the caches are full
+				warm := max(sc.warm, distinct[i])
+				if _, err := ask(ctx, configs[i], sc.pattern, asked, warm, distinct[i]); err != nil {
 					return nil, fmt.Errorf("%s: %w", p.name, err)
 				}
+				first = asked + warm
 			}
 			before, err := p.cpu()
 			if err != nil {
 				return nil, err
 			}
-			r, err := sc.ask(ctx, configs[i], asked+warm, count)
+			r, err := ask(ctx, configs[i], sc.pattern, first, count, distinct[i])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", p.name, err)
 			}
@@ -236,7 +258,7 @@ func measure(ctx context.Context, set settings, sc scenario, stderr io.Writer) (
 			rows[i].perOne = append(rows[i].perOne, (after-before)/time.Duration(max(r.Answered, 1)))
 			rows[i].failed += r.Lost + r.Wrong
 		}
-		asked += warm + count
+		asked = first + count
 	}
 	for i, p := range running {
 		if rows[i].rss, err = p.rss(); err != nil {
@@ -268,17 +290,18 @@ func (sc scenario) start(ctx context.Context, set settings, root string, p peer)
 	return proc, cfg, err
 }
 
-// ask puts count questions, numbered from first on.
-func (sc scenario) ask(ctx context.Context, cfg load.Config, first, count int) (load.Result, error) {
-	var err error
-	if sc.distinct != 0 {
+// ask puts count questions: for distinct names in turn, or, when that is 0, for
+// new names numbered from first on.
+func ask(ctx context.Context, cfg load.Config, pattern string, first, count, distinct int) (load.Result, error) {
+	if distinct != 0 {
 		first = 0
 	}
-	if cfg.Names, err = load.NewPattern(sc.pattern, first, sc.distinct); err != nil {
+	var err error
+	if cfg.Names, err = load.NewPattern(pattern, first, distinct); err != nil {
 		return load.Result{}, err
 	}
 	cfg.Count = count
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	return load.Run(ctx, cfg)
 }

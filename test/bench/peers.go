@@ -16,6 +16,14 @@ type peer struct {
 	argv func(dir string, addr netip.AddrPort) ([]string, error)
 	// echo: answers have no records.
 	echo bool
+	// distinct names are asked instead of the scenario's, unless 0.
+	distinct int
+}
+
+// asked returns p with its own number of distinct names.
+func (p peer) asked(distinct int) peer {
+	p.distinct = distinct
+	return p
 }
 
 // programs are the paths of what is compared; an empty one is left out.
@@ -29,8 +37,8 @@ func (p programs) echoPeer() peer {
 	}}
 }
 
-func (p programs) dnscachePeer(upstream netip.AddrPort, cache int) peer {
-	return peer{name: "dnscache", argv: func(_ string, addr netip.AddrPort) ([]string, error) {
+func (p programs) dnscachePeer(name string, upstream netip.AddrPort, cache int) peer {
+	return peer{name: name, argv: func(_ string, addr netip.AddrPort) ([]string, error) {
 		if p.dnscache == "" {
 			return nil, nil
 		}
@@ -102,12 +110,12 @@ func (p programs) corednsPeer(upstream netip.AddrPort, cache int) peer {
 }
 
 // kubednsPeer serves count Services named web0, web1, ... in namespace default.
-func (p programs) kubednsPeer(count int) peer {
-	return peer{name: "kubedns", argv: func(dir string, addr netip.AddrPort) ([]string, error) {
+func (p programs) kubednsPeer(name string, count int) peer {
+	return peer{name: name, distinct: count, argv: func(dir string, addr netip.AddrPort) ([]string, error) {
 		if p.kubedns == "" {
 			return nil, nil
 		}
-		objects := filepath.Join(dir, "objects.yaml")
+		objects := filepath.Join(dir, "objects.json")
 		health, err := freePort()
 		if err != nil {
 			return nil, err
@@ -120,19 +128,19 @@ func (p programs) kubednsPeer(count int) peer {
 	}}
 }
 
-// services returns count ClusterIP Services as YAML documents.
+// services returns count ClusterIP Services as one JSON list.
 func services(count int) []byte {
 	var b strings.Builder
+	b.WriteString(`{"apiVersion": "v1", "kind": "List", "items": [`)
 	for i := range count {
-		fmt.Fprintf(&b, `---
-apiVersion: v1
-kind: Service
-metadata: {name: web%d, namespace: default}
-spec:
-  clusterIP: 10.96.%d.%d
-  clusterIPs: [10.96.%d.%d]
-  ports: [{name: http, port: 80, protocol: TCP}]
-`, i, i>>8&0xff, i&0xff, i>>8&0xff, i&0xff)
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		ip := fmt.Sprintf("10.%d.%d.%d", 96+i>>16, i>>8&0xff, i&0xff)
+		fmt.Fprintf(&b, `
+{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web%d", "namespace": "default"},
+ "spec": {"clusterIP": %q, "clusterIPs": [%q], "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}}`, i, ip, ip)
 	}
+	b.WriteString("]}\n")
 	return []byte(b.String())
 }

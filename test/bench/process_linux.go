@@ -18,7 +18,7 @@ import (
 )
 
 // startLimit is how long a server may take until it answers.
-const startLimit = 20 * time.Second
+const startLimit = time.Minute
 
 // process is one running server.
 type process struct {

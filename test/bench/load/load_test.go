@@ -163,8 +163,9 @@ func TestPattern(t *testing.T) {
 	}{
 		{"n%d.example.com", 0, 0, 7, "n7.example.com."},
 		{"n%d.example.com.", 100, 0, 7, "n107.example.com."},
-		{"a.b%dc.d", 0, 5, 12, "a.b2c.d."},
+		{"a.b%dc.d", 0, 5, 12, "a.b3c.d."},
 		{"%d", 3, 1, 9, "3."},
+		{"%d", 0, 10000, 2, "5838."},
 	} {
 		p, err := NewPattern(tt.text, tt.first, tt.count)
 		if err != nil {
@@ -175,6 +176,17 @@ func TestPattern(t *testing.T) {
 		if err != nil || got != tt.want || end != len(p.Append(nil, tt.n)) {
 			t.Errorf("%+v: got %q, %v", tt, got, err)
 		}
+	}
+	p, err := NewPattern("%d", 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for n := range 1000 {
+		seen[string(p.Append(nil, 5000+n))] = true
+	}
+	if len(seen) != 1000 {
+		t.Errorf("one turn asks for %d of 1000 names", len(seen))
 	}
 	for _, bad := range []string{"", "none.example", "%d.%d", "a..%d", "%dxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.example"} {
 		if _, err := NewPattern(bad, 0, 0); err == nil {

@@ -23,12 +23,17 @@ type Pattern struct {
 
 var _ Names = (*Pattern)(nil)
 
+// stride is a prime, so that steps of it visit every number below a count that
+// it does not divide.
+const stride = 7919
+
 // NewPattern returns the names that text, such as "n%d.example.com", makes of
-// the numbers from first on. After count names it starts again; 0 never does,
-// so all names are distinct.
+// the numbers from first on. With a positive count it asks for that many names
+// again and again, each once per turn, in an order that gives caches of the
+// processor no help; 0 makes all names distinct.
 func NewPattern(text string, first, count int) (*Pattern, error) {
-	if strings.Count(text, "%d") != 1 || first < 0 || count < 0 {
-		return nil, fmt.Errorf("pattern %q from %d, %d names: want one %%d and no negative number", text, first, count)
+	if strings.Count(text, "%d") != 1 || first < 0 || count < 0 || count > 1<<30 || count > 0 && count%stride == 0 {
+		return nil, fmt.Errorf("pattern %q from %d, %d names: want one %%d, and numbers that are not negative, too large or a multiple of 7919", text, first, count)
 	}
 	p := &Pattern{first: first, count: count}
 	side := &p.before
@@ -56,7 +61,7 @@ func NewPattern(text string, first, count int) (*Pattern, error) {
 // Append implements [Names].
 func (p *Pattern) Append(dst []byte, n int) []byte {
 	if p.count > 0 {
-		n %= p.count
+		n = n % p.count * stride % p.count
 	}
 	dst = append(dst, p.before...)
 	at := len(dst)
