@@ -43,16 +43,16 @@ func Build(dir string, flags []string, names ...string) error {
 
 // FreePorts returns n ports on 127.0.0.1 that nothing listens on just now,
 // over UDP and TCP.
-func FreePorts(t testing.TB, n int) []int {
-	t.Helper()
+func FreePorts(tb testing.TB, n int) []int {
+	tb.Helper()
 	ports := make([]int, 0, n)
 	for tries := 0; len(ports) < n; tries++ {
 		if tries > 50*n {
-			t.Fatal("no free ports on 127.0.0.1")
+			tb.Fatal("no free ports on 127.0.0.1")
 		}
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		defer l.Close()
 		port := l.Addr().(*net.TCPAddr).Port
@@ -76,23 +76,23 @@ type Process struct {
 
 // Start runs path with args. The program is ended with the test, and its log
 // is printed if the test failed.
-func Start(t testing.TB, path string, args ...string) *Process {
-	t.Helper()
+func Start(tb testing.TB, path string, args ...string) *Process {
+	tb.Helper()
 	p := &Process{cmd: exec.Command(path, args...), log: &buffer{}, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.Env = append(os.Environ(), "PROMETHEUS_PORT=")
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		p.Kill()
-		if t.Failed() {
-			t.Logf("log of %s:\n%s", filepath.Base(path), p.Log())
+		if tb.Failed() {
+			tb.Logf("log of %s:\n%s", filepath.Base(path), p.Log())
 		}
 	})
 	return p
@@ -135,12 +135,12 @@ func (p *Process) Ended() bool {
 }
 
 // WaitURL waits until url answers 200, at most for limit.
-func (p *Process) WaitURL(t testing.TB, url string, limit time.Duration) {
-	t.Helper()
-	p.WaitFor(t, limit, url, func(ctx context.Context) bool {
+func (p *Process) WaitURL(tb testing.TB, url string, limit time.Duration) {
+	tb.Helper()
+	p.WaitFor(tb, limit, url, func(ctx context.Context) bool {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
@@ -152,16 +152,16 @@ func (p *Process) WaitURL(t testing.TB, url string, limit time.Duration) {
 }
 
 // WaitFor polls ready until it is true, the program ends or limit is over.
-func (p *Process) WaitFor(t testing.TB, limit time.Duration, what string, ready func(ctx context.Context) bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+func (p *Process) WaitFor(tb testing.TB, limit time.Duration, what string, ready func(ctx context.Context) bool) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), limit)
 	defer cancel()
 	for !ready(ctx) {
 		select {
 		case <-p.done:
-			t.Fatalf("ended while waiting for %s:\n%s", what, p.Log())
+			tb.Fatalf("ended while waiting for %s:\n%s", what, p.Log())
 		case <-ctx.Done():
-			t.Fatalf("%s: not within %v:\n%s", what, limit, p.Log())
+			tb.Fatalf("%s: not within %v:\n%s", what, limit, p.Log())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

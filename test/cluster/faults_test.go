@@ -14,9 +14,9 @@ import (
 var known = []string{"kubernetes.default.svc.cluster.local", "web.dns-test.svc.cluster.local"}
 
 // process returns the number, inside the node, of the container's only process.
-func process(t testing.TB, name string) string {
-	t.Helper()
-	return strings.Fields(ctl(t, "in", "pgrep", "-x", name))[0]
+func process(tb testing.TB, name string) string {
+	tb.Helper()
+	return strings.Fields(ctl(tb, "in", "pgrep", "-x", name))[0]
 }
 
 // kubedns or exechealthz killed: cluster names that existed have no failure,

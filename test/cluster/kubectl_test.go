@@ -25,35 +25,35 @@ func tryKubectl(stdin string, args ...string) (string, error) {
 	return string(out), nil
 }
 
-func kubectl(t testing.TB, args ...string) string {
-	t.Helper()
+func kubectl(tb testing.TB, args ...string) string {
+	tb.Helper()
 	out, err := tryKubectl("", args...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out
 }
 
-func apply(t testing.TB, objects string) {
-	t.Helper()
+func apply(tb testing.TB, objects string) {
+	tb.Helper()
 	if _, err := tryKubectl(objects, "apply", "-f", "-"); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 // ctl runs hack/cluster/ctl.sh.
-func ctl(t testing.TB, args ...string) string {
-	t.Helper()
+func ctl(tb testing.TB, args ...string) string {
+	tb.Helper()
 	out, err := exec.Command("../../hack/cluster/ctl.sh", args...).CombinedOutput()
 	if err != nil {
-		t.Fatalf("ctl.sh %v: %v: %s", args, err, out)
+		tb.Fatalf("ctl.sh %v: %v: %s", args, err, out)
 	}
 	return string(out)
 }
 
 // eventually polls f until it returns "", and fails with its last word.
-func eventually(t testing.TB, limit time.Duration, f func() string) {
-	t.Helper()
+func eventually(tb testing.TB, limit time.Duration, f func() string) {
+	tb.Helper()
 	end := time.Now().Add(limit)
 	for {
 		why := f()
@@ -61,7 +61,7 @@ func eventually(t testing.TB, limit time.Duration, f func() string) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", limit, why)
+			tb.Fatalf("not within %v: %s", limit, why)
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
@@ -70,9 +70,9 @@ func eventually(t testing.TB, limit time.Duration, f func() string) {
 // pod starts a pod that runs the client with args, waits until it runs, and
 // deletes it with the test. spec is further YAML of the pod's spec, indented by
 // two spaces.
-func pod(t testing.TB, name, spec string, args ...string) {
-	t.Helper()
-	apply(t, fmt.Sprintf(`apiVersion: v1
+func pod(tb testing.TB, name, spec string, args ...string) {
+	tb.Helper()
+	apply(tb, fmt.Sprintf(`apiVersion: v1
 kind: Pod
 metadata: {name: %s, labels: {app: %s}}
 spec:
@@ -80,8 +80,8 @@ spec:
   containers:
     - {name: client, image: "kube-dns.test/client:1", imagePullPolicy: Never, args: ["%s"]}
 %s`, name, name, strings.Join(args, `", "`), spec))
-	t.Cleanup(func() { _, _ = tryKubectl("", "delete", "pod", name, "--wait=false", "--ignore-not-found") })
-	kubectl(t, "wait", "pod", name, "--for=condition=Ready", "--timeout=60s")
+	tb.Cleanup(func() { _, _ = tryKubectl("", "delete", "pod", name, "--wait=false", "--ignore-not-found") })
+	kubectl(tb, "wait", "pod", name, "--for=condition=Ready", "--timeout=60s")
 }
 
 // in runs the client inside a pod.
@@ -90,9 +90,9 @@ func in(pod string, args ...string) (string, error) {
 }
 
 // wantIn waits until the client's output inside the pod holds every text.
-func wantIn(t testing.TB, pod string, args []string, texts ...string) {
-	t.Helper()
-	eventually(t, 30*time.Second, func() string {
+func wantIn(tb testing.TB, pod string, args []string, texts ...string) {
+	tb.Helper()
+	eventually(tb, 30*time.Second, func() string {
 		out, err := in(pod, args...)
 		if err != nil {
 			return err.Error()
@@ -108,9 +108,9 @@ func wantIn(t testing.TB, pod string, args []string, texts ...string) {
 
 // restarts returns the restart count of each of the addon's containers, all
 // pods added up.
-func restarts(t testing.TB) map[string]string {
-	t.Helper()
-	out := kubectl(t, "-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o",
+func restarts(tb testing.TB) map[string]string {
+	tb.Helper()
+	out := kubectl(tb, "-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o",
 		`jsonpath={range .items[*].status.containerStatuses[*]}{.name}={.restartCount}{"\n"}{end}`)
 	counts := map[string]string{}
 	for line := range strings.Lines(out) {
@@ -122,14 +122,14 @@ func restarts(t testing.TB) map[string]string {
 
 // underLoad runs f while a pod asks for names on and on, and returns how many
 // questions failed after one retry.
-func underLoad(t testing.TB, names []string, f func()) (failed int, log string) {
-	t.Helper()
+func underLoad(tb testing.TB, names []string, f func()) (failed int, log string) {
+	tb.Helper()
 	args := append([]string{"load", "100ms"}, names...)
-	pod(t, "load", "", args...)
+	pod(tb, "load", "", args...)
 	time.Sleep(time.Second)
 	f()
 	time.Sleep(time.Second)
-	log = kubectl(t, "logs", "load", "--tail=-1")
-	kubectl(t, "delete", "pod", "load", "--wait=true")
+	log = kubectl(tb, "logs", "load", "--tail=-1")
+	kubectl(tb, "delete", "pod", "load", "--wait=true")
 	return strings.Count(log, " failed "), log
 }

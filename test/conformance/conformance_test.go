@@ -101,6 +101,7 @@ func TestKubeDNS(t *testing.T) {
 // folder/objects.yaml, and through dnscache, each over UDP and TCP. dnscache
 // is asked twice: what it forwards, and what it has kept.
 func testTable(t *testing.T, folder string, kubednsArgs ...string) {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(folder, "rows.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -134,23 +135,23 @@ func testTable(t *testing.T, folder string, kubednsArgs ...string) {
 func inDomain(name string) bool { return dns.IsSubDomain("cluster.local.", name) }
 
 // ask sends one question with EDNS and returns the reply.
-func ask(t testing.TB, network, server, name string, typ uint16) *dns.Msg {
-	t.Helper()
+func ask(tb testing.TB, network, server, name string, typ uint16) *dns.Msg {
+	tb.Helper()
 	q := new(dns.Msg)
 	q.SetQuestion(name, typ)
 	q.SetEdns0(1232, false)
-	return exchange(t, network, server, q)
+	return exchange(tb, network, server, q)
 }
 
-func exchange(t testing.TB, network, server string, q *dns.Msg) *dns.Msg {
-	t.Helper()
+func exchange(tb testing.TB, network, server string, q *dns.Msg) *dns.Msg {
+	tb.Helper()
 	client := dns.Client{Net: network, Timeout: 5 * time.Second}
 	m, _, err := client.Exchange(q, server)
 	if err != nil {
-		t.Fatalf("asking %s over %s for %v: %v", server, network, q.Question, err)
+		tb.Fatalf("asking %s over %s for %v: %v", server, network, q.Question, err)
 	}
 	if len(q.Question) == 1 && (len(m.Question) != 1 || m.Question[0] != q.Question[0]) {
-		t.Fatalf("%s over %s: question %v came back as %v", server, network, q.Question, m.Question)
+		tb.Fatalf("%s over %s: question %v came back as %v", server, network, q.Question, m.Question)
 	}
 	return m
 }

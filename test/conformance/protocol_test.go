@@ -21,6 +21,7 @@ func TestProtocol(t *testing.T) {
 }
 
 func testProtocol(t *testing.T, network, addr string) {
+	t.Helper()
 	const web = "kubernetes.default.svc.cluster.local."
 	tests := []struct {
 		name   string
