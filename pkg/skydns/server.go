@@ -16,13 +16,16 @@
 package skydns
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -92,6 +95,8 @@ type Server struct {
 	workers sync.Pool // *worker
 	buffers sync.Pool // *[]byte of wire.MaxMessage octets, for answers that come later
 	seed    maphash.Seed
+	// crashLogged is when a crash was last logged, in Unix nanoseconds.
+	crashLogged atomic.Int64
 
 	// Names of the zone in wire form.
 	apex, nameServer, mailbox []byte
@@ -156,14 +161,26 @@ func (s *Server) Handle(packet []byte, to listener.ReplyTo, reply []byte) (out [
 	return out
 }
 
+const (
+	// crashLogPeriod is the least time between two crashes that are logged: a
+	// client that found one could fill the log otherwise.
+	crashLogPeriod = 10 * time.Second
+	maxLoggedBytes = 4096
+)
+
 // crashed reports a crash and returns the answer to the query that caused it.
 func (s *Server) crashed(reason any, packet, reply []byte) []byte {
 	c := s.metrics.shard()
 	c.panics.Add(1)
 	var q wire.Query
 	verdict := wire.ParseQuery(packet, &q)
-	s.log.Error("crash while answering a query", "panic", fmt.Sprint(reason),
-		"qname", nameText(q.Name), "qtype", q.Type, "packet", packet)
+	now, last := time.Now().UnixNano(), s.crashLogged.Load()
+	if now-last > int64(crashLogPeriod) && s.crashLogged.CompareAndSwap(last, now) {
+		stack := debug.Stack()
+		s.log.Error("crash while answering a query", "error", fmt.Sprint(reason),
+			"qname", nameText(q.Name), "qtype", q.Type, "packet", hex.EncodeToString(packet[:min(len(packet), maxLoggedBytes)]),
+			"stack", string(stack[:min(len(stack), maxLoggedBytes)]))
+	}
 	if verdict == wire.Drop {
 		return nil
 	}
