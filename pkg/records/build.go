@@ -37,6 +37,11 @@ func Build(svc *Service, slices []*Slice) (*treecache.Set, []Problem) {
 	case ClusterIP:
 		b.clusterIPs()
 	case Headless:
+		n := 0
+		for _, s := range slices {
+			n += s.Len()
+		}
+		b.spec.Hosts = make([]treecache.Host, 0, n)
 		for _, s := range slices {
 			b.slice(s)
 		}
@@ -89,7 +94,7 @@ func usable(addr netip.Addr) bool {
 
 // slice adds the endpoints of s that count, at the ports of s.
 func (b *builder) slice(s *Slice) {
-	var hosts []int
+	hosts := make([]int, 0, s.Len())
 	for i := range s.Len() {
 		e := s.At(i)
 		if !e.Ready && !b.svc.PublishNotReady {
@@ -139,7 +144,7 @@ func (b *builder) ports(slice, field string, ports []Port, hosts []int) {
 // externalName adds the alias, or the address where the target is one.
 func (b *builder) externalName() {
 	text := b.svc.ExternalName
-	if addr, ok := ParseAddr(text); ok && usable(addr) {
+	if addr, ok := ParseAddr(text); ok {
 		b.spec.Hosts = []treecache.Host{{Addr: addr}}
 		return
 	}

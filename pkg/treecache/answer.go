@@ -40,7 +40,8 @@ func (s Status) String() string {
 // Record is one record in SkyDNS's sense: a host, which is an address or a
 // name, with the fields of a service. What it becomes depends on the question:
 //
-//   - A, AAAA: its Addr of that family.
+//   - A, AAAA: its Addr of that family. Two hosts may share an address (pods on
+//     their node's network), so an address can come twice.
 //   - CNAME, and what is chased for other types: the target, if Alias.
 //   - SRV: priority, weight, port and target, unless HasTarget is false. Records
 //     marked Repeat are left out, weights are made for the rest.

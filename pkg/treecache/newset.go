@@ -154,7 +154,7 @@ func (s *Set) mergePorts(node *portNode, ports []*Port, first []uint32) bool {
 		return true
 	}
 	refs = slices.Clip(refs)
-	node.refs = &refs
+	node.number, node.refs = 0, &refs
 	return true
 }
 
