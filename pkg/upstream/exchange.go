@@ -133,6 +133,9 @@ func (ex *exchange) recycle() {
 func (ex *exchange) start(now int64, only *server) (ended bool) {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
+	if ex.done {
+		return false
+	}
 	cfg := ex.set.cfg.Load()
 	switch {
 	case only != nil:

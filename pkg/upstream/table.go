@@ -269,6 +269,23 @@ func (t *Table) any(r *rule) Decision {
 	return Decision{}
 }
 
+// Contains reports whether an uncompressed wire name, in any case, is in d.
+func (d Domain) Contains(name []byte) bool {
+	var buf [dnsname.MaxName]byte
+	name = wire.AppendLower(buf[:0], name)
+	switch d.Match {
+	case MatchSuffix:
+		return wire.HasSuffix(name, []byte(d.Name))
+	case MatchBelow:
+		return len(name) > len(d.Name) && wire.HasSuffix(name, []byte(d.Name))
+	case MatchText:
+		return endsIn(name, d.Text)
+	case MatchUnqualified:
+		return len(name) > 1 && int(name[0])+2 == len(name)
+	}
+	return true
+}
+
 // endsIn reports whether the presentation form of a canonical wire name ends
 // in text. Dots in text stand for ends of labels; characters that are escaped in
 // presentation form are compared as they are.

@@ -1,0 +1,237 @@
+package forwarder
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+const flightShards = 16
+
+// flightShard is a part of the questions in flight, by hash; flights of one
+// hash are chained.
+type flightShard struct {
+	mu      sync.Mutex
+	flights map[uint64]*flight
+	_       [48]byte
+}
+
+// flight is one question on its way to other servers and all who wait for its
+// answer. Fields up to waiters are constant while it is in a shard.
+type flight struct {
+	f      *Forwarder
+	next   *flight
+	hash   uint64
+	name   [wire.MaxName]byte // as first spelled
+	nlen   int
+	typ    uint16
+	class  uint16
+	flags  uint16 // of keyFlags
+	do     bool
+	bucket int // of the limiter
+	serial uint64
+	client listener.ReplyTo
+
+	// Guarded by the shard while the flight is in it.
+	waiters []waiter
+	names   []byte // other spellings
+	extra   int    // waiters that the limiter counted
+	slow    bool   // expired answers are given out meanwhile
+}
+
+// waiter is one asker and what its answer needs.
+type waiter struct {
+	asker
+	id, flags uint16
+	size      uint16
+	edns      bool
+	hasCookie bool
+	cookie    [8]byte
+	nameAt    int32 // in flight.names; negative: as flight.name
+}
+
+// keyFlags are the flags that leave this program.
+const keyFlags = wire.FlagRD | wire.FlagAD | wire.FlagCD
+
+// joinResult says what join did.
+type joinResult uint8
+
+const (
+	refused    joinResult = iota // too many
+	began                        // asked upstream
+	joined                       // waits for a question that is in flight
+	joinedSlow                   // that one is slow: give an expired answer
+)
+
+// hashOf returns the hash of what leaves this program.
+func (f *Forwarder) hashOf(q *wire.Query, name []byte) uint64 {
+	var buf [wire.MaxName + 7]byte
+	key := append(buf[:0], name...)
+	key = binary.BigEndian.AppendUint16(key, q.Type)
+	key = binary.BigEndian.AppendUint16(key, q.Class)
+	key = binary.BigEndian.AppendUint16(key, q.Flags&keyFlags)
+	if q.EDNS.DO {
+		key = append(key, 1)
+	}
+	return maphash.Bytes(f.seed, key)
+}
+
+// find returns the flight of q's question, nil if there is none.
+func (sh *flightShard) find(hash uint64, q *wire.Query) *flight {
+	for fl := sh.flights[hash]; fl != nil; fl = fl.next {
+		if fl.typ == q.Type && fl.class == q.Class && fl.flags == q.Flags&keyFlags && fl.do == q.EDNS.DO &&
+			wire.EqualNames(fl.name[:fl.nlen], q.Name) {
+			return fl
+		}
+	}
+	return nil
+}
+
+func (sh *flightShard) insert(fl *flight) {
+	fl.next = sh.flights[fl.hash]
+	sh.flights[fl.hash] = fl
+}
+
+func (sh *flightShard) remove(fl *flight) {
+	first := sh.flights[fl.hash]
+	if first == fl {
+		if fl.next == nil {
+			delete(sh.flights, fl.hash)
+		} else {
+			sh.flights[fl.hash] = fl.next
+		}
+		return
+	}
+	for p := first; p != nil; p = p.next {
+		if p.next == fl {
+			p.next = fl.next
+			return
+		}
+	}
+}
+
+// join makes a wait for the answer to q, asking g if nobody has asked yet.
+// stale says that an expired answer is there. a is nil for a refresh.
+func (f *Forwarder) join(st *state, g *upstream.Group, q *wire.Query, name []byte, a *asker, stale bool) joinResult {
+	hash := f.hashOf(q, name)
+	sh := &f.shards[hash%flightShards]
+	sh.mu.Lock()
+	if fl := sh.find(hash, q); fl != nil {
+		defer sh.mu.Unlock()
+		if a == nil {
+			return refused
+		}
+		return f.joinFlight(st, fl, q, a, stale)
+	}
+	bucket, ok := f.limit.admit(f, a)
+	if !ok {
+		sh.mu.Unlock()
+		return refused
+	}
+	fl := f.flights.Get().(*flight)
+	fl.hash, fl.bucket, fl.extra, fl.slow = hash, bucket, 0, false
+	fl.nlen = copy(fl.name[:], q.Name)
+	fl.typ, fl.class, fl.flags, fl.do = q.Type, q.Class, q.Flags&keyFlags, q.EDNS.DO
+	if a != nil {
+		fl.serial, fl.client = a.serial, a.to
+		fl.add(q, a)
+	}
+	sh.insert(fl)
+	sh.mu.Unlock()
+	var slowAfter time.Duration
+	if stale {
+		slowAfter = st.cfg.StaleAfter
+	}
+	// The question must not alias fl, which may end before Send returns.
+	f.set.Send(g, &upstream.Question{Name: q.Name, Type: q.Type, Class: q.Class, Flags: q.Flags & keyFlags, DO: q.EDNS.DO}, slowAfter, fl)
+	return began
+}
+
+// joinFlight adds a to those who wait for fl. The shard's lock is held.
+func (f *Forwarder) joinFlight(st *state, fl *flight, q *wire.Query, a *asker, stale bool) joinResult {
+	if stale && fl.slow {
+		return joinedSlow
+	}
+	if a.resolve == nil {
+		for i := range fl.waiters {
+			if w := &fl.waiters[i]; w.id == q.ID && w.to == a.to {
+				return joined // the client asks again: it waits already
+			}
+		}
+	}
+	if !f.limit.admitWaiter() {
+		return refused
+	}
+	fl.extra++
+	fl.add(q, a)
+	if st.log != nil {
+		f.logDuplicate(st, q, a)
+	}
+	return joined
+}
+
+// add appends a waiter.
+func (fl *flight) add(q *wire.Query, a *asker) {
+	w := waiter{
+		asker: *a, id: q.ID, flags: q.Flags, size: q.EDNS.Size, edns: q.EDNS.Present, nameAt: -1,
+	}
+	if string(q.Name) != string(fl.name[:fl.nlen]) {
+		w.nameAt = int32(len(fl.names))
+		fl.names = append(fl.names, q.Name...)
+	}
+	if q.EDNS.ClientCookie != nil {
+		w.hasCookie = true
+		copy(w.cookie[:], q.EDNS.ClientCookie)
+	}
+	fl.waiters = append(fl.waiters, w)
+}
+
+// query makes the waiter's query again. It aliases fl.
+func (fl *flight) query(w *waiter) wire.Query {
+	q := wire.Query{ID: w.id, Flags: w.flags, Name: fl.name[:fl.nlen], Type: fl.typ, Class: fl.class}
+	if w.nameAt >= 0 {
+		q.Name = fl.names[w.nameAt : int(w.nameAt)+fl.nlen]
+	}
+	q.EDNS.Present, q.EDNS.Size, q.EDNS.DO = w.edns, w.size, fl.do
+	if w.hasCookie {
+		q.EDNS.ClientCookie = w.cookie[:]
+	}
+	return q
+}
+
+// question is the query as asked upstream, the key for the cache.
+func (fl *flight) question() wire.Query {
+	q := wire.Query{Flags: fl.flags, Name: fl.name[:fl.nlen], Type: fl.typ, Class: fl.class}
+	q.EDNS.Present, q.EDNS.DO = fl.do, fl.do
+	return q
+}
+
+// refresh asks upstream for an answer that is wanted in the cache only.
+func (f *Forwarder) refresh(st *state, q *wire.Query, name []byte) {
+	d := f.set.Table().Lookup(name, q.Type)
+	if d.Kind == upstream.Ask {
+		if f.join(st, d.Group, q, name, nil, false) == began {
+			f.tallies[0].refreshed.Add(1)
+		}
+	}
+}
+
+// recycle gives the flight back for another question.
+func (fl *flight) recycle() {
+	const keep = 64
+	if cap(fl.waiters) > keep {
+		fl.waiters = nil
+	}
+	if cap(fl.names) > keep*wire.MaxLabel {
+		fl.names = nil
+	}
+	clear(fl.waiters)
+	fl.waiters, fl.names = fl.waiters[:0], fl.names[:0]
+	fl.next, fl.client = nil, listener.ReplyTo{}
+	fl.f.flights.Put(fl)
+}

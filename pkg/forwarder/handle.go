@@ -1,0 +1,186 @@
+package forwarder
+
+import (
+	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// asker is who wants an answer: a client of a listener, or this program.
+type asker struct {
+	to      listener.ReplyTo
+	resolve func(reply []byte, err error) // not nil: Resolve
+	serial  uint64                        // in the query log
+}
+
+// limit is the greatest size of a's answer.
+func (a *asker) limit(q *wire.Query, payload uint16) int {
+	if a.resolve != nil || a.to.Stream() {
+		return wire.MaxMessage
+	}
+	return q.ReplyLimit(int(payload))
+}
+
+// handle answers a packet, or sees to it that it is answered later.
+func (f *Forwarder) handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
+	st := f.state.Load()
+	var q wire.Query
+	verdict := wire.ParseQuery(packet, &q)
+	c := f.tally(to)
+	c.queries.Add(1)
+	if verdict != wire.Accept {
+		return f.reject(st, &q, verdict, to, reply)
+	}
+	a := asker{to: to}
+	if st.log != nil {
+		a.serial = f.serial.Add(1)
+		f.logQuery(st, &q, &a)
+	}
+	return f.answer(st, &q, &a, reply)
+}
+
+// reject answers what is not a question that can be asked.
+func (f *Forwarder) reject(st *state, q *wire.Query, v wire.Verdict, to listener.ReplyTo, reply []byte) []byte {
+	f.tally(to).rejected[v].Add(1)
+	if v == wire.Drop {
+		return nil
+	}
+	return wire.AppendError(reply, q, v.Rcode(), st.opt())
+}
+
+// opt is the OPT record of a reply that has nothing to say.
+func (st *state) opt() wire.OPT { return wire.OPT{Size: st.cfg.Payload} }
+
+// answer goes through the sources of answers in their order. An empty result
+// means that the answer comes later.
+func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply []byte) []byte {
+	if q.Class == wire.ClassCH {
+		return f.answerChaos(st, q, a, reply)
+	}
+	if rcode, refused := refusedType(q.Type); refused {
+		return f.errorReply(st, q, a, reply, rcode, wire.Extended(wire.EDENotSupported, ""))
+	}
+	var buf [wire.MaxName]byte
+	name := wire.AppendLower(buf[:0], q.Name)
+	if st.local != nil || st.filter != nil {
+		if out, ok := f.answerLocal(st, q, name, a, reply); ok {
+			return out
+		}
+	}
+	stale := false
+	if st.cache != nil && cacheable(q) {
+		now := f.now()
+		out, result := st.cache.Lookup(reply, q, now, st.cfg.StaleAtOnce)
+		switch result {
+		case answercache.Hit, answercache.Failed:
+			return f.finishCached(st, q, a, out, len(reply), result)
+		case answercache.Stale:
+			out = f.finishCached(st, q, a, out, len(reply), result)
+			if st.cfg.StaleAtOnce {
+				f.refresh(st, q, name)
+			}
+			return out
+		case answercache.Expired:
+			stale = st.cfg.ServeStale
+		}
+	}
+	return f.forward(st, q, name, a, reply, stale)
+}
+
+// cacheable reports whether the cache may be used at all: a question that asks
+// not to be resolved gets what upstream has, and its answer may be less than
+// others deserve.
+func cacheable(q *wire.Query) bool {
+	return q.Flags&wire.FlagRD != 0 && q.Class == wire.ClassIN
+}
+
+// refusedType reports types that make no sense as a question to a forwarder.
+func refusedType(t uint16) (rcode int, refused bool) {
+	switch {
+	case t == wire.TypeOPT, t == wire.TypeTKEY, t == wire.TypeTSIG:
+		return wire.RcodeFormErr, true
+	case t == wire.TypeAXFR, t == wire.TypeIXFR:
+		return wire.RcodeRefused, true
+	}
+	return 0, false
+}
+
+// finishCached completes what the cache appended at reply[base:].
+func (f *Forwarder) finishCached(st *state, q *wire.Query, a *asker, out []byte, base int, result answercache.Result) []byte {
+	c := f.tally(a.to)
+	c.hits.Add(1)
+	opt := st.opt()
+	switch result {
+	case answercache.Stale:
+		c.stale.Add(1)
+		opt.EDE = staleReason(out[base:])
+	case answercache.Failed:
+		c.failedHits.Add(1)
+		opt.EDE = wire.Extended(wire.EDECachedError, "")
+	}
+	if st.filter.removes() {
+		out = st.filter.removeTypes(out, base, q, &opt)
+	}
+	if st.log != nil {
+		f.logCached(st, q, a, out[base:], result)
+	}
+	return wire.FinishReply(out, base, q, a.limit(q, st.cfg.Payload), &opt)
+}
+
+// staleReason is the extended error of an expired answer, RFC 8914 §4.4 and
+// §4.20.
+func staleReason(msg []byte) wire.ExtendedError {
+	if wire.Rcode(wire.Flags(msg)) == wire.RcodeNXDomain {
+		return wire.Extended(wire.EDEStaleNXDomain, "")
+	}
+	return wire.Extended(wire.EDEStaleAnswer, "")
+}
+
+// errorReply answers with an rcode and the reason.
+func (f *Forwarder) errorReply(st *state, q *wire.Query, a *asker, reply []byte, rcode int, ede wire.ExtendedError) []byte {
+	f.tally(a.to).hits.Add(1)
+	if st.log != nil {
+		f.logError(st, q, a, rcode, ede)
+	}
+	opt := st.opt()
+	opt.EDE = ede
+	return wire.AppendError(reply, q, rcode, opt)
+}
+
+// forward sends the question to the servers of its domain, or answers what
+// needs none.
+func (f *Forwarder) forward(st *state, q *wire.Query, name []byte, a *asker, reply []byte, stale bool) []byte {
+	d := f.set.Table().Lookup(name, q.Type)
+	switch d.Kind {
+	case upstream.Literal:
+		return f.answerLiteral(st, q, a, d.Addrs, reply)
+	case upstream.LocalOnly:
+		return f.answerLocalOnly(st, q, name, a, reply)
+	case upstream.Nobody:
+		return f.errorReply(st, q, a, reply, wire.RcodeRefused, wire.Extended(wire.EDENotReady, "no server for this name"))
+	}
+	switch f.join(st, d.Group, q, name, a, stale) {
+	case joined:
+		f.tally(a.to).coalesced.Add(1)
+		return nil
+	case began:
+		f.tally(a.to).forwarded.Add(1)
+		return nil
+	case joinedSlow:
+		if out, result := st.cache.Lookup(reply, q, f.now(), true); result != answercache.Miss {
+			return f.finishCached(st, q, a, out, len(reply), result)
+		}
+	}
+	return f.overLimit(st, q, a, d.Group, reply)
+}
+
+// overLimit refuses a question because too many wait (--dns-forward-max).
+func (f *Forwarder) overLimit(st *state, q *wire.Query, a *asker, g *upstream.Group, reply []byte) []byte {
+	f.tally(a.to).overLimit.Add(1)
+	if n, ok := f.full.allow(f.now()); ok {
+		st.cfg.Logger.Warn("Maximum number of concurrent DNS queries reached",
+			"max", st.cfg.InFlight, "domain", g.Domain(), "suppressed", n)
+	}
+	return f.errorReply(st, q, a, reply, wire.RcodeRefused, wire.Extended(wire.EDEOther, "too many queries in flight"))
+}

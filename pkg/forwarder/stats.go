@@ -1,0 +1,104 @@
+package forwarder
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// Stats counts what happened since New. Every query is in exactly one of
+// Rejected, Hits, Forwarded, Coalesced.
+type Stats struct {
+	Queries uint64 // packets given to Handle
+	// Rejected counts packets that hold no question to answer, by verdict; those
+	// of wire.Drop got no answer.
+	Rejected map[wire.Verdict]uint64
+	// Hits are answers given at once, from whatever source, refusals included.
+	// Stale and FailedHits are those of expired answers and remembered failures,
+	// Local those of local data.
+	Hits, Stale, FailedHits, Local uint64
+	Forwarded                      uint64 // questions that upstream was asked for an asker
+	Refreshed                      uint64 // questions that upstream was asked for the cache
+	Coalesced                      uint64 // questions that joined one in flight
+	OverLimit                      uint64 // REFUSED because too many were in flight
+	Failed                         uint64 // SERVFAIL because no server answered
+	Panics                         uint64 // queries that crashed
+	InFlight                       int    // questions now
+	Waiting                        int    // askers that joined one, now
+
+	CacheSize int // Config.Cache.Entries
+	// Cache is since the last Clear as far as insertions and evictions go.
+	Cache    answercache.Stats
+	Upstream upstream.Stats
+}
+
+// tallyShards are enough that cores rarely share one.
+const tallyShards = 16
+
+// tally is a part of the counters, chosen by the client's port.
+type tally struct {
+	queries, hits, stale, failedHits, local    atomic.Uint64
+	forwarded, refreshed, coalesced, overLimit atomic.Uint64
+	failed                                     atomic.Uint64
+	rejected                                   [wire.CookieOnly + 1]atomic.Uint64
+	_                                          [64]byte
+}
+
+func (f *Forwarder) tally(to listener.ReplyTo) *tally {
+	return &f.tallies[to.Peer().Port()%tallyShards]
+}
+
+// Stats returns the counters as they are now, read one by one.
+func (f *Forwarder) Stats() Stats {
+	st := f.state.Load()
+	s := Stats{
+		Rejected: map[wire.Verdict]uint64{},
+		Panics:   f.panics.Load(),
+		InFlight: int(f.limit.total.Load()), Waiting: int(f.limit.waiters.Load()),
+		CacheSize: max(st.cfg.Cache.Entries, 0),
+		Cache:     st.cache.Stats(), Upstream: f.set.Stats(),
+	}
+	s.Cache.Insertions -= st.base.Insertions
+	s.Cache.Evictions -= st.base.Evictions
+	for i := range f.tallies {
+		t := &f.tallies[i]
+		s.Queries += t.queries.Load()
+		s.Hits += t.hits.Load()
+		s.Stale += t.stale.Load()
+		s.FailedHits += t.failedHits.Load()
+		s.Local += t.local.Load()
+		s.Forwarded += t.forwarded.Load()
+		s.Refreshed += t.refreshed.Load()
+		s.Coalesced += t.coalesced.Load()
+		s.OverLimit += t.overLimit.Load()
+		s.Failed += t.failed.Load()
+		for v := range t.rejected {
+			s.Rejected[wire.Verdict(v)] += t.rejected[v].Load()
+		}
+	}
+	return s
+}
+
+// Each calls fn for every entry of the cache until it returns false; now is the
+// time to compare their ends with.
+func (f *Forwarder) Each(fn func(now int64, item answercache.Item) bool) {
+	now := f.now()
+	f.state.Load().cache.Each(func(item answercache.Item) bool { return fn(now, item) })
+}
+
+// buffers is a pool of buffers for one whole message.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) get() *[]byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return p
+	}
+	p := make([]byte, 0, wire.MaxMessage)
+	return &p
+}
+
+func (b *buffers) put(p *[]byte) { b.pool.Put(p) }
