@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -138,6 +139,7 @@ func (a *app) complainUnsynced(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-a.watcher.Synced():
+			debug.FreeOSMemory() // the first lists took more than what is kept of them
 			return nil
 		case <-time.After(wait):
 			a.log.Error("not all objects are listed yet, answering SERVFAIL",
