@@ -77,6 +77,7 @@ func TestFaults(t *testing.T) {
 		{args: "--no-poll --resolv-file=/a --resolv-file=/b", want: "only one resolv.conf file allowed in no-poll mode."},
 		{args: "--conf-file=/nonexist", want: "cannot read /nonexist: No such file or directory", exit: ExitFile},
 		{args: "--conf-dir=/nonexist", want: "cannot access directory /nonexist: No such file or directory", exit: ExitFile},
+		{args: "--local-service=x", want: general},
 		{args: "--port=0", want: general},
 		{args: "--serve-stale=1h --use-stale-cache", want: "illegal combination of options"},
 		{args: "--serve-stale=soon", want: general},

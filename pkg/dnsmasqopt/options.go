@@ -79,6 +79,10 @@ type Listen struct {
 	Interfaces, ExceptInterfaces []string
 	// BindInterfaces is --bind-interfaces.
 	BindInterfaces bool
+	// LocalService is --local-service: only clients on networks of this host
+	// are answered; LocalHostOnly is its value "host". Lists of addresses or
+	// interfaces switch both off.
+	LocalService, LocalHostOnly bool
 	// MaxTCPConnections is --max-tcp-connections, 0 when not given.
 	MaxTCPConnections int
 }

@@ -152,6 +152,14 @@ func setPortLimit(_ *parser, value string, _ bool) error {
 	return nil
 }
 
+func setLocalService(p *parser, value string, given bool) error {
+	if given && value != "net" && value != "host" {
+		return bad("", "%q is neither net nor host", value)
+	}
+	p.o.Listen.LocalService, p.o.Listen.LocalHostOnly = true, value == "host"
+	return nil
+}
+
 // minUDPBytes is the least that every implementation must take (RFC 1035
 // §4.2.1).
 const minUDPBytes = 512

@@ -14,7 +14,7 @@ func samples() map[string]string {
 	return map[string]string{
 		"log-facility": "daemon", "log-queries": "extra", "log-async": "5", "pid-file": "/p", "user": "u", "group": "g",
 		"servers-file": "/s", "port": "54", "listen-address": "1.2.3.4", "interface": "a,b*", "except-interface": "c",
-		"max-tcp-connections": "5", "server": "1.2.3.4", "local": "/a/", "rev-server": "10.0.0.0/8,1.2.3.4", "resolv-file": "/r",
+		"max-tcp-connections": "5", "local-service": "host", "server": "1.2.3.4", "local": "/a/", "rev-server": "10.0.0.0/8,1.2.3.4", "resolv-file": "/r",
 		"dns-forward-max": "5", "fast-dns-retry": "100", "query-port": "5", "min-port": "5", "max-port": "5", "port-limit": "2",
 		"edns-packet-max": "4096", "cache-size": "5", "neg-ttl": "5", "max-ttl": "5", "max-cache-ttl": "5", "min-cache-ttl": "5",
 		"use-stale-cache": "5", "cache-rr": "TXT", "filter-rr": "TXT,ANY", "rebind-domain-ok": "/a/b/", "bogus-nxdomain": "1.2.3.4",

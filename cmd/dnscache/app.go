@@ -1,0 +1,412 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/version"
+)
+
+// app is the parts of the running program. After newApp only the goroutine of
+// loop uses the fields that change.
+type app struct {
+	env     env
+	options *dnsmasqopt.Options
+	nanny   *dnsmasqopt.Nanny // nil without flags of dnsmasq-nanny
+	log     *lineLog
+	logger  *slog.Logger
+
+	sources    serverSources
+	shown      []string // the last lines about servers
+	resolv     *resolvFiles
+	hosts      []hostsFile
+	hostsStamp string
+	live       *liveSource // nil without a directory
+	firstLive  liveConfig
+
+	localOnly *localService // nil without --local-service
+
+	loops   *loopDetector // nil without --dns-loop-detect
+	probed  []dnsmasqopt.Server
+	looping map[netip.AddrPort]bool // servers found to send questions back
+
+	queryLog *queryLog
+	forward  *forwarder.Forwarder
+	listener *listener.Server
+	metrics  net.Listener // nil when there are none
+	registry *prometheus.Registry
+}
+
+// newApp reads what there is to read and binds the ports, in the order in which
+// dnsmasq does. Nothing runs yet.
+func newApp(ctx context.Context, options *dnsmasqopt.Options, nanny *dnsmasqopt.Nanny, e env) (*app, error) {
+	a := &app{env: e, options: options, nanny: nanny, registry: prometheus.NewRegistry()}
+	id, err := chooseIdentity(options.Process.User, options.Process.Group, options.Process.NoDaemon)
+	if err != nil {
+		return nil, fault(dnsmasqopt.ExitConfig, "%v", err)
+	}
+	if err := a.checkSourcePorts(id); err != nil {
+		return nil, err
+	}
+	servers, err := resolveServers(ctx, options.Upstream.Servers, e.lookup)
+	if err != nil {
+		return nil, &dnsmasqopt.Fault{
+			Text:   "bad command line options: Name or service not known",
+			Detail: "--server: " + err.Error(), Exit: dnsmasqopt.ExitConfig,
+		}
+	}
+	a.sources = serverSources{options: servers, noResolv: options.Upstream.NoResolv}
+	a.log, err = openLog(options.Process.LogFacility.File, e.stderr)
+	if err != nil {
+		return nil, fault(dnsmasqopt.ExitFile, "cannot open log %s: %s", options.Process.LogFacility.File, systemText(err))
+	}
+	a.logger = newLogger(a.log, options, nanny)
+	a.queryLog = &queryLog{log: a.log, extra: options.Process.LogQueries == dnsmasqopt.QueryLogExtra}
+	if a.forward, err = forwarder.New(a.forwarderConfig(nil)); err != nil {
+		a.log.close()
+		return nil, fault(dnsmasqopt.ExitConfig, "%v", err)
+	}
+	if err := a.listen(); err != nil {
+		a.close()
+		return nil, err
+	}
+	if err := a.settle(id); err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// checkSourcePorts refuses fixed source ports that only root may use when the
+// program will not be root.
+func (a *app) checkSourcePorts(id identity) error {
+	for _, s := range a.options.Upstream.Servers {
+		if s.SourcePort > 0 && s.SourcePort < 1024 && id.change && id.uid != 0 {
+			return fault(dnsmasqopt.ExitConfig, "source port %d of --server=%s needs --user=root", s.SourcePort, s)
+		}
+	}
+	return nil
+}
+
+// listen binds the DNS addresses, and the one for metrics, without which the
+// program can work.
+func (a *app) listen() error {
+	addrs := a.env.addrs
+	if len(addrs) == 0 {
+		plain, err := listenAddrs(&a.options.Listen, systemInterfaces)
+		if err != nil {
+			return fault(dnsmasqopt.ExitNetwork, "%v", err)
+		}
+		for _, addr := range plain {
+			addrs = append(addrs, netip.AddrPortFrom(addr, a.options.Listen.Port))
+		}
+	}
+	var handler listener.Handler = a.forward
+	if a.options.Upstream.LoopDetect {
+		a.loops = newLoopDetector(handler, a.logger)
+		handler = a.loops
+	}
+	if l := &a.options.Listen; l.LocalService && len(l.Addresses)+len(l.Interfaces)+len(l.ExceptInterfaces) == 0 {
+		a.localOnly = &localService{next: handler, logger: a.logger, hostOnly: l.LocalHostOnly}
+		a.localOnly.refresh(systemInterfaces)
+		handler = a.localOnly
+	}
+	var err error
+	a.listener, err = listener.Listen(listener.Config{
+		Addrs:    addrs,
+		Handler:  handler,
+		Logger:   a.logger,
+		MaxConns: cmp.Or(a.options.Listen.MaxTCPConnections, defaultTCPConnections),
+	})
+	if err != nil {
+		return listenFault(err, addrs)
+	}
+	if address := a.options.Own.MetricsAddress; address != "" {
+		if a.metrics, err = net.Listen("tcp", address); err != nil {
+			a.metrics = nil
+			a.log.printf("no metrics: failed to listen on %s: %s", address, systemText(err))
+		}
+	}
+	return nil
+}
+
+// settle writes the pid file and drops root.
+func (a *app) settle(id identity) error {
+	owner := -1
+	if id.change {
+		owner = id.uid
+		if a.log.file != nil {
+			if err := a.log.file.Chown(id.uid, -1); err != nil {
+				a.log.printf("warning: cannot hand the log to user %d: %s", id.uid, systemText(err))
+			}
+		}
+	}
+	if !a.options.Process.NoDaemon {
+		if err := writePidFile(a.options.Process.PidFile, owner); err != nil {
+			return fault(dnsmasqopt.ExitFile, "%v", err)
+		}
+	}
+	return a.become(id)
+}
+
+// close gives back what newApp took.
+func (a *app) close() {
+	if a.listener != nil {
+		a.listener.Close()
+	}
+	if a.metrics != nil {
+		a.metrics.Close()
+	}
+	a.forward.Close()
+	if a.options.Process.PidFile != "" && a.listener != nil && !a.options.Process.NoDaemon {
+		_ = os.Remove(a.options.Process.PidFile) // the directory may belong to root
+	}
+	a.log.close()
+}
+
+// start logs what dnsmasq logs at its start, and reads the files that may
+// change.
+func (a *app) start(ctx context.Context) {
+	size := fmt.Sprintf("cachesize %d", a.options.Cache.Size)
+	if a.options.Cache.Size == 0 {
+		size = "cache disabled"
+	}
+	a.log.printf("started, version %s %s", version.String(), size)
+	limitMemory(a.logger)
+	if facility := a.options.Process.LogFacility.Facility; facility != "" {
+		a.log.printf("logging to standard error, not to syslog facility %s", facility)
+	}
+	if a.options.Process.ServersFile != "" {
+		a.readServersFile()
+	}
+	if a.nanny != nil && a.nanny.ConfigDir != "" {
+		a.live = newLiveSource(*a.nanny, a.env.lookup, a.logger)
+		a.firstLive = a.live.read(ctx)
+		a.sources.live = a.firstLive
+	}
+	if !a.options.Upstream.NoResolv {
+		a.resolv = &resolvFiles{
+			paths: a.options.Upstream.ResolvFiles,
+			log:   a.log,
+			own:   ownServer(a.listener.Addrs(), systemInterfaces),
+		}
+		a.resolv.poll(true)
+		a.sources.resolv = a.resolv.servers
+	}
+	a.hosts = readHosts(&a.options.Local, a.log)
+	a.hostsStamp = hostsStamp(a.options.Local.HostsDirs)
+	a.apply()
+}
+
+// apply hands servers and local data to the forwarder. The cache stays.
+func (a *app) apply() {
+	servers := a.sources.servers()
+	probe := a.loops != nil && !slices.Equal(servers, a.probed)
+	if probe {
+		a.probed, a.looping = slices.Clone(servers), map[netip.AddrPort]bool{}
+	}
+	servers = slices.DeleteFunc(servers, func(s dnsmasqopt.Server) bool {
+		return a.looping[netip.AddrPortFrom(s.Addr, s.Port)]
+	})
+	lines := serverLines(servers)
+	if len(servers) == 0 {
+		lines = []string{"warning: no upstream servers configured"}
+	}
+	if !slices.Equal(lines, a.shown) {
+		a.shown = lines
+		for _, line := range lines {
+			a.log.printf("%s", line)
+		}
+	}
+	if err := a.forward.Reload(a.forwarderConfig(servers)); err != nil {
+		a.log.printf("error: the change is not applied: %v", err)
+	}
+	if probe {
+		a.loops.probe(servers)
+	}
+}
+
+// stopLoop stops asking a server that sends our questions back.
+func (a *app) stopLoop(server netip.AddrPort) {
+	if a.looping[server] {
+		return
+	}
+	a.log.printf("NOT using nameserver %s - query loop detected", serverText(server))
+	a.looping[server] = true
+	a.apply()
+}
+
+// run answers until a signal or ctx ends it, or a part fails.
+func (a *app) run(ctx context.Context) error {
+	logCtx, stopLog := context.WithCancel(context.WithoutCancel(ctx))
+	logDone := make(chan struct{})
+	go func() {
+		defer close(logDone)
+		a.log.run(logCtx)
+	}()
+	defer func() {
+		stopLog()
+		<-logDone
+	}()
+	a.start(ctx)
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.forward.Run(ctx) })
+	group.Go(func() error { return a.listener.Run(ctx) })
+	if a.metrics != nil {
+		group.Go(func() error { return a.serveMetrics(ctx) })
+	}
+	changes := make(chan liveConfig)
+	if a.live != nil && a.nanny.ApplyChanges {
+		group.Go(func() error {
+			a.live.run(ctx, a.firstLive, func(c liveConfig) {
+				select {
+				case changes <- c:
+				case <-ctx.Done():
+				}
+			})
+			return nil
+		})
+	}
+	group.Go(func() error {
+		defer cancel()
+		a.loop(ctx, changes)
+		return nil
+	})
+	if a.env.started != nil {
+		a.env.started(a.listener.Addrs(), a.metricsAddr())
+	}
+	return group.Wait()
+}
+
+// pollPeriod is how often files are looked at.
+const pollPeriod = time.Second
+
+// loop reacts to signals and to changes until the program has to end.
+func (a *app) loop(ctx context.Context, changes <-chan liveConfig) {
+	poll := time.NewTicker(pollPeriod)
+	defer poll.Stop()
+	var statistics <-chan time.Time
+	if a.nanny != nil && a.nanny.LogInterval > 0 {
+		ticker := time.NewTicker(a.nanny.LogInterval)
+		defer ticker.Stop()
+		statistics = ticker.C
+	}
+	var loops <-chan netip.AddrPort
+	if a.loops != nil {
+		loops = a.loops.found
+	}
+	var over <-chan time.Time // the end of the lame-duck time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-over:
+			return
+		case sig := <-a.env.signals:
+			if sig == syscall.SIGTERM && over == nil && a.options.Own.Lameduck > 0 {
+				a.log.printf("received SIGTERM, answering for another %s", a.options.Own.Lameduck)
+				over = time.After(a.options.Own.Lameduck)
+			} else if a.signal(sig) {
+				return
+			}
+		case <-poll.C:
+			a.poll()
+		case <-statistics:
+			a.logStatistics()
+		case server := <-loops:
+			a.stopLoop(server)
+		case c := <-changes:
+			a.sources.live = c
+			a.apply()
+		}
+	}
+}
+
+// signal does what a signal asks for; end is whether that is to end.
+func (a *app) signal(sig os.Signal) (end bool) {
+	switch sig {
+	case syscall.SIGTERM:
+		a.log.printf("exiting on receipt of SIGTERM")
+		return true
+	case syscall.SIGINT:
+		a.log.printf("exiting on receipt of SIGINT")
+		return true
+	case syscall.SIGHUP:
+		a.reload()
+	case syscall.SIGUSR1:
+		a.logStatistics()
+	case syscall.SIGUSR2:
+		if err := a.log.reopen(); err != nil {
+			a.log.printf("cannot open log %s: %s", a.log.path, systemText(err))
+		}
+	}
+	return false
+}
+
+// reload is SIGHUP: the cache is cleared and all files but those with options
+// are read again.
+func (a *app) reload() {
+	a.hosts = readHosts(&a.options.Local, a.log)
+	a.hostsStamp = hostsStamp(a.options.Local.HostsDirs)
+	if a.options.Process.ServersFile != "" {
+		a.readServersFile()
+	}
+	if a.resolv != nil {
+		a.resolv.poll(true)
+		a.sources.resolv = a.resolv.servers
+	}
+	a.shown = nil // the list is logged again
+	a.apply()
+	// Last, so that nothing stays that the old servers said meanwhile.
+	a.forward.Clear()
+	a.log.printf("cleared cache")
+}
+
+// poll looks for changed files.
+func (a *app) poll() {
+	changed, clearCache := false, false
+	if a.resolv != nil && !a.options.Upstream.NoPoll && a.resolv.poll(false) {
+		a.sources.resolv = a.resolv.servers
+		changed = true
+		clearCache = a.options.Upstream.ClearOnReload
+	}
+	if stamp := hostsStamp(a.options.Local.HostsDirs); stamp != a.hostsStamp {
+		a.hostsStamp = stamp
+		a.hosts = readHosts(&a.options.Local, a.log)
+		changed = true
+	}
+	if changed {
+		a.apply()
+	}
+	if clearCache {
+		a.forward.Clear()
+		a.log.printf("cleared cache")
+	}
+	if a.localOnly != nil {
+		a.localOnly.refresh(systemInterfaces)
+	}
+}
+
+// logStatistics logs the block of SIGUSR1.
+func (a *app) logStatistics() {
+	for _, line := range a.counters().lines(time.Now()) {
+		a.log.printf("%s", line)
+	}
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/version"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// failureTTL is how many seconds a failure of upstream is remembered: the least
+// that RFC 9520 §3.2 allows, because kubedns may be ready a moment later.
+const failureTTL = 1
+
+// staleTTL is the TTL of stale answers, RFC 8767 §4.
+const staleTTL = 30
+
+// forwarderConfig turns options, servers and hosts files into what the
+// forwarder works with.
+func forwarderConfig(o *dnsmasqopt.Options, servers []dnsmasqopt.Server, hosts []hostsFile) forwarder.Config {
+	return forwarder.Config{
+		Upstream: upstream.Config{
+			Routes:     routes(servers, o.Local.Addresses),
+			Strategy:   strategy(&o.Upstream),
+			Payload:    o.Upstream.EDNSPacketMax,
+			Timeout:    min(o.Upstream.FastRetryTotal, maxTimeout),
+			FirstRetry: o.Upstream.FastRetry,
+			Port:       o.Upstream.QueryPort,
+			MinPort:    o.Upstream.MinPort,
+			MaxPort:    o.Upstream.MaxPort,
+		},
+		Cache:       cacheConfig(o),
+		InFlight:    o.Upstream.ForwardMax,
+		Payload:     o.Upstream.EDNSPacketMax,
+		MaxTTL:      ttl(o.Cache.MaxTTL),
+		KeepAD:      o.Upstream.ProxyDNSSEC,
+		ServeStale:  o.Own.ServeStale > 0,
+		StaleAtOnce: o.Cache.UseStale,
+		Version:     version.String(),
+		NoIdent:     o.Cache.NoIdent,
+		Local:       localData(&o.Local, hosts),
+		Filter:      filter(&o.Filter),
+	}
+}
+
+// maxTimeout is the longest that an exchange may take: a client gives up after
+// 5 seconds (resolv.conf(5)) and has to hear of the failure before.
+const maxTimeout = 4500 * time.Millisecond
+
+func cacheConfig(o *dnsmasqopt.Options) answercache.Config {
+	cfg := answercache.Config{
+		Entries:     o.Cache.Size,
+		MinTTL:      ttl(o.Cache.MinCacheTTL),
+		MaxCacheTTL: ttl(o.Cache.MaxCacheTTL),
+		MaxTTL:      ttl(o.Cache.MaxTTL),
+		NegativeTTL: ttl(o.Cache.NegTTL),
+		NoNegative:  o.Cache.NoNegative,
+		FailureTTL:  failureTTL,
+		RoundRobin:  !o.Cache.NoRoundRobin,
+		KeepAD:      o.Upstream.ProxyDNSSEC,
+	}
+	switch {
+	case o.Own.ServeStale > 0:
+		cfg.StaleFor, cfg.StaleTTL = max(ttl(o.Own.ServeStale), 1), staleTTL
+	case o.Cache.UseStale && o.Cache.UseStaleMax == 0:
+		cfg.StaleFor = answercache.Forever
+	case o.Cache.UseStale:
+		cfg.StaleFor = ttl(o.Cache.UseStaleMax)
+	}
+	return cfg
+}
+
+// ttl is d in whole seconds.
+func ttl(d time.Duration) uint32 { return uint32(min(d/time.Second, 1<<31-1)) }
+
+func strategy(u *dnsmasqopt.Upstream) upstream.Strategy {
+	switch {
+	case u.AllServers:
+		return upstream.All
+	case u.StrictOrder:
+		return upstream.InOrder
+	default:
+		return upstream.Fastest
+	}
+}
+
+// domain converts a list's member; both packages number the matches alike in
+// meaning, not by agreement.
+func domain(d dnsmasqopt.Domain) upstream.Domain {
+	out := upstream.Domain{Name: d.Name, Text: d.Text}
+	switch d.Match {
+	case dnsmasqopt.MatchSuffix:
+		out.Match = upstream.MatchSuffix
+	case dnsmasqopt.MatchBelow:
+		out.Match = upstream.MatchBelow
+	case dnsmasqopt.MatchText:
+		out.Match = upstream.MatchText
+	case dnsmasqopt.MatchUnqualified:
+		out.Match = upstream.MatchUnqualified
+	default:
+		out.Match = upstream.MatchAll
+	}
+	return out
+}
+
+// routes converts --server and its like and --address.
+func routes(servers []dnsmasqopt.Server, addresses []dnsmasqopt.Address) []upstream.Route {
+	list := make([]upstream.Route, 0, len(servers)+len(addresses))
+	for _, s := range servers {
+		r := upstream.Route{Domain: domain(s.Domain)}
+		switch s.Kind {
+		case dnsmasqopt.ServerLocal:
+			r.Local = true
+		case dnsmasqopt.ServerStandard:
+			r.Standard = true
+		default:
+			server := upstream.Server{Addr: netip.AddrPortFrom(s.Addr, s.Port), Interface: s.Interface}
+			if s.Source.IsValid() {
+				server.Source = netip.AddrPortFrom(s.Source, s.SourcePort)
+			}
+			r.Servers = []upstream.Server{server}
+		}
+		list = append(list, r)
+	}
+	for _, a := range addresses {
+		r := upstream.Route{Domain: domain(a.Domain)}
+		switch a.Kind {
+		case dnsmasqopt.AddressNull:
+			r.Zero = true
+		case dnsmasqopt.AddressLocal:
+			r.Local = true
+		default:
+			r.Addrs = []netip.Addr{a.Addr}
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// configSource is how the query log names data from options.
+const configSource = "config"
+
+// localData converts hosts files and records. --host-record comes before the
+// hosts files, since the first name of an address counts.
+func localData(l *dnsmasqopt.Local, hosts []hostsFile) forwarder.Local {
+	out := forwarder.Local{TTL: ttl(l.TTL)}
+	for _, r := range l.HostRecords {
+		out.Hosts = append(out.Hosts, forwarder.Host{
+			Names: r.Names, Addrs: r.Addrs, TTL: ttl(r.TTL), HasTTL: r.HasTTL, Source: configSource,
+		})
+	}
+	for _, file := range hosts {
+		for _, h := range file.hosts {
+			out.Hosts = append(out.Hosts, forwarder.Host{
+				Names: expand(h.Names, l), Addrs: []netip.Addr{h.Addr}, Source: file.path,
+			})
+		}
+	}
+	for _, r := range l.Records {
+		name := r.Name
+		if r.Type == wire.TypeSRV && name.Labels() == 2 {
+			name = below(name, l.Domain)
+		}
+		out.Records = append(out.Records, forwarder.Record{Name: name, Type: r.Type, Data: r.Data})
+	}
+	for _, c := range l.CNAMEs {
+		out.CNAMEs = append(out.CNAMEs, forwarder.CNAME{
+			Alias: c.Alias.Name, Below: c.Alias.Match == dnsmasqopt.MatchBelow,
+			Target: c.Target, TTL: ttl(c.TTL), HasTTL: c.HasTTL,
+		})
+	}
+	for _, s := range l.SynthDomains {
+		out.Synth = append(out.Synth, forwarder.Synth{
+			Domain: s.Domain, First: s.First, Last: s.Last, Prefix: s.Prefix, Indexed: s.Indexed,
+		})
+	}
+	return out
+}
+
+// expand is --expand-hosts: names of one label also stand below --domain, and
+// that longer form comes first.
+func expand(names []dnsname.Name, l *dnsmasqopt.Local) []dnsname.Name {
+	if !l.ExpandHosts || l.Domain == "" {
+		return names
+	}
+	var list []dnsname.Name
+	for _, name := range names {
+		if name.Labels() == 1 {
+			list = append(list, below(name, l.Domain))
+		}
+		list = append(list, name)
+	}
+	return list
+}
+
+// below puts a name below a domain, unless there is none or the result is too
+// long.
+func below(name, domain dnsname.Name) dnsname.Name {
+	if domain == "" || len(name)-1+len(domain) > dnsname.MaxName {
+		return name
+	}
+	return name[:len(name)-1] + domain
+}
+
+func filter(f *dnsmasqopt.Filter) forwarder.Filter {
+	out := forwarder.Filter{
+		DomainNeeded:    f.DomainNeeded,
+		BogusPriv:       f.BogusPriv,
+		Win2k:           f.FilterWin2k,
+		Types:           slices.Clone(f.FilterRR),
+		StopRebind:      f.StopRebind,
+		RebindLocalhost: f.RebindLocalhostOK,
+		BogusNX:         f.BogusNXDomain,
+		Ignore:          f.IgnoreAddress,
+	}
+	if f.FilterA {
+		out.Types = append(out.Types, wire.TypeA)
+	}
+	if f.FilterAAAA {
+		out.Types = append(out.Types, wire.TypeAAAA)
+	}
+	for _, d := range f.RebindDomainOK {
+		out.RebindDomains = append(out.RebindDomains, domain(d))
+	}
+	for _, a := range f.Aliases {
+		out.Aliases = append(out.Aliases, forwarder.Alias(a))
+	}
+	return out
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/version"
+)
+
+// equal compares addresses and prefixes by value.
+func equal() cmp.Options {
+	return cmp.Options{
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	}
+}
+
+// TestForwarderConfig holds, option by option, what reaches the forwarder: an
+// option that is called implemented must not end in the parser.
+func TestForwarderConfig(t *testing.T) {
+	name := dnsname.MustParse
+	addr := netip.MustParseAddr
+	suffix := func(text string) upstream.Domain {
+		return upstream.Domain{Match: upstream.MatchSuffix, Name: name(text)}
+	}
+	type config = forwarder.Config
+	for _, tt := range []struct {
+		args string
+		want func(c *config)
+	}{
+		{"", func(*config) {}},
+		{"--cache-size=7", func(c *config) { c.Cache.Entries = 7 }},
+		{"--no-negcache", func(c *config) { c.Cache.NoNegative = true }},
+		{"--neg-ttl=5", func(c *config) { c.Cache.NegativeTTL = 5 }},
+		{"--max-ttl=6", func(c *config) { c.Cache.MaxTTL, c.MaxTTL = 6, 6 }},
+		{"--max-cache-ttl=7", func(c *config) { c.Cache.MaxCacheTTL = 7 }},
+		{"--min-cache-ttl=8", func(c *config) { c.Cache.MinTTL = 8 }},
+		{"--no-round-robin", func(c *config) { c.Cache.RoundRobin = false }},
+		{"--no-ident", func(c *config) { c.NoIdent = true }},
+		{"--use-stale-cache", func(c *config) { c.StaleAtOnce, c.Cache.StaleFor = true, 86400 }},
+		{"--use-stale-cache=0", func(c *config) { c.StaleAtOnce, c.Cache.StaleFor = true, answercache.Forever }},
+		{"--serve-stale=24h", func(c *config) { c.ServeStale, c.Cache.StaleFor, c.Cache.StaleTTL = true, 86400, 30 }},
+		{"--proxy-dnssec", func(c *config) { c.KeepAD, c.Cache.KeepAD = true, true }},
+		{"--dns-forward-max=9", func(c *config) { c.InFlight = 9 }},
+		{"--edns-packet-max=4096", func(c *config) { c.Payload, c.Upstream.Payload = 4096, 4096 }},
+		{"--strict-order", func(c *config) { c.Upstream.Strategy = upstream.InOrder }},
+		{"--all-servers", func(c *config) { c.Upstream.Strategy = upstream.All }},
+		{"--fast-dns-retry=200,3000", func(c *config) {
+			c.Upstream.FirstRetry, c.Upstream.Timeout = 200*time.Millisecond, 3*time.Second
+		}},
+		{"--fast-dns-retry", func(c *config) { c.Upstream.FirstRetry, c.Upstream.Timeout = time.Second, maxTimeout }},
+		{"--query-port=5", func(c *config) { c.Upstream.Port = 5 }},
+		{"--min-port=5 --max-port=6", func(c *config) { c.Upstream.MinPort, c.Upstream.MaxPort = 5, 6 }},
+		{"--server=/a/1.2.3.4#5@lo@5.6.7.8#9 --local=/b/ --server=/c/# --address=/d/1.2.3.4 --address=/e/# --address=/f/", func(c *config) {
+			c.Upstream.Routes = []upstream.Route{
+				{Domain: suffix("a"), Servers: []upstream.Server{{
+					Addr: netip.MustParseAddrPort("1.2.3.4:5"), Source: netip.MustParseAddrPort("5.6.7.8:9"), Interface: "lo",
+				}}},
+				{Domain: suffix("b"), Local: true},
+				{Domain: suffix("c"), Standard: true},
+				{Domain: suffix("d"), Addrs: addrs("1.2.3.4")},
+				{Domain: suffix("e"), Zero: true},
+				{Domain: suffix("f"), Local: true},
+			}
+		}},
+		{"--local=//  --local=/*.a/ --local=/*a/", func(c *config) {
+			c.Upstream.Routes = []upstream.Route{
+				{Domain: upstream.Domain{Match: upstream.MatchUnqualified}, Local: true},
+				{Domain: upstream.Domain{Match: upstream.MatchBelow, Name: name("a")}, Local: true},
+				{Domain: upstream.Domain{Match: upstream.MatchText, Text: "a"}, Local: true},
+			}
+		}},
+		{"--domain-needed --bogus-priv --filterwin2k", func(c *config) {
+			c.Filter = forwarder.Filter{DomainNeeded: true, BogusPriv: true, Win2k: true}
+		}},
+		{"--filter-A --filter-AAAA --filter-rr=ANY,HTTPS", func(c *config) { c.Filter.Types = []uint16{255, 65, 1, 28} }},
+		{"--stop-dns-rebind --rebind-localhost-ok --rebind-domain-ok=/a/", func(c *config) {
+			c.Filter = forwarder.Filter{StopRebind: true, RebindLocalhost: true, RebindDomains: []upstream.Domain{suffix("a")}}
+		}},
+		{"--bogus-nxdomain=1.2.3.4 --ignore-address=5.6.7.0/24", func(c *config) {
+			c.Filter.BogusNX = []netip.Prefix{netip.MustParsePrefix("1.2.3.4/32")}
+			c.Filter.Ignore = []netip.Prefix{netip.MustParsePrefix("5.6.7.0/24")}
+		}},
+		{"--alias=1.2.3.0,5.6.7.0,255.255.255.0", func(c *config) {
+			c.Filter.Aliases = []forwarder.Alias{{First: addr("1.2.3.0"), Last: addr("1.2.3.255"), To: addr("5.6.7.0"), Mask: addr("255.255.255.0")}}
+		}},
+		{"--local-ttl=77 --host-record=a,b,1.2.3.4,::1,60", func(c *config) {
+			c.Local.TTL = 77
+			c.Local.Hosts = []forwarder.Host{{Names: []dnsname.Name{name("a"), name("b")}, Addrs: addrs("1.2.3.4 ::1"), TTL: 60, HasTTL: true, Source: "config"}}
+		}},
+		{"--cname=a,*.b,t,60", func(c *config) {
+			c.Local.CNAMEs = []forwarder.CNAME{
+				{Alias: name("a"), Target: name("t"), TTL: 60, HasTTL: true},
+				{Alias: name("b"), Below: true, Target: name("t"), TTL: 60, HasTTL: true},
+			}
+		}},
+		{"--txt-record=a,b,c --ptr-record=p,q --mx-host=m,n,5 --dns-rr=r,65,0001", func(c *config) {
+			c.Local.Records = []forwarder.Record{
+				{Name: name("a"), Type: 16, Data: []byte("\x01b\x01c")},
+				{Name: name("p"), Type: 12, Data: []byte(name("q"))},
+				{Name: name("m"), Type: 15, Data: []byte("\x00\x05" + name("n"))},
+				{Name: name("r"), Type: 65, Data: []byte{0, 1}},
+			}
+		}},
+		{"--srv-host=_x._tcp,t,80,1,2 --srv-host=_x._tcp.e --domain=d.e", func(c *config) {
+			c.Local.Records = []forwarder.Record{
+				{Name: name("_x._tcp.d.e"), Type: 33, Data: []byte("\x00\x01\x00\x02\x00\x50" + name("t"))},
+				{Name: name("_x._tcp.e"), Type: 33, Data: []byte("\x00\x00\x00\x00\x00\x01" + dnsname.Root)},
+			}
+		}},
+		{"--naptr-record=a,1,2,s,x,y,z --caa-record=c,0,issue,v", func(c *config) {
+			c.Local.Records = []forwarder.Record{
+				{Name: name("a"), Type: 35, Data: []byte("\x00\x01\x00\x02\x01s\x01x\x01y" + name("z"))},
+				{Name: name("c"), Type: 257, Data: []byte("\x00\x05issuev")},
+			}
+		}},
+		{"--synth-domain=a.b,10.0.0.0/24,p-*", func(c *config) {
+			c.Local.Synth = []forwarder.Synth{{Domain: name("a.b"), First: addr("10.0.0.0"), Last: addr("10.0.0.255"), Prefix: "p-", Indexed: true}}
+		}},
+	} {
+		want := config{
+			Upstream: upstream.Config{Payload: 1232, Routes: []upstream.Route{}},
+			Cache:    answercache.Config{Entries: 150, FailureTTL: failureTTL, RoundRobin: true},
+			InFlight: 150, Payload: 1232, Version: version.String(),
+		}
+		tt.want(&want)
+		o, err := dnsmasqopt.Parse(strings.Fields(tt.args), dnsmasqopt.NoFiles())
+		if err != nil {
+			t.Fatalf("%s: %v", tt.args, err)
+		}
+		got := forwarderConfig(o, o.Upstream.Servers, nil)
+		if diff := cmp.Diff(want, got, equal()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.args, diff)
+		}
+	}
+}
+
+func TestHostsReachTheForwarder(t *testing.T) {
+	o, err := dnsmasqopt.Parse(strings.Fields("--host-record=h,1.2.3.4 --expand-hosts --domain=d"), dnsmasqopt.NoFiles())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts, _ := dnsmasqopt.ParseHosts([]byte("1.2.3.4 a b.c\n"))
+	got := localData(&o.Local, []hostsFile{{path: "/f", hosts: hosts}}).Hosts
+	name := dnsname.MustParse
+	want := []forwarder.Host{
+		{Names: []dnsname.Name{name("h")}, Addrs: addrs("1.2.3.4"), Source: "config"},
+		{Names: []dnsname.Name{name("a.d"), name("a"), name("b.c")}, Addrs: addrs("1.2.3.4"), Source: "/f"},
+	}
+	if diff := cmp.Diff(want, got, equal()); diff != "" {
+		t.Errorf("hosts (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+)
+
+// maxConfigBytes bounds what is read of one file, so that a device or a wrong
+// path does not take all memory.
+const maxConfigBytes = 64 << 20
+
+// systemFiles gives the option parser the file system and standard input.
+func systemFiles(stdin io.Reader) dnsmasqopt.Files {
+	return dnsmasqopt.Files{
+		ReadFile: func(path string) ([]byte, error) {
+			if path == "-" {
+				return io.ReadAll(io.LimitReader(stdin, maxConfigBytes))
+			}
+			return readFile(path)
+		},
+		ReadDir: regularFiles,
+	}
+}
+
+// readFile reads a file of bounded size.
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, maxConfigBytes))
+}
+
+// regularFiles lists the files of a directory; links count as what they lead
+// to.
+func regularFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if info, err := os.Stat(dir + "/" + e.Name()); err == nil && info.Mode().IsRegular() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// systemText is the system's text for an error with a capital letter, as the C
+// library writes it.
+func systemText(err error) string {
+	errno, ok := errors.AsType[syscall.Errno](err)
+	if !ok {
+		return err.Error()
+	}
+	text := errno.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// writePidFile writes the process id, to be read by scripts. "" writes nothing.
+func writePidFile(path string, uid int) error {
+	if path == "" {
+		return nil
+	}
+	// Not through a link that somebody else may have put there.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("failed to open pidfile %s: %s", path, systemText(err))
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("failed to open pidfile %s: %s", path, systemText(err))
+	}
+	_, err = fmt.Fprintf(file, "%d\n", os.Getpid())
+	if uid >= 0 {
+		err = errors.Join(err, file.Chown(uid, -1))
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("failed to write pidfile %s: %s", path, systemText(err))
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"cmp"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+)
+
+// forwarderConfig is the configuration with these servers.
+func (a *app) forwarderConfig(servers []dnsmasqopt.Server) forwarder.Config {
+	cfg := forwarderConfig(a.options, servers, a.hosts)
+	cfg.Logger = a.logger
+	if a.options.Process.LogQueries != dnsmasqopt.QueryLogOff {
+		cfg.Log = a.queryLog
+	}
+	return cfg
+}
+
+// counters returns what was counted so far.
+func (a *app) counters() *counters {
+	f, l := a.forward.Stats(), a.listener.Stats()
+	c := &counters{
+		cacheSize:  a.options.Cache.Size,
+		insertions: f.Cache.Insertions,
+		evicts:     f.Cache.Evictions,
+		// As in dnsmasq, a question that joins one in flight is a hit.
+		hits:      f.Hits + f.Coalesced,
+		misses:    f.Forwarded,
+		stale:     f.Stale,
+		inFlight:  f.InFlight,
+		forward:   f,
+		maxFlows:  a.options.Upstream.ForwardMax,
+		tcp:       int(l.TCPOpen),
+		maxTCP:    cmp.Or(a.options.Listen.MaxTCPConnections, defaultTCPConnections),
+		staleMode: a.options.Cache.UseStale || a.options.Own.ServeStale > 0,
+	}
+	if a.localOnly != nil {
+		c.notLocal = a.localOnly.dropped.Load()
+	}
+	for i := range f.Upstream.Servers {
+		c.servers = append(c.servers, newServerCounters(&f.Upstream.Servers[i]))
+	}
+	return c
+}
+
+// defaultTCPConnections is what the documentation says of
+// --max-tcp-connections.
+const defaultTCPConnections = 1024

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxPendingLog is how many bytes of lines may wait for a slow log before
+// lines of queries are dropped.
+const maxPendingLog = 1 << 20
+
+// lineLog writes lines in dnsmasq's form. Its methods may be called from any
+// goroutine. While run runs, lines are written by it, so that a slow log never
+// holds up an answer; otherwise at once.
+type lineLog struct {
+	prefix string // "dnscache[PID]: "
+	path   string // of the file, "" for standard error
+	now    func() time.Time
+
+	mu      sync.Mutex // guards the following
+	pending []byte
+	lost    int
+	async   bool
+	wake    chan struct{}
+
+	writing sync.Mutex // guards the following; taken before mu
+	out     io.Writer
+	file    *os.File
+	spare   []byte
+}
+
+// openLog returns the log of --log-facility. Lines in a file begin with the
+// time, as dnsmasq's do.
+func openLog(path string, stderr io.Writer) (*lineLog, error) {
+	l := &lineLog{
+		prefix: fmt.Sprintf("dnscache[%d]: ", os.Getpid()),
+		path:   path,
+		now:    time.Now,
+		wake:   make(chan struct{}, 1),
+		out:    stderr,
+	}
+	if path == "" {
+		return l, nil
+	}
+	return l, l.reopen()
+}
+
+// reopen opens the log file anew (SIGUSR2), after it was renamed. When that is
+// not possible the old file stays in use.
+func (l *lineLog) reopen() error {
+	if l.path == "" {
+		return nil
+	}
+	file, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if l.file != nil {
+		l.file.Close()
+	}
+	l.file, l.out = file, file
+	return nil
+}
+
+// close writes what is pending and closes the file.
+func (l *lineLog) close() {
+	l.flush()
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if l.file != nil {
+		l.file.Close()
+		l.file, l.out = nil, io.Discard
+	}
+}
+
+// printf writes one line.
+func (l *lineLog) printf(format string, args ...any) {
+	l.line(fmt.Sprintf(format, args...), false)
+}
+
+// line queues one line. droppable lines are lost when the log is too slow.
+func (l *lineLog) line(text string, droppable bool) {
+	l.mu.Lock()
+	if droppable && len(l.pending) > maxPendingLog {
+		l.lost++
+		l.mu.Unlock()
+		return
+	}
+	if l.lost > 0 && len(l.pending) == 0 {
+		l.append("overflow: " + strconv.Itoa(l.lost) + " log entries lost")
+		l.lost = 0
+	}
+	l.append(text)
+	async := l.async
+	l.mu.Unlock()
+	if !async {
+		l.flush()
+		return
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// append adds a line to pending; l.mu is held.
+func (l *lineLog) append(text string) {
+	if l.path != "" {
+		l.pending = l.now().AppendFormat(l.pending, "Jan _2 15:04:05 ")
+	}
+	l.pending = append(l.pending, l.prefix...)
+	l.pending = append(l.pending, text...)
+	l.pending = append(l.pending, '\n')
+}
+
+// flush writes what is pending.
+func (l *lineLog) flush() {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.mu.Lock()
+	lines := l.pending
+	l.pending = l.spare[:0]
+	l.mu.Unlock()
+	if len(lines) > 0 {
+		_, _ = l.out.Write(lines) // there is nowhere to report it
+	}
+	l.spare = lines[:0]
+}
+
+// run writes lines until ctx ends, then what is left. Lines after that are
+// written at once.
+func (l *lineLog) run(ctx context.Context) {
+	l.setAsync(true)
+	defer l.flush()
+	defer l.setAsync(false)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.wake:
+			l.flush()
+		}
+	}
+}
+
+func (l *lineLog) setAsync(async bool) {
+	l.mu.Lock()
+	l.async = async
+	l.mu.Unlock()
+}
+
+// logHandler writes slog records as lines: message, then key=value.
+type logHandler struct {
+	log   *lineLog
+	level slog.Level
+	attrs string
+	group string
+}
+
+var _ slog.Handler = (*logHandler)(nil)
+
+// Enabled implements [slog.Handler].
+func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level }
+
+// Handle implements [slog.Handler].
+func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
+	var b strings.Builder
+	if r.Level >= slog.LevelError {
+		b.WriteString("error: ")
+	} else if r.Level >= slog.LevelWarn {
+		b.WriteString("warning: ")
+	}
+	b.WriteString(r.Message)
+	b.WriteString(h.attrs)
+	r.Attrs(func(a slog.Attr) bool {
+		appendAttr(&b, h.group, a)
+		return true
+	})
+	h.log.line(b.String(), r.Level < slog.LevelInfo)
+	return nil
+}
+
+// WithAttrs implements [slog.Handler].
+func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	var b strings.Builder
+	b.WriteString(h.attrs)
+	for _, a := range attrs {
+		appendAttr(&b, h.group, a)
+	}
+	with := *h
+	with.attrs = b.String()
+	return &with
+}
+
+// WithGroup implements [slog.Handler].
+func (h *logHandler) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return h
+	}
+	with := *h
+	with.group += name + "."
+	return &with
+}
+
+// appendAttr writes " key=value"; values that would be hard to read or could
+// forge a line are quoted.
+func appendAttr(b *strings.Builder, group string, a slog.Attr) {
+	value := a.Value.Resolve()
+	if a.Equal(slog.Attr{}) {
+		return
+	}
+	if value.Kind() == slog.KindGroup {
+		if a.Key != "" {
+			group += a.Key + "."
+		}
+		for _, member := range value.Group() {
+			appendAttr(b, group, member)
+		}
+		return
+	}
+	text := value.String()
+	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || r >= 0x7f }) {
+		text = strconv.Quote(text)
+	}
+	b.WriteString(" " + group + a.Key + "=" + text)
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+)
+
+// answerMsg packs an answer with records in zone file form.
+func answerMsg(t *testing.T, rcode int, records ...string) []byte {
+	t.Helper()
+	m := new(dns.Msg)
+	m.SetQuestion("a.b.", dns.TypeA)
+	m.Response, m.Rcode = true, rcode
+	for _, text := range records {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Answer = append(m.Answer, rr)
+	}
+	packet, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packet
+}
+
+func TestEventLines(t *testing.T) {
+	client := netip.MustParseAddrPort("[::ffff:1.2.3.4]:5555")
+	server := netip.MustParseAddrPort("127.0.0.1:10053")
+	wire := func(text string) []byte { return []byte(dnsname.MustParse(text)) }
+	const a, aaaa = dns.TypeA, dns.TypeAAAA
+	for _, tt := range []struct {
+		name  string
+		event forwarder.Event
+		want  string
+	}{
+		{"query", forwarder.Event{Kind: forwarder.EventQuery, Client: client, Name: []byte("\x01A\x01b\x00"), Type: a}, "query[A] A.b from 1.2.3.4"},
+		{"unknown type", forwarder.Event{Kind: forwarder.EventQuery, Client: client, Name: []byte{0}, Type: 65280}, "query[type=65280] . from 1.2.3.4"},
+		{"forged line", forwarder.Event{Kind: forwarder.EventQuery, Client: client, Name: []byte("\x03a\nb\x00"), Type: a}, "query[A] <name unprintable> from 1.2.3.4"},
+		{"dot in a label", forwarder.Event{Kind: forwarder.EventQuery, Client: client, Name: []byte("\x03a.b\x00"), Type: a}, "query[A] <name unprintable> from 1.2.3.4"},
+		{"forward", forwarder.Event{Kind: forwarder.EventForwarded, Name: wire("a.b"), Server: server}, "forwarded a.b to 127.0.0.1#10053"},
+		{"forward, usual port", forwarder.Event{Kind: forwarder.EventForwarded, Name: wire("a.b"), Server: netip.MustParseAddrPort("[::1]:53")}, "forwarded a.b to ::1"},
+		{
+			"reply",
+			forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: a, Msg: answerMsg(t, 0, "a.b. 5 A 1.2.3.4", "a.b. 5 A 1.2.3.5")},
+			"reply a.b is 1.2.3.4|reply a.b is 1.2.3.5",
+		},
+		{
+			"chain",
+			forwarder.Event{Kind: forwarder.EventCached, Name: wire("a.b"), Type: aaaa, Msg: answerMsg(t, 0, "a.b. 5 CNAME c.d.", "c.d. 5 AAAA ::1")},
+			"cached a.b is <CNAME>|cached c.d is ::1",
+		},
+		{
+			"chain to nowhere",
+			forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: a, Rcode: 3, Msg: answerMsg(t, 3, "a.b. 5 CNAME c.d.")},
+			"reply a.b is <CNAME>|reply c.d is NXDOMAIN",
+		},
+		{
+			"chain without data",
+			forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: a, Msg: answerMsg(t, 0, "a.b. 5 CNAME c.d.")},
+			"reply a.b is <CNAME>|reply c.d is NODATA-IPv4",
+		},
+		{
+			"alias itself asked",
+			forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: dns.TypeCNAME, Msg: answerMsg(t, 0, "a.b. 5 CNAME c.d.")},
+			"reply a.b is <CNAME>",
+		},
+		{"nothing", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: aaaa, Msg: answerMsg(t, 0)}, "reply a.b is NODATA-IPv6"},
+		{"nothing of another type", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: dns.TypeMX, Msg: answerMsg(t, 0)}, "reply a.b is NODATA"},
+		{"no such name, no records kept", forwarder.Event{Kind: forwarder.EventConfig, Name: wire("a.b"), Type: a, Rcode: 3}, "config a.b is NXDOMAIN"},
+		{"stale", forwarder.Event{Kind: forwarder.EventStale, Name: wire("a.b"), Type: a, Msg: answerMsg(t, 0, "a.b. 0 A 1.2.3.4")}, "cached-stale a.b is 1.2.3.4"},
+		{"hosts file", forwarder.Event{Kind: forwarder.EventConfig, Source: "/etc/hosts", Name: wire("a.b"), Type: a, Msg: answerMsg(t, 0, "a.b. 0 A 1.2.3.4")}, "/etc/hosts a.b is 1.2.3.4"},
+		{
+			"reverse",
+			forwarder.Event{Kind: forwarder.EventReply, Name: wire("4.3.2.1.in-addr.arpa"), Type: dns.TypePTR, Msg: answerMsg(t, 0, "4.3.2.1.in-addr.arpa. 5 PTR host.x.")},
+			"reply 1.2.3.4 is host.x",
+		},
+		{"text", forwarder.Event{Kind: forwarder.EventConfig, Name: wire("a.b"), Type: dns.TypeTXT, Msg: answerMsg(t, 0, `a.b. 0 TXT "one" "two"`)}, "config a.b is one|config a.b is two"},
+		{"others by type", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: dns.TypeMX, Msg: answerMsg(t, 0, "a.b. 5 MX 1 m.")}, "reply a.b is <MX>"},
+		{"upstream's error", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Rcode: 2}, "reply error is SERVFAIL"},
+		{"our error", forwarder.Event{Kind: forwarder.EventError, Rcode: 5, Reason: 14, HasReason: true}, "config error is REFUSED (EDE: not ready)"},
+		{"truncated", forwarder.Event{Kind: forwarder.EventTruncated}, "reply is truncated"},
+		{"duplicate", forwarder.Event{Kind: forwarder.EventDuplicate}, "reply query is duplicate"},
+	} {
+		if diff := cmp.Diff(tt.want, strings.Join(eventLines(&tt.event), "|")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestQueryLogExtra(t *testing.T) {
+	log, text := testLog(t)
+	event := forwarder.Event{
+		Kind: forwarder.EventForwarded, Serial: 7, Client: netip.MustParseAddrPort("1.2.3.4:5555"),
+		Name: []byte(dnsname.MustParse("a.b")), Server: netip.MustParseAddrPort("127.0.0.1:53"),
+	}
+	(&queryLog{log: log}).Log(&event)
+	(&queryLog{log: log, extra: true}).Log(&event)
+	if got, want := text(), "forwarded a.b to 127.0.0.1\n7 1.2.3.4/5555 forwarded a.b to 127.0.0.1\n"; got != want {
+		t.Errorf("logged %q, want %q", got, want)
+	}
+}
+
+// FuzzNameText holds that a name cannot forge a line of the log.
+func FuzzNameText(f *testing.F) {
+	f.Add([]byte("\x01a\x03b\nc\x00"))
+	f.Add([]byte("\x3fshort"))
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		if text := nameText(wire); strings.ContainsAny(text, "\n\r\x1b\x00") || text == "" {
+			t.Errorf("nameText(%q) = %q", wire, text)
+		}
+	})
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"net/netip"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+)
+
+// resolvFiles follows the files of --resolv-file. The newest one counts.
+type resolvFiles struct {
+	paths []string
+	log   *lineLog
+	// own reports whether asking an address would ask this program, or somebody
+	// who is not there: see ownServer.
+	own func(netip.Addr) bool
+
+	servers []netip.Addr
+	seen    stamp
+	problem string
+}
+
+// stamp tells one content of a file from another, also when the file is
+// replaced by renaming within the resolution of its time.
+type stamp struct {
+	path  string
+	mtime time.Time
+	size  int64
+	inode uint64
+}
+
+// newest returns the stamp of the newest file, or the last problem.
+func (r *resolvFiles) newest() (stamp, error) {
+	var best stamp
+	var problem error
+	for _, path := range r.paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			problem = err
+			continue
+		}
+		s := stamp{path: path, mtime: info.ModTime(), size: info.Size()}
+		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+			s.inode = sys.Ino
+		}
+		if best.path == "" || s.mtime.After(best.mtime) {
+			best = s
+		}
+	}
+	if best.path == "" {
+		return stamp{}, problem
+	}
+	return best, nil
+}
+
+// poll reads the newest file if it is another one than before, or if force is
+// set, and reports whether the servers changed. While there is no file, or none
+// with servers, the last servers stay.
+func (r *resolvFiles) poll(force bool) (changed bool) {
+	now, err := r.newest()
+	if err != nil {
+		r.complain("failed to access " + firstPath(r.paths) + ": " + systemText(err))
+		return false
+	}
+	if now == r.seen && !force {
+		return false
+	}
+	data, err := readFile(now.path)
+	if err != nil {
+		r.complain("failed to read " + now.path + ": " + systemText(err))
+		return false
+	}
+	r.seen = now
+	var servers []netip.Addr
+	for _, addr := range dnsmasqopt.ParseResolvConf(data) {
+		if r.own(addr) {
+			r.log.printf("ignoring nameserver %s - local interface", addr)
+			continue
+		}
+		servers = append(servers, addr)
+	}
+	if len(servers) == 0 {
+		r.complain("no servers found in " + now.path + ", will retry")
+		return false
+	}
+	r.problem = ""
+	r.log.printf("reading %s", now.path)
+	changed = !slices.Equal(servers, r.servers)
+	r.servers = servers
+	return changed || force
+}
+
+// complain logs a problem once, until it is another one or gone.
+func (r *resolvFiles) complain(text string) {
+	if text != r.problem {
+		r.problem = text
+		r.log.printf("%s", text)
+	}
+}
+
+func firstPath(paths []string) string {
+	if len(paths) == 0 {
+		return "resolv.conf"
+	}
+	return paths[0]
+}
+
+// ownServer returns a function that tells which servers of a resolv.conf must
+// not be asked: loopback addresses (in a Pod nobody else answers there, and on a
+// host it is this program or one that asks this program), and the addresses
+// that this program listens on.
+func ownServer(listening []netip.AddrPort, interfaces func() ([]iface, error)) func(netip.Addr) bool {
+	const port = dnsmasqopt.DefaultPort
+	own := map[netip.Addr]bool{}
+	for _, l := range listening {
+		if l.Port() != port {
+			continue
+		}
+		own[l.Addr()] = true
+		if !l.Addr().IsUnspecified() {
+			continue
+		}
+		if all, err := interfaces(); err == nil {
+			for _, i := range all {
+				for _, a := range i.addrs {
+					own[a] = own[a] || a.Is4() == l.Addr().Is4()
+				}
+			}
+		}
+	}
+	return func(a netip.Addr) bool {
+		return a.Unmap().IsLoopback() || a.IsUnspecified() || own[a.Unmap()] || own[a]
+	}
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/version"
+)
+
+// program is the name in messages.
+const program = "dnscache"
+
+// env is what the program touches of the system, as far as tests replace it.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	signals        <-chan os.Signal
+	// lookup finds addresses of servers given by name; nil asks the system.
+	lookup lookupFunc
+	// addrs are listened on in place of the addresses and port of the options,
+	// when there are any.
+	addrs []netip.AddrPort
+	// started is called with the bound addresses once queries are answered; it
+	// may be nil.
+	started func(dns []netip.AddrPort, metrics netip.AddrPort)
+}
+
+// run is the whole program. It returns the exit code.
+func run(ctx context.Context, args []string, e env) int {
+	if e.lookup == nil {
+		e.lookup = systemLookup
+	}
+	options, nanny, err := parseArgs(args, e)
+	switch {
+	case err != nil:
+		return fail(e.stderr, err)
+	case options.Help:
+		fmt.Fprint(e.stdout, dnsmasqopt.Usage(program))
+		return 0
+	case options.Version:
+		fmt.Fprintln(e.stdout, version.Get().Line(program))
+		return 0
+	case options.Test:
+		fmt.Fprintf(e.stderr, "%s: syntax check OK.\n", program)
+		return 0
+	}
+	a, err := newApp(ctx, options, nanny, e)
+	if err != nil {
+		return fail(e.stderr, err)
+	}
+	defer a.close()
+	if err := a.run(ctx); err != nil {
+		a.log.printf("FAILED to go on: %v", err)
+		return dnsmasqopt.ExitOther
+	}
+	return 0
+}
+
+// fail reports why the program does not start, as dnsmasq does.
+func fail(stderr io.Writer, err error) int {
+	text, exit := dnsmasqopt.Report(program, err)
+	fmt.Fprint(stderr, text)
+	return exit
+}
+
+// parseArgs reads the command line and the files that it names. nanny is nil
+// when there are no flags of dnsmasq-nanny.
+func parseArgs(args []string, e env) (*dnsmasqopt.Options, *dnsmasqopt.Nanny, error) {
+	before, rest, isNanny := dnsmasqopt.SplitNanny(args)
+	options, err := dnsmasqopt.Parse(rest, systemFiles(e.stdin))
+	if !isNanny {
+		return options, nil, err
+	}
+	nanny, nannyErr := dnsmasqopt.ParseNanny(before)
+	return options, &nanny, errors.Join(nannyErr, err)
+}
+
+// newLogger returns the logger for everything that is not in dnsmasq's words.
+func newLogger(log *lineLog, options *dnsmasqopt.Options, nanny *dnsmasqopt.Nanny) *slog.Logger {
+	level := slog.LevelInfo
+	if options.Process.LogDebug || nanny != nil && nanny.Verbosity >= 3 {
+		level = slog.LevelDebug
+	}
+	return slog.New(&logHandler{log: log, level: level})
+}
+
+// fault is a reason not to start, with dnsmasq's exit code for it.
+func fault(exit int, format string, args ...any) error {
+	return &dnsmasqopt.Fault{Text: fmt.Sprintf(format, args...), Exit: exit}
+}
+
+// listenFault puts an error of the listener into dnsmasq's words.
+func listenFault(err error, addrs []netip.AddrPort) error {
+	where := "port"
+	for _, a := range addrs {
+		if !strings.Contains(err.Error(), a.String()) {
+			continue
+		}
+		if where = a.Addr().String(); a.Addr().IsUnspecified() {
+			where = "port " + strconv.Itoa(int(a.Port()))
+		}
+	}
+	return fault(dnsmasqopt.ExitNetwork, "failed to create listening socket for %s: %s", where, systemText(err))
+}
+
+// limitMemory tells the garbage collector about the memory limit of the
+// container, unless GOMEMLIMIT does. It leaves room for what Go does not count.
+func limitMemory(logger *slog.Logger) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		limit, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+		// Without a limit the file says "max", or a number near the largest.
+		if err != nil || limit <= 0 || limit >= 1<<60 {
+			return
+		}
+		debug.SetMemoryLimit(limit - limit/8)
+		logger.Debug("memory limit set", "limit_bytes", limit-limit/8)
+		return
+	}
+}
+
+// become drops to the user that the options choose. Without the right to do so
+// (a container that took the capability away) it stays root, unless the user
+// was asked for.
+func (a *app) become(id identity) error {
+	err := id.drop()
+	switch {
+	case err == nil:
+		return nil
+	case !id.asked && errors.Is(err, syscall.EPERM):
+		a.log.printf("warning: staying root: %v", err)
+		return nil
+	}
+	return fault(dnsmasqopt.ExitOther, "%v", err)
+}

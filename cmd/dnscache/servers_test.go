@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+)
+
+// optionServers parses words of --server.
+func optionServers(t *testing.T, words string) []dnsmasqopt.Server {
+	t.Helper()
+	var args []string
+	for word := range strings.FieldsSeq(words) {
+		args = append(args, "--server="+word)
+	}
+	o, err := dnsmasqopt.Parse(args, dnsmasqopt.NoFiles())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o.Upstream.Servers
+}
+
+func serverTexts(servers []dnsmasqopt.Server) string {
+	var texts []string
+	for _, s := range servers {
+		texts = append(texts, s.String())
+	}
+	return strings.Join(texts, " ")
+}
+
+func TestServerSources(t *testing.T) {
+	resolv := addrs("9.9.9.9 8.8.8.8")
+	for _, tt := range []struct {
+		name    string
+		sources serverSources
+		want    string
+	}{
+		{"resolv.conf alone", serverSources{resolv: resolv}, "9.9.9.9#53 8.8.8.8#53"},
+		{"no-resolv", serverSources{resolv: resolv, noResolv: true}, ""},
+		{"all, each once", serverSources{
+			options: optionServers(t, "/a/1.1.1.1 9.9.9.9"),
+			file:    optionServers(t, "/a/1.1.1.1 /b/"),
+			live:    liveConfig{servers: optionServers(t, "/c/3.3.3.3")},
+			resolv:  resolv,
+		}, "/a/1.1.1.1#53 9.9.9.9#53 /b/ /c/3.3.3.3#53 8.8.8.8#53"},
+		{"upstream servers replace resolv.conf", serverSources{
+			options: optionServers(t, "/a/1.1.1.1"),
+			live:    liveConfig{servers: optionServers(t, "2.2.2.2#54"), upstream: true},
+			resolv:  resolv,
+		}, "/a/1.1.1.1#53 2.2.2.2#54"},
+	} {
+		if got := serverTexts(tt.sources.servers()); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestServerLines(t *testing.T) {
+	got := serverLines(optionServers(t, "/a.b/127.0.0.1#99 //127.0.0.1#98 /loc/ /std/# 127.0.0.1 // /*wild/127.0.0.1#5 /*.w2/::1#5"))
+	want := []string{
+		"using nameserver 127.0.0.1#99 for domain a.b",
+		"using nameserver 127.0.0.1#98 for unqualified names",
+		"using nameserver 127.0.0.1#53",
+		"using nameserver 127.0.0.1#5 for domain *wild",
+		"using nameserver ::1#5 for domain *.w2",
+		"using only locally-known addresses for loc",
+		"using standard nameservers for std",
+		"using only locally-known addresses for unqualified names",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	var many []dnsmasqopt.Server
+	for i := range 40 {
+		addr := netip.AddrFrom4([4]byte{127, 0, 0, byte(i)})
+		many = append(many, dnsmasqopt.Server{Addr: addr, Port: 53})
+		many = append(many, dnsmasqopt.Server{Kind: dnsmasqopt.ServerLocal, Domain: dnsmasqopt.Domain{Match: dnsmasqopt.MatchText, Text: addr.String()}})
+	}
+	lines := serverLines(many)
+	if len(lines) != 30+1+8+1 || lines[30] != "using 10 more nameservers" || lines[39] != "using 32 more local addresses" {
+		t.Errorf("%d lines: %q", len(lines), lines)
+	}
+}
+
+func TestResolveServers(t *testing.T) {
+	lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
+		switch host {
+		case "both.example":
+			return addrs("::1 127.0.0.9"), nil
+		case "none.example":
+			return nil, nil
+		}
+		return nil, errors.New("no such host")
+	}
+	servers := optionServers(t, "1.2.3.4 both.example#54 /a/both.example@127.0.0.1 none.example bad.example")
+	got, err := resolveServers(t.Context(), servers, lookup)
+	if want := "1.2.3.4#53 ::1#54 /a/127.0.0.9#53@127.0.0.1"; serverTexts(got) != want {
+		t.Errorf("servers %q, want %q", serverTexts(got), want)
+	}
+	if err == nil || err.Error() != "no address found for none.example, bad.example" {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestLiveDirectory uses the vectors that dnsmasq-nanny was seen to turn into
+// arguments.
+func TestLiveDirectory(t *testing.T) {
+	dir := t.TempDir()
+	log, text := testLog(t)
+	nanny := dnsmasqopt.NannyDefaults()
+	nanny.ConfigDir, nanny.SyncInterval = dir, time.Millisecond
+	down := false
+	lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
+		if host != "ns.foo.com" || down {
+			return nil, errors.New("no such host")
+		}
+		return addrs("127.0.0.7 127.0.0.8"), nil
+	}
+	s := newLiveSource(nanny, lookup, slog.New(&logHandler{log: log}))
+	read := func() string {
+		c := s.read(t.Context())
+		return strings.TrimSpace(serverTexts(c.servers) + map[bool]string{true: " no-resolv"}[c.upstream])
+	}
+	if got := read(); got != "" {
+		t.Errorf("an empty directory gives %q", got)
+	}
+	replace(t, filepath.Join(dir, "stubDomains"), `{"acme.local": ["1.1.1.1"], "widget.local": ["2.2.2.2:10053", "3.3.3.3"], "named.local": ["ns.foo.com"], "lost.local": ["gone.foo.com"]}`)
+	replace(t, filepath.Join(dir, "upstreamNameservers"), `["2.2.2.2:10053", "3.3.3.3", "[2001:db8:3::3]:53"]`)
+	want := "/acme.local/1.1.1.1#53 /named.local/127.0.0.7#53 /widget.local/2.2.2.2#10053 /widget.local/3.3.3.3#53 2.2.2.2#10053 3.3.3.3#53 2001:db8:3::3#53 no-resolv"
+	if got := read(); got != want {
+		t.Errorf("servers %q, want %q", got, want)
+	}
+	if !strings.Contains(text(), `no address found for a stub domain's server server=gone.foo.com`) {
+		t.Errorf("the log does not name the server without address:\n%s", text())
+	}
+	down = true
+	replace(t, filepath.Join(dir, "upstreamNameservers"), `["name.example"]`)
+	if got := read(); got != want {
+		t.Errorf("after a bad change and a lost lookup: %q, want %q", got, want)
+	}
+}
+
+func TestLiveRun(t *testing.T) {
+	dir := t.TempDir()
+	log, _ := testLog(t)
+	nanny := dnsmasqopt.NannyDefaults()
+	nanny.ConfigDir, nanny.SyncInterval = dir, time.Millisecond
+	s := newLiveSource(nanny, nil, slog.New(&logHandler{log: log}))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	first := s.read(ctx)
+	replace(t, filepath.Join(dir, "upstreamNameservers"), `["127.0.0.5"]`)
+	var applied []liveConfig
+	s.run(ctx, first, func(c liveConfig) {
+		applied = append(applied, c)
+		cancel()
+	})
+	if want := optionServers(t, "127.0.0.5"); len(applied) != 1 || !applied[0].upstream || !slices.Equal(applied[0].servers, want) {
+		t.Errorf("applied %+v, want %+v", applied, want)
+	}
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+// defaultUser is the user that a program started as root becomes: "nobody", by
+// number because images have no list of users.
+const defaultUser = 65534
+
+// identity is what the program runs as once its sockets are open.
+type identity struct {
+	uid, gid int
+	// change is false when the user stays as it is.
+	change bool
+	// asked is whether --user or --group said so.
+	asked bool
+}
+
+// errUnknownUser says that a name has no number.
+type unknownUserError string
+
+func (e unknownUserError) Error() string { return "unknown user or group: " + string(e) }
+
+// chooseIdentity decides on the user and group from --user and --group, ""
+// when not given. Only root can change.
+func chooseIdentity(userName, groupName string, noDaemon bool) (identity, error) {
+	id := identity{uid: defaultUser, gid: defaultUser, asked: userName != "" || groupName != ""}
+	if userName != "" {
+		uid, gid, err := lookupUser(userName)
+		if err != nil {
+			return identity{}, err
+		}
+		id.uid, id.gid = uid, gid
+	}
+	if groupName != "" {
+		gid, err := lookupGroup(groupName)
+		if err != nil {
+			return identity{}, err
+		}
+		id.gid = gid
+	}
+	id.change = !noDaemon && syscall.Geteuid() == 0 && (id.uid != 0 || id.gid != syscall.Getegid())
+	return id, nil
+}
+
+// lookupUser returns the numbers of a user and its group. root and nobody are
+// known without a list of users; a number that is in no list is its own group.
+func lookupUser(name string) (uid, gid int, err error) {
+	if u, err := user.Lookup(name); err == nil {
+		return numbers(u)
+	}
+	switch name {
+	case "root":
+		return 0, 0, nil
+	case "nobody":
+		return defaultUser, defaultUser, nil
+	}
+	uid, err = number(name)
+	if err != nil {
+		return 0, 0, unknownUserError(name)
+	}
+	if u, err := user.LookupId(name); err == nil {
+		return numbers(u)
+	}
+	return uid, uid, nil
+}
+
+func numbers(u *user.User) (uid, gid int, err error) {
+	uid, uidErr := number(u.Uid)
+	gid, gidErr := number(u.Gid)
+	return uid, gid, errors.Join(uidErr, gidErr)
+}
+
+func lookupGroup(name string) (int, error) {
+	if g, err := user.LookupGroup(name); err == nil {
+		return number(g.Gid)
+	}
+	if name == "root" {
+		return 0, nil
+	}
+	gid, err := number(name)
+	if err != nil {
+		return 0, unknownUserError(name)
+	}
+	return gid, nil
+}
+
+// number reads a user's or group's number.
+func number(text string) (int, error) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	return int(n), err
+}
+
+// drop changes the user and group of every thread.
+func (id identity) drop() error {
+	if !id.change {
+		return nil
+	}
+	if err := syscall.Setgroups([]int{}); err != nil {
+		return fmt.Errorf("failed to drop groups: %w", err)
+	}
+	if err := syscall.Setgid(id.gid); err != nil {
+		return fmt.Errorf("failed to change group-id to %d: %w", id.gid, err)
+	}
+	if err := syscall.Setuid(id.uid); err != nil {
+		return fmt.Errorf("failed to change user-id to %d: %w", id.uid, err)
+	}
+	return nil
+}
