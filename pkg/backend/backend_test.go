@@ -39,11 +39,11 @@ func slice(ports []records.Port, endpoints ...string) []*records.Slice {
 	return []*records.Slice{s}
 }
 
-func add(t testing.TB, tree *treecache.Tree, svc records.Service, slices []*records.Slice) {
-	t.Helper()
+func add(tb testing.TB, tree *treecache.Tree, svc records.Service, slices []*records.Slice) {
+	tb.Helper()
 	set, problems := records.Build(&svc, slices)
 	if len(problems) > 0 {
-		t.Fatal(problems)
+		tb.Fatal(problems)
 	}
 	if set != nil {
 		tree.Replace(set)
@@ -51,17 +51,17 @@ func add(t testing.TB, tree *treecache.Tree, svc records.Service, slices []*reco
 }
 
 // fixture is the cluster of the reference's table.
-func fixture(t testing.TB) *treecache.Tree {
-	t.Helper()
+func fixture(tb testing.TB) *treecache.Tree {
+	tb.Helper()
 	tree := treecache.New(dnsname.MustParse(testZone))
 	clusterIP := func(ns, name string, ips []netip.Addr, slices []*records.Slice, ports ...records.Port) {
-		add(t, tree, records.Service{Namespace: ns, Name: name, ClusterIPs: ips, Ports: ports}, slices)
+		add(tb, tree, records.Service{Namespace: ns, Name: name, ClusterIPs: ips, Ports: ports}, slices)
 	}
 	headless := func(name string, slices []*records.Slice) {
-		add(t, tree, records.Service{Namespace: "default", Name: name, Kind: records.Headless}, slices)
+		add(tb, tree, records.Service{Namespace: "default", Name: name, Kind: records.Headless}, slices)
 	}
 	external := func(ns, name, target string) {
-		add(t, tree, records.Service{Namespace: ns, Name: name, Kind: records.ExternalName, ExternalName: target}, nil)
+		add(tb, tree, records.Service{Namespace: ns, Name: name, Kind: records.ExternalName, ExternalName: target}, nil)
 	}
 	clusterIP("default", "web", addrs("10.96.0.10"), nil, tcp("http", 80), tcp("https", 443),
 		records.Port{Name: "dns", Protocol: records.UDP, Number: 53}, tcp("", 99))

@@ -3,6 +3,7 @@ package dnsname_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
@@ -19,8 +20,7 @@ func ExampleParse() {
 func ExampleOffsets() {
 	wire := []byte(dnsname.MustParse("web.default.svc.cluster.local"))
 	offsets := dnsname.Offsets(nil, wire)
-	for i := len(offsets) - 1; i >= 0; i-- { // from the top of the name down
-		at := offsets[i]
+	for _, at := range slices.Backward(offsets) { // from the top of the name down
 		fmt.Print(string(wire[at+1:at+1+wire[at]]), " ")
 	}
 	// Output: local cluster svc default web

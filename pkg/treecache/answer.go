@@ -10,15 +10,16 @@ import (
 type Status uint8
 
 const (
-	// NoSuchName: neither the name nor anything below it exists (NXDOMAIN).
+	// NoSuchName says that neither the name nor anything below it exists
+	// (NXDOMAIN).
 	NoSuchName Status = iota
-	// NoRecords: the name exists without records of its own, as an empty
-	// non-terminal does (RFC 4592 §2.2.2): NODATA for every type.
+	// NoRecords says that the name exists without records of its own, as an
+	// empty non-terminal does (RFC 4592 §2.2.2): NODATA for every type.
 	NoRecords
-	// Found: the answer has at least one record.
+	// Found says that the answer has at least one record.
 	Found
-	// Unavailable: the data is not there yet; nothing may be concluded
-	// (SERVFAIL).
+	// Unavailable says that the data is not there yet and that nothing may be
+	// concluded (SERVFAIL).
 	Unavailable
 )
 
@@ -101,12 +102,6 @@ func (r *Record) Target() dnsname.Name {
 	var buf [dnsname.MaxName]byte
 	wire := r.AppendTarget(buf[:0])
 	return dnsname.Name(dnsname.AppendLower(wire[:0], wire))
-}
-
-// sameService reports whether two records give the same SRV record.
-func (r *Record) sameService(o *Record) bool {
-	return r.Port == o.Port && r.hashed == o.hashed && r.hash == o.hash &&
-		r.label == o.label && r.path == o.path && r.zone == o.zone
 }
 
 // AddressRecord returns a record that is only an address and has no target, as

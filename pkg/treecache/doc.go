@@ -11,12 +11,16 @@
 //	zone ── svc ── default ─┬─ web   → Set (ClusterIP: addresses, ports)
 //	                        ├─ hl    → Set (headless: hosts, ports)
 //	                        └─ (ext) → Set (external name: an entry, not a node)
+//	owners:  web.default.svc → Set
 //	reverse: 10.0.0.1 → owners that claim it
 //
-// Directories (zone, svc, a namespace) keep their children in a persistent hash
-// trie with a seeded hash, so replacing one owner copies the few trie nodes on
-// its path, whatever the size of its namespace or of the cluster. A directory
-// without children is removed at once, so an empty namespace does not exist.
+// An owner is its path, <service>.<namespace>.svc. Owners are found by their whole
+// path in a persistent hash trie with a seeded hash: an exact lookup is one hash
+// and the few trie nodes that replacing an owner copies, whatever the size of
+// its namespace or of the cluster. The directories (zone, svc, a namespace) keep
+// their children in such tries too; they answer wildcards, and say whether a
+// name exists that is no owner's. A directory without children is removed at
+// once, so an empty namespace does not exist.
 //
 // Below an owner's node there is no tree. A Set keeps addresses and ports in
 // sorted arrays without names, and works out the four shapes of names below
@@ -29,7 +33,7 @@
 //	<host>._port._proto.S  one host's service
 //
 // A trie node per endpoint was rejected: it takes ten times the memory (an
-// endpoint without hostname costs 20 octets here), and a change of a headless
+// endpoint without hostname is 8 or 20 octets here), and a change of a headless
 // Service would copy thousands of nodes. The reverse index names the owner
 // only; the name itself is looked up in that owner's current Set, so a change
 // touches the index just for addresses that came or went.

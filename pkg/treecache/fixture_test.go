@@ -3,7 +3,6 @@ package treecache
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 
@@ -12,20 +11,20 @@ import (
 
 const testZone = "cluster.local."
 
-func mustPath(t testing.TB, service, namespace string) Path {
-	t.Helper()
+func mustPath(tb testing.TB, service, namespace string) Path {
+	tb.Helper()
 	p, err := MakePath(service, namespace)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
 
 // spec returns a Spec with the usual TTL and priority.
-func spec(t testing.TB, name string, kind Kind) *Spec {
-	t.Helper()
+func spec(tb testing.TB, name string, kind Kind) *Spec {
+	tb.Helper()
 	service, namespace, _ := strings.Cut(name, ".")
-	return &Spec{Path: mustPath(t, service, namespace), Kind: kind, TTL: 30, Priority: 10}
+	return &Spec{Path: mustPath(tb, service, namespace), Kind: kind, TTL: 30, Priority: 10}
 }
 
 // hosts reads "address" or "address=hostname".
@@ -52,12 +51,12 @@ func (s *Spec) alias(target string) *Spec {
 }
 
 // newTree returns a tree of the cluster domain with the Sets of specs.
-func newTree(t testing.TB, specs ...*Spec) *Tree {
-	t.Helper()
+func newTree(tb testing.TB, specs ...*Spec) *Tree {
+	tb.Helper()
 	tree := New(dnsname.MustParse(testZone))
 	for _, s := range specs {
 		if !tree.Replace(NewSet(s)) {
-			t.Fatalf("Replace(%q) changed nothing", s.Path)
+			tb.Fatalf("Replace(%q) changed nothing", s.Path)
 		}
 	}
 	return tree
@@ -106,10 +105,3 @@ func showRecord(r *Record) string {
 
 // lines joins what show gives.
 func lines(words ...string) string { return strings.Join(words, "\n") }
-
-// sortedWords returns the records of an answer as show gives them, ordered.
-func sortedWords(a Answer) []string {
-	words := strings.Split(show(a), "\n")[1:]
-	slices.Sort(words)
-	return words
-}

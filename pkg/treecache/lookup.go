@@ -1,6 +1,7 @@
 package treecache
 
 import (
+	"slices"
 	"unsafe"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -31,8 +32,8 @@ func (s *Snapshot) Lookup(name []byte) Answer {
 // directory answers for a name that is too short for an owner's.
 func (s *Snapshot) directory(name []byte, rel []uint8) Answer {
 	d := &s.top
-	for i := len(rel) - 1; i >= 0; i-- {
-		label := labelAt(name, int(rel[i]))
+	for _, at := range slices.Backward(rel) {
+		label := labelAt(name, int(at))
 		n := d.nodes.get(s.hash(label), label)
 		if n == nil {
 			return Answer{}

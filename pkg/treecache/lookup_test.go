@@ -21,13 +21,13 @@ func addr4(i int) netip.Addr {
 // cluster returns a tree of n Services in n/10 namespaces, every tenth headless
 // with n endpoints in all of them together times ten, the rest with a ClusterIP
 // and two ports; and the number of its endpoints.
-func cluster(t testing.TB, n int) (*Tree, int) {
-	t.Helper()
+func cluster(tb testing.TB, n int) (*Tree, int) {
+	tb.Helper()
 	tree := New(dnsname.MustParse(testZone))
 	endpoints := 0
 	for i := range n {
 		s := &Spec{Kind: ClusterIP, TTL: 30, Priority: 10, Created: int64(i)}
-		s.Path = mustPath(t, fmt.Sprintf("service-%d", i), fmt.Sprintf("namespace-%d", i/10))
+		s.Path = mustPath(tb, fmt.Sprintf("service-%d", i), fmt.Sprintf("namespace-%d", i/10))
 		s.port("http", TCP, 80).port("metrics", TCP, 9090)
 		if i%10 == 9 {
 			s.Kind = Headless

@@ -182,6 +182,7 @@ var (
 
 // randomSpec returns a random Spec with distinct hosts.
 func randomSpec(t *testing.T, rng *rand.Rand, owner string) *Spec {
+	t.Helper()
 	s := spec(t, owner, Kind(rng.IntN(3)))
 	s.Created = int64(rng.IntN(3))
 	s.HasEndpoints = rng.IntN(2) == 0

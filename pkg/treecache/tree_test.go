@@ -117,11 +117,11 @@ func TestKindChange(t *testing.T) {
 	}
 }
 
-func dump(t testing.TB, tree *Tree) string {
-	t.Helper()
+func dump(tb testing.TB, tree *Tree) string {
+	tb.Helper()
 	var b strings.Builder
 	if err := tree.Snapshot().WriteJSON(&b); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.String()
 }
