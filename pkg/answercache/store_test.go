@@ -85,6 +85,7 @@ func TestStore(t *testing.T) {
 		{name: "minimum 0", ask: "www.example.", typ: a, reply: []string{"ns example. 5 IN SOA n. h. 1 2 3 4 0"}},
 		{name: "minimum 2^31", ask: "www.example.", typ: a, reply: []string{"ns example. 5 IN SOA n. h. 1 2 3 4 2147483648"}},
 		{name: "soa of another zone", ask: "www.example.", typ: a, reply: []string{"nxdomain", "ns other. 60 IN SOA n. h. 1 2 3 4 15"}},
+		{name: "soa of another class", ask: "www.example.", typ: a, reply: []string{"nxdomain", "ns example. 60 CH SOA n. h. 1 2 3 4 15"}},
 		{name: "soa below the name", ask: "example.", typ: a, reply: []string{"ns www.example. 60 IN SOA n. h. 1 2 3 4 15"}},
 		{name: "no soa", ask: "www.example.", typ: a, reply: []string{"nxdomain"}},
 		{name: "no soa, neg-ttl", cfg: Config{NegativeTTL: 7}, ask: "www.example.", typ: a, reply: []string{"nxdomain"}, want: []string{"nxdomain"}},

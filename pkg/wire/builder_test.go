@@ -144,6 +144,28 @@ func TestBuilderRollback(t *testing.T) {
 	}
 }
 
+// A pointer has 14 bits: names behind them are written, but not pointed to.
+func TestBuilderFarNames(t *testing.T) {
+	var b Builder
+	b.Start(nil, askQuery(t, "www.example.com.", TypeTXT, false), MaxMessage)
+	for b.Count(Answer) < 80 {
+		b.TXT(nil, 1, strings.Repeat("x", 255))
+	}
+	b.Open(Additional)
+	want := []string{}
+	for i := range 3 {
+		b.NameRecord(wireName(t, "far.example.net."), TypePTR, uint32(i), wireName(t, "far.example.com."))
+		want = append(want, fmt.Sprintf("3 far.example.net.\t%d\tin\tptr\tfar.example.com.", i))
+	}
+	out := b.Finish(OPT{})
+	if len(out) < maxPointer {
+		t.Fatalf("%d octets are not far enough", len(out))
+	}
+	if diff := cmp.Diff(want, lines(unpack(t, out))[80:]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestBuilderOPT(t *testing.T) {
 	long := strings.Repeat("e", 400)
 	tests := []struct {

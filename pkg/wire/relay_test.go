@@ -59,6 +59,22 @@ func TestAppendReply(t *testing.T) {
 	}
 }
 
+// RFC 2181 §8: a TTL with its top bit set is given out as 0, in every section.
+func TestAppendReplyHugeTTL(t *testing.T) {
+	m := reply(t, "x.", dns.TypeA, "x. 60 IN A 1.2.3.4", "ns x. 60 IN NS y.", "ar y. 60 IN A 1.2.3.4")
+	sections := [][]dns.RR{m.Answer, m.Ns, m.Extra}
+	for i := range sections {
+		sections[i][0].Header().Ttl = 1 << 31
+		got := unpack(t, AppendReply(nil, askQuery(t, "x.", TypeA, false), parse(t, pack(t, m)), &Relay{Limit: 512}))
+		sections[i][0].Header().Ttl = 60
+		for j, rrs := range [][]dns.RR{got.Answer, got.Ns, got.Extra} {
+			if ttl, want := rrs[0].Header().Ttl, map[bool]uint32{true: 0, false: 60}[i == j]; ttl != want {
+				t.Errorf("section %d huge: TTL of section %d is %d, want %d", i+1, j+1, ttl, want)
+			}
+		}
+	}
+}
+
 func TestAppendReplyRcode(t *testing.T) {
 	m := reply(t, "x.", dns.TypeA)
 	m.SetEdns0(1232, false)
