@@ -131,6 +131,10 @@ func (p *pending) done(reply []byte, err error) {
 	p.s.buffers.Put(buffer)
 }
 
+// ErrNobody is what Resolve gives to done when there is no server that could be
+// asked about the name. The answer then ends with the name of the target.
+var ErrNobody = errors.New("no server for the name")
+
 // errNoAnswer says that what came back was no answer to the question.
 var errNoAnswer = errors.New("the reply does not answer the question")
 
@@ -147,6 +151,7 @@ func (w *worker) answerResolved(buffer []byte, p *pending, reply []byte, err err
 		}
 	}
 	switch {
+	case errors.Is(err, ErrNobody):
 	case err != nil:
 		w.s.log.Debug("external name not resolved", "qname", nameText(last), "error", err)
 		return result{rcode: wire.RcodeServFail, ede: wire.Extended(wire.EDENoReachableAuthority, "external name not resolved")}
@@ -159,6 +164,9 @@ func (w *worker) answerResolved(buffer []byte, p *pending, reply []byte, err err
 			return w.tooLong(result{})
 		}
 		owner = p.chain.at(i)
+	}
+	if err != nil {
+		return result{} // RFC 1034 §4.3.2: the CNAME is all that we know
 	}
 	return w.copyResolved(start, p, &up)
 }

@@ -60,7 +60,7 @@ type Config struct {
 	Outside listener.Handler
 	// Resolve finds the targets of external names outside the domain. done is
 	// called exactly once, on any goroutine, and reply is valid during that
-	// call. Nil: the answer ends with the name of the target.
+	// call. Nil is like one that always gives ErrNobody.
 	Resolve func(query []byte, done func(reply []byte, err error))
 
 	// NegativeTTL is how long others may remember that a name or a type does not
