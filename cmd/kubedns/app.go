@@ -17,11 +17,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/kube-dns/kube-dns/pkg/backend"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/kubefiles"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/skydns"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -33,6 +35,8 @@ type app struct {
 	tree    *treecache.Tree
 	watcher *kubewatch.Watcher
 	backend *backend.Backend
+	forward *forwarder.Forwarder
+	router  *router
 	config  *configurer
 
 	// ending is set while the program answers its last queries.
@@ -57,15 +61,16 @@ func newApp(opts *options, env environment, log *slog.Logger) (*app, error) {
 	a.backend = backend.New(backend.Config{
 		Tree: a.tree, Synced: a.watcher.HasSynced, Wildcards: opts.wildcards, Fallback: a.fallback(env),
 	})
-	if err := a.openConfig(sources, env); err != nil {
+	if err := a.openForwarder(); err != nil {
 		return nil, err
 	}
+	a.openConfig(sources, env)
 	hostname, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("reading the host's name: %w", err)
 	}
 	server, err := skydns.New(skydns.Config{
-		Domain: opts.domain, Backend: a.backend,
+		Domain: opts.domain, Backend: a.backend, Outside: a.forward, Resolve: a.router.resolver(a.forward.Resolve),
 		NegativeTTL: opts.negativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.domain,
 		Version: "kubedns-" + version.String(), Hostname: hostname,
 		Logger: log, LogQueries: opts.verbosity >= 3,
@@ -119,6 +124,31 @@ func (a *app) openSources() (kubewatch.Sources, error) {
 		return kubewatch.Sources{}, err
 	}
 	return kubewatch.APISources(cfg)
+}
+
+// maxInFlight bounds the questions that wait for other servers: a few thousand
+// clients at once, while a dead server holds each for seconds.
+const maxInFlight = 4096
+
+// openForwarder makes what asks other servers. It keeps no answers: that is the
+// cache's part, which stands before this program.
+func (a *app) openForwarder() error {
+	config := forwarder.Config{
+		Upstream: upstream.Config{Strategy: upstream.InOrder}, InFlight: maxInFlight, Logger: a.log,
+	}
+	var err error
+	if a.forward, err = forwarder.New(config); err != nil {
+		return fmt.Errorf("making the forwarder: %w", err)
+	}
+	a.router = &router{
+		log: a.log, domain: a.opts.domain, local: a.backend.Records, lookup: askServers, wake: make(chan struct{}, 1),
+		reload: func(routes []upstream.Route) error {
+			config.Upstream.Routes = routes
+			return a.forward.Reload(config)
+		},
+	}
+	a.parts = append(a.parts, a.forward.Run, a.router.run)
+	return nil
 }
 
 // openDNS binds the DNS port.

@@ -22,6 +22,7 @@ type configurer struct {
 	log        *slog.Logger
 	resolvConf string
 	backend    *backend.Backend
+	router     *router
 
 	// federated is closed when there are federations for the first time.
 	federated     chan struct{}
@@ -30,9 +31,9 @@ type configurer struct {
 
 // openConfig finds the source of the live configuration and applies what it
 // holds now.
-func (a *app) openConfig(sources kubewatch.Sources, env environment) error {
+func (a *app) openConfig(sources kubewatch.Sources, env environment) {
 	a.config = &configurer{
-		opts: a.opts, log: a.log, resolvConf: env.resolvConf, backend: a.backend,
+		opts: a.opts, log: a.log, resolvConf: env.resolvConf, backend: a.backend, router: a.router,
 		federated: make(chan struct{}),
 	}
 	a.config.apply(dnsconfig.Config{})
@@ -54,7 +55,6 @@ func (a *app) openConfig(sources kubewatch.Sources, env environment) error {
 			return nil
 		})
 	}
-	return nil
 }
 
 // poll calls load every period until ctx ends.
@@ -97,6 +97,7 @@ func (c *configurer) apply(config dnsconfig.Config) {
 	if len(federations) > 0 {
 		c.federatedOnce.Do(func() { close(c.federated) })
 	}
+	c.router.set(c.servers(config), config.StubDomains)
 }
 
 // servers returns whom to ask about names that no stub domain covers.

@@ -16,8 +16,10 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/skydns"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 const (
@@ -42,6 +44,9 @@ type router struct {
 	// wake has room for one: the servers have changed.
 	wake chan struct{}
 
+	// covered is what the routes in force are about.
+	covered atomic.Pointer[coverage]
+
 	mu      sync.Mutex
 	servers []netip.AddrPort
 	stubs   map[dnsname.Name][]dnsconfig.Server
@@ -62,8 +67,41 @@ func (r *router) set(servers []netip.AddrPort, stubs map[dnsname.Name][]dnsconfi
 
 // apply puts what is known into force. The lock is held.
 func (r *router) apply() {
-	if err := r.reload(routes(r.servers, r.stubs, r.addrs)); err != nil {
+	list := routes(r.servers, r.stubs, r.addrs)
+	if err := r.reload(list); err != nil {
 		r.log.Error("servers not taken over, the last ones stay", "error", err)
+		return
+	}
+	c := &coverage{}
+	for _, route := range list {
+		c.all = c.all || route.Domain.Match == upstream.MatchAll
+		c.domains = append(c.domains, route.Domain.Name)
+	}
+	r.covered.Store(c)
+}
+
+// coverage says for which names there are servers.
+type coverage struct {
+	all     bool
+	domains []dnsname.Name
+}
+
+// covers reports whether there are servers to ask about a name.
+func (r *router) covers(name dnsname.Name) bool {
+	c := r.covered.Load()
+	return c != nil && (c.all || slices.ContainsFunc(c.domains, name.HasSuffix))
+}
+
+// resolver gives to skydns what resolve finds, and ErrNobody for names about
+// which nobody can be asked.
+func (r *router) resolver(resolve func([]byte, func([]byte, error))) func([]byte, func([]byte, error)) {
+	return func(query []byte, done func([]byte, error)) {
+		var q wire.Query
+		if wire.ParseQuery(query, &q) == wire.Accept && !r.covers(dnsname.Name(dnsname.AppendLower(nil, q.Name))) {
+			done(nil, skydns.ErrNobody)
+			return
+		}
+		resolve(query, done)
 	}
 }
 

@@ -350,6 +350,79 @@ func TestConfigSources(t *testing.T) {
 	}
 }
 
+// startUpstream plays a server outside the cluster.
+func startUpstream(t *testing.T, addr string) string {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		if q.Question[0].Qtype == dns.TypeA && strings.HasSuffix(strings.ToLower(q.Question[0].Name), ".test.") {
+			rr, _ := dns.NewRR(q.Question[0].Name + " 300 IN A " + addr)
+			m.Answer = append(m.Answer, rr)
+		} else {
+			m.Rcode = dns.RcodeNameError
+		}
+		_ = w.WriteMsg(m)
+	})}
+	go func() { _ = server.ActivateAndServe() }()
+	t.Cleanup(func() { _ = server.Shutdown() })
+	return conn.LocalAddr().String()
+}
+
+func TestForwards(t *testing.T) {
+	plain, stub := startUpstream(t, "192.0.2.1"), startUpstream(t, "192.0.2.2")
+	_, stubPort, _ := net.SplitHostPort(stub)
+	path := writeFile(t, "objects.yaml", objects+`---
+apiVersion: v1
+kind: Service
+metadata: {name: ext, namespace: default}
+spec: {type: ExternalName, externalName: www.stub.test}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: gone, namespace: default}
+spec: {type: ExternalName, externalName: gone.example.com}
+`)
+	config := writeFile(t, "stubDomains", fmt.Sprintf(`{"stub.test":["127.0.0.1:%s"]}`, stubPort))
+	p := newProgram(t, "--objects="+path, "--nameservers="+plain, "--config-dir="+filepath.Dir(config), "--config-period=50ms").start()
+	p.awaitReady()
+	p.wantAnswer("www.test.", dns.TypeA, "NOERROR 192.0.2.1")
+	p.wantAnswer("www.stub.test.", dns.TypeA, "NOERROR 192.0.2.2")
+	p.wantAnswer("nosuch.example.com.", dns.TypeA, "NXDOMAIN")
+	p.wantAnswer("ext.default.svc.cluster.local.", dns.TypeA, "NOERROR www.stub.test. 192.0.2.2")
+	p.wantAnswer("gone.default.svc.cluster.local.", dns.TypeA, "NXDOMAIN gone.example.com.")
+	p.wantAnswer("9.9.9.10.in-addr.arpa.", dns.TypePTR, "NXDOMAIN")
+	p.wantAnswer("com.", dns.TypeA, "SERVFAIL")
+
+	// Live: the stub domain goes, the default servers change.
+	if err := os.WriteFile(filepath.Join(filepath.Dir(config), "upstreamNameservers"), []byte(fmt.Sprintf(`["127.0.0.1:%s"]`, stubPort)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.await("the new servers are asked", func() bool {
+		got, err := p.ask("udp", "www.test.", dns.TypeA)
+		return err == nil && got == "NOERROR 192.0.2.2"
+	})
+}
+
+// TestNobodyToAsk runs without any server: names outside are refused, also as
+// the targets of external names.
+func TestNobodyToAsk(t *testing.T) {
+	path := writeFile(t, "objects.yaml", objects+`---
+apiVersion: v1
+kind: Service
+metadata: {name: ext, namespace: default}
+spec: {type: ExternalName, externalName: www.example.com}
+`)
+	p := newProgram(t, "--objects="+path, "--nameservers=none").start()
+	p.awaitReady()
+	p.wantAnswer("www.example.com.", dns.TypeA, "REFUSED")
+	p.wantAnswer("ext.default.svc.cluster.local.", dns.TypeCNAME, "NOERROR www.example.com.")
+	p.wantAnswer("ext.default.svc.cluster.local.", dns.TypeA, "NOERROR www.example.com.")
+}
+
 func TestUsage(t *testing.T) {
 	tests := []struct {
 		args       string
