@@ -26,8 +26,7 @@ type Config struct {
 	// Synced reports whether the tree holds the whole cluster. It is called on
 	// every question, from any goroutine, and must be cheap. nil means always.
 	Synced func() bool
-	// Wildcards turns on the "*" label, and the answer of a namespace's own name
-	// with its external names; see [treecache.Snapshot.Match].
+	// Wildcards turns on the "*" label; see [treecache.Snapshot.Match].
 	Wildcards bool
 	// Fallback is the API server's address as the kubelet gives it to every pod
 	// (KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT). Until the tree is
@@ -96,9 +95,9 @@ func (b *Backend) Records(name []byte) treecache.Answer {
 	if a.Status == treecache.Found {
 		return a
 	}
-	// Wildcards come after exact names: no object has a "*" in its name, but a
-	// namespace has records in the wildcard's sense and none of its own.
-	if b.wildcards && (a.Status == treecache.NoRecords || hasWildcard(name)) {
+	// A question without a "*" is never a pattern: kube-dns answers a namespace's
+	// own name with its external names, but the name has no records (RFC 1034).
+	if b.wildcards && hasWildcard(name) {
 		if m := s.Match(name); m.Status == treecache.Found {
 			return m
 		}

@@ -159,7 +159,7 @@ func TestReferenceRows(t *testing.T) {
 		{"23", "web.*.*.cluster.local.", bothWebs},
 		{"24", "*.default", nx},
 		{"25", "*.extns", "Found\nttl 30 alias 10 100 0 ext.example.com."},
-		{"26", "extns", "Found\nttl 30 alias 10 100 0 ext.example.com."},
+		{"26, not as upstream", "extns", "NoRecords"},
 		{"29", "*.cluster.local.", nx},
 		{"34, differs", "svc.cluster.local.", nodata},
 		{"34, differs", "default", nodata},

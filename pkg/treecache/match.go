@@ -24,8 +24,6 @@ const (
 //   - As the last label (the leftmost of the name), "*" stays on the node and
 //     gives the node's own records: of a Service its addresses, of a namespace
 //     its external names, of _port._proto its services.
-//   - A name that ends at a namespace gives the namespace's external names too,
-//     with or without a wildcard before.
 //
 // Everything else is matched as [Snapshot.Lookup] does, "any" included. The
 // answer is Found or NoSuchName; it is cut at MaxMatch records, or when too much
@@ -106,9 +104,7 @@ func (m *matcher) node(n *node, labels []string) {
 	switch {
 	case n.set != nil:
 		m.add(n.set.match(m.snapshot.zone, labels))
-	case len(labels) == 0:
-		m.entries(n.dir)
-	default:
+	case len(labels) > 0:
 		m.dir(n.dir, labels)
 	}
 }

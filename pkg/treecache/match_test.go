@@ -51,7 +51,7 @@ func TestMatch(t *testing.T) {
 		{"x.*._http._tcp.hl.default", none},
 		{"_tcp.web.*", none},
 		{"*.extns", "Found\nalias 10 100 0 ext.example.com."},
-		{"extns", "Found\nalias 10 100 0 ext.example.com."},
+		{"extns", none},
 		{"e1.*", "Found\nalias 10 100 0 ext.example.com."},
 		{"x.e1.*", none},
 		{"*.e1.extns", none},

@@ -348,7 +348,8 @@ func (n *upstreamNode) put(record string, labels ...string) {
 	n.entries[last] = append(n.entries[last], record)
 }
 
-// get is upstream's lookup with wildcards.
+// get is upstream's lookup with wildcards, except that the name of a namespace
+// does not have the records of the external names in it.
 func (n *upstreamNode) get(labels []string) []string {
 	level := []*upstreamNode{n}
 	for _, l := range labels[:len(labels)-1] {
@@ -373,7 +374,7 @@ func (n *upstreamNode) get(labels []string) []string {
 		if last != "*" {
 			from = n.nodes[last]
 		}
-		if from != nil {
+		if namespace := len(labels) == 2 && last != "*"; from != nil && !namespace {
 			for _, e := range from.entries {
 				got = append(got, e...)
 			}
