@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -94,9 +95,17 @@ func newApp(ctx context.Context, options *dnsmasqopt.Options, nanny *dnsmasqopt.
 // checkSourcePorts refuses fixed source ports that only root may use when the
 // program will not be root.
 func (a *app) checkSourcePorts(id identity) error {
-	for _, s := range a.options.Upstream.Servers {
-		if s.SourcePort > 0 && s.SourcePort < 1024 && id.change && id.uid != 0 {
-			return fault(dnsmasqopt.ExitConfig, "source port %d of --server=%s needs --user=root", s.SourcePort, s)
+	if !id.change || id.uid == 0 {
+		return nil
+	}
+	u := &a.options.Upstream
+	ports := map[string]uint16{"--query-port": u.QueryPort, "--min-port": u.MinPort}
+	for _, s := range u.Servers {
+		ports["--server="+s.String()] = s.SourcePort
+	}
+	for _, option := range slices.Sorted(maps.Keys(ports)) {
+		if port := ports[option]; port > 0 && port < 1024 {
+			return fault(dnsmasqopt.ExitConfig, "source port %d of %s needs --user=root", port, option)
 		}
 	}
 	return nil
@@ -195,7 +204,7 @@ func (a *app) start(ctx context.Context) {
 	}
 	if a.nanny != nil && a.nanny.ConfigDir != "" {
 		a.live = newLiveSource(*a.nanny, a.env.lookup, a.logger)
-		a.firstLive = a.live.read(ctx)
+		a.firstLive = a.live.start(ctx)
 		a.sources.live = a.firstLive
 	}
 	if !a.options.Upstream.NoResolv {
@@ -273,7 +282,7 @@ func (a *app) run(ctx context.Context) error {
 		group.Go(func() error { return a.serveMetrics(ctx) })
 	}
 	changes := make(chan liveConfig)
-	if a.live != nil && a.nanny.ApplyChanges {
+	if a.live != nil {
 		group.Go(func() error {
 			a.live.run(ctx, a.firstLive, func(c liveConfig) {
 				select {

@@ -48,7 +48,10 @@ func start(t *testing.T, args ...string) *instance {
 			close(started)
 		},
 	}
-	own := []string{"--user=root", "--conf-file=", "--no-resolv"}
+	own := []string{"--user=root", "--conf-file="}
+	if !strings.Contains(strings.Join(args, " "), "--resolv-file") {
+		own = append(own, "--no-resolv")
+	}
 	if !strings.Contains(strings.Join(args, " "), "-hosts") {
 		own = append(own, "--no-hosts")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -53,38 +54,63 @@ func newLiveSource(nanny dnsmasqopt.Nanny, lookup lookupFunc, logger *slog.Logge
 	return s
 }
 
-// read reads the directory and looks the names of servers up.
-func (s *liveSource) read(ctx context.Context) liveConfig {
-	s.poller.Load()
-	c := liveConfig{upstream: len(s.current.UpstreamNameservers) > 0}
+// config turns what the directory holds into servers. Without lookUp only
+// names that were found before have an address. complete is whether all servers
+// have one. A stub domain none of whose servers has an address is left to
+// kubedns, which knows stub domains itself; nobody else must hear of its names.
+func (s *liveSource) config(ctx context.Context, lookUp bool) (c liveConfig, complete bool) {
+	complete = true
+	c.upstream = len(s.current.UpstreamNameservers) > 0
 	for _, domain := range slices.SortedFunc(maps.Keys(s.current.StubDomains), func(a, b dnsname.Name) int {
 		return strings.Compare(a.String(), b.String())
 	}) {
-		for _, server := range s.current.StubDomains[domain] {
-			if route, ok := s.route(ctx, server); ok {
-				route.Domain = dnsmasqopt.Domain{Match: dnsmasqopt.MatchSuffix, Name: domain}
-				c.servers = append(c.servers, route)
+		before := len(c.servers)
+		servers := s.current.StubDomains[domain]
+		for _, server := range servers {
+			addr, ok := s.address(ctx, server, lookUp)
+			if !ok {
+				complete = false
+				continue
 			}
+			c.add(domain, addr)
+		}
+		if kubedns, err := netip.ParseAddrPort(s.nanny.KubeDNSServer); err == nil && len(servers) > 0 && len(c.servers) == before {
+			c.add(domain, kubedns)
 		}
 	}
 	for _, server := range s.current.UpstreamNameservers {
-		if route, ok := s.route(ctx, server); ok {
-			c.servers = append(c.servers, route)
+		if addr, ok := s.address(ctx, server, lookUp); ok {
+			c.add("", addr)
 		}
 	}
-	return c
+	return c, complete
 }
 
-// route turns a configured server into one that can be asked.
-func (s *liveSource) route(ctx context.Context, server dnsconfig.Server) (dnsmasqopt.Server, bool) {
+// add adds a server for a domain, "" for all names.
+func (c *liveConfig) add(domain dnsname.Name, addr netip.AddrPort) {
+	server := dnsmasqopt.Server{Addr: addr.Addr(), Port: addr.Port()}
+	if domain != "" {
+		server.Domain = dnsmasqopt.Domain{Match: dnsmasqopt.MatchSuffix, Name: domain}
+	}
+	c.servers = append(c.servers, server)
+}
+
+// address returns where a configured server is.
+func (s *liveSource) address(ctx context.Context, server dnsconfig.Server, lookUp bool) (netip.AddrPort, bool) {
 	if server.Name == "" {
-		port := server.Addr.Port()
-		if port == 0 {
-			port = dnsmasqopt.DefaultPort
-		}
-		return dnsmasqopt.Server{Addr: server.Addr.Addr(), Port: port}, true
+		return netip.AddrPortFrom(server.Addr.Addr(), cmp.Or(server.Addr.Port(), dnsmasqopt.DefaultPort)), true
 	}
 	host := server.String()
+	if lookUp {
+		s.lookUp(ctx, host)
+	}
+	known, ok := s.known[host]
+	return netip.AddrPortFrom(known, dnsmasqopt.DefaultPort), ok
+}
+
+// lookUp finds the address of a server. A known one stays for as long as it is
+// among the addresses found, and while none is found.
+func (s *liveSource) lookUp(ctx context.Context, host string) {
 	ctx, cancel := context.WithTimeout(ctx, hostTimeout)
 	defer cancel()
 	lookup := s.lookup
@@ -92,17 +118,16 @@ func (s *liveSource) route(ctx context.Context, server dnsconfig.Server) (dnsmas
 		lookup = lookupAt(s.nanny.KubeDNSServer)
 	}
 	addrs, err := lookup(ctx, host)
-	switch {
-	case err == nil && len(addrs) > 0:
-		// Any of the addresses known before is still good.
-		if known, ok := s.known[host]; !ok || !slices.Contains(addrs, known) {
-			s.known[host] = addrs[0]
-		}
-	case !s.known[host].IsValid():
+	if err != nil || len(addrs) == 0 {
 		s.logger.Error("no address found for a stub domain's server", "server", host, "error", err)
-		return dnsmasqopt.Server{}, false
+		return
 	}
-	return dnsmasqopt.Server{Addr: s.known[host].Unmap(), Port: dnsmasqopt.DefaultPort}, true
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	if !slices.Contains(addrs, s.known[host]) {
+		s.known[host] = addrs[0]
+	}
 }
 
 // lookupAt asks one DNS server for addresses.
@@ -119,21 +144,39 @@ func lookupAt(server string) lookupFunc {
 	}
 }
 
-// run reads the directory at every interval and hands each change to apply,
-// until ctx ends.
-func (s *liveSource) run(ctx context.Context, first liveConfig, apply func(liveConfig)) {
+// start reads the directory for the first time, without looking names up, so
+// that queries need not wait for it.
+func (s *liveSource) start(ctx context.Context) liveConfig {
+	s.poller.Load()
+	c, _ := s.config(ctx, false)
+	return c
+}
+
+// run looks the names of servers up, again at every interval, and with
+// -restartDnsmasq reads the directory again too. It hands each change to apply,
+// until ctx ends or nothing can change any more.
+func (s *liveSource) run(ctx context.Context, last liveConfig, apply func(liveConfig)) {
 	ticker := time.NewTicker(s.nanny.SyncInterval)
 	defer ticker.Stop()
-	last := first
 	for {
+		if s.nanny.ApplyChanges {
+			s.poller.Load()
+		}
+		next, complete := s.config(ctx, true)
+		if ctx.Err() != nil {
+			return
+		}
+		if !next.equal(last) {
+			last = next
+			apply(next)
+		}
+		if complete && !s.nanny.ApplyChanges {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-		}
-		if next := s.read(ctx); ctx.Err() == nil && !next.equal(last) {
-			last = next
-			apply(next)
 		}
 	}
 }

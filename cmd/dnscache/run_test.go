@@ -254,6 +254,20 @@ func TestServersFileIsReadAgain(t *testing.T) {
 	}
 }
 
+// TestResolvConfIsFollowed asks nothing: the servers of a resolv.conf are
+// always asked on port 53.
+func TestResolvConfIsFollowed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "resolv.conf")
+	replace(t, file, "nameserver 192.0.2.1\nnameserver 127.0.0.53\n")
+	in := start(t, "--resolv-file="+file, "--clear-on-reload")
+	in.logged(`ignoring nameserver 127\.0\.0\.53 - local interface`)
+	in.logged("reading " + regexp.QuoteMeta(file))
+	in.logged(`using nameserver 192\.0\.2\.1#53`)
+	replace(t, file, "nameserver 192.0.2.2\n")
+	in.logged(`using nameserver 192\.0\.2\.2#53`)
+	in.logged("cleared cache")
+}
+
 // TestLoopDetect has a server that sends questions back to us.
 func TestLoopDetect(t *testing.T) {
 	var in *instance

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,7 +127,8 @@ func TestLiveDirectory(t *testing.T) {
 	}
 	s := newLiveSource(nanny, lookup, slog.New(&logHandler{log: log}))
 	read := func() string {
-		c := s.read(t.Context())
+		s.poller.Load()
+		c, _ := s.config(t.Context(), true)
 		return strings.TrimSpace(serverTexts(c.servers) + map[bool]string{true: " no-resolv"}[c.upstream])
 	}
 	if got := read(); got != "" {
@@ -136,7 +136,7 @@ func TestLiveDirectory(t *testing.T) {
 	}
 	replace(t, filepath.Join(dir, "stubDomains"), `{"acme.local": ["1.1.1.1"], "widget.local": ["2.2.2.2:10053", "3.3.3.3"], "named.local": ["ns.foo.com"], "lost.local": ["gone.foo.com"]}`)
 	replace(t, filepath.Join(dir, "upstreamNameservers"), `["2.2.2.2:10053", "3.3.3.3", "[2001:db8:3::3]:53"]`)
-	want := "/acme.local/1.1.1.1#53 /named.local/127.0.0.7#53 /widget.local/2.2.2.2#10053 /widget.local/3.3.3.3#53 2.2.2.2#10053 3.3.3.3#53 2001:db8:3::3#53 no-resolv"
+	want := "/acme.local/1.1.1.1#53 /lost.local/127.0.0.1#10053 /named.local/127.0.0.7#53 /widget.local/2.2.2.2#10053 /widget.local/3.3.3.3#53 2.2.2.2#10053 3.3.3.3#53 2001:db8:3::3#53 no-resolv"
 	if got := read(); got != want {
 		t.Errorf("servers %q, want %q", got, want)
 	}
@@ -151,21 +151,49 @@ func TestLiveDirectory(t *testing.T) {
 }
 
 func TestLiveRun(t *testing.T) {
-	dir := t.TempDir()
-	log, _ := testLog(t)
-	nanny := dnsmasqopt.NannyDefaults()
-	nanny.ConfigDir, nanny.SyncInterval = dir, time.Millisecond
-	s := newLiveSource(nanny, nil, slog.New(&logHandler{log: log}))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	first := s.read(ctx)
-	replace(t, filepath.Join(dir, "upstreamNameservers"), `["127.0.0.5"]`)
-	var applied []liveConfig
-	s.run(ctx, first, func(c liveConfig) {
-		applied = append(applied, c)
-		cancel()
-	})
-	if want := optionServers(t, "127.0.0.5"); len(applied) != 1 || !applied[0].upstream || !slices.Equal(applied[0].servers, want) {
-		t.Errorf("applied %+v, want %+v", applied, want)
+	for _, tt := range []struct {
+		name     string
+		restart  bool
+		changeTo string // of upstreamNameservers, when the first change was applied
+		want     []string
+	}{
+		{"names are looked up after the start", false, "", []string{"/a/127.0.0.7#53"}},
+		{"changes count", true, `["127.0.0.5"]`, []string{"/a/127.0.0.7#53", "/a/127.0.0.7#53 127.0.0.5#53"}},
+		{"changes do not count without -restartDnsmasq", false, `["127.0.0.5"]`, []string{"/a/127.0.0.7#53"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			log, _ := testLog(t)
+			nanny := dnsmasqopt.NannyDefaults()
+			nanny.ConfigDir, nanny.SyncInterval, nanny.ApplyChanges = dir, time.Millisecond, tt.restart
+			tries := 0
+			lookup := func(context.Context, string) ([]netip.Addr, error) {
+				if tries++; tries < 3 {
+					return nil, errors.New("not yet")
+				}
+				return addrs("127.0.0.7"), nil
+			}
+			s := newLiveSource(nanny, lookup, slog.New(&logHandler{log: log}))
+			replace(t, filepath.Join(dir, "stubDomains"), `{"a": ["ns.foo.com"]}`)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			first := s.start(ctx)
+			if got := serverTexts(first.servers); got != "/a/127.0.0.1#10053" || tries != 0 {
+				t.Errorf("at first the servers are %s after %d lookups, want kubedns's address and no lookup", got, tries)
+			}
+			var got []string
+			s.run(ctx, first, func(c liveConfig) {
+				got = append(got, serverTexts(c.servers))
+				if len(got) == 1 && tt.changeTo != "" {
+					replace(t, filepath.Join(dir, "upstreamNameservers"), tt.changeTo)
+				}
+				if tt.restart && len(got) == len(tt.want) {
+					cancel()
+				}
+			})
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("applied (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -115,6 +115,32 @@ func TestChooseIdentity(t *testing.T) {
 	}
 }
 
+func TestSourcePortsOfRoot(t *testing.T) {
+	for _, tt := range []struct {
+		args, want string
+	}{
+		{"--server=127.0.0.1@127.0.0.1#1024 --query-port=5353", ""},
+		{"--query-port=53", "source port 53 of --query-port needs --user=root"},
+		{"--server=127.0.0.1@127.0.0.1#53", "source port 53 of --server=127.0.0.1#53@127.0.0.1#53 needs --user=root"},
+	} {
+		o, err := dnsmasqopt.Parse(strings.Fields(tt.args), dnsmasqopt.NoFiles())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &app{options: o}
+		got := ""
+		if err := a.checkSourcePorts(identity{uid: 65534, change: true}); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.args, got, tt.want)
+		}
+		if err := a.checkSourcePorts(identity{}); err != nil {
+			t.Errorf("%s as root: %v", tt.args, err)
+		}
+	}
+}
+
 func TestWritePidFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "pid")
