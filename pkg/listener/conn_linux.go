@@ -21,6 +21,9 @@ const (
 	queuedBytes = 256 << 10
 	// chunkBytes is how much must be written within Config.WriteTimeout.
 	chunkBytes = 64 << 10
+	// lingerTime and lingerReads bound how long hangUp reads.
+	lingerTime  = 200 * time.Millisecond
+	lingerReads = 64
 )
 
 // conn is one TCP connection. Its goroutine reads and handles queries; answers
@@ -100,7 +103,7 @@ func (c *conn) work(b []byte) (rest []byte, ok bool) {
 		}
 		if len(msg) < minMessageBytes {
 			c.srv.tcp.malformed.Add(1)
-			c.settle(c.srv.cfg.Grace)
+			c.hangUp()
 			return nil, false
 		}
 		if !c.waitForRoom() {
@@ -142,7 +145,7 @@ func (c *conn) readMore(buf *[]byte, started time.Time) bool {
 	for {
 		deadline, ok := c.readDeadline(started)
 		if !ok {
-			c.settle(c.srv.cfg.Grace)
+			c.hangUp()
 			return false
 		}
 		n, err := c.readUntil(b[len(b):cap(b)], deadline)
@@ -244,6 +247,25 @@ func (c *conn) waitForRoom() bool {
 // settle waits until every query is answered and every answer written.
 func (c *conn) settle(limit time.Duration) {
 	c.wait(limit, func() bool { return c.pending == 0 && len(c.queue) == 0 && !c.writing })
+}
+
+// hangUp ends the connection from this side: the answers, then the end of the
+// stream, then whatever the client still sends is read and forgotten for a
+// moment, because closing with octets unread resets the connection and the
+// answers that are on their way with it.
+func (c *conn) hangUp() {
+	c.settle(c.srv.cfg.Grace)
+	if c.nc.CloseWrite() != nil || c.nc.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	space := c.srv.replies.Get().(*[]byte)
+	defer c.srv.replies.Put(space)
+	b := (*space)[:cap(*space)]
+	for range lingerReads {
+		if _, err := c.nc.Read(b); err != nil {
+			return
+		}
+	}
 }
 
 // wait calls ready with mu held after each change until it returns true. It

@@ -90,7 +90,8 @@ type Config struct {
 	// same way. Default: 256.
 	MaxConnsPerClient int
 	// MaxPending bounds the unanswered queries of one TCP connection; at the
-	// bound the connection is not read. Default: 128.
+	// bound the connection is not read. A query that the handler never answers
+	// counts until the connection ends. Default: 128.
 	MaxPending int
 	// IdleTimeout closes a TCP connection that has no unanswered query and saw
 	// neither a query nor an answer for that long. Default: 10 s.

@@ -216,6 +216,26 @@ func TestTCPMalformed(t *testing.T) {
 	}
 }
 
+// Answers reach a client that has sent more than the server will read: closing
+// a connection with octets unread would reset it.
+func TestTCPHangUpLosesNoAnswer(t *testing.T) {
+	s := start(t, Config{Handler: handlerFunc(echo)})
+	for range 20 {
+		c := dialTCP(t, s.Addrs()[0])
+		q := query(1, 3000)
+		b := append(appendFrame(nil, q), 0, 0)
+		if _, err := c.Write(append(b, make([]byte, 50000)...)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Millisecond) // the server hangs up meanwhile
+		wantBytes(t, answerTo(q), read(t, c))
+		if _, err := readFrame(c); !errors.Is(err, io.EOF) {
+			t.Errorf("after the answer: %v, want the end", err)
+		}
+		c.Close()
+	}
+}
+
 func TestTCPIdleTimeout(t *testing.T) {
 	s := start(t, Config{IdleTimeout: 50 * time.Millisecond, Handler: handlerFunc(echo)})
 	c := dialTCP(t, s.Addrs()[0])
