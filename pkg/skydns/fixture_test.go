@@ -263,15 +263,15 @@ func (c *client) ask(m *dns.Msg) *dns.Msg {
 }
 
 // question makes a query from "name type"; relative names are in svc.cluster.local.
-func question(t testing.TB, text string) *dns.Msg {
-	t.Helper()
+func question(tb testing.TB, text string) *dns.Msg {
+	tb.Helper()
 	name, typ, _ := strings.Cut(text, " ")
 	if !strings.HasSuffix(name, ".") {
 		name += ".svc.cluster.local."
 	}
 	qtype, ok := dns.StringToType[typ]
 	if !ok {
-		t.Fatalf("no type in %q", text)
+		tb.Fatalf("no type in %q", text)
 	}
 	return new(dns.Msg).SetQuestion(name, qtype)
 }

@@ -58,15 +58,15 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-func hotPacket(t testing.TB, c *client, query string, edns bool) ([]byte, listener.ReplyTo) {
-	t.Helper()
-	m := question(t, query)
+func hotPacket(tb testing.TB, c *client, query string, edns bool) ([]byte, listener.ReplyTo) {
+	tb.Helper()
+	m := question(tb, query)
 	if edns {
 		m.SetEdns0(1232, false)
 	}
 	packet, err := m.Pack()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return packet, c.replyTo()
 }

@@ -156,7 +156,7 @@ func sortedSection(list []dns.RR) (out []string) {
 
 // randomCluster fills a backend with Services of every kind, and returns names
 // to ask for: those that exist and others near them.
-func randomCluster(t testing.TB, r *rand.Rand) (*fakeBackend, []string) {
+func randomCluster(tb testing.TB, r *rand.Rand) (*fakeBackend, []string) {
 	f := &fakeBackend{tree: treecache.New(dnsname.MustParse(zone))}
 	var names []string
 	randomAddr := func() string {
@@ -173,7 +173,7 @@ func randomCluster(t testing.TB, r *rand.Rand) (*fakeBackend, []string) {
 		namespace, name := fmt.Sprintf("ns%d", r.IntN(3)), fmt.Sprintf("s%d", i)
 		switch r.IntN(3) {
 		case 0:
-			f.add(t, clusterIP(namespace, name, addrs(randomAddr(), randomAddr())[:1+r.IntN(2)], tcp("http", 80), records.Port{Name: "dns", Protocol: records.UDP, Number: 53}))
+			f.add(tb, clusterIP(namespace, name, addrs(randomAddr(), randomAddr())[:1+r.IntN(2)], tcp("http", 80), records.Port{Name: "dns", Protocol: records.UDP, Number: 53}))
 		case 1:
 			var slices []*records.Slice
 			for range 1 + r.IntN(2) {
@@ -187,9 +187,9 @@ func randomCluster(t testing.TB, r *rand.Rand) (*fakeBackend, []string) {
 				}
 				slices = append(slices, slice(ports(), hosts...))
 			}
-			f.add(t, headless(namespace, name), slices...)
+			f.add(tb, headless(namespace, name), slices...)
 		case 2:
-			f.add(t, external(namespace, name, fmt.Sprintf("s%d.ns%d.svc.cluster.local", r.IntN(12), r.IntN(3))))
+			f.add(tb, external(namespace, name, fmt.Sprintf("s%d.ns%d.svc.cluster.local", r.IntN(12), r.IntN(3))))
 		}
 		base := name + "." + namespace + ".svc." + zone
 		names = append(names, base, "nosuch."+base, "pet-1."+base, "_http._tcp."+base, "_dns._udp."+base, "_tcp."+base, "pet-2._http._tcp."+base,

@@ -21,14 +21,14 @@ import (
 )
 
 // bigBackend has the headless Service default/big with n endpoints.
-func bigBackend(t testing.TB, n int) *fakeBackend {
-	t.Helper()
+func bigBackend(tb testing.TB, n int) *fakeBackend {
+	tb.Helper()
 	f := &fakeBackend{tree: treecache.New(dnsname.MustParse(zone))}
 	s := &records.Slice{Ports: []records.Port{tcp("http", 80)}}
 	for i := range n {
 		s.Add(records.Endpoint{Addr: netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), Ready: true})
 	}
-	f.add(t, headless("default", "big"), s)
+	f.add(tb, headless("default", "big"), s)
 	return f
 }
 
