@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, e env) int {
 	}
 	defer a.close()
 	if err := a.run(ctx); err != nil {
-		a.log.printf("FAILED to go on: %v", err)
+		a.log.printf("FAILED to go on answering: %v", err)
 		return dnsmasqopt.ExitOther
 	}
 	return 0

@@ -63,7 +63,7 @@ func nannyFlags() []nannyFlag {
 		{"configDir", Implemented, "directory with stubDomains and upstreamNameservers"},
 		{"restartDnsmasq", Implemented, "apply changes of the directory while running; nothing restarts and the cache stays"},
 		{"syncInterval", Implemented, "how often the directory is read"},
-		{"kubednsServer", Implemented, "host:port that is asked for the addresses of stub servers given by a name of the cluster"},
+		{"kubednsServer", Implemented, "host:port of kubedns: asked for the addresses of stub servers that have a name in cluster.local, and for stub domains none of whose servers has an address yet"},
 		{"logInterval", Implemented, "log statistics at this interval"},
 		{"v", Implemented, "verbosity; 3 and more log debugging messages"},
 		{"dnsmasqExec", Accepted, "dnscache is the server itself"},
