@@ -67,7 +67,13 @@ var rules = []rule{
 	{
 		name: "the server sees nothing of Kubernetes",
 		who:  []string{"pkg/skydns", "pkg/backend", "pkg/forwarder", "pkg/upstream", "pkg/listener"},
-		deny: []string{"k8s.io/", module + "/pkg/kubewatch", module + "/pkg/kubefiles", module + "/pkg/records"},
+		deny: []string{"k8s.io/", module + "/pkg/kubewatch", module + "/pkg/kubefiles"},
+	},
+	{
+		// backend makes the API server's own name as it makes any Service's.
+		name: "what a Service is, the DNS server does not know",
+		who:  []string{"pkg/skydns", "pkg/forwarder", "pkg/upstream", "pkg/listener"},
+		deny: []string{module + "/pkg/records", module + "/pkg/backend"},
 	},
 	{
 		name: "the listener knows no DNS",
