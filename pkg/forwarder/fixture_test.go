@@ -134,7 +134,7 @@ func (s *fakeServer) seen() int {
 func (s *fakeServer) last() *dns.Msg {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.queries[len(s.queries)-1]
+	return s.queries[len(s.queries)-1].Copy()
 }
 
 // zone answers from records in presentation form.
@@ -315,3 +315,50 @@ func to(servers ...*fakeServer) Config {
 }
 
 func name(text string) dnsname.Name { return dnsname.MustParse(text) }
+
+func suffix(text string) upstream.Domain {
+	return upstream.Domain{Match: upstream.MatchSuffix, Name: name(text)}
+}
+
+func addrs(texts ...string) []netip.Addr {
+	var list []netip.Addr
+	for _, text := range texts {
+		list = append(list, netip.MustParseAddr(text))
+	}
+	return list
+}
+
+// newSinkhole returns the address of a socket that nobody reads.
+func newSinkhole(t testing.TB) netip.AddrPort {
+	t.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pc.Close() })
+	return netip.MustParseAddrPort(pc.LocalAddr().String())
+}
+
+// start runs f until the returned func is called.
+func start(f *Forwarder) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = f.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// waitFor waits until ok.
+func waitFor(t testing.TB, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(hang); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("what was waited for did not happen")
+		}
+	}
+}

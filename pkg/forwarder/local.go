@@ -191,7 +191,7 @@ func (f *Forwarder) answerOwn(st *state, q *wire.Query, name []byte, a *asker, r
 	b.Start(reply, q, a.limit(q, st.cfg.Payload))
 	var shown []byte // the owner as shown: nil is as asked
 	source, links, fits := "", 0, true
-	for c := alias; c != nil && (q.Type != wire.TypeCNAME || links == 0) && links < maxLocalChain; links++ {
+	for c := alias; c != nil && links < maxLocalChain; links++ {
 		ttl := l.ttl
 		if c.HasTTL {
 			ttl = c.TTL
@@ -203,7 +203,7 @@ func (f *Forwarder) answerOwn(st *state, q *wire.Query, name []byte, a *asker, r
 		}
 		c = l.cnameOf(owner)
 	}
-	found := q.Type == wire.TypeCNAME && links > 0
+	found := q.Type == wire.TypeCNAME && alias != nil
 	if !found || q.Type == wire.TypeANY {
 		var more, whole bool
 		source, more, whole = l.append(&b, q.Type, owner, shown, st.cfg.Cache.RoundRobin)

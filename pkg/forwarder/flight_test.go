@@ -1,0 +1,333 @@
+package forwarder
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// gate is a server that answers when it is opened.
+type gate struct {
+	open chan struct{}
+	once sync.Once
+}
+
+func newGate(t *testing.T) *gate {
+	t.Helper()
+	g := &gate{open: make(chan struct{})}
+	t.Cleanup(g.lift)
+	return g
+}
+
+func (g *gate) lift() { g.once.Do(func() { close(g.open) }) }
+
+func (g *gate) script(next script) script {
+	return func(q *dns.Msg, tcp bool) [][]byte {
+		<-g.open
+		return next(q, tcp)
+	}
+}
+
+func TestIdenticalQuestionsAreAskedOnce(t *testing.T) {
+	g := newGate(t)
+	s := newFakeServer(t, g.script(zone(0, "www.example. 30 A 127.1.0.1")))
+	f := run(t, to(s))
+	spellings := []string{"www.example.", "WWW.example.", "wWw.eXample."}
+	c := newClient(t, f, 2, false)
+	for i := range 30 {
+		q := question(spellings[i%3], dns.TypeA)
+		if i%2 == 1 {
+			q.SetEdns0(uint16(600+i), false)
+		}
+		q.Id = uint16(100 + i)
+		c.start(q)
+		c.start(q) // the same client asks again: still one answer
+	}
+	waitFor(t, func() bool { return s.seen() > 0 })
+	g.lift()
+	for i := range 30 {
+		m := c.wait(uint16(100 + i))
+		if got := m.Question[0].Name; got != spellings[i%3] {
+			t.Errorf("answer %d is spelled %s", i, got)
+		}
+		if len(m.Answer) != 1 || (m.IsEdns0() != nil) != (i%2 == 1) {
+			t.Errorf("answer %d: %v", i, m)
+		}
+	}
+	st := f.Stats()
+	if st.Forwarded != 1 || st.Coalesced != 59 || st.InFlight != 0 || st.Waiting != 0 {
+		t.Errorf("stats %+v", st)
+	}
+	for _, q := range s.queries {
+		if q.Question[0].Name != spellings[0] {
+			t.Errorf("upstream was asked for %s, the spelling of nobody who asked first", q.Question[0].Name)
+		}
+	}
+}
+
+// TestDifferentQuestionsAreNotMixed: what leaves differs, so nothing is shared.
+func TestDifferentQuestionsAreNotMixed(t *testing.T) {
+	g := newGate(t)
+	s := newFakeServer(t, g.script(zone(0, "www.example. 30 A 127.1.0.1")))
+	f := run(t, to(s))
+	c := newClient(t, f, 2, false)
+	for i, options := range [][]string{nil, {"cd"}, {"do"}, {"ad"}, {"nord"}} {
+		q := question("www.example.", dns.TypeA, options...)
+		q.Id = uint16(i)
+		c.start(q)
+	}
+	if st := f.Stats(); st.Forwarded != 5 {
+		t.Errorf("forwarded %d, want 5", st.Forwarded)
+	}
+	g.lift()
+	for i := range 5 {
+		c.wait(uint16(i))
+	}
+}
+
+func TestInFlightLimit(t *testing.T) {
+	g := newGate(t)
+	s := newFakeServer(t, g.script(zone(0)))
+	cfg := to(s)
+	cfg.InFlight = 10
+	f := run(t, cfg)
+	greedy, modest := newClient(t, f, 2, false), newClient(t, f, 3, false)
+	refused := 0
+	for i := range 20 {
+		q := question(fmt.Sprintf("n%d.example.", i), dns.TypeA, "edns")
+		if out := f.Handle(pack(q), greedy.to, make([]byte, 0, 65535)); len(out) > 0 {
+			m := new(dns.Msg)
+			if err := m.Unpack(out); err != nil || m.Rcode != dns.RcodeRefused {
+				t.Fatalf("%v, %v", m, err)
+			}
+			refused++
+		}
+	}
+	if refused != 10 {
+		t.Errorf("refused %d of 20, want 10", refused)
+	}
+	// The reserve of a quarter is for those who have less than their share.
+	taken := 0
+	for i := range 10 {
+		q := question(fmt.Sprintf("m%d.example.", i), dns.TypeA)
+		if out := f.Handle(pack(q), modest.to, make([]byte, 0, 65535)); len(out) == 0 {
+			taken++
+		}
+	}
+	if taken != 3 {
+		t.Errorf("%d questions of the modest client were taken, want 3", taken)
+	}
+	// Waiters are bounded as well.
+	for i := range 60 {
+		q := question("n0.example.", dns.TypeA)
+		q.Id = uint16(i)
+		greedy.start(q)
+	}
+	if st := f.Stats(); st.Waiting != 4*10 {
+		t.Errorf("%d wait, want 40", st.Waiting)
+	}
+	g.lift()
+	waitFor(t, func() bool { st := f.Stats(); return st.InFlight == 0 && st.Waiting == 0 && st.Upstream.InFlight == 0 })
+	if m := greedy.ask(question("later.example.", dns.TypeA)); m.Rcode != 0 {
+		t.Errorf("after the flood: %v", m)
+	}
+}
+
+// TestManyInFlight: questions cost no goroutine, and all end.
+func TestManyInFlight(t *testing.T) {
+	if raceEnabled {
+		t.Log("with fewer questions under the race detector")
+	}
+	count := 10000
+	if raceEnabled {
+		count = 2000
+	}
+	s := newSinkhole(t)
+	cfg := to()
+	cfg.Upstream.Routes = []upstream.Route{{Servers: []upstream.Server{{Addr: s}}}}
+	cfg.Upstream.Timeout = 1500 * time.Millisecond
+	cfg.InFlight = count
+	f := run(t, cfg)
+	c := newClient(t, f, 2, false)
+	before := runtime.NumGoroutine()
+	for i := range count {
+		q := question(fmt.Sprintf("n%d.example.", i), dns.TypeA, "edns")
+		q.Id = uint16(i)
+		c.start(q)
+	}
+	if n := runtime.NumGoroutine(); n > before+10 {
+		t.Errorf("%d goroutines with %d questions in flight, %d before", n, count, before)
+	}
+	if st := f.Stats(); st.InFlight != count {
+		t.Fatalf("%d in flight, want %d", st.InFlight, count)
+	}
+	for i := range count {
+		m := c.wait(uint16(i))
+		if got := summary(m); got != "SERVFAIL; rd; opt ede22" {
+			t.Fatalf("answer %d: %s", i, got)
+		}
+	}
+	st := f.Stats()
+	if st.InFlight != 0 || st.Upstream.InFlight != 0 || st.Failed != uint64(count) {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+func TestTruncationToEachClient(t *testing.T) {
+	var records []string
+	for i := range 60 {
+		records = append(records, fmt.Sprintf("www.example. 30 A 127.1.0.%d", i+1))
+	}
+	records = append(records, `ns example. 30 TXT "`+strings.Repeat("x", 200)+`"`, `ns example. 30 TXT "`+strings.Repeat("y", 200)+`"`)
+	s := newFakeServer(t, func(q *dns.Msg, tcp bool) [][]byte {
+		m := reply(q, 0, records...)
+		if !tcp {
+			m.Truncate(1232)
+		}
+		return [][]byte{pack(m)}
+	})
+	for _, cached := range []bool{false, true} {
+		f := run(t, to(s))
+		if cached {
+			newClient(t, f, 9, true).ask(question("www.example.", dns.TypeA))
+		}
+		udp, tcp := newClient(t, f, 2, false), newClient(t, f, 3, true)
+		plain := question("www.example.", dns.TypeA)
+		if m := udp.ask(plain); !m.Truncated || len(pack(m)) > 512 || len(m.Answer) < 20 {
+			t.Errorf("cached %v, UDP without EDNS: %d records, TC %v, %d octets", cached, len(m.Answer), m.Truncated, len(pack(m)))
+		}
+		if m := tcp.ask(plain); m.Truncated || len(m.Answer) != 60 {
+			t.Errorf("cached %v, TCP: %d records, TC %v", cached, len(m.Answer), m.Truncated)
+		}
+		big := question("www.example.", dns.TypeA)
+		big.SetEdns0(4096, false)
+		if m := udp.ask(big); len(m.Answer) != 60 || len(pack(m)) > 1232 {
+			t.Errorf("cached %v, UDP with EDNS: %d records, %d octets", cached, len(m.Answer), len(pack(m)))
+		}
+	}
+}
+
+func TestResolve(t *testing.T) {
+	s := newFakeServer(t, zone(0, "www.example. 30 A 127.1.0.1"))
+	f := run(t, to(s))
+	for i := range 3 {
+		done := make(chan string, 2)
+		query := pack(question("www.example.", dns.TypeA, "edns"))
+		f.Resolve(query, func(b []byte, err error) {
+			m := new(dns.Msg)
+			if err != nil || m.Unpack(b) != nil {
+				done <- "unreadable"
+			}
+			done <- summary(m)
+		})
+		select {
+		case got := <-done:
+			if want := "NOERROR; rd; www.example. 30 IN A 127.1.0.1; opt"; got != want {
+				t.Errorf("%d: got %q, want %q", i, got, want)
+			}
+		case <-time.After(hang):
+			t.Fatal("done was not called")
+		}
+	}
+	if s.seen() != 1 {
+		t.Errorf("upstream saw %d queries", s.seen())
+	}
+	called := false
+	f.Resolve([]byte{1, 2, 3}, func(_ []byte, err error) { called = err != nil })
+	if !called {
+		t.Error("no error for what is no query")
+	}
+}
+
+func TestResolveFails(t *testing.T) {
+	s := newFakeServer(t, silence)
+	cfg := to(s)
+	cfg.Upstream.Timeout = 100 * time.Millisecond
+	f := run(t, cfg)
+	done := make(chan error, 1)
+	f.Resolve(pack(question("www.example.", dns.TypeA)), func(_ []byte, err error) { done <- err })
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("no error")
+		}
+	case <-time.After(hang):
+		t.Fatal("done was not called")
+	}
+}
+
+// TestPanic: a crash costs one query.
+func TestPanic(t *testing.T) {
+	s := newFakeServer(t, zone(0, "www.example. 30 A 127.1.0.1"))
+	cfg := to(s)
+	cfg.Log = panicking{}
+	f := run(t, cfg)
+	c := newClient(t, f, 2, false)
+	if m := c.ask(question("crash.example.", dns.TypeA)); m.Rcode != dns.RcodeServerFailure {
+		t.Errorf("crash on the way in: %v", m)
+	}
+	if m := c.ask(question("late.example.", dns.TypeA)); m.Rcode != dns.RcodeServerFailure {
+		t.Errorf("crash on the way out: %v", m)
+	}
+	if m := c.ask(question("www.example.", dns.TypeA)); m.Rcode != 0 {
+		t.Errorf("afterwards: %v", m)
+	}
+	if st := f.Stats(); st.Panics != 2 || st.InFlight != 0 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// panicking is a query log that crashes on some names.
+type panicking struct{}
+
+func (panicking) Log(e *Event) {
+	switch text := nameText(e.Name); {
+	case text == "crash.example" && e.Kind == EventQuery, text == "late.example" && e.Kind == EventReply:
+		panic("as asked")
+	}
+}
+
+// TestStopping: what is in flight is answered when Run ends.
+func TestStopping(t *testing.T) {
+	f, err := New(Config{Upstream: upstream.Config{Routes: []upstream.Route{{Servers: []upstream.Server{{Addr: newSinkhole(t)}}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := start(f)
+	c := newClient(t, f, 2, false)
+	q := question("www.example.", dns.TypeA, "edns")
+	c.start(q)
+	stop()
+	if got := summary(c.wait(q.Id)); got != "SERVFAIL; rd; opt ede14" {
+		t.Errorf("in flight: %s", got)
+	}
+	if m := c.ask(question("later.example.", dns.TypeA)); m.Rcode != dns.RcodeServerFailure {
+		t.Errorf("after the end: %v", m)
+	}
+}
+
+func TestHitAllocations(t *testing.T) {
+	s := newFakeServer(t, zone(0, "www.example. 300 A 127.1.0.1"))
+	f := run(t, to(s))
+	c := newClient(t, f, 2, false)
+	c.ask(question("www.example.", dns.TypeA, "edns"))
+	packet, out := pack(question("WWW.example.", dns.TypeA, "edns")), make([]byte, 0, wire.MaxMessage)
+	if raceEnabled {
+		return // the race detector allocates
+	}
+	if n := testing.AllocsPerRun(1000, func() {
+		if len(f.Handle(packet, c.to, out)) == 0 {
+			t.Fatal("no hit")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations per hit, want 0", n)
+	}
+}

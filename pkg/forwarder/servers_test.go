@@ -1,0 +1,291 @@
+package forwarder
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+)
+
+const (
+	good = "NOERROR; rd; www.example. 30 IN A 127.1.0.1"
+	rec  = "www.example. 30 A 127.1.0.1"
+)
+
+// after answers later.
+func after(d time.Duration, next script) script {
+	return func(q *dns.Msg, tcp bool) [][]byte {
+		time.Sleep(d)
+		return next(q, tcp)
+	}
+}
+
+// TestServerChoice: what one client gets from two servers.
+func TestServerChoice(t *testing.T) {
+	slow := after(150*time.Millisecond, zone(0, rec))
+	tests := []struct {
+		name     string
+		strategy upstream.Strategy
+		servers  []script
+		want     string
+	}{
+		{"both well", upstream.Fastest, []script{zone(0, rec), zone(0, rec)}, good},
+		{"first silent", upstream.Fastest, []script{silence, zone(0, rec)}, good},
+		{"second silent", upstream.Fastest, []script{zone(0, rec), silence}, good},
+		{"first REFUSED", upstream.Fastest, []script{zone(5), slow}, good},
+		{"first SERVFAIL, second slow", upstream.Fastest, []script{zone(2), slow}, good},
+		{"both REFUSED", upstream.Fastest, []script{zone(5), zone(5)}, "REFUSED; rd"},
+		{"both SERVFAIL", upstream.Fastest, []script{zone(2), zone(2)}, "SERVFAIL; rd"},
+		{"SERVFAIL and silence", upstream.Fastest, []script{zone(2), silence}, "SERVFAIL; rd"},
+		{"malformed and well", upstream.Fastest, []script{garbled, slow}, good},
+		{"in order, first silent", upstream.InOrder, []script{silence, zone(0, rec)}, good},
+		{"in order, first REFUSED", upstream.InOrder, []script{zone(5), zone(0, rec)}, good},
+		{"in order, first SERVFAIL", upstream.InOrder, []script{zone(2), zone(0, rec)}, good},
+		{"in order, both REFUSED", upstream.InOrder, []script{zone(5), zone(5)}, "REFUSED; rd"},
+		{"in order, NXDOMAIN is final", upstream.InOrder, []script{zone(3), zone(0, rec)}, "NXDOMAIN; rd"},
+		{"in order, NOTIMP is final", upstream.InOrder, []script{zone(4), zone(0, rec)}, "NOTIMP; rd"},
+		{"all, first SERVFAIL", upstream.All, []script{zone(2), slow}, good},
+		{"all, first REFUSED", upstream.All, []script{zone(5), slow}, good},
+		{"all, first silent", upstream.All, []script{silence, zone(0, rec)}, good},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := to(newFakeServer(t, test.servers[0]), newFakeServer(t, test.servers[1]))
+			cfg.Upstream.Strategy = test.strategy
+			cfg.Cache.Entries = 0
+			c := newClient(t, run(t, cfg), 2, false)
+			for i := range 2 {
+				if got := summary(c.ask(question("www.example.", dns.TypeA))); got != test.want {
+					t.Errorf("answer %d: got %q, want %q", i, got, test.want)
+				}
+			}
+		})
+	}
+}
+
+// garbled answers with a question and half a record.
+func garbled(q *dns.Msg, _ bool) [][]byte {
+	q.Extra = nil
+	b := pack(reply(q, 0, rec))
+	return [][]byte{b[:len(b)-3]}
+}
+
+// TestFavourite: with two servers that are well, one is asked, and the other one
+// measured now and then.
+func TestFavourite(t *testing.T) {
+	fast, slow := newFakeServer(t, zone(0, rec)), newFakeServer(t, after(20*time.Millisecond, zone(0, rec)))
+	cfg := to(slow, fast)
+	cfg.Cache.Entries = 0
+	c := newClient(t, run(t, cfg), 2, false)
+	for range 120 {
+		c.ask(question("www.example.", dns.TypeA))
+	}
+	if n := fast.seen(); n < 118 {
+		t.Errorf("the fast server was asked %d times of 120", n)
+	}
+	if n := slow.seen(); n < 2 || n > 5 {
+		t.Errorf("the slow server was asked %d times, want once at first and once in 50", n)
+	}
+}
+
+// TestDeadServerIsLeft: after a server fell silent, questions go to the other
+// one alone, and come back when it answers again.
+func TestDeadServerIsLeft(t *testing.T) {
+	dead := newGate(t)
+	first := newFakeServer(t, dead.script(zone(0, rec)))
+	second := newFakeServer(t, after(5*time.Millisecond, zone(0, rec)))
+	cfg := to(first, second)
+	cfg.Upstream.Strategy = upstream.InOrder
+	cfg.Cache.Entries = 0
+	f := run(t, cfg)
+	c := newClient(t, f, 2, false)
+	for range 20 {
+		c.ask(question("www.example.", dns.TypeA))
+	}
+	if n := first.seen(); n > 4 {
+		t.Errorf("the dead server was asked %d times", n)
+	}
+	if !f.Stats().Upstream.Servers[0].Down {
+		t.Error("the dead server does not count as down")
+	}
+	dead.lift()
+	waitFor(t, func() bool {
+		c.ask(question("www.example.", dns.TypeA))
+		return !f.Stats().Upstream.Servers[0].Down
+	})
+}
+
+// TestClosedPort: a refused port is known at once and is no reason to wait.
+func TestClosedPort(t *testing.T) {
+	closed := newFakeServer(t, silence)
+	closed.udp.Close()
+	well := newFakeServer(t, zone(0, rec))
+	cfg := to(closed, well)
+	cfg.Upstream.Strategy = upstream.InOrder
+	cfg.Upstream.FirstRetry = time.Hour // only the refusal can move it on
+	c := newClient(t, run(t, cfg), 2, false)
+	if got := summary(c.ask(question("www.example.", dns.TypeA))); got != good {
+		t.Errorf("got %q", got)
+	}
+	cfg = to(closed)
+	c = newClient(t, run(t, cfg), 2, false)
+	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede23" {
+		t.Errorf("alone: %q", got)
+	}
+}
+
+// TestNewIDAndPort: each attempt has an id and, mostly, a port of its own.
+func TestNewIDAndPort(t *testing.T) {
+	s := newFakeServer(t, silence)
+	cfg := to(s)
+	cfg.Upstream.Sockets = 64
+	cfg.Upstream.FirstRetry = 10 * time.Millisecond
+	cfg.Upstream.Timeout = time.Second
+	c := newClient(t, run(t, cfg), 2, false)
+	c.ask(question("www.example.", dns.TypeA))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := map[uint16]bool{}
+	for _, q := range s.queries {
+		ids[q.Id] = true
+	}
+	if len(s.queries) < 4 || len(ids) != len(s.queries) || len(s.ports) < 2 {
+		t.Errorf("%d packets, %d ids, %d ports", len(s.queries), len(ids), len(s.ports))
+	}
+}
+
+func TestWhatUpstreamSees(t *testing.T) {
+	s := newFakeServer(t, zone(0, rec))
+	f := run(t, to(s))
+	q := question("www.example.", dns.TypeA, "do", "cd", "ad")
+	q.Zero, q.Authoritative = true, true
+	opt := q.IsEdns0()
+	opt.SetUDPSize(4096)
+	opt.Option = []dns.EDNS0{
+		&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0011223344556677"},
+		&dns.EDNS0_LOCAL{Code: 65001, Data: []byte{1}},
+	}
+	newClient(t, f, 2, false).ask(q)
+	got := s.last()
+	got.Id = 0
+	want := question("www.example.", dns.TypeA, "do", "cd", "ad")
+	want.Id = 0
+	if got.String() != want.String() {
+		t.Errorf("upstream saw\n%v\nwant\n%v", got, want)
+	}
+}
+
+func TestTruncatedReplies(t *testing.T) {
+	var many []string
+	for i := range 90 {
+		many = append(many, fmt.Sprintf("www.example. 30 A 127.1.0.%d", i+1))
+	}
+	cut := func(q *dns.Msg) []byte {
+		m := reply(q, 0, many[0])
+		m.Truncated = true
+		return pack(m)
+	}
+	tests := []struct {
+		name    string
+		server  script
+		answers int
+		tc      bool
+	}{
+		{"whole over TCP", func(q *dns.Msg, tcp bool) [][]byte {
+			if tcp {
+				return [][]byte{pack(reply(q, 0, many...))}
+			}
+			return [][]byte{cut(q)}
+		}, 90, false},
+		{"TCP fails", func(q *dns.Msg, tcp bool) [][]byte {
+			if tcp {
+				return nil
+			}
+			return [][]byte{cut(q)}
+		}, 1, true},
+		{"cut in the middle of a record, TCP fails", func(q *dns.Msg, tcp bool) [][]byte {
+			if tcp {
+				return nil
+			}
+			b := cut(q)
+			return [][]byte{b[:len(b)-14]}
+		}, 0, true},
+		{"longer than anybody takes", func(q *dns.Msg, tcp bool) [][]byte {
+			if tcp {
+				return [][]byte{pack(reply(q, 0, many...))}
+			}
+			return [][]byte{append(pack(reply(q, 0, many...)), make([]byte, 5000)...)}
+		}, 90, false},
+		{"wrong answers over TCP first", func(q *dns.Msg, tcp bool) [][]byte {
+			if !tcp {
+				return [][]byte{cut(q)}
+			}
+			other := reply(q, 0)
+			other.Id++
+			return [][]byte{{}, {1}, pack(other), pack(reply(q, 0, many...))}
+		}, 90, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := run(t, to(newFakeServer(t, test.server)))
+			m := newClient(t, f, 2, true).ask(question("www.example.", dns.TypeA))
+			if len(m.Answer) != test.answers || m.Truncated != test.tc || m.Rcode != 0 {
+				t.Errorf("%d answers, TC %v, want %d, %v: %v", len(m.Answer), m.Truncated, test.answers, test.tc, m)
+			}
+		})
+	}
+}
+
+// TestReload: other servers hold at once, the cache stays.
+func TestReload(t *testing.T) {
+	a, b := newFakeServer(t, zone(0, rec)), newFakeServer(t, zone(0, "new.example. 30 A 127.1.0.2"))
+	f := run(t, to(a))
+	c := newClient(t, f, 2, false)
+	c.ask(question("www.example.", dns.TypeA))
+	if err := f.Reload(to(b)); err != nil {
+		t.Fatal(err)
+	}
+	if got := summary(c.ask(question("www.example.", dns.TypeA))); got != good {
+		t.Errorf("cached: %q", got)
+	}
+	if got := summary(c.ask(question("new.example.", dns.TypeA))); got != "NOERROR; rd; new.example. 30 IN A 127.1.0.2" {
+		t.Errorf("new server: %q", got)
+	}
+	f.Clear()
+	c.ask(question("www.example.", dns.TypeA))
+	if a.seen() != 1 || b.seen() != 2 {
+		t.Errorf("servers saw %d and %d, want 1 and 2", a.seen(), b.seen())
+	}
+	if err := f.Reload(Config{Upstream: upstream.Config{Routes: []upstream.Route{{Servers: []upstream.Server{{}}}}}}); err == nil {
+		t.Error("a configuration with an impossible server was taken")
+	}
+	if got := summary(c.ask(question("new.example.", dns.TypeA))); got != "NOERROR; rd; new.example. 30 IN A 127.1.0.2" {
+		t.Errorf("after a refused configuration: %q", got)
+	}
+}
+
+// TestRoutes: each domain has its servers.
+func TestRoutes(t *testing.T) {
+	def, cluster := newFakeServer(t, zone(0, "d. 30 A 127.1.0.1")), newFakeServer(t, zone(0, "c. 30 A 127.1.0.2"))
+	cfg := to(def)
+	cfg.Upstream.Routes = append(cfg.Upstream.Routes,
+		upstream.Route{Domain: suffix("cluster.local."), Servers: []upstream.Server{{Addr: cluster.addr, Source: netip.MustParseAddrPort("127.0.0.1:0")}}},
+		upstream.Route{Domain: suffix("out.cluster.local."), Standard: true},
+	)
+	c := newClient(t, run(t, cfg), 2, false)
+	for _, text := range []string{"a.svc.cluster.local.", "CLUSTER.local."} {
+		c.ask(question(text, dns.TypeA))
+	}
+	for _, text := range []string{"xcluster.local.", "a.out.cluster.local.", "local.", "."} {
+		c.ask(question(text, dns.TypeA))
+	}
+	if cluster.seen() != 2 || def.seen() != 4 {
+		t.Errorf("cluster saw %d, default %d, want 2 and 4", cluster.seen(), def.seen())
+	}
+}

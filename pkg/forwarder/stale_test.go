@@ -1,0 +1,145 @@
+package forwarder
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+)
+
+// switched is a server whose script can be changed.
+type switched struct{ now atomic.Pointer[script] }
+
+func (s *switched) set(fn script) { s.now.Store(&fn) }
+
+func (s *switched) script(q *dns.Msg, tcp bool) [][]byte { return (*s.now.Load())(q, tcp) }
+
+// stale is a configuration with a server of TTL 0, so that every answer is
+// expired at once, which is then changed to next.
+func stale(t *testing.T, change func(*Config), next script) (*Forwarder, *client, *fakeServer) {
+	t.Helper()
+	sw := new(switched)
+	sw.set(zone(0, "www.example. 0 A 127.1.0.1"))
+	s := newFakeServer(t, sw.script)
+	cfg := to(s)
+	cfg.Upstream.Timeout = 300 * time.Millisecond
+	cfg.Cache.StaleFor = answercache.Forever
+	change(&cfg)
+	f := run(t, cfg)
+	c := newClient(t, f, 2, false)
+	c.ask(question("www.example.", dns.TypeA))
+	sw.set(next)
+	return f, c, s
+}
+
+// rfc8767 serves expired answers when upstream fails.
+func rfc8767(c *Config) {
+	c.ServeStale, c.Cache.StaleTTL, c.StaleAfter = true, 30, 50*time.Millisecond
+}
+
+const staleAnswer = "NOERROR; rd; www.example. 30 IN A 127.1.0.1; opt ede3"
+
+func TestServeStale(t *testing.T) {
+	tests := []struct {
+		name string
+		next script
+		want string
+	}{
+		{"upstream is well", zone(0, "www.example. 0 A 127.1.0.2"), "NOERROR; rd; www.example. 0 IN A 127.1.0.2; opt"},
+		{"upstream is silent", silence, staleAnswer},
+		{"upstream is slow", after(200*time.Millisecond, zone(0, "www.example. 60 A 127.1.0.2")), staleAnswer},
+		{"upstream fails", zone(2), staleAnswer},
+		{"upstream refuses", zone(5), staleAnswer},
+		{"upstream is garbled", garbled, staleAnswer},
+		{"the name is gone", zone(3), "NXDOMAIN; rd; opt"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, c, _ := stale(t, rfc8767, test.next)
+			if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// TestServeStaleClosedPort: a server that restarts is not noticed.
+func TestServeStaleClosedPort(t *testing.T) {
+	f, c, s := stale(t, rfc8767, silence)
+	s.udp.Close()
+	for range 3 {
+		if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+			t.Errorf("got %q", got)
+		}
+	}
+	if got := summary(c.ask(question("other.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede23" {
+		t.Errorf("a name that is not cached: %q", got)
+	}
+	if st := f.Stats(); st.Stale == 0 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// TestStaleWhileSlow: those who come while upstream is slow get the expired
+// answer too, and the late reply is stored.
+func TestStaleWhileSlow(t *testing.T) {
+	g := newGate(t)
+	f, c, _ := stale(t, func(c *Config) {
+		rfc8767(c)
+		c.Upstream.Timeout = hang
+	}, g.script(zone(0, "www.example. 60 A 127.1.0.2")))
+	for i := range 3 {
+		if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+			t.Errorf("answer %d: %q", i, got)
+		}
+	}
+	if st := f.Stats(); st.InFlight != 1 || st.Waiting != 0 {
+		t.Errorf("stats %+v", st)
+	}
+	g.lift()
+	waitFor(t, func() bool { return f.Stats().InFlight == 0 })
+	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "NOERROR; rd; www.example. 60 IN A 127.1.0.2; opt" {
+		t.Errorf("after the refresh: %q", got)
+	}
+}
+
+// TestStaleAtOnce is dnsmasq's --use-stale-cache.
+func TestStaleAtOnce(t *testing.T) {
+	f, c, s := stale(t, func(c *Config) { c.StaleAtOnce = true }, zone(0, "www.example. 60 A 127.1.0.2"))
+	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "NOERROR; rd; www.example. 0 IN A 127.1.0.1; opt ede3" {
+		t.Errorf("expired: %q", got)
+	}
+	waitFor(t, func() bool { return s.seen() == 2 && f.Stats().InFlight == 0 })
+	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "NOERROR; rd; www.example. 60 IN A 127.1.0.2; opt" {
+		t.Errorf("refreshed: %q", got)
+	}
+	if st := f.Stats(); st.Stale != 1 || st.Refreshed != 1 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// TestFailureIsRemembered: RFC 9520.
+func TestFailureIsRemembered(t *testing.T) {
+	s := newFakeServer(t, silence)
+	cfg := to(s)
+	cfg.Cache.FailureTTL = 60
+	cfg.Upstream = upstream.Config{Routes: cfg.Upstream.Routes, Timeout: 100 * time.Millisecond}
+	c := newClient(t, run(t, cfg), 2, false)
+	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede22" {
+		t.Errorf("first: %q", got)
+	}
+	seen := s.seen()
+	for range 5 {
+		if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede13" {
+			t.Errorf("then: %q", got)
+		}
+	}
+	if s.seen() != seen {
+		t.Error("upstream was asked although the failure is known")
+	}
+}
