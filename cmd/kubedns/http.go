@@ -19,11 +19,13 @@ import (
 type health struct {
 	ready  bool
 	reason string        // why not ready
-	age    time.Duration // since the data last heard of its source; negative: never
+	age    time.Duration // since the source was last heard of; negative: never
+	detail []string      // lines for people
 }
 
 // readinessMux serves /readiness: 200 and "ok" when ready, else 503 and the
-// reason. With ?verbose it also tells the age of the data.
+// reason. With ?verbose it also tells the age of the data and how each watch
+// goes.
 func readinessMux(state func() health) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/readiness", func(w http.ResponseWriter, r *http.Request) {
@@ -40,6 +42,9 @@ func readinessMux(state func() health) *http.ServeMux {
 				text += "data age: no data yet\n"
 			} else {
 				text += fmt.Sprintf("data age: %s\n", h.age.Round(time.Second))
+			}
+			for _, line := range h.detail {
+				text += line + "\n"
 			}
 		}
 		_, _ = io.WriteString(w, text) // a prober that went away needs no answer

@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string, env environment) int {
 	if env.clientLog != nil {
 		env.clientLog(log, opts.verbosity)
 	}
-	log.Info("kubedns starts", "version", version.String(), "domain", opts.domain.String())
+	log.Info("kubedns starts", "version", version.String(), "domain", opts.domain.String(), "args", args)
 	if len(opts.ignored) > 0 {
 		log.Warn("these flags have no effect any more, the log goes to standard error", "flags", opts.ignored)
 	}
@@ -172,10 +172,21 @@ func (a *app) health() health {
 	if a.ending.Load() {
 		h.ready, h.reason = false, "shutting down"
 	}
-	for _, r := range a.watcher.Status().Resources {
+	status := a.watcher.Status()
+	h.detail = append(h.detail, fmt.Sprintf("%d services, %d slices, %d endpoints", status.Services, status.Slices, status.Endpoints))
+	for _, r := range status.Resources {
 		if !r.LastHeard.IsZero() {
 			h.age = max(h.age, time.Since(r.LastHeard))
 		}
+		state := "connected"
+		if !r.Connected {
+			state = "not connected"
+		}
+		line := fmt.Sprintf("%s: %s for %s", r.Resource, state, time.Since(r.Since).Round(time.Second))
+		if r.LastError != "" {
+			line += ": " + r.LastError
+		}
+		h.detail = append(h.detail, line)
 	}
 	return h
 }

@@ -222,7 +222,7 @@ func TestServesObjects(t *testing.T) {
 	if code, body := p.get(p.readiness, "/readiness"); code != 200 || body != "ok\n" {
 		t.Errorf("/readiness: %d %q", code, body)
 	}
-	if _, body := p.get(p.readiness, "/readiness?verbose"); !strings.Contains(body, "data age: ") {
+	if _, body := p.get(p.readiness, "/readiness?verbose"); !strings.Contains(body, "data age: ") || !strings.Contains(body, "1 services") || !strings.Contains(body, "\nservices: connected") {
 		t.Errorf("/readiness?verbose: %q", body)
 	}
 	code, body := p.get(p.prom, "/metrics")
