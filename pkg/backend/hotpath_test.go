@@ -33,7 +33,7 @@ func TestAllocs(t *testing.T) {
 			{"com.default.svc.cluster.local.", 0},
 			{"nosuch.cluster.local.", 0},
 			{"e1.extns", 0},
-			{"svc.cluster.local.", 1}, // wildcards look for external names: the labels
+			{"svc.cluster.local.", 0},
 			{"foo.default.pod.cluster.local.", 0},
 			{"1-2-3-4.default.pod.cluster.local.", 1},     // the record
 			{"2001-db8--1.default.pod.cluster.local.", 2}, // and the text for the parser

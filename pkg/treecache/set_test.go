@@ -178,6 +178,7 @@ func TestSetNames(t *testing.T) {
 		{"local.", "NoSuchName"},
 		{"web.default.svc.cluster.example.", "NoSuchName"},
 		{`web.default.svcx\007cluster.local.`, "NoSuchName"},
+		{`svc.x\007cluster.local.`, "NoSuchName"},
 	} {
 		if got := show(tree.Snapshot().Lookup(wireName(tt.name))); got != tt.want {
 			t.Errorf("%s:\n%s", tt.name, cmp.Diff(tt.want, got))
