@@ -123,6 +123,7 @@ func (c *conn) handle(msg []byte) {
 	if reply := c.srv.handle(msg, to, (*space)[:0]); len(reply) != 0 {
 		c.push(reply, false) // work flushes
 	}
+	c.srv.flush() // now, because work may wait for answers before the next message
 }
 
 // makeRoom moves rest to the start of a buffer that can take more. It grows

@@ -49,6 +49,15 @@ type Handler interface {
 	Handle(packet []byte, to ReplyTo, reply []byte) []byte
 }
 
+// Flusher may be implemented by a [Handler] that collects work, such as
+// questions for other servers, over several packets.
+type Flusher interface {
+	// Flush is called on the goroutine that called Handle, after the packets
+	// that arrived together were handled and before it waits for more. Like
+	// Handle it must not block.
+	Flush()
+}
+
 // Sink takes answers: the sockets and connections of this package, and fakes
 // in tests of handlers.
 type Sink interface {

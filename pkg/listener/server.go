@@ -16,6 +16,7 @@ import (
 // goroutine.
 type Server struct {
 	cfg       Config
+	flusher   Flusher // the handler, if it is one
 	addrs     []netip.AddrPort
 	udp       []*udpSocket
 	listeners []*net.TCPListener
@@ -37,6 +38,7 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg}
+	s.flusher, _ = cfg.Handler.(Flusher)
 	s.conns.init(&s.cfg)
 	s.replies.New = func() any {
 		b := make([]byte, 0, MaxMessageBytes)
@@ -141,6 +143,20 @@ const (
 	loggedStackBytes = 4096
 )
 
+// flush lets the handler work off what it collected. A panic is reported; the
+// queries concerned are lost.
+func (s *Server) flush() {
+	if s.flusher == nil {
+		return
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.panicked(cause, nil, ReplyTo{}, nil)
+		}
+	}()
+	s.flusher.Flush()
+}
+
 // panicked reports a panic of the handler and asks OnPanic for an answer. A
 // panic of OnPanic is dropped: the first one is what has to be fixed.
 func (s *Server) panicked(cause any, packet []byte, to ReplyTo, reply []byte) (answer []byte) {
@@ -154,7 +170,7 @@ func (s *Server) panicked(cause any, packet []byte, to ReplyTo, reply []byte) (a
 			slog.String("stack", string(stack[:min(len(stack), loggedStackBytes)])),
 			slog.Uint64("suppressed", n))
 	}
-	if s.cfg.OnPanic == nil {
+	if s.cfg.OnPanic == nil || len(packet) == 0 {
 		return nil
 	}
 	defer func() {

@@ -154,6 +154,7 @@ func (l *udpLoop) work(fd uintptr, n int) {
 		}
 		l.in.reset(i)
 	}
+	l.srv.flush()
 	l.flush(fd)
 	st := &l.stats
 	st.batches.Add(1)
