@@ -70,7 +70,7 @@ func newApp(opts *options, env environment, log *slog.Logger) (*app, error) {
 		return nil, fmt.Errorf("reading the host's name: %w", err)
 	}
 	server, err := skydns.New(skydns.Config{
-		Domain: opts.domain, Backend: a.backend, Outside: a.forward, Resolve: a.router.resolver(a.forward.Resolve),
+		Domain: opts.domain, Backend: a.backend, Outside: a.forward.Batched(), Resolve: a.router.resolver(a.forward.Resolve),
 		NegativeTTL: opts.negativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.domain,
 		Version: "kubedns-" + version.String(), Hostname: hostname,
 		Logger: log, LogQueries: opts.verbosity >= 3,

@@ -252,7 +252,12 @@ func TestNameServerWithoutService(t *testing.T) {
 }
 
 // outside is a handler that marks what it answers.
-type outside struct{ asked []string }
+type outside struct {
+	asked   []string
+	flushed int
+}
+
+func (o *outside) Flush() { o.flushed++ }
 
 func (o *outside) Handle(packet []byte, _ listener.ReplyTo, reply []byte) []byte {
 	var m dns.Msg
@@ -293,6 +298,15 @@ func TestOutside(t *testing.T) {
 			t.Errorf("%s: %s, handed on %v; want %s", query, dns.RcodeToString[reply.Rcode], o.asked, dns.RcodeToString[wantRcode])
 		}
 	}
+}
+
+func TestFlushReachesOutside(t *testing.T) {
+	o := &outside{}
+	newClient(t, Config{Outside: o}).server.Flush()
+	if o.flushed != 1 {
+		t.Errorf("flushed %d times, want once", o.flushed)
+	}
+	newClient(t, Config{}).server.Flush() // nobody outside: nothing to do
 }
 
 func TestNobodyToResolve(t *testing.T) {

@@ -56,7 +56,8 @@ type Config struct {
 	Domain dnsname.Name
 	// Backend must not be nil.
 	Backend Backend
-	// Outside answers every question about other names. Nil: REFUSED.
+	// Outside answers every question about other names. Nil: REFUSED. If it is a
+	// listener.Flusher it is told when a batch ends.
 	Outside listener.Handler
 	// Resolve finds the targets of external names outside the domain. done is
 	// called exactly once, on any goroutine, and reply is valid during that
@@ -86,11 +87,12 @@ type Config struct {
 	MetricsSubsystem string
 }
 
-// Server implements listener.Handler. It is safe for concurrent use and starts
+// Server implements listener.Handler and listener.Flusher. It is safe for concurrent use and starts
 // nothing.
 type Server struct {
 	cfg     Config
 	log     *slog.Logger
+	outside listener.Flusher // Config.Outside, if it is one
 	metrics *metrics
 	workers sync.Pool // *worker
 	buffers sync.Pool // *[]byte of wire.MaxMessage octets, for answers that come later
@@ -104,7 +106,10 @@ type Server struct {
 	negativeTTL               uint32
 }
 
-var _ listener.Handler = (*Server)(nil)
+var (
+	_ listener.Handler = (*Server)(nil)
+	_ listener.Flusher = (*Server)(nil)
+)
 
 // New returns a Server. The error names everything that is missing in cfg.
 func New(cfg Config) (*Server, error) {
@@ -139,6 +144,7 @@ func New(cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.outside, _ = cfg.Outside.(listener.Flusher)
 	s.buffers.New = func() any {
 		b := make([]byte, 0, wire.MaxMessage)
 		return &b
@@ -159,6 +165,13 @@ func (s *Server) Handle(packet []byte, to listener.ReplyTo, reply []byte) (out [
 	out = w.handle(packet, to, reply)
 	s.workers.Put(w)
 	return out
+}
+
+// Flush implements listener.Flusher.
+func (s *Server) Flush() {
+	if s.outside != nil {
+		s.outside.Flush()
+	}
 }
 
 const (
