@@ -110,7 +110,7 @@ func findPrograms(bin, coredns string, stderr io.Writer) (programs, error) {
 		kubedns:  look(filepath.Join(bin, "kubedns")),
 		dnsmasq:  look("dnsmasq", "/usr/sbin/dnsmasq"),
 		unbound:  look("unbound", "/usr/sbin/unbound"),
-		coredns:  look(coredns),
+		coredns:  look(cmp.Or(coredns, "coredns")),
 	}, nil
 }
 
@@ -283,24 +283,21 @@ func (sc scenario) start(ctx context.Context, set settings, root string, p peer)
 	if err != nil || argv == nil {
 		return nil, cfg, err
 	}
-	if cfg.Names, err = load.NewPattern(sc.pattern, 0, max(sc.distinct, 1)); err != nil {
+	if cfg.Names, err = load.NewPattern(sc.pattern, 1); err != nil {
 		return nil, cfg, err
 	}
 	proc, err := launch(ctx, p.name, dir, argv, cfg)
 	return proc, cfg, err
 }
 
-// ask puts count questions: for distinct names in turn, or, when that is 0, for
-// new names numbered from first on.
+// ask puts count questions, numbered from first on: for distinct names in turn,
+// or, when that is 0, each for a new one.
 func ask(ctx context.Context, cfg load.Config, pattern string, first, count, distinct int) (load.Result, error) {
-	if distinct != 0 {
-		first = 0
-	}
 	var err error
-	if cfg.Names, err = load.NewPattern(pattern, first, distinct); err != nil {
+	if cfg.Names, err = load.NewPattern(pattern, distinct); err != nil {
 		return load.Result{}, err
 	}
-	cfg.Count = count
+	cfg.First, cfg.Count = first, count
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	return load.Run(ctx, cfg)

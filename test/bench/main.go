@@ -96,9 +96,9 @@ func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	var cfg load.Config
 	pattern := fs.String("names", "n%d.example.com", "`pattern` of the names asked; %d is the number")
 	distinct := fs.Int("distinct", 0, "start the names again after so many; 0: all are distinct")
-	first := fs.Int("first", 0, "number of the first name")
 	qtype := fs.Uint("type", 1, "question type as a number")
 	limit := fs.Duration("limit", time.Minute, "end after this time at the latest")
+	fs.IntVar(&cfg.First, "first", 0, "number of the first question")
 	fs.BoolVar(&cfg.TCP, "tcp", false, "ask over TCP")
 	fs.IntVar(&cfg.Count, "count", 100000, "questions")
 	fs.IntVar(&cfg.Sockets, "sockets", 4, "client ports")
@@ -114,7 +114,7 @@ func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return fmt.Errorf("%w: want an address and a 16-bit type: %w", errUsage, err)
 	}
 	cfg.Type = uint16(*qtype)
-	if cfg.Names, err = load.NewPattern(*pattern, *first, *distinct); err != nil {
+	if cfg.Names, err = load.NewPattern(*pattern, *distinct); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, *limit)

@@ -33,6 +33,8 @@ type Config struct {
 	TCP bool
 	// Names gives the questions.
 	Names Names
+	// First is the number of the first question, as Names counts them.
+	First int
 	// Type is the question type. Default: A.
 	Type uint16
 	// Count is how many questions are asked. It must be positive.
@@ -195,7 +197,7 @@ func (w *worker) ask(tr transport) error {
 		s.waiting = true
 		s.generation++
 		id := s.generation<<6 | uint16(i)
-		s.query = appendQuery(s.space[:0], id, w.cfg.Names, n, w.cfg.Type)
+		s.query = appendQuery(s.space[:0], id, w.cfg.Names, w.cfg.First+n, w.cfg.Type)
 		w.sending = append(w.sending, s.query)
 	}
 	w.result.Sent += len(w.sending)

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"sync"
 	"testing"
@@ -87,6 +88,7 @@ func TestRun(t *testing.T) {
 	}{
 		{"udp", good, Config{Count: 1000}, Result{Sent: 1000, Answered: 1000}},
 		{"tcp", good, Config{Count: 1000, TCP: true}, Result{Sent: 1000, Answered: 1000}},
+		{"later questions", good, Config{Count: 30, First: 5000}, Result{Sent: 30, Answered: 30}},
 		{"one at a time", good, Config{Count: 50, Sockets: 1, Window: 1}, Result{Sent: 50, Answered: 50}},
 		{"widest window", good, Config{Count: 500, Window: 64}, Result{Sent: 500, Answered: 500}},
 		{"wrong question", wrongName, Config{Count: 20}, Result{Sent: 20, Wrong: 20}},
@@ -104,7 +106,7 @@ func TestRun(t *testing.T) {
 			cfg := tt.cfg
 			cfg.Server = addr
 			var err error
-			if cfg.Names, err = NewPattern("n%d.example.com", 0, 0); err != nil {
+			if cfg.Names, err = NewPattern("n%d.example.com", 0); err != nil {
 				t.Fatal(err)
 			}
 			got, err := Run(t.Context(), cfg)
@@ -120,6 +122,9 @@ func TestRun(t *testing.T) {
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
+			if first := fmt.Sprintf("n%d.example.com.", cfg.First); !s.asked[first] {
+				t.Errorf("%s was not asked", first)
+			}
 			if len(s.asked) != cfg.Count {
 				t.Errorf("%d names asked, want %d", len(s.asked), cfg.Count)
 			}
@@ -129,7 +134,7 @@ func TestRun(t *testing.T) {
 
 func TestRunEndsWithContext(t *testing.T) {
 	_, addr := start(t, good)
-	names, err := NewPattern("n%d.example.com", 0, 10)
+	names, err := NewPattern("n%d.example.com", 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +147,7 @@ func TestRunEndsWithContext(t *testing.T) {
 }
 
 func TestConfigErrors(t *testing.T) {
-	names, err := NewPattern("n%d.example.com", 0, 0)
+	names, err := NewPattern("n%d.example.com", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,17 +162,17 @@ func TestConfigErrors(t *testing.T) {
 
 func TestPattern(t *testing.T) {
 	for _, tt := range []struct {
-		text            string
-		first, count, n int
-		want            string
+		text     string
+		count, n int
+		want     string
 	}{
-		{"n%d.example.com", 0, 0, 7, "n7.example.com."},
-		{"n%d.example.com.", 100, 0, 7, "n107.example.com."},
-		{"a.b%dc.d", 0, 5, 12, "a.b3c.d."},
-		{"%d", 3, 1, 9, "3."},
-		{"%d", 0, 10000, 2, "5838."},
+		{"n%d.example.com", 0, 7, "n7.example.com."},
+		{"n%d.example.com.", 0, 107, "n107.example.com."},
+		{"a.b%dc.d", 5, 12, "a.b3c.d."},
+		{"%d", 1, 9, "0."},
+		{"%d", 10000, 2, "5838."},
 	} {
-		p, err := NewPattern(tt.text, tt.first, tt.count)
+		p, err := NewPattern(tt.text, tt.count)
 		if err != nil {
 			t.Errorf("%s: %v", tt.text, err)
 			continue
@@ -177,7 +182,7 @@ func TestPattern(t *testing.T) {
 			t.Errorf("%+v: got %q, %v", tt, got, err)
 		}
 	}
-	p, err := NewPattern("%d", 0, 1000)
+	p, err := NewPattern("%d", 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +194,7 @@ func TestPattern(t *testing.T) {
 		t.Errorf("one turn asks for %d of 1000 names", len(seen))
 	}
 	for _, bad := range []string{"", "none.example", "%d.%d", "a..%d", "%dxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.example"} {
-		if _, err := NewPattern(bad, 0, 0); err == nil {
+		if _, err := NewPattern(bad, 0); err == nil {
 			t.Errorf("%q: no error", bad)
 		}
 	}

@@ -18,7 +18,7 @@ type Pattern struct {
 	before, after []byte // what surrounds the number, in wire form
 	labelStart    []byte // the number's label, up to the number
 	labelEnd      []byte // and after it
-	first, count  int
+	count         int
 }
 
 var _ Names = (*Pattern)(nil)
@@ -28,14 +28,14 @@ var _ Names = (*Pattern)(nil)
 const stride = 7919
 
 // NewPattern returns the names that text, such as "n%d.example.com", makes of
-// the numbers from first on. With a positive count it asks for that many names
-// again and again, each once per turn, in an order that gives caches of the
-// processor no help; 0 makes all names distinct.
-func NewPattern(text string, first, count int) (*Pattern, error) {
-	if strings.Count(text, "%d") != 1 || first < 0 || count < 0 || count > 1<<30 || count > 0 && count%stride == 0 {
-		return nil, fmt.Errorf("pattern %q from %d, %d names: want one %%d, and numbers that are not negative, too large or a multiple of 7919", text, first, count)
+// the numbers from 0 on. With a positive count it asks for that many names again
+// and again, each once per turn, in an order that gives caches of the processor
+// no help; 0 makes all names distinct.
+func NewPattern(text string, count int) (*Pattern, error) {
+	if strings.Count(text, "%d") != 1 || count < 0 || count > 1<<30 || count > 0 && count%stride == 0 {
+		return nil, fmt.Errorf("pattern %q with %d names: want one %%d, and a number that is not negative, too large or a multiple of 7919", text, count)
 	}
-	p := &Pattern{first: first, count: count}
+	p := &Pattern{count: count}
 	side := &p.before
 	for label := range strings.SplitSeq(strings.TrimSuffix(text, "."), ".") {
 		if start, end, here := strings.Cut(label, "%d"); here {
@@ -67,7 +67,7 @@ func (p *Pattern) Append(dst []byte, n int) []byte {
 	at := len(dst)
 	dst = append(dst, 0)
 	dst = append(dst, p.labelStart...)
-	dst = strconv.AppendInt(dst, int64(p.first+n), 10)
+	dst = strconv.AppendInt(dst, int64(n), 10)
 	dst = append(dst, p.labelEnd...)
 	dst[at] = byte(len(dst) - at - 1)
 	return append(dst, p.after...)
