@@ -157,6 +157,7 @@ func sortedSection(list []dns.RR) (out []string) {
 // randomCluster fills a backend with Services of every kind, and returns names
 // to ask for: those that exist and others near them.
 func randomCluster(tb testing.TB, r *rand.Rand) (*fakeBackend, []string) {
+	tb.Helper()
 	f := &fakeBackend{tree: treecache.New(dnsname.MustParse(zone))}
 	var names []string
 	randomAddr := func() string {
