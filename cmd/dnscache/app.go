@@ -111,6 +111,13 @@ func (a *app) checkSourcePorts(id identity) error {
 	return nil
 }
 
+// handler is a [listener.Handler] whose questions for other servers wait for
+// the end of a batch.
+type handler interface {
+	listener.Handler
+	listener.Flusher
+}
+
 // listen binds the DNS addresses, and the one for metrics, without which the
 // program can work.
 func (a *app) listen() error {
@@ -124,20 +131,20 @@ func (a *app) listen() error {
 			addrs = append(addrs, netip.AddrPortFrom(addr, a.options.Listen.Port))
 		}
 	}
-	var handler listener.Handler = a.forward
+	var answer handler = a.forward.Batched()
 	if a.options.Upstream.LoopDetect {
-		a.loops = newLoopDetector(handler, a.logger)
-		handler = a.loops
+		a.loops = newLoopDetector(answer, a.logger)
+		answer = a.loops
 	}
 	if l := &a.options.Listen; l.LocalService && len(l.Addresses)+len(l.Interfaces)+len(l.ExceptInterfaces) == 0 {
-		a.localOnly = &localService{next: handler, logger: a.logger, hostOnly: l.LocalHostOnly}
+		a.localOnly = &localService{next: answer, logger: a.logger, hostOnly: l.LocalHostOnly}
 		a.localOnly.refresh(systemInterfaces)
-		handler = a.localOnly
+		answer = a.localOnly
 	}
 	var err error
 	a.listener, err = listener.Listen(listener.Config{
 		Addrs:    addrs,
-		Handler:  handler,
+		Handler:  answer,
 		Logger:   a.logger,
 		MaxConns: cmp.Or(a.options.Listen.MaxTCPConnections, defaultTCPConnections),
 	})

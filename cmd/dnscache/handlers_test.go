@@ -15,6 +15,8 @@ import (
 // echo answers with the query.
 type echo struct{}
 
+func (echo) Flush() {}
+
 func (echo) Handle(packet []byte, _ listener.ReplyTo, reply []byte) []byte {
 	return append(reply, packet...)
 }

@@ -11,7 +11,7 @@ import (
 // localService is --local-service: queries from other networks than those that
 // this host is connected to are dropped without an answer.
 type localService struct {
-	next   listener.Handler
+	next   handler
 	logger *slog.Logger
 	// hostOnly is --local-service=host: only this host is answered.
 	hostOnly bool
@@ -20,7 +20,7 @@ type localService struct {
 	dropped  atomic.Uint64
 }
 
-var _ listener.Handler = (*localService)(nil)
+var _ handler = (*localService)(nil)
 
 // Handle implements [listener.Handler].
 func (s *localService) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
@@ -33,6 +33,9 @@ func (s *localService) Handle(packet []byte, to listener.ReplyTo, reply []byte) 
 	}
 	return nil
 }
+
+// Flush implements [listener.Flusher].
+func (s *localService) Flush() { s.next.Flush() }
 
 // local reports whether an address is this host's or on a network of it.
 func (s *localService) local(addr netip.Addr) bool {

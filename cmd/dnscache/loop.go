@@ -17,7 +17,7 @@ import (
 // for a random name; a server that sends the question back to us, directly or
 // through others, would go round in circles with every other question too.
 type loopDetector struct {
-	next   listener.Handler
+	next   handler
 	logger *slog.Logger
 	// found gets servers whose question came back.
 	found chan netip.AddrPort
@@ -25,9 +25,9 @@ type loopDetector struct {
 	probes atomic.Pointer[map[uint32]netip.AddrPort]
 }
 
-var _ listener.Handler = (*loopDetector)(nil)
+var _ handler = (*loopDetector)(nil)
 
-func newLoopDetector(next listener.Handler, logger *slog.Logger) *loopDetector {
+func newLoopDetector(next handler, logger *slog.Logger) *loopDetector {
 	return &loopDetector{next: next, logger: logger, found: make(chan netip.AddrPort, 16)}
 }
 
@@ -52,6 +52,9 @@ func (d *loopDetector) Handle(packet []byte, to listener.ReplyTo, reply []byte) 
 	}
 	return d.next.Handle(packet, to, reply)
 }
+
+// Flush implements [listener.Flusher].
+func (d *loopDetector) Flush() { d.next.Flush() }
 
 // mine returns the server that a probe was sent to.
 func (d *loopDetector) mine(digits []byte) (netip.AddrPort, bool) {
