@@ -65,6 +65,9 @@ func convertConfigMap(obj any) any {
 	return ConfigMapState{Found: true, Data: m.Data, Version: m.ResourceVersion}
 }
 
+// known implements sink.
+func (w *ConfigMapWatcher) known(_ key, value any) any { return value }
+
 // set implements sink. Sources that do not know field selectors deliver other
 // ConfigMaps too.
 func (w *ConfigMapWatcher) set(it *item) {

@@ -1,6 +1,9 @@
 package kubewatch
 
 import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,7 +16,7 @@ import (
 // of an object (text that is no address, an unknown protocol) becomes a zero
 // value, which records.Build leaves out and names. It is safe for concurrent
 // use.
-type converter struct{ texts interner }
+type converter struct{ shared interner }
 
 // convertService returns a *records.Service.
 func (c *converter) convertService(obj any) any {
@@ -22,7 +25,7 @@ func (c *converter) convertService(obj any) any {
 		return nil
 	}
 	out := &records.Service{
-		Namespace:       c.texts.intern(in.Namespace),
+		Namespace:       c.shared.intern(in.Namespace),
 		Name:            in.Name,
 		PublishNotReady: in.Spec.PublishNotReadyAddresses,
 	}
@@ -43,13 +46,16 @@ func (c *converter) convertService(obj any) any {
 		return out // its endpoints have ports of their own
 	}
 	out.Kind = records.ClusterIP
+	out.ClusterIPs = make([]netip.Addr, 0, len(addrs))
 	for _, text := range addrs {
 		addr, _ := records.ParseAddr(text)
 		out.ClusterIPs = append(out.ClusterIPs, addr)
 	}
+	ports := make([]records.Port, 0, len(in.Spec.Ports))
 	for _, p := range in.Spec.Ports {
-		out.Ports = append(out.Ports, c.port(p.Name, p.Protocol, p.Port))
+		ports = append(ports, c.port(p.Name, p.Protocol, p.Port))
 	}
+	out.Ports = c.shared.internPorts(ports)
 	return out
 }
 
@@ -73,13 +79,15 @@ func (c *converter) convertSlice(obj any) any {
 		return nil
 	}
 	out := &records.Slice{Name: in.Name}
+	ports := make([]records.Port, 0, len(in.Ports))
 	for i := range in.Ports {
 		// A port without number means all ports: nothing that a record could
 		// name.
 		if p := &in.Ports[i]; p.Port != nil {
-			out.Ports = append(out.Ports, c.port(deref(p.Name), deref(p.Protocol), *p.Port))
+			ports = append(ports, c.port(deref(p.Name), deref(p.Protocol), *p.Port))
 		}
 	}
+	out.Ports = c.shared.internPorts(ports)
 	out.Grow(len(in.Endpoints))
 	for i := range in.Endpoints {
 		e := &in.Endpoints[i]
@@ -105,9 +113,11 @@ func (c *converter) convertEndpoints(obj any) any {
 	for i := range in.Subsets {
 		subset := &in.Subsets[i]
 		part := &records.Slice{Name: in.Name}
+		ports := make([]records.Port, 0, len(subset.Ports))
 		for _, p := range subset.Ports {
-			part.Ports = append(part.Ports, c.port(p.Name, p.Protocol, p.Port))
+			ports = append(ports, c.port(p.Name, p.Protocol, p.Port))
 		}
+		part.Ports = c.shared.internPorts(ports)
 		part.Grow(len(subset.Addresses) + len(subset.NotReadyAddresses))
 		add := func(addrs []corev1.EndpointAddress, ready bool) {
 			for j := range addrs {
@@ -125,7 +135,7 @@ func (c *converter) convertEndpoints(obj any) any {
 // port converts one port of any kind of object. An empty protocol is TCP, the
 // API's default.
 func (c *converter) port(name string, protocol corev1.Protocol, number int32) records.Port {
-	p := records.Port{Name: c.texts.intern(name)}
+	p := records.Port{Name: c.shared.intern(name)}
 	switch protocol {
 	case corev1.ProtocolTCP, "":
 		p.Protocol = records.TCP
@@ -148,30 +158,48 @@ func deref[T any](p *T) T {
 	return *p
 }
 
-// maxTexts bounds an interner. Past it, texts are kept once for each object,
-// which costs memory and nothing else.
-const maxTexts = 10_000
+// maxShared bounds what an interner remembers. Past it, equal values are kept
+// once for each object, which costs memory and nothing else.
+const maxShared = 10_000
 
-// interner makes equal short texts, namespaces and port names, share memory.
+// interner makes equal namespaces, port names and port lists, of which a
+// cluster has few, share memory. The zero value is ready to use.
 type interner struct {
 	mu    sync.Mutex
 	texts map[string]string
+	ports map[string][]records.Port // by all that the list holds
 }
 
 func (in *interner) intern(s string) string {
-	if s == "" {
-		return ""
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return share(&in.texts, s, s)
+}
+
+// internPorts returns a list equal to ports, which must not be changed.
+func (in *interner) internPorts(ports []records.Port) []records.Port {
+	if len(ports) == 0 {
+		return nil
+	}
+	var id []byte
+	for _, p := range ports {
+		id = binary.BigEndian.AppendUint16(append(id, byte(p.Protocol)), p.Number)
+		id = append(binary.AppendUvarint(id, uint64(len(p.Name))), p.Name...)
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if same, ok := in.texts[s]; ok {
+	return share(&in.ports, string(id), slices.Clip(ports))
+}
+
+func share[V any](known *map[string]V, id string, value V) V {
+	if same, ok := (*known)[id]; ok {
 		return same
 	}
-	if len(in.texts) < maxTexts {
-		if in.texts == nil {
-			in.texts = map[string]string{}
-		}
-		in.texts[s] = s
+	if *known == nil {
+		*known = map[string]V{}
 	}
-	return s
+	if len(*known) < maxShared {
+		(*known)[id] = value
+	}
+	return value
 }

@@ -2,6 +2,7 @@ package kubewatch
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -135,13 +136,42 @@ func TestConvertNothing(t *testing.T) {
 
 func TestIntern(t *testing.T) {
 	var in interner
-	for i := range 2 * maxTexts {
+	for i := range 2 * maxShared {
 		text := time.Duration(i).String()
 		if got := in.intern(text); got != text {
 			t.Fatalf("intern(%q) = %q", text, got)
 		}
+		ports := []records.Port{{Name: text, Protocol: records.TCP, Number: uint16(i)}}
+		if got := in.internPorts(ports); !slices.Equal(got, ports) {
+			t.Fatalf("internPorts(%v) = %v", ports, got)
+		}
 	}
-	if len(in.texts) > maxTexts {
-		t.Errorf("%d texts kept, want at most %d", len(in.texts), maxTexts)
+	if len(in.texts) > maxShared || len(in.ports) > maxShared {
+		t.Errorf("%d texts and %d lists kept, want at most %d", len(in.texts), len(in.ports), maxShared)
+	}
+}
+
+// Lists that differ anywhere must not share memory.
+func TestInternPortsTellsApart(t *testing.T) {
+	lists := [][]records.Port{
+		nil,
+		{{}},
+		{{}, {}},
+		{{Name: "a"}},
+		{{Name: "a"}, {Name: "b"}},
+		{{Name: "ab"}},
+		{{Name: "a", Protocol: records.TCP}},
+		{{Name: "a", Protocol: records.UDP}},
+		{{Name: "a", Number: 1}},
+		{{Name: "a", Number: 256}},
+		{{Name: "a"}, {Protocol: records.TCP, Number: 1, Name: "b"}},
+	}
+	var in interner
+	for range 2 {
+		for _, list := range lists {
+			if got := in.internPorts(slices.Clone(list)); !slices.Equal(got, list) {
+				t.Errorf("internPorts(%v) = %v", list, got)
+			}
+		}
 	}
 }

@@ -22,6 +22,7 @@ type state struct {
 	dirty  map[key]struct{}
 
 	servicesListed, slicesListed bool
+	relisted                     bool // a whole list came since the last take
 	services, endpoints          int
 }
 
@@ -59,16 +60,18 @@ func (s *state) mark(k key) {
 	s.nudge()
 }
 
-// take returns the keys that are out of date and forgets them.
-func (s *state) take() []key {
+// take returns the keys that are out of date, and whether a whole list came,
+// and forgets both.
+func (s *state) take() (keys []key, relisted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	keys := make([]key, 0, len(s.dirty))
+	keys = make([]key, 0, len(s.dirty))
 	for k := range s.dirty {
 		keys = append(keys, k)
 	}
 	s.dirty = map[key]struct{}{}
-	return keys
+	relisted, s.relisted = s.relisted, false
+	return keys, relisted
 }
 
 // listed reports whether every list is complete.
@@ -124,6 +127,15 @@ func (s *state) counts() counts {
 // serviceSink takes Services.
 type serviceSink struct{ *state }
 
+func (s serviceSink) known(k key, value any) any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[k]; e != nil && e.service != nil && reflect.DeepEqual(value, e.service) {
+		return e.service
+	}
+	return value
+}
+
 func (s serviceSink) set(it *item) {
 	s.mu.Lock()
 	s.setService(it.key, it.value.(*records.Service))
@@ -152,7 +164,7 @@ func (s serviceSink) replace(items []*item) {
 	for _, k := range gone {
 		s.removeService(k)
 	}
-	s.servicesListed = true
+	s.servicesListed, s.relisted = true, true
 	s.nudge()
 	s.mu.Unlock()
 }
@@ -181,6 +193,21 @@ func (s *state) removeService(k key) {
 // sliceSink takes EndpointSlices, or Endpoints in their place.
 type sliceSink struct{ *state }
 
+func (s sliceSink) known(k key, value any) any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	owner, ok := s.owners[k]
+	e := s.entries[key{k.namespace, owner}]
+	if !ok || e == nil {
+		return value
+	}
+	from, to := named(e.slices, k.name)
+	if kept := (sliceValue{service: owner, parts: e.slices[from:to:to]}); reflect.DeepEqual(value, kept) {
+		return kept
+	}
+	return value
+}
+
 func (s sliceSink) set(it *item) {
 	s.mu.Lock()
 	s.setSlice(it.key, it.value.(sliceValue))
@@ -205,7 +232,7 @@ func (s sliceSink) replace(items []*item) {
 			s.removeSlice(k)
 		}
 	}
-	s.slicesListed = true
+	s.slicesListed, s.relisted = true, true
 	s.nudge()
 	s.mu.Unlock()
 }

@@ -35,8 +35,11 @@ func (it *item) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKin
 // DeepCopyObject implements runtime.Object. Items are immutable.
 func (it *item) DeepCopyObject() runtime.Object { return it }
 
-// sink is where a store hands its items over. Calls come from one goroutine.
+// sink is where a store hands its items over. Calls come one at a time.
 type sink interface {
+	// known returns what is kept under k if it equals value, else value. So a
+	// list that says what is known already takes no memory of its own.
+	known(k key, value any) any
 	set(it *item)
 	remove(k key)
 	replace(items []*item)
@@ -54,6 +57,7 @@ type store struct {
 	convert convertFunc
 	sink    sink
 	empty   *metav1.ObjectMeta
+	shared  interner
 }
 
 func newStore(h *health, convert convertFunc, to sink) *store {
@@ -66,7 +70,8 @@ func (s *store) compact(obj any) (*item, error) {
 	case *item:
 		return obj, nil
 	case metav1.Object:
-		return &item{ObjectMeta: s.empty, key: key{obj.GetNamespace(), obj.GetName()}, value: s.convert(obj)}, nil
+		k := key{s.shared.intern(obj.GetNamespace()), obj.GetName()}
+		return &item{ObjectMeta: s.empty, key: k, value: s.sink.known(k, s.convert(obj))}, nil
 	}
 	return nil, fmt.Errorf("%T is not an API object", obj)
 }

@@ -3,6 +3,7 @@ package kubewatch
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -215,7 +216,7 @@ func (w *Watcher) build(ctx context.Context) {
 		if w.HasSynced() {
 			w.settle(ctx)
 		}
-		keys := w.state.take()
+		keys, relisted := w.state.take()
 		for _, k := range keys {
 			w.rebuild(k)
 		}
@@ -224,6 +225,11 @@ func (w *Watcher) build(ctx context.Context) {
 			c := w.state.counts()
 			w.log.Info("every list is complete and in the tree", "services", c.services, "slices", c.slices, "endpoints", c.endpoints)
 			close(w.synced)
+		}
+		if relisted {
+			// What the list took while it was decoded is several times what is
+			// kept of it, and the next one may be weeks away.
+			debug.FreeOSMemory()
 		}
 	}
 }
