@@ -59,7 +59,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 for name in $missing; do
 	[ ! -x "$dir/$name" ] || continue
-	echo "building $name $version (once; minutes for each)" >&2
+	echo "building $name for Kubernetes $version (once; takes minutes)" >&2
 	CGO_ENABLED=0 go build -modfile="$modfile" -trimpath -buildvcs=false \
 		-ldflags "$ldflags" -o "$tmp/$name" "$(package "$name")" >&2 9>&-
 	mv "$tmp/$name" "$dir/$name"

@@ -16,13 +16,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// programs are the binaries under test and those that the tests need.
-type programs struct{ kubedns, apiserver, etcd string }
-
 // cluster is an API server with its etcd. Nothing runs in it: no controllers,
 // no nodes.
 type cluster struct {
-	programs  programs
 	dir       string
 	ca        *authority
 	url       string
@@ -33,12 +29,12 @@ type cluster struct {
 }
 
 // newCluster returns a cluster whose etcd runs and whose API server does not.
-func newCluster(t *testing.T, programs programs) *cluster {
+func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{programs: programs, dir: t.TempDir(), ca: newAuthority(t)}
+	c := &cluster{dir: t.TempDir(), ca: newAuthority(t)}
 	c.etcdURL = "http://127.0.0.1:" + freePort(t)
 	peer := "http://127.0.0.1:" + freePort(t)
-	start(t, "etcd", programs.etcd,
+	start(t, "etcd", filepath.Join(os.Getenv(kubeBin), "etcd"),
 		"--data-dir="+filepath.Join(c.dir, "etcd"), "--unsafe-no-fsync", "--log-level=warn",
 		"--listen-client-urls="+c.etcdURL, "--advertise-client-urls="+c.etcdURL,
 		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer)
@@ -93,7 +89,7 @@ func (c *cluster) client(t *testing.T, as pair) *http.Client {
 // startAPI starts the API server and waits until it is ready.
 func (c *cluster) startAPI(t *testing.T) {
 	t.Helper()
-	c.apiserver = start(t, "kube-apiserver", c.programs.apiserver, c.args...)
+	c.apiserver = start(t, "kube-apiserver", filepath.Join(os.Getenv(kubeBin), "kube-apiserver"), c.args...)
 	var last string
 	eventually(t, 2*time.Minute, func() bool {
 		c.apiserver.running(t)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,32 +15,48 @@ import (
 
 const zone = "svc.cluster.local."
 
-// TestAPIServer runs every test here. They share the built programs, and
-// nothing else.
-func TestAPIServer(t *testing.T) {
-	p := build(t)
-	t.Run("Services", func(t *testing.T) { testServices(t, p) })
-	t.Run("APIRestart", func(t *testing.T) { testAPIRestart(t, p) })
-	t.Run("StartWithoutAPI", func(t *testing.T) { testStartWithoutAPI(t, p) })
-	t.Run("Streams", func(t *testing.T) { testStreams(t, p) })
-	t.Run("EndpointsStandIn", func(t *testing.T) { testEndpointsStandIn(t, p) })
+// TestMain builds the programs, or finds them in the cache, and tells the tests
+// by the environment where they are.
+func TestMain(m *testing.M) {
+	code, err := withPrograms(m.Run)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
-// build returns the programs, made now or found in the cache.
-func build(t *testing.T) programs {
-	t.Helper()
-	script := exec.CommandContext(t.Context(), "../../hack/kube-binaries.sh", "kube-apiserver", "etcd")
+// Where TestMain leaves the programs.
+const (
+	kubeBin = "E2E_KUBE_BIN" // folder with kube-apiserver and etcd
+	ourBin  = "E2E_OUR_BIN"  // folder with kubedns, built with the race detector; without it in release/
+)
+
+func withPrograms(run func() int) (int, error) {
+	script := exec.Command("../../hack/kube-binaries.sh", "kube-apiserver", "etcd")
 	script.Stderr = os.Stderr
 	out, err := script.Output()
 	if err != nil {
-		t.Fatalf("hack/kube-binaries.sh: %v", err)
+		return 0, fmt.Errorf("hack/kube-binaries.sh: %w", err)
 	}
-	bin := strings.TrimSpace(string(out))
-	kubedns := filepath.Join(t.TempDir(), "kubedns")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", kubedns, "../../cmd/kubedns").CombinedOutput(); err != nil {
-		t.Fatalf("building kubedns: %v\n%s", err, out)
+	dir, err := os.MkdirTemp("", "kubedns-e2e")
+	if err != nil {
+		return 0, err
 	}
-	return programs{kubedns: kubedns, apiserver: filepath.Join(bin, "kube-apiserver"), etcd: filepath.Join(bin, "etcd")}
+	defer os.RemoveAll(dir)
+	for sub, flags := range map[string][]string{
+		"":        {"-race"},
+		"release": {"-trimpath", "-ldflags=-s -w"},
+	} {
+		args := append(append([]string{"build"}, flags...), "-o", filepath.Join(dir, sub)+"/", "../../cmd/kubedns")
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+			return 0, fmt.Errorf("building kubedns: %w\n%s", err, out)
+		}
+	}
+	if err := errors.Join(os.Setenv(kubeBin, strings.TrimSpace(string(out))), os.Setenv(ourBin, dir)); err != nil {
+		return 0, err
+	}
+	return run(), nil
 }
 
 // user is who kubedns is. It is not the service account of the manifests,
@@ -86,8 +103,14 @@ endpoints: [%s]
 
 const httpPort = "ports: [{name: http, port: 80, protocol: TCP}]"
 
-func testServices(t *testing.T, p programs) {
-	c := newCluster(t, p)
+// served is a cluster and the kubedns that serves it.
+type served struct {
+	cluster *cluster
+	dns     *kubedns
+}
+
+func TestServices(t *testing.T) {
+	c := newCluster(t)
 	c.startAPI(t)
 	c.addon(t)
 	// One Service is there before kubedns starts: it comes with the list, the
@@ -96,23 +119,25 @@ func testServices(t *testing.T, p programs) {
 	d := c.startKubeDNS(t, user)
 	d.waitReady(t)
 
+	s := served{c, d}
 	t.Run("list", func(t *testing.T) {
 		d.want(t, "kubernetes.default."+zone, dns.TypeA, "NOERROR", "A 10.96.0.1")
 		d.want(t, "before.default."+zone, dns.TypeA, "NOERROR", "A 10.96.1.1")
 	})
-	t.Run("cluster ip", func(t *testing.T) { testClusterIP(t, c, d) })
-	t.Run("dual stack", func(t *testing.T) { testDualStack(t, c, d) })
-	t.Run("headless", func(t *testing.T) { testHeadless(t, c, d) })
-	t.Run("slices before service", func(t *testing.T) { testSlicesFirst(t, c, d) })
-	t.Run("types", func(t *testing.T) { testTypes(t, c, d) })
-	t.Run("many", func(t *testing.T) { testMany(t, c, d) })
+	t.Run("cluster ip", s.clusterIP)
+	t.Run("dual stack", s.dualStack)
+	t.Run("headless", s.headless)
+	t.Run("slices before service", s.slicesFirst)
+	t.Run("types", s.types)
+	t.Run("many", s.many)
 	d.end(t)
 	if strings.Contains(d.out.String(), "level=ERROR") {
 		t.Errorf("kubedns complained though it has all rights it should need:\n%s", d.out.tail())
 	}
 }
 
-func testClusterIP(t *testing.T, c *cluster, d *kubedns) {
+func (s served) clusterIP(t *testing.T) {
+	c, d := s.cluster, s.dns
 	name := "web.default." + zone
 	d.want(t, name, dns.TypeA, "NXDOMAIN")
 	web := service("web", "clusterIP: 10.96.1.2, "+httpPort)
@@ -135,7 +160,8 @@ func testClusterIP(t *testing.T, c *cluster, d *kubedns) {
 	d.want(t, "3.1.96.10.in-addr.arpa.", dns.TypePTR, "REFUSED")
 }
 
-func testDualStack(t *testing.T, c *cluster, d *kubedns) {
+func (s served) dualStack(t *testing.T) {
+	c, d := s.cluster, s.dns
 	name := "dual.default." + zone
 	dual := service("dual", "ipFamilyPolicy: RequireDualStack, ipFamilies: [IPv4, IPv6], clusterIP: 10.96.1.4, clusterIPs: [10.96.1.4, 'fd00:96::14'], "+httpPort)
 	c.apply(t, dual)
@@ -151,7 +177,8 @@ func testDualStack(t *testing.T, c *cluster, d *kubedns) {
 	d.want(t, name, dns.TypeAAAA, "NXDOMAIN")
 }
 
-func testHeadless(t *testing.T, c *cluster, d *kubedns) {
+func (s served) headless(t *testing.T) {
+	c, d := s.cluster, s.dns
 	name := "db.default." + zone
 	db := service("db", "clusterIP: None, ports: [{name: pg, port: 5432}]")
 	c.apply(t, db)
@@ -188,10 +215,11 @@ func testHeadless(t *testing.T, c *cluster, d *kubedns) {
 	d.want(t, "1.0.1.10.in-addr.arpa.", dns.TypePTR, "REFUSED")
 }
 
-func testSlicesFirst(t *testing.T, c *cluster, d *kubedns) {
+func (s served) slicesFirst(t *testing.T) {
+	c, d := s.cluster, s.dns
 	name := "late.default." + zone
-	s := slice("late-1", "late", "IPv4", "http", "{addresses: [10.1.0.9]}")
-	c.apply(t, s)
+	sl := slice("late-1", "late", "IPv4", "http", "{addresses: [10.1.0.9]}")
+	c.apply(t, sl)
 	c.apply(t, service("marker", "clusterIP: 10.96.1.5, "+httpPort))
 	d.want(t, "marker.default."+zone, dns.TypeA, "NOERROR", "A 10.96.1.5")
 	d.want(t, name, dns.TypeA, "NXDOMAIN")
@@ -204,11 +232,12 @@ func testSlicesFirst(t *testing.T, c *cluster, d *kubedns) {
 	d.want(t, "9.0.1.10.in-addr.arpa.", dns.TypePTR, "REFUSED")
 	c.apply(t, late)
 	d.want(t, name, dns.TypeA, "NOERROR", "A 10.1.0.9")
-	c.remove(t, s)
+	c.remove(t, sl)
 	d.want(t, name, dns.TypeA, "NXDOMAIN")
 }
 
-func testTypes(t *testing.T, c *cluster, d *kubedns) {
+func (s served) types(t *testing.T) {
+	c, d := s.cluster, s.dns
 	name := "chameleon.default." + zone
 	external := service("chameleon", "type: ExternalName, externalName: before.default.svc.cluster.local")
 	c.apply(t, external)
@@ -221,16 +250,17 @@ func testTypes(t *testing.T, c *cluster, d *kubedns) {
 	c.remove(t, external)
 	d.want(t, name, dns.TypeA, "NXDOMAIN")
 	c.apply(t, service("chameleon", "clusterIP: None, "+httpPort))
-	s := slice("chameleon-1", "chameleon", "IPv4", "http", "{addresses: [10.1.0.10]}")
-	c.apply(t, s)
+	sl := slice("chameleon-1", "chameleon", "IPv4", "http", "{addresses: [10.1.0.10]}")
+	c.apply(t, sl)
 	d.want(t, name, dns.TypeA, "NOERROR", "A 10.1.0.10")
 	c.apply(t, strings.Replace(external, "before", "missing", 1))
 	d.want(t, name, dns.TypeA, "NXDOMAIN", "CNAME missing.default."+zone)
 }
 
-// testMany makes more Services than one page of a list holds, restarts
+// many makes more Services than one page of a list holds, restarts
 // kubedns, and asks for the first and the last.
-func testMany(t *testing.T, c *cluster, d *kubedns) {
+func (s served) many(t *testing.T) {
+	c, d := s.cluster, s.dns
 	const n = 300
 	for i := range n {
 		c.apply(t, service(fmt.Sprintf("many-%d", i), fmt.Sprintf("clusterIP: 10.96.%d.%d, %s", 2+i/250, i%250+1, httpPort)))
@@ -244,8 +274,8 @@ func testMany(t *testing.T, c *cluster, d *kubedns) {
 	again.end(t)
 }
 
-func testAPIRestart(t *testing.T, p programs) {
-	c := newCluster(t, p)
+func TestAPIRestart(t *testing.T) {
+	c := newCluster(t)
 	c.startAPI(t)
 	c.addon(t)
 	c.apply(t, service("web", "clusterIP: 10.96.1.2, "+httpPort))
@@ -267,8 +297,8 @@ func testAPIRestart(t *testing.T, p programs) {
 	d.end(t)
 }
 
-func testStartWithoutAPI(t *testing.T, p programs) {
-	c := newCluster(t, p)
+func TestStartWithoutAPI(t *testing.T) {
+	c := newCluster(t)
 	d := c.startKubeDNS(t, user)
 	d.want(t, "web.default."+zone, dns.TypeA, "SERVFAIL")
 	d.always(t, 2*time.Second, "web.default."+zone, dns.TypeA, "SERVFAIL")
@@ -292,8 +322,8 @@ func testStartWithoutAPI(t *testing.T, p programs) {
 // The first state comes as a stream: it takes the right to watch and not the
 // one to list. Paged lists, for servers that cannot stream, are tested in
 // pkg/kubewatch.
-func testStreams(t *testing.T, p programs) {
-	c := newCluster(t, p)
+func TestStreams(t *testing.T) {
+	c := newCluster(t)
 	c.startAPI(t)
 	c.apply(t, `apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -311,8 +341,8 @@ rules:
 }
 
 // Rights of an older addon, which had endpoints and no endpointslices.
-func testEndpointsStandIn(t *testing.T, p programs) {
-	c := newCluster(t, p)
+func TestEndpointsStandIn(t *testing.T) {
+	c := newCluster(t)
 	c.startAPI(t)
 	c.apply(t, "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: old}, rules: [{apiGroups: [''], resources: [services, endpoints], verbs: [list, watch]}]}")
 	c.bind(t, "old", user)

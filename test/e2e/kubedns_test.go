@@ -3,6 +3,8 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,7 +26,7 @@ func (c *cluster) startKubeDNS(t *testing.T, user string) *kubedns {
 	t.Helper()
 	port, healthz := freePort(t), freePort(t)
 	return &kubedns{
-		process: start(t, "kubedns", c.programs.kubedns,
+		process: start(t, "kubedns", filepath.Join(os.Getenv(ourBin), "kubedns"),
 			"--kubecfg-file="+c.kubeconfig(t, user), "--dns-bind-address=127.0.0.1", "--dns-port="+port,
 			"--healthz-port="+healthz, "--debug-address=", "--nameservers=none"),
 		addr:      "127.0.0.1:" + port,

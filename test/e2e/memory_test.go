@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Budgets for kubedns with 10 000 Services and 100 000 endpoints, in MiB.
+const (
+	settledBudget = 40
+	peakBudget    = 64
+)
+
+// TestMemory holds kubedns to its memory budget: after the start, and through
+// a relist, which a restarted API server asks for.
+func TestMemory(t *testing.T) {
+	for _, streams := range []bool{true, false} {
+		t.Run(fmt.Sprintf("streams=%t", streams), func(t *testing.T) {
+			api := startBigAPI(t, streams)
+			port, healthz := freePort(t), freePort(t)
+			d := &kubedns{
+				process: start(t, "kubedns", filepath.Join(os.Getenv(ourBin), "release", "kubedns"),
+					"--kube-master-url="+api.url, "--dns-bind-address=127.0.0.1", "--dns-port="+port,
+					"--healthz-port="+healthz, "--debug-address=", "--nameservers=none"),
+				addr: "127.0.0.1:" + port, readiness: "http://127.0.0.1:" + healthz + "/readiness",
+			}
+			d.waitReady(t)
+			last := fmt.Sprintf("service-%d.team-%d.%s", bigServices-1, (bigServices-1)%100, zone)
+			d.want(t, last, dns.TypeA, "NOERROR", "A "+bigIP(11, bigServices-1))
+			d.settle(t, "after the start")
+			if states := api.states(); states != 2 {
+				t.Errorf("%d whole states were asked for, want 2", states)
+			}
+			api.restart()
+			eventually(t, 30*time.Second, func() bool { return api.states() >= 4 }, func() string { return "no relist" })
+			d.want(t, last, dns.TypeA, "NOERROR", "A "+bigIP(11, bigServices-1))
+			d.settle(t, "after a relist")
+			if peak := d.memory(t, "VmHWM"); peak > peakBudget {
+				t.Errorf("peak %.1f MiB, want at most %d", peak, peakBudget)
+			}
+			d.end(t)
+		})
+	}
+}
+
+// settle waits until the resident memory is within the budget.
+func (d *kubedns) settle(t *testing.T, when string) {
+	t.Helper()
+	var now float64
+	eventually(t, 90*time.Second, func() bool {
+		now = d.memory(t, "VmRSS")
+		return now <= settledBudget
+	}, func() string { return fmt.Sprintf("%s: resident %.1f MiB, want at most %d", when, now, settledBudget) })
+	t.Logf("%s: resident %.1f MiB, peak %.1f MiB", when, now, d.memory(t, "VmHWM"))
+}
+
+// memory returns a value of /proc/PID/status in MiB.
+func (d *kubedns) memory(t *testing.T, field string) float64 {
+	t.Helper()
+	d.running(t)
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(content)) {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			kib, err := strconv.Atoi(strings.Fields(value)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return float64(kib) / 1024
+		}
+	}
+	t.Fatalf("no %s in\n%s", field, content)
+	return 0
+}
