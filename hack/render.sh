@@ -1,11 +1,15 @@
 #!/bin/sh
 # Prints the addon as one file for kubectl apply -f.
-#   render.sh [CLUSTER-IP [DOMAIN]]   (defaults: 10.96.0.10 cluster.local)
-# CLUSTER-IP is the address that the kubelets were given with --cluster-dns;
-# on an existing cluster:
+#   render.sh [CLUSTER-IP [DOMAIN [FOLDER]]]
+# CLUSTER-IP (10.96.0.10) is the address that the kubelets were given with
+# --cluster-dns; on an existing cluster:
 #   kubectl -n kube-system get service kube-dns -o jsonpath='{.spec.clusterIP}'
+# DOMAIN is theirs too (cluster.local). FOLDER is an overlay, or a folder with
+# a kustomization of your own; it needs kubectl, or what KUBECTL names.
 set -eu
-cd "$(dirname "$0")/../manifests"
+folder=""
+[ -z "${3:-}" ] || folder=$(cd "$3" && pwd)
+cd "$(dirname "$0")/.."
 
 ip=${1:-10.96.0.10}
 domain=${2:-cluster.local}
@@ -17,9 +21,20 @@ case $domain in
 *[!a-z0-9.-]* | "" | .* | *..*) echo "render.sh: $domain is no domain" >&2 && exit 1 ;;
 esac
 
-first=1
-sed -n 's/^  - \(base\/.*\)/\1/p' kustomization.yaml | while read -r file; do
-	[ -n "$first" ] || echo ---
-	first=""
-	sed -e "s/^  clusterIP: .*/  clusterIP: \"$ip\"/" -e "s/cluster\.local/$domain/g" "$file"
-done
+# parts prints the documents as they stand.
+parts() {
+	if [ -n "$folder" ]; then
+		"${KUBECTL:-kubectl}" kustomize "$folder"
+		return
+	fi
+	first=1
+	sed -n 's/^  - \(.*\.yaml\)$/\1/p' manifests/base/kustomization.yaml | while read -r file; do
+		[ -n "$first" ] || echo ---
+		first=""
+		cat "manifests/base/$file"
+	done
+}
+
+text=$(parts)
+printf '%s\n' "$text" | sed -e '/^  clusterIP: None$/!s/^  clusterIP: .*/  clusterIP: "'"$ip"'"/' \
+	-e '/^  clusterIPs:$/{n;s/- .*/- "'"$ip"'"/}' -e "s/cluster\.local/$domain/g"

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"testing"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -90,50 +89,6 @@ func read[T runtime.Object](t *testing.T, name string) T {
 	return objects[0].(T)
 }
 
-// The URLs that exechealthz serves are those of its own arguments; a probe on
-// any other path would restart a healthy container for ever.
-func TestProbesAskForWhatIsServed(t *testing.T) {
-	d := read[*appsv1.Deployment](t, "base/deployment.yaml")
-	served := map[string]bool{"8081/readiness": true}
-	for _, c := range d.Spec.Template.Spec.Containers {
-		for _, arg := range c.Args {
-			if url, ok := strings.CutPrefix(arg, "--url="); ok {
-				served["8080"+url] = true
-			}
-		}
-	}
-	probes := 0
-	for _, c := range d.Spec.Template.Spec.Containers {
-		for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe} {
-			if p == nil {
-				continue
-			}
-			probes++
-			if got := p.HTTPGet.Port.String() + p.HTTPGet.Path; !served[got] {
-				t.Errorf("%s: nothing serves %s", c.Name, got)
-			}
-		}
-	}
-	if probes != 3 {
-		t.Errorf("%d probes, want 3", probes)
-	}
-}
-
-// What clients of a kube-dns install rely on stays, so that apply over an
-// existing install works.
-func TestNamesOfKubeDNSAreKept(t *testing.T) {
-	s := read[*corev1.Service](t, "base/service.yaml")
-	d := read[*appsv1.Deployment](t, "base/deployment.yaml")
-	if s.Name != "kube-dns" || d.Name != "kube-dns" || s.Namespace != "kube-system" || d.Namespace != "kube-system" {
-		t.Errorf("Service %s/%s, Deployment %s/%s", s.Namespace, s.Name, d.Namespace, d.Name)
-	}
-	for _, labels := range []map[string]string{s.Spec.Selector, d.Spec.Selector.MatchLabels} {
-		if len(labels) != 1 || labels["k8s-app"] != "kube-dns" {
-			t.Errorf("selector %v, want k8s-app=kube-dns alone", labels)
-		}
-	}
-}
-
 // The role gives no more than reading what DNS is made of.
 func TestRoleIsReadOnly(t *testing.T) {
 	role := read[*rbacv1.ClusterRole](t, "base/clusterrole.yaml")
@@ -155,7 +110,9 @@ func TestRoleIsReadOnly(t *testing.T) {
 
 func TestRenderedFile(t *testing.T) {
 	render := func(args ...string) []byte {
-		out, err := exec.Command("../../hack/render.sh", args...).Output()
+		cmd := exec.Command("../../hack/render.sh", args...)
+		cmd.Env = append(os.Environ(), "KUBECTL="+kubectl(t))
+		out, err := cmd.Output()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,13 +125,25 @@ func TestRenderedFile(t *testing.T) {
 	if !bytes.Equal(render(), want) {
 		t.Error("manifests/kube-dns.yaml is not what hack/render.sh prints; write it again")
 	}
-	other := render("10.0.0.10", "example.internal.")
+	for name, folder := range map[string]string{"base": "", "direct": root + "/overlays/direct", "dual-stack": root + "/overlays/dual-stack"} {
+		t.Run(name, func(t *testing.T) { checkRendered(t, render("10.0.0.10", "example.internal.", folder)) })
+	}
+}
+
+// checkRendered looks for the address and domain that were asked for, and for
+// nothing of the ones before.
+func checkRendered(t *testing.T, other []byte) {
+	t.Helper()
 	if bytes.Contains(other, []byte("cluster.local")) || bytes.Contains(other, []byte("10.96.0.10")) {
 		t.Error("another domain and address leave the old ones behind")
 	}
 	for _, o := range decode(t, other) {
-		if s, ok := o.(*corev1.Service); ok && s.Spec.ClusterIP != "10.0.0.10" {
-			t.Errorf("clusterIP %s, want 10.0.0.10", s.Spec.ClusterIP)
+		s, ok := o.(*corev1.Service)
+		if !ok {
+			continue
+		}
+		if s.Spec.ClusterIP != "10.0.0.10" || len(s.Spec.ClusterIPs) > 0 && s.Spec.ClusterIPs[0] != "10.0.0.10" {
+			t.Errorf("clusterIP %s, clusterIPs %v, want 10.0.0.10", s.Spec.ClusterIP, s.Spec.ClusterIPs)
 		}
 	}
 }

@@ -1,0 +1,349 @@
+package manifests
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kube-dns/kube-dns/test/addon"
+)
+
+// kubectlPath finds kubectl once: KUBECTL, or the one that the script builds.
+var kubectlPath = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("KUBECTL"); path != "" {
+		return path, nil
+	}
+	cmd := exec.Command("../../hack/kube-binaries.sh", "kubectl")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	return filepath.Join(strings.TrimSpace(string(out)), "kubectl"), err
+})
+
+func kubectl(tb testing.TB) string {
+	tb.Helper()
+	path, err := kubectlPath()
+	if err != nil {
+		tb.Fatal("building kubectl: ", err)
+	}
+	return path
+}
+
+// kustomize renders a folder as `kubectl apply -k` would.
+func kustomize(t *testing.T, dir string) []runtime.Object {
+	t.Helper()
+	cmd := exec.Command(kubectl(t), "kustomize", dir)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("kubectl kustomize %s: %v: %s", dir, err, stderr.String())
+	}
+	return decode(t, out)
+}
+
+// together renders the base with several components at once.
+func together(t *testing.T, components ...string) []runtime.Object {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests, err := filepath.Rel(dir, filepath.Join(addon.Root(), "manifests"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [%s/base]\ncomponents:\n", manifests)
+	for _, c := range components {
+		fmt.Fprintf(&b, "  - %s/components/%s\n", manifests, c)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return kustomize(t, dir)
+}
+
+// find returns the object of that type and name.
+func find[T interface {
+	runtime.Object
+	GetName() string
+}](t *testing.T, objects []runtime.Object, name string) T {
+	t.Helper()
+	for _, o := range objects {
+		if o, ok := o.(T); ok && o.GetName() == name {
+			return o
+		}
+	}
+	var none T
+	t.Fatalf("no %T named %s", none, name)
+	return none
+}
+
+func deployment(t *testing.T, objects []runtime.Object) *appsv1.Deployment {
+	t.Helper()
+	return find[*appsv1.Deployment](t, objects, "kube-dns")
+}
+
+func args(t *testing.T, objects []runtime.Object, container string) []string {
+	t.Helper()
+	for _, c := range deployment(t, objects).Spec.Template.Spec.Containers {
+		if c.Name == container {
+			return c.Args
+		}
+	}
+	t.Fatalf("no container %s", container)
+	return nil
+}
+
+// Every overlay renders to objects that hold together, and makes the
+// difference that it is there for.
+func TestOverlays(t *testing.T) {
+	programs := t.TempDir()
+	if err := addon.Build(programs, nil, "kubedns", "dnscache", "exechealthz"); err != nil {
+		t.Fatal(err)
+	}
+	differences := map[string]func(*testing.T, []runtime.Object){
+		"direct":        isDirect,
+		"domain":        isOtherDomain,
+		"dual-stack":    isDualStack,
+		"federations":   isFederated,
+		"ha":            isRedundant,
+		"ipv6":          isIPv6,
+		"networkpolicy": isGuarded,
+		"scrape":        isScraped,
+	}
+	folders, err := os.ReadDir(root + "/overlays")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range folders {
+		t.Run(f.Name(), func(t *testing.T) {
+			differs, known := differences[f.Name()]
+			if !known {
+				t.Fatal("no test knows what this overlay is for")
+			}
+			delete(differences, f.Name())
+			objects := kustomize(t, filepath.Join(root, "overlays", f.Name()))
+			check(t, programs, objects)
+			differs(t, objects)
+		})
+	}
+	for name := range differences {
+		t.Errorf("overlay %s is gone", name)
+	}
+	t.Run("none", func(t *testing.T) { check(t, programs, kustomize(t, root)) })
+	t.Run("together", func(t *testing.T) {
+		objects := together(t, "domain", "direct", "federations", "ha", "networkpolicy", "scrape")
+		check(t, programs, objects)
+		for _, differs := range []func(*testing.T, []runtime.Object){isDirect, isOtherDomain, isFederated, isRedundant, isGuarded, isScraped} {
+			differs(t, objects)
+		}
+	})
+}
+
+// check says what must hold whatever the overlay.
+func check(t *testing.T, programs string, objects []runtime.Object) {
+	t.Helper()
+	checkNames(t, objects)
+	checkProbes(t, deployment(t, objects))
+	checkSecurity(t, deployment(t, objects))
+	for _, c := range deployment(t, objects).Spec.Template.Spec.Containers {
+		program, _, _ := strings.Cut(c.Image, ":")
+		if out := refusal(t, filepath.Join(programs, program), c.Args); out != "" {
+			t.Errorf("%s refuses %q: %s", program, c.Args, out)
+		}
+	}
+}
+
+// What clients of a kube-dns install rely on stays, so that apply over an
+// existing install works.
+func checkNames(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	s, d := find[*corev1.Service](t, objects, "kube-dns"), deployment(t, objects)
+	if s.Namespace != "kube-system" || d.Namespace != "kube-system" {
+		t.Errorf("Service in %s, Deployment in %s, want kube-system", s.Namespace, d.Namespace)
+	}
+	for _, labels := range []map[string]string{s.Spec.Selector, d.Spec.Selector.MatchLabels} {
+		if len(labels) != 1 || labels["k8s-app"] != "kube-dns" {
+			t.Errorf("selector %v, want k8s-app=kube-dns alone", labels)
+		}
+	}
+	var ports []string
+	for _, p := range s.Spec.Ports {
+		ports = append(ports, fmt.Sprintf("%s %d/%s", p.Name, p.Port, p.Protocol))
+	}
+	if want := []string{"dns 53/UDP", "dns-tcp 53/TCP"}; !slices.Equal(ports, want) {
+		t.Errorf("ports %v, want %v", ports, want)
+	}
+}
+
+// The URLs that exechealthz serves are those of its own arguments; a probe on
+// any other path would restart a healthy container for ever.
+func checkProbes(t *testing.T, d *appsv1.Deployment) {
+	t.Helper()
+	served := map[string]bool{"8081/readiness": true}
+	for _, c := range d.Spec.Template.Spec.Containers {
+		for _, arg := range c.Args {
+			if url, ok := strings.CutPrefix(arg, "--url="); ok {
+				served["8080"+url] = true
+			}
+		}
+	}
+	probes := 0
+	for _, c := range d.Spec.Template.Spec.Containers {
+		for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe} {
+			if p == nil {
+				continue
+			}
+			probes++
+			if got := p.HTTPGet.Port.String() + p.HTTPGet.Path; !served[got] {
+				t.Errorf("%s: nothing serves %s", c.Name, got)
+			}
+		}
+	}
+	if probes != 3 {
+		t.Errorf("%d probes, want 3", probes)
+	}
+}
+
+// checkSecurity: no root, no capability, nothing to write to.
+func checkSecurity(t *testing.T, d *appsv1.Deployment) {
+	t.Helper()
+	for _, c := range d.Spec.Template.Spec.Containers {
+		s := c.SecurityContext
+		if s == nil || s.RunAsNonRoot == nil || !*s.RunAsNonRoot || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation ||
+			s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem {
+			t.Errorf("%s may do too much: %v", c.Name, s)
+			continue
+		}
+		if s.Capabilities == nil || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) || len(s.Capabilities.Add) > 0 {
+			t.Errorf("%s keeps capabilities: %v", c.Name, s.Capabilities)
+		}
+	}
+}
+
+// refusal runs a program's own parser over the arguments and returns what it
+// says against them, "" if nothing. dnscache has an option for that; the two
+// others are given one wrong flag, and must find nothing else.
+func refusal(t *testing.T, program string, args []string) string {
+	t.Helper()
+	wrong, complaint := "--test", "syntax check OK"
+	switch filepath.Base(program) {
+	case "kubedns":
+		wrong, complaint = "--negative-ttl=-7s", "--negative-ttl=-7s"
+	case "exechealthz":
+		wrong, complaint = "--port=-7", "--port=-7"
+	}
+	out, err := exec.Command(program, append(slices.Clone(args), wrong)...).CombinedOutput()
+	if (err == nil) != (wrong == "--test") {
+		return fmt.Sprintf("%v: %s", err, out)
+	}
+	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(out)), "\n"), func(line string) bool {
+		return strings.Contains(line, "--help") // where to read more
+	})
+	if len(lines) != 1 || !strings.Contains(lines[0], complaint) {
+		return string(out)
+	}
+	return ""
+}
+
+// The check of arguments can fail.
+func TestRefusal(t *testing.T) {
+	programs := t.TempDir()
+	if err := addon.Build(programs, nil, "kubedns", "dnscache", "exechealthz"); err != nil {
+		t.Fatal(err)
+	}
+	for program, args := range map[string][]string{
+		"kubedns":     {"--domain=-."},
+		"dnscache":    {"--cache-size=many"},
+		"exechealthz": {"--cmd=true", "--cmd=true"},
+	} {
+		if refusal(t, filepath.Join(programs, program), args) == "" {
+			t.Errorf("%s is said to accept %q", program, args)
+		}
+		if refusal(t, filepath.Join(programs, program), []string{"--nosuch"}) == "" {
+			t.Errorf("%s is said to accept --nosuch", program)
+		}
+	}
+}
+
+func isDirect(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	got := args(t, objects, "dnscache")
+	for _, want := range []string{"--", "-configDir=/etc/k8s/dns/dnsmasq-nanny", "--server=/cluster.local/127.0.0.1#10053"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("dnscache has no %s: %q", want, got)
+		}
+	}
+	if slices.Contains(got, "--no-resolv") {
+		t.Error("dnscache has --no-resolv, and so no way to the node's resolvers")
+	}
+}
+
+func isOtherDomain(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	if ip := find[*corev1.Service](t, objects, "kube-dns").Spec.ClusterIP; ip != "10.0.0.10" {
+		t.Errorf("clusterIP %s", ip)
+	}
+	for _, container := range []string{"kubedns", "healthz"} {
+		got := strings.Join(args(t, objects, container), " ")
+		if strings.Contains(got, "cluster.local") || !strings.Contains(got, "example.internal") {
+			t.Errorf("%s: %s", container, got)
+		}
+	}
+}
+
+func isDualStack(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	s := find[*corev1.Service](t, objects, "kube-dns")
+	if len(s.Spec.ClusterIPs) != 2 || s.Spec.ClusterIPs[0] != s.Spec.ClusterIP || len(s.Spec.IPFamilies) != 2 {
+		t.Errorf("clusterIP %s, clusterIPs %v, families %v", s.Spec.ClusterIP, s.Spec.ClusterIPs, s.Spec.IPFamilies)
+	}
+}
+
+func isFederated(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	if find[*corev1.ConfigMap](t, objects, "kube-dns").Data["federations"] == "" {
+		t.Error("no federations")
+	}
+	role := find[*rbacv1.ClusterRole](t, objects, "kube-dns-addon")
+	last := role.Rules[len(role.Rules)-1]
+	if !slices.Equal(last.Resources, []string{"nodes"}) || !slices.Equal(last.Verbs, []string{"list"}) {
+		t.Errorf("the role's last rule is %v, want nodes: [list]", last)
+	}
+}
+
+func isRedundant(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	d := deployment(t, objects)
+	if d.Spec.Replicas == nil || *d.Spec.Replicas != 2 || d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue() != 0 {
+		t.Errorf("replicas %v, strategy %v", d.Spec.Replicas, d.Spec.Strategy)
+	}
+	pod := d.Spec.Template.Spec
+	if pod.Affinity == nil || pod.Affinity.PodAntiAffinity == nil || len(pod.TopologySpreadConstraints) != 1 {
+		t.Errorf("affinity %v, spread %v", pod.Affinity, pod.TopologySpreadConstraints)
+	}
+	budget := find[*policyv1.PodDisruptionBudget](t, objects, "kube-dns")
+	if budget.Spec.MaxUnavailable.IntValue() != 1 || budget.Spec.Selector.MatchLabels["k8s-app"] != "kube-dns" {
+		t.Errorf("budget %v", budget.Spec)
+	}
+}
+
+func isIPv6(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	s := find[*corev1.Service](t, objects, "kube-dns")
+	if !strings.Contains(s.Spec.ClusterIP, ":") || !slices.Equal(s.Spec.IPFamilies, []corev1.IPFamily{corev1.IPv6Protocol}) {
+		t.Errorf("clusterIP %s, families %v", s.Spec.ClusterIP, s.Spec.IPFamilies)
+	}
+}
