@@ -159,7 +159,7 @@ func (a *app) openDNS(handler listener.Handler, registry *prometheus.Registry) e
 		return fmt.Errorf("--dns-bind-address and --dns-port: %w", err)
 	}
 	a.log.Info("answering DNS", "address", addr.String())
-	registry.MustRegister(newSocketMetrics(server.Stats))
+	registry.MustRegister(newSocketMetrics(server.Stats), newForwardMetrics(a.forward.Stats))
 	a.parts = append(a.parts, server.Run)
 	return nil
 }

@@ -3,44 +3,80 @@ package main
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 )
 
-// socketMetrics reads the counters of the DNS sockets at each scrape.
-type socketMetrics struct {
-	stats func() listener.Stats
-	rows  []socketMetric
+// statMetrics shows the counters of a part of the program, read at each scrape.
+type statMetrics[S any] struct {
+	stats func() S
+	rows  []statMetric[S]
 }
 
-type socketMetric struct {
+type statMetric[S any] struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
-	value func(*listener.Stats) uint64
+	value func(*S) uint64
 	label []string
 }
 
-func newSocketMetrics(stats func() listener.Stats) *socketMetrics {
-	m := &socketMetrics{stats: stats}
-	add := func(name, help string, kind prometheus.ValueType, labels []string, rows map[string]func(*listener.Stats) uint64) {
-		desc := prometheus.NewDesc("kubedns_socket_"+name, help, labels, nil)
-		for label, value := range rows {
-			row := socketMetric{desc: desc, kind: kind, value: value}
-			if len(labels) > 0 {
-				row.label = []string{label}
-			}
-			m.rows = append(m.rows, row)
+// add adds a family: one metric for each value of its label, or a single one
+// if it has no label.
+func (m *statMetrics[S]) add(name, help string, kind prometheus.ValueType, labels []string, values map[string]func(*S) uint64) {
+	desc := prometheus.NewDesc(name, help, labels, nil)
+	for label, value := range values {
+		row := statMetric[S]{desc: desc, kind: kind, value: value}
+		if len(labels) > 0 {
+			row.label = []string{label}
 		}
+		m.rows = append(m.rows, row)
 	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *statMetrics[S]) Describe(ch chan<- *prometheus.Desc) {
+	for _, row := range m.rows {
+		ch <- row.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *statMetrics[S]) Collect(ch chan<- prometheus.Metric) {
+	stats := m.stats()
+	for _, row := range m.rows {
+		ch <- prometheus.MustNewConstMetric(row.desc, row.kind, float64(row.value(&stats)), row.label...)
+	}
+}
+
+// newForwardMetrics tells about questions to other servers.
+func newForwardMetrics(stats func() forwarder.Stats) prometheus.Collector {
+	m := &statMetrics[forwarder.Stats]{stats: stats}
+	type values = map[string]func(*forwarder.Stats) uint64
+	m.add("kubedns_forward_queries_total", "Questions about names outside the domain, by what became of them.", prometheus.CounterValue, []string{"result"}, values{
+		"forwarded":  func(s *forwarder.Stats) uint64 { return s.Forwarded },
+		"coalesced":  func(s *forwarder.Stats) uint64 { return s.Coalesced },
+		"over_limit": func(s *forwarder.Stats) uint64 { return s.OverLimit },
+		"failed":     func(s *forwarder.Stats) uint64 { return s.Failed },
+	})
+	m.add("kubedns_forward_in_flight", "Questions that wait for other servers.", prometheus.GaugeValue, nil, values{
+		"": func(s *forwarder.Stats) uint64 { return uint64(max(s.InFlight, 0)) },
+	})
+	return m
+}
+
+// newSocketMetrics tells what happens at the DNS sockets.
+func newSocketMetrics(stats func() listener.Stats) prometheus.Collector {
+	m := &statMetrics[listener.Stats]{stats: stats}
 	type values = map[string]func(*listener.Stats) uint64
-	add("queries_total", "Messages taken from DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{
+	m.add("kubedns_socket_queries_total", "Messages taken from DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{
 		"udp": func(s *listener.Stats) uint64 { return s.UDPQueries },
 		"tcp": func(s *listener.Stats) uint64 { return s.TCPQueries },
 	})
-	add("replies_total", "Messages sent to DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{
+	m.add("kubedns_socket_replies_total", "Messages sent to DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{
 		"udp": func(s *listener.Stats) uint64 { return s.UDPReplies },
 		"tcp": func(s *listener.Stats) uint64 { return s.TCPReplies },
 	})
-	add("dropped_total", "Messages and connections of DNS clients that were dropped, by reason.", prometheus.CounterValue, []string{"reason"}, values{
+	m.add("kubedns_socket_dropped_total", "Messages and connections of DNS clients that were dropped, by reason.", prometheus.CounterValue, []string{"reason"}, values{
 		"udp_oversize":      func(s *listener.Stats) uint64 { return s.UDPOversize },
 		"udp_short":         func(s *listener.Stats) uint64 { return s.UDPShort },
 		"udp_send_error":    func(s *listener.Stats) uint64 { return s.UDPSendErrors },
@@ -53,23 +89,8 @@ func newSocketMetrics(stats func() listener.Stats) *socketMetrics {
 		"late":              func(s *listener.Stats) uint64 { return s.UDPLate + s.TCPLate },
 		"reply_oversize":    func(s *listener.Stats) uint64 { return s.Oversize },
 	})
-	add("tcp_connections", "TCP connections of DNS clients that are open.", prometheus.GaugeValue, nil, values{
+	m.add("kubedns_socket_tcp_connections", "TCP connections of DNS clients that are open.", prometheus.GaugeValue, nil, values{
 		"": func(s *listener.Stats) uint64 { return s.TCPOpen },
 	})
 	return m
 }
-
-// Describe implements prometheus.Collector.
-func (m *socketMetrics) Describe(ch chan<- *prometheus.Desc) {
-	prometheus.DescribeByCollect(m, ch)
-}
-
-// Collect implements prometheus.Collector.
-func (m *socketMetrics) Collect(ch chan<- prometheus.Metric) {
-	stats := m.stats()
-	for _, row := range m.rows {
-		ch <- prometheus.MustNewConstMetric(row.desc, row.kind, float64(row.value(&stats)), row.label...)
-	}
-}
-
-var _ prometheus.Collector = (*socketMetrics)(nil)

@@ -226,7 +226,7 @@ func TestServesObjects(t *testing.T) {
 		t.Errorf("/readiness?verbose: %q", body)
 	}
 	code, body := p.get(p.prom, "/metrics")
-	for _, want := range []string{"skydns_skydns_dns_request_count_total{system=\"auth\"} ", "go_goroutines ", "process_", "kubedns_socket_queries_total{protocol=\"udp\"} "} {
+	for _, want := range []string{"skydns_skydns_dns_request_count_total{system=\"auth\"} ", "go_goroutines ", "process_", "kubedns_socket_queries_total{protocol=\"udp\"} ", "kubedns_socket_tcp_connections ", "kubedns_forward_in_flight 0"} {
 		if code != 200 || !strings.Contains(body, want) {
 			t.Errorf("/metrics: %d, no %s", code, want)
 		}
