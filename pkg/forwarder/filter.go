@@ -15,11 +15,12 @@ import (
 type filter struct {
 	Filter
 	onlyCommon bool // ANY is among Types
+	private    []netip.Prefix
 }
 
 // newFilter returns nil when nothing is configured.
 func newFilter(cfg *Filter) *filter {
-	fl := &filter{Filter: *cfg, onlyCommon: slices.Contains(cfg.Types, wire.TypeANY)}
+	fl := &filter{Filter: *cfg, onlyCommon: slices.Contains(cfg.Types, wire.TypeANY), private: privateNetworks()}
 	switch {
 	case cfg.DomainNeeded, cfg.BogusPriv, cfg.Win2k, cfg.StopRebind, len(cfg.Types) > 0,
 		len(cfg.BogusNX) > 0, len(cfg.Ignore) > 0, len(cfg.Aliases) > 0:
@@ -44,7 +45,7 @@ func (fl *filter) refuse(f *Forwarder, q *wire.Query, name []byte) (rcode int, o
 		return wire.RcodeSuccess, true
 	case fl.BogusPriv && (q.Type == wire.TypePTR || q.Type == wire.TypeANY):
 		prefix, ok := reversePrefix(name)
-		if !ok || !isPrivate(prefix.Addr()) {
+		if !ok || !contains(fl.private, prefix.Addr()) {
 			return 0, false
 		}
 		// A route of its own says that the network is known there.
@@ -85,11 +86,6 @@ func privateNetworks() []netip.Prefix {
 		list = append(list, netip.MustParsePrefix(text))
 	}
 	return list
-}
-
-func isPrivate(addr netip.Addr) bool {
-	addr = addr.Unmap()
-	return contains(privateNetworks(), addr)
 }
 
 func contains(list []netip.Prefix, addr netip.Addr) bool {
@@ -194,7 +190,7 @@ func (f *Forwarder) review(st *state, q *wire.Query, r *wire.Reply, s *sink) (*w
 		case contains(fl.BogusNX, addr):
 			r = s.emptied(q, r, wire.RcodeNXDomain, 0)
 			return r, verdict{store: r}
-		case rebind && isPrivate(addr) && !(fl.RebindLocalhost && isLocalhost(addr)):
+		case rebind && contains(fl.private, addr) && (!fl.RebindLocalhost || !isLocalhost(addr)):
 			f.logRebind(st, q)
 			return s.emptied(q, r, wire.RcodeSuccess, 0), verdict{ede: wire.Extended(wire.EDEBlocked, "private address")}
 		}

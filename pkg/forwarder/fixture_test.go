@@ -34,8 +34,8 @@ type fakeServer struct {
 type script func(q *dns.Msg, tcp bool) [][]byte
 
 // newFakeServer starts a server that runs fn for each query.
-func newFakeServer(t testing.TB, fn script) *fakeServer {
-	t.Helper()
+func newFakeServer(tb testing.TB, fn script) *fakeServer {
+	tb.Helper()
 	var (
 		pc  net.PacketConn
 		l   net.Listener
@@ -43,7 +43,7 @@ func newFakeServer(t testing.TB, fn script) *fakeServer {
 	)
 	for range 20 { // a port that is free for both
 		if pc, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if l, err = net.Listen("tcp", pc.LocalAddr().String()); err == nil {
 			break
@@ -51,13 +51,13 @@ func newFakeServer(t testing.TB, fn script) *fakeServer {
 		pc.Close()
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s := &fakeServer{addr: netip.MustParseAddrPort(pc.LocalAddr().String()), udp: pc, ports: map[string]int{}}
 	var wg sync.WaitGroup
 	wg.Go(func() { s.serveUDP(fn, &wg) })
 	wg.Go(func() { s.serveTCP(l, fn, &wg) })
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		pc.Close()
 		l.Close()
 		wg.Wait()
@@ -203,9 +203,9 @@ func (c *client) Send(_ listener.ReplyTo, msg []byte) {
 }
 
 // newClient returns a client with the address 127.0.0.<host>.
-func newClient(t testing.TB, f *Forwarder, host byte, stream bool) *client {
-	t.Helper()
-	c := &client{t: t, f: f, answers: map[uint16][]byte{}, arrived: make(chan uint16, 1<<15)}
+func newClient(tb testing.TB, f *Forwarder, host byte, stream bool) *client {
+	tb.Helper()
+	c := &client{t: tb, f: f, answers: map[uint16][]byte{}, arrived: make(chan uint16, 1<<15)}
 	peer := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, host}), 40000)
 	c.to = listener.NewReplyTo(c, peer, netip.MustParseAddr("127.0.0.1"), stream)
 	return c
@@ -226,6 +226,16 @@ func (c *client) raw(packet []byte) {
 // wait returns the answer to the query with that id.
 func (c *client) wait(id uint16) *dns.Msg {
 	c.t.Helper()
+	b := c.waitRaw(id)
+	m := new(dns.Msg)
+	if err := m.Unpack(b); err != nil {
+		c.t.Fatalf("answer %x: %v", b, err)
+	}
+	return m
+}
+
+func (c *client) waitRaw(id uint16) []byte {
+	c.t.Helper()
 	timeout := time.After(hang)
 	for {
 		c.mu.Lock()
@@ -233,11 +243,7 @@ func (c *client) wait(id uint16) *dns.Msg {
 		delete(c.answers, id)
 		c.mu.Unlock()
 		if ok {
-			m := new(dns.Msg)
-			if err := m.Unpack(b); err != nil {
-				c.t.Fatalf("answer %x: %v", b, err)
-			}
-			return m
+			return b
 		}
 		select {
 		case <-c.arrived:
@@ -278,24 +284,24 @@ func question(name string, qtype uint16, options ...string) *dns.Msg {
 }
 
 // run makes a forwarder and runs it until the test ends.
-func run(t testing.TB, cfg Config) *Forwarder {
-	t.Helper()
+func run(tb testing.TB, cfg Config) *Forwarder {
+	tb.Helper()
 	f, err := New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		select {
 		case err := <-done:
 			if err != nil {
-				t.Error(err)
+				tb.Error(err)
 			}
 		case <-time.After(hang):
-			t.Error("Run does not end")
+			tb.Error("Run does not end")
 		}
 	})
 	return f
@@ -329,13 +335,13 @@ func addrs(texts ...string) []netip.Addr {
 }
 
 // newSinkhole returns the address of a socket that nobody reads.
-func newSinkhole(t testing.TB) netip.AddrPort {
-	t.Helper()
+func newSinkhole(tb testing.TB) netip.AddrPort {
+	tb.Helper()
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { pc.Close() })
+	tb.Cleanup(func() { pc.Close() })
 	return netip.MustParseAddrPort(pc.LocalAddr().String())
 }
 
@@ -354,11 +360,11 @@ func start(f *Forwarder) (stop func()) {
 }
 
 // waitFor waits until ok.
-func waitFor(t testing.TB, ok func() bool) {
-	t.Helper()
+func waitFor(tb testing.TB, ok func() bool) {
+	tb.Helper()
 	for end := time.Now().Add(hang); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("what was waited for did not happen")
+			tb.Fatal("what was waited for did not happen")
 		}
 	}
 }

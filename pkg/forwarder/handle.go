@@ -97,10 +97,10 @@ func cacheable(q *wire.Query) bool {
 
 // refusedType reports types that make no sense as a question to a forwarder.
 func refusedType(t uint16) (rcode int, refused bool) {
-	switch {
-	case t == wire.TypeOPT, t == wire.TypeTKEY, t == wire.TypeTSIG:
+	switch t {
+	case wire.TypeOPT, wire.TypeTKEY, wire.TypeTSIG:
 		return wire.RcodeFormErr, true
-	case t == wire.TypeAXFR, t == wire.TypeIXFR:
+	case wire.TypeAXFR, wire.TypeIXFR:
 		return wire.RcodeRefused, true
 	}
 	return 0, false

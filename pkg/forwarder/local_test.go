@@ -105,11 +105,15 @@ func TestFilters(t *testing.T) {
 		{"carrier's address", Filter{BogusPriv: true}, zone(3), question("1.0.64.100.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
 		{"Windows", Filter{Win2k: true}, silence, question("www.example.", dns.TypeSRV), "NOERROR; aa; rd", 0},
 		{
-			"type removed", Filter{Types: []uint16{dns.TypeAAAA}}, zone(0, "www.example. 30 AAAA ::1"),
+			"type removed",
+			Filter{Types: []uint16{dns.TypeAAAA}},
+			zone(0, "www.example. 30 AAAA ::1"),
 			question("www.example.", dns.TypeAAAA, "edns"), "NOERROR; rd; opt ede17", 1,
 		},
 		{
-			"type removed from a chain", Filter{Types: []uint16{dns.TypeA}}, zone(0, "www.example. 30 CNAME x.example.", "x.example. 30 A 127.1.0.1"),
+			"type removed from a chain",
+			Filter{Types: []uint16{dns.TypeA}},
+			zone(0, "www.example. 30 CNAME x.example.", "x.example. 30 A 127.1.0.1"),
 			question("www.example.", dns.TypeA), "NOERROR; rd; www.example. 30 IN CNAME x.example.", 1,
 		},
 		{
@@ -128,7 +132,8 @@ func TestFilters(t *testing.T) {
 			"rebind allowed for loopback", Filter{StopRebind: true, RebindLocalhost: true}, zone(0, rec), question("www.example.", dns.TypeA), good, 1,
 		},
 		{
-			"rebind allowed for a domain", Filter{StopRebind: true, RebindDomains: []upstream.Domain{suffix("example.")}},
+			"rebind allowed for a domain",
+			Filter{StopRebind: true, RebindDomains: []upstream.Domain{suffix("example.")}},
 			zone(0, rec), question("www.example.", dns.TypeA), good, 1,
 		},
 		{

@@ -19,8 +19,13 @@ func summary(m *dns.Msg) string {
 		set  bool
 		text string
 	}{
-		{m.Authoritative, "aa"}, {m.Truncated, "tc"}, {m.RecursionDesired, "rd"}, {!m.RecursionAvailable, "-ra"},
-		{m.AuthenticatedData, "ad"}, {m.CheckingDisabled, "cd"}, {m.Zero, "z"},
+		{m.Authoritative, "aa"},
+		{m.Truncated, "tc"},
+		{m.RecursionDesired, "rd"},
+		{!m.RecursionAvailable, "-ra"},
+		{m.AuthenticatedData, "ad"},
+		{m.CheckingDisabled, "cd"},
+		{m.Zero, "z"},
 	} {
 		if f.set {
 			parts = append(parts, f.text)

@@ -102,11 +102,6 @@ func (ex *exchange) matches(msg []byte, edns bool) bool {
 		wire.EqualNames(msg[wire.HeaderLen:end], ex.name[:ex.nlen])
 }
 
-// query is the question as the wire package reads it. It aliases ex.
-func (ex *exchange) query() wire.Query {
-	return wire.Query{Flags: ex.flags, Name: ex.name[:ex.nlen], Type: ex.typ, Class: ex.class}
-}
-
 // release gives a reference back.
 func (ex *exchange) release() {
 	if ex.refs.Add(-1) == 0 {
@@ -221,17 +216,15 @@ func (ex *exchange) advance(now int64) {
 		return
 	}
 	cfg := ex.set.cfg.Load()
-	for ex.n < maxAttempts && !ex.overTCP {
+	if ex.n < maxAttempts && !ex.overTCP {
 		s := ex.nextServer(cfg)
-		if slices.ContainsFunc(ex.attempts[:ex.n], func(a attempt) bool { return a.srv == s }) {
-			break
+		if !slices.ContainsFunc(ex.attempts[:ex.n], func(a attempt) bool { return a.srv == s }) {
+			before := ex.n
+			ex.try(s, ex.ednsTo(s, now), now)
+			if ex.n > before {
+				return
+			}
 		}
-		before := ex.n
-		ex.try(s, ex.ednsTo(s, now), now)
-		if ex.n > before {
-			return
-		}
-		break
 	}
 	if ex.bestRank > 0 && ex.open > 0 {
 		ex.deadline = min(ex.deadline, now+graceForBetter)
@@ -249,6 +242,9 @@ func (ex *exchange) settle(now int64) (ended bool) {
 			return true
 		}
 		ex.retryAt = now + refusedGap
+		if ex.slowAt != 0 {
+			ex.slowAt = now // nobody works on it, so there is nothing to wait for
+		}
 	}
 	due := ex.deadline
 	if ex.owner != nil && ex.n < maxAttempts && !ex.overTCP {

@@ -7,7 +7,6 @@ import "sync"
 type registry struct {
 	mu    sync.Mutex
 	first *exchange
-	count int
 	_     [64]byte // registries lie side by side and are used by different cores
 }
 
@@ -18,7 +17,6 @@ func (r *registry) add(ex *exchange) {
 		r.first.prev = ex
 	}
 	r.first = ex
-	r.count++
 	r.mu.Unlock()
 }
 
@@ -33,7 +31,6 @@ func (r *registry) remove(ex *exchange) {
 		ex.next.prev = ex.prev
 	}
 	ex.prev, ex.next = nil, nil
-	r.count--
 	r.mu.Unlock()
 }
 
@@ -49,10 +46,4 @@ func (r *registry) dueBefore(now int64, dst []*exchange) []*exchange {
 	}
 	r.mu.Unlock()
 	return dst
-}
-
-func (r *registry) len() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.count
 }

@@ -14,6 +14,7 @@ type worker struct {
 	set      *Set
 	sink     Sink
 	reply    wire.Reply
+	result   Result // what owners are told
 	attempts []*attempt
 	due      []*exchange
 }
@@ -52,7 +53,8 @@ func (s *Set) answered(a *attempt, msg []byte, cut bool, now int64, w *worker) {
 		server := a.srv.spec.Addr
 		ex.mu.Unlock()
 		if ex.finish() {
-			s.tell(ex, w, &Result{Reply: &w.reply, Server: server, Took: time.Duration(now - ex.started)})
+			w.result = Result{Reply: &w.reply, Server: server, Took: time.Duration(now - ex.started)}
+			s.tell(ex, w)
 		}
 		return
 	}

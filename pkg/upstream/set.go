@@ -196,25 +196,24 @@ func (s *Set) conclude(ex *exchange, w *worker) {
 	if !ex.finish() {
 		return
 	}
-	r := Result{Err: ex.err, Took: time.Duration(s.now() - ex.started)}
-	if ex.bestRank > 0 && wire.ParseReply(ex.best, &w.reply) {
-		r = Result{Reply: &w.reply, Server: ex.bestServer, Took: r.Took}
-	}
+	r := &w.result
+	*r = Result{Err: ex.err, Took: time.Duration(s.now() - ex.started)}
 	switch {
-	case r.Reply != nil:
+	case ex.bestRank > 0 && wire.ParseReply(ex.best, &w.reply):
+		r.Reply, r.Server, r.Err = &w.reply, ex.bestServer, nil
 	case s.closed.Load():
 		r.Err = ErrClosed
 	case r.Err == nil:
 		r.Err = ErrTimeout
 	}
-	s.tell(ex, w, &r)
+	s.tell(ex, w)
 }
 
-// tell informs the owner and gives the registry's reference up.
-func (s *Set) tell(ex *exchange, w *worker, r *Result) {
+// tell informs the owner of w.result and gives the registry's reference up.
+func (s *Set) tell(ex *exchange, w *worker) {
 	s.inFlight.Add(-1)
 	if ex.owner != nil {
-		ex.owner.Done(w.sink, r)
+		ex.owner.Done(w.sink, &w.result)
 	}
 	ex.release()
 }

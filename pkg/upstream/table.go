@@ -15,13 +15,13 @@ import (
 type Kind uint8
 
 const (
-	// Nobody: no route has the name.
+	// Nobody means that no route has the name.
 	Nobody Kind = iota
-	// Ask: the group's servers are asked.
+	// Ask means that the group's servers are asked.
 	Ask
-	// LocalOnly: the name exists only where local data says so.
+	// LocalOnly means that the name exists only where local data says so.
 	LocalOnly
-	// Literal: the route's addresses are the answer.
+	// Literal means that the route's addresses are the answer.
 	Literal
 )
 

@@ -1,0 +1,158 @@
+package forwarder
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// newEcho starts a server that answers every question with one address and
+// allocates nothing.
+func newEcho(tb testing.TB) netip.AddrPort {
+	tb.Helper()
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		in, out := make([]byte, 2048), make([]byte, 0, 2048)
+		var b wire.Builder
+		for {
+			n, from, err := c.ReadFromUDPAddrPort(in)
+			if err != nil {
+				return
+			}
+			var q wire.Query
+			if wire.ParseQuery(in[:n], &q) != wire.Accept {
+				continue
+			}
+			b.Start(out, &q, 1232)
+			b.Addr(nil, 60, netip.AddrFrom4([4]byte{127, 1, 0, 1}))
+			_, _ = c.WriteToUDPAddrPort(b.Finish(wire.OPT{}), from)
+		}
+	}()
+	tb.Cleanup(func() {
+		c.Close()
+		<-done
+	})
+	return c.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+// counter is a sink that counts answers.
+type counter struct {
+	answers atomic.Int64
+	bell    chan struct{}
+}
+
+func (c *counter) Send(listener.ReplyTo, []byte) {
+	c.answers.Add(1)
+	select {
+	case c.bell <- struct{}{}:
+	default:
+	}
+}
+
+// forwarding asks count questions of distinct names, window of them at a time.
+func forwarding(tb testing.TB, f *Forwarder, c *counter, serial *uint64, count, window int) {
+	tb.Helper()
+	to := listener.NewReplyTo(c, netip.MustParseAddrPort("127.0.0.9:4000"), netip.MustParseAddr("127.0.0.1"), false)
+	q := []byte("\x00\x00\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x10................\x07example\x00\x00\x01\x00\x01")
+	out := make([]byte, 0, wire.MaxMessage)
+	h := f.Batched()
+	start := c.answers.Load()
+	for sent := 0; sent < count; {
+		for range min(window, count-sent) {
+			*serial++
+			const hex = "0123456789abcdef"
+			for i := range 16 {
+				q[13+i] = hex[*serial>>(4*i)&15]
+			}
+			binary.BigEndian.PutUint16(q, uint16(sent))
+			if b := h.Handle(q, to, out); len(b) != 0 {
+				tb.Fatalf("answered at once: %x", b)
+			}
+			sent++
+		}
+		h.Flush()
+		for c.answers.Load() < start+int64(sent) {
+			<-c.bell
+		}
+	}
+}
+
+func benchConfig(server netip.AddrPort, entries int) Config {
+	return Config{
+		InFlight: 1000,
+		Upstream: upstream.Config{Routes: []upstream.Route{{Servers: []upstream.Server{{Addr: server}}}}},
+		Cache:    answercache.Config{Entries: entries},
+	}
+}
+
+// TestForwardAllocations states the budget for a question that goes upstream:
+// the entry in the cache, and little for maps and buffers that grow.
+func TestForwardAllocations(t *testing.T) {
+	if raceEnabled {
+		return // the race detector allocates
+	}
+	for _, test := range []struct {
+		name    string
+		entries int
+		budget  float64
+	}{{"without cache", 0, 0.2}, {"with cache", 1000, 1.3}} {
+		t.Run(test.name, func(t *testing.T) {
+			f := run(t, benchConfig(newEcho(t), test.entries))
+			c := &counter{bell: make(chan struct{}, 1)}
+			var serial uint64
+			forwarding(t, f, c, &serial, 4000, 50)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			const count = 10000
+			forwarding(t, f, c, &serial, count, 50)
+			runtime.ReadMemStats(&after)
+			if n := float64(after.Mallocs-before.Mallocs) / count; n > test.budget {
+				t.Errorf("%.2f allocations per question, budget %.1f", n, test.budget)
+			} else {
+				t.Logf("%.2f allocations per question", n)
+			}
+		})
+	}
+}
+
+func BenchmarkHit(b *testing.B) {
+	f := run(b, benchConfig(newEcho(b), 1000))
+	c := newClient(b, f, 2, false)
+	c.ask(question("www.example.", dns.TypeA))
+	packet, out := pack(question("www.example.", dns.TypeA, "edns")), make([]byte, 0, wire.MaxMessage)
+	c.ask(question("www.example.", dns.TypeA))
+	b.ReportAllocs()
+	for b.Loop() {
+		f.Handle(packet, c.to, out)
+	}
+}
+
+// BenchmarkForward includes the server, in the same process.
+func BenchmarkForward(b *testing.B) {
+	for _, window := range []int{1, 32} {
+		b.Run("window="+itoa(window), func(b *testing.B) {
+			f := run(b, benchConfig(newEcho(b), 10000))
+			c := &counter{bell: make(chan struct{}, 1)}
+			var serial uint64
+			b.ReportAllocs()
+			for b.Loop() {
+				forwarding(b, f, c, &serial, window, window)
+			}
+		})
+	}
+}

@@ -1,0 +1,399 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+const hang = 20 * time.Second
+
+// noSink collects nothing.
+type noSink struct{}
+
+func (noSink) Flush() {}
+
+// waiting is an owner that a test waits for.
+type waiting struct {
+	done  chan string
+	slow  atomic.Int32
+	calls atomic.Int32
+}
+
+func newWaiting() *waiting { return &waiting{done: make(chan string, 4)} }
+
+func (w *waiting) Slow(Sink) { w.slow.Add(1) }
+
+func (w *waiting) Done(_ Sink, r *Result) {
+	w.calls.Add(1)
+	switch {
+	case r.Reply != nil && r.Err != nil:
+		w.done <- "both reply and error"
+	case r.Reply != nil:
+		w.done <- dns.RcodeToString[r.Reply.Rcode] + " from " + r.Server.String()
+	default:
+		w.done <- r.Err.Error()
+	}
+}
+
+func (w *waiting) wait(tb testing.TB) string {
+	tb.Helper()
+	select {
+	case text := <-w.done:
+		return text
+	case <-time.After(hang):
+		tb.Fatal("the exchange does not end")
+		return ""
+	}
+}
+
+// scripted is a UDP server. answer makes the packets to send back.
+func scripted(tb testing.TB, answer func(q *dns.Msg) [][]byte) Server {
+	tb.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		buf := make([]byte, 4096)
+		for {
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			q := new(dns.Msg)
+			if q.Unpack(buf[:n]) == nil {
+				for _, p := range answer(q) {
+					_, _ = pc.WriteTo(p, from)
+				}
+			}
+		}
+	})
+	tb.Cleanup(func() {
+		pc.Close()
+		wg.Wait()
+	})
+	return Server{Addr: netip.MustParseAddrPort(pc.LocalAddr().String())}
+}
+
+func packed(m *dns.Msg) []byte {
+	b, err := m.Pack()
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func rcode(code int) func(*dns.Msg) [][]byte {
+	return func(q *dns.Msg) [][]byte { return [][]byte{packed(new(dns.Msg).SetRcode(q, code))} }
+}
+
+func nothing(*dns.Msg) [][]byte { return nil }
+
+// running makes a set that runs until the test ends or stop is called.
+func running(tb testing.TB, cfg Config) (s *Set, stop func()) {
+	tb.Helper()
+	cfg.NewSink = func() Sink { return noSink{} }
+	s, err := New(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				tb.Error(err)
+			}
+		case <-time.After(hang):
+			tb.Error("Run does not end")
+		}
+	})
+	tb.Cleanup(stop)
+	return s, stop
+}
+
+func all(servers ...Server) []Route { return []Route{{Servers: servers}} }
+
+func (s *Set) askA(name string, slow time.Duration) *waiting {
+	w := newWaiting()
+	packed := make([]byte, 300)
+	n, _ := dns.PackDomainName(name, packed, 0, nil, false)
+	q := Question{Name: packed[:n], Type: wire.TypeA, Class: wire.ClassIN, Flags: wire.FlagRD}
+	s.Send(s.Table().Lookup(q.Name, q.Type).Group, &q, slow, w)
+	s.Flush()
+	return w
+}
+
+func TestExchange(t *testing.T) {
+	srv := scripted(t, rcode(0))
+	s, _ := running(t, Config{Routes: all(srv)})
+	for range 50 {
+		if got, want := s.askA("www.example.", 0).wait(t), "NOERROR from "+srv.Addr.String(); got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+	st := s.Stats()
+	if got := st.Servers[0]; got.Sent != 50 || got.Answered != 50 || got.Failed != 0 || got.SmoothedRTT == 0 || st.InFlight != 0 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	s, _ := running(t, Config{Routes: all(scripted(t, nothing)), Timeout: 100 * time.Millisecond, FirstRetry: 20 * time.Millisecond})
+	w := s.askA("www.example.", 30*time.Millisecond)
+	if got := w.wait(t); got != ErrTimeout.Error() || w.slow.Load() != 1 {
+		t.Errorf("got %q, told slow %d times", got, w.slow.Load())
+	}
+	st := s.Stats().Servers[0]
+	if st.Sent < 3 || st.Retried != st.Sent-1 || !st.Down {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// TestSlowAtOnce: where no server is there, nobody waits for slowness.
+func TestSlowAtOnce(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := netip.MustParseAddrPort(pc.LocalAddr().String())
+	pc.Close()
+	s, _ := running(t, Config{Routes: all(Server{Addr: addr})})
+	w := s.askA("www.example.", time.Hour)
+	if got := w.wait(t); got != ErrUnreachable.Error() || w.slow.Load() != 1 {
+		t.Errorf("got %q, told slow %d times", got, w.slow.Load())
+	}
+}
+
+// TestWrongReplies: they are counted and change nothing.
+func TestWrongReplies(t *testing.T) {
+	srv := scripted(t, func(q *dns.Msg) [][]byte {
+		good := new(dns.Msg).SetReply(q)
+		id, name, class, opcode, empty := good.Copy(), good.Copy(), good.Copy(), good.Copy(), good.Copy()
+		id.Id ^= 0x8000
+		name.Question[0].Name = "wwx.example."
+		class.Question[0].Qclass = dns.ClassCHAOS
+		opcode.Opcode = dns.OpcodeNotify
+		empty.Question = nil
+		return [][]byte{packed(id), packed(name), packed(class), packed(opcode), packed(empty), {0}, packed(good), packed(good)}
+	})
+	s, _ := running(t, Config{Routes: all(srv), FirstRetry: hang})
+	if got := s.askA("www.example.", 0).wait(t); got != "NOERROR from "+srv.Addr.String() {
+		t.Errorf("got %q", got)
+	}
+	for end := time.Now().Add(hang); s.Stats().WrongReplies != 7; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d wrong replies counted, want 7", s.Stats().WrongReplies)
+		}
+	}
+}
+
+// TestDoneOnce: with all servers answering at once, the owner hears of one.
+func TestDoneOnce(t *testing.T) {
+	var servers []Server
+	for range 4 {
+		servers = append(servers, scripted(t, rcode(0)))
+	}
+	s, _ := running(t, Config{Routes: all(servers...), Strategy: All, FirstRetry: time.Millisecond, Sockets: 2, SocketUses: 3})
+	var list []*waiting
+	for range 500 {
+		list = append(list, s.askA("www.example.", time.Microsecond))
+	}
+	for _, w := range list {
+		w.wait(t)
+	}
+	for _, w := range list {
+		if n := w.calls.Load(); n != 1 {
+			t.Fatalf("Done was called %d times", n)
+		}
+	}
+	if n := s.Stats().InFlight; n != 0 {
+		t.Errorf("%d in flight", n)
+	}
+}
+
+// TestStop: Run ends what is in flight, and leaves no file open.
+func TestStop(t *testing.T) {
+	before := openFiles(t)
+	s, stop := running(t, Config{Routes: all(scriptedSilent(t)), Sockets: 32, SocketUses: 2})
+	var list []*waiting
+	for range 200 {
+		list = append(list, s.askA("www.example.", 0))
+	}
+	stop()
+	for _, w := range list {
+		if got := w.wait(t); got != ErrClosed.Error() {
+			t.Fatalf("got %q", got)
+		}
+	}
+	if got := s.askA("www.example.", 0).wait(t); got != ErrClosed.Error() {
+		t.Errorf("after the end: %q", got)
+	}
+	if err := s.Reload(Config{NewSink: func() Sink { return noSink{} }}); !errors.Is(err, ErrClosed) {
+		t.Errorf("Reload: %v", err)
+	}
+	if n := openFiles(t); n > before+1 { // the silent server
+		t.Errorf("%d files open, %d before", n, before)
+	}
+}
+
+// scriptedSilent is a server of which nobody reads the socket.
+func scriptedSilent(tb testing.TB) Server {
+	tb.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { pc.Close() })
+	return Server{Addr: netip.MustParseAddrPort(pc.LocalAddr().String())}
+}
+
+// openFiles counts this process's sockets and epoll descriptors.
+func openFiles(tb testing.TB) int {
+	tb.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	n := 0
+	for _, e := range entries {
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && strings.HasPrefix(to, "socket:") {
+			n++
+		}
+	}
+	return n
+}
+
+// TestSocketsRotate: a socket that carried its share is closed and replaced,
+// and what waits on it is still heard.
+func TestSocketsRotate(t *testing.T) {
+	var mu sync.Mutex
+	ports := map[string]bool{}
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			ports[from.String()] = true
+			mu.Unlock()
+			q := new(dns.Msg)
+			if q.Unpack(buf[:n]) == nil {
+				_, _ = pc.WriteTo(packed(new(dns.Msg).SetReply(q)), from)
+			}
+		}
+	}()
+	before := openFiles(t)
+	s, _ := running(t, Config{Routes: all(Server{Addr: netip.MustParseAddrPort(pc.LocalAddr().String())}), Sockets: 2, SocketUses: 1})
+	for range 40 {
+		s.askA("www.example.", 0).wait(t)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(ports) < 20 {
+		t.Errorf("%d ports for 40 questions", len(ports))
+	}
+	if n := openFiles(t); n > before+2 {
+		t.Errorf("%d sockets open, %d before", n, before)
+	}
+}
+
+// TestPorts: the local port is from the range, or the one that was asked for.
+func TestPorts(t *testing.T) {
+	var last atomic.Int64
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			last.Store(int64(from.(*net.UDPAddr).Port))
+			q := new(dns.Msg)
+			if q.Unpack(buf[:n]) == nil {
+				_, _ = pc.WriteTo(packed(new(dns.Msg).SetReply(q)), from)
+			}
+		}
+	}()
+	srv := Server{Addr: netip.MustParseAddrPort(pc.LocalAddr().String())}
+	fixed := srv
+	fixed.Source = netip.MustParseAddrPort("127.0.0.1:47123")
+	tests := []struct {
+		name      string
+		cfg       Config
+		low, high int64
+	}{
+		{"range", Config{Routes: all(srv), MinPort: 47000, MaxPort: 47010}, 47000, 47010},
+		{"one", Config{Routes: all(srv), Port: 47100}, 47100, 47100},
+		{"source", Config{Routes: all(fixed)}, 47123, 47123},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, stop := running(t, test.cfg)
+			for range 5 {
+				if got := s.askA("www.example.", 0).wait(t); !strings.HasPrefix(got, "NOERROR") {
+					t.Fatalf("got %q", got)
+				}
+				if p := last.Load(); p < test.low || p > test.high {
+					t.Errorf("port %d, want %d to %d", p, test.low, test.high)
+				}
+			}
+			stop()
+		})
+	}
+}
+
+// TestReloadKeepsHealth: a server that stays keeps what is known of it.
+func TestReloadKeepsHealth(t *testing.T) {
+	a, b := scripted(t, rcode(0)), scripted(t, rcode(0))
+	s, _ := running(t, Config{Routes: all(a)})
+	s.askA("www.example.", 0).wait(t)
+	if err := s.Reload(Config{Routes: all(b, a), NewSink: func() Sink { return noSink{} }}); err != nil {
+		t.Fatal(err)
+	}
+	st := s.Stats().Servers
+	if len(st) != 2 || st[0].Addr != b.Addr || st[0].Sent != 0 || st[1].Sent != 1 || st[1].SmoothedRTT == 0 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	sink := func() Sink { return noSink{} }
+	v6 := Server{Addr: netip.MustParseAddrPort("[::1]:53"), Source: netip.MustParseAddrPort("127.0.0.1:0")}
+	for _, cfg := range []Config{
+		{}, {NewSink: sink, Routes: all(Server{})}, {NewSink: sink, Routes: all(v6)}, {NewSink: sink, MinPort: 5, MaxPort: 4},
+	} {
+		if s, err := New(cfg); err == nil {
+			s.Close()
+			t.Errorf("%+v was taken", cfg)
+		}
+	}
+}
