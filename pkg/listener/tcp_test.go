@@ -237,10 +237,10 @@ func TestTCPHangUpLosesNoAnswer(t *testing.T) {
 }
 
 func TestTCPIdleTimeout(t *testing.T) {
-	s := start(t, Config{IdleTimeout: 50 * time.Millisecond, Handler: handlerFunc(echo)})
+	s := start(t, Config{IdleTimeout: 800 * time.Millisecond, Handler: handlerFunc(echo)})
 	c := dialTCP(t, s.Addrs()[0])
-	for range 4 { // activity moves the end
-		time.Sleep(30 * time.Millisecond)
+	for range 5 { // activity moves the end
+		time.Sleep(200 * time.Millisecond)
 		write(t, c, query(1, 20))
 		read(t, c)
 	}
@@ -254,7 +254,7 @@ func TestTCPIdleTimeout(t *testing.T) {
 // PendingTimeout.
 func TestTCPPendingTimeout(t *testing.T) {
 	var col collector
-	s := start(t, Config{IdleTimeout: 20 * time.Millisecond, PendingTimeout: 300 * time.Millisecond, Handler: &col})
+	s := start(t, Config{IdleTimeout: 20 * time.Millisecond, PendingTimeout: time.Second, Handler: &col})
 	c := dialTCP(t, s.Addrs()[0])
 	write(t, c, query(1, 20), query(2, 20))
 	to := col.wait(t, 1)
@@ -422,7 +422,11 @@ func TestTCPPatientReader(t *testing.T) {
 func TestTCPAnswerAfterClose(t *testing.T) {
 	var col collector
 	s := start(t, Config{Handler: &col})
-	c := dialTCP(t, s.Addrs()[0])
+	// An address of its own, so that nobody else takes the port in between.
+	c, err := net.DialTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 7, 7, 7)}, net.TCPAddrFromAddrPort(s.Addrs()[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
 	local := c.LocalAddr().(*net.TCPAddr)
 	write(t, c, query(1, 20))
 	old := col.wait(t, 1)
