@@ -97,6 +97,15 @@ func TestKubeDNS(t *testing.T) {
 	testTable(t, "testdata/kubedns", "--federations=myfed=example.com")
 }
 
+func TestCoreDNS(t *testing.T) {
+	testTable(t, "testdata/coredns")
+}
+
+// Without wildcards the label "*" is one like any other, as in CoreDNS.
+func TestLiteralAsterisk(t *testing.T) {
+	testTable(t, "testdata/literal", "--wildcards=false")
+}
+
 // testTable asks every row of folder/rows.md of kubedns serving
 // folder/objects.yaml, and through dnscache, each over UDP and TCP. dnscache
 // is asked twice: what it forwards, and what it has kept.

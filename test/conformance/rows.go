@@ -30,7 +30,7 @@ type Row struct {
 
 // ParseRows reads a table with the columns #, query, type, rcode, answer,
 // additional, authority. A type cell with commas is that many rows. Lines that
-// do not begin with | are prose.
+// do not begin with | are prose, and so are tables of three columns.
 func ParseRows(text string) ([]Row, error) {
 	var rows []Row
 	for i, line := range strings.Split(text, "\n") {
@@ -38,6 +38,9 @@ func ParseRows(text string) ([]Row, error) {
 			continue
 		}
 		cells := strings.Split(strings.Trim(line, "|"), "|")
+		if len(cells) == 3 { // a table about rows that are left out
+			continue
+		}
 		if len(cells) != 7 {
 			return nil, fmt.Errorf("line %d: %d columns, want 7", i+1, len(cells))
 		}

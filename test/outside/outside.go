@@ -20,6 +20,7 @@ ext.example.com.     300 IN A     198.51.100.7
 ext.example.com.     300 IN AAAA  2001:db8::7
 alias.example.com.   300 IN CNAME ext.example.com.
 bare.example.com.    300 IN CNAME nowhere.example.net.
+example.com.         300 IN A     192.0.2.53
 nowhere.example.net. 300 IN TXT   "no address here"
 web.default.myfed.svc.testcontinent-testreg-testzone.testcontinent-testreg.example.com.  60 IN A 203.0.113.5
 nope.default.myfed.svc.testcontinent-testreg-testzone.testcontinent-testreg.example.com. 60 IN A 203.0.113.5
