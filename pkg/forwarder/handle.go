@@ -32,6 +32,10 @@ func (f *Forwarder) handle(packet []byte, to listener.ReplyTo, reply []byte) []b
 	if verdict != wire.Accept {
 		return f.reject(st, &q, verdict, to, reply)
 	}
+	if st.cfg.Upstream.DetectLoops && q.Class == wire.ClassIN && f.set.Looped(q.Name, q.Type) {
+		c.looped.Add(1)
+		return nil
+	}
 	a := asker{to: to}
 	if st.log != nil {
 		a.serial = f.serial.Add(1)

@@ -3,6 +3,7 @@ package forwarder
 import (
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -287,5 +288,41 @@ func TestRoutes(t *testing.T) {
 	}
 	if cluster.seen() != 2 || def.seen() != 4 {
 		t.Errorf("cluster saw %d, default %d, want 2 and 4", cluster.seen(), def.seen())
+	}
+}
+
+// TestLoop: a server that is this program itself is found and left alone.
+func TestLoop(t *testing.T) {
+	well := newFakeServer(t, zone(0, rec))
+	// The looping server hands every question to the forwarder, as a listener
+	// would, and its answers back.
+	var f atomic.Pointer[Forwarder]
+	loop := newFakeServer(t, func(q *dns.Msg, _ bool) [][]byte {
+		for f.Load() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		c := newClient(t, f.Load(), 8, false)
+		out := f.Load().Handle(pack(q), c.to, make([]byte, 0, 65535))
+		if len(out) == 0 {
+			return nil
+		}
+		return [][]byte{out}
+	})
+	cfg := to(loop, well)
+	cfg.Upstream.DetectLoops = true
+	fw := run(t, cfg)
+	f.Store(fw)
+	waitFor(t, func() bool { return fw.Stats().Looped > 0 })
+	c := newClient(t, fw, 2, false)
+	for range 3 {
+		if got := summary(c.ask(question("www.example.", dns.TypeA))); got != good {
+			t.Errorf("got %q", got)
+		}
+	}
+	if n := loop.seen(); n != 1 {
+		t.Errorf("the looping server was asked %d times, want once", n)
+	}
+	if err := fw.Reload(to(loop)); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Stats counts what happened since New. Every query is in exactly one of
-// Rejected, Hits, Forwarded, Coalesced.
+// Rejected, Hits, Forwarded, Coalesced, Looped.
 type Stats struct {
 	Queries uint64 // packets given to Handle
 	// Rejected counts packets that hold no question to answer, by verdict; those
@@ -26,6 +26,7 @@ type Stats struct {
 	Coalesced                      uint64 // questions that joined one in flight
 	OverLimit                      uint64 // REFUSED because too many were in flight
 	Failed                         uint64 // SERVFAIL because no server answered
+	Looped                         uint64 // our own questions that came back (Config.Upstream.DetectLoops)
 	Panics                         uint64 // queries that crashed
 	InFlight                       int    // questions now
 	Waiting                        int    // askers that joined one, now
@@ -43,7 +44,7 @@ const tallyShards = 16
 type tally struct {
 	queries, hits, stale, failedHits, local    atomic.Uint64
 	forwarded, refreshed, coalesced, overLimit atomic.Uint64
-	failed                                     atomic.Uint64
+	failed, looped                             atomic.Uint64
 	rejected                                   [wire.CookieOnly + 1]atomic.Uint64
 	_                                          [64]byte
 }
@@ -76,6 +77,7 @@ func (f *Forwarder) Stats() Stats {
 		s.Coalesced += t.coalesced.Load()
 		s.OverLimit += t.overLimit.Load()
 		s.Failed += t.failed.Load()
+		s.Looped += t.looped.Load()
 		for v := range t.rejected {
 			s.Rejected[wire.Verdict(v)] += t.rejected[v].Load()
 		}

@@ -108,6 +108,11 @@ type Config struct {
 	// bound the random ones (--min-port, --max-port). 0 leaves the choice to
 	// the kernel.
 	Port, MinPort, MaxPort uint16
+	// DetectLoops asks each server for all names a question that nobody else
+	// asks, when Run begins and at each Reload. A server from which the question
+	// comes back, as told by [Set.Looped], is not asked any more
+	// (--dns-loop-detect).
+	DetectLoops bool
 	// TCPExchanges bounds the exchanges over TCP at a time. Default: 128.
 	TCPExchanges int
 	// NewSink returns where ends of exchanges go; see [Sink]. It must not be nil.

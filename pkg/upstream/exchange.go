@@ -169,6 +169,11 @@ func (ex *exchange) try(s *server, edns bool, now int64) {
 	if ex.n >= maxAttempts {
 		return
 	}
+	if s.looping.Load() && ex.owner != nil {
+		ex.err = ErrUnreachable
+		ex.refusals++
+		return
+	}
 	a := &ex.attempts[ex.n]
 	*a = attempt{ex: ex, srv: s, sent: now, edns: edns}
 	ex.refs.Add(1)

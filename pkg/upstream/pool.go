@@ -3,8 +3,9 @@ package upstream
 import (
 	"crypto/rand"
 	"errors"
+	"math"
 	mathrand "math/rand/v2"
-	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -28,9 +29,14 @@ func newRandom() *mathrand.ChaCha8 {
 	return mathrand.NewChaCha8(seed)
 }
 
-// poolLimits returns the size of an address's pool and a socket's greatest
-// number of questions and age.
-func (c *Config) poolLimits(addr netip.Addr) (sockets, uses int, age time.Duration) {
+// poolLimits returns the size of a server's pool and a socket's greatest number
+// of questions and age.
+func (c *Config) poolLimits(spec *Server) (sockets, uses int, age time.Duration) {
+	if c.fixedPort(spec) != 0 {
+		// A second socket with the same ends would take the first one's replies.
+		return 1, math.MaxInt, math.MaxInt64
+	}
+	addr := spec.Addr.Addr()
 	sockets, uses, age = remoteSockets, remoteUses, remoteAge
 	if addr.IsLoopback() {
 		sockets, uses, age = loopbackSockets, loopbackUses, loopbackAge
@@ -47,6 +53,14 @@ func (c *Config) poolLimits(addr netip.Addr) (sockets, uses int, age time.Durati
 	return sockets, uses, age
 }
 
+// fixedPort is the one local port for a server, 0 if it is drawn.
+func (c *Config) fixedPort(spec *Server) uint16 {
+	if port := spec.Source.Port(); port != 0 {
+		return port
+	}
+	return c.Port
+}
+
 // idTries bounds the search for a free id: sockets that are drawn, each tried
 // with three ids.
 const idTries = 4
@@ -54,7 +68,7 @@ const idTries = 4
 // assign enters a in a random socket's table under a random id.
 func (p *pool) assign(srv *server, set *Set, a *attempt, now int64) error {
 	cfg := set.cfg.Load()
-	sockets, uses, age := cfg.poolLimits(srv.spec.Addr.Addr())
+	sockets, uses, age := cfg.poolLimits(&srv.spec)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -71,17 +85,9 @@ func (p *pool) assign(srv *server, set *Set, a *attempt, now int64) error {
 		i := int(draw>>48) % sockets
 		s := p.slots[i]
 		if s == nil || s.uses >= uses || now-s.opened >= int64(age) {
-			fresh, err := p.open(srv, set, cfg, now)
-			if err != nil {
-				if s == nil {
-					return err
-				}
-			} else {
-				if s != nil {
-					s.release()
-				}
-				s = fresh
-				p.slots[i] = s
+			var err error
+			if s, err = p.renew(i, srv, set, cfg, now); err != nil {
+				return err
 			}
 		}
 		s.uses++
@@ -92,14 +98,35 @@ func (p *pool) assign(srv *server, set *Set, a *attempt, now int64) error {
 	return errors.New("no id is free")
 }
 
+// renew puts a fresh socket into slot i. When none can be had, because there
+// are no more ports or files, it returns the old one or any other.
+func (p *pool) renew(i int, srv *server, set *Set, cfg *Config, now int64) (*socket, error) {
+	fresh, err := p.open(srv, set, cfg, now)
+	old := p.slots[i]
+	if err == nil {
+		if old != nil {
+			old.release()
+		}
+		p.slots[i] = fresh
+		return fresh, nil
+	}
+	if old != nil {
+		return old, nil
+	}
+	if j := slices.IndexFunc(p.slots, func(s *socket) bool { return s != nil }); j >= 0 {
+		return p.slots[j], nil
+	}
+	return nil, err
+}
+
 // open makes one more socket. A fixed port is asked for as it is, a range is
 // drawn from.
 func (p *pool) open(srv *server, set *Set, cfg *Config, now int64) (*socket, error) {
 	p.turn++
 	poller := set.pollers[p.turn%len(set.pollers)]
 	low, high := int(cfg.MinPort), int(cfg.MaxPort)
-	if cfg.Port != 0 || low == 0 && high == 0 {
-		return openSocket(srv, poller, cfg, cfg.Port, now)
+	if fixed := cfg.fixedPort(&srv.spec); fixed != 0 || low == 0 && high == 0 {
+		return openSocket(srv, poller, cfg, fixed, now)
 	}
 	low = max(low, 1024)
 	if high == 0 {

@@ -208,7 +208,7 @@ func (s *Set) retire() {
 	s.reload.Lock()
 	defer s.reload.Unlock()
 	for _, srv := range s.servers {
-		_, _, age := cfg.poolLimits(srv.spec.Addr.Addr())
+		_, _, age := cfg.poolLimits(&srv.spec)
 		srv.pool.retire(now, age)
 	}
 }

@@ -22,6 +22,10 @@ type server struct {
 	fails, errors atomic.Int32
 	// probeAt is when a server that is down is tried again.
 	probeAt atomic.Int64
+	// loopProbe is the number in the last question sent to see whether the
+	// server asks us, 0 for none; looping is what that showed.
+	loopProbe atomic.Uint32
+	looping   atomic.Bool
 	// plainUntil is how long the server is asked without EDNS.
 	plainUntil atomic.Int64
 }
@@ -95,6 +99,8 @@ func (s *server) rto() int64 {
 // rank orders servers: lower is better.
 func (s *server) rank() int {
 	switch {
+	case s.looping.Load():
+		return 4
 	case s.down():
 		return 3
 	case s.fails.Load() > 0:
@@ -170,7 +176,7 @@ func (g *Group) next(inOrder bool, tried func(*server) int) *server {
 // measured reports whether any server's round trip time is known.
 func (g *Group) measured() bool {
 	for _, s := range g.servers {
-		if s.srtt.Load() != neverSeen && !s.down() {
+		if s.srtt.Load() != neverSeen && s.rank() < 3 {
 			return true
 		}
 	}

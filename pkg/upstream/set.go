@@ -96,6 +96,7 @@ func (s *Set) Reload(cfg Config) error {
 		return ErrClosed
 	}
 	s.apply(cfg)
+	s.probeLoops()
 	return nil
 }
 
@@ -151,7 +152,7 @@ func (s *Set) Send(g *Group, q *Question, slowAfter time.Duration, owner Owner) 
 func (s *Set) measure(g *Group, q *Question, now int64) {
 	explore := s.cfg.Load().Strategy == Fastest && g.measured() && g.wantsExplore(now)
 	for _, srv := range g.servers {
-		if srv.wantsProbe(now) || explore && !srv.down() {
+		if srv.wantsProbe(now) || explore && srv.rank() < 3 {
 			s.launch(g, srv, q, now, 0, nil)
 		}
 	}
@@ -355,6 +356,7 @@ func (s *Set) Run(ctx context.Context) error {
 	}
 	wg.Go(func() { s.runTicker(ctx) })
 	wg.Go(func() { s.runTCP(ctx, &wg) })
+	s.probeLoops()
 	<-ctx.Done()
 	s.Close()
 	wg.Wait()

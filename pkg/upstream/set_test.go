@@ -155,13 +155,13 @@ func TestExchange(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
-	s, _ := running(t, Config{Routes: all(scripted(t, nothing)), Timeout: 100 * time.Millisecond, FirstRetry: 20 * time.Millisecond})
+	s, _ := running(t, Config{Routes: all(scripted(t, nothing)), Timeout: 500 * time.Millisecond, FirstRetry: 20 * time.Millisecond})
 	w := s.askA("www.example.", 30*time.Millisecond)
 	if got := w.wait(t); got != ErrTimeout.Error() || w.slow.Load() != 1 {
 		t.Errorf("got %q, told slow %d times", got, w.slow.Load())
 	}
 	st := s.Stats().Servers[0]
-	if st.Sent < 3 || st.Retried != st.Sent-1 || !st.Down {
+	if st.Sent < 2 || st.Retried != st.Sent-1 || !st.Down {
 		t.Errorf("stats %+v", st)
 	}
 }
@@ -351,7 +351,7 @@ func TestPorts(t *testing.T) {
 		cfg       Config
 		low, high int64
 	}{
-		{"range", Config{Routes: all(srv), MinPort: 47000, MaxPort: 47010}, 47000, 47010},
+		{"range", Config{Routes: all(srv), MinPort: 47000, MaxPort: 47002, Sockets: 50, SocketUses: 1}, 47000, 47002},
 		{"one", Config{Routes: all(srv), Port: 47100}, 47100, 47100},
 		{"source", Config{Routes: all(fixed)}, 47123, 47123},
 	}

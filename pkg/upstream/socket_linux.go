@@ -115,7 +115,7 @@ func (s *socket) takeAll(dst []*attempt) []*attempt {
 
 // openSocket makes a socket for srv, known to the poller, with one reference.
 func openSocket(srv *server, p *poller, cfg *Config, port uint16, now int64) (*socket, error) {
-	fd, err := dialUDP(&srv.spec, port)
+	fd, err := dialUDP(&srv.spec, port, cfg.fixedPort(&srv.spec) != 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for %v: %w", srv.spec.Addr, err)
 	}
@@ -131,15 +131,16 @@ func openSocket(srv *server, p *poller, cfg *Config, port uint16, now int64) (*s
 
 // receiveBuffer is larger where few sockets carry all.
 func receiveBuffer(cfg *Config, srv *server) int {
-	if sockets, _, _ := cfg.poolLimits(srv.spec.Addr.Addr()); sockets <= loopbackSockets {
+	if sockets, _, _ := cfg.poolLimits(&srv.spec); sockets <= loopbackSockets {
 		return 1 << 20
 	}
 	return 128 << 10
 }
 
 // dialUDP returns a connected, non-blocking UDP socket. port is the local one,
-// 0 for one that the kernel draws.
-func dialUDP(spec *Server, port uint16) (int, error) {
+// 0 for one that the kernel draws; a shared one may be that of sockets that are
+// connected to other servers.
+func dialUDP(spec *Server, port uint16, shared bool) (int, error) {
 	family := unix.AF_INET
 	if spec.Addr.Addr().Is6() {
 		family = unix.AF_INET6
@@ -148,21 +149,18 @@ func dialUDP(spec *Server, port uint16) (int, error) {
 	if err != nil {
 		return 0, os.NewSyscallError("socket", err)
 	}
-	if err := connectUDP(fd, spec, port); err != nil {
+	if err := connectUDP(fd, spec, port, shared); err != nil {
 		_ = unix.Close(fd)
 		return 0, err
 	}
 	return fd, nil
 }
 
-func connectUDP(fd int, spec *Server, port uint16) error {
+func connectUDP(fd int, spec *Server, port uint16, shared bool) error {
 	if spec.Interface != "" {
 		if err := unix.BindToDevice(fd, spec.Interface); err != nil {
 			return os.NewSyscallError("bindtodevice", err)
 		}
-	}
-	if spec.Source.Port() != 0 {
-		port = spec.Source.Port()
 	}
 	if source := spec.Source.Addr(); source.IsValid() || port != 0 {
 		if !source.IsValid() {
@@ -171,8 +169,7 @@ func connectUDP(fd int, spec *Server, port uint16) error {
 				source = netip.IPv6Unspecified()
 			}
 		}
-		if port != 0 {
-			// Sockets of one fixed port differ by what they are connected to.
+		if shared {
 			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 		}
 		if err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(source, port))); err != nil {

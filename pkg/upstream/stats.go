@@ -24,9 +24,9 @@ type ServerStats struct {
 	Latency    [LatencyBuckets]uint64
 	LatencySum time.Duration
 	// SmoothedRTT is 0 while unknown. Down tells that the server is not asked
-	// but for a try now and then.
-	SmoothedRTT time.Duration
-	Down        bool
+	// but for a try now and then, Looping that it is not asked at all.
+	SmoothedRTT   time.Duration
+	Down, Looping bool
 }
 
 // Stats counts what happened since New.
@@ -63,7 +63,7 @@ func (s *server) statsNow() ServerStats {
 		Addr: s.spec.Addr,
 		Sent: c.sent.Load(), Retried: c.retried.Load(), Answered: c.answered.Load(), Failed: c.failed.Load(),
 		NXDomain: c.nxdomain.Load(), Truncated: c.truncated.Load(),
-		LatencySum: time.Duration(c.latencySum.Load()), SmoothedRTT: time.Duration(s.srtt.Load()), Down: s.down(),
+		LatencySum: time.Duration(c.latencySum.Load()), SmoothedRTT: time.Duration(s.srtt.Load()), Down: s.down(), Looping: s.looping.Load(),
 	}
 	for i := range c.latency {
 		st.Latency[i] = c.latency[i].Load()
