@@ -40,7 +40,8 @@ type feed struct {
 	store   *store
 	health  *health
 	// denied, when not nil, is called with an error that says that the server
-	// forbids or does not know the resource.
+	// forbids or does not know the resource; if it was listed before, only after
+	// patience.
 	denied func(error)
 }
 
@@ -145,7 +146,7 @@ func (f *feed) watch(ctx context.Context, options metav1.ListOptions) (watch.Int
 // failed reports err, and that the source is denied when it is.
 func (f *feed) failed(ctx context.Context, verb string, err error) {
 	f.health.failed(ctx, verb, err)
-	if f.denied != nil && denied(err) {
+	if f.denied != nil && denied(err) && f.health.lost(patience) {
 		f.denied(err)
 	}
 }

@@ -25,6 +25,7 @@ type health struct {
 	lastError   string
 	failures    uint64
 	lists       uint64
+	deniedSince time.Time // zero unless the last answers were denials
 	complained  time.Time
 	outstanding bool // a complaint was logged that no recovery has followed
 }
@@ -60,7 +61,7 @@ func (h *health) succeeded() {
 		h.connected, h.since = true, now
 	}
 	h.outstanding = false
-	h.lastHeard, h.lastError = now, ""
+	h.lastHeard, h.lastError, h.deniedSince = now, "", time.Time{}
 }
 
 // failed records a request that the server refused or did not answer, and
@@ -75,6 +76,9 @@ func (h *health) failed(ctx context.Context, verb string, err error) {
 	now := time.Now()
 	h.failures++
 	h.lastError = err.Error()
+	if denied(err) && h.deniedSince.IsZero() {
+		h.deniedSince = now
+	}
 	if h.connected {
 		h.connected, h.since = false, now
 	}
@@ -90,6 +94,14 @@ func (h *health) failed(ctx context.Context, verb string, err error) {
 	default:
 		h.log.Error("request to the API server failed", "verb", verb, "resource", h.resource, "since", h.since.Format(time.RFC3339), "error", err)
 	}
+}
+
+// lost reports whether a resource that is denied has to be given up: at once
+// if it was never listed, else when it was denied for as long as patience.
+func (h *health) lost(patience time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lists == 0 || !h.deniedSince.IsZero() && time.Since(h.deniedSince) >= patience
 }
 
 // ResourceStatus tells how watching one resource goes.

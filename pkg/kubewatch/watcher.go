@@ -46,6 +46,11 @@ const (
 	quiet = 2 * time.Millisecond
 	burst = 10 * time.Millisecond
 
+	// EndpointSlices that could be read once must be denied for patience before
+	// Endpoints stand in: an API server that has just started forbids everything
+	// until it knows its roles.
+	patience = time.Minute
+
 	// While Endpoints stand in for EndpointSlices, the latter are tried again
 	// after reprobe; after reprobeDenied while neither can be read.
 	reprobe       = time.Minute
@@ -155,8 +160,10 @@ func (w *Watcher) runSlices(ctx context.Context) {
 func (w *Watcher) runUntilDenied(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w.slices.denied = cancel
-	w.slices.run(ctx)
+	// A copy: a request of the last run may still be on its way back.
+	slices := *w.slices
+	slices.denied = cancel
+	slices.run(ctx)
 	if err := context.Cause(ctx); denied(err) {
 		return err
 	}

@@ -372,6 +372,28 @@ func TestEndpointsStandIn(t *testing.T) {
 	}
 }
 
+// An API server that starts forbids everything for some seconds. Endpoints,
+// which hold less, must not take over for that.
+func TestEndpointsDoNotStandInForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, true)
+		f.services.put(testService("db", corev1.ClusterIPNone))
+		f.slices.put(testSlice("db-1", "db", "10.0.0.9"))
+		f.run(t)
+		defer f.stop()
+		settled(time.Second)
+		for range 10 {
+			f.slices.setFail(forbidden("endpointslices"))
+			settled(50 * time.Second)
+			if f.Status().EndpointsInUse || !f.claimed("10.0.0.9") {
+				t.Fatal("Endpoints stand in for slices that were forbidden for 50 s")
+			}
+			f.slices.setFail(nil)
+			settled(10 * time.Second)
+		}
+	})
+}
+
 // Fifty slices that change at once are few rebuilds, and visible within 20 ms.
 func TestBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
