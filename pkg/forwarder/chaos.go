@@ -39,7 +39,8 @@ func (f *Forwarder) answerChaos(st *state, q *wire.Query, a *asker, reply []byte
 	if !b.TXT(nil, 0, texts...) {
 		b.SetTC()
 	}
-	out := b.Finish(st.opt())
+	var cookie cookieBuffer
+	out := b.Finish(f.opt(st, q, a, &cookie))
 	if st.log != nil {
 		f.logLocal(st, q, a, out[len(reply):], "")
 	}

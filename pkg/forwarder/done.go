@@ -17,6 +17,8 @@ type sink struct {
 	msg   []byte     // a reply after filters
 	reply wire.Reply // of msg
 	relay wire.Relay
+
+	cookie cookieBuffer
 }
 
 var (
@@ -90,15 +92,17 @@ func (fl *flight) Done(us upstream.Sink, r *upstream.Result) {
 	if st.log != nil {
 		f.logReply(st, fl, r, reply)
 	}
-	s.relay = wire.Relay{MaxTTL: st.cfg.MaxTTL, KeepAD: st.cfg.KeepAD, OPT: st.opt()}
-	if s.relay.OPT.EDE = v.ede; !v.ede.Present {
-		s.relay.OPT.EDE = extendedOf(reply)
+	s.relay = wire.Relay{MaxTTL: st.cfg.MaxTTL, KeepAD: st.cfg.KeepAD}
+	if !v.ede.Present {
+		v.ede = extendedOf(reply)
 	}
 	for len(waiting) > 0 {
 		w := &waiting[0]
 		waiting = waiting[1:]
 		q := fl.query(w)
 		s.relay.Limit = w.limit(&q, st.cfg.Payload)
+		s.relay.OPT = f.opt(st, &q, &w.asker, &s.cookie)
+		s.relay.OPT.EDE = v.ede
 		s.buf = wire.AppendReply(s.buf[:0], &q, reply, &s.relay)
 		s.send(w)
 	}
@@ -143,8 +147,7 @@ func (fl *flight) giveStale(st *state, s *sink, waiting []waiter) []waiter {
 
 // fail answers waiting with SERVFAIL and the reason.
 func (fl *flight) fail(st *state, s *sink, waiting []waiter, code uint16, err error) {
-	opt := st.opt()
-	opt.EDE = wire.Extended(code, err.Error())
+	ede := wire.Extended(code, err.Error())
 	for i := range waiting {
 		w := &waiting[i]
 		if w.resolve != nil {
@@ -154,8 +157,10 @@ func (fl *flight) fail(st *state, s *sink, waiting []waiter, code uint16, err er
 		q := fl.query(w)
 		fl.f.tally(w.to).failed.Add(1)
 		if st.log != nil {
-			fl.f.logError(st, &q, &w.asker, wire.RcodeServFail, opt.EDE)
+			fl.f.logError(st, &q, &w.asker, wire.RcodeServFail, ede)
 		}
+		opt := fl.f.opt(st, &q, &w.asker, &s.cookie)
+		opt.EDE = ede
 		s.buf = wire.AppendError(s.buf[:0], &q, wire.RcodeServFail, opt)
 		s.send(w)
 	}

@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -27,6 +28,7 @@ type Forwarder struct {
 	state   atomic.Pointer[state]
 	reload  sync.Mutex // one Reload at a time
 	seed    maphash.Seed
+	secret  cookieSecret
 	shards  [flightShards]flightShard
 	limit   limiter
 	flights sync.Pool // *flight
@@ -55,6 +57,7 @@ var _ listener.Handler = (*Forwarder)(nil)
 // New returns a forwarder that answers once its Run runs.
 func New(cfg Config) (*Forwarder, error) {
 	f := &Forwarder{base: time.Now().Add(-time.Hour), seed: maphash.MakeSeed()}
+	_, _ = rand.Read(f.secret[:]) // never fails, it aborts the program
 	f.flights.New = func() any { return &flight{f: f} }
 	for i := range f.shards {
 		f.shards[i].flights = map[uint64]*flight{}

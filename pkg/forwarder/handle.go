@@ -50,11 +50,9 @@ func (f *Forwarder) reject(st *state, q *wire.Query, v wire.Verdict, to listener
 	if v == wire.Drop {
 		return nil
 	}
-	return wire.AppendError(reply, q, v.Rcode(), st.opt())
+	var b cookieBuffer
+	return wire.AppendError(reply, q, v.Rcode(), f.opt(st, q, &asker{to: to}, &b))
 }
-
-// opt is the OPT record of a reply that has nothing to say.
-func (st *state) opt() wire.OPT { return wire.OPT{Size: st.cfg.Payload} }
 
 // answer goes through the sources of answers in their order. An empty result
 // means that the answer comes later.
@@ -114,7 +112,8 @@ func refusedType(t uint16) (rcode int, refused bool) {
 func (f *Forwarder) finishCached(st *state, q *wire.Query, a *asker, out []byte, base int, result answercache.Result) []byte {
 	c := f.tally(a.to)
 	c.hits.Add(1)
-	opt := st.opt()
+	var b cookieBuffer
+	opt := f.opt(st, q, a, &b)
 	switch result {
 	case answercache.Stale:
 		c.stale.Add(1)
@@ -147,7 +146,8 @@ func (f *Forwarder) errorReply(st *state, q *wire.Query, a *asker, reply []byte,
 	if st.log != nil {
 		f.logError(st, q, a, rcode, ede)
 	}
-	opt := st.opt()
+	var b cookieBuffer
+	opt := f.opt(st, q, a, &b)
 	opt.EDE = ede
 	return wire.AppendError(reply, q, rcode, opt)
 }

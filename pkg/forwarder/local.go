@@ -162,7 +162,8 @@ func (f *Forwarder) answerLocal(st *state, q *wire.Query, name []byte, a *asker,
 	}
 	if rcode, ok := st.filter.refuse(f, q, name); ok {
 		f.countLocal(a)
-		out := wire.AppendError(reply, q, rcode, st.opt())
+		var b cookieBuffer
+		out := wire.AppendError(reply, q, rcode, f.opt(st, q, a, &b))
 		msg := out[len(reply):]
 		wire.SetFlags(msg, wire.Flags(msg)|wire.FlagAA)
 		if st.log != nil {
@@ -217,7 +218,8 @@ func (f *Forwarder) answerOwn(st *state, q *wire.Query, name []byte, a *asker, r
 		b.SetTC()
 	}
 	f.countLocal(a)
-	out = b.Finish(st.opt())
+	var cookie cookieBuffer
+	out = b.Finish(f.opt(st, q, a, &cookie))
 	if st.log != nil {
 		f.logLocal(st, q, a, out[len(reply):], source)
 	}
@@ -279,7 +281,8 @@ func (f *Forwarder) answerLiteral(st *state, q *wire.Query, a *asker, addrs []ne
 			break
 		}
 	}
-	out := b.Finish(st.opt())
+	var cookie cookieBuffer
+	out := b.Finish(f.opt(st, q, a, &cookie))
 	if st.log != nil {
 		f.logLocal(st, q, a, out[len(reply):], "")
 	}
@@ -296,7 +299,8 @@ func (f *Forwarder) answerLocalOnly(st *state, q *wire.Query, name []byte, a *as
 		rcode = wire.RcodeSuccess
 	}
 	f.countLocal(a)
-	out := wire.AppendError(reply, q, rcode, st.opt())
+	var b cookieBuffer
+	out := wire.AppendError(reply, q, rcode, f.opt(st, q, a, &b))
 	if st.log != nil {
 		f.logLocal(st, q, a, out[len(reply):], "")
 	}
