@@ -75,7 +75,8 @@ else
 fi
 wait_for 60 "API server" "$kubectl" get --raw /readyz
 wait_for 60 "containerd" in_node ctr version
-for f in "$state"/images/*.tar dist/kubedns-*.tar dist/dnscache-*.tar dist/exechealthz-*.tar; do
+arch=$(go env GOARCH)
+for f in "$state"/images/*.tar "$root"/dist/{kubedns,dnscache,exechealthz}-"$arch".tar; do
 	in_node ctr -n k8s.io images import "$f" >/dev/null
 done
 wait_for 60 "node registration" "$kubectl" get node node
@@ -83,7 +84,11 @@ wait_for 60 "default service account" "$kubectl" -n kube-system get serviceaccou
 say "applying the manifests"
 "$kubectl" apply -k manifests >/dev/null
 if [ "${1:-}" != nowait ]; then
-	"$kubectl" -n kube-system rollout status deployment/kube-dns --timeout=120s >&2
+	if ! "$kubectl" -n kube-system rollout status deployment/kube-dns --timeout=120s >&2; then
+		"$kubectl" -n kube-system describe pods -l k8s-app=kube-dns >&2 || true
+		"$kubectl" -n kube-system logs -l k8s-app=kube-dns --all-containers --prefix --tail=20 >&2 || true
+		die "the addon did not get ready"
+	fi
 fi
 trap - EXIT
 

@@ -21,6 +21,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -53,6 +54,12 @@ func main() {
 
 // build writes the archive. The first file is the entry point.
 func build(o options) error {
+	// containerd takes the name in an OCI layout as it stands, and the kubelet
+	// asks it for names in their full form.
+	full, err := reference.ParseDockerRef(o.name)
+	if err != nil {
+		return fmt.Errorf("-name %s: %w", o.name, err)
+	}
 	created, err := epoch()
 	if err != nil {
 		return err
@@ -85,7 +92,7 @@ func build(o options) error {
 		return err
 	}
 	err = path.AppendImage(img, layout.WithAnnotations(map[string]string{
-		"io.containerd.image.name":          o.name,
+		"io.containerd.image.name":          full.String(),
 		"org.opencontainers.image.ref.name": o.name[strings.LastIndexByte(o.name, ':')+1:],
 	}), layout.WithPlatform(v1.Platform{OS: "linux", Architecture: o.arch}))
 	if err != nil {
