@@ -37,13 +37,23 @@ const maxKeptReply = 16 << 10
 // send gives s.buf to a waiter.
 func (s *sink) send(w *waiter) {
 	if w.resolve != nil {
-		w.resolve(s.buf, nil)
+		s.tell(w, s.buf, nil)
 	} else {
 		s.batch.Add(w.to, s.buf)
 	}
 	if cap(s.buf) > maxKeptReply {
 		s.buf = make([]byte, 0, 2048)
 	}
+}
+
+// tell calls back an asker within this program, and survives its crash.
+func (s *sink) tell(w *waiter, reply []byte, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.f.crashed(cause, reply)
+		}
+	}()
+	w.resolve(reply, err)
 }
 
 // Done implements upstream.Owner: it stores the reply and answers all who
@@ -112,6 +122,11 @@ func (fl *flight) Done(us upstream.Sink, r *upstream.Result) {
 // question goes on.
 func (fl *flight) Slow(us upstream.Sink) {
 	f, s, st := fl.f, us.(*sink), fl.f.state.Load()
+	defer func() {
+		if cause := recover(); cause != nil {
+			f.crashed(cause, fl.name[:fl.nlen])
+		}
+	}()
 	sh := &f.shards[fl.hash%flightShards]
 	sh.mu.Lock()
 	waiting, extra := fl.waiters, fl.extra
@@ -151,7 +166,7 @@ func (fl *flight) fail(st *state, s *sink, waiting []waiter, code uint16, err er
 	for i := range waiting {
 		w := &waiting[i]
 		if w.resolve != nil {
-			w.resolve(nil, err)
+			s.tell(w, nil, err)
 			continue
 		}
 		q := fl.query(w)

@@ -15,14 +15,16 @@ import (
 type filter struct {
 	Filter
 	onlyCommon bool // ANY is among Types
+	literals   bool // some routes answer with addresses
 	private    []netip.Prefix
 }
 
-// newFilter returns nil when nothing is configured.
-func newFilter(cfg *Filter) *filter {
+// newFilter returns nil when there is nothing to do.
+func newFilter(cfg *Filter, routes []upstream.Route) *filter {
 	fl := &filter{Filter: *cfg, onlyCommon: slices.Contains(cfg.Types, wire.TypeANY), private: privateNetworks()}
+	fl.literals = slices.ContainsFunc(routes, func(r upstream.Route) bool { return r.Zero || len(r.Addrs) > 0 })
 	switch {
-	case cfg.DomainNeeded, cfg.BogusPriv, cfg.Win2k, cfg.StopRebind, len(cfg.Types) > 0,
+	case fl.literals, cfg.DomainNeeded, cfg.BogusPriv, cfg.Win2k, cfg.StopRebind, len(cfg.Types) > 0,
 		len(cfg.BogusNX) > 0, len(cfg.Ignore) > 0, len(cfg.Aliases) > 0:
 		return fl
 	}
@@ -30,8 +32,9 @@ func newFilter(cfg *Filter) *filter {
 }
 
 // refuse says whether a question is answered without asking because of a
-// filter, and with which rcode.
-func (fl *filter) refuse(f *Forwarder, q *wire.Query, name []byte) (rcode int, ok bool) {
+// filter, and with which rcode and flags (dnsmasq's: it knows private networks
+// by authority, but not names without a dot).
+func (fl *filter) refuse(f *Forwarder, q *wire.Query, name []byte) (answer uint16, ok bool) {
 	if fl == nil {
 		return 0, false
 	}
@@ -40,9 +43,9 @@ func (fl *filter) refuse(f *Forwarder, q *wire.Query, name []byte) (rcode int, o
 	case fl.DomainNeeded && single && (q.Type == wire.TypeA || q.Type == wire.TypeAAAA || q.Type == wire.TypeANY):
 		return wire.RcodeNXDomain, true
 	case fl.Win2k && (q.Type == wire.TypeSOA || q.Type == wire.TypeSRV):
-		return wire.RcodeSuccess, true
+		return wire.FlagAA, true
 	case fl.Win2k && q.Type == wire.TypeANY && strings.ContainsRune(string(name), '_'):
-		return wire.RcodeSuccess, true
+		return wire.FlagAA, true
 	case fl.BogusPriv && (q.Type == wire.TypePTR || q.Type == wire.TypeANY):
 		prefix, ok := reversePrefix(name)
 		if !ok || !contains(fl.private, prefix.Addr()) {
@@ -50,7 +53,7 @@ func (fl *filter) refuse(f *Forwarder, q *wire.Query, name []byte) (rcode int, o
 		}
 		// A route of its own says that the network is known there.
 		if d := f.set.Table().Lookup(name, q.Type); d.Kind != upstream.Ask || d.Group.Domain() == "" {
-			return wire.RcodeNXDomain, true
+			return wire.FlagAA | wire.RcodeNXDomain, true
 		}
 	}
 	return 0, false
@@ -172,7 +175,8 @@ var errIgnored = errors.New("answer was ignored as configured")
 func (f *Forwarder) review(st *state, q *wire.Query, r *wire.Reply, s *sink) (*wire.Reply, verdict) {
 	fl := st.filter
 	v := verdict{store: r}
-	if st.local != nil && r.Rcode == wire.RcodeNXDomain && q.Class == wire.ClassIN && st.local.knows(q.Name) {
+	if r.Rcode == wire.RcodeNXDomain && q.Class == wire.ClassIN && (st.local != nil && st.local.knows(q.Name) ||
+		fl != nil && fl.literals && f.hasLiteral(q.Name)) {
 		// The name exists here, so it exists (dnsmasq answers the same).
 		return s.emptied(q, r, wire.RcodeSuccess, wire.FlagAA), verdict{}
 	}

@@ -89,7 +89,7 @@ func (f *Forwarder) newState(cfg Config, old *state) (*state, error) {
 	if st.local, err = newLocalIndex(&cfg.Local); err != nil {
 		return nil, err
 	}
-	st.filter = newFilter(&cfg.Filter)
+	st.filter = newFilter(&cfg.Filter, cfg.Upstream.Routes)
 	switch {
 	case old != nil && old.cfg.Cache == cfg.Cache && reflect.DeepEqual(old.cfg.Filter, cfg.Filter):
 		st.cache, st.base = old.cache, old.base

@@ -160,12 +160,12 @@ func (f *Forwarder) answerLocal(st *state, q *wire.Query, name []byte, a *asker,
 			return out, true
 		}
 	}
-	if rcode, ok := st.filter.refuse(f, q, name); ok {
+	if answer, ok := st.filter.refuse(f, q, name); ok {
 		f.countLocal(a)
 		var b cookieBuffer
-		out := wire.AppendError(reply, q, rcode, f.opt(st, q, a, &b))
+		out := wire.AppendError(reply, q, wire.Rcode(answer), f.opt(st, q, a, &b))
 		msg := out[len(reply):]
-		wire.SetFlags(msg, wire.Flags(msg)|wire.FlagAA)
+		wire.SetFlags(msg, wire.Flags(msg)|answer&wire.FlagAA)
 		if st.log != nil {
 			f.logLocal(st, q, a, msg, "")
 		}
@@ -213,7 +213,7 @@ func (f *Forwarder) answerOwn(st *state, q *wire.Query, name []byte, a *asker, r
 	if !found && links == 0 && alias == nil {
 		return nil, false
 	}
-	b.SetAA(found)
+	b.SetAA(true) // of the first owner, RFC 1035 §4.1.1
 	if !fits {
 		b.SetTC()
 	}
@@ -293,9 +293,7 @@ func (f *Forwarder) answerLiteral(st *state, q *wire.Query, a *asker, addrs []ne
 // (--local=/domain/): the name has no data, or does not exist.
 func (f *Forwarder) answerLocalOnly(st *state, q *wire.Query, name []byte, a *asker, reply []byte) []byte {
 	rcode := wire.RcodeNXDomain
-	t := f.set.Table()
-	if st.local != nil && st.local.knows(name) ||
-		t.Lookup(name, wire.TypeA).Kind == upstream.Literal || t.Lookup(name, wire.TypeAAAA).Kind == upstream.Literal {
+	if st.local != nil && st.local.knows(name) || f.hasLiteral(name) {
 		rcode = wire.RcodeSuccess
 	}
 	f.countLocal(a)
@@ -305,6 +303,14 @@ func (f *Forwarder) answerLocalOnly(st *state, q *wire.Query, name []byte, a *as
 		f.logLocal(st, q, a, out[len(reply):], "")
 	}
 	return out
+}
+
+// hasLiteral reports whether name, in any case, has an address from a route.
+func (f *Forwarder) hasLiteral(name []byte) bool {
+	var buf [wire.MaxName]byte
+	name = wire.AppendLower(buf[:0], name)
+	t := f.set.Table()
+	return t.Lookup(name, wire.TypeA).Kind == upstream.Literal || t.Lookup(name, wire.TypeAAAA).Kind == upstream.Literal
 }
 
 // synthName computes the name of an address (--synth-domain).

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"fmt"
 	"os"
 	"sync"
 	"syscall"
@@ -156,11 +157,23 @@ func (r *reader) receive(s *socket, now int64) (packets int) {
 		}
 		for i := range n {
 			msg, cut := r.in.packet(i)
-			r.set.received(s, msg, cut, now, &r.worker)
+			r.take(s, msg, cut, now)
 		}
 		packets += n
 		if n < len(r.in.hdrs) {
 			return packets
 		}
 	}
+}
+
+// take hands one packet on and survives a crash in reading it: the question
+// goes on as if the packet had not come.
+func (r *reader) take(s *socket, msg []byte, cut bool, now int64) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			r.set.cfg.Load().Logger.Error("reading a reply crashed", "server", s.srv.spec.Addr.String(),
+				"error", fmt.Sprint(cause), "packet", fmt.Sprintf("%x", msg[:min(len(msg), 300)]))
+		}
+	}()
+	r.set.received(s, msg, cut, now, &r.worker)
 }

@@ -176,12 +176,11 @@ func TestIDTable(t *testing.T) {
 		if got := table.get(id); got != a {
 			t.Fatalf("get %d: %p, want %p", id, got, a)
 		}
-		switch {
-		case a == nil:
+		if a == nil {
 			a = &attempt{id: id}
 			table.add(a)
 			twin[id] = a
-		default:
+		} else {
 			if !table.remove(a) || table.remove(a) {
 				t.Fatalf("removing %d", id)
 			}
