@@ -3,6 +3,7 @@ package listener
 import (
 	"bufio"
 	"context"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -110,12 +111,12 @@ func TestPortSharedByAnother(t *testing.T) {
 	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		return setOptions(raw, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}, option{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1})
 	}}
-	other, err := lc.ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
+	addr := quietPort(t)
+	other, err := lc.ListenPacket(t.Context(), "udp4", addr.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	addr := other.LocalAddr().(*net.UDPAddr).AddrPort()
 	for _, try := range []netip.AddrPort{addr, netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port())} {
 		s, err := Listen(Config{Addrs: []netip.AddrPort{try}, Handler: handlerFunc(echo)})
 		if err == nil {
@@ -133,6 +134,25 @@ func TestPortSharedByAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
+}
+
+// quietPort returns a port of 127.0.0.1 that is free on every address and that
+// the kernel gives to nobody who asks for any port.
+func quietPort(t *testing.T) netip.AddrPort {
+	t.Helper()
+	for range 100 {
+		port := uint16(10000 + rand.IntN(20000))
+		s, err := Listen(Config{
+			Addrs:   []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), port)},
+			Handler: handlerFunc(echo),
+		})
+		if err == nil {
+			s.Close()
+			return netip.AddrPortFrom(loopback4.Addr(), port)
+		}
+	}
+	t.Fatal("no free port")
+	return netip.AddrPort{}
 }
 
 func TestAddrs(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,13 +55,22 @@ func start(tb testing.TB, cfg Config) *Server {
 	return s
 }
 
+// running counts the servers that start has started: only when there is none
+// can a goroutine of this package be said to be left over.
+var running atomic.Int32
+
+// stacks returns what every goroutine is doing.
+func stacks() []byte {
+	buf := make([]byte, 1<<20)
+	return buf[:runtime.Stack(buf, true)]
+}
+
 // startStoppable is start with a function that stops the server and waits.
 func startStoppable(tb testing.TB, cfg Config) (s *Server, stop func()) {
 	tb.Helper()
 	if cfg.Addrs == nil {
 		cfg.Addrs = []netip.AddrPort{loopback4}
 	}
-	before := runtime.NumGoroutine()
 	s, err := Listen(cfg)
 	if err != nil {
 		tb.Fatal(err)
@@ -68,6 +78,7 @@ func startStoppable(tb testing.TB, cfg Config) (s *Server, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
+	running.Add(1)
 	stopped := false
 	stop = func() {
 		if stopped {
@@ -81,17 +92,13 @@ func startStoppable(tb testing.TB, cfg Config) (s *Server, stop func()) {
 				tb.Errorf("Run: %v", err)
 			}
 		case <-time.After(hang):
-			buf := make([]byte, 1<<20)
-			tb.Fatalf("Run did not end:\n%s", buf[:runtime.Stack(buf, true)])
+			tb.Fatalf("Run did not end:\n%s", stacks())
 		}
 		if open := s.Stats().TCPOpen; open != 0 {
 			tb.Errorf("%d TCP connections open after Run", open)
 		}
-		for until := time.Now().Add(hang); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
-			if time.Now().After(until) {
-				buf := make([]byte, 1<<20)
-				tb.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
-			}
+		if running.Add(-1) == 0 {
+			eventually(tb, "all of the server's goroutines ended", func() bool { return !bytes.Contains(stacks(), []byte("/pkg/listener.(*")) })
 		}
 	}
 	tb.Cleanup(stop)

@@ -254,11 +254,11 @@ func TestTCPIdleTimeout(t *testing.T) {
 // PendingTimeout.
 func TestTCPPendingTimeout(t *testing.T) {
 	var col collector
-	s := start(t, Config{IdleTimeout: 20 * time.Millisecond, PendingTimeout: time.Second, Handler: &col})
+	s := start(t, Config{IdleTimeout: 400 * time.Millisecond, PendingTimeout: 3 * time.Second, Handler: &col})
 	c := dialTCP(t, s.Addrs()[0])
 	write(t, c, query(1, 20), query(2, 20))
 	to := col.wait(t, 1)
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(800 * time.Millisecond)
 	to.Send(query(1, 20))
 	read(t, c)
 	wantClosed(t, c)
@@ -377,21 +377,26 @@ func TestTCPSlowReader(t *testing.T) {
 		return echo(p, to, r)
 	})})
 	slow := dialTCP(t, s.Addrs()[0])
-	slow.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
-	for range 2000 {
-		if _, err := slow.Write(appendFrame(nil, query(1, 4000))); err != nil {
-			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Logf("writing ended with %v", err)
+	slow.SetReadBuffer(4096)
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		for { // until it is thrown out
+			if _, err := slow.Write(appendFrame(nil, query(1, 4000))); err != nil {
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Error("never thrown out")
+				}
+				return
 			}
-			break
 		}
-	}
+	}()
 	other := dialTCP(t, s.Addrs()[0])
 	for range 10 {
 		write(t, other, query(2, 20))
 		read(t, other)
 	}
-	eventually(t, "slow one thrown out", func() bool { return s.Stats().TCPWriteTimeouts == 1 })
+	<-asked
+	eventually(t, "slow one counted", func() bool { return s.Stats().TCPWriteTimeouts == 1 })
 	eventually(t, "slow one gone", func() bool { return s.Stats().TCPOpen == 1 })
 }
 
