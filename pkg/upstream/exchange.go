@@ -151,8 +151,12 @@ func (ex *exchange) nextServer(cfg *Config) *server {
 	return ex.group.next(cfg.Strategy == InOrder, func(s *server) int {
 		n := 0
 		for i := range ex.attempts[:ex.n] {
-			if ex.attempts[i].srv == s {
+			switch a := &ex.attempts[i]; {
+			case a.srv != s:
+			case a.open:
 				n++
+			default: // it has said what it has to say: the silent ones first
+				n += maxAttempts
 			}
 		}
 		return n

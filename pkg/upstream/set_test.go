@@ -166,6 +166,24 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// A server that has answered with an error is not asked again while another
+// one may still answer.
+func TestNoSecondQuestionAfterAnError(t *testing.T) {
+	var failing, silent atomic.Int32
+	s, stop := running(t, Config{
+		Routes: all(
+			scripted(t, func(q *dns.Msg) [][]byte { failing.Add(1); return rcode(dns.RcodeServerFailure)(q) }),
+			scripted(t, func(*dns.Msg) [][]byte { silent.Add(1); return nil }),
+		),
+		Strategy: All, FirstRetry: 50 * time.Millisecond, Timeout: 400 * time.Millisecond,
+	})
+	defer stop()
+	s.askA("www.example.", 0).wait(t)
+	if failing.Load() != 1 || silent.Load() < 2 {
+		t.Errorf("the failing server was asked %d times, want 1; the silent one %d, want more", failing.Load(), silent.Load())
+	}
+}
+
 // TestSlowAtOnce: where no server is there, nobody waits for slowness.
 func TestSlowAtOnce(t *testing.T) {
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
