@@ -173,6 +173,10 @@ func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool { return 
 
 // Handle implements [slog.Handler].
 func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
+	if text, ok := knownWords(r); ok {
+		h.log.line(text, r.Level < slog.LevelInfo)
+		return nil
+	}
 	var b strings.Builder
 	if r.Level >= slog.LevelError {
 		b.WriteString("error: ")
@@ -187,6 +191,31 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 	})
 	h.log.line(b.String(), r.Level < slog.LevelInfo)
 	return nil
+}
+
+// knownWords puts the messages that people look for in dnsmasq's log into its
+// words.
+func knownWords(r slog.Record) (text string, ok bool) {
+	attrs := map[string]string{}
+	r.Attrs(func(a slog.Attr) bool {
+		attrs[a.Key] = a.Value.String()
+		return true
+	})
+	switch r.Message {
+	case "Maximum number of concurrent DNS queries reached":
+		text = r.Message + " (max: " + attrs["max"] + ")"
+		if domain := attrs["domain"]; domain != "" {
+			text = "Maximum number of concurrent DNS queries to " + domain + " reached (max: " + attrs["max"] + ")"
+		}
+	case "possible DNS-rebind attack detected":
+		text = r.Message + ": " + attrs["qname"]
+	default:
+		return "", false
+	}
+	if n := attrs["suppressed"]; n != "" && n != "0" {
+		text += ", and " + n + " more"
+	}
+	return text, true
 }
 
 // WithAttrs implements [slog.Handler].

@@ -86,6 +86,10 @@ func answerLines(source string, e *forwarder.Event) []string {
 				}
 				add(owner, textName(rr.Ptr))
 			case *dns.TXT:
+				if e.Kind == forwarder.EventConfig {
+					add(owner, "<TXT>")
+					continue
+				}
 				for _, s := range rr.Txt {
 					add(owner, printableText(s))
 				}
