@@ -21,7 +21,7 @@ func (o *Options) Validate() error {
 		wrong("only one resolv.conf file allowed in no-poll mode.", "")
 	}
 	if u := &o.Upstream; u.MaxPort != 0 && u.MinPort > u.MaxPort {
-		wrong("bad command line options: try --help", "--min-port is above --max-port")
+		wrong("max_port cannot be smaller than min_port", "--min-port is above --max-port")
 	}
 	if alias := o.cnameLoop(); alias != "" {
 		wrong("CNAME loop involving "+strings.TrimSuffix(alias.String(), "."), "")
