@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,6 +55,7 @@ func fake(name, mode string, args []string) error {
 	case "kubedns":
 		serveHTTP(flags["healthz-port"])
 	case "exechealthz":
+		awaitDnscache(args)
 		serveHTTP(flags["port"])
 	case "dnscache":
 		if mode == "dies" {
@@ -76,6 +78,26 @@ func fake(name, mode string, args []string) error {
 	}
 	return nil
 }
+
+// awaitDnscache returns when the program that the checks for dnscache ask gives
+// any answer: until then exechealthz would not say that all is well.
+func awaitDnscache(args []string) {
+	var server string
+	for i, arg := range args {
+		if arg == "--url="+urlDnscache && i > 0 {
+			server = serverIn.FindString(args[i-1])
+		}
+	}
+	client := dns.Client{Timeout: 100 * time.Millisecond}
+	for range 300 {
+		if _, _, err := client.Exchange(new(dns.Msg).SetQuestion("any.", dns.TypeA), server); err == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+var serverIn = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 
 // exampleReply answers the example questions from what they want.
 func exampleReply(query *dns.Msg, wrong bool) *dns.Msg {

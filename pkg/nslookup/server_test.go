@@ -26,14 +26,7 @@ type script func(tcp bool, query *dns.Msg) [][]byte
 
 func newScripted(t *testing.T, do script) *scripted {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, ln := listenBoth(t)
 	s := &scripted{addr: netip.MustParseAddrPort(pc.LocalAddr().String())}
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -71,6 +64,25 @@ func newScripted(t *testing.T, do script) *scripted {
 		wg.Wait()
 	})
 	return s
+}
+
+// listenBoth returns sockets on a port that is free over UDP and TCP: what is
+// free over one may be taken over the other.
+func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 50 {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			return pc, ln
+		}
+		pc.Close()
+	}
+	t.Fatal("no port that is free over UDP and TCP")
+	return nil, nil
 }
 
 func (s *scripted) note(t *testing.T, packet []byte) *dns.Msg {
