@@ -64,6 +64,7 @@ func (s *Set) addHosts(hosts []Host) []uint32 {
 		}
 		order = append(order, sh)
 	}
+	adoptNames(order)
 	slices.SortFunc(order, compareHosts)
 
 	first := make([]uint32, len(hosts))
@@ -90,6 +91,28 @@ func (s *Set) addHosts(hosts []Host) []uint32 {
 	}
 	s.hashed, s.named = pack(unique[:named]), name(unique[named:])
 	return first
+}
+
+// adoptNames gives a host without hostname the hostname that its hash label
+// spells, where another host has that hostname: one label is one name.
+func adoptNames(hosts []sortHost) {
+	var taken map[uint32]string
+	for i := range hosts {
+		if h, ok := parseHashLabel(hosts[i].name); ok {
+			if taken == nil {
+				taken = map[uint32]string{}
+			}
+			taken[h] = hosts[i].name
+		}
+	}
+	if taken == nil {
+		return
+	}
+	for i := range hosts {
+		if name, ok := taken[hosts[i].hash]; ok && hosts[i].name == "" {
+			hosts[i].name, hosts[i].hash = name, 0
+		}
+	}
 }
 
 // addPorts fills the port nodes. first maps an index into Spec.Hosts to the

@@ -277,3 +277,22 @@ func TestMakePath(t *testing.T) {
 		}
 	}
 }
+
+// A hostname that is spelled as another host's hash label is one name with it.
+func TestHostnameLikeHashLabel(t *testing.T) {
+	s := newTree(t, spec(t, "hl.default", Headless).
+		hosts("10.0.0.1", "10.0.0.9=3234633364383235", "10.0.0.2=pet-0").port("http", TCP, 80, 0, 1, 2)).Snapshot()
+	for _, tt := range []struct{ name, want string }{
+		{"3234633364383235.hl.default", lines("Found",
+			"10.0.0.1 10 100 0 3234633364383235.hl.default", "10.0.0.9 10 100 0 3234633364383235.hl.default again")},
+		{"_http._tcp.hl.default", lines("Found", "10 50 80 3234633364383235.hl.default", "10 50 80 3234633364383235.hl.default again", "10 50 80 pet-0.hl.default")},
+		{"3234633364383235._http._tcp.hl.default", lines("Found", "10 100 80 3234633364383235.hl.default", "10 100 80 3234633364383235.hl.default again")},
+	} {
+		if diff := cmp.Diff(tt.want, show(s.Lookup(wireName(tt.name)))); diff != "" {
+			t.Errorf("%s: %s", tt.name, diff)
+		}
+	}
+	if got, want := show(s.Reverse(netip.MustParseAddr("10.0.0.1"))), lines("Found", "10 100 0 3234633364383235.hl.default"); got != want {
+		t.Errorf("reverse: %s, want %s", got, want)
+	}
+}
