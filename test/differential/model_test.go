@@ -1,0 +1,247 @@
+package differential
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/miekg/dns"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+)
+
+// model knows objects and answers from them by the words of the DNS
+// specification and of kube-dns's rules, with loops and string comparisons
+// only. It shares no code with the programs.
+type model struct {
+	services map[string]*service // by name.namespace, those that have names
+	// claims are the names of addresses, by the reverse name.
+	claims map[string][]claim
+}
+
+// service is the names of one Service.
+type service struct {
+	name, namespace string
+	kind            string // "ClusterIP", "Headless", "ExternalName"
+	target          string // of an ExternalName
+	hosts           []host
+	ports           []port
+}
+
+// host is one address under one label.
+type host struct {
+	label  string
+	hashed bool
+	addr   netip.Addr
+}
+
+// port is one mention of a named port; hosts are those that have it.
+type port struct {
+	name, protocol string
+	number         int32
+	hosts          []host
+}
+
+type claim struct {
+	target  string
+	rank    int // 0 for a ClusterIP, 1 for a hostname, 2 for another endpoint
+	created int64
+}
+
+var label1123 = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+func newModel(services []*corev1.Service, slices []*discoveryv1.EndpointSlice) *model {
+	m := &model{services: map[string]*service{}, claims: map[string][]claim{}}
+	owned := map[string][]*discoveryv1.EndpointSlice{}
+	for _, sl := range slices {
+		owner := sl.Labels["kubernetes.io/service-name"]
+		owned[owner+"."+sl.Namespace] = append(owned[owner+"."+sl.Namespace], sl)
+	}
+	for _, in := range services {
+		if !label1123.MatchString(in.Name) || !label1123.MatchString(in.Namespace) {
+			continue
+		}
+		s := &service{name: in.Name, namespace: in.Namespace}
+		s.fill(in, owned[in.Name+"."+in.Namespace])
+		if s.target == "" && len(s.hosts) == 0 {
+			continue
+		}
+		s.mergeLabels()
+		m.services[s.name+"."+s.namespace] = s
+		m.claim(s, in.CreationTimestamp.Unix())
+	}
+	return m
+}
+
+func (s *service) fill(in *corev1.Service, owned []*discoveryv1.EndpointSlice) {
+	ips := in.Spec.ClusterIPs
+	if len(ips) == 0 {
+		ips = []string{in.Spec.ClusterIP}
+	}
+	switch {
+	case in.Spec.Type == corev1.ServiceTypeExternalName:
+		s.kind = "ExternalName"
+		if addr, ok := address(in.Spec.ExternalName); ok {
+			s.hosts = []host{{addr: addr}}
+		} else if isName(in.Spec.ExternalName) {
+			s.target = strings.TrimSuffix(in.Spec.ExternalName, ".") + "."
+		}
+	case ips[0] == "" || ips[0] == "None":
+		s.kind = "Headless"
+		for _, sl := range owned {
+			s.slice(in, sl)
+		}
+	default:
+		s.kind = "ClusterIP"
+		for _, text := range ips {
+			if addr, ok := address(text); ok && !addr.IsUnspecified() {
+				s.add(host{label: hashLabel(addr), hashed: true, addr: addr})
+			}
+		}
+		for _, p := range in.Spec.Ports {
+			s.port(p.Name, p.Protocol, p.Port, s.hosts)
+		}
+	}
+}
+
+func (s *service) slice(in *corev1.Service, sl *discoveryv1.EndpointSlice) {
+	if sl.AddressType != discoveryv1.AddressTypeIPv4 && sl.AddressType != discoveryv1.AddressTypeIPv6 {
+		return
+	}
+	var hosts []host
+	for _, e := range sl.Endpoints {
+		ready := e.Conditions.Ready == nil || *e.Conditions.Ready
+		if !ready && !in.Spec.PublishNotReadyAddresses {
+			continue
+		}
+		for _, text := range e.Addresses {
+			addr, ok := address(text)
+			if !ok || addr.IsUnspecified() {
+				continue
+			}
+			h := host{label: hashLabel(addr), hashed: true, addr: addr}
+			if e.Hostname != nil && label1123.MatchString(strings.ToLower(*e.Hostname)) {
+				h.label, h.hashed = strings.ToLower(*e.Hostname), false
+			}
+			s.add(h)
+			hosts = append(hosts, h)
+		}
+	}
+	for _, p := range sl.Ports {
+		if p.Port == nil {
+			continue
+		}
+		var name string
+		var protocol corev1.Protocol
+		if p.Name != nil {
+			name = *p.Name
+		}
+		if p.Protocol != nil {
+			protocol = *p.Protocol
+		}
+		s.port(name, protocol, *p.Port, hosts)
+	}
+}
+
+func (s *service) add(h host) {
+	if !slices.Contains(s.hosts, h) {
+		s.hosts = append(s.hosts, h)
+	}
+}
+
+func (s *service) port(name string, protocol corev1.Protocol, number int32, hosts []host) {
+	name = strings.ToLower(name)
+	proto := strings.ToLower(string(cmp.Or(protocol, corev1.ProtocolTCP)))
+	known := protocol == "" || protocol == "TCP" || protocol == "UDP" || protocol == "SCTP"
+	if !known || !label1123.MatchString(name) || len(name) > 62 || number < 1 || number > 65535 || len(hosts) == 0 {
+		return
+	}
+	s.ports = append(s.ports, port{name, proto, number, hosts})
+}
+
+// mergeLabels makes one name of a hostname and the equal hash label of another
+// endpoint: that endpoint counts as having the hostname.
+func (s *service) mergeLabels() {
+	named := map[string]bool{}
+	for _, h := range s.hosts {
+		named[h.label] = named[h.label] || !h.hashed
+	}
+	for i, h := range s.hosts {
+		s.hosts[i].hashed = h.hashed && !named[h.label]
+	}
+}
+
+func (m *model) claim(s *service, created int64) {
+	for _, h := range s.hosts {
+		c := claim{target: s.full(), created: created}
+		switch {
+		case s.kind == "ExternalName":
+			continue
+		case s.kind == "Headless" && h.hashed:
+			c.rank, c.target = 2, h.label+"."+s.full()
+		case s.kind == "Headless":
+			c.rank, c.target = 1, h.label+"."+s.full()
+		}
+		name, err := dns.ReverseAddr(h.addr.String())
+		if err != nil {
+			panic(err) // it is an address
+		}
+		m.claims[name] = append(m.claims[name], c)
+	}
+}
+
+func (s *service) full() string { return s.name + "." + s.namespace + ".svc.cluster.local." }
+
+// address reads an address as Kubernetes does: zeros before a decimal octet
+// mean nothing, IPv4 in IPv6 is IPv4, there are no zones.
+func address(text string) (netip.Addr, bool) {
+	if octets := strings.Split(text, "."); len(octets) == 4 {
+		for i, o := range octets {
+			if n, err := strconv.ParseUint(o, 10, 16); err == nil {
+				octets[i] = strconv.FormatUint(n, 10)
+			}
+		}
+		text = strings.Join(octets, ".")
+	}
+	addr, err := netip.ParseAddr(text)
+	return addr.Unmap(), err == nil && addr.Zone() == ""
+}
+
+// isName says whether text can be the target of a CNAME: letters, digits,
+// dashes and underscores in labels of 1 to 63.
+func isName(text string) bool {
+	text = strings.TrimSuffix(text, ".")
+	if text == "" || len(text) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(text, ".") {
+		if !regexp.MustCompile(`^[-_a-zA-Z0-9]{1,63}$`).MatchString(label) {
+			return false
+		}
+	}
+	return true
+}
+
+// hashLabel is kube-dns's name for an address; see test/conformance.
+func hashLabel(addr netip.Addr) string {
+	h := fnv.New32a()
+	fmt.Fprintf(h, "&{%s 0 10 10  false 30 0  }", addr)
+	return fmt.Sprintf("%x", fmt.Sprintf("%x", h.Sum32()))
+}
+
+// dashed is CoreDNS's name for an address.
+func dashed(addr netip.Addr) string {
+	text := strings.NewReplacer(".", "-", ":", "-").Replace(addr.String())
+	if strings.HasPrefix(text, "-") {
+		text = "0" + text
+	}
+	if strings.HasSuffix(text, "-") {
+		text += "0"
+	}
+	return text
+}
