@@ -146,18 +146,25 @@ func (f *Forwarder) join(st *state, g *upstream.Group, q *wire.Query, name []byt
 	var slowAfter time.Duration
 	if stale {
 		slowAfter = st.cfg.StaleAfter
+		if g.Down() {
+			slowAfter = 1 // there is nothing to wait for
+		}
 	}
 	// The question must not alias fl, which may end before Send returns.
 	f.set.Send(g, &upstream.Question{Name: q.Name, Type: q.Type, Class: q.Class, Flags: q.Flags & keyFlags, DO: q.EDNS.DO}, slowAfter, fl)
 	return began
 }
 
+// dedupWaiters is up to how many waiters a repeated query is looked for among
+// them. Beyond that the search would cost more than a second answer.
+const dedupWaiters = 64
+
 // joinFlight adds a to those who wait for fl. The shard's lock is held.
 func (f *Forwarder) joinFlight(st *state, fl *flight, q *wire.Query, a *asker, stale bool) joinResult {
 	if stale && fl.slow {
 		return joinedSlow
 	}
-	if a.resolve == nil {
+	if a.resolve == nil && len(fl.waiters) <= dedupWaiters {
 		for i := range fl.waiters {
 			if w := &fl.waiters[i]; w.id == q.ID && w.to == a.to {
 				return joined // the client asks again: it waits already

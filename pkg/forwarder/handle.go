@@ -171,7 +171,8 @@ func (f *Forwarder) forward(st *state, q *wire.Query, name []byte, a *asker, rep
 	case began:
 		f.tally(a.to).forwarded.Add(1)
 		return nil
-	case joinedSlow:
+	}
+	if stale {
 		if out, result := st.cache.Lookup(reply, q, f.now(), true); result != answercache.Miss {
 			return f.finishCached(st, q, a, out, len(reply), result)
 		}

@@ -143,3 +143,31 @@ func TestFailureIsRemembered(t *testing.T) {
 		t.Error("upstream was asked although the failure is known")
 	}
 }
+
+// TestStaleWhenDown: where no server is known to answer, nobody waits.
+func TestStaleWhenDown(t *testing.T) {
+	f, c, _ := stale(t, func(c *Config) {
+		rfc8767(c)
+		c.StaleAfter, c.Upstream.Timeout, c.Upstream.FirstRetry = 2*hang, 2*hang, 10*time.Millisecond
+	}, silence)
+	c.start(question("other.example.", dns.TypeA))
+	waitFor(t, func() bool { return f.Stats().Upstream.Servers[0].Down })
+	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestStaleAtTheLimit: an expired answer is better than REFUSED.
+func TestStaleAtTheLimit(t *testing.T) {
+	f, c, _ := stale(t, func(c *Config) {
+		rfc8767(c)
+		c.InFlight, c.StaleAfter, c.Upstream.Timeout = 1, 2*hang, 2*hang
+	}, silence)
+	c.start(question("other.example.", dns.TypeA))
+	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+		t.Errorf("got %q", got)
+	}
+	if st := f.Stats(); st.OverLimit != 0 || st.InFlight != 1 {
+		t.Errorf("stats %+v", st)
+	}
+}

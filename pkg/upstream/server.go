@@ -17,9 +17,10 @@ type server struct {
 	// Times are nanoseconds of Set.now. The averages are those of RFC 6298 §2;
 	// two goroutines that update them at once may lose one sample.
 	srtt, rttvar atomic.Int64
-	// fails counts attempts in a row that brought nothing, errors the error
-	// replies in a row.
-	fails, errors atomic.Int32
+	// fails counts attempts in a row that brought nothing, a little beyond
+	// downAfter at most. failing tells that the last reply was an error.
+	fails   atomic.Int32
+	failing atomic.Bool
 	// probeAt is when a server that is down is tried again.
 	probeAt atomic.Int64
 	// loopProbe is the number in the last question sent to see whether the
@@ -63,18 +64,20 @@ func (s *server) answered(rtt int64, isError bool) {
 	}
 	switch {
 	case isError:
-		s.errors.Add(1)
+		s.failing.Store(true)
 		s.counters.failed.Add(1)
-	case s.errors.Load() != 0:
-		s.errors.Store(0)
+	case s.failing.Load():
+		s.failing.Store(false)
 	}
 }
 
 // silent notes an attempt that brought nothing, by failures that weigh n.
 func (s *server) silent(n int32, now int64, reason string) {
 	s.counters.failed.Add(1)
-	fails := s.fails.Add(n)
-	if fails >= downAfter && fails-n < downAfter {
+	if s.down() {
+		return
+	}
+	if fails := s.fails.Add(n); fails >= downAfter && fails-n < downAfter {
 		s.probeAt.Store(now + probeEvery)
 		s.log.Warn("server does not answer", "server", s.spec.Addr.String(), "reason", reason)
 	}
@@ -105,7 +108,7 @@ func (s *server) rank() int {
 		return 3
 	case s.fails.Load() > 0:
 		return 2
-	case s.errors.Load() > 0:
+	case s.failing.Load():
 		return 1
 	}
 	return 0
@@ -123,6 +126,16 @@ type Group struct {
 // Domain is the domain's text as in the configuration, "" for the servers for
 // all names.
 func (g *Group) Domain() string { return g.domain }
+
+// Down reports whether none of the servers answers.
+func (g *Group) Down() bool {
+	for _, s := range g.servers {
+		if !s.down() {
+			return false
+		}
+	}
+	return true
+}
 
 // dnsmasq asks all servers of a domain after this many questions or this time.
 const (
