@@ -1,0 +1,300 @@
+package dnsmasq
+
+import (
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"log"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/kube-dns/kube-dns/test/addon"
+)
+
+// dnsmasqPath is where Debian's package dnsmasq-base puts it.
+const dnsmasqPath = "/usr/sbin/dnsmasq"
+
+var (
+	bin    string // the folder with dnscache
+	update = flag.Bool("update", false, "write what the programs do into the rows")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Rows mostly wait: for silence, and for TTLs to run down.
+	if err := flag.Set("test.parallel", "24"); err != nil {
+		log.Fatal(err)
+	}
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "kube-dns-dnsmasq")
+		if err != nil {
+			log.Print(err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		if _, err := os.Stat(dnsmasqPath); err != nil {
+			log.Printf("the package dnsmasq-base is missing: %v", err)
+			return 1
+		}
+		if err := addon.Build(dir, nil, "dnscache"); err != nil {
+			log.Print(err)
+			return 1
+		}
+		bin = dir
+		return m.Run()
+	}())
+}
+
+func tables(t *testing.T) []*Table {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("tables %v, %v", paths, err)
+	}
+	var list []*Table
+	for _, path := range paths {
+		table, err := ReadTable(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, table)
+	}
+	return list
+}
+
+// TestSideBySide runs every row.
+func TestSideBySide(t *testing.T) {
+	all := tables(t)
+	n := 0
+	t.Run("rows", func(t *testing.T) {
+		for _, table := range all {
+			for _, row := range table.Rows {
+				n++
+				base := loopback(n)
+				t.Run(strings.TrimSuffix(filepath.Base(table.Path), ".txt")+"/"+row.ID, func(t *testing.T) {
+					t.Parallel()
+					testRow(t, row, base)
+				})
+			}
+		}
+	})
+	if *update {
+		for _, table := range all {
+			if err := table.Write(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// loopback is a group of addresses for one row, hardly used by another run of
+// this test at the same time.
+func loopback(n int) netip.Addr {
+	h := fnv.New32a()
+	fmt.Fprint(h, os.Getpid())
+	return netip.AddrFrom4([4]byte{127, byte(2 + (h.Sum32()+uint32(n)/256)%250), byte(n), 0})
+}
+
+func testRow(t *testing.T, row *Row, base netip.Addr) {
+	t.Helper()
+	if !row.Judged && !*update {
+		t.Fatal("the row says neither same nor differs")
+	}
+	dir := t.TempDir()
+	next := base.As4()
+	next[3] = 128
+	sides := make([]*side, 2)
+	for i, side := range []struct {
+		name, path string
+		base       netip.Addr
+	}{
+		{"dnsmasq", dnsmasqPath, base},
+		{"dnscache", filepath.Join(bin, "dnscache"), netip.AddrFrom4(next)},
+	} {
+		own := filepath.Join(dir, side.name)
+		if err := os.Mkdir(own, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		s, err := newSide(row, side.name, side.path, own, side.base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.close()
+		sides[i] = s
+	}
+	stories, errs := make([][]string, 2), make([]error, 2)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		stories[1], errs[1] = sides[1].tell(row)
+	}()
+	stories[0], errs[0] = sides[0].tell(row)
+	<-done
+	for i, err := range errs {
+		if err != nil {
+			t.Fatalf("%s: %v", sides[i].name, err)
+		}
+	}
+	if *update {
+		row.Dnsmasq, row.Ours = keep(row.Dnsmasq, stories[0]), keep(row.Ours, stories[1])
+		row.agree()
+		if !row.differ() {
+			row.Differs = ""
+		} else if row.Differs == "" {
+			row.Differs = "?"
+		}
+		return
+	}
+	for i, want := range [][]string{row.Dnsmasq, row.Ours} {
+		if diff := diffStories(want, stories[i]); diff != "" {
+			t.Errorf("%s %s does otherwise than %s says:\n%s", row.ID, row.Title, sides[i].name, diff)
+			if sides[i].proc != nil {
+				t.Logf("log of %s:\n%s", sides[i].name, sides[i].proc.log.String())
+			}
+		}
+	}
+	switch {
+	case row.Differs == "" && row.differ():
+		t.Errorf("the row says that the two do the same, but holds two stories")
+	case row.Differs != "" && !row.differ():
+		t.Errorf("the row says that the two differ (%s), but holds one story", row.Differs)
+	}
+}
+
+// tell does all steps of a row and returns a line for each that has something
+// to say.
+func (s *side) tell(row *Row) ([]string, error) {
+	var story []string
+	for _, step := range row.Steps {
+		line, err := s.step(step, len(story))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", step, err)
+		}
+		if line != "" {
+			story = append(story, line)
+		}
+	}
+	return story, nil
+}
+
+// keep is the new story with the lines of the old one that still fit.
+func keep(old, story []string) []string {
+	for i := range min(len(old), len(story)) {
+		if fits(old[i], story[i]) {
+			story[i] = old[i]
+		}
+	}
+	return story
+}
+
+// differ says whether the two stories of the row differ.
+func (r *Row) differ() bool { return !slices.Equal(r.Dnsmasq, r.Ours) }
+
+func diffStories(want, got []string) string {
+	var out []string
+	for i := range max(len(want), len(got)) {
+		var w, g string
+		if i < len(want) {
+			w = want[i]
+		}
+		if i < len(got) {
+			g = got[i]
+		}
+		if !fits(w, g) {
+			out = append(out, fmt.Sprintf("line %d: want %s\n         got %s", i+1, w, g))
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+// TestEveryObservationHasARow holds the rows to the reference: each of its
+// observations has a row or a reason why not.
+func TestEveryObservationHasARow(t *testing.T) {
+	const observations = 122
+	rows, leftOut, ids := map[int]bool{}, map[int]bool{}, map[string]bool{}
+	for _, table := range tables(t) {
+		for _, row := range table.Rows {
+			if ids[row.ID] {
+				t.Errorf("row %s is there twice", row.ID)
+			}
+			ids[row.ID] = true
+			if n, err := strconv.Atoi(strings.TrimRight(row.ID, "abcdefghijklmnopqrstuvwxyz")); err == nil {
+				rows[n] = true
+			}
+		}
+		for text := range table.LeftOut {
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leftOut[n] = true
+		}
+	}
+	for n := 1; n <= observations; n++ {
+		if rows[n] == leftOut[n] {
+			t.Errorf("observation %d: has a row: %v, is left out: %v", n, rows[n], leftOut[n])
+		}
+	}
+}
+
+// TestDifferencesAreDocumented holds docs/differences.md to the rows, both ways.
+func TestDifferencesAreDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(addon.Root(), "docs", "differences.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(text), "\n## From dnsmasq\n")
+	if !ok {
+		t.Fatal("docs/differences.md has no section From dnsmasq")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	_, section, _ = strings.Cut(section, "\n|---|---|---|---|\n")
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)\| ([^|]+) \|$`).FindAllStringSubmatch(section, -1) {
+		for id := range strings.SplitSeq(m[1], ", ") {
+			documented[id] = true
+		}
+	}
+	for _, table := range tables(t) {
+		for _, row := range table.Rows {
+			switch {
+			case row.Differs != "" && !documented[row.ID]:
+				t.Errorf("row %s differs (%s) and is not in docs/differences.md", row.ID, row.Differs)
+			case row.Differs == "" && documented[row.ID]:
+				t.Errorf("docs/differences.md names row %s, which does not differ", row.ID)
+			}
+			delete(documented, row.ID)
+		}
+	}
+	if len(documented) > 0 {
+		t.Errorf("docs/differences.md names rows that are not there: %v", slices.Sorted(maps.Keys(documented)))
+	}
+}
+
+// A line fits another one only with the tolerance that it says.
+func TestFits(t *testing.T) {
+	for _, tt := range []struct {
+		name, want, got string
+		fits            bool
+	}{
+		{"equal", "NOERROR rd ra | a.ex. 10 A 192.0.2.1 | up 1", "NOERROR rd ra | a.ex. 10 A 192.0.2.1 | up 1", true},
+		{"fresh and younger", "NOERROR rd ra | a.ex. 10 A 192.0.2.1 | up 1", "NOERROR rd ra | a.ex. 9 A 192.0.2.1 | up 1", false},
+		{"cached and older", "NOERROR rd ra | a.ex. 9 A 192.0.2.1 | up 0", "NOERROR rd ra | a.ex. 8 A 192.0.2.1 | up 0", true},
+		{"cached and younger", "NOERROR rd ra | a.ex. 9 A 192.0.2.1 | up 0", "NOERROR rd ra | a.ex. 10 A 192.0.2.1 | up 0", false},
+		{"cached and much older", "NOERROR rd ra | a.ex. 9 A 192.0.2.1 | up 0", "NOERROR rd ra | a.ex. 5 A 192.0.2.1 | up 0", false},
+		{"another address", "NOERROR rd ra | a.ex. 9 A 192.0.2.1 | up 0", "NOERROR rd ra | a.ex. 9 A 192.0.2.2 | up 0", false},
+		{"no TTL left", "NOERROR rd ra | a.ex. 2 A 192.0.2.1 | up 0", "NOERROR rd ra | a.ex. 0 A 192.0.2.1 | up 0", false},
+		{"an SOA", "NOERROR rd ra | ns: ex. 14 SOA a. b. 1 2 3 4 15 | up 0", "NOERROR rd ra | ns: ex. 13 SOA a. b. 1 2 3 4 15 | up 0", true},
+	} {
+		if got := fits(tt.want, tt.got); got != tt.fits {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
