@@ -1,7 +1,7 @@
 # Every target is a name; the work is in hack/*.sh, each runnable alone.
 SHELL := /bin/sh
 .DEFAULT_GOAL := build
-.PHONY: build run test check bench fuzz images cluster cluster-down test-cluster clean help
+.PHONY: build run test check bench fuzz soak images cluster cluster-down test-cluster soak-cluster clean help
 
 build: ## build bin/kubedns, bin/dnscache and bin/exechealthz
 	@./hack/build.sh
@@ -21,6 +21,9 @@ bench: build ## CPU per query beside dnsmasq, unbound and CoreDNS, as ratios
 fuzz: ## every fuzz target for FUZZTIME each (default 30s)
 	@./hack/fuzz.sh
 
+soak: ## the churn test for SOAK (default 8h): changes, API server faults and queries without end
+	@./hack/soak.sh
+
 images: ## make the three images as archives in dist/
 	@./hack/images.sh
 
@@ -32,6 +35,9 @@ cluster-down: ## take that cluster down
 
 test-cluster: ## bring a cluster up, test the addon on it, take it down (root, Linux)
 	@./hack/test-cluster.sh
+
+soak-cluster: ## the same with long outages and many pods, an hour
+	@SOAK=1 TIMEOUT=2h ./hack/test-cluster.sh
 
 clean: ## remove what the build made
 	rm -rf bin dist

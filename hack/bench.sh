@@ -11,17 +11,10 @@ cd "$(dirname "$0")/.."
 
 dir=${KUBE_DNS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-dns}/bench
 mkdir -p "$dir"
-version=$(awk '$1 == "require" && $2 == "github.com/coredns/coredns" {print $3}' hack/coredns.mod)
-coredns=${COREDNS-$dir/coredns-$version-$(go env GOVERSION)}
-if [ -z "${COREDNS+set}" ] && [ ! -x "$coredns" ]; then
-	echo "building CoreDNS into $dir (some minutes, once)" >&2
-	if CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -modfile=hack/coredns.mod \
-		-o "$coredns.$$" github.com/coredns/coredns >&2; then
-		mv "$coredns.$$" "$coredns"
-	else
-		echo "CoreDNS does not build here; it is left out" >&2
-		coredns=""
-	fi
+coredns=${COREDNS-}
+if [ -z "${COREDNS+set}" ] && ! coredns=$(./hack/coredns.sh); then
+	echo "CoreDNS does not build here; it is left out" >&2
+	coredns=""
 fi
 
 CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$dir/bench" ./test/bench

@@ -85,6 +85,7 @@ failSwapOn: false
 oomScoreAdj: 0
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
+maxPods: 250
 evictionHard: {memory.available: 50Mi, nodefs.available: 1Mi, imagefs.available: 1Mi}
 nodeStatusUpdateFrequency: 2s
 syncFrequency: 10s

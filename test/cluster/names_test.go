@@ -68,6 +68,11 @@ func TestMain(m *testing.M) {
 				return 1
 			}
 		}
+		defer func() { _, _ = tryKubectl("", "-n", system, "delete", "deployment", cutOff) }()
+		if err := startCutOff(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		return m.Run()
 	}())
 }

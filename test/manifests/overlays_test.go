@@ -192,7 +192,7 @@ func checkNames(t *testing.T, objects []runtime.Object) {
 // any other path would restart a healthy container for ever.
 func checkProbes(t *testing.T, d *appsv1.Deployment) {
 	t.Helper()
-	served := map[string]bool{"8081/readiness": true}
+	served := map[string]bool{"8081/readiness": true, "8080/metrics": true}
 	for _, c := range d.Spec.Template.Spec.Containers {
 		for _, arg := range c.Args {
 			if url, ok := strings.CutPrefix(arg, "--url="); ok {
@@ -212,8 +212,8 @@ func checkProbes(t *testing.T, d *appsv1.Deployment) {
 			}
 		}
 	}
-	if probes != 3 {
-		t.Errorf("%d probes, want 3", probes)
+	if probes != 4 {
+		t.Errorf("%d probes, want 4", probes)
 	}
 }
 

@@ -4,7 +4,7 @@
 //	client lookup NAME...             addresses, with Go's resolver
 //	client query NAME TYPE [udp|tcp]  one question as it stands, whole reply
 //	client search NAME [TYPE]         along the search list, A and AAAA at once from one socket, as musl does
-//	client load INTERVAL NAME...      ask on and on; print failures, and sums at SIGTERM
+//	client load INTERVAL NAME...      ask on and on; print failures, and sums every second
 //	client cat FILE                   print a file
 //	client serve PORT                 an HTTP server that answers with the pod's name
 //	client sleep                      until SIGTERM
@@ -114,13 +114,16 @@ func load(ctx context.Context, args []string) error {
 		return err
 	}
 	asked, retried, failed := 0, 0, 0
-	tick := time.NewTicker(interval)
+	tick, sums := time.NewTicker(interval), time.NewTicker(time.Second)
 	defer tick.Stop()
+	defer sums.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			fmt.Printf("asked %d retried %d failed %d\n", asked, retried, failed)
 			return nil
+		case <-sums.C:
+			fmt.Printf("asked=%d retried=%d failed=%d\n", asked, retried, failed)
+			continue
 		case <-tick.C:
 		}
 		for _, name := range args[1:] {

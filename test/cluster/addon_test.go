@@ -1,0 +1,229 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	system    = "kube-system"
+	addonApp  = "kube-dns"
+	clusterIP = "10.96.0.10"
+	manifests = "../../manifests"
+)
+
+// pods returns the pods with the label k8s-app=app that are not on their way
+// out.
+func pods(tb testing.TB, app string) []corev1.Pod {
+	tb.Helper()
+	var list corev1.PodList
+	out := kubectl(tb, "-n", system, "get", "pods", "-l", "k8s-app="+app, "-o", "json")
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		tb.Fatal(err)
+	}
+	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+}
+
+// thePod waits until there is exactly one pod, with an address, and returns it.
+func thePod(tb testing.TB, app string) corev1.Pod {
+	tb.Helper()
+	var found corev1.Pod
+	eventually(tb, time.Minute, func() string {
+		list := pods(tb, app)
+		if len(list) != 1 || list[0].Status.PodIP == "" {
+			return fmt.Sprintf("%d pods of %s, want one with an address", len(list), app)
+		}
+		found = list[0]
+		return ""
+	})
+	return found
+}
+
+// restarts returns the restart count of each container, all pods of the app
+// added up.
+func restarts(tb testing.TB, app string) map[string]int {
+	tb.Helper()
+	counts := map[string]int{}
+	for _, p := range pods(tb, app) {
+		for _, c := range p.Status.ContainerStatuses {
+			counts[c.Name] += int(c.RestartCount)
+		}
+	}
+	return counts
+}
+
+// unready returns the containers that are not ready.
+func unready(tb testing.TB, app string) []string {
+	tb.Helper()
+	var names []string
+	for _, p := range pods(tb, app) {
+		for _, c := range p.Status.ContainerStatuses {
+			if !c.Ready {
+				names = append(names, c.Name)
+			}
+		}
+	}
+	return names
+}
+
+// awaitReady waits until want pods are there and every container is ready.
+func awaitReady(tb testing.TB, app string, want int, limit time.Duration) {
+	tb.Helper()
+	eventually(tb, limit, func() string {
+		list := pods(tb, app)
+		if len(list) != want {
+			return fmt.Sprintf("%d pods of %s, want %d", len(list), app, want)
+		}
+		for _, p := range list {
+			if len(p.Status.ContainerStatuses) != len(p.Spec.Containers) {
+				return p.Name + " is not started"
+			}
+		}
+		if names := unready(tb, app); len(names) > 0 {
+			return fmt.Sprintf("not ready: %v", names)
+		}
+		return ""
+	})
+}
+
+// wantRestarted checks that the one container was restarted, since before,
+// and no other.
+func wantRestarted(tb testing.TB, app, container string, before map[string]int) {
+	tb.Helper()
+	after := restarts(tb, app)
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		if restarted := after[name] > before[name]; restarted != (name == container) {
+			tb.Errorf("%s: %d restarts, before %d; only %q should be restarted", name, after[name], before[name], container)
+		}
+	}
+}
+
+// process returns the number, inside the node, of the program in a pod.
+func process(tb testing.TB, p corev1.Pod, program string) string {
+	tb.Helper()
+	for pid := range strings.FieldsSeq(ctl(tb, "in", "pgrep", "-x", program)) {
+		group := ctl(tb, "in", "cat", "/proc/"+pid+"/cgroup")
+		if strings.Contains(group, string(p.UID)) {
+			return pid
+		}
+	}
+	tb.Fatalf("no %s runs in %s", program, p.Name)
+	return ""
+}
+
+// logs returns all that a container printed, and its last life's last words
+// where it is being restarted.
+func logs(tb testing.TB, app, container string) string {
+	tb.Helper()
+	var text string
+	for _, p := range pods(tb, app) {
+		out, err := tryKubectl("", "-n", system, "logs", p.Name, "-c", container, "--tail=-1")
+		if err == nil {
+			text += out
+		}
+	}
+	return text
+}
+
+// scale sets the number of the addon's pods for this test.
+func scale(tb testing.TB, n int) {
+	tb.Helper()
+	set := func(n int) {
+		kubectl(tb, "-n", system, "scale", "deployment/kube-dns", fmt.Sprintf("--replicas=%d", n))
+	}
+	set(n)
+	tb.Cleanup(func() { set(1) })
+	awaitReady(tb, addonApp, n, 2*time.Minute)
+}
+
+// variant installs a second addon beside the first, changed, under a name of
+// its own and without a Service, and takes it away with the test. Its pods
+// have the label k8s-app=NAME.
+func variant(tb testing.TB, name string, change func(*appsv1.Deployment)) {
+	tb.Helper()
+	d, err := deploymentOf(name, change)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	apply(tb, d)
+	tb.Cleanup(func() { _, _ = tryKubectl("", "-n", system, "delete", "deployment", name, "--wait=false") })
+}
+
+// deploymentOf returns the addon's Deployment, changed, as a document.
+func deploymentOf(name string, change func(*appsv1.Deployment)) (string, error) {
+	out, err := tryKubectl("", "kustomize", manifests)
+	if err != nil {
+		return "", err
+	}
+	for doc := range strings.SplitSeq(out, "\n---\n") {
+		var d appsv1.Deployment
+		if err := yaml.Unmarshal([]byte(doc), &d); err != nil || d.Kind != "Deployment" {
+			continue
+		}
+		d.Name = name
+		d.Labels = map[string]string{"k8s-app": name}
+		d.Spec.Selector.MatchLabels = map[string]string{"k8s-app": name}
+		d.Spec.Template.Labels = map[string]string{"k8s-app": name}
+		// Nobody waits for these pods to end.
+		grace := int64(1)
+		d.Spec.Template.Spec.TerminationGracePeriodSeconds = &grace
+		change(&d)
+		text, err := yaml.Marshal(&d)
+		return string(text), err
+	}
+	return "", fmt.Errorf("no Deployment in %s", manifests)
+}
+
+// container returns the named container of a Deployment.
+func container(d *appsv1.Deployment, name string) *corev1.Container {
+	for i := range d.Spec.Template.Spec.Containers {
+		if c := &d.Spec.Template.Spec.Containers[i]; c.Name == name {
+			return c
+		}
+	}
+	panic("no container " + name)
+}
+
+// askAt asks a server for a name and returns the response code and the
+// answers' data, or what went wrong. A cut answer is asked for again over TCP.
+func askAt(server, name string, qtype uint16) string {
+	q := new(dns.Msg)
+	q.SetQuestion(name, qtype)
+	client := dns.Client{Timeout: 3 * time.Second}
+	m, _, err := client.Exchange(q, server)
+	if err == nil && m.Truncated {
+		client.Net = "tcp"
+		m, _, err = client.Exchange(q, server)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	text := []string{dns.RcodeToString[m.Rcode]}
+	for _, rr := range m.Answer {
+		text = append(text, strings.TrimPrefix(rr.String(), rr.Header().String()))
+	}
+	return strings.Join(text, " ")
+}
+
+// wantAt waits until a server answers a question about addresses as wanted.
+func wantAt(tb testing.TB, server, name, want string) {
+	tb.Helper()
+	eventually(tb, time.Minute, func() string {
+		if got := askAt(server, name, dns.TypeA); !strings.Contains(got, want) {
+			return fmt.Sprintf("%s for %s: %s, want %s", server, name, got, want)
+		}
+		return ""
+	})
+}

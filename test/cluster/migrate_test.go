@@ -1,0 +1,90 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// before replaces the addon by the install of a file in testdata, and puts the
+// addon back after the test.
+func before(tb testing.TB, file string) {
+	tb.Helper()
+	text, err := os.ReadFile("testdata/" + file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_, _ = tryKubectl("", "-n", system, "delete", "deployment", "coredns", "--ignore-not-found")
+		kubectl(tb, "-n", system, "apply", "-k", manifests)
+		awaitReady(tb, addonApp, 1, 2*time.Minute)
+	})
+	kubectl(tb, "-n", system, "delete", "deployment", "kube-dns", "--ignore-not-found")
+	eventually(tb, time.Minute, func() string {
+		return kubectl(tb, "-n", system, "get", "pods", "-l", "k8s-app=kube-dns", "-o", "name")
+	})
+	apply(tb, string(text))
+	awaitReady(tb, addonApp, 1, 2*time.Minute)
+}
+
+// From a kube-dns Deployment with nothing but its image names changed, which
+// serves and takes its ConfigMap, to ours: one apply, no failed lookup.
+func TestMigrateFromKubeDNS(t *testing.T) {
+	before(t, "kube-dns-1.6.yaml")
+	apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kube-dns, namespace: kube-system}\ndata: {stubDomains: '{\"acme.test\": [\"10.250.0.2:1\"]}'}\n")
+	t.Cleanup(func() { _, _ = tryKubectl("", "-n", system, "delete", "configmap", "kube-dns", "--ignore-not-found") })
+	wantAt(t, clusterIP+":53", "web.dns-test.svc.cluster.local.", "NOERROR 10.96.")
+	wantAt(t, clusterIP+":53", "www.example.com.", "198.51.100.7")
+	stub := func() string {
+		if got := askAt(clusterIP+":53", fmt.Sprintf("n%d.acme.test.", time.Now().UnixNano()), dns.TypeA); got != "SERVFAIL" {
+			return "the stub domain is not in force: " + got
+		}
+		return ""
+	}
+	eventually(t, 3*time.Minute, stub)
+	failed, log := underLoad(t, known, func() {
+		kubectl(t, "-n", system, "apply", "-k", manifests)
+		kubectl(t, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=120s")
+		settle(t)
+	})
+	wantNone(t, failed, log)
+	for _, c := range thePod(t, addonApp).Spec.Containers {
+		if programs[c.Name] == "" {
+			t.Errorf("container %s of the old Deployment is still there", c.Name)
+		}
+	}
+	eventually(t, 3*time.Minute, stub)
+}
+
+// From CoreDNS: ours beside it, then CoreDNS away, no failed lookup.
+func TestMigrateFromCoreDNS(t *testing.T) {
+	before(t, "coredns.yaml")
+	wantAt(t, clusterIP+":53", "web.dns-test.svc.cluster.local.", "NOERROR 10.96.")
+	failed, log := underLoad(t, known, func() {
+		kubectl(t, "-n", system, "apply", "-k", manifests)
+		kubectl(t, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=120s")
+		time.Sleep(5 * time.Second) // kube-proxy knows ours by now
+		kubectl(t, "-n", system, "delete", "deployment", "coredns")
+		settle(t)
+	})
+	wantNone(t, failed, log)
+}
+
+// settle waits until the addon is one ready pod, and those on their way out
+// are gone.
+func settle(tb testing.TB) {
+	tb.Helper()
+	awaitReady(tb, addonApp, 1, 2*time.Minute)
+	name := "pod/" + thePod(tb, addonApp).Name + "\n"
+	eventually(tb, 2*time.Minute, func() string {
+		if got := kubectl(tb, "-n", system, "get", "pods", "-l", "k8s-app=kube-dns", "-o", "name"); got != name {
+			return "still there: " + got
+		}
+		return ""
+	})
+}

@@ -1,0 +1,66 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"net/http"
+	"os/exec"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// On a busy node, and with next to no CPU for exechealthz, its answers stay
+// good while DNS answers, so that nothing is restarted for slowness alone.
+func TestSlowNode(t *testing.T) {
+	variant(t, "slow", func(d *appsv1.Deployment) {
+		container(d, "healthz").Resources.Limits = corev1.ResourceList{"cpu": resource.MustParse("10m"), "memory": resource.MustParse("50Mi")}
+	})
+	awaitReady(t, "slow", 1, 2*time.Minute)
+	ip := thePod(t, "slow").Status.PodIP
+	check := func(path string) string {
+		client := http.Client{Timeout: 5 * time.Second} // as the kubelet's probe
+		resp, err := client.Get("http://" + ip + ":8080" + path)
+		if err != nil {
+			return err.Error()
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return resp.Status
+		}
+		return ""
+	}
+	paths := []string{"/healthz-dnsmasq", "/healthz-kubedns"}
+	for _, path := range paths {
+		eventually(t, time.Minute, func() string { return check(path) })
+	}
+	lasts := pick("40", "600")
+	for range 4 {
+		busy := exec.Command("../../hack/cluster/ctl.sh", "in", "timeout", lasts, "sh", "-c", "while :; do :; done")
+		if err := busy.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = busy.Wait() }) // ended by its time
+	}
+	asked, bad := 0, 0
+	for end := time.Now().Add(pick(40*time.Second, 10*time.Minute)); time.Now().Before(end); time.Sleep(time.Second) {
+		for _, path := range paths {
+			asked++
+			if why := check(path); why != "" {
+				bad++
+				t.Logf("%s: %s", path, why)
+			}
+		}
+	}
+	if bad > 0 {
+		t.Errorf("%d of %d probes failed", bad, asked)
+	}
+	for name, n := range restarts(t, "slow") {
+		if n > 0 {
+			t.Errorf("%s was restarted %d times", name, n)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// cutOff is the addon whose API server is out of reach: it is told a port of
+// the node where nothing listens until reachable lets it through.
+const cutOff = "cut-off"
+
+func startCutOff() error {
+	d, err := deploymentOf(cutOff, func(d *appsv1.Deployment) {
+		c := container(d, "kubedns")
+		c.Env = append(c.Env,
+			corev1.EnvVar{Name: "KUBERNETES_SERVICE_HOST", Value: "10.250.0.2"},
+			corev1.EnvVar{Name: "KUBERNETES_SERVICE_PORT", Value: "6444"})
+	})
+	if err != nil {
+		return err
+	}
+	_, err = tryKubectl(d, "apply", "-f", "-")
+	return err
+}
+
+// The API server is out of reach from the Pod's start, for minutes: no
+// container is restarted for it, readiness tells the truth, what the
+// environment says of the API server's own Service is answered meanwhile, and
+// all is well soon after. TestMain started the pod, and the other tests took
+// most of the time; this one runs last.
+func TestUnreachableFromTheStart(t *testing.T) {
+	p := thePod(t, cutOff)
+	for lasts := pick(3*time.Minute, 10*time.Minute); time.Since(p.Status.StartTime.Time) < lasts; {
+		time.Sleep(time.Second)
+	}
+	for name, n := range restarts(t, cutOff) {
+		if n > 0 {
+			t.Errorf("%s was restarted %d times while the API server was out of reach", name, n)
+		}
+	}
+	if got := strings.Join(unready(t, cutOff), " "); got != "kubedns" {
+		t.Errorf("not ready are %q, want kubedns alone", got)
+	}
+	wantAt(t, p.Status.PodIP+":53", "kubernetes.default.svc.cluster.local.", "NOERROR 10.250.0.2")
+	wantAt(t, p.Status.PodIP+":53", "web.dns-test.svc.cluster.local.", "SERVFAIL")
+	wantAt(t, p.Status.PodIP+":53", "www.example.com.", "198.51.100.7")
+	rule := []string{"PREROUTING", "-p", "tcp", "-d", "10.250.0.2", "--dport", "6444", "-j", "REDIRECT", "--to-port", "6443"}
+	ctl(t, append([]string{"in", "iptables", "-t", "nat", "-I"}, rule...)...)
+	t.Cleanup(func() { ctl(t, append([]string{"in", "iptables", "-t", "nat", "-D"}, rule...)...) })
+	back := time.Now()
+	awaitReady(t, cutOff, 1, time.Minute)
+	t.Logf("ready %v after the API server was back", time.Since(back).Round(100*time.Millisecond))
+	wantAt(t, p.Status.PodIP+":53", "web.dns-test.svc.cluster.local.", "NOERROR 10.96.")
+	for name, n := range restarts(t, cutOff) {
+		if n > 0 {
+			t.Errorf("%s was restarted %d times", name, n)
+		}
+	}
+}
