@@ -41,10 +41,6 @@ type app struct {
 
 	localOnly *localService // nil without --local-service
 
-	loops   *loopDetector // nil without --dns-loop-detect
-	probed  []dnsmasqopt.Server
-	looping map[netip.AddrPort]bool // servers found to send questions back
-
 	queryLog *queryLog
 	forward  *forwarder.Forwarder
 	listener *listener.Server
@@ -132,10 +128,6 @@ func (a *app) listen() error {
 		}
 	}
 	var answer handler = a.forward.Batched()
-	if a.options.Upstream.LoopDetect {
-		a.loops = newLoopDetector(answer, a.logger)
-		answer = a.loops
-	}
 	if l := &a.options.Listen; l.LocalService && len(l.Addresses)+len(l.Interfaces)+len(l.ExceptInterfaces) == 0 {
 		a.localOnly = &localService{next: answer, logger: a.logger, hostOnly: l.LocalHostOnly}
 		a.localOnly.refresh(systemInterfaces)
@@ -231,13 +223,6 @@ func (a *app) start(ctx context.Context) {
 // apply hands servers and local data to the forwarder. The cache stays.
 func (a *app) apply() {
 	servers := a.sources.servers()
-	probe := a.loops != nil && !slices.Equal(servers, a.probed)
-	if probe {
-		a.probed, a.looping = slices.Clone(servers), map[netip.AddrPort]bool{}
-	}
-	servers = slices.DeleteFunc(servers, func(s dnsmasqopt.Server) bool {
-		return a.looping[netip.AddrPortFrom(s.Addr, s.Port)]
-	})
 	lines := serverLines(servers)
 	if len(servers) == 0 {
 		lines = []string{"warning: no upstream servers configured"}
@@ -251,19 +236,6 @@ func (a *app) apply() {
 	if err := a.forward.Reload(a.forwarderConfig(servers)); err != nil {
 		a.log.printf("error: the change is not applied: %v", err)
 	}
-	if probe {
-		a.loops.probe(servers)
-	}
-}
-
-// stopLoop stops asking a server that sends our questions back.
-func (a *app) stopLoop(server netip.AddrPort) {
-	if a.looping[server] {
-		return
-	}
-	a.log.printf("NOT using nameserver %s - query loop detected", serverText(server))
-	a.looping[server] = true
-	a.apply()
 }
 
 // run answers until a signal or ctx ends it, or a part fails.
@@ -324,10 +296,6 @@ func (a *app) loop(ctx context.Context, changes <-chan liveConfig) {
 		defer ticker.Stop()
 		statistics = ticker.C
 	}
-	var loops <-chan netip.AddrPort
-	if a.loops != nil {
-		loops = a.loops.found
-	}
 	var over <-chan time.Time // the end of the lame-duck time
 	for {
 		select {
@@ -346,8 +314,6 @@ func (a *app) loop(ctx context.Context, changes <-chan liveConfig) {
 			a.poll()
 		case <-statistics:
 			a.logStatistics()
-		case server := <-loops:
-			a.stopLoop(server)
 		case c := <-changes:
 			a.sources.live = c
 			a.apply()

@@ -26,14 +26,15 @@ const staleTTL = 30
 func forwarderConfig(o *dnsmasqopt.Options, servers []dnsmasqopt.Server, hosts []hostsFile) forwarder.Config {
 	return forwarder.Config{
 		Upstream: upstream.Config{
-			Routes:     routes(servers, o.Local.Addresses),
-			Strategy:   strategy(&o.Upstream),
-			Payload:    o.Upstream.EDNSPacketMax,
-			Timeout:    min(o.Upstream.FastRetryTotal, maxTimeout),
-			FirstRetry: o.Upstream.FastRetry,
-			Port:       o.Upstream.QueryPort,
-			MinPort:    o.Upstream.MinPort,
-			MaxPort:    o.Upstream.MaxPort,
+			Routes:      routes(servers, o.Local.Addresses),
+			Strategy:    strategy(&o.Upstream),
+			Payload:     o.Upstream.EDNSPacketMax,
+			Timeout:     min(o.Upstream.FastRetryTotal, maxTimeout),
+			FirstRetry:  o.Upstream.FastRetry,
+			Port:        o.Upstream.QueryPort,
+			MinPort:     o.Upstream.MinPort,
+			MaxPort:     o.Upstream.MaxPort,
+			DetectLoops: o.Upstream.LoopDetect,
 		},
 		Cache:       cacheConfig(o),
 		InFlight:    o.Upstream.ForwardMax,

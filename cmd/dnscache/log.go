@@ -207,6 +207,8 @@ func knownWords(r slog.Record) (text string, ok bool) {
 		if domain := attrs["domain"]; domain != "" {
 			text = "Maximum number of concurrent DNS queries to " + domain + " reached (max: " + attrs["max"] + ")"
 		}
+	case "NOT using nameserver: query loop detected":
+		return "NOT using nameserver " + attrs["server"] + " - query loop detected", true
 	case "possible DNS-rebind attack detected":
 		text = r.Message + ": " + attrs["qname"]
 	default:

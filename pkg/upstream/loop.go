@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"encoding/hex"
+	"fmt"
 	"math/rand/v2"
 
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -15,13 +16,14 @@ const (
 	loopLen   = len(loopLabel) + 8 + len(loopZone)
 )
 
-// probeLoops sends a question of its own to each server for all names.
+// probeLoops sends a question of its own to each server for all names. Servers
+// found to loop before are given another chance.
 func (s *Set) probeLoops() {
 	t := s.table.Load()
-	if !s.cfg.Load().DetectLoops || t.all == nil || t.all.group == nil {
+	if !s.cfg.Load().DetectLoops {
 		return
 	}
-	for _, srv := range t.all.group.servers {
+	for _, srv := range t.forAll() {
 		number := rand.Uint32() | 1
 		srv.loopProbe.Store(number)
 		srv.looping.Store(false)
@@ -32,6 +34,14 @@ func (s *Set) probeLoops() {
 		s.launch(t.all.group, srv, &q, s.now(), 0, nil)
 	}
 	s.Flush()
+}
+
+// forAll returns the servers for all names.
+func (t *Table) forAll() []*server {
+	if t.all == nil || t.all.group == nil {
+		return nil
+	}
+	return t.all.group.servers
 }
 
 // Looped reports whether a client's question is one that this set asked to find
@@ -47,14 +57,11 @@ func (s *Set) Looped(name []byte, qtype uint16) bool {
 		return false
 	}
 	number := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	t := s.table.Load()
-	if t.all == nil || t.all.group == nil {
-		return false
-	}
-	for _, srv := range t.all.group.servers {
+	for _, srv := range s.table.Load().forAll() {
 		if srv.loopProbe.Load() == number {
 			if !srv.looping.Swap(true) {
-				srv.log.Warn("NOT using nameserver: query loop detected", "server", srv.spec.Addr.String())
+				srv.log.Warn("NOT using nameserver: query loop detected",
+					"server", fmt.Sprintf("%s#%d", srv.spec.Addr.Addr(), srv.spec.Addr.Port()))
 			}
 			return true
 		}

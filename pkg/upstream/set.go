@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,7 @@ type Set struct {
 	tcpSum   atomic.Uint64
 	tcpLimit atomic.Uint64
 	inFlight atomic.Int64
+	running  atomic.Bool
 	closed   atomic.Bool
 }
 
@@ -95,8 +97,12 @@ func (s *Set) Reload(cfg Config) error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
+	before := s.cfg.Load().DetectLoops
+	asked := s.Table().forAll()
 	s.apply(cfg)
-	s.probeLoops()
+	if s.running.Load() && (!before || !slices.Equal(asked, s.Table().forAll())) {
+		s.probeLoops()
+	}
 	return nil
 }
 
@@ -356,6 +362,7 @@ func (s *Set) Run(ctx context.Context) error {
 	}
 	wg.Go(func() { s.runTicker(ctx) })
 	wg.Go(func() { s.runTCP(ctx, &wg) })
+	s.running.Store(true)
 	s.probeLoops()
 	<-ctx.Done()
 	s.Close()
