@@ -127,7 +127,7 @@ func (c *configurer) locate(ctx context.Context, nodes cache.ListerWatcherWithCo
 		return
 	case <-c.federated:
 	}
-	if place, found := kubewatch.AwaitLocation(ctx, nodes, c.log); found {
+	kubewatch.FollowLocation(ctx, nodes, c.log, func(place kubewatch.Location) {
 		c.backend.SetNode(place.Zone, place.Region)
-	}
+	})
 }

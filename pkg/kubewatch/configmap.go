@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -70,7 +71,7 @@ func (w *ConfigMapWatcher) known(_ key, value any) any { return value }
 
 // set implements sink. Sources that do not know field selectors deliver other
 // ConfigMaps too.
-func (w *ConfigMapWatcher) set(it *item) {
+func (w *ConfigMapWatcher) set(it *item, _ time.Time) {
 	if it.key == (key{w.namespace, w.name}) {
 		w.deliver(it.value.(ConfigMapState))
 	}
@@ -87,7 +88,7 @@ func (w *ConfigMapWatcher) remove(k key) {
 func (w *ConfigMapWatcher) replace(items []*item) {
 	for _, it := range items {
 		if it.key == (key{w.namespace, w.name}) {
-			w.set(it)
+			w.deliver(it.value.(ConfigMapState))
 			return
 		}
 	}

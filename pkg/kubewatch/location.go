@@ -20,6 +20,12 @@ type Location struct{ Zone, Region string }
 // failure-domain.beta.kubernetes.io ones before them. found is false when no
 // node does. It needs the right to list nodes.
 func FindLocation(ctx context.Context, nodes cache.ListerWatcherWithContext) (loc Location, found bool, err error) {
+	return findLocation(ctx, nodes, Location{})
+}
+
+// findLocation is FindLocation, but prefers a location for as long as some node
+// has it.
+func findLocation(ctx context.Context, nodes cache.ListerWatcherWithContext, prefer Location) (loc Location, found bool, err error) {
 	options := metav1.ListOptions{Limit: pageSize}
 	for {
 		page, err := nodes.ListWithContext(ctx, options)
@@ -27,12 +33,14 @@ func FindLocation(ctx context.Context, nodes cache.ListerWatcherWithContext) (lo
 			return Location{}, false, err
 		}
 		err = meta.EachListItem(page, func(obj runtime.Object) error {
-			if node, ok := obj.(*corev1.Node); ok && !found {
-				loc, found = locationOf(node.Labels)
+			if node, ok := obj.(*corev1.Node); ok {
+				if its, named := locationOf(node.Labels); named && (!found || its == prefer) {
+					loc, found = its, true
+				}
 			}
 			return nil
 		})
-		if err != nil || found {
+		if err != nil || found && (loc == prefer || prefer == Location{}) {
 			return loc, found, err
 		}
 		listMeta, err := meta.ListAccessor(page)
@@ -40,7 +48,7 @@ func FindLocation(ctx context.Context, nodes cache.ListerWatcherWithContext) (lo
 			return Location{}, false, err
 		}
 		if options.Continue = listMeta.GetContinue(); options.Continue == "" {
-			return Location{}, false, nil
+			return loc, found, nil
 		}
 	}
 }
@@ -57,26 +65,43 @@ func locationOf(labels map[string]string) (Location, bool) {
 	return Location{}, false
 }
 
-// locationRetry is the pause between two looks for a location.
-const locationRetry = 30 * time.Second
+// The pauses between two looks for a location: without one, and with one.
+const (
+	locationRetry   = 30 * time.Second
+	locationRefresh = 5 * time.Minute
+)
 
-// AwaitLocation calls FindLocation until it finds one or ctx ends, and reports
-// whether it did. It says once a minute why there is none.
-func AwaitLocation(ctx context.Context, nodes cache.ListerWatcherWithContext, log *slog.Logger) (Location, bool) {
+// FollowLocation calls FindLocation until ctx ends: often until there is a
+// location, and now and then afterwards, for nodes may be labelled anew. changed
+// gets the first location, and another one when no node has that any more. While
+// there is none at all, or nodes cannot be listed, the last one stands. It says once a
+// minute what is wrong.
+func FollowLocation(ctx context.Context, nodes cache.ListerWatcherWithContext, log *slog.Logger, changed func(Location)) {
 	h := newHealth("nodes", log)
 	missing := false
+	var last Location
 	for ctx.Err() == nil {
-		loc, found, err := FindLocation(ctx, nodes)
+		loc, found, err := findLocation(ctx, nodes, last)
+		if err != nil {
+			h.failed(ctx, "list", err)
+		} else {
+			h.succeeded()
+		}
 		switch {
 		case err != nil:
-			h.failed(ctx, "list", err)
-		case found:
-			return loc, true
-		case !missing:
+		case !found && !missing:
 			missing = true
-			log.Warn("no node has both a zone and a region label, federated names cannot be answered")
+			log.Warn("no node has both a zone and a region label, federated names cannot be answered without", "last_zone", last.Zone, "last_region", last.Region)
+		case found && loc != last:
+			log.Info("the nodes tell where the cluster is", "zone", loc.Zone, "region", loc.Region)
+			last = loc
+			changed(loc)
 		}
-		sleep(ctx, locationRetry)
+		pause := locationRefresh
+		if last == (Location{}) {
+			pause = locationRetry
+		}
+		missing = missing && !found
+		sleep(ctx, pause)
 	}
-	return Location{}, false
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -168,18 +169,46 @@ func TestFindLocation(t *testing.T) {
 	}
 }
 
-func TestAwaitLocation(t *testing.T) {
+// A location is awaited, kept for as long as a node has it, through failures
+// and the loss of all labels too, and then replaced.
+func TestFollowLocation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newFakeAPI(true, func() apiObject { return &corev1.Node{} })
-		api.setFail(forbidden("nodes"))
-		go func() {
-			time.Sleep(time.Hour)
-			api.setFail(nil)
-			time.Sleep(time.Hour)
-			api.put(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "b", Labels: map[string]string{corev1.LabelTopologyZone: "z", corev1.LabelTopologyRegion: "r"}}})
-		}()
-		if got, ok := AwaitLocation(t.Context(), api, slog.New(slog.DiscardHandler)); !ok || got != (Location{"z", "r"}) {
-			t.Errorf("got %v, %t", got, ok)
+		put := func(name, zone string) {
+			api.put(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
+				corev1.LabelTopologyZone: zone, corev1.LabelTopologyRegion: "r",
+			}}})
 		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var got []Location
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			FollowLocation(ctx, api, slog.New(slog.DiscardHandler), func(loc Location) { got = append(got, loc) })
+		}()
+		steps := []struct {
+			name string
+			do   func()
+			want []Location
+		}{
+			{"forbidden", func() { api.setFail(forbidden("nodes")) }, nil},
+			{"no nodes", func() { api.setFail(nil) }, nil},
+			{"a node", func() { put("m", "z") }, []Location{{"z", "r"}}},
+			{"one before it", func() { put("a", "y") }, []Location{{"z", "r"}}},
+			{"forbidden again", func() { api.setFail(forbidden("nodes")) }, []Location{{"z", "r"}}},
+			{"gone", func() { api.setFail(nil); api.remove(key{"", "m"}) }, []Location{{"z", "r"}, {"y", "r"}}},
+			{"labels gone", func() { put("a", "") }, []Location{{"z", "r"}, {"y", "r"}}},
+			{"labelled anew", func() { put("a", "x") }, []Location{{"z", "r"}, {"y", "r"}, {"x", "r"}}},
+		}
+		for _, step := range steps {
+			step.do()
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if !slices.Equal(got, step.want) {
+				t.Errorf("%s: got %v, want %v", step.name, got, step.want)
+			}
+		}
+		cancel()
+		<-done
 	})
 }

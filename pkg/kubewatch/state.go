@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
@@ -20,6 +21,8 @@ type state struct {
 	// moves is taken from the old one.
 	owners map[key]string
 	dirty  map[key]struct{}
+	// triggers says when happened what some of the dirty Services are dirty for.
+	triggers map[key][]time.Time
 
 	servicesListed, slicesListed bool
 	relisted                     bool // a whole list came since the last take
@@ -38,6 +41,8 @@ func newState() *state {
 		entries: map[key]*entry{},
 		owners:  map[key]string{},
 		dirty:   map[key]struct{}{},
+
+		triggers: map[key][]time.Time{},
 	}
 }
 
@@ -60,18 +65,23 @@ func (s *state) mark(k key) {
 	s.nudge()
 }
 
-// take returns the keys that are out of date, and whether a whole list came,
-// and forgets both.
-func (s *state) take() (keys []key, relisted bool) {
+// taken is what take returns.
+type taken struct {
+	keys     []key               // out of date
+	triggers map[key][]time.Time // when happened what made them so, where known
+	relisted bool                // a whole list came
+}
+
+// take returns what is to be done, and forgets it.
+func (s *state) take() taken {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	keys = make([]key, 0, len(s.dirty))
+	t := taken{keys: make([]key, 0, len(s.dirty)), triggers: s.triggers, relisted: s.relisted}
 	for k := range s.dirty {
-		keys = append(keys, k)
+		t.keys = append(t.keys, k)
 	}
-	s.dirty = map[key]struct{}{}
-	relisted, s.relisted = s.relisted, false
-	return keys, relisted
+	s.dirty, s.triggers, s.relisted = map[key]struct{}{}, map[key][]time.Time{}, false
+	return t
 }
 
 // listed reports whether every list is complete.
@@ -136,7 +146,7 @@ func (s serviceSink) known(k key, value any) any {
 	return value
 }
 
-func (s serviceSink) set(it *item) {
+func (s serviceSink) set(it *item, _ time.Time) {
 	s.mu.Lock()
 	s.setService(it.key, it.value.(*records.Service))
 	s.mu.Unlock()
@@ -208,10 +218,14 @@ func (s sliceSink) known(k key, value any) any {
 	return value
 }
 
-func (s sliceSink) set(it *item) {
+func (s sliceSink) set(it *item, trigger time.Time) {
 	s.mu.Lock()
-	s.setSlice(it.key, it.value.(sliceValue))
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	v := it.value.(sliceValue)
+	if s.setSlice(it.key, v) && !trigger.IsZero() && s.servicesListed && s.slicesListed {
+		k := key{it.key.namespace, v.service}
+		s.triggers[k] = append(s.triggers[k], trigger)
+	}
 }
 
 func (s sliceSink) remove(k key) {
@@ -237,7 +251,8 @@ func (s sliceSink) replace(items []*item) {
 	s.mu.Unlock()
 }
 
-func (s *state) setSlice(k key, v sliceValue) {
+// setSlice keeps v and reports whether it is new.
+func (s *state) setSlice(k key, v sliceValue) bool {
 	owner, ok := s.owners[k]
 	if ok && owner != v.service {
 		s.removeSlice(k)
@@ -246,12 +261,13 @@ func (s *state) setSlice(k key, v sliceValue) {
 	e := s.entryOf(service)
 	from, to := named(e.slices, k.name)
 	if ok && reflect.DeepEqual(e.slices[from:to], v.parts) {
-		return
+		return false
 	}
 	s.owners[k] = v.service
 	s.endpoints += length(v.parts) - length(e.slices[from:to])
 	e.slices = slices.Concat(e.slices[:from], v.parts, e.slices[to:])
 	s.mark(service)
+	return true
 }
 
 func (s *state) removeSlice(k key) {

@@ -2,7 +2,9 @@ package kubewatch
 
 import (
 	"fmt"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -40,7 +42,9 @@ type sink interface {
 	// known returns what is kept under k if it equals value, else value. So a
 	// list that says what is known already takes no memory of its own.
 	known(k key, value any) any
-	set(it *item)
+	// set takes one changed object. trigger is when that happened for which it
+	// changed, zero when the object does not tell.
+	set(it *item, trigger time.Time)
 	remove(k key)
 	replace(items []*item)
 }
@@ -91,9 +95,24 @@ func (s *store) Add(obj any) error {
 	if it.value == nil {
 		s.sink.remove(it.key)
 	} else {
-		s.sink.set(it)
+		s.sink.set(it, triggerOf(obj))
 	}
 	return nil
+}
+
+// triggerOf returns when the pod or Service changed that obj, an EndpointSlice
+// or Endpoints, was changed for. Its controller notes it there for exactly
+// this: to measure how long it takes until DNS knows. Zero when it did not.
+func triggerOf(obj any) time.Time {
+	object, ok := obj.(metav1.Object)
+	if !ok {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, object.GetAnnotations()[corev1.EndpointsLastChangeTriggerTime])
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }
 
 // Update implements cache.ReflectorStore.

@@ -223,17 +223,18 @@ func (w *Watcher) build(ctx context.Context) {
 		if w.HasSynced() {
 			w.settle(ctx)
 		}
-		keys, relisted := w.state.take()
-		for _, k := range keys {
-			w.rebuild(k)
+		work := w.state.take()
+		for _, k := range work.keys {
+			service := w.rebuild(k)
+			w.metrics.programmed(service, work.triggers[k], time.Now())
 		}
-		w.metrics.built(len(keys), time.Since(start))
+		w.metrics.built(len(work.keys), time.Since(start))
 		if !w.HasSynced() {
 			c := w.state.counts()
 			w.log.Info("every list is complete and in the tree", "services", c.services, "slices", c.slices, "endpoints", c.endpoints)
 			close(w.synced)
 		}
-		if relisted {
+		if work.relisted {
 			// What the list took while it was decoded is several times what is
 			// kept of it, and the next one may be weeks away.
 			debug.FreeOSMemory()
@@ -261,8 +262,9 @@ func (w *Watcher) settle(ctx context.Context) {
 	}
 }
 
-// rebuild makes the records of one Service anew.
-func (w *Watcher) rebuild(k key) {
+// rebuild makes the records of one Service anew. It returns the Service, nil
+// when there is none.
+func (w *Watcher) rebuild(k key) *records.Service {
 	service, list := w.state.get(k)
 	var set *treecache.Set
 	var found []records.Problem
@@ -275,4 +277,5 @@ func (w *Watcher) rebuild(k key) {
 	} else if path, ok := records.Path(k.namespace, k.name); ok {
 		w.cfg.Tree.Remove(path)
 	}
+	return service
 }
