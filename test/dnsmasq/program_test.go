@@ -151,9 +151,9 @@ func (s *side) expand(text string) string {
 // ports are the first and the last of some that only this program asks from;
 // the system gives none of them to others.
 func (s *side) ports() [2]int {
-	first := 20000
+	first := 20000 + 22*int(s.self.Addr().As4()[1])
 	if s.name != "dnsmasq" {
-		first = 21000
+		first += 11
 	}
 	return [2]int{first, first + 10}
 }

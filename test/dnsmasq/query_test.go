@@ -160,12 +160,12 @@ func packName(text string) []byte {
 	}
 	var wire, label []byte
 	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\\':
+		switch c := text[i]; c {
+		case '\\':
 			n, _ := strconv.Atoi(text[i+1 : i+4])
 			label = append(label, byte(n))
 			i += 3
-		case c == '.':
+		case '.':
 			if len(label) > 0 {
 				wire = append(append(wire, byte(len(label))), label...)
 			}
@@ -332,7 +332,7 @@ func recordTexts(section []dns.RR, inOrder bool) string {
 	}
 	for i, text := range texts {
 		if name, rest, _ := strings.Cut(text, " "); len(name) > 200 {
-			texts[i] = "long " + rest
+			texts[i] = "long. " + rest
 		}
 		if len(texts[i]) > 150 {
 			texts[i] = texts[i][:40] + "..."

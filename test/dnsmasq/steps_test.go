@@ -107,7 +107,7 @@ func (s *side) signal(name string) error {
 	if err := s.proc.cmd.Process.Signal(signals[name]); err != nil {
 		return err
 	}
-	time.Sleep(300 * time.Millisecond) // nothing tells when it has been heard
+	time.Sleep(700 * time.Millisecond) // nothing tells when it has been heard
 	return nil
 }
 
@@ -144,8 +144,8 @@ func (s *side) askStep(verb, rest string, i int) (string, error) {
 		one := *q
 		one.name = strings.ReplaceAll(spellings[n/q.copies()%len(spellings)], "%", strconv.Itoa(n/q.copies()))
 		group.Go(func() { stories[n] = s.ask(&one, s.patience(i)) })
-		if verb == "spellings" {
-			time.Sleep(40 * time.Millisecond) // the first is the first
+		if verb == "spellings" && n == 0 { // the others join it
+			s.outside.waitFirst()
 		}
 	}
 	group.Wait()
@@ -284,7 +284,7 @@ func (s *side) logStep(expression string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	time.Sleep(200 * time.Millisecond) // it may be on its way
+	time.Sleep(400 * time.Millisecond) // it may be on its way
 	text := s.proc.log.String()
 	if file, err := os.ReadFile(filepath.Join(s.dir, "log")); err == nil {
 		text = string(file)

@@ -67,7 +67,7 @@ func (s *side) idle(count int) string {
 	}
 	time.Sleep(300 * time.Millisecond) // all of them are accepted that will be
 	q := query{name: "version.bind", typ: "TXT", words: map[string]string{"class": "CH"}}
-	end := time.Now().Add(1500 * time.Millisecond)
+	end := time.Now().Add(streamPatience)
 	for _, conn := range conns {
 		_ = conn.SetDeadline(end)
 		_, _ = conn.Write(framed(q.message(7)))

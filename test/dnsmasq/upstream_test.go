@@ -112,13 +112,11 @@ func (q *seen) same(other *seen) bool {
 
 // good says whether whoever gets the answer of r is done.
 func (r *rule) good() bool {
-	for _, word := range []string{"silent", "close", "loop", "tc", "id", "question", "cut", "badvers"} {
-		if r.has(word) {
-			return false
-		}
+	if slices.ContainsFunc([]string{"silent", "close", "loop", "tc", "id", "cut", "badvers"}, r.has) {
+		return false
 	}
-	rcode := r.words["rcode"]
-	return rcode == "" || rcode == "NXDOMAIN"
+	rcode, question := r.words["rcode"], r.words["question"]
+	return (rcode == "" || rcode == "NXDOMAIN") && (question == "" || question == "upper")
 }
 
 // text is the question as the step "seen" shows it.
@@ -369,6 +367,18 @@ func (o *outside) take() []seen {
 	list := o.seen
 	o.seen = nil
 	return list
+}
+
+// waitFirst waits until a question has been seen.
+func (o *outside) waitFirst() {
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		o.mu.Lock()
+		n := len(o.seen)
+		o.mu.Unlock()
+		if n > 0 {
+			return
+		}
+	}
 }
 
 // handle notes a question and answers it by the first rule that fits.
