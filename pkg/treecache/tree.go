@@ -28,6 +28,7 @@ type Snapshot struct {
 	owners  trie[Path, owner]
 	top     dir // the node of the zone
 	reverse reverseIndex
+	counts  Counts
 }
 
 // owner is what one path has.
@@ -115,6 +116,9 @@ func (t *Tree) change(path Path, set *Set) bool {
 		next.owners.put(w.edit, hash, path, owner{set: set, claim: self}, next.hashPath)
 	}
 	w.reclaim(self, was.set, set)
+	next.counts.subtract(was.set.counts())
+	next.counts.add(set.counts())
+	next.counts.Owners, next.counts.Reverse = next.owners.size, next.reverse.size()
 	t.current.Store(&next)
 	return true
 }

@@ -1,0 +1,48 @@
+package treecache
+
+// Counts says how much a Snapshot holds, what is computed at each question
+// (bare names' SRV, dashed names, wildcards) left out.
+type Counts struct {
+	Owners    int // Sets
+	Addresses int // hosts of all Sets
+	Services  int // SRV records of named ports
+	Aliases   int // external names
+	Reverse   int // addresses that have names
+}
+
+// Counts returns how much s holds.
+func (s *Snapshot) Counts() Counts { return s.counts }
+
+func (c *Counts) add(o Counts) {
+	c.Addresses += o.Addresses
+	c.Services += o.Services
+	c.Aliases += o.Aliases
+}
+
+func (c *Counts) subtract(o Counts) {
+	c.Addresses -= o.Addresses
+	c.Services -= o.Services
+	c.Aliases -= o.Aliases
+}
+
+// counts returns what s adds; nothing when s is nil.
+func (s *Set) counts() Counts {
+	if s == nil {
+		return Counts{}
+	}
+	c := Counts{Addresses: s.numHosts()}
+	if s.alias != "" {
+		c.Aliases = 1
+	}
+	for i := range s.ports {
+		switch p := &s.ports[i]; {
+		case p.refs != nil:
+			c.Services += len(*p.refs)
+		case s.kind == ClusterIP:
+			c.Services++
+		default:
+			c.Services += int(s.targets)
+		}
+	}
+	return c
+}
