@@ -170,7 +170,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, k *kind) {
 		state = state[:len(state)/2]
 	}
 	for _, o := range state {
-		if events.Encode(&watch.Event{Type: watch.Added, Object: o}) != nil {
+		if events.Encode(&watch.Event{Type: watch.Added, Object: o.DeepCopyObject()}) != nil { // encoding sets its kind
 			return
 		}
 	}
@@ -193,6 +193,9 @@ func (s *Server) follow(w http.Flusher, r *http.Request, k *kind, events *restwa
 	for {
 		s.mu.Lock()
 		changed, now, tooOld := s.changed, s.version, from < k.oldest
+		if tooOld {
+			s.stats.Expired++
+		}
 		var log []event
 		for i := len(k.log) - 1; i >= 0 && k.log[i].version > from; i-- {
 			log = k.log[i:]
@@ -204,7 +207,7 @@ func (s *Server) follow(w http.Flusher, r *http.Request, k *kind, events *restwa
 			return
 		}
 		for _, e := range log {
-			if wanted(e.object) && events.Encode(&watch.Event{Type: e.kind, Object: e.object}) != nil {
+			if wanted(e.object) && events.Encode(&watch.Event{Type: e.kind, Object: e.object.DeepCopyObject()}) != nil {
 				return
 			}
 		}
