@@ -18,6 +18,12 @@ import (
 // that RFC 9520 §3.2 allows, because kubedns may be ready a moment later.
 const failureTTL = 1
 
+// staleRecheck is for how many seconds an expired answer is given at once after
+// upstream failed to refresh it. RFC 8767 §5 proposes 30, for the open Internet;
+// in a cluster the failure is a Pod that restarts, and what it will say may
+// differ.
+const staleRecheck = 5
+
 // staleTTL is the TTL of stale answers, RFC 8767 §4.
 const staleTTL = 30
 
@@ -68,7 +74,7 @@ func cacheConfig(o *dnsmasqopt.Options) answercache.Config {
 	}
 	switch {
 	case o.Own.ServeStale > 0:
-		cfg.StaleFor, cfg.StaleTTL = max(ttl(o.Own.ServeStale), 1), staleTTL
+		cfg.StaleFor, cfg.StaleTTL, cfg.StaleRecheck = max(ttl(o.Own.ServeStale), 1), staleTTL, staleRecheck
 	case o.Cache.UseStale && o.Cache.UseStaleMax == 0:
 		cfg.StaleFor = answercache.Forever
 	case o.Cache.UseStale:

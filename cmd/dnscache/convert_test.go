@@ -49,7 +49,9 @@ func TestForwarderConfig(t *testing.T) {
 		{"--no-ident", func(c *config) { c.NoIdent = true }},
 		{"--use-stale-cache", func(c *config) { c.StaleAtOnce, c.Cache.StaleFor = true, 86400 }},
 		{"--use-stale-cache=0", func(c *config) { c.StaleAtOnce, c.Cache.StaleFor = true, answercache.Forever }},
-		{"--serve-stale=24h", func(c *config) { c.ServeStale, c.Cache.StaleFor, c.Cache.StaleTTL = true, 86400, 30 }},
+		{"--serve-stale=24h", func(c *config) {
+			c.ServeStale, c.Cache.StaleFor, c.Cache.StaleTTL, c.Cache.StaleRecheck = true, 86400, 30, 5
+		}},
 		{"--proxy-dnssec", func(c *config) { c.KeepAD, c.Cache.KeepAD = true, true }},
 		{"--dns-forward-max=9", func(c *config) { c.InFlight = 9 }},
 		{"--edns-packet-max=4096", func(c *config) { c.Payload, c.Upstream.Payload = 4096, 4096 }},

@@ -38,7 +38,7 @@ func New(cfg Config) *Cache {
 	c.shift = uint(64 - bits.TrailingZeros(uint(n)))
 	c.shards = make([]shard, n)
 	for i := range c.shards {
-		c.shards[i].init(c.cfg.Entries/n, c.cfg.Bytes/int64(n), c.cfg.StaleFor)
+		c.shards[i].init(c.cfg.Entries/n, c.cfg.Bytes/int64(n), c.cfg.StaleFor, c.cfg.StaleRecheck)
 	}
 	c.pool.New = func() any { return new(scratch) }
 	return c
@@ -124,7 +124,7 @@ func (c *Cache) Store(q *wire.Query, r *wire.Reply, now int64) bool {
 // StoreFailure remembers for Config.FailureTTL that q's question ended in
 // rcode (SERVFAIL, or what stands for a timeout), so that askers hear it at
 // once. A valid or stale answer that is stored stays; a stale one is then
-// given out at once until that time is over. It reports whether it did
+// given out at once for Config.StaleRecheck. It reports whether it did
 // anything.
 func (c *Cache) StoreFailure(q *wire.Query, rcode int, now int64) bool {
 	if c == nil || c.cfg.Entries == 0 || c.cfg.FailureTTL == 0 || q.Class != wire.ClassIN {

@@ -1,6 +1,9 @@
 package answercache
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // Config says what is kept and for how long. All times are seconds.
 type Config struct {
@@ -34,6 +37,10 @@ type Config struct {
 	// StaleTTL is the TTL of every record in an expired answer: 0 as dnsmasq
 	// does, 30 by RFC 8767 §4.
 	StaleTTL uint32
+	// StaleRecheck is how long an expired answer is given out at once after a
+	// failure to refresh it (RFC 8767 §5, failure recheck timer), up to 300. 0
+	// means as long as FailureTTL. Without FailureTTL it is not used.
+	StaleRecheck uint32
 	// RoundRobin gives the address records of an answer in another order at
 	// each hit (dnsmasq unless --no-round-robin).
 	RoundRobin bool
@@ -60,5 +67,6 @@ func (c Config) withDefaults() Config {
 	}
 	c.MinTTL = min(c.MinTTL, maxMinTTL)
 	c.FailureTTL = min(c.FailureTTL, maxFailureTTL)
+	c.StaleRecheck = min(cmp.Or(c.StaleRecheck, c.FailureTTL), maxFailureTTL)
 	return c
 }

@@ -23,6 +23,7 @@ type shard struct {
 	maxEntries int
 	maxBytes   int64
 	staleFor   uint32
+	recheck    uint32
 	stats      Stats
 }
 
@@ -33,8 +34,8 @@ const sweepLimit = 256
 
 const firstSlots = 64
 
-func (s *shard) init(maxEntries int, maxBytes int64, staleFor uint32) {
-	s.maxEntries, s.maxBytes, s.staleFor = maxEntries, maxBytes, staleFor
+func (s *shard) init(maxEntries int, maxBytes int64, staleFor, recheck uint32) {
+	s.maxEntries, s.maxBytes, s.staleFor, s.recheck = maxEntries, maxBytes, staleFor, recheck
 	s.empty()
 }
 
@@ -148,7 +149,7 @@ func (s *shard) fail(key []byte, hash uint64, e entry, now int64) bool {
 		if now < old.expires() {
 			return false
 		}
-		old.failedUntil = now + int64(e.life)*second
+		old.failedUntil = now + int64(s.recheck)*second
 		return true
 	}
 	return s.putLocked(key, hash, e, now)

@@ -94,6 +94,21 @@ func TestOverTime(t *testing.T) {
 			{16, "ask", Stale, got("30")},
 			{17, "ask", Expired, ""},
 		}},
+		{"failure recheck timer of its own", Config{StaleFor: 100, StaleTTL: 30, FailureTTL: 1, StaleRecheck: 5}, []step{
+			{0, put, 0, ""},
+			{11, "fail", 0, ""},
+			{15.9, "ask", Stale, got("30")},
+			{16, "ask", Expired, ""},
+			{16, "fail", 0, ""},
+			{17, put, 0, ""},
+			{18, "ask", Hit, got("9")},
+			{27, "ask", Expired, ""},
+		}},
+		{"failure recheck timer without failures", Config{StaleFor: 100, StaleRecheck: 5}, []step{
+			{0, put, 0, ""},
+			{11, "fail", 0, ""},
+			{12, "ask", Expired, ""},
+		}},
 		{"failures are remembered briefly", Config{FailureTTL: 5}, []step{
 			{0, "fail", 0, ""},
 			{4.9, "ask", Failed, "servfail"},

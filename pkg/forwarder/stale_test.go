@@ -171,3 +171,25 @@ func TestStaleAtTheLimit(t *testing.T) {
 		t.Errorf("stats %+v", st)
 	}
 }
+
+// TestStaleRecheck: after a failed refresh nobody waits and upstream is left
+// alone for a while, whatever the failures of other names are remembered for.
+func TestStaleRecheck(t *testing.T) {
+	f, c, s := stale(t, func(c *Config) {
+		rfc8767(c)
+		c.Cache.FailureTTL, c.Cache.StaleRecheck = 1, 300
+	}, zone(2))
+	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+		t.Fatalf("got %q", got)
+	}
+	waitFor(t, func() bool { return f.Stats().InFlight == 0 })
+	seen, forwarded := s.seen(), f.Stats().Forwarded
+	for range 5 {
+		if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+			t.Errorf("got %q", got)
+		}
+	}
+	if st := f.Stats(); s.seen() != seen || st.Forwarded != forwarded || st.Stale != 6 {
+		t.Errorf("upstream was asked %d times more, stats %+v", s.seen()-seen, st)
+	}
+}
