@@ -88,7 +88,7 @@ imageGCLowThresholdPercent: 99
 maxPods: 250
 evictionHard: {memory.available: 50Mi, nodefs.available: 1Mi, imagefs.available: 1Mi}
 nodeStatusUpdateFrequency: 2s
-syncFrequency: 10s
+syncFrequency: 2s
 YAML
 # Pods of dnsPolicy Default, the addon among them, ask the scripted resolver,
 # and so do the node's own programs: no question leaves the machine.

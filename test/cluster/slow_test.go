@@ -37,7 +37,7 @@ func TestSlowNode(t *testing.T) {
 	for _, path := range paths {
 		eventually(t, time.Minute, func() string { return check(path) })
 	}
-	lasts := pick("40", "600")
+	lasts := pick("30", "600")
 	for range 4 {
 		busy := exec.Command("../../hack/cluster/ctl.sh", "in", "timeout", lasts, "sh", "-c", "while :; do :; done")
 		if err := busy.Start(); err != nil {
@@ -46,7 +46,7 @@ func TestSlowNode(t *testing.T) {
 		t.Cleanup(func() { _ = busy.Wait() }) // ended by its time
 	}
 	asked, bad := 0, 0
-	for end := time.Now().Add(pick(40*time.Second, 10*time.Minute)); time.Now().Before(end); time.Sleep(time.Second) {
+	for end := time.Now().Add(pick(30*time.Second, 10*time.Minute)); time.Now().Before(end); time.Sleep(time.Second) {
 		for _, path := range paths {
 			asked++
 			if why := check(path); why != "" {
