@@ -66,6 +66,7 @@ func newLocalIndex(cfg *Local) (*localIndex, error) {
 		c := &cfg.CNAMEs[i]
 		if c.Below {
 			l.aliases[c.Alias] = c
+			l.markAbove(c.Alias)
 		} else {
 			l.node(c.Alias).cname = c
 		}
@@ -83,11 +84,16 @@ func (l *localIndex) node(name dnsname.Name) *localNode {
 	if n == nil {
 		n = new(localNode)
 		l.names[name] = n
-		for up := name.Parent(); up != dnsname.Root && up != ""; up = up.Parent() {
-			l.above[up] = true
-		}
+		l.markAbove(name.Parent())
 	}
 	return n
+}
+
+// markAbove notes that there are local names below up.
+func (l *localIndex) markAbove(up dnsname.Name) {
+	for ; up != dnsname.Root && up != ""; up = up.Parent() {
+		l.above[up] = true
+	}
 }
 
 func (l *localIndex) addHost(h *Host) {
@@ -240,7 +246,7 @@ func (l *localIndex) append(b *wire.Builder, qtype uint16, owner, shown []byte, 
 		}
 		start := 0
 		if turn && len(n.addrs) > 1 {
-			start = int(l.turn.Add(1) % uint32(len(n.addrs)))
+			start = int((l.turn.Add(1) - 1) % uint32(len(n.addrs)))
 		}
 		for i := range n.addrs {
 			x := &n.addrs[(start+i)%len(n.addrs)]

@@ -58,7 +58,7 @@ func TestLocalData(t *testing.T) {
 		{"c.lan.", dns.TypeCNAME, "NOERROR; aa; rd; c.lan. 7 IN CNAME d.lan.", false},
 		{"c.lan.", dns.TypeTXT, "NOERROR; aa; rd; c.lan. 7 IN CNAME d.lan.; d.lan. 3 IN CNAME host.lan.", false},
 		{"x.wild.lan.", dns.TypeAAAA, "NOERROR; aa; rd; x.wild.lan. 7 IN CNAME host.lan.; host.lan. 7 IN AAAA ::3", false},
-		{"wild.lan.", dns.TypeA, "NXDOMAIN; rd", true},
+		{"wild.lan.", dns.TypeA, "NOERROR; aa; rd", true},
 		{"ip-127-4-0-3.syn.", dns.TypeA, "NOERROR; aa; rd; ip-127-4-0-3.syn. 7 IN A 127.4.0.3", false},
 		{"ip-127-4-0-10.syn.", dns.TypeA, "NXDOMAIN; rd", true},
 		{"3.0.4.127.in-addr.arpa.", dns.TypePTR, "NOERROR; aa; rd; 3.0.4.127.in-addr.arpa. 7 IN PTR ip-127-4-0-3.syn.", false},
