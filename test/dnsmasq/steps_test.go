@@ -35,6 +35,7 @@ import (
 //	run WORD...               starts the program anew with a bad command line:
 //	                          its exit code and first message
 //	print NAME                a file in $DIR
+//	exit                      waits for the program's end: its exit code
 //	wait TIME, phase N, down N, back N, signal NAME, write NAME: TEXT,
 //	remove NAME               (a file)
 func (s *side) step(line string, i int) (string, error) {
@@ -87,6 +88,13 @@ func (s *side) step(line string, i int) (string, error) {
 		return "", s.write(rest)
 	case "remove":
 		return "", os.Remove(filepath.Join(s.dir, rest))
+	case "exit":
+		select {
+		case <-s.proc.done:
+			return fmt.Sprintf("exit %d", s.proc.cmd.ProcessState.ExitCode()), nil
+		case <-time.After(10 * time.Second):
+			return "it runs", nil
+		}
 	case "print":
 		text, err := os.ReadFile(filepath.Join(s.dir, rest))
 		return "file " + strings.ReplaceAll(strings.TrimSpace(string(text)), strconv.Itoa(s.proc.cmd.Process.Pid), "PID"), err
@@ -103,7 +111,7 @@ func atoi(text string) int {
 }
 
 func (s *side) signal(name string) error {
-	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "TERM": syscall.SIGTERM}
+	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "TERM": syscall.SIGTERM}
 	if err := s.proc.cmd.Process.Signal(signals[name]); err != nil {
 		return err
 	}
