@@ -64,7 +64,8 @@ func newApp(opts *options, env environment, log *slog.Logger) (*app, error) {
 	if err := a.openForwarder(); err != nil {
 		return nil, err
 	}
-	a.openConfig(sources, env)
+	registry.MustRegister(newStateMetrics(func() treecache.Counts { return a.tree.Snapshot().Counts() }, a.forward.Stats), newBuildInfo())
+	a.openConfig(sources, env, registry)
 	hostname, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("reading the host's name: %w", err)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/kube-dns/kube-dns/pkg/backend"
@@ -23,6 +24,7 @@ type configurer struct {
 	resolvConf string
 	backend    *backend.Backend
 	router     *router
+	metrics    *configMetrics
 
 	// federated is closed when there are federations for the first time.
 	federated     chan struct{}
@@ -31,15 +33,15 @@ type configurer struct {
 
 // openConfig finds the source of the live configuration and applies what it
 // holds now.
-func (a *app) openConfig(sources kubewatch.Sources, env environment) {
+func (a *app) openConfig(sources kubewatch.Sources, env environment, registry prometheus.Registerer) {
 	a.config = &configurer{
 		opts: a.opts, log: a.log, resolvConf: env.resolvConf, backend: a.backend, router: a.router,
-		federated: make(chan struct{}),
+		metrics: newConfigMetrics(registry), federated: make(chan struct{}),
 	}
 	a.config.apply(dnsconfig.Config{})
 	switch {
 	case a.opts.configDir != "":
-		poller := &dnsconfig.Poller{FS: os.DirFS(a.opts.configDir), Apply: a.config.apply, Logger: a.log}
+		poller := &dnsconfig.Poller{FS: os.DirFS(a.opts.configDir), Apply: a.config.apply, Result: a.config.metrics.result, Logger: a.log}
 		poller.Load()
 		a.parts = append(a.parts, func(ctx context.Context) error {
 			poll(ctx, a.opts.configPeriod, poller.Load)
@@ -77,10 +79,12 @@ func (c *configurer) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapS
 	return func(state kubewatch.ConfigMapState) {
 		changed, err := tracker.Offer(state.Version, state.Data)
 		if err != nil {
+			c.metrics.result(err)
 			c.log.Error("configuration rejected, keeping the last good one", "version", state.Version, "error", err)
 			return
 		}
 		if changed {
+			c.metrics.result(nil)
 			c.log.Info("configuration accepted", "version", state.Version, "found", state.Found)
 			c.apply(tracker.Current())
 		}

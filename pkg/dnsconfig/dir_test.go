@@ -120,10 +120,12 @@ func TestTrackerKeepsLastGood(t *testing.T) {
 func TestPoller(t *testing.T) {
 	dir := t.TempDir()
 	var applied []string
+	var results []bool
 	var log bytes.Buffer
 	p := &Poller{
 		FS: os.DirFS(dir), Logger: slog.New(slog.NewTextHandler(&log, nil)),
-		Apply: func(c Config) { applied = append(applied, c.Federations["a"]) },
+		Apply:  func(c Config) { applied = append(applied, c.Federations["a"]) },
+		Result: func(err error) { results = append(results, err == nil) },
 	}
 	p.Load()
 	for _, text := range []string{"a=one", "a=one", "a", "a", "a=\xc0", "a=\xc0", "a=two"} {
@@ -135,6 +137,9 @@ func TestPoller(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"", "one", "two"}, applied); diff != "" {
 		t.Errorf("applied: -want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]bool{true, true, false, false, true}, results); diff != "" {
+		t.Errorf("results: -want +got:\n%s", diff)
 	}
 	for text, want := range map[string]int{"configuration rejected": 1, "configuration unreadable": 1, "configuration accepted": 3} {
 		if got := strings.Count(log.String(), text); got != want {

@@ -21,6 +21,9 @@ type Poller struct {
 	FS fs.FS
 	// Apply is given each accepted configuration, during Load.
 	Apply func(Config)
+	// Result, unless nil, is called for each new content, and for each new reason
+	// why there is none: with nil when it was accepted, else with the fault.
+	Result func(error)
 	// Logger must not be nil. Each fault is told once.
 	Logger Log
 
@@ -35,6 +38,7 @@ func (p *Poller) Load() {
 	if err != nil {
 		if p.readError != err.Error() {
 			p.readError = err.Error()
+			p.result(err)
 			p.Logger.Error("configuration unreadable, keeping the last good one", "error", err)
 		}
 		return
@@ -42,6 +46,7 @@ func (p *Poller) Load() {
 	p.readError = ""
 	changed, err := p.tracker.Offer(version, data)
 	if err != nil {
+		p.result(err)
 		p.Logger.Error("configuration rejected, keeping the last good one", "version", version, "error", err)
 		return
 	}
@@ -50,5 +55,12 @@ func (p *Poller) Load() {
 		p.Logger.Info("configuration accepted", "version", version, "federations", len(c.Federations),
 			"stub_domains", len(c.StubDomains), "upstream_nameservers", len(c.UpstreamNameservers))
 		p.Apply(c)
+		p.result(nil)
+	}
+}
+
+func (p *Poller) result(err error) {
+	if p.Result != nil {
+		p.Result(err)
 	}
 }

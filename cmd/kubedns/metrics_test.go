@@ -1,0 +1,182 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+)
+
+// families returns what a page of metrics has, as "type name{labels}", the
+// families of the Go runtime, the process and the page itself left out.
+func families(page string) []string {
+	types := map[string]string{}
+	var out []string
+	for line := range strings.Lines(page) {
+		if rest, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			name, typ, _ := strings.Cut(strings.TrimSpace(rest), " ")
+			types[name] = typ
+			continue
+		}
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, rest, labelled := strings.Cut(strings.TrimSpace(line), "{")
+		if !labelled {
+			name, _, _ = strings.Cut(name, " ")
+		}
+		labels, _, _ := strings.Cut(rest, "} ")
+		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+			if base, ok := strings.CutSuffix(name, suffix); ok && types[base] == "histogram" {
+				name = base
+			}
+		}
+		var keys []string
+		for pair := range strings.SplitSeq(labels, ",") {
+			if key, _, ok := strings.Cut(pair, "="); ok && key != "le" {
+				keys = append(keys, key)
+			}
+		}
+		out = append(out, types[name]+" "+name+"{"+strings.Join(keys, ",")+"}")
+	}
+	slices.Sort(out)
+	return slices.DeleteFunc(slices.Compact(out), func(s string) bool {
+		_, name, _ := strings.Cut(s, " ")
+		return strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") || strings.HasPrefix(name, "promhttp_")
+	})
+}
+
+// The names and labels are an interface: dashboards and alerts use them.
+func TestMetricFamilies(t *testing.T) {
+	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", objects), "--nameservers=127.0.0.1:1").start()
+	p.awaitReady()
+	_, page := p.get(p.prom, "/metrics")
+	want := []string{
+		"counter kubedns_config_loads_total{result}",
+		"counter kubedns_forward_queries_total{result}",
+		"counter kubedns_forward_server_failures_total{server}",
+		"counter kubedns_forward_server_nxdomain_total{server}",
+		"counter kubedns_forward_server_queries_total{server}",
+		"counter kubedns_forward_server_retries_total{server}",
+		"counter kubedns_forward_wrong_replies_total{}",
+		"counter kubedns_kubernetes_lists_total{resource}",
+		"counter kubedns_kubernetes_rebuilds_total{}",
+		"counter kubedns_kubernetes_request_failures_total{resource}",
+		"counter kubedns_socket_dropped_total{reason}",
+		"counter kubedns_socket_queries_total{protocol}",
+		"counter kubedns_socket_replies_total{protocol}",
+		"counter skydns_skydns_dns_cachemiss_count_total{cache}",
+		"counter skydns_skydns_dns_error_count_total{cause,system}",
+		"counter skydns_skydns_dns_panic_count_total{}",
+		"counter skydns_skydns_dns_request_count_total{system}",
+		"gauge kubedns_build_info{goversion,version}",
+		"gauge kubedns_config_last_accepted_timestamp_seconds{}",
+		"gauge kubedns_config_valid{}",
+		"gauge kubedns_forward_in_flight{}",
+		"gauge kubedns_forward_server_down{server}",
+		"gauge kubedns_kubernetes_connected{resource}",
+		"gauge kubedns_kubernetes_last_heard_timestamp_seconds{resource}",
+		"gauge kubedns_kubernetes_objects{kind}",
+		"gauge kubedns_kubernetes_skipped_pieces{}",
+		"gauge kubedns_kubernetes_synced{}",
+		"gauge kubedns_records{kind}",
+		"gauge kubedns_services_with_records{}",
+		"gauge kubedns_socket_tcp_connections{}",
+		"histogram kubedns_forward_server_latency_seconds{server}",
+		"histogram kubedns_kubernetes_change_seconds{}",
+		"histogram kubedns_kubernetes_dns_programming_duration_seconds{service_kind}",
+		"histogram skydns_skydns_dns_request_duration_seconds{system}",
+		"histogram skydns_skydns_dns_response_size_bytes{system}",
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, families(page)); diff != "" {
+		t.Errorf("families (-want +got):\n%s", diff)
+	}
+	for _, line := range []string{
+		`kubedns_services_with_records 1`, `kubedns_records{kind="address"} 1`, `kubedns_records{kind="service"} 1`,
+		`kubedns_records{kind="reverse"} 1`, `kubedns_config_valid 1`, `kubedns_forward_server_down{server="127.0.0.1:1"} 0`,
+	} {
+		if !strings.Contains(page, line+"\n") {
+			t.Errorf("no %s", line)
+		}
+	}
+	documented, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range want {
+		_, name, _ := strings.Cut(family, " ")
+		name, _, _ = strings.Cut(name, "{")
+		if !strings.Contains(string(documented), "`"+name+"`") {
+			t.Errorf("docs/metrics.md does not have %s", name)
+		}
+	}
+}
+
+// What becomes of the configuration shows, bad content until it is good again.
+func TestConfigMetrics(t *testing.T) {
+	dir := t.TempDir()
+	write := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "federations"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a=example.com")
+	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", objects), "--nameservers=none", "--config-dir="+dir, "--config-period=10ms").start()
+	p.awaitReady()
+	awaitLines := func(what string, lines ...string) {
+		t.Helper()
+		p.await(what, func() bool {
+			_, page := p.get(p.prom, "/metrics")
+			return !slices.ContainsFunc(lines, func(line string) bool { return !strings.Contains(page, line+"\n") })
+		})
+	}
+	awaitLines("accepted", `kubedns_config_loads_total{result="accepted"} 1`, `kubedns_config_loads_total{result="rejected"} 0`, "kubedns_config_valid 1")
+	write("nonsense")
+	awaitLines("rejected", `kubedns_config_loads_total{result="accepted"} 1`, `kubedns_config_loads_total{result="rejected"} 1`, "kubedns_config_valid 0")
+	p.await("the last good one still in force", func() bool {
+		got, err := p.ask("udp", "web.default.a.svc.cluster.local.", dns.TypeCNAME)
+		return err == nil && got == "NOERROR web.default.a.svc.z1.r1.example.com."
+	})
+	write("b=example.com")
+	awaitLines("accepted again", `kubedns_config_loads_total{result="accepted"} 2`, "kubedns_config_valid 1")
+}
+
+func TestStateMetrics(t *testing.T) {
+	stats := forwarder.Stats{Upstream: upstream.Stats{WrongReplies: 4, Servers: []upstream.ServerStats{{
+		Sent: 9, Retried: 2, Failed: 3, NXDomain: 1, Down: true,
+		Latency: [upstream.LatencyBuckets]uint64{0: 4, 2: 1, upstream.LatencyBuckets - 1: 1}, LatencySum: 3 * time.Second,
+	}}}}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(newStateMetrics(func() treecache.Counts { return treecache.Counts{Owners: 7, Aliases: 2} }, func() forwarder.Stats { return stats }))
+	want := `# HELP kubedns_forward_server_failures_total Questions that a server did not answer well: SERVFAIL, REFUSED, malformed, or nothing.
+# TYPE kubedns_forward_server_failures_total counter
+kubedns_forward_server_failures_total{server="invalid AddrPort"} 3
+# HELP kubedns_records Records held in memory, by kind: those that are computed at each question are not counted.
+# TYPE kubedns_records gauge
+kubedns_records{kind="address"} 0
+kubedns_records{kind="alias"} 2
+kubedns_records{kind="reverse"} 0
+kubedns_records{kind="service"} 0
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "kubedns_forward_server_failures_total", "kubedns_records"); err != nil {
+		t.Error(err)
+	}
+	if faults, err := testutil.GatherAndLint(registry); err != nil || len(faults) > 0 {
+		t.Errorf("lint: %v, %v", faults, err)
+	}
+	if n, err := testutil.GatherAndCount(registry, "kubedns_forward_server_latency_seconds"); err != nil || n != 1 {
+		t.Errorf("%d latencies, %v", n, err)
+	}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/version"
+)
+
+// stateMetrics reads, at each scrape, what the tree holds and how asking other
+// servers goes.
+type stateMetrics struct {
+	counts  func() treecache.Counts
+	forward func() forwarder.Stats
+
+	services, records                                    *prometheus.Desc
+	wrong                                                *prometheus.Desc
+	sent, retried, serverFailed, nxdomain, latency, down *prometheus.Desc
+}
+
+func newStateMetrics(counts func() treecache.Counts, forward func() forwarder.Stats) *stateMetrics {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("kubedns_"+name, help, labels, nil)
+	}
+	return &stateMetrics{
+		counts: counts, forward: forward,
+		services: desc("services_with_records", "Services that have any name in DNS."),
+		records:  desc("records", "Records held in memory, by kind: those that are computed at each question are not counted.", "kind"),
+
+		wrong: desc("forward_wrong_replies_total", "Packets from other servers that answered no question of ours."),
+
+		sent:         desc("forward_server_queries_total", "Questions sent to a server, retries included.", "server"),
+		retried:      desc("forward_server_retries_total", "Questions sent to a server once more.", "server"),
+		serverFailed: desc("forward_server_failures_total", "Questions that a server did not answer well: SERVFAIL, REFUSED, malformed, or nothing.", "server"),
+		nxdomain:     desc("forward_server_nxdomain_total", "Answers of a server that there is no such name.", "server"),
+		latency:      desc("forward_server_latency_seconds", "Time to a server's answer.", "server"),
+		down:         desc("forward_server_down", "1 while a server is asked only now and then because it does not answer.", "server"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *stateMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		m.services, m.records, m.wrong,
+		m.sent, m.retried, m.serverFailed, m.nxdomain, m.latency, m.down,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *stateMetrics) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v int, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+	}
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	c := m.counts()
+	gauge(m.services, c.Owners)
+	gauge(m.records, c.Addresses, "address")
+	gauge(m.records, c.Services, "service")
+	gauge(m.records, c.Aliases, "alias")
+	gauge(m.records, c.Reverse, "reverse")
+	f := m.forward()
+	counter(m.wrong, f.Upstream.WrongReplies)
+	for i := range f.Upstream.Servers {
+		s := &f.Upstream.Servers[i]
+		name := s.Addr.String()
+		counter(m.sent, s.Sent, name)
+		counter(m.retried, s.Retried, name)
+		counter(m.serverFailed, s.Failed, name)
+		counter(m.nxdomain, s.NXDomain, name)
+		down := 0
+		if s.Down {
+			down = 1
+		}
+		gauge(m.down, down, name)
+		buckets := map[float64]uint64{}
+		var n uint64
+		for i, count := range s.Latency {
+			n += count
+			if i < upstream.LatencyBuckets-1 {
+				buckets[(64 * time.Microsecond << i).Seconds()] = n
+			}
+		}
+		ch <- prometheus.MustNewConstHistogram(m.latency, n, s.LatencySum.Seconds(), buckets, name)
+	}
+}
+
+var _ prometheus.Collector = (*stateMetrics)(nil)
+
+// configMetrics tells what became of the live configuration. It is safe for
+// concurrent use.
+type configMetrics struct {
+	loads *prometheus.CounterVec
+	valid prometheus.Gauge
+	last  prometheus.Gauge
+}
+
+func newConfigMetrics(registry prometheus.Registerer) *configMetrics {
+	m := &configMetrics{
+		loads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kubedns_config_loads_total",
+			Help: "New contents of the ConfigMap or the configuration directory, by what became of them.",
+		}, []string{"result"}),
+		valid: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "kubedns_config_valid",
+			Help: "0 while the newest content is rejected and the last good one stays in force, otherwise 1.",
+		}),
+		last: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "kubedns_config_last_accepted_timestamp_seconds",
+			Help: "When a content was last accepted, 0 when none was yet.",
+		}),
+	}
+	m.valid.Set(1)
+	m.loads.WithLabelValues("accepted")
+	m.loads.WithLabelValues("rejected")
+	registry.MustRegister(m.loads, m.valid, m.last)
+	return m
+}
+
+// result counts one new content; err is why it is rejected.
+func (m *configMetrics) result(err error) {
+	if err != nil {
+		m.loads.WithLabelValues("rejected").Inc()
+		m.valid.Set(0)
+		return
+	}
+	m.loads.WithLabelValues("accepted").Inc()
+	m.valid.Set(1)
+	m.last.Set(float64(time.Now().UnixMilli()) / 1e3)
+}
+
+// newBuildInfo returns a metric that is always 1, labelled with what runs.
+func newBuildInfo() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "kubedns_build_info",
+		Help:        "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": version.String(), "goversion": runtime.Version()},
+	}, func() float64 { return 1 })
+}
