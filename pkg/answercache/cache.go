@@ -74,11 +74,15 @@ const (
 // Whether a query may be answered from a cache at all (RD=0, class, opcode) is
 // the caller's business.
 func (c *Cache) Lookup(dst []byte, q *wire.Query, now int64, allowStale bool) ([]byte, Result) {
+	var buf [MaxKey]byte
+	return c.LookupKey(dst, q, AppendKey(buf[:0], q), now, allowStale)
+}
+
+// LookupKey is Lookup for a caller who has q's key from AppendKey.
+func (c *Cache) LookupKey(dst []byte, q *wire.Query, key []byte, now int64, allowStale bool) ([]byte, Result) {
 	if c == nil {
 		return dst, Miss
 	}
-	var buf [maxKey]byte
-	key := appendKey(buf[:0], q)
 	hash := maphash.Bytes(c.seed, key)
 	f, result := c.shard(hash).get(key, hash, now, allowStale)
 	switch result {
@@ -132,7 +136,7 @@ func (c *Cache) StoreFailure(q *wire.Query, rcode int, now int64) bool {
 	}
 	n := keyLen(q)
 	slab := make([]byte, n+fixedLen)
-	appendKey(slab[:0], q)
+	AppendKey(slab[:0], q)
 	fixed{flags: uint16(rcode) & rcodeMask}.put(slab[n:])
 	key := slab[:n]
 	hash := maphash.Bytes(c.seed, key)

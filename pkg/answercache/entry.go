@@ -14,14 +14,17 @@ const (
 
 const (
 	keyTail   = 5 // type, class, flags
-	maxKey    = wire.MaxName + keyTail
 	rcodeMask = 0xf
 	second    = int64(1e9) // nanoseconds
 )
 
-// appendKey appends the key of q's question. A name ends itself, so no key is
-// the beginning of another.
-func appendKey(dst []byte, q *wire.Query) []byte {
+// MaxKey is the greatest length of a key.
+const MaxKey = wire.MaxName + keyTail
+
+// AppendKey appends the key of q's question, which is all that tells answers
+// apart. It begins with q's name in canonical form, len(q.Name) octets.
+func AppendKey(dst []byte, q *wire.Query) []byte {
+	// A name ends itself, so no key is the beginning of another.
 	dst = wire.AppendLower(dst, q.Name)
 	var flags byte
 	if q.EDNS.DO {

@@ -257,7 +257,7 @@ func (s *scratch) slab(cfg *Config) (slab []byte, ok bool) {
 	s.offsets = s.msg.AppendTTLOffsets(s.offsets[:0])
 	n := keyLen(&s.q)
 	slab = make([]byte, n+fixedLen+2*len(s.offsets)+len(msg)-start)
-	appendKey(slab[:0], &s.q)
+	AppendKey(slab[:0], &s.q)
 	fix.put(slab[n:])
 	at := n + fixedLen
 	for _, off := range s.offsets {

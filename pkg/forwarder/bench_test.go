@@ -142,6 +142,48 @@ func BenchmarkHit(b *testing.B) {
 	}
 }
 
+// BenchmarkHits asks for many names in batches, as a busy listener does.
+func BenchmarkHits(b *testing.B) {
+	const batch = 16
+	for _, names := range []int{10, 10000} {
+		b.Run("names="+itoa(names), func(b *testing.B) {
+			f := run(b, benchConfig(newEcho(b), names))
+			c := &counter{bell: make(chan struct{}, 1)}
+			var serial uint64
+			for rest := names; rest > 0; rest -= batch {
+				forwarding(b, f, c, &serial, min(rest, batch), batch)
+			}
+			waitFor(b, func() bool { return f.Stats().InFlight == 0 })
+			packets := make([][]byte, names)
+			for i := range packets {
+				q := new(dns.Msg).SetQuestion(serialName(uint64(i*7919%names+1))+".example.", dns.TypeA)
+				packets[i] = pack(q)
+			}
+			to := listener.NewReplyTo(c, netip.MustParseAddrPort("127.0.0.9:4000"), netip.MustParseAddr("127.0.0.1"), false)
+			h, out := f.Batched(), make([]byte, 0, wire.MaxMessage)
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if len(h.Handle(packets[i%names], to, out)) == 0 {
+					b.Fatal("not answered from the cache")
+				}
+				if i++; i%batch == 0 {
+					h.Flush()
+				}
+			}
+		})
+	}
+}
+
+// serialName is the first label of forwarding's question.
+func serialName(serial uint64) string {
+	label := make([]byte, 16)
+	for i := range label {
+		label[i] = "0123456789abcdef"[serial>>(4*i)&15]
+	}
+	return string(label)
+}
+
 // BenchmarkForward includes the server, in the same process.
 func BenchmarkForward(b *testing.B) {
 	for _, window := range []int{1, 32} {

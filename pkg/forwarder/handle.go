@@ -23,7 +23,7 @@ func (a *asker) limit(q *wire.Query, payload uint16) int {
 }
 
 // handle answers a packet, or sees to it that it is answered later.
-func (f *Forwarder) handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
+func (f *Forwarder) handle(packet []byte, to listener.ReplyTo, reply []byte, now int64) []byte {
 	st := f.state.Load()
 	var q wire.Query
 	verdict := wire.ParseQuery(packet, &q)
@@ -41,7 +41,7 @@ func (f *Forwarder) handle(packet []byte, to listener.ReplyTo, reply []byte) []b
 		a.serial = f.serial.Add(1)
 		f.logQuery(st, &q, &a)
 	}
-	return f.answer(st, &q, &a, reply)
+	return f.answer(st, &q, &a, reply, now)
 }
 
 // reject answers what is not a question that can be asked.
@@ -55,16 +55,17 @@ func (f *Forwarder) reject(st *state, q *wire.Query, v wire.Verdict, to listener
 }
 
 // answer goes through the sources of answers in their order. An empty result
-// means that the answer comes later.
-func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply []byte) []byte {
+// means that the answer comes later. now is for the cache.
+func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply []byte, now int64) []byte {
 	if q.Class == wire.ClassCH {
 		return f.answerChaos(st, q, a, reply)
 	}
 	if rcode, refused := refusedType(q.Type); refused {
 		return f.errorReply(st, q, a, reply, rcode, wire.Extended(wire.EDENotSupported, ""))
 	}
-	var buf [wire.MaxName]byte
-	name := wire.AppendLower(buf[:0], q.Name)
+	var buf [answercache.MaxKey]byte
+	key := answercache.AppendKey(buf[:0], q)
+	name := key[:len(q.Name):len(q.Name)]
 	if st.local != nil || st.filter != nil {
 		if out, ok := f.answerLocal(st, q, name, a, reply); ok {
 			return out
@@ -72,8 +73,7 @@ func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply []byte) []b
 	}
 	stale := false
 	if st.cache != nil && cacheable(q) {
-		now := f.now()
-		out, result := st.cache.Lookup(reply, q, now, st.cfg.StaleAtOnce)
+		out, result := st.cache.LookupKey(reply, q, key, now, st.cfg.StaleAtOnce)
 		switch result {
 		case answercache.Hit, answercache.Failed:
 			return f.finishCached(st, q, a, out, len(reply), result)
@@ -112,8 +112,13 @@ func refusedType(t uint16) (rcode int, refused bool) {
 func (f *Forwarder) finishCached(st *state, q *wire.Query, a *asker, out []byte, base int, result answercache.Result) []byte {
 	c := f.tally(a.to)
 	c.hits.Add(1)
-	var b cookieBuffer
-	opt := f.opt(st, q, a, &b)
+	var (
+		b   cookieBuffer
+		opt wire.OPT
+	)
+	if q.EDNS.Present {
+		opt = f.opt(st, q, a, &b)
+	}
 	switch result {
 	case answercache.Stale:
 		c.stale.Add(1)

@@ -57,3 +57,30 @@ func TestThroughListener(t *testing.T) {
 		t.Errorf("stats %+v", st)
 	}
 }
+
+// TestBatchedTime: packets of one batch share a reading of the clock, the next
+// batch reads it anew.
+func TestBatchedTime(t *testing.T) {
+	f := run(t, to(newFakeServer(t, silence)))
+	b := f.Batched()
+	first := b.now()
+	for range 100 {
+		if again := b.now(); again != first {
+			t.Fatalf("within the batch the time goes from %d to %d", first, again)
+		}
+	}
+	for last := first; last < first+100; last++ {
+		b.Flush()
+		if next := b.now(); next < last {
+			t.Fatalf("time goes back from %d to %d", last, next)
+		}
+	}
+	b.Flush()
+	if f.batchNow.Load() != 0 {
+		t.Error("a time is kept while nothing is done")
+	}
+	waitFor(t, func() bool {
+		defer b.Flush()
+		return b.now() > first
+	})
+}

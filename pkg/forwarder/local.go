@@ -222,6 +222,8 @@ func (f *Forwarder) answerOwn(st *state, q *wire.Query, name []byte, a *asker, r
 	b.SetAA(true) // of the first owner, RFC 1035 §4.1.1
 	if !fits {
 		b.SetTC()
+	} else if node := l.names[dnsname.Name(owner)]; node != nil {
+		l.appendTargets(&b, q.Type, node)
 	}
 	f.countLocal(a)
 	var cookie cookieBuffer
@@ -230,6 +232,38 @@ func (f *Forwarder) answerOwn(st *state, q *wire.Query, name []byte, a *asker, r
 		f.logLocal(st, q, a, out[len(reply):], source)
 	}
 	return out, true
+}
+
+// appendTargets adds the addresses of SRV and MX targets that are local, as
+// far as there is room (RFC 2782).
+func (l *localIndex) appendTargets(b *wire.Builder, qtype uint16, node *localNode) {
+	var fixed int // octets before the target in the data
+	switch qtype {
+	case wire.TypeSRV:
+		fixed = 6
+	case wire.TypeMX:
+		fixed = 2
+	default:
+		return
+	}
+	b.Open(wire.Additional)
+	done := map[*localNode]bool{}
+	for _, r := range node.records {
+		if r.Type != qtype || len(r.Data) <= fixed {
+			continue
+		}
+		target := r.Data[fixed:]
+		n := l.names[dnsname.Name(target)]
+		if n == nil || done[n] {
+			continue
+		}
+		done[n] = true
+		for i := range n.addrs {
+			if !b.Addr(target, n.addrs[i].ttl, n.addrs[i].addr) {
+				return
+			}
+		}
+	}
 }
 
 // append appends the records of one name. shown is the owner to write. found

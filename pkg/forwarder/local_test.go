@@ -26,6 +26,9 @@ func TestLocalData(t *testing.T) {
 		Records: []Record{
 			{Name: name("text.lan."), Type: dns.TypeTXT, Data: []byte("\x02hi")},
 			{Name: name("text.lan."), Type: dns.TypeMX, Data: []byte("\x00\x05\x04host\x03lan\x00")},
+			{Name: name("_srv.lan."), Type: dns.TypeSRV, Data: []byte("\x00\x01\x00\x02\x00\x50\x04host\x03lan\x00")},
+			{Name: name("_srv.lan."), Type: dns.TypeSRV, Data: []byte("\x00\x01\x00\x02\x00\x51\x04host\x03lan\x00")},
+			{Name: name("_srv.lan."), Type: dns.TypeSRV, Data: []byte("\x00\x01\x00\x02\x00\x50\x04host\x07example\x00")},
 			{Name: name("below.deep.lan."), Type: dns.TypeTXT, Data: []byte("\x00")},
 		},
 		CNAMEs: []CNAME{
@@ -53,6 +56,14 @@ func TestLocalData(t *testing.T) {
 		{"other.lan.", dns.TypeA, "NXDOMAIN; rd", true},
 		{"1.0.3.127.in-addr.arpa.", dns.TypePTR, "NOERROR; aa; rd; 1.0.3.127.in-addr.arpa. 7 IN PTR host.lan.", false},
 		{"text.lan.", dns.TypeTXT, `NOERROR; aa; rd; text.lan. 7 IN TXT "hi"`, false},
+		{
+			"text.lan.", dns.TypeMX,
+			"NOERROR; aa; rd; text.lan. 7 IN MX 5 host.lan.; host.lan. 7 IN A 127.3.0.1; host.lan. 7 IN AAAA ::3", false,
+		},
+		{
+			"_srv.lan.", dns.TypeSRV, "NOERROR; aa; rd; _srv.lan. 7 IN SRV 1 2 80 host.lan.; _srv.lan. 7 IN SRV 1 2 81 host.lan.; " +
+				"_srv.lan. 7 IN SRV 1 2 80 host.example.; host.lan. 7 IN A 127.3.0.1; host.lan. 7 IN AAAA ::3", false,
+		},
 		{"text.lan.", dns.TypeANY, `NOERROR; aa; rd; text.lan. 7 IN TXT "hi"; text.lan. 7 IN MX 5 host.lan.`, false},
 		{"c.lan.", dns.TypeA, "NOERROR; aa; rd; c.lan. 7 IN CNAME d.lan.; d.lan. 3 IN CNAME host.lan.; host.lan. 7 IN A 127.3.0.1", false},
 		{"c.lan.", dns.TypeCNAME, "NOERROR; aa; rd; c.lan. 7 IN CNAME d.lan.", false},

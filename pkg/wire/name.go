@@ -86,7 +86,7 @@ func AppendCanonicalName(dst, msg []byte, off int) (out []byte, end int, ok bool
 func AppendLower(dst, name []byte) []byte {
 	n := len(dst)
 	dst = append(dst, name...)
-	lowerAll(dst[n:])
+	lowerInto(dst[n:], name)
 	return dst
 }
 
@@ -151,27 +151,42 @@ func HasSuffix(name, zone []byte) bool {
 	return EqualNames(name, zone)
 }
 
-// lowerAll brings the letters in a name to lower case, eight octets at a time.
-// Length octets are below 'A', so they need no care. In each octet the top bit
-// tells a comparison's outcome: adding what is missing to 0x80 sets it from
-// some value on.
-func lowerAll(name []byte) {
+// lowerAll brings the letters in a name to lower case.
+func lowerAll(name []byte) { lowerInto(name, name) }
+
+// lowerInto writes name in lower case to dst, which has the same length and may
+// be name itself, eight octets at a time. Length octets are below 'A', so they
+// need no care.
+func lowerInto(dst, name []byte) {
+	dst = dst[:len(name)]
+	i := 0
+	for ; i+8 <= len(name); i += 8 {
+		binary.LittleEndian.PutUint64(dst[i:], lowerWord(binary.LittleEndian.Uint64(name[i:])))
+	}
+	switch {
+	case i == len(name):
+	case i >= 8: // the last eight again: most of them are done, which does no harm
+		i = len(name) - 8
+		binary.LittleEndian.PutUint64(dst[i:], lowerWord(binary.LittleEndian.Uint64(name[i:])))
+	default:
+		for i, c := range name {
+			dst[i] = lower(c)
+		}
+	}
+}
+
+// lowerWord is eight octets in lower case. In each octet the top bit tells a
+// comparison's outcome: adding what is missing to 0x80 sets it from some value
+// on.
+func lowerWord(x uint64) uint64 {
 	const (
 		each = 0x0101010101010101
 		top  = 0x80 * each
 	)
-	for len(name) >= 8 {
-		x := binary.LittleEndian.Uint64(name)
-		low := x &^ top
-		fromA := low + (0x80-'A')*each
-		afterZ := low + (0x80-'Z'-1)*each
-		letters := (fromA ^ afterZ) & ^x & top
-		binary.LittleEndian.PutUint64(name, x|letters>>2) // 0x80 >> 2 is the case's bit
-		name = name[8:]
-	}
-	for i, c := range name {
-		name[i] = lower(c)
-	}
+	low := x &^ top
+	fromA := low + (0x80-'A')*each
+	afterZ := low + (0x80-'Z'-1)*each
+	return x | (fromA^afterZ)&^x&top>>2 // 0x80 >> 2 is the case's bit
 }
 
 func lower(c byte) byte {
