@@ -340,3 +340,36 @@ func TestFits(t *testing.T) {
 		}
 	}
 }
+
+// A row cannot rot: what it says must be so of each program, and whether they
+// differ too.
+func TestFaults(t *testing.T) {
+	const a, b = "NOERROR rd ra | up 1", "SERVFAIL rd ra | up 1"
+	for _, tt := range []struct {
+		name, text    string
+		dnsmasq, ours []string
+		faults        int
+	}{
+		{"same and so", "== 1 x\nask x. A\nsame\n  " + a, []string{a}, []string{a}, 0},
+		{"same, ours changed", "== 1 x\nask x. A\nsame\n  " + a, []string{a}, []string{b}, 1},
+		{"same, both changed", "== 1 x\nask x. A\nsame\n  " + a, []string{b}, []string{b}, 2},
+		{"same with two stories", "== 1 x\nask x. A\nsame\n- " + a + "\n+ " + b, []string{a}, []string{b}, 1},
+		{"differs and so", "== 1 x\nask x. A\ndiffers: y\n- " + a + "\n+ " + b, []string{a}, []string{b}, 0},
+		{"differs, dnsmasq caught up", "== 1 x\nask x. A\ndiffers: y\n- " + a + "\n+ " + b, []string{b}, []string{b}, 1},
+		{"differs with one story", "== 1 x\nask x. A\ndiffers: y\n  " + a, []string{a}, []string{a}, 1},
+		{"a step too many", "== 1 x\nask x. A\nsame\n  " + a, []string{a, a}, []string{a}, 1},
+	} {
+		path := filepath.Join(t.TempDir(), "table.txt")
+		if err := os.WriteFile(path, []byte(tt.text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		table, err := ReadTable(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		faults := table.Rows[0].faults([][]string{tt.dnsmasq, tt.ours}, []*side{{name: "dnsmasq"}, {name: "dnscache"}})
+		if len(faults) != tt.faults {
+			t.Errorf("%s: %d faults, want %d: %q", tt.name, len(faults), tt.faults, faults)
+		}
+	}
+}
