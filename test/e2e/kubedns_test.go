@@ -22,13 +22,14 @@ type kubedns struct {
 }
 
 // startKubeDNS starts kubedns as the user. It does not wait for anything.
-func (c *cluster) startKubeDNS(t *testing.T, user string) *kubedns {
+func (c *cluster) startKubeDNS(t *testing.T, user string, args ...string) *kubedns {
 	t.Helper()
 	port, healthz := freePort(t), freePort(t)
 	return &kubedns{
-		process: start(t, "kubedns", filepath.Join(os.Getenv(ourBin), "kubedns"),
-			"--kubecfg-file="+c.kubeconfig(t, user), "--dns-bind-address=127.0.0.1", "--dns-port="+port,
-			"--healthz-port="+healthz, "--debug-address=", "--nameservers=none"),
+		process: start(t, "kubedns", filepath.Join(os.Getenv(ourBin), "kubedns"), append([]string{
+			"--kubecfg-file=" + c.kubeconfig(t, user), "--dns-bind-address=127.0.0.1", "--dns-port=" + port,
+			"--healthz-port=" + healthz, "--debug-address=", "--nameservers=none",
+		}, args...)...),
 		addr:      "127.0.0.1:" + port,
 		readiness: "http://127.0.0.1:" + healthz + "/readiness",
 	}
