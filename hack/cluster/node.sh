@@ -128,9 +128,13 @@ run kube-apiserver "$bin/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 \
 	--service-account-key-file="$pki/sa.crt" --service-account-signing-key-file="$pki/sa.key" \
 	--service-account-issuer=https://kubernetes.default.svc.cluster.local \
 	--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged
+# With the default grace period, an API server that was away for a minute makes
+# the controller take the node for dead before the kubelet is heard again, and
+# all its pods out of their Services, whatever they run.
 run kube-controller-manager "$bin/kube-controller-manager" --kubeconfig="$pki/kube-controller-manager.kubeconfig" \
 	--service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" \
-	--use-service-account-credentials --leader-elect=false --kube-api-qps=500 --kube-api-burst=1000
+	--use-service-account-credentials --leader-elect=false --kube-api-qps=500 --kube-api-burst=1000 \
+	--node-monitor-grace-period=30m
 run kube-scheduler "$bin/kube-scheduler" --kubeconfig="$pki/kube-scheduler.kubeconfig" --leader-elect=false
 run containerd containerd --config "$state/containerd.toml"
 run kubelet "$bin/kubelet" --config="$state/kubelet.yaml" --kubeconfig="$pki/kubelet.kubeconfig" \

@@ -153,7 +153,13 @@ func scale(tb testing.TB, n int) {
 // have the label k8s-app=NAME.
 func variant(tb testing.TB, name string, change func(*appsv1.Deployment)) {
 	tb.Helper()
-	d, err := deploymentOf(name, change)
+	variantOf(tb, manifests, name, change)
+}
+
+// variantOf is variant for the Deployment of an overlay.
+func variantOf(tb testing.TB, folder, name string, change func(*appsv1.Deployment)) {
+	tb.Helper()
+	d, err := deploymentOf(folder, name, change)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -161,9 +167,9 @@ func variant(tb testing.TB, name string, change func(*appsv1.Deployment)) {
 	tb.Cleanup(func() { _, _ = tryKubectl("", "-n", system, "delete", "deployment", name, "--wait=false") })
 }
 
-// deploymentOf returns the addon's Deployment, changed, as a document.
-func deploymentOf(name string, change func(*appsv1.Deployment)) (string, error) {
-	out, err := tryKubectl("", "kustomize", manifests)
+// deploymentOf returns the Deployment of a folder, changed, as a document.
+func deploymentOf(folder, name string, change func(*appsv1.Deployment)) (string, error) {
+	out, err := tryKubectl("", "kustomize", folder)
 	if err != nil {
 		return "", err
 	}
@@ -183,7 +189,7 @@ func deploymentOf(name string, change func(*appsv1.Deployment)) (string, error) 
 		text, err := yaml.Marshal(&d)
 		return string(text), err
 	}
-	return "", fmt.Errorf("no Deployment in %s", manifests)
+	return "", fmt.Errorf("no Deployment in %s", folder)
 }
 
 // container returns the named container of a Deployment.
@@ -201,7 +207,7 @@ func container(d *appsv1.Deployment, name string) *corev1.Container {
 func askAt(server, name string, qtype uint16) string {
 	q := new(dns.Msg)
 	q.SetQuestion(name, qtype)
-	client := dns.Client{Timeout: 3 * time.Second}
+	client := dns.Client{Timeout: 5 * time.Second} // as resolvers wait
 	m, _, err := client.Exchange(q, server)
 	if err == nil && m.Truncated {
 		client.Net = "tcp"

@@ -130,8 +130,8 @@ func TestAPIServerDown(t *testing.T) {
 			}
 			return ""
 		})
-		// The kubelet has to report again before logs can be read.
-		time.Sleep(5 * time.Second)
+		// Everybody finds back to it meanwhile.
+		time.Sleep(20 * time.Second)
 	})
 	wantNone(t, failed, log)
 	if after := restarts(t, addonApp); !maps.Equal(before, after) {

@@ -16,7 +16,7 @@ import (
 const cutOff = "cut-off"
 
 func startCutOff() error {
-	d, err := deploymentOf(cutOff, func(d *appsv1.Deployment) {
+	d, err := deploymentOf(manifests, cutOff, func(d *appsv1.Deployment) {
 		c := container(d, "kubedns")
 		c.Env = append(c.Env,
 			corev1.EnvVar{Name: "KUBERNETES_SERVICE_HOST", Value: "10.250.0.2"},
