@@ -334,6 +334,9 @@ func (a *app) signal(sig os.Signal) (end bool) {
 		a.reload()
 	case syscall.SIGUSR1:
 		a.logStatistics()
+		if p := &a.options.Process; p.LogQueries != dnsmasqopt.QueryLogOff || p.NoDaemon {
+			a.logCache(time.Now())
+		}
 	case syscall.SIGUSR2:
 		if err := a.log.reopen(); err != nil {
 			a.log.printf("cannot open log %s: %s", a.log.path, systemText(err))

@@ -42,6 +42,19 @@ type Item struct {
 	Rcode       int
 	Answers     int   // records in the answer section, 0 for negative answers
 	Expires     int64 // in now's nanoseconds; may be past while stale
+
+	slab []byte
+}
+
+// AppendMessage appends the answer as a whole message, with the TTLs that it
+// was stored with. An Item that does not come from Each has none.
+func (i *Item) AppendMessage(dst []byte) []byte {
+	if i.slab == nil {
+		return dst
+	}
+	q := wire.Query{Flags: wire.FlagRD, Name: i.Name, Type: i.Type, Class: i.Class}
+	f := found{slab: i.slab}
+	return f.append(dst, &q, keyLen(&q), &Config{})
 }
 
 // Each calls f for every entry until it returns false, in no order. f may call
@@ -73,5 +86,6 @@ func (e *entry) item() Item {
 		Rcode:   int(fix.flags & rcodeMask),
 		Answers: int(fix.answers),
 		Expires: e.expires(),
+		slab:    e.slab,
 	}
 }

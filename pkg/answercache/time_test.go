@@ -229,7 +229,13 @@ func TestEach(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i.Name = nil
+		m := new(dns.Msg)
+		if err := m.Unpack(i.AppendMessage(nil)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if m.Rcode != i.Rcode || len(m.Answer) != i.Answers || m.Question[0].Name != name || m.Question[0].Qtype != i.Type {
+			t.Errorf("%s has the message\n%v", name, m)
+		}
+		i.Name, i.slab = nil, nil
 		got[name] = i
 		return true
 	})
@@ -238,8 +244,11 @@ func TestEach(t *testing.T) {
 		"no.example.":  {Type: a, Class: 1, CD: true, Rcode: 3, Expires: at(16)},
 		"bad.example.": {Type: aaaa, Class: 1, Rcode: 2, Expires: at(7)},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Item{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if b := new(Item).AppendMessage([]byte("kept")); string(b) != "kept" {
+		t.Errorf("an Item of no cache has the message %q", b)
 	}
 	n := 0
 	c.Each(func(Item) bool { n++; c.Clear(); return false })
