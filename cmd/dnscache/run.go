@@ -99,7 +99,8 @@ func fault(exit int, format string, args ...any) error {
 	return &dnsmasqopt.Fault{Text: fmt.Sprintf(format, args...), Exit: exit}
 }
 
-// listenFault puts an error of the listener into dnsmasq's words.
+// listenFault puts an error of the listener into dnsmasq's words, and adds the
+// listener's own, which name the protocol and the port too.
 func listenFault(err error, addrs []netip.AddrPort) error {
 	where := "port"
 	for _, a := range addrs {
@@ -110,7 +111,11 @@ func listenFault(err error, addrs []netip.AddrPort) error {
 			where = "port " + strconv.Itoa(int(a.Port()))
 		}
 	}
-	return fault(dnsmasqopt.ExitNetwork, "failed to create listening socket for %s: %s", where, systemText(err))
+	return &dnsmasqopt.Fault{
+		Text:   fmt.Sprintf("failed to create listening socket for %s: %s", where, systemText(err)),
+		Detail: err.Error(),
+		Exit:   dnsmasqopt.ExitNetwork,
+	}
 }
 
 // limitMemory tells the garbage collector about the memory limit of the
