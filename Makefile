@@ -1,7 +1,7 @@
 # Every target is a name; the work is in hack/*.sh, each runnable alone.
 SHELL := /bin/sh
 .DEFAULT_GOAL := build
-.PHONY: build run test check bench fuzz soak images cluster cluster-down test-cluster soak-cluster clean help
+.PHONY: build run test check bench fuzz soak soak-dnscache images cluster cluster-down test-cluster soak-cluster clean help
 
 build: ## build bin/kubedns, bin/dnscache and bin/exechealthz
 	@./hack/build.sh
@@ -24,6 +24,9 @@ fuzz: ## every fuzz target for FUZZTIME each (default 30s)
 soak: ## the churn test for SOAK (default 8h): changes, API server faults and queries without end
 	@./hack/soak.sh
 
+soak-dnscache: build ## dnscache at full rate while its servers fail, for SOAK (default 20m)
+	@./hack/soak-dnscache.sh
+
 images: ## make the three images as archives in dist/
 	@./hack/images.sh
 
@@ -43,4 +46,4 @@ clean: ## remove what the build made
 	rm -rf bin dist
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

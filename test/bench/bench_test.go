@@ -121,6 +121,7 @@ func TestUsage(t *testing.T) {
 		{"load"},
 		{"load", "-names", "no-number", "127.0.0.1:1"},
 		{"compare", "-rounds", "0"},
+		{"soak", "-duration", "0s"},
 	} {
 		var stdout, stderr bytes.Buffer
 		if got := run(context.Background(), args, &stdout, &stderr); got != 2 || stderr.Len() == 0 {

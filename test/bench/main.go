@@ -6,6 +6,7 @@
 //	bench echo ADDRESS           the floor: a bare echo on pkg/listener
 //	bench upstream ADDRESS [TTL] answers every A question with an address
 //	bench load [flags] ADDRESS   ask ADDRESS and check the answers
+//	bench soak [flags]           ask dnscache for long while its servers fail
 package main
 
 import (
@@ -35,10 +36,10 @@ func main() {
 // run returns the exit code: 1 when the work failed, 2 for bad arguments.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"compare": runCompare, "echo": runEcho, "upstream": runUpstream, "load": runLoad,
+		"compare": runCompare, "echo": runEcho, "upstream": runUpstream, "load": runLoad, "soak": runSoak,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
-		fmt.Fprintln(stderr, "usage: bench compare|echo|upstream|load [flags] [ADDRESS]")
+		fmt.Fprintln(stderr, "usage: bench compare|echo|upstream|load|soak [flags] [ADDRESS]")
 		return 2
 	}
 	switch err := commands[args[0]](ctx, args[1:], stdout, stderr); {
