@@ -81,6 +81,9 @@ func metrics() []metric {
 	forward(gauge, "dnscache_cache_entries", "Answers in the cache.", func(f *forwarder.Stats) float64 { return float64(f.Cache.Entries) })
 	forward(gauge, "dnscache_cache_bytes", "Memory that the answers in the cache take.", func(f *forwarder.Stats) float64 { return float64(f.Cache.Bytes) })
 	forward(counter, "dnscache_upstream_wrong_replies_total", "Packets from servers that answered no question of ours.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.WrongReplies) })
+	forward(counter, "dnscache_upstream_tcp_queries_total", "Questions asked over TCP because an answer over UDP was truncated.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.TCPExchanges) })
+	forward(counter, "dnscache_upstream_tcp_dials_total", "TCP connections to servers that were begun.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.TCPDials) })
+	forward(gauge, "dnscache_upstream_tcp_connections", "TCP connections to servers.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.TCPConns) })
 	add(gauge, "Open TCP connections of clients.", func(_ *counters, l *listener.Stats) float64 { return float64(l.TCPOpen) },
 		"dnscache_tcp_connections")
 	add(counter, "Panics while answering; each was one query.", func(c *counters, l *listener.Stats) float64 { return float64(l.Panics + c.forward.Panics) },
@@ -109,6 +112,7 @@ func drops(ch chan<- prometheus.Metric, c *counters, l *listener.Stats) {
 		{"tcp_late", l.TCPLate},
 		{"reply_oversize", l.Oversize},
 		{"over_limit", c.forward.OverLimit},
+		{"upstream_tcp_limit", c.forward.Upstream.TCPRefused},
 		{"malformed", c.forward.Rejected[wire.Drop]},
 		{"not_local", c.notLocal},
 	} {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"net/netip"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +82,9 @@ func TestMetricNames(t *testing.T) {
 		"COUNTER dnscache_upstream_nxdomain_total",
 		"COUNTER dnscache_upstream_queries_total",
 		"COUNTER dnscache_upstream_retries_total",
+		"GAUGE dnscache_upstream_tcp_connections",
+		"COUNTER dnscache_upstream_tcp_dials_total",
+		"COUNTER dnscache_upstream_tcp_queries_total",
 		"COUNTER dnscache_upstream_wrong_replies_total",
 		"GAUGE dnscache_waiting",
 		"COUNTER kubedns_dnsmasq_errors",
@@ -91,6 +96,25 @@ func TestMetricNames(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+	documented, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		words := []string{f.GetName()}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "reason" {
+					words = append(words, l.GetValue())
+				}
+			}
+		}
+		for _, word := range words {
+			if !strings.Contains(string(documented), "`"+word+"`") {
+				t.Errorf("docs/metrics.md does not have %s", word)
+			}
+		}
 	}
 	for name, want := range map[string]float64{
 		"kubedns_dnsmasq_hits": 19, "kubedns_dnsmasq_misses": 18, "dnscache_stale_answers_total": 2,

@@ -14,12 +14,17 @@
 // and reports refused ports. A reply counts only if socket, id and question
 // match (RFC 5452 §9.1); others are counted and waited past.
 //
+// A truncated reply is asked for again over TCP. Connections are few, shared
+// and pipelined; each has two goroutines and ends when it is idle. A question
+// whose connection is lost is asked once more on a fresh one.
+//
 // Nothing is allocated for an exchange in the steady state: exchanges are
 // pooled, the pending attempts of a socket live in a small table keyed by id.
 // An exchange holds one reference for itself and one for each attempt in a
 // table, so a reader that took an attempt out of a table can rely on it.
 //
-// Locks, in the order in which they may be taken: exchange, pool, socket;
+// Locks, in the order in which they may be taken: exchange, pool (of sockets or
+// connections), socket or connection;
 // registry is taken alone or last. Owners are called without any lock, but for
 // Owner.Slow.
 package upstream

@@ -40,12 +40,14 @@ type exchange struct {
 	deadline int64
 	retryAt  int64
 	retryGap int64
-	slowAt   int64                    // 0: never
-	attempts [maxAttempts + 1]attempt // the last is for TCP
-	n        int                      // attempts made
-	open     int                      // attempts that may still bring something
-	refusals int                      // attempts that failed at once
-	overTCP  bool                     // a TCP exchange was begun
+	slowAt   int64 // 0: never
+	attempts [maxAttempts + maxTCPAttempts]attempt
+	n        int  // attempts made
+	open     int  // attempts that may still bring something
+	refusals int  // attempts that failed at once
+	overTCP  bool // an answer over TCP is awaited
+	// tcpAttempts are those of attempts that went over TCP.
+	tcpAttempts int
 	// best is the best error reply so far, bestRank 0 when there is none.
 	best       []byte
 	bestRank   int
@@ -60,17 +62,19 @@ const (
 	rankTruncated
 )
 
-// attempt is one packet sent. While it waits for a reply it is in its socket's
-// table, which holds a reference to the exchange.
+// attempt is one question sent. While it waits for a reply it is in the table
+// of its socket or connection, which holds a reference to the exchange.
 type attempt struct {
-	ex   *exchange
-	srv  *server
-	sock *socket
-	sent int64
-	id   uint16
-	edns bool
-	late bool // counted as silent
-	open bool
+	ex     *exchange
+	srv    *server
+	sock   *socket // over UDP
+	stream *stream // over TCP
+	sent   int64
+	id     uint16
+	edns   bool
+	again  bool // over TCP, after a connection was lost
+	late   bool // counted as silent
+	open   bool
 }
 
 const (
@@ -115,7 +119,7 @@ func (ex *exchange) recycle() {
 		ex.attempts[i] = attempt{}
 	}
 	ex.n, ex.open, ex.refusals, ex.bestRank = 0, 0, 0, 0
-	ex.done, ex.overTCP = false, false
+	ex.done, ex.overTCP, ex.tcpAttempts = false, false, 0
 	ex.slowAt = 0
 	if cap(ex.best) > maxKept {
 		ex.best = nil
@@ -256,7 +260,7 @@ func (ex *exchange) settle(now int64) (ended bool) {
 		}
 	}
 	due := ex.deadline
-	if ex.owner != nil && ex.n < maxAttempts && !ex.overTCP {
+	if ex.owner != nil && ex.n < maxAttempts {
 		due = min(due, ex.retryAt)
 	}
 	if ex.slowAt != 0 {
@@ -291,7 +295,8 @@ func (ex *exchange) tick(now int64, w *worker) (ended bool) {
 		ex.slowAt = 0
 		ex.owner.Slow(w.sink)
 	}
-	if ex.owner != nil && now >= ex.retryAt && ex.n < maxAttempts && !ex.overTCP {
+	if ex.owner != nil && now >= ex.retryAt && ex.n < maxAttempts {
+		ex.overTCP = false
 		for i := range ex.attempts[:ex.n] {
 			ex.attempts[i].overdue(now, ex.retryGap)
 		}
@@ -306,10 +311,16 @@ func (ex *exchange) tick(now int64, w *worker) (ended bool) {
 
 // overdue counts an attempt as silent, once, if it has waited that long.
 func (a *attempt) overdue(now, waited int64) {
-	if a.open && !a.late && now-a.sent >= waited {
-		a.late = true
-		a.srv.silent(1, now, "no answer in time")
+	if !a.open || a.late || now-a.sent < waited {
+		return
 	}
+	a.late = true
+	if a.stream != nil {
+		a.stream.silentSince(a.sent)
+		a.srv.counters.failed.Add(1)
+		return
+	}
+	a.srv.silent(1, now, "no answer in time")
 }
 
 // refused notes that a's socket reported an error. It reports whether the
@@ -341,7 +352,9 @@ func (ex *exchange) finish() bool {
 	ex.done = true
 	gone := 0
 	for i := range ex.attempts[:ex.n] {
-		if a := &ex.attempts[i]; a.open && a.sock != nil && a.sock.remove(a) {
+		switch a := &ex.attempts[i]; {
+		case !a.open:
+		case a.sock != nil && a.sock.remove(a), a.stream != nil && a.stream.remove(a):
 			gone++
 		}
 	}

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"fmt"
 	"os"
 	"sync"
 	"syscall"
@@ -171,8 +170,7 @@ func (r *reader) receive(s *socket, now int64) (packets int) {
 func (r *reader) take(s *socket, msg []byte, cut bool, now int64) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			r.set.cfg.Load().Logger.Error("reading a reply crashed", "server", s.srv.spec.Addr.String(),
-				"error", fmt.Sprint(cause), "packet", fmt.Sprintf("%x", msg[:min(len(msg), 300)]))
+			r.set.crashed(s.srv, msg, cause)
 		}
 	}()
 	r.set.received(s, msg, cut, now, &r.worker)

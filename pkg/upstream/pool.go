@@ -61,6 +61,16 @@ func (c *Config) fixedPort(spec *Server) uint16 {
 	return c.Port
 }
 
+// draw returns a random number.
+func (p *pool) draw() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.random == nil {
+		p.random = newRandom()
+	}
+	return p.random.Uint64()
+}
+
 // idTries bounds the search for a free id: sockets that are drawn, each tried
 // with three ids.
 const idTries = 4

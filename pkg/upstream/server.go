@@ -12,6 +12,7 @@ type server struct {
 	spec     Server
 	log      *slog.Logger
 	pool     pool
+	streams  streamPool
 	counters serverCounters
 
 	// Times are nanoseconds of Set.now. The averages are those of RFC 6298 §2;
@@ -44,6 +45,13 @@ const (
 	maxRTO    = int64(400 * time.Millisecond)
 	neverSeen = int64(0)
 )
+
+// close ends the server's sockets and connections. Those that are waited on
+// live until that ends.
+func (s *server) close() {
+	s.pool.close()
+	s.streams.close()
+}
 
 func (s *server) down() bool { return s.fails.Load() >= downAfter }
 

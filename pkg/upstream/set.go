@@ -40,9 +40,10 @@ type Set struct {
 
 	wake     chan struct{} // the ticker is wanted
 	ticking  atomic.Bool
-	tcpJobs  chan tcpJob
-	tcpOpen  atomic.Int32
-	tcpBytes sync.Pool // *[]byte of maxFrame
+	dials    chan *stream // connections to be made
+	tcpOpen  atomic.Int32 // attempts over TCP that wait
+	tcpConns atomic.Int32 // connections
+	tcpDials atomic.Uint64
 	wrong    atomic.Uint64
 	tcpSum   atomic.Uint64
 	tcpLimit atomic.Uint64
@@ -64,15 +65,11 @@ func New(cfg Config) (*Set, error) {
 		servers:    map[Server]*server{},
 		registries: make([]registry, max(8, cores)),
 		wake:       make(chan struct{}, 1),
-		tcpJobs:    make(chan tcpJob, cfg.TCPExchanges),
+		dials:      make(chan *stream, cfg.TCPExchanges),
 	}
 	s.exchanges.New = func() any { return &exchange{set: s} }
 	s.outboxes.New = func() any { return newOutbox() }
 	s.workers.New = func() any { return s.newWorker() }
-	s.tcpBytes.New = func() any {
-		b := make([]byte, maxFrame)
-		return &b
-	}
 	for range min(cores, 4) {
 		p, err := newPoller()
 		if err != nil {
@@ -131,7 +128,7 @@ func (s *Set) apply(cfg Config) {
 	}))
 	for spec, srv := range s.servers {
 		if kept[spec] == nil {
-			srv.pool.close()
+			srv.close()
 		}
 	}
 	s.servers = kept
@@ -302,7 +299,7 @@ func (s *Set) flushQueue(w *worker) {
 func (s *Set) Stats() Stats {
 	st := Stats{
 		WrongReplies: s.wrong.Load(), TCPExchanges: s.tcpSum.Load(), TCPRefused: s.tcpLimit.Load(),
-		InFlight: int(s.inFlight.Load()),
+		TCPDials: s.tcpDials.Load(), TCPConns: int(s.tcpConns.Load()), InFlight: int(s.inFlight.Load()),
 	}
 	s.reload.Lock()
 	defer s.reload.Unlock()
@@ -379,7 +376,7 @@ func (s *Set) Close() {
 		return
 	}
 	for _, srv := range s.servers {
-		srv.pool.close()
+		srv.close()
 	}
 	w := s.newWorker()
 	var list []*exchange

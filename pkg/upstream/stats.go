@@ -34,9 +34,12 @@ type Stats struct {
 	Servers []ServerStats // configured now, each once, in order
 	// WrongReplies are packets that did not match: id, question, not a response.
 	WrongReplies uint64
-	// TCPExchanges were begun because of truncation, TCPRefused would have been
-	// but for the limit.
+	// TCPExchanges are questions asked over TCP because of truncation, TCPRefused
+	// those that were not because of Config.TCPExchanges.
 	TCPExchanges, TCPRefused uint64
+	// TCPDials are connections that were begun, TCPConns those that exist.
+	TCPDials uint64
+	TCPConns int
 	// InFlight are the exchanges now.
 	InFlight int
 }

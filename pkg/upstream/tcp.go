@@ -2,155 +2,96 @@ package upstream
 
 import (
 	"context"
-	"encoding/binary"
-	"io"
-	"net"
-	"net/netip"
-	"os"
+	"errors"
 	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// maxFrame is the largest message over TCP, with its length.
-const maxFrame = 2 + wire.MaxMessage
+const (
+	// maxTCPAttempts bounds the attempts of one question over TCP: two servers,
+	// each once more on a fresh connection.
+	maxTCPAttempts = 4
+	// tcpPatience is how long an answer over TCP may take before the servers are
+	// asked anew; it still counts when it comes later.
+	tcpPatience = int64(2 * time.Second)
+)
 
-// tcpJob is one exchange over TCP, after a truncated reply. It holds a
-// reference to its attempt's exchange.
-type tcpJob struct {
-	a        *attempt
-	deadline int64
-	id       uint16
-}
+var errTooManyDials = errors.New("too many connections are being made")
 
-// tryTCP asks srv again over TCP. The exchange's lock is held.
+// tryTCP asks srv again over TCP, after a truncated reply. The exchange's lock
+// is held.
 func (ex *exchange) tryTCP(srv *server, edns bool, now int64) {
-	s := ex.set
 	if ex.overTCP || ex.owner == nil {
 		return
 	}
-	ex.overTCP = true
+	ex.overTCP = ex.attemptTCP(srv, edns, false, now)
+}
+
+// attemptTCP makes an attempt over TCP, on a connection of its own if alone. It
+// reports false if none can be made. The lock is held.
+func (ex *exchange) attemptTCP(srv *server, edns, alone bool, now int64) bool {
+	s := ex.set
+	if ex.tcpAttempts >= maxTCPAttempts {
+		return false
+	}
 	if int(s.tcpOpen.Add(1)) > s.cfg.Load().TCPExchanges {
 		s.tcpOpen.Add(-1)
 		s.tcpLimit.Add(1)
-		return
+		return false
 	}
 	a := &ex.attempts[ex.n]
-	*a = attempt{ex: ex, srv: srv, sent: now, edns: edns, open: true}
+	*a = attempt{ex: ex, srv: srv, sent: now, edns: edns, open: true, again: alone}
 	ex.refs.Add(1)
-	select {
-	case s.tcpJobs <- tcpJob{a: a, deadline: ex.deadline, id: srv.pool.randomID()}:
-		ex.n++
-		ex.open++
-		srv.counters.sent.Add(1)
-		srv.counters.retried.Add(1)
-		s.tcpSum.Add(1)
-	default:
+	if err := srv.streams.assign(a, alone, now); err != nil {
 		*a = attempt{}
 		ex.refs.Add(-1)
 		s.tcpOpen.Add(-1)
 		s.tcpLimit.Add(1)
+		return false
 	}
+	ex.tcpAttempts++
+	ex.n++
+	ex.open++
+	ex.retryAt = now + tcpPatience
+	srv.counters.sent.Add(1)
+	srv.counters.retried.Add(1)
+	s.tcpSum.Add(1)
+	return true
 }
 
-// randomID draws an id.
-func (p *pool) randomID() uint16 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.random == nil {
-		p.random = newRandom()
+// lost notes that the connection of an attempt ended. Unless it never began,
+// the question is asked once more on a fresh one: servers close idle
+// connections at any time (RFC 7766 §6.2.4). It reports whether the exchange
+// has ended.
+//
+// That TCP fails says nothing about UDP, so the server does not count as silent.
+func (ex *exchange) lost(a *attempt, connected bool, now int64) (ended bool) {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	if ex.done || !a.open {
+		return false
 	}
-	return uint16(p.random.Uint64())
+	a.open = false
+	ex.open--
+	if connected && !a.again && ex.attemptTCP(a.srv, a.edns, true, now) {
+		return ex.settle(now)
+	}
+	a.srv.counters.failed.Add(1)
+	ex.refusals++
+	ex.err = ErrUnreachable
+	ex.overTCP = false
+	ex.advance(now)
+	return ex.settle(now)
 }
 
-// runTCP starts a goroutine for each job; they are few, and bounded.
+// runTCP starts the goroutine of each connection; they are few, and bounded.
 func (s *Set) runTCP(ctx context.Context, wg *sync.WaitGroup) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case job := <-s.tcpJobs:
-			wg.Go(func() {
-				defer s.tcpOpen.Add(-1)
-				s.exchangeTCP(ctx, job)
-			})
+		case st := <-s.dials:
+			wg.Go(func() { st.run(ctx) })
 		}
 	}
-}
-
-func (s *Set) exchangeTCP(ctx context.Context, job tcpJob) {
-	buf := s.tcpBytes.Get().(*[]byte)
-	defer s.tcpBytes.Put(buf)
-	w := s.workers.Get().(*worker)
-	defer s.workers.Put(w)
-	ctx, cancel := context.WithDeadline(ctx, s.base.Add(time.Duration(job.deadline)))
-	defer cancel()
-	msg, err := s.askTCP(ctx, job, *buf)
-	a, ex := job.a, job.a.ex
-	if err == nil {
-		s.answered(a, msg, false, s.now(), w)
-	} else if ex.refused(a, s.now(), err.Error()) {
-		s.conclude(ex, w)
-	}
-	ex.release()
-	w.flush()
-}
-
-// askTCP sends the question and returns the message that answers it.
-func (s *Set) askTCP(ctx context.Context, job tcpJob, buf []byte) ([]byte, error) {
-	ex, spec := job.a.ex, &job.a.srv.spec
-	conn, err := tcpDialer(spec).DialContext(ctx, "tcp", spec.Addr.String())
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	var opt *wire.OPT
-	if job.a.edns {
-		opt = &wire.OPT{Size: s.cfg.Load().Payload, DO: ex.do}
-	}
-	query := wire.AppendQuery(buf[:2], job.id, ex.flags, ex.name[:ex.nlen], ex.typ, ex.class, opt)
-	binary.BigEndian.PutUint16(query, uint16(len(query)-2))
-	if _, err := conn.Write(query); err != nil {
-		return nil, err
-	}
-	for {
-		if _, err := io.ReadFull(conn, buf[:2]); err != nil {
-			return nil, err
-		}
-		msg := buf[2 : 2+int(binary.BigEndian.Uint16(buf))]
-		if _, err := io.ReadFull(conn, msg); err != nil {
-			return nil, err
-		}
-		if len(msg) >= wire.HeaderLen && wire.Flags(msg)&wire.FlagQR != 0 && wire.ID(msg) == job.id && ex.matches(msg, job.a.edns) {
-			return msg, nil
-		}
-		s.wrong.Add(1)
-	}
-}
-
-// tcpDialer leaves by the server's source address and interface.
-func tcpDialer(spec *Server) *net.Dialer {
-	d := &net.Dialer{KeepAlive: -1}
-	if source := spec.Source.Addr(); source.IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
-	}
-	if spec.Interface != "" {
-		d.Control = func(_, _ string, raw syscall.RawConn) error {
-			var failed error
-			err := raw.Control(func(fd uintptr) {
-				failed = os.NewSyscallError("bindtodevice", unix.BindToDevice(int(fd), spec.Interface))
-			})
-			if err != nil {
-				return err
-			}
-			return failed
-		}
-	}
-	return d
 }

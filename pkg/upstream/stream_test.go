@@ -1,0 +1,480 @@
+package upstream
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// tcpScript serves one connection, the nth of its server. It returns to close
+// it.
+type tcpScript func(nth int, c *peer)
+
+// peer is the server's end of a connection.
+type peer struct{ net.Conn }
+
+// query reads the next question, nil at the end of the connection.
+func (p *peer) query() *dns.Msg {
+	var size [2]byte
+	if _, err := io.ReadFull(p, size[:]); err != nil {
+		return nil
+	}
+	b := make([]byte, binary.BigEndian.Uint16(size[:]))
+	if _, err := io.ReadFull(p, b); err != nil {
+		return nil
+	}
+	q := new(dns.Msg)
+	if q.Unpack(b) != nil {
+		return nil
+	}
+	return q
+}
+
+// frame is a message with its length.
+func frame(msg []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...)
+}
+
+// answerTo answers with one record that tells the question's name.
+func answerTo(q *dns.Msg) []byte {
+	m := new(dns.Msg).SetReply(q)
+	m.Answer = []dns.RR{&dns.TXT{
+		Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 5},
+		Txt: []string{q.Question[0].Name},
+	}}
+	return frame(packed(m))
+}
+
+func (p *peer) send(b []byte) { _, _ = p.Write(b) }
+
+// truncating is a server whose answers over UDP are truncated; script serves
+// TCP.
+type truncating struct {
+	spec  Server
+	conns atomic.Int32 // taken
+	open  atomic.Int32
+}
+
+func newTruncating(tb testing.TB, script tcpScript) *truncating {
+	tb.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l, err := net.Listen("tcp", pc.LocalAddr().String())
+	if err != nil {
+		pc.Close()
+		return newTruncating(tb, script) // the port is another's over TCP
+	}
+	s := &truncating{spec: Server{Addr: netip.MustParseAddrPort(pc.LocalAddr().String())}}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var taken []net.Conn
+	wg.Go(func() {
+		buf := make([]byte, 4096)
+		for {
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			q := new(dns.Msg)
+			if q.Unpack(buf[:n]) == nil {
+				m := new(dns.Msg).SetReply(q)
+				m.Truncated = true
+				_, _ = pc.WriteTo(packed(m), from)
+			}
+		}
+	})
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			taken = append(taken, c)
+			mu.Unlock()
+			nth := int(s.conns.Add(1))
+			s.open.Add(1)
+			wg.Go(func() {
+				defer s.open.Add(-1)
+				defer c.Close()
+				script(nth, &peer{c})
+			})
+		}
+	})
+	tb.Cleanup(func() {
+		pc.Close()
+		l.Close()
+		mu.Lock()
+		for _, c := range taken {
+			c.Close()
+		}
+		mu.Unlock()
+		wg.Wait()
+	})
+	return s
+}
+
+// hearing is an owner that keeps what an answer says.
+type hearing struct{ done chan string }
+
+func (o *hearing) Slow(Sink) {}
+
+func (o *hearing) Done(_ Sink, r *Result) {
+	if r.Reply == nil {
+		o.done <- r.Err.Error()
+		return
+	}
+	m := new(dns.Msg)
+	if err := m.Unpack(r.Reply.Msg); err != nil {
+		o.done <- err.Error()
+		return
+	}
+	text := dns.RcodeToString[m.Rcode]
+	if m.Truncated {
+		text += " tc"
+	}
+	for _, rr := range m.Answer {
+		text += " " + strings.Join(rr.(*dns.TXT).Txt, "")
+	}
+	o.done <- text
+}
+
+func (o *hearing) wait(tb testing.TB) string {
+	tb.Helper()
+	select {
+	case text := <-o.done:
+		return text
+	case <-time.After(hang):
+		tb.Fatal("the exchange does not end")
+		return ""
+	}
+}
+
+func (s *Set) askText(name string) *hearing {
+	o := &hearing{done: make(chan string, 2)}
+	wire := make([]byte, 300)
+	n, _ := dns.PackDomainName(name, wire, 0, nil, false)
+	q := Question{Name: wire[:n], Type: dns.TypeTXT, Class: dns.ClassINET}
+	s.Send(s.Table().Lookup(q.Name, q.Type).Group, &q, 0, o)
+	s.Flush()
+	return o
+}
+
+// serial answers each question in turn.
+func serial(_ int, c *peer) {
+	for q := c.query(); q != nil; q = c.query() {
+		c.send(answerTo(q))
+	}
+}
+
+// TestTCP: what one question brings over TCP, twice in a row.
+func TestTCP(t *testing.T) {
+	const good, cut = "NOERROR www.example.", "NOERROR tc"
+	octets := func(_ int, c *peer) {
+		for q := c.query(); q != nil; q = c.query() {
+			for _, b := range answerTo(q) {
+				c.send([]byte{b})
+			}
+		}
+	}
+	long := func(_ int, c *peer) {
+		for q := c.query(); q != nil; q = c.query() {
+			m := new(dns.Msg).SetReply(q)
+			for range 240 {
+				m.Answer = append(m.Answer, &dns.TXT{Hdr: dns.RR_Header{Name: "www.example.", Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Txt: []string{strings.Repeat("x", 240)}})
+			}
+			c.send(frame(packed(m)))
+		}
+	}
+	changed := func(change func(m *dns.Msg)) tcpScript {
+		return func(_ int, c *peer) {
+			for q := c.query(); q != nil; q = c.query() {
+				m := new(dns.Msg).SetReply(q)
+				change(m)
+				c.send(frame(packed(m)))
+				c.send(frame(nil))
+				c.send(frame([]byte{1}))
+				c.send(answerTo(q))
+			}
+		}
+	}
+	tests := []struct {
+		name   string
+		script tcpScript
+		want   string
+		conns  int32 // at most
+	}{
+		{"one connection for both", serial, good, 1},
+		{"closes after one answer", func(_ int, c *peer) {
+			if q := c.query(); q != nil {
+				c.send(answerTo(q))
+			}
+		}, good, 3}, // the second question may meet the end of the first connection
+		{"octet by octet", octets, good, 1},
+		{"the longest", long, "NOERROR" + strings.Repeat(" "+strings.Repeat("x", 240), 240), 1},
+		{"closes the first connection at once", func(nth int, c *peer) {
+			if nth > 1 {
+				serial(nth, c)
+			}
+		}, good, 3},
+		{"closes the first connection in a message", func(nth int, c *peer) {
+			if nth > 1 {
+				serial(nth, c)
+			} else if q := c.query(); q != nil {
+				c.send(answerTo(q)[:20])
+			}
+		}, good, 3},
+		{"closes every connection in a message", func(_ int, c *peer) {
+			if q := c.query(); q != nil {
+				c.send(answerTo(q)[:20])
+			}
+		}, cut, 4},
+		{"closes every connection at once", func(int, *peer) {}, cut, 4},
+		{"wrong id first", changed(func(m *dns.Msg) { m.Id ^= 0x100 }), good, 1},
+		{"wrong name first", changed(func(m *dns.Msg) { m.Question[0].Name = "wwx.example." }), good, 1},
+		{"wrong type first", changed(func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeA }), good, 1},
+		{"a question first", changed(func(m *dns.Msg) { m.Response = false }), good, 1},
+		{"nothing but wrong ids", func(_ int, c *peer) {
+			q := c.query()
+			for q != nil {
+				q.Id++
+				if _, err := c.Write(answerTo(q)); err != nil {
+					return
+				}
+			}
+		}, cut, 4},
+		{"a length of more than comes", func(_ int, c *peer) {
+			if q := c.query(); q != nil {
+				b := answerTo(q)
+				b[0]++
+				c.send(b)
+				c.query()
+			}
+		}, cut, 2 * maxTCPAttempts},
+		{"a length of less than the message", func(_ int, c *peer) {
+			if q := c.query(); q != nil {
+				b := answerTo(q)
+				b[1] -= 4
+				c.send(b)
+				c.query()
+			}
+		}, "malformed answer", 4},
+		{"silent", func(_ int, c *peer) { c.query(); c.query() }, cut, 4},
+		{"truncated over TCP too", changed(func(m *dns.Msg) { m.Truncated = true }), cut, 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := newTruncating(t, test.script)
+			s, stop := running(t, Config{Routes: all(server.spec), Timeout: 3 * time.Second})
+			for range 2 {
+				if got := s.askText("www.example.").wait(t); got != test.want && (test.want != "malformed answer" || got != cut) {
+					t.Errorf("got %.60q, want %.60q", got, test.want)
+				}
+			}
+			if n := server.conns.Load(); n > test.conns {
+				t.Errorf("%d connections, want at most %d", n, test.conns)
+			}
+			if st := s.Stats(); st.Servers[0].Down || st.InFlight != 0 {
+				t.Errorf("a server that answers over UDP counts as down: %+v", st)
+			}
+			stop()
+			if n := s.Stats().TCPConns; n != 0 {
+				t.Errorf("%d connections after the end", n)
+			}
+		})
+	}
+}
+
+// TestTCPReorder: many questions share few connections and are answered in the
+// server's order.
+func TestTCPReorder(t *testing.T) {
+	t.Parallel()
+	const questions = 100
+	server := newTruncating(t, func(_ int, c *peer) {
+		var held []*dns.Msg
+		for q := c.query(); q != nil; q = c.query() {
+			if held = append(held, q); len(held) < 5 {
+				continue
+			}
+			for _, q := range slices.Backward(held) {
+				c.send(answerTo(q))
+			}
+			held = nil
+		}
+	})
+	s, _ := running(t, Config{Routes: all(server.spec), Timeout: hang})
+	var owners []*hearing
+	for i := range questions {
+		owners = append(owners, s.askText(fmt.Sprintf("n%d.example.", i)))
+	}
+	// The servers hold back what is not a multiple of five.
+	answered := 0
+	for i := 0; answered < questions-4*maxStreams; i = (i + 1) % questions {
+		select {
+		case got := <-owners[i].done:
+			if want := fmt.Sprintf("NOERROR n%d.example.", i); got != want {
+				t.Fatalf("got %q, want %q", got, want)
+			}
+			answered++
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if n := server.conns.Load(); n > maxStreams {
+		t.Errorf("%d connections, want at most %d", n, maxStreams)
+	}
+	if st := s.Stats(); st.TCPRefused != 0 || st.TCPExchanges != questions {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// TestTCPSingle: a server that closes after each answer loses no question, and
+// is soon known: questions are not pipelined to it any more.
+func TestTCPSingle(t *testing.T) {
+	t.Parallel()
+	const questions = 40
+	var lost atomic.Int32
+	server := newTruncating(t, func(_ int, c *peer) {
+		q := c.query()
+		if q == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond) // others queue behind it
+		c.send(answerTo(q))
+		_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+		for c.query() != nil {
+			lost.Add(1)
+		}
+	})
+	s, _ := running(t, Config{Routes: all(server.spec)})
+	for round := range 3 {
+		lost.Store(0)
+		var owners []*hearing
+		for i := range questions {
+			owners = append(owners, s.askText(fmt.Sprintf("n%d.example.", i)))
+		}
+		for i, o := range owners {
+			if got, want := o.wait(t), fmt.Sprintf("NOERROR n%d.example.", i); got != want {
+				t.Fatalf("round %d: got %q, want %q", round, got, want)
+			}
+		}
+		if n := lost.Load(); round > 0 && n != 0 {
+			t.Errorf("round %d: %d questions were sent to a connection that closes after one", round, n)
+		}
+	}
+}
+
+// TestTCPOtherServer: where one server's TCP fails, another server is asked.
+func TestTCPOtherServer(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		first tcpScript
+	}{
+		{"closes", func(int, *peer) {}},
+		{"silent", func(_ int, c *peer) { c.query(); c.query() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			first, second := newTruncating(t, test.first), newTruncating(t, serial)
+			s, _ := running(t, Config{Routes: all(first.spec, second.spec), Strategy: InOrder})
+			if got, want := s.askText("www.example.").wait(t), "NOERROR www.example."; got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestTCPLimit: beyond the bound the truncated answer is given at once, nothing
+// waits and nothing grows.
+func TestTCPLimit(t *testing.T) {
+	t.Parallel()
+	const limit = 8
+	hold := make(chan struct{})
+	server := newTruncating(t, func(_ int, c *peer) {
+		q := c.query()
+		<-hold
+		for ; q != nil; q = c.query() {
+			c.send(answerTo(q))
+		}
+	})
+	s, _ := running(t, Config{Routes: all(server.spec), TCPExchanges: limit, Timeout: hang})
+	var owners []*hearing
+	for i := range 3 * limit {
+		owners = append(owners, s.askText(fmt.Sprintf("n%d.example.", i)))
+	}
+	for end := time.Now().Add(hang); s.Stats().TCPRefused != 2*limit; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d were refused, want %d", s.Stats().TCPRefused, 2*limit)
+		}
+	}
+	close(hold)
+	whole := 0
+	for _, o := range owners {
+		if got := o.wait(t); !strings.HasSuffix(got, "tc") {
+			whole++
+		}
+	}
+	if whole != limit {
+		t.Errorf("%d whole answers, want %d", whole, limit)
+	}
+}
+
+// TestTCPIdle: connections that carry nothing are closed by us.
+func TestTCPIdle(t *testing.T) {
+	t.Parallel()
+	server := newTruncating(t, serial)
+	s, _ := running(t, Config{Routes: all(server.spec)})
+	s.askText("www.example.").wait(t)
+	if n := s.Stats().TCPConns; n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+	for end := time.Now().Add(hang); s.Stats().TCPConns != 0 || server.open.Load() != 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the idle connection stays")
+		}
+	}
+	if got, want := s.askText("www.example.").wait(t), "NOERROR www.example."; got != want {
+		t.Errorf("after that: %q, want %q", got, want)
+	}
+}
+
+// TestTCPReload: connections to a server that is removed end when they have
+// answered.
+func TestTCPReload(t *testing.T) {
+	t.Parallel()
+	hold, asked := make(chan struct{}), make(chan struct{}, 4)
+	server := newTruncating(t, func(_ int, c *peer) {
+		for q := c.query(); q != nil; q = c.query() {
+			asked <- struct{}{}
+			<-hold
+			c.send(answerTo(q))
+		}
+	})
+	s, _ := running(t, Config{Routes: all(server.spec), Timeout: hang})
+	o := s.askText("www.example.")
+	<-asked
+	if err := s.Reload(Config{Routes: all(scriptedSilent(t)), NewSink: func() Sink { return noSink{} }, Timeout: hang}); err != nil {
+		t.Fatal(err)
+	}
+	close(hold)
+	if got, want := o.wait(t), "NOERROR www.example."; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for end := time.Now().Add(hang); s.Stats().TCPConns != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the removed server's connection stays")
+		}
+	}
+}
