@@ -77,10 +77,11 @@ func fail(stderr io.Writer, err error) int {
 // when there are no flags of dnsmasq-nanny.
 func parseArgs(args []string, e env) (*dnsmasqopt.Options, *dnsmasqopt.Nanny, error) {
 	before, rest, isNanny := dnsmasqopt.SplitNanny(args)
-	options, err := dnsmasqopt.Parse(rest, systemFiles(e.stdin))
 	if !isNanny {
+		options, err := dnsmasqopt.Parse(rest, systemFiles(e.stdin))
 		return options, nil, err
 	}
+	options, err := dnsmasqopt.ParseAfterNanny(rest, systemFiles(e.stdin))
 	nanny, nannyErr := dnsmasqopt.ParseNanny(before)
 	return options, &nanny, errors.Join(nannyErr, err)
 }

@@ -90,8 +90,17 @@ func parseOptions(args []string, getenv func(string) string, out io.Writer) (*op
 	default:
 		return nil, fmt.Errorf("--version=%s: want true, false or raw", o.version)
 	}
+	if !flags.Changed("lameduck") && o.objectsPath == "" && getenv("KUBERNETES_SERVICE_HOST") != "" {
+		o.lameduck = podLameduck
+	}
 	return o, errors.Join(o.fill(raw, flags), o.fillMetrics(getenv))
 }
+
+// podLameduck is the default of --lameduck in a Pod. kube-dns went on answering
+// after SIGTERM until it was killed, and its Deployments count on that: a Pod
+// is asked until every node's kube-proxy has heard of its end, which takes a
+// second or two.
+const podLameduck = 5 * time.Second
 
 func newFlagSet(o *options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 	f := pflag.NewFlagSet("kubedns", pflag.ContinueOnError)
@@ -124,7 +133,7 @@ func newFlagSet(o *options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 		"how long the first lists may take before an error is logged, and then again every minute; it never ends the program")
 	f.DurationVar(&o.negativeTTL, "negative-ttl", 5*time.Second, "how long others may remember that a name does not exist")
 	f.BoolVar(&o.wildcards, "wildcards", true, "answer names that have * for a label")
-	f.DurationVar(&o.lameduck, "lameduck", 0, "how long to go on answering after SIGTERM")
+	f.DurationVar(&o.lameduck, "lameduck", 0, "how long to go on answering after SIGTERM; in a Pod the default is "+podLameduck.String())
 	f.IntVar(&raw.healthzPort, "healthz-port", 8081, "port of /readiness")
 	f.StringVar(&o.debugAddress, "debug-address", "127.0.0.1:6060", "`address:port` of /cache and /debug/pprof/; \"\" is off")
 	f.BoolVar(&raw.profiling, "profiling", false, "serve /debug/pprof/ on 127.0.0.1:6060 even if --debug-address is empty")

@@ -142,6 +142,28 @@ func TestParseOptionsRejects(t *testing.T) {
 	}
 }
 
+// In a Pod, SIGTERM leaves time for the nodes to hear of it.
+func TestLameduckDefault(t *testing.T) {
+	inPod := func(name string) string { return map[string]string{"KUBERNETES_SERVICE_HOST": "10.96.0.1"}[name] }
+	tests := []struct {
+		args   string
+		getenv func(string) string
+		want   time.Duration
+	}{
+		{"", noEnv, 0},
+		{"", inPod, podLameduck},
+		{"--lameduck=0s", inPod, 0},
+		{"--lameduck=20s", inPod, 20 * time.Second},
+		{"--objects=dir", inPod, 0},
+	}
+	for _, tt := range tests {
+		o, err := parseOptions(strings.Fields(tt.args), tt.getenv, &bytes.Buffer{})
+		if err != nil || o.lameduck != tt.want {
+			t.Errorf("%q: lame duck for %v, %v; want %v", tt.args, o.lameduck, err, tt.want)
+		}
+	}
+}
+
 func TestEnvironmentVariables(t *testing.T) {
 	env := func(pairs ...string) func(string) string {
 		return func(name string) string {

@@ -311,7 +311,8 @@ func TestSignals(t *testing.T) {
 // TestUnsynced runs against an API server that is not there.
 func TestUnsynced(t *testing.T) {
 	nobody := freePort(t)
-	p := newProgram(t, fmt.Sprintf("--kube-master-url=http://127.0.0.1:%d", nobody), "--nameservers=none", "--initial-sync-timeout=100ms")
+	p := newProgram(t, fmt.Sprintf("--kube-master-url=http://127.0.0.1:%d", nobody), "--nameservers=none",
+		"--initial-sync-timeout=100ms", "--lameduck=0s")
 	p.env["KUBERNETES_SERVICE_HOST"], p.env["KUBERNETES_SERVICE_PORT"] = "10.96.0.1", "443"
 	p.start()
 	p.await("503", func() bool { code, _ := p.get(p.readiness, "/readiness"); return code == 503 })

@@ -111,8 +111,18 @@ func (x *index) shortOptions(word string, rest []string, found func(use) bool, w
 // configuration files that it names. On error it returns every fault that it
 // found (see [Faults] and [Report]) and options that must not be used. When
 // Help or Version is set in the result nothing after it was read.
-func Parse(args []string, files Files) (*Options, error) {
+func Parse(args []string, files Files) (*Options, error) { return newParser(files).all(args) }
+
+// ParseAfterNanny is [Parse] for the words after those of dnsmasq-nanny: the
+// default of --lameduck is [NannyLameduck].
+func ParseAfterNanny(args []string, files Files) (*Options, error) {
 	p := newParser(files)
+	p.o.Own.Lameduck = NannyLameduck
+	return p.all(args)
+}
+
+// all reads a command line and the files that it names.
+func (p *parser) all(args []string) (*Options, error) {
 	done := false
 	junk := p.index.argv(args, func(u use) bool {
 		p.apply(u, place{})

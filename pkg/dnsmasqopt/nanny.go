@@ -29,6 +29,12 @@ type Nanny struct {
 	Verbosity int
 }
 
+// NannyLameduck is the default of --lameduck where flags of dnsmasq-nanny are
+// given: those are the Deployments of kube-dns, which know no such option, and
+// whose Pods are asked until every node's kube-proxy has heard of their end.
+// That takes a second or two; the Pods have 30.
+const NannyLameduck = 5 * time.Second
+
 // NannyDefaults returns what holds when a flag is not given.
 func NannyDefaults() Nanny {
 	return Nanny{

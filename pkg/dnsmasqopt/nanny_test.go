@@ -30,6 +30,26 @@ func TestSplitNanny(t *testing.T) {
 	}
 }
 
+func TestLameduckAfterNanny(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		want time.Duration
+	}{
+		{"-k --cache-size=1000", NannyLameduck},
+		{"-k --lameduck=1m", time.Minute},
+		{"-k --lameduck=0", 0},
+	} {
+		got, err := ParseAfterNanny(strings.Fields(tt.args), NoFiles())
+		if err != nil || got.Own.Lameduck != tt.want {
+			t.Errorf("ParseAfterNanny(%s): lame duck for %v, %v; want %v", tt.args, got.Own.Lameduck, err, tt.want)
+		}
+		plain, err := Parse([]string{"-k"}, NoFiles())
+		if err != nil || plain.Own.Lameduck != 0 {
+			t.Errorf("Parse(-k): lame duck for %v, %v; want none", plain.Own.Lameduck, err)
+		}
+	}
+}
+
 func TestParseNanny(t *testing.T) {
 	for _, tt := range []struct {
 		name, args string
