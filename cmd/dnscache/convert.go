@@ -68,6 +68,7 @@ func cacheConfig(o *dnsmasqopt.Options) answercache.Config {
 		MaxTTL:      ttl(o.Cache.MaxTTL),
 		NegativeTTL: ttl(o.Cache.NegTTL),
 		NoNegative:  o.Cache.NoNegative,
+		NXDomainCut: o.Own.NXDomainCut,
 		FailureTTL:  failureTTL,
 		RoundRobin:  !o.Cache.NoRoundRobin,
 		KeepAD:      o.Upstream.ProxyDNSSEC,

@@ -49,6 +49,7 @@ func TestForwarderConfig(t *testing.T) {
 		{"--no-ident", func(c *config) { c.NoIdent = true }},
 		{"--use-stale-cache", func(c *config) { c.StaleAtOnce, c.Cache.StaleFor = true, 86400 }},
 		{"--use-stale-cache=0", func(c *config) { c.StaleAtOnce, c.Cache.StaleFor = true, answercache.Forever }},
+		{"--nxdomain-cut", func(c *config) { c.Cache.NXDomainCut = true }},
 		{"--serve-stale=24h", func(c *config) {
 			c.ServeStale, c.Cache.StaleFor, c.Cache.StaleTTL, c.Cache.StaleRecheck = true, 86400, 30, 5
 		}},

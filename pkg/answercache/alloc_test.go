@@ -9,7 +9,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// A hit allocates nothing, whatever is stored. Storing allocates the slab;
+// A hit allocates nothing, whatever is stored. Storing allocates the entry and what does not fit into it;
 // where the pool of scratch space was emptied, that too.
 func TestAllocs(t *testing.T) {
 	c := New(Config{Entries: 100, StaleFor: 1000, FailureTTL: 5, RoundRobin: true})
@@ -35,6 +35,17 @@ func TestAllocs(t *testing.T) {
 		}
 		if n := testing.AllocsPerRun(100, func() { c.Store(q, r, at(0)) }); n > 2 {
 			t.Errorf("%s: %v allocations per store, want at most 2", name, n)
+		}
+	}
+	c = New(Config{Entries: 100, NXDomainCut: true})
+	c.Store(ask(t, "example.", a), parsed(t, message(t, ask(t, "example.", a), kinds["negative"]...)), at(0))
+	for _, q := range []*wire.Query{ask(t, "example.", wire.TypeMX), ask(t, "www.example.", a)} {
+		if n := testing.AllocsPerRun(100, func() {
+			if out, _ := c.Lookup(buf, q, at(1), false); len(out) == 0 {
+				t.Error("nothing found")
+			}
+		}); n != 0 {
+			t.Errorf("%v allocations per answer that a name does not exist, want 0", n)
 		}
 	}
 	if n := testing.AllocsPerRun(100, func() {

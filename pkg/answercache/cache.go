@@ -73,6 +73,9 @@ const (
 //
 // Whether a query may be answered from a cache at all (RD=0, class, opcode) is
 // the caller's business.
+//
+// A name that does not exist has no records of any type (RFC 2308 §5), so that
+// answer, once stored, is given for every type that has none of its own.
 func (c *Cache) Lookup(dst []byte, q *wire.Query, now int64, allowStale bool) ([]byte, Result) {
 	var buf [MaxKey]byte
 	return c.LookupKey(dst, q, AppendKey(buf[:0], q), now, allowStale)
@@ -83,13 +86,28 @@ func (c *Cache) LookupKey(dst []byte, q *wire.Query, key []byte, now int64, allo
 	if c == nil {
 		return dst, Miss
 	}
-	hash := maphash.Bytes(c.seed, key)
-	f, result := c.shard(hash).get(key, hash, now, allowStale)
-	switch result {
-	case Miss, Expired:
-		return dst, result
+	hash, at := c.place(key)
+	own, nx := c.shard(hash).table.Load().find(key, at, now)
+	if e := best(own, nx, now); e != nil {
+		e.visit()
+		return e.append(dst, q, now, false, &c.cfg), e.result()
 	}
-	return f.append(dst, q, len(key), &c.cfg), result
+	e, result := c.shard(hash).get(key, at, now, allowStale)
+	if c.cfg.NXDomainCut && result != Hit && result != Failed {
+		if out, ok := c.cut(dst, q, key, now); ok {
+			return out, Hit
+		}
+	}
+	if e != nil {
+		dst = e.append(dst, q, now, result == Stale, &c.cfg)
+	}
+	return dst, result
+}
+
+// place returns the hash of a key, which chooses its shard, and its place there.
+func (c *Cache) place(key []byte) (hash uint64, at place) {
+	hash = maphash.Bytes(c.seed, key[:len(key)-typeLen])
+	return hash, placeOf(hash, keyType(key))
 }
 
 // Store keeps what may be kept of r, an upstream's reply to q's question, and
@@ -116,13 +134,13 @@ func (c *Cache) Store(q *wire.Query, r *wire.Reply, now int64) bool {
 	if life == 0 && c.cfg.StaleFor == 0 {
 		return false
 	}
-	slab, ok := s.slab(&c.cfg)
+	e, ok := s.entry(&c.cfg)
 	if !ok {
 		return false
 	}
-	key := slab[:keyLen(q)]
-	hash := maphash.Bytes(c.seed, key)
-	return c.shard(hash).put(key, hash, entry{slab: slab, stored: now, life: life}, now)
+	e.expires, e.life = now+int64(life)*second, life
+	hash, at := c.place(e.key())
+	return c.shard(hash).put(e, at, now)
 }
 
 // StoreFailure remembers for Config.FailureTTL that q's question ended in
@@ -134,13 +152,13 @@ func (c *Cache) StoreFailure(q *wire.Query, rcode int, now int64) bool {
 	if c == nil || c.cfg.Entries == 0 || c.cfg.FailureTTL == 0 || q.Class != wire.ClassIN {
 		return false
 	}
-	n := keyLen(q)
-	slab := make([]byte, n+fixedLen)
-	AppendKey(slab[:0], q)
-	fixed{flags: uint16(rcode) & rcodeMask}.put(slab[n:])
-	key := slab[:n]
-	hash := maphash.Bytes(c.seed, key)
-	return c.shard(hash).fail(key, hash, entry{slab: slab, stored: now, life: c.cfg.FailureTTL, failure: true}, now)
+	e := &entry{
+		expires: now + int64(c.cfg.FailureTTL)*second, life: c.cfg.FailureTTL,
+		flags: uint16(rcode)&rcodeMask | kindFailure, keyLen: uint16(keyLen(q)),
+	}
+	AppendKey(e.makeRoom(keyLen(q))[:0], q)
+	hash, at := c.place(e.key())
+	return c.shard(hash).fail(e, at, now)
 }
 
 // Clear removes all entries. The counters stay.

@@ -27,6 +27,10 @@ type Config struct {
 	// NoNegative stores no negative answers at all (--no-negcache); it wins
 	// over NegativeTTL. Failures are not negative answers.
 	NoNegative bool
+	// NXDomainCut answers that a name does not exist when a name above it does
+	// not (RFC 8020). A server that says so of names that have others below them
+	// then hides those.
+	NXDomainCut bool
 	// FailureTTL is how long StoreFailure is remembered, RFC 9520 §3.2: 1 to
 	// 300. Greater values count as 300, 0 remembers none.
 	FailureTTL uint32

@@ -1,20 +1,27 @@
 // Package answercache keeps whole DNS answers for as long as they may be kept,
 // and gives them out again to whoever asks the same question.
 //
-// An entry is one allocation: the key, the offsets of the TTLs, and the
-// records as they stand in a message, compressed against the question. The
-// question itself is not stored. An asker with the same name in other case has
-// a question of the same length, so the stored pointers fit behind it, and a
-// hit is: header, the asker's own question, the stored octets, TTLs lowered by
-// the entry's age.
+// An entry is the key, the offsets of the TTLs, and the records as they stand in
+// a message, compressed against the question. The question itself is not
+// stored. An asker with the same name in other case has a question of the same
+// length, so the stored pointers fit behind it, and a hit is: header, the
+// asker's own question, the stored octets, TTLs lowered by the entry's age.
 //
-//	slab: | name, type, class, DO+CD | rcode, AD, counts, rotation | TTL offsets | records |
-//	        key, compared in full      fixed part                    2 octets each
+//	fixed part: expiry, rcode, AD, counts, rotation                      64 octets
+//	octets:     | name, DO+CD, class, type | TTL offsets | records |     64 octets, else apart
+//	              key, compared in full      2 octets each
+//
+// Both parts lie together in two cache lines, so a hit waits for memory twice:
+// for the slot of the table, which holds a hash too, and for the entry. Hits
+// take no lock and change no memory, but for the mark of a first one and the
+// order of several addresses. Entries do not change, and what is read of one
+// that was just removed is as good as it was before.
 //
 // Only what answers the question is stored: the chain of CNAMEs from the
 // asked name, the records at its end, and for a negative answer the SOA that
 // bounds its life. Whatever else an upstream adds ends with the first client,
-// so one answer can never speak for another name.
+// so one answer can never speak for another name. That a name does not exist
+// is said of all its types, RFC 2308 §5, until something else is said of it.
 //
 // The store is pure: time comes in as a parameter, in nanoseconds of any clock
 // that does not run backwards. A now before the time of storing counts as the

@@ -226,9 +226,9 @@ func (s *scratch) clamp(cfg *Config) uint32 {
 	return life
 }
 
-// slab builds the entry's one piece of memory. ok is false when the records do
-// not fit a message, which those of a message can hardly cause.
-func (s *scratch) slab(cfg *Config) (slab []byte, ok bool) {
+// entry builds what is stored. ok is false when the records do not fit a
+// message, which those of a message can hardly cause.
+func (s *scratch) entry(cfg *Config) (e *entry, ok bool) {
 	question := wire.Query{Name: s.q.Name, Type: s.q.Type, Class: s.q.Class}
 	s.builder.Start(s.buf[:0], &question, wire.MaxMessage)
 	for i := range s.chosen {
@@ -245,32 +245,34 @@ func (s *scratch) slab(cfg *Config) (slab []byte, ok bool) {
 	if !wire.ParseReply(msg, &s.msg) {
 		return nil, false
 	}
-	fix := fixed{
+	e = &entry{
 		flags:     uint16(s.r.Rcode)&rcodeMask | s.r.Flags&wire.FlagAD,
 		answers:   uint16(wire.Count(msg, wire.Answer)),
 		authority: uint16(wire.Count(msg, wire.Authority)),
+		keyLen:    uint16(keyLen(&s.q)),
+	}
+	if s.r.Rcode == wire.RcodeNXDomain && e.answers == 0 {
+		e.flags |= kindNX
 	}
 	if cfg.RoundRobin {
-		s.findTurning(&fix)
+		s.findTurning(e)
 	}
 	start := s.msg.QuestionEnd
 	s.offsets = s.msg.AppendTTLOffsets(s.offsets[:0])
-	n := keyLen(&s.q)
-	slab = make([]byte, n+fixedLen+2*len(s.offsets)+len(msg)-start)
-	AppendKey(slab[:0], &s.q)
-	fix.put(slab[n:])
-	at := n + fixedLen
+	octets := e.makeRoom(int(e.keyLen) + 2*len(s.offsets) + len(msg) - start)
+	AppendKey(octets[:0], &s.q)
+	at := int(e.keyLen)
 	for _, off := range s.offsets {
-		binary.BigEndian.PutUint16(slab[at:], off-uint16(start))
+		binary.BigEndian.PutUint16(octets[at:], off-uint16(start))
 		at += 2
 	}
-	copy(slab[at:], msg[start:])
-	return slab, true
+	copy(octets[at:], msg[start:])
+	return e, true
 }
 
 // findTurning notes the addresses that turn at each hit: the records asked for,
 // when they are addresses that follow each other in equal size.
-func (s *scratch) findTurning(fix *fixed) {
+func (s *scratch) findTurning(e *entry) {
 	if s.q.Type != wire.TypeA && s.q.Type != wire.TypeAAAA {
 		return
 	}
@@ -290,6 +292,6 @@ func (s *scratch) findTurning(fix *fixed) {
 		count++
 	}
 	if count > 1 && size <= 0xff {
-		fix.turnAt, fix.turnCount, fix.turnSize = uint16(start-s.msg.QuestionEnd), uint16(count), uint8(size)
+		e.turnAt, e.turnCount, e.turnSize = uint16(start-s.msg.QuestionEnd), uint16(count), uint8(size)
 	}
 }

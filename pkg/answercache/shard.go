@@ -1,24 +1,25 @@
 package answercache
 
 import (
-	"bytes"
-	"slices"
 	"sync"
+	"sync/atomic"
 )
 
-// shard is one part of the cache: a table of entries in open addressing, and
-// SIEVE's queue through the entries in the order of insertion.
+// shard is one part of the cache: a table of entries, and SIEVE's queue through
+// them in the order of insertion. Only changes take the lock; hits do not.
 //
-// entries[0] is not an entry but the queue's two ends: its older neighbour is
-// the newest entry, its newer neighbour the oldest one.
+// queue[0] is not an entry's place but the queue's two ends: its older
+// neighbour is the newest entry, its newer neighbour the oldest one.
 type shard struct {
-	mu      sync.Mutex
-	slots   []uint64 // tag << 32 | number of the entry; 0 is empty
-	entries []entry
-	free    uint32 // first unused entry, chained by older
-	hand    uint32 // where the next sweep begins; 0 is at the oldest
-	count   int
-	bytes   int64
+	table atomic.Pointer[table]
+	_     [56]byte // what follows is written at every change
+
+	mu    sync.Mutex
+	queue []node
+	free  uint32 // first unused place, chained by older
+	hand  uint32 // where the next sweep begins; 0 is at the oldest
+	count int
+	bytes int64
 
 	maxEntries int
 	maxBytes   int64
@@ -27,12 +28,21 @@ type shard struct {
 	stats      Stats
 }
 
+// node is an entry's place in the queue and what only changes need to know of
+// it.
+type node struct {
+	entry        *entry // nil: unused
+	newer, older uint32 // neighbours in the order of insertion
+	home         uint32 // in the table
+	// failedUntil is the time until which a failure to refresh the expired
+	// answer is remembered, in nanoseconds.
+	failedUntil int64
+}
+
 // sweepLimit bounds the entries that one eviction passes by. With all bits set
 // SIEVE would visit the whole queue; here the entry at the limit goes, whether
 // it was asked for or not.
 const sweepLimit = 256
-
-const firstSlots = 64
 
 func (s *shard) init(maxEntries int, maxBytes int64, staleFor, recheck uint32) {
 	s.maxEntries, s.maxBytes, s.staleFor, s.recheck = maxEntries, maxBytes, staleFor, recheck
@@ -40,8 +50,8 @@ func (s *shard) init(maxEntries int, maxBytes int64, staleFor, recheck uint32) {
 }
 
 func (s *shard) empty() {
-	s.slots = make([]uint64, firstSlots)
-	s.entries = make([]entry, 1, 16)
+	s.table.Store(newTable(firstSlots))
+	s.queue = make([]node, 1, 16)
 	s.free, s.hand, s.count, s.bytes = 0, 0, 0, 0
 }
 
@@ -51,87 +61,111 @@ func (s *shard) clear() {
 	s.empty()
 }
 
-// snapshot returns a copy of all entries.
-func (s *shard) snapshot() []entry {
+// snapshot returns all entries.
+func (s *shard) snapshot() []*entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := slices.Clone(s.entries[1:])
-	return slices.DeleteFunc(all, func(e entry) bool { return e.slab == nil })
+	all := make([]*entry, 0, s.count)
+	for i := range s.queue {
+		if e := s.queue[i].entry; e != nil {
+			all = append(all, e)
+		}
+	}
+	return all
 }
 
 // dead reports whether an entry is past every use.
 func (s *shard) dead(e *entry, now int64) bool {
-	over := now - e.expires()
+	over := now - e.expires
 	switch {
 	case over < 0:
 		return false
-	case e.failure || s.staleFor == 0:
+	case e.flags&kindFailure != 0 || s.staleFor == 0:
 		return true
 	}
 	return s.staleFor != Forever && over >= int64(s.staleFor)*second
 }
 
-func (s *shard) get(key []byte, hash uint64, now int64, allowStale bool) (f found, result Result) {
+// get is a lookup that knows for sure, and that finds expired answers. The
+// entry is nil for Miss and Expired.
+func (s *shard) get(key []byte, at place, now int64, allowStale bool) (*entry, Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.find(key, hash)
-	if i == 0 {
-		s.stats.Misses++
-		return f, Miss
+	own, nx := s.table.Load().find(key, at, now)
+	if e := best(own, nx, now); e != nil {
+		e.visit()
+		return e, e.result()
 	}
-	e := &s.entries[i]
-	switch {
-	case now < e.expires():
-		result = Hit
-		if e.failure {
-			result = Failed
+	for _, e := range [...]*entry{own, nx} {
+		if e != nil && s.dead(e, now) {
+			s.remove(e)
+			continue
 		}
-	case s.dead(e, now):
-		s.remove(i)
-		s.stats.Misses++
-		return f, Miss
-	case !allowStale && now >= e.failedUntil:
-		e.visited = true
-		s.stats.Misses++
-		return f, Expired
-	default:
-		result = Stale
-		s.stats.Stale++
-		f.stale = true
+		if e == nil {
+			continue
+		}
+		e.visit()
+		if !allowStale && now >= s.queue[e.node].failedUntil {
+			return nil, Expired
+		}
+		return e, Stale
 	}
-	s.stats.Hits++
-	e.visited = true
-	f.slab = e.slab
-	f.age = uint32(max(now-e.stored, 0) / second)
-	f.turn = e.hits
-	e.hits++
-	return f, result
+	return nil, Miss
+}
+
+// best is the valid one of what find found, nil if there is none.
+func best(own, nx *entry, now int64) *entry {
+	switch {
+	case own.valid(now) && (own.flags&kindFailure == 0 || !nx.valid(now)):
+		return own
+	case nx.valid(now):
+		return nx
+	}
+	return nil
+}
+
+// result is what a valid entry is to a lookup.
+func (e *entry) result() Result {
+	if e.flags&kindFailure != 0 {
+		return Failed
+	}
+	return Hit
 }
 
 // put stores or replaces an entry and makes room for it.
-func (s *shard) put(key []byte, hash uint64, e entry, now int64) bool {
+func (s *shard) put(e *entry, at place, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.putLocked(key, hash, e, now)
+	return s.putLocked(e, at, now)
 }
 
-func (s *shard) putLocked(key []byte, hash uint64, e entry, now int64) bool {
+func (s *shard) putLocked(e *entry, at place, now int64) bool {
 	cost := e.cost()
 	if cost > s.maxBytes {
 		return false
 	}
-	e.tag = uint32(hash)
-	if i := s.find(key, hash); i != 0 {
-		old := &s.entries[i]
+	old, other := s.table.Load().find(e.key(), at, forgotten)
+	tag := at.tag
+	if e.flags&kindNX != 0 {
+		old, other, tag = other, old, at.nx
+	}
+	if old != nil {
+		n := &s.queue[old.node]
+		e.node, n.failedUntil, n.entry = old.node, 0, e
+		e.visited.Store(old.visited.Load())
 		s.bytes += cost - old.cost()
-		e.newer, e.older, e.visited = old.newer, old.older, old.visited
-		*old = e
+		s.table.Load().replace(old, e, n.home)
 	} else {
 		for s.count >= s.maxEntries {
 			s.evict(now)
 		}
-		s.add(e)
+		s.add(e, at.home, tag)
 		s.bytes += cost
+	}
+	// A name exists or it does not: what was said last holds. A failure says
+	// nothing about that.
+	if other != nil && e.flags&kindFailure == 0 && s.queue[other.node].entry == other {
+		s.remove(other)
 	}
 	s.stats.Insertions++
 	for s.bytes > s.maxBytes {
@@ -140,52 +174,61 @@ func (s *shard) putLocked(key []byte, hash uint64, e entry, now int64) bool {
 	return true
 }
 
+// forgotten is a time at which every entry has expired.
+const forgotten = 1<<63 - 1
+
 // fail remembers a failure, unless an answer is there.
-func (s *shard) fail(key []byte, hash uint64, e entry, now int64) bool {
+func (s *shard) fail(e *entry, at place, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i := s.find(key, hash); i != 0 && !s.entries[i].failure && !s.dead(&s.entries[i], now) {
-		old := &s.entries[i]
-		if now < old.expires() {
-			return false
-		}
-		old.failedUntil = now + int64(s.recheck)*second
-		return true
+	own, nx := s.table.Load().find(e.key(), at, now)
+	if own == nil || own.flags&kindFailure != 0 || s.dead(own, now) {
+		own = nx
 	}
-	return s.putLocked(key, hash, e, now)
+	if own == nil || s.dead(own, now) {
+		return s.putLocked(e, at, now)
+	}
+	if own.valid(now) || nx.valid(now) {
+		return false
+	}
+	s.queue[own.node].failedUntil = now + int64(s.recheck)*second
+	return true
 }
 
 // add appends an entry to the queue and the table.
-func (s *shard) add(e entry) {
+func (s *shard) add(e *entry, home, tag uint32) {
 	i := s.free
 	if i != 0 {
-		s.free = s.entries[i].older
+		s.free = s.queue[i].older
 	} else {
-		s.entries = append(s.entries, entry{})
-		i = uint32(len(s.entries) - 1)
+		s.queue = append(s.queue, node{})
+		i = uint32(len(s.queue) - 1)
 	}
-	newest := s.entries[0].older
-	e.newer, e.older = 0, newest
-	s.entries[i] = e
-	s.entries[0].older = i
-	s.entries[newest].newer = i
+	newest := s.queue[0].older
+	s.queue[i] = node{entry: e, older: newest, home: home}
+	s.queue[0].older = i
+	s.queue[newest].newer = i
 	s.count++
-	s.insertSlot(e.tag, i)
+	e.node = i
+	if s.table.Load().full(s.count) {
+		s.table.Store(s.table.Load().grown())
+	}
+	s.table.Load().insert(e, home, tag)
 }
 
 // remove takes an entry out of the queue and the table.
-func (s *shard) remove(i uint32) {
-	e := &s.entries[i]
-	s.entries[e.newer].older = e.older
-	s.entries[e.older].newer = e.newer
-	if s.hand == i {
-		s.hand = e.newer
+func (s *shard) remove(e *entry) {
+	n := &s.queue[e.node]
+	s.queue[n.newer].older = n.older
+	s.queue[n.older].newer = n.newer
+	if s.hand == e.node {
+		s.hand = n.newer
 	}
 	s.count--
 	s.bytes -= e.cost()
-	s.deleteSlot(e.tag, i)
-	*e = entry{older: s.free}
-	s.free = i
+	s.table.Load().remove(e, n.home)
+	*n = node{older: s.free}
+	s.free = e.node
 }
 
 // evict removes one entry: the first from the hand on towards newer ones that
@@ -194,76 +237,22 @@ func (s *shard) evict(now int64) {
 	i := s.hand
 	for range sweepLimit {
 		if i == 0 {
-			i = s.entries[0].newer
+			i = s.queue[0].newer
 		}
-		e := &s.entries[i]
-		if !e.visited || s.dead(e, now) {
+		e := s.queue[i].entry
+		if !e.visited.Load() || s.dead(e, now) {
 			break
 		}
-		e.visited = false
-		i = e.newer
+		e.visited.Store(false)
+		i = s.queue[i].newer
 	}
 	if i == 0 {
-		i = s.entries[0].newer
+		i = s.queue[0].newer
 	}
-	if now < s.entries[i].expires() {
+	e := s.queue[i].entry
+	if e.valid(now) {
 		s.stats.Evictions++
 	}
 	s.hand = i
-	s.remove(i)
-}
-
-// The table: linear probing at the tag's lower bits, deletion by moving later
-// slots back, so there are no tombstones.
-
-func (s *shard) find(key []byte, hash uint64) uint32 {
-	tag := uint32(hash)
-	mask := uint32(len(s.slots) - 1)
-	for p := tag & mask; ; p = (p + 1) & mask {
-		slot := s.slots[p]
-		if slot == 0 {
-			return 0
-		}
-		if uint32(slot>>32) == tag && bytes.HasPrefix(s.entries[uint32(slot)].slab, key) {
-			return uint32(slot)
-		}
-	}
-}
-
-func (s *shard) insertSlot(tag, i uint32) {
-	if s.count*4 > len(s.slots)*3 {
-		old := s.slots
-		s.slots = make([]uint64, 2*len(old))
-		for _, slot := range old {
-			if slot != 0 {
-				s.placeSlot(slot)
-			}
-		}
-	}
-	s.placeSlot(uint64(tag)<<32 | uint64(i))
-}
-
-func (s *shard) placeSlot(slot uint64) {
-	mask := uint32(len(s.slots) - 1)
-	p := uint32(slot>>32) & mask
-	for s.slots[p] != 0 {
-		p = (p + 1) & mask
-	}
-	s.slots[p] = slot
-}
-
-func (s *shard) deleteSlot(tag, i uint32) {
-	mask := uint32(len(s.slots) - 1)
-	p := tag & mask
-	for s.slots[p] != uint64(tag)<<32|uint64(i) {
-		p = (p + 1) & mask
-	}
-	for next := (p + 1) & mask; s.slots[next] != 0; next = (next + 1) & mask {
-		home := uint32(s.slots[next]>>32) & mask
-		if (next-home)&mask >= (next-p)&mask { // its home is not behind the gap
-			s.slots[p] = s.slots[next]
-			p = next
-		}
-	}
-	s.slots[p] = 0
+	s.remove(e)
 }

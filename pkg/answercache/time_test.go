@@ -235,7 +235,7 @@ func TestEach(t *testing.T) {
 		} else if m.Rcode != i.Rcode || len(m.Answer) != i.Answers || m.Question[0].Name != name || m.Question[0].Qtype != i.Type {
 			t.Errorf("%s has the message\n%v", name, m)
 		}
-		i.Name, i.slab = nil, nil
+		i.Name, i.entry = nil, nil
 		got[name] = i
 		return true
 	})

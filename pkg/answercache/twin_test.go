@@ -32,6 +32,13 @@ func twinKey(q *wire.Query) string {
 	return fmt.Sprint(strings.ToLower(name), q.Type, q.Class, q.EDNS.DO, q.Flags&wire.FlagCD)
 }
 
+// twinNX is the key of the answer that the name does not exist.
+func twinNX(q *wire.Query) string {
+	any := *q
+	any.Type = 0
+	return twinKey(&any)
+}
+
 func (w *twin) store(q *wire.Query, m *dns.Msg, now int64) bool {
 	kept := w.sanitize(q, m)
 	if kept == nil {
@@ -52,7 +59,12 @@ func (w *twin) store(q *wire.Query, m *dns.Msg, now int64) bool {
 	if life == 0 && w.cfg.StaleFor == 0 {
 		return false
 	}
-	w.entries[twinKey(q)] = &twinEntry{msg: kept, stored: now, life: life}
+	own, nx := twinKey(q), twinNX(q)
+	if kept.Rcode == dns.RcodeNameError && len(kept.Answer) == 0 {
+		own, nx = nx, own
+	}
+	delete(w.entries, nx)
+	w.entries[own] = &twinEntry{msg: kept, stored: now, life: life}
 	return true
 }
 
@@ -117,36 +129,57 @@ func (w *twin) sanitize(q *wire.Query, m *dns.Msg) *dns.Msg {
 }
 
 func (w *twin) fail(q *wire.Query, now int64) {
-	e := w.entries[twinKey(q)]
-	if e != nil && !e.failure && now < e.stored+e.life*second {
-		return
-	}
-	if e != nil && !e.failure && now < e.stored+(e.life+int64(w.cfg.StaleFor))*second {
-		e.failedUntil = now + int64(w.cfg.FailureTTL)*second
-		return
+	for _, key := range []string{twinKey(q), twinNX(q)} {
+		switch e := w.entries[key]; w.state(e, now) {
+		case Hit:
+			return
+		case Stale:
+			if w.state(w.entries[twinNX(q)], now) != Hit {
+				e.failedUntil = now + int64(w.cfg.FailureTTL)*second
+			}
+			return
+		}
 	}
 	m := &dns.Msg{}
 	m.Rcode = dns.RcodeServerFailure
 	w.entries[twinKey(q)] = &twinEntry{msg: m, stored: now, life: int64(w.cfg.FailureTTL), failure: true}
 }
 
-func (w *twin) lookup(q *wire.Query, now int64, allowStale bool) ([]string, Result) {
-	e := w.entries[twinKey(q)]
-	if e == nil {
-		return nil, Miss
-	}
-	result := Hit
-	expires := e.stored + e.life*second
+// state says what an entry can be to a lookup that allows expired ones.
+func (w *twin) state(e *twinEntry, now int64) Result {
 	switch {
-	case now < expires && e.failure:
-		result = Failed
-	case now < expires:
-	case e.failure || now >= expires+int64(w.cfg.StaleFor)*second:
+	case e == nil:
+		return Miss
+	case now < e.stored+e.life*second && e.failure:
+		return Failed
+	case now < e.stored+e.life*second:
+		return Hit
+	case e.failure || now >= e.stored+(e.life+int64(w.cfg.StaleFor))*second:
+		return Miss
+	}
+	return Stale
+}
+
+// choose returns what a lookup finds: an answer, a failure, an expired answer,
+// each from the question before the name.
+func (w *twin) choose(q *wire.Query, now int64) (*twinEntry, Result) {
+	for _, want := range []Result{Hit, Failed, Stale} {
+		for _, key := range []string{twinKey(q), twinNX(q)} {
+			if e := w.entries[key]; w.state(e, now) == want {
+				return e, want
+			}
+		}
+	}
+	return nil, Miss
+}
+
+func (w *twin) lookup(q *wire.Query, now int64, allowStale bool) ([]string, Result) {
+	e, result := w.choose(q, now)
+	switch {
+	case e == nil:
 		return nil, Miss
-	case !allowStale && now >= e.failedUntil:
+	case result == Stale && !allowStale && now >= e.failedUntil:
 		return nil, Expired
-	default:
-		result = Stale
 	}
 	m := e.msg.Copy()
 	for _, rr := range append(m.Answer, m.Ns...) {

@@ -184,6 +184,9 @@ type Own struct {
 	// ServeStale is --serve-stale: how long after its end an answer may still
 	// be given when upstream fails (RFC 8767); 0 is off.
 	ServeStale time.Duration
+	// NXDomainCut is --nxdomain-cut: a name that does not exist has none below
+	// it (RFC 8020).
+	NXDomainCut bool
 	// MetricsAddress is --metrics-address, host:port; "" is off.
 	MetricsAddress string
 	// Lameduck is --lameduck: how long SIGTERM keeps answering.

@@ -136,6 +136,7 @@ func recordOptions() []Spec {
 func ownOptions() []Spec {
 	return []Spec{
 		{Name: "serve-stale", Arg: RequiredArgument, Param: "duration", Repeat: Once, Status: Implemented, Own: true, Help: "answer with data that ended at most this long ago when upstream fails or is slow (RFC 8767)", set: own("serve-stale", func(o *Options) *duration { return &o.Own.ServeStale })},
+		{Name: "nxdomain-cut", Status: Implemented, Own: true, Help: "when a name does not exist, the names below it do not either (RFC 8020); a server that says so wrongly then hides them", set: boolean(func(o *Options) *bool { return &o.Own.NXDomainCut })},
 		{Name: "metrics-address", Arg: RequiredArgument, Param: "host:port", Repeat: Once, Status: Implemented, Own: true, Help: "serve Prometheus metrics at /metrics", set: setMetricsAddress},
 		{Name: "lameduck", Arg: RequiredArgument, Param: "duration", Repeat: Once, Status: Implemented, Own: true, Default: "0", Help: "keep answering this long after SIGTERM; the default is 5s after flags of dnsmasq-nanny", set: own("lameduck", func(o *Options) *duration { return &o.Own.Lameduck })},
 	}

@@ -1,0 +1,55 @@
+package answercache
+
+import "github.com/kube-dns/kube-dns/pkg/wire"
+
+// cut appends the answer that a name above q's does not exist, so neither does
+// q's (RFC 8020 §2). key is q's; ok is false when nothing was appended. A name
+// above that is known to have records ends nothing.
+func (c *Cache) cut(dst []byte, q *wire.Query, key []byte, now int64) (out []byte, ok bool) {
+	name := key[:len(q.Name)]
+	for len(name) > 1 {
+		n := int(name[0]) + 1
+		name, key = name[n:], key[n:]
+		if len(name) == 1 {
+			break // the root exists
+		}
+		hash, at := c.place(key)
+		own, nx := c.shard(hash).table.Load().find(key, at, now)
+		if e := best(own, nx, now); e != nil && e.flags&kindNX != 0 {
+			e.visit()
+			return c.appendBelow(dst, q, name, e, now)
+		}
+	}
+	return dst, false
+}
+
+// appendBelow appends e, an answer for above, as the one to q. Its names are
+// compressed against the question, so they are written anew.
+func (c *Cache) appendBelow(dst []byte, q *wire.Query, above []byte, e *entry, now int64) (out []byte, ok bool) {
+	s := c.pool.Get().(*scratch)
+	defer s.release(&c.pool)
+	bare := *q
+	bare.EDNS = wire.EDNS{DO: q.EDNS.DO}
+	bare.Name = above
+	msg := e.append(s.buf[:0], &bare, now, false, &c.cfg)
+	if cap(msg) <= maxScratch {
+		s.buf = msg
+	}
+	if !wire.ParseReply(msg, &s.msg) {
+		return dst, false
+	}
+	bare.Name = q.Name
+	base := len(dst)
+	s.builder.Start(dst, &bare, wire.MaxMessage)
+	s.builder.SetRcode(wire.RcodeNXDomain)
+	var rec wire.Record
+	for it := s.msg.Records(); it.Next(&rec); {
+		s.builder.Open(rec.Section)
+		if !s.builder.Copy(msg, &rec, rec.TTL) {
+			return dst, false
+		}
+	}
+	out = s.builder.Finish(wire.OPT{})
+	wire.SetFlags(out[base:], wire.Flags(out[base:])|s.msg.Flags&wire.FlagAD)
+	return out, true
+}
