@@ -108,6 +108,7 @@ func drops(ch chan<- prometheus.Metric, c *counters, l *listener.Stats) {
 		{"tcp_idle", l.TCPIdleClosed},
 		{"tcp_malformed", l.TCPMalformed},
 		{"tcp_write_timeout", l.TCPWriteTimeouts},
+		{"tcp_memory", l.TCPShed},
 		{"tcp_accept_error", l.TCPAcceptErrors},
 		{"tcp_late", l.TCPLate},
 		{"reply_oversize", l.Oversize},

@@ -85,6 +85,7 @@ func newSocketMetrics(stats func() listener.Stats) prometheus.Collector {
 		"tcp_evicted":       func(s *listener.Stats) uint64 { return s.TCPEvicted },
 		"tcp_malformed":     func(s *listener.Stats) uint64 { return s.TCPMalformed },
 		"tcp_write_timeout": func(s *listener.Stats) uint64 { return s.TCPWriteTimeouts },
+		"tcp_memory":        func(s *listener.Stats) uint64 { return s.TCPShed },
 		"tcp_accept_error":  func(s *listener.Stats) uint64 { return s.TCPAcceptErrors },
 		"late":              func(s *listener.Stats) uint64 { return s.UDPLate + s.TCPLate },
 		"reply_oversize":    func(s *listener.Stats) uint64 { return s.Oversize },

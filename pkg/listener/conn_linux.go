@@ -2,7 +2,6 @@ package listener
 
 import (
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -14,16 +13,13 @@ import (
 )
 
 const (
-	// readBytes is a connection's read buffer while no longer message arrives:
-	// idle connections are many, long queries are rare.
-	readBytes = 2 << 10
 	// queuedBytes is how many octets of unwritten answers stop reading.
 	queuedBytes = 256 << 10
 	// chunkBytes is how much must be written within Config.WriteTimeout.
 	chunkBytes = 64 << 10
 	// lingerTime and lingerReads bound how long hangUp reads.
 	lingerTime  = 200 * time.Millisecond
-	lingerReads = 64
+	lingerReads = 512
 )
 
 // conn is one TCP connection. Its goroutine reads and handles queries; answers
@@ -37,12 +33,12 @@ type conn struct {
 	peer  netip.AddrPort
 	local netip.Addr
 	wake  chan struct{} // has an element after a change that run may wait for
+	in    input
 
 	mu      sync.Mutex
-	queue   []byte    // framed answers, not yet written
-	spare   []byte    // the queue's other memory, while no rest is being written
+	queue   []byte    // framed answers, not yet written; nil when empty
 	pending int       // queries without an answer
-	writing bool      // writeRest runs
+	writing bool      // writeRest runs, and the memory of what it has is counted
 	gone    bool      // nothing will be written any more
 	failed  bool      // tryWrite met an error
 	ending  time.Time // until when to end, once no more queries are read
@@ -65,7 +61,7 @@ func newConn(srv *Server, nc *net.TCPConn) (*conn, error) {
 		wake: make(chan struct{}, 1),
 		last: time.Now().UnixNano(),
 	}
-	c.writeNow = c.tryWrite
+	c.writeNow, c.in.read = c.tryWrite, c.tryRead
 	return c, nil
 }
 
@@ -73,20 +69,19 @@ func newConn(srv *Server, nc *net.TCPConn) (*conn, error) {
 func (c *conn) run() {
 	defer c.srv.conns.remove(c)
 	defer c.finish()
-	buf := make([]byte, 0, readBytes)
-	var started time.Time // when the first octet of the message in buf came
+	defer c.dropInput()
+	var started time.Time // when the first octet of the input's message came
 	for {
-		rest, ok := c.work(buf)
+		rest, ok := c.work(c.in.buf)
 		if !ok {
 			return
 		}
 		if len(rest) == 0 {
 			started = time.Time{}
-		} else if len(rest) < len(buf) || started.IsZero() {
+		} else if len(rest) < len(c.in.buf) || started.IsZero() {
 			started = time.Now()
 		}
-		buf = makeRoom(buf, rest)
-		if !c.readMore(&buf, started) {
+		if !c.keep(rest) || !c.readMore(started) {
 			return
 		}
 	}
@@ -126,111 +121,6 @@ func (c *conn) handle(msg []byte) {
 	c.srv.flush() // now, because work may wait for answers before the next message
 }
 
-// makeRoom moves rest to the start of a buffer that can take more. It grows
-// only as octets arrive, not because a length prefix promises many.
-func makeRoom(buf, rest []byte) []byte {
-	switch {
-	case len(rest) == cap(buf):
-		return append(make([]byte, 0, 2*cap(buf)), rest...)
-	case len(rest) < readBytes && cap(buf) > readBytes:
-		return append(make([]byte, 0, readBytes), rest...)
-	}
-	return append(buf[:0], rest...)
-}
-
-// readMore waits for octets and appends them to buf. started is when the
-// message that buf begins with began. It returns false when the connection is
-// to end; everything that is owed to the client has then been done.
-func (c *conn) readMore(buf *[]byte, started time.Time) bool {
-	b := *buf
-	for {
-		deadline, ok := c.readDeadline(started)
-		if !ok {
-			c.hangUp()
-			return false
-		}
-		n, err := c.readUntil(b[len(b):cap(b)], deadline)
-		if n > 0 {
-			*buf = b[:len(b)+n]
-			return true
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF):
-			// The client has asked all it wants and may still be listening.
-			if len(b) != 0 {
-				c.srv.tcp.malformed.Add(1)
-			}
-			c.settle(c.srv.cfg.PendingTimeout)
-			return false
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if c.expired(started) {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-}
-
-// readDeadline says until when the next octets must come; ok is false when
-// none are wanted.
-func (c *conn) readDeadline(started time.Time) (deadline time.Time, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.partial = !started.IsZero()
-	if c.gone || !c.ending.IsZero() {
-		return time.Time{}, false
-	}
-	if c.partial {
-		return started.Add(c.srv.cfg.ReadTimeout), true
-	}
-	return c.idleDeadline(), true
-}
-
-// idleDeadline is when the connection has seen nothing for too long; mu is
-// held.
-func (c *conn) idleDeadline() time.Time {
-	limit := c.srv.cfg.IdleTimeout
-	if c.pending > 0 {
-		limit = max(limit, c.srv.cfg.PendingTimeout)
-	}
-	return time.Unix(0, c.last).Add(limit)
-}
-
-func (c *conn) readUntil(p []byte, deadline time.Time) (int, error) {
-	if err := c.nc.SetReadDeadline(deadline); err != nil {
-		return 0, err
-	}
-	// drain may have set its own deadline just before.
-	c.mu.Lock()
-	stop := !c.ending.IsZero()
-	c.mu.Unlock()
-	if stop {
-		return 0, os.ErrDeadlineExceeded
-	}
-	return c.nc.Read(p)
-}
-
-// expired decides what a passed read deadline means: nothing, when an answer
-// has moved it since or the server is stopping; else the end.
-func (c *conn) expired(started time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.ending.IsZero() {
-		return false // readDeadline says what to do
-	}
-	if !started.IsZero() {
-		c.srv.tcp.malformed.Add(1)
-		return true
-	}
-	if time.Now().Before(c.idleDeadline()) {
-		return false
-	}
-	c.srv.tcp.idleClosed.Add(1)
-	return true
-}
-
 // waitForRoom waits until another query may be handled, and counts it. It
 // returns false when the connection is to end.
 func (c *conn) waitForRoom() bool {
@@ -259,9 +149,9 @@ func (c *conn) hangUp() {
 	if c.nc.CloseWrite() != nil || c.nc.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
-	space := c.srv.replies.Get().(*[]byte)
-	defer c.srv.replies.Put(space)
-	b := (*space)[:cap(*space)]
+	space := c.srv.memory.get()
+	defer c.srv.memory.put(space)
+	b := space[:cap(space)]
 	for range lingerReads {
 		if _, err := c.nc.Read(b); err != nil {
 			return
@@ -330,7 +220,14 @@ func (c *conn) push(msg []byte, now bool) {
 		c.srv.tcp.replyOversize.Add(1)
 	} else {
 		c.srv.tcp.replies.Add(1)
+		if c.queue == nil {
+			c.queue = c.srv.memory.get()
+		}
 		c.queue = appendFrame(c.queue, msg)
+		if c.writing && !c.srv.memory.take(prefixBytes+len(msg), len(c.queue)) {
+			c.shed()
+			return
+		}
 	}
 	if now {
 		c.write()
@@ -356,10 +253,25 @@ func (c *conn) write() {
 		c.breakOff()
 		return
 	}
-	if len(c.queue) != 0 {
-		c.writing = true
-		go c.writeRest()
+	if len(c.queue) == 0 {
+		c.srv.memory.put(c.queue)
+		c.queue = nil
+		return
 	}
+	c.writing = true
+	if !c.srv.memory.take(len(c.queue), len(c.queue)) {
+		c.shed()
+		c.writing = false
+		return
+	}
+	go c.writeRest()
+}
+
+// shed ends the connection because its client takes too little and there is no
+// memory for more; mu is held and writing is set.
+func (c *conn) shed() {
+	c.srv.tcp.shed.Add(1)
+	c.breakOff()
 }
 
 // tryWrite writes what the kernel takes at once; mu is held. It must not close
@@ -388,11 +300,12 @@ func (c *conn) writeRest() {
 	defer c.mu.Unlock()
 	for len(c.queue) > 0 && !c.gone {
 		chunks := c.queue
-		c.queue, c.spare = c.spare[:0], nil
+		c.queue = nil
 		c.mu.Unlock()
 		err := c.writeChunks(chunks)
+		c.srv.memory.give(len(chunks))
+		c.srv.memory.put(chunks)
 		c.mu.Lock()
-		c.spare = chunks[:0]
 		c.last = time.Now().UnixNano()
 		if err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -403,10 +316,6 @@ func (c *conn) writeRest() {
 		c.changed()
 	}
 	c.writing = false
-	c.spare = nil
-	if cap(c.queue) > chunkBytes {
-		c.queue = nil
-	}
 	c.changed()
 }
 
@@ -427,6 +336,9 @@ func (c *conn) writeChunks(b []byte) error {
 // breakOff ends the connection because writing failed; mu is held.
 func (c *conn) breakOff() {
 	c.gone = true
+	if c.writing {
+		c.srv.memory.give(len(c.queue))
+	}
 	c.queue = nil
 	_ = c.nc.Close()
 	c.changed()

@@ -32,5 +32,6 @@
 // TCP follows RFC 7766: queries may be pipelined, answers leave in the order
 // in which they become ready, and a client may close its sending side and
 // still get every answer. Answers are queued per connection and written
-// without blocking whoever sends them.
+// without blocking whoever sends them. A connection that waits holds no
+// buffers, and what slow clients make connections hold is bounded.
 package listener

@@ -139,24 +139,43 @@ func equal(a, b [][]byte) bool {
 	return bytes.Equal(bytes.Join(a, []byte("|")), bytes.Join(b, []byte("|"))) && len(a) == len(b)
 }
 
-// makeRoom keeps the octets and always leaves space for more.
-func TestMakeRoom(t *testing.T) {
+// TestKeep: the octets stay, there is always room for more, and what is
+// counted is what is held.
+func TestKeep(t *testing.T) {
 	for _, tt := range []struct{ length, capacity, from int }{
-		{0, readBytes, 0},
-		{readBytes, readBytes, 0},
-		{readBytes, readBytes, 100},
-		{4 * readBytes, 4 * readBytes, 0},
-		{4 * readBytes, 4 * readBytes, 4*readBytes - 5},
-		{4 * readBytes, 4 * readBytes, 4 * readBytes},
+		{0, smallBytes, 0},
+		{smallBytes, smallBytes, 0},
+		{smallBytes, smallBytes, 100},
+		{4 * smallBytes, 4 * smallBytes, 0},
+		{4 * smallBytes, 4 * smallBytes, 4*smallBytes - 5},
+		{4 * smallBytes, 4 * smallBytes, 4 * smallBytes},
 	} {
-		buf := append(make([]byte, 0, tt.capacity), query(1, max(tt.length, 12))[:tt.length]...)
-		want := bytes.Clone(buf[tt.from:])
-		got := makeRoom(buf, buf[tt.from:])
-		if !bytes.Equal(got, want) || cap(got) == len(got) {
+		c := &conn{srv: &Server{}}
+		c.srv.memory.init(1 << 20)
+		c.in.buf = append(make([]byte, 0, tt.capacity), query(1, max(tt.length, 12))[:tt.length]...)
+		if tt.capacity > smallBytes {
+			c.srv.memory.take(tt.capacity, tt.capacity)
+		}
+		want := bytes.Clone(c.in.buf[tt.from:])
+		if !c.keep(c.in.buf[tt.from:]) {
+			t.Errorf("%+v: no memory", tt)
+		}
+		got := c.in.buf
+		if !bytes.Equal(got, want) || len(got) > 0 && cap(got) == len(got) {
 			t.Errorf("%+v: %d octets, capacity %d", tt, len(got), cap(got))
 		}
-		if len(want) < readBytes && cap(got) != readBytes {
+		switch {
+		case len(want) == 0 && got != nil:
+			t.Errorf("%+v: nothing left, but %d octets of memory", tt, cap(got))
+		case len(want) < smallBytes && cap(got) > smallBytes:
 			t.Errorf("%+v: a short rest keeps %d octets of memory", tt, cap(got))
+		}
+		counted := 0
+		if cap(got) > smallBytes {
+			counted = cap(got)
+		}
+		if n := int(c.srv.memory.used.Load()); n != counted {
+			t.Errorf("%+v: %d octets counted, %d held", tt, n, counted)
 		}
 	}
 }

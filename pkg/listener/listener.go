@@ -26,6 +26,7 @@ const (
 	defaultMaxConns       = 1024
 	defaultConnsPerClient = 256
 	defaultMaxPending     = 128
+	defaultMaxBufferBytes = 16 << 20
 	defaultIdleTimeout    = 10 * time.Second // RFC 7766 §6.2.3: "on the order of a few seconds"
 	defaultReadTimeout    = 5 * time.Second
 	defaultWriteTimeout   = 5 * time.Second
@@ -102,6 +103,10 @@ type Config struct {
 	// bound the connection is not read. A query that the handler never answers
 	// counts until the connection ends. Default: 128.
 	MaxPending int
+	// MaxBufferBytes bounds the memory of all TCP connections for messages that
+	// clients send or take only slowly, a quarter of it that of one. A connection
+	// that needs more is closed. Default: 16 MiB.
+	MaxBufferBytes int
 	// IdleTimeout closes a TCP connection that has no unanswered query and saw
 	// neither a query nor an answer for that long. Default: 10 s.
 	IdleTimeout time.Duration
@@ -145,6 +150,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		fill("MaxConns", &cfg.MaxConns, defaultMaxConns),
 		fill("MaxConnsPerClient", &cfg.MaxConnsPerClient, defaultConnsPerClient),
 		fill("MaxPending", &cfg.MaxPending, defaultMaxPending),
+		fill("MaxBufferBytes", &cfg.MaxBufferBytes, defaultMaxBufferBytes),
 		fill("IdleTimeout", &cfg.IdleTimeout, defaultIdleTimeout),
 		fill("ReadTimeout", &cfg.ReadTimeout, defaultReadTimeout),
 		fill("WriteTimeout", &cfg.WriteTimeout, defaultWriteTimeout),

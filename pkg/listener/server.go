@@ -23,6 +23,7 @@ type Server struct {
 	conns     connTable
 	tcp       tcpCounters
 	panics    atomic.Uint64
+	memory    memory
 	replies   sync.Pool // of *[]byte: space for one reply on a TCP connection
 	acceptLog rateLimit
 	panicLog  rateLimit
@@ -40,6 +41,7 @@ func Listen(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg}
 	s.flusher, _ = cfg.Handler.(Flusher)
 	s.conns.init(&s.cfg)
+	s.memory.init(s.cfg.MaxBufferBytes)
 	s.replies.New = func() any {
 		b := make([]byte, 0, MaxMessageBytes)
 		return &b
@@ -95,7 +97,7 @@ func (s *Server) Addrs() []netip.AddrPort { return slices.Clone(s.addrs) }
 // Stats returns the counters as they are now. They are read one by one, so
 // sums of a moving system need not add up.
 func (s *Server) Stats() Stats {
-	st := Stats{Panics: s.panics.Load(), TCPOpen: uint64(s.conns.open())}
+	st := Stats{Panics: s.panics.Load(), TCPOpen: uint64(s.conns.open()), TCPBufferBytes: uint64(s.memory.used.Load())}
 	for _, u := range s.udp {
 		u.stats.addTo(&st)
 	}

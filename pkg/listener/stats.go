@@ -2,8 +2,8 @@ package listener
 
 import "sync/atomic"
 
-// Stats counts what a [Server] did since it was made. All but TCPOpen only
-// grow.
+// Stats counts what a [Server] did since it was made. All but TCPOpen and
+// TCPBufferBytes only grow.
 type Stats struct {
 	UDPQueries       uint64 // packets given to the handler
 	UDPReplies       uint64 // packets the kernel took
@@ -16,12 +16,14 @@ type Stats struct {
 	UDPLate          uint64 // replies for a socket that is closed
 
 	TCPOpen          uint64 // connections open now
+	TCPBufferBytes   uint64 // of Config.MaxBufferBytes in use now
 	TCPAccepted      uint64 // connections taken
 	TCPRefused       uint64 // connections closed at once because of a limit
 	TCPEvicted       uint64 // idle connections closed to make room
 	TCPIdleClosed    uint64 // connections closed by IdleTimeout or PendingTimeout
 	TCPMalformed     uint64 // connections closed for a message that is too short or broke off
 	TCPWriteTimeouts uint64 // connections closed because the client did not read
+	TCPShed          uint64 // connections closed because of Config.MaxBufferBytes
 	TCPAcceptErrors  uint64 // accept calls that failed
 	TCPQueries       uint64 // messages given to the handler
 	TCPReplies       uint64 // messages queued for a connection
@@ -56,8 +58,8 @@ func (c *udpCounters) addTo(s *Stats) {
 
 // tcpCounters are the connections' part of Stats.
 type tcpCounters struct {
-	accepted, refused, evicted, idleClosed, malformed, writeTimeouts, acceptErrors atomic.Uint64
-	queries, replies, late, replyOversize                                          atomic.Uint64
+	accepted, refused, evicted, idleClosed, malformed, writeTimeouts, shed, acceptErrors atomic.Uint64
+	queries, replies, late, replyOversize                                                atomic.Uint64
 }
 
 func (c *tcpCounters) addTo(s *Stats) {
@@ -67,6 +69,7 @@ func (c *tcpCounters) addTo(s *Stats) {
 	s.TCPIdleClosed += c.idleClosed.Load()
 	s.TCPMalformed += c.malformed.Load()
 	s.TCPWriteTimeouts += c.writeTimeouts.Load()
+	s.TCPShed += c.shed.Load()
 	s.TCPAcceptErrors += c.acceptErrors.Load()
 	s.TCPQueries += c.queries.Load()
 	s.TCPReplies += c.replies.Load()

@@ -1,0 +1,44 @@
+package listener
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// smallBytes is a connection's buffer for queries and for answers, while no
+// longer message arrives and the client takes what it is sent. A connection that
+// waits holds none.
+const smallBytes = 2 << 10
+
+// memory is what TCP connections have for messages. What one holds beyond
+// small buffers counts against a limit for all.
+type memory struct {
+	small sync.Pool // of *[smallBytes]byte
+	limit int64
+	used  atomic.Int64
+}
+
+func (m *memory) init(limit int) {
+	m.limit = int64(limit)
+	m.small.New = func() any { return new([smallBytes]byte) }
+}
+
+// get returns an empty buffer of smallBytes.
+func (m *memory) get() []byte { return m.small.Get().(*[smallBytes]byte)[:0] }
+
+// put takes a buffer back. One that has grown is left to the garbage collector.
+func (m *memory) put(b []byte) {
+	if cap(b) == smallBytes {
+		m.small.Put((*[smallBytes]byte)(b[:smallBytes]))
+	}
+}
+
+// take counts n octets more that a connection holds, which then holds own. It
+// reports false where that is too much: for all, or more than a quarter of it
+// for one.
+func (m *memory) take(n, own int) bool {
+	return m.used.Add(int64(n)) <= m.limit && int64(own) <= m.limit/4
+}
+
+// give counts n octets less.
+func (m *memory) give(n int) { m.used.Add(int64(-n)) }
