@@ -82,23 +82,22 @@ func (b *Backend) Records(name []byte) treecache.Answer {
 	if !b.synced() {
 		return b.unsynced(name)
 	}
-	s := b.tree.Snapshot()
 	if f := b.federations.Load(); f != nil {
-		if a, ok := b.federated(s, *f, name); ok {
+		if a, ok := b.federated(*f, name); ok {
 			return a
 		}
 	}
 	if at, ok := dnsname.CutZone(name, b.podZone); ok {
-		return b.pod(s, name, at)
+		return b.pod(name, at)
 	}
-	a := s.Lookup(name)
+	a := b.tree.Lookup(name)
 	if a.Status == treecache.Found {
 		return a
 	}
 	// A question without a "*" is never a pattern: kube-dns answers a namespace's
 	// own name with its external names, but the name has no records (RFC 1034).
 	if b.wildcards && hasWildcard(name) {
-		if m := s.Match(name); m.Status == treecache.Found {
+		if m := b.tree.Snapshot().Match(name); m.Status == treecache.Found {
 			return m
 		}
 	}
@@ -119,7 +118,7 @@ func hasWildcard(name []byte) bool {
 // cluster's.
 func (b *Backend) ReverseRecord(addr netip.Addr) treecache.Answer {
 	if b.synced() {
-		return b.tree.Snapshot().Reverse(addr)
+		return b.tree.Reverse(addr)
 	}
 	if b.fallback != nil {
 		if a := b.fallback.Reverse(addr); a.Status == treecache.Found {

@@ -44,7 +44,7 @@ const federatedLabels = 4
 // federated answers for a federated name; ok is false for any other name. The
 // answer is an alias with TTL 0: to the local Service if it can serve, else to
 // the name of the same Service in this zone and region of the federation.
-func (b *Backend) federated(s *treecache.Snapshot, domains map[string]dnsname.Name, name []byte) (a treecache.Answer, ok bool) {
+func (b *Backend) federated(domains map[string]dnsname.Name, name []byte) (a treecache.Answer, ok bool) {
 	at, ok := dnsname.CutZone(name, b.svcZone)
 	if !ok {
 		return treecache.Answer{}, false
@@ -68,7 +68,7 @@ func (b *Backend) federated(s *treecache.Snapshot, domains map[string]dnsname.Na
 	var local [dnsname.MaxName]byte
 	svc := append(append(local[:0], name[:federationAt]...), b.svcZone...)
 	target := dnsname.Name(svc)
-	if !servesLocally(s.Lookup(svc)) {
+	if !servesLocally(b.tree.Lookup(svc)) {
 		target = b.remote(string(name[:at]), domain)
 	}
 	if target == "" {

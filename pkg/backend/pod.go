@@ -17,7 +17,7 @@ import (
 // no pod names, and by the RFCs both NXDOMAIN and NODATA would do for a pod name
 // that is no address; kube-dns gives NODATA, and the name may be the parent of
 // host names in the last form. There are no wildcards among pods.
-func (b *Backend) pod(s *treecache.Snapshot, name []byte, at int) treecache.Answer {
+func (b *Backend) pod(name []byte, at int) treecache.Answer {
 	var buf [dnsname.MaxLabels]uint8
 	offsets := dnsname.Offsets(buf[:0], name)
 	labels := 0
@@ -31,7 +31,7 @@ func (b *Backend) pod(s *treecache.Snapshot, name []byte, at int) treecache.Answ
 	case offsets == nil || labels > 3:
 		return treecache.Answer{}
 	case labels == 3:
-		return b.podHost(s, name, at)
+		return b.podHost(name, at)
 	case labels == 2:
 		if addr, ok := dnsname.ParseDashed(string(name[1 : 1+name[0]])); ok {
 			return treecache.ListAnswer([]treecache.Record{treecache.AddressRecord(addr, ttlSeconds)})
@@ -42,10 +42,10 @@ func (b *Backend) pod(s *treecache.Snapshot, name []byte, at int) treecache.Answ
 
 // podHost answers <host>.<service>.<namespace>.pod.Z as the name in svc.Z does,
 // a form that older documentation of Kubernetes shows.
-func (b *Backend) podHost(s *treecache.Snapshot, name []byte, at int) treecache.Answer {
+func (b *Backend) podHost(name []byte, at int) treecache.Answer {
 	var buf [dnsname.MaxName]byte
 	svc := append(append(buf[:0], name[:at]...), b.svcZone...)
-	if a := s.Lookup(svc); a.Status == treecache.Found {
+	if a := b.tree.Lookup(svc); a.Status == treecache.Found {
 		return a
 	}
 	return treecache.Answer{}

@@ -14,13 +14,19 @@
 //	owners:  web.default.svc → Set
 //	reverse: 10.0.0.1 → owners that claim it
 //
-// An owner is its path, <service>.<namespace>.svc. Owners are found by their whole
-// path in a persistent hash trie with a seeded hash: an exact lookup is one hash
-// and the few trie nodes that replacing an owner copies, whatever the size of
-// its namespace or of the cluster. The directories (zone, svc, a namespace) keep
-// their children in such tries too; they answer wildcards, and say whether a
-// name exists that is no owner's. A directory without children is removed at
-// once, so an empty namespace does not exist.
+// An owner is its path, <service>.<namespace>.svc. The directories (zone, svc, a
+// namespace) keep their children in persistent hash tries with seeded hashes, so
+// replacing an owner copies a few trie nodes, whatever the size of its namespace
+// or of the cluster. A directory without children is removed at once, so an
+// empty namespace does not exist.
+//
+// In a large cluster most of what a query costs is waiting for memory, and each
+// level of a trie is memory to wait for. So [Tree.Lookup] does not walk: a hash
+// table beside the Snapshot, changed in place, leads from an owner's whole path
+// to its current Set with one access, and a Set of few hosts is one piece of
+// memory. The table is ahead of the Snapshot for the moment of a change; each
+// of its answers is still one Set's, old or new. Tries as the only index were
+// tried: a query cost 30 % more with 50 000 Services than with 10, now 7 %.
 //
 // Below an owner's node there is no tree. A Set keeps addresses and ports in
 // sorted arrays without names, and works out the four shapes of names below

@@ -17,16 +17,40 @@ func (s *Snapshot) Lookup(name []byte) Answer {
 	if !ok {
 		return Answer{}
 	}
-	below := len(rel) - pathLabels // labels below the owner's node
-	if below < 0 {
+	path, below := s.split(name, rel)
+	if path == "" {
 		return s.directory(name, rel)
 	}
-	from, to := int(rel[below]), len(name)-len(s.zone)
-	path := Path(unsafe.String(&name[from], to-from)) // not kept, as labelAt's
-	if o := s.find(path); o.set != nil {
-		return o.set.below(s.zone, name, rel[:below])
+	set, _ := s.find(path)
+	return set.below(s.zone, name, below)
+}
+
+// Lookup answers as that of the current Snapshot, and costs less, however many
+// owners there are.
+func (t *Tree) Lookup(name []byte) Answer {
+	s := t.Snapshot()
+	var offsets [dnsname.MaxLabels]uint8
+	rel, ok := s.relative(offsets[:0], name)
+	if !ok {
+		return Answer{}
 	}
-	return Answer{}
+	path, below := s.split(name, rel)
+	if path == "" {
+		return s.directory(name, rel)
+	}
+	return t.exact.get(path).below(s.zone, name, below)
+}
+
+// split takes the path of an owner from a name whose labels below the zone are
+// at rel, and the labels that are left. The path is "" when the name is too
+// short; it is valid only while the caller may read name.
+func (s *Snapshot) split(name []byte, rel []uint8) (path Path, below []uint8) {
+	n := len(rel) - pathLabels
+	if n < 0 {
+		return "", nil
+	}
+	from, to := int(rel[n]), len(name)-len(s.zone)
+	return Path(unsafe.String(&name[from], to-from)), rel[:n] // not kept, as labelAt's
 }
 
 // directory answers for a name that is too short for an owner's.
@@ -60,14 +84,14 @@ func (s *Snapshot) relative(buf []uint8, name []byte) ([]uint8, bool) {
 }
 
 // below answers for the name whose labels below the Set's node are at rel,
-// leftmost first.
+// leftmost first. No Set has no names.
 func (s *Set) below(zone dnsname.Name, name []byte, rel []uint8) Answer {
 	var labels [3]string
-	if len(rel) == 0 {
-		return s.node(zone)
-	}
-	if len(rel) > len(labels) {
+	switch {
+	case s == nil || len(rel) > len(labels):
 		return Answer{}
+	case len(rel) == 0:
+		return s.node(zone)
 	}
 	for i := range rel {
 		labels[len(rel)-1-i] = labelAt(name, int(rel[i]))

@@ -45,7 +45,6 @@ func cluster(tb testing.TB, n int) (*Tree, int) {
 
 func TestLookupAllocs(t *testing.T) {
 	tree, _ := cluster(t, 1000)
-	s := tree.Snapshot()
 	for _, tt := range []struct {
 		name string
 		want Status
@@ -64,7 +63,7 @@ func TestLookupAllocs(t *testing.T) {
 		name := wireName(tt.name)
 		var sum int
 		if got := testing.AllocsPerRun(100, func() {
-			a := s.Lookup(name)
+			a := tree.Lookup(name)
 			for i := range a.Len() {
 				r := a.At(i)
 				sum += int(r.Port)
@@ -140,7 +139,10 @@ func FuzzLookup(f *testing.F) {
 	f.Add([]byte("\xff\x07cluster\x05local\x00"))
 	f.Add([]byte("\x00\x07cluster\x05local\x00"))
 	f.Fuzz(func(t *testing.T, name []byte) {
-		a, m := s.Lookup(name), s.Match(name)
+		a, m := tree.Lookup(name), s.Match(name)
+		if got := s.Lookup(name); show(got) != show(a) {
+			t.Fatalf("Lookup(%q) = %s in the tree, %s in its snapshot", name, show(a), show(got))
+		}
 		if a.Status != NoSuchName && !dnsname.Valid(name) {
 			t.Fatalf("Lookup(%q) = %v for no name", name, a.Status)
 		}
@@ -161,33 +163,28 @@ func FuzzLookup(f *testing.F) {
 
 func BenchmarkLookup(b *testing.B) {
 	for _, n := range []int{10, 10_000, 100_000} {
-		tree, _ := cluster(b, n)
-		s := tree.Snapshot()
+		tree, endpoints := cluster(b, n)
 		rng := rand.New(rand.NewPCG(1, 2))
-		var clusterIP, service, host, missing [1024][]byte
-		for i := range clusterIP {
+		// As many names as a cluster has, so that not all of it is in the
+		// processor's cache.
+		names := make([][4][]byte, min(n, 50_000))
+		for i := range names {
 			ns := rng.IntN(n / 10)
-			clusterIP[i] = wireName(fmt.Sprintf("service-%d.namespace-%d", ns*10+rng.IntN(9), ns))
-			service[i] = wireName(fmt.Sprintf("_metrics._tcp.service-%d.namespace-%d", ns*10+rng.IntN(9), ns))
-			host[i] = wireName(fmt.Sprintf("%s.service-%d.namespace-%d", HashLabel(addr4(1<<23+ns*100+rng.IntN(100))), ns*10+9, ns))
-			missing[i] = wireName(fmt.Sprintf("nosuch-%d.namespace-%d", rng.IntN(n), ns))
+			names[i] = [...][]byte{
+				wireName(fmt.Sprintf("service-%d.namespace-%d", ns*10+rng.IntN(9), ns)),
+				wireName(fmt.Sprintf("_metrics._tcp.service-%d.namespace-%d", ns*10+rng.IntN(9), ns)),
+				wireName(fmt.Sprintf("%s.service-%d.namespace-%d", HashLabel(addr4(1<<23+ns*100+rng.IntN(100))), ns*10+9, ns)),
+				wireName(fmt.Sprintf("nosuch-%d.namespace-%d", rng.IntN(n), ns)),
+			}
 		}
-		for _, bb := range []struct {
-			name  string
-			names *[1024][]byte
-			want  Status
-		}{
-			{"address", &clusterIP, Found},
-			{"service", &service, Found},
-			{"endpoint", &host, Found},
-			{"missing", &missing, NoSuchName},
-		} {
-			b.Run(fmt.Sprintf("%s/services=%d", bb.name, n), func(b *testing.B) {
+		for kind, what := range []string{"address", "service", "endpoint", "missing"} {
+			b.Run(fmt.Sprintf("%s/services=%d", what, n), func(b *testing.B) {
 				b.ReportAllocs()
 				i := 0
 				for b.Loop() {
-					if a := s.Lookup(bb.names[i&1023]); a.Status != bb.want {
-						b.Fatalf("%q: %v", bb.names[i&1023], a.Status)
+					name := names[i%len(names)][kind]
+					if a := tree.Lookup(name); (a.Status == Found) == (what == "missing") {
+						b.Fatalf("%q: %v", name, a.Status)
 					}
 					i++
 				}
@@ -197,12 +194,36 @@ func BenchmarkLookup(b *testing.B) {
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
-				if a := s.Reverse(addr4(1<<23 + i%(n*10))); a.Status != Found {
+				if a := tree.Reverse(addr4(1<<23 + i%endpoints)); a.Status != Found {
 					b.Fatal(a.Status)
 				}
 				i++
 			}
 		})
+	}
+}
+
+// TestReplaceCostsTheSame: a change copies a few trie nodes, one more for every
+// 64 times as many Services, never what grows with the cluster.
+func TestReplaceCostsTheSame(t *testing.T) {
+	allocs := func(n int) float64 {
+		tree, _ := cluster(t, n)
+		var sets [2]*Set
+		for i := range sets {
+			s := spec(t, "service-0.namespace-0", ClusterIP).port("http", TCP, 80)
+			s.Hosts = []Host{{Addr: addr4(1<<22 + i)}}
+			sets[i] = NewSet(s)
+		}
+		i := 0
+		return testing.AllocsPerRun(100, func() {
+			i++
+			tree.Replace(sets[i&1])
+		})
+	}
+	const levels = 12 // two more of each of four tries, and what is beside them
+	small, large := allocs(10), allocs(10_000)
+	if large > small+levels || large > 40 {
+		t.Errorf("%v allocations among 10 Services, %v among 10 000", small, large)
 	}
 }
 

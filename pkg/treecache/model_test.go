@@ -243,7 +243,7 @@ func TestTreeAgainstModel(t *testing.T) {
 			specs[path] = randomSpec(t, rng, owner)
 			tree.Replace(NewSet(specs[path]))
 		}
-		compareWithModel(t, step, tree.Snapshot(), newModel(specs), rng)
+		compareWithModel(t, step, tree, newModel(specs), rng)
 		if tree.Snapshot().Owners() != len(specs) {
 			t.Errorf("step %d: %d owners, want %d", step, tree.Snapshot().Owners(), len(specs))
 		}
@@ -253,8 +253,9 @@ func TestTreeAgainstModel(t *testing.T) {
 	}
 }
 
-func compareWithModel(t *testing.T, step int, s *Snapshot, m *model, rng *rand.Rand) {
+func compareWithModel(t *testing.T, step int, tree *Tree, m *model, rng *rand.Rand) {
 	t.Helper()
+	s := tree.Snapshot()
 	names := []string{"ns1.svc", "ns2.svc", "ns4.svc", "svc", "q.ns1.svc", "_tcp.a.ns1.svc"}
 	for name := range m.names {
 		names = append(names, name, "x."+name, "_tcp."+name, "*."+name)
@@ -268,7 +269,11 @@ func compareWithModel(t *testing.T, step int, s *Snapshot, m *model, rng *rand.R
 			status = NoSuchName
 		}
 		what := fmt.Sprintf("step %d: %s", step, name)
-		a := s.Lookup([]byte(dnsname.MustParse(name + "." + testZone)))
+		wire := []byte(dnsname.MustParse(name + "." + testZone))
+		a := s.Lookup(wire)
+		if got := tree.Lookup(wire); show(got) != show(a) {
+			t.Errorf("%s: the tree says %s, its snapshot %s", what, show(got), show(a))
+		}
 		if diff := cmp.Diff(want, words(t, what, a)); diff != "" || a.Status != status {
 			t.Errorf("%s: %v, want %v\n%s", what, a.Status, status, diff)
 		}
@@ -291,6 +296,9 @@ func compareWithModel(t *testing.T, step int, s *Snapshot, m *model, rng *rand.R
 		}
 		var got []string
 		a := s.Reverse(addr)
+		if got := tree.Reverse(addr); show(got) != show(a) {
+			t.Errorf("step %d: reverse of %v: the tree says %s, its snapshot %s", step, addr, show(got), show(a))
+		}
 		for j := range a.Len() {
 			r := a.At(j)
 			got = append(got, strings.TrimSuffix(r.Target().String(), "."+testZone))

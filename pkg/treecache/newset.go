@@ -30,20 +30,20 @@ func compareHosts(a, b sortHost) int {
 // returns nil when there is neither an alias nor a host: such an owner has no
 // names.
 func NewSet(spec *Spec) *Set {
-	s := &Set{
+	s := Set{
 		path: spec.Path, kind: spec.Kind, ttl: spec.TTL, priority: spec.Priority,
 		created: spec.Created, hasEndpoints: spec.HasEndpoints,
 	}
 	if spec.Alias != "" {
 		s.alias = spec.Alias
-		return s
+		return s.compact()
 	}
 	first := s.addHosts(spec.Hosts)
 	if s.targets == 0 {
 		return nil
 	}
 	s.addPorts(spec.Ports, first)
-	return s
+	return s.compact()
 }
 
 // noHost stands in addHosts' result for a host that was left out.

@@ -115,7 +115,7 @@ func (w *writer) unclaim(addr netip.Addr, path Path) {
 	}
 	var c *claim
 	if paths := without(old.paths, at); len(paths) == 1 { // share the claim of the owner that is left
-		c = s.find(paths[0]).claim
+		_, c = s.find(paths[0])
 	} else if len(paths) > 1 {
 		c = &claim{paths: paths}
 	}
@@ -136,16 +136,37 @@ func (s *Snapshot) Reverse(addr netip.Addr) Answer {
 		return Answer{}
 	}
 	if len(c.paths) == 1 {
-		return s.find(c.paths[0]).set.claims(s.zone, addr)
+		set, _ := s.find(c.paths[0])
+		return set.claims(s.zone, addr)
 	}
+	return s.rank(c.paths, addr)
+}
+
+// Reverse answers as that of the current Snapshot, and costs less.
+func (t *Tree) Reverse(addr netip.Addr) Answer {
+	s := t.Snapshot()
+	if c := s.reverse.get(s.seed, addr); c != nil && len(c.paths) == 1 {
+		// The Set may be newer or older than s.
+		if set := t.exact.get(c.paths[0]); set != nil {
+			if a := set.claims(s.zone, addr); a.Status == Found {
+				return a
+			}
+		}
+	}
+	return s.Reverse(addr)
+}
+
+// rank answers with the names that the owners at paths give to addr, in answer
+// order.
+func (s *Snapshot) rank(paths []Path, addr netip.Addr) Answer {
 	type claimant struct {
 		rank    int
 		created int64
 		record  Record
 	}
 	var all []claimant
-	for _, p := range c.paths {
-		set := s.find(p).set
+	for _, p := range paths {
+		set, _ := s.find(p)
 		a := set.claims(s.zone, addr)
 		for i := range a.Len() {
 			all = append(all, claimant{created: set.created, record: a.At(i)})

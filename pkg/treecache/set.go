@@ -100,20 +100,20 @@ type Set struct {
 	// Hosts are numbered: first the hashed ones, then the named. Within each,
 	// hosts of one label are side by side, so SRV targets can be merged by
 	// looking at the neighbour.
-	hashed hashedHosts
-	named  *namedHosts // nil when there are none
-	alias  dnsname.Name
+	named   *namedHosts // nil when there are none
+	ports   []portNode  // in order of protocol and name
+	alias   dnsname.Name
+	created int64
 
+	// An address lookup in a Set of a few hosts needs what follows, and the
+	// octets of path and hashed, which compact puts behind it.
+	path         Path
+	hashed       hashedHosts
 	ttl          uint32
 	targets      uint32 // distinct labels among the hosts
 	priority     uint16
 	kind         Kind
 	hasEndpoints bool
-
-	// An address lookup needs no more than the 64 octets above.
-	ports   []portNode // in order of protocol and name
-	path    Path
-	created int64
 }
 
 // portNode is the name _name._protocol.

@@ -3,16 +3,18 @@ package treecache
 import (
 	"fmt"
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Tree holds the current Snapshot. All methods are safe for concurrent use;
-// readers never wait.
+// Tree holds the current Snapshot, and an index for exact lookups in it. All
+// methods are safe for concurrent use; readers never wait.
 type Tree struct {
 	current atomic.Pointer[Snapshot]
+	exact   exact
 
 	mu   sync.Mutex // serialises writers
 	edit uint64     // transactions so far
@@ -23,19 +25,9 @@ type Snapshot struct {
 	zone       dnsname.Name
 	zoneLabels int
 	seed       maphash.Seed
-	// owners finds an owner by its whole path, with one hash and no way down
-	// the directories: exact lookups end here. It holds what top holds.
-	owners  trie[Path, owner]
-	top     dir // the node of the zone
-	reverse reverseIndex
-	counts  Counts
-}
-
-// owner is what one path has.
-type owner struct {
-	set *Set
-	// claim stands for the owner in the reverse index.
-	claim *claim
+	top        dir // the node of the zone
+	reverse    reverseIndex
+	counts     Counts
 }
 
 // dir is a node that is no owner: the zone, svc, a namespace. As in upstream's
@@ -51,6 +43,8 @@ type dir struct {
 type node struct {
 	dir *dir
 	set *Set
+	// self stands for an owner in the reverse index.
+	self *claim
 }
 
 // New returns an empty tree for a zone. It panics when zone is not a name, or
@@ -60,6 +54,7 @@ func New(zone dnsname.Name) *Tree {
 		panic(fmt.Sprintf("treecache: zone %q is no name of at most %d octets", zone.String(), MaxZone))
 	}
 	t := &Tree{}
+	t.exact.init()
 	t.current.Store(&Snapshot{zone: zone, zoneLabels: zone.Labels(), seed: maphash.MakeSeed()})
 	return t
 }
@@ -71,7 +66,7 @@ func (t *Tree) Snapshot() *Snapshot { return t.current.Load() }
 func (s *Snapshot) Zone() dnsname.Name { return s.zone }
 
 // Owners returns the number of Sets.
-func (s *Snapshot) Owners() int { return s.owners.size }
+func (s *Snapshot) Owners() int { return s.counts.Owners }
 
 // Replace puts set in the place of whatever its owner, set.Path(), had before,
 // and reports whether anything changed. The next lookup sees it. An owner is its
@@ -90,35 +85,30 @@ func (t *Tree) change(path Path, set *Set) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	next := *t.current.Load()
-	hash := next.hashPath(path)
-	var was owner
-	if o := next.owners.get(hash, path); o != nil {
-		was = *o
-	}
-	if was.set.equal(set) {
+	was, self := next.find(path)
+	if was.equal(set) {
 		return false
 	}
 	t.edit++
 	w := writer{snapshot: &next, edit: t.edit}
-	self := was.claim
-	if self == nil {
-		self = &claim{paths: []Path{path}}
+	if self == nil { // the text of path belongs to the Set
+		self = &claim{paths: []Path{Path(strings.Clone(string(path)))}}
 	}
 	path = self.paths[0] // let all that is kept share one text
 	labels := path.labels()
-	if was.set != nil && (set == nil || was.set.entry() != set.entry()) {
-		w.remove(&next.top, labels[:], was.set.entry())
+	if was != nil && (set == nil || was.entry() != set.entry()) {
+		w.remove(&next.top, labels[:], was.entry())
 	}
-	if set == nil {
-		next.owners.remove(w.edit, hash, path)
+	if set != nil {
+		w.put(&next.top, labels[:], node{set: set, self: self})
+		t.exact.put(set)
 	} else {
-		w.put(&next.top, labels[:], set)
-		next.owners.put(w.edit, hash, path, owner{set: set, claim: self}, next.hashPath)
+		t.exact.remove(path)
 	}
-	w.reclaim(self, was.set, set)
-	next.counts.subtract(was.set.counts())
+	w.reclaim(self, was, set)
+	next.counts.subtract(was.counts())
 	next.counts.add(set.counts())
-	next.counts.Owners, next.counts.Reverse = next.owners.size, next.reverse.size()
+	next.counts.Owners, next.counts.Reverse = t.exact.size, next.reverse.size()
 	t.current.Store(&next)
 	return true
 }
@@ -128,14 +118,21 @@ func (s *Set) entry() bool { return s.kind == ExternalName }
 
 func (s *Snapshot) hash(label string) uint64 { return maphash.String(s.seed, label) }
 
-func (s *Snapshot) hashPath(path Path) uint64 { return maphash.String(s.seed, string(path)) }
-
-// find returns the owner at path; its Set is nil when there is none.
-func (s *Snapshot) find(path Path) owner {
-	if o := s.owners.get(s.hashPath(path), path); o != nil {
-		return *o
+// find returns the Set at path and what stands for its owner, nil when there is
+// none.
+func (s *Snapshot) find(path Path) (*Set, *claim) {
+	d := &s.top
+	for _, label := range path.labels() {
+		n := d.child(s.hash(label), label)
+		switch {
+		case n == nil:
+			return nil, nil
+		case n.dir == nil:
+			return n.set, n.self
+		}
+		d = n.dir
 	}
-	return owner{}
+	return nil, nil
 }
 
 // child returns the node of that label, else the entry, else nil.
@@ -152,9 +149,9 @@ type writer struct {
 	edit     uint64
 }
 
-// put hangs set as node or entry at labels below d, which the writer owns, and
-// makes the directories on the way.
-func (w *writer) put(d *dir, labels []string, set *Set) {
+// put hangs an owner as node or entry at labels below d, which the writer owns,
+// and makes the directories on the way.
+func (w *writer) put(d *dir, labels []string, owner node) {
 	label, s := labels[0], w.snapshot
 	hash := s.hash(label)
 	if len(labels) > 1 {
@@ -162,15 +159,15 @@ func (w *writer) put(d *dir, labels []string, set *Set) {
 		if old := d.nodes.get(hash, label); old != nil {
 			*sub = *old.dir
 		}
-		w.put(sub, labels[1:], set)
+		w.put(sub, labels[1:], owner)
 		d.nodes.put(w.edit, hash, label, node{dir: sub}, s.hash)
 		return
 	}
 	t := &d.nodes
-	if set.entry() {
+	if owner.set.entry() {
 		t = &d.entries
 	}
-	t.put(w.edit, hash, label, node{set: set}, s.hash)
+	t.put(w.edit, hash, label, owner, s.hash)
 }
 
 // remove takes away the node or entry at labels below d, which the writer owns,
