@@ -41,6 +41,7 @@ func forwarderConfig(o *dnsmasqopt.Options, servers []dnsmasqopt.Server, hosts [
 			MinPort:     o.Upstream.MinPort,
 			MaxPort:     o.Upstream.MaxPort,
 			DetectLoops: o.Upstream.LoopDetect,
+			MixCase:     o.Upstream.MixCase,
 		},
 		Cache:       cacheConfig(o),
 		InFlight:    o.Upstream.ForwardMax,

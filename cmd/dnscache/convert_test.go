@@ -62,6 +62,9 @@ func TestForwarderConfig(t *testing.T) {
 			c.Upstream.FirstRetry, c.Upstream.Timeout = 200*time.Millisecond, 3*time.Second
 		}},
 		{"--fast-dns-retry", func(c *config) { c.Upstream.FirstRetry, c.Upstream.Timeout = time.Second, maxTimeout }},
+		{"--do-0x20-encode", func(c *config) { c.Upstream.MixCase = true }},
+		{"--do-0x20-encode --no-0x20-encode", func(*config) {}},
+		{"--dns-loop-detect", func(c *config) { c.Upstream.DetectLoops = true }},
 		{"--query-port=5", func(c *config) { c.Upstream.Port = 5 }},
 		{"--min-port=5 --max-port=6", func(c *config) { c.Upstream.MinPort, c.Upstream.MaxPort = 5, 6 }},
 		{"--server=/a/1.2.3.4#5@lo@5.6.7.8#9 --local=/b/ --server=/c/# --address=/d/1.2.3.4 --address=/e/# --address=/f/", func(c *config) {

@@ -135,6 +135,7 @@ func servers(ch chan<- prometheus.Metric, c *counters) {
 	retried := prometheus.NewDesc("dnscache_upstream_retries_total", "Questions sent to a server once more.", label, nil)
 	failed := prometheus.NewDesc("dnscache_upstream_failures_total", "Questions that a server did not answer well.", label, nil)
 	nxdomain := prometheus.NewDesc("dnscache_upstream_nxdomain_total", "Answers of a server that there is no such name.", label, nil)
+	miscased := prometheus.NewDesc("dnscache_upstream_case_changed_total", "Answers of a server that do not repeat the case of the question.", label, nil)
 	latency := prometheus.NewDesc("dnscache_upstream_latency_seconds", "Time to a server's answer.", label, nil)
 	down := prometheus.NewDesc("dnscache_upstream_down", "Whether a server is only asked now and then because it does not answer.", label, nil)
 	for _, s := range c.servers {
@@ -143,6 +144,7 @@ func servers(ch chan<- prometheus.Metric, c *counters) {
 		ch <- prometheus.MustNewConstMetric(retried, prometheus.CounterValue, float64(s.retried), name)
 		ch <- prometheus.MustNewConstMetric(failed, prometheus.CounterValue, float64(s.failed), name)
 		ch <- prometheus.MustNewConstMetric(nxdomain, prometheus.CounterValue, float64(s.nxdomain), name)
+		ch <- prometheus.MustNewConstMetric(miscased, prometheus.CounterValue, float64(s.miscased), name)
 		ch <- prometheus.MustNewConstHistogram(latency, s.answered, s.latencySum.Seconds(), s.latencies, name)
 		isDown := 0.0
 		if s.down {

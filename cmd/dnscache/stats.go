@@ -28,6 +28,7 @@ type counters struct {
 type serverCounters struct {
 	addr                                      netip.AddrPort
 	sent, retried, answered, failed, nxdomain uint64
+	miscased                                  uint64
 	latencySum                                time.Duration
 	latencies                                 map[float64]uint64 // cumulative, by seconds
 	down                                      bool
@@ -42,7 +43,7 @@ func (s *serverCounters) average() time.Duration {
 func newServerCounters(s *upstream.ServerStats) serverCounters {
 	c := serverCounters{
 		addr: s.Addr, sent: s.Sent, retried: s.Retried, answered: s.Answered, failed: s.Failed,
-		nxdomain: s.NXDomain, latencySum: s.LatencySum, down: s.Down,
+		nxdomain: s.NXDomain, miscased: s.Miscased, latencySum: s.LatencySum, down: s.Down,
 		latencies: make(map[float64]uint64, upstream.LatencyBuckets),
 	}
 	total := uint64(0)

@@ -76,6 +76,7 @@ func TestMetricNames(t *testing.T) {
 		"COUNTER dnscache_rejected_total",
 		"COUNTER dnscache_stale_answers_total",
 		"GAUGE dnscache_tcp_connections",
+		"COUNTER dnscache_upstream_case_changed_total",
 		"GAUGE dnscache_upstream_down",
 		"COUNTER dnscache_upstream_failures_total",
 		"HISTOGRAM dnscache_upstream_latency_seconds",

@@ -109,6 +109,8 @@ type Upstream struct {
 	EDNSPacketMax uint16
 	// ProxyDNSSEC is --proxy-dnssec.
 	ProxyDNSSEC bool
+	// MixCase is --do-0x20-encode, undone by a later --no-0x20-encode.
+	MixCase bool
 }
 
 // Cache is what is kept of upstream's answers and for how long.

@@ -21,6 +21,14 @@ func boolean(field func(*Options) *bool) setter {
 	}
 }
 
+// unset sets a flag to false, for options that undo another one.
+func unset(field func(*Options) *bool) setter {
+	return func(p *parser, _ string, _ bool) error {
+		*field(p.o) = false
+		return nil
+	}
+}
+
 // str sets a string.
 func str(field func(*Options) *string) setter {
 	return func(p *parser, value string, _ bool) error {

@@ -109,10 +109,13 @@ func TestForwardAllocations(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		entries int
+		mixed   bool
 		budget  float64
-	}{{"without cache", 0, 0.2}, {"with cache", 1000, 1.3}} {
+	}{{"without cache", 0, false, 0.2}, {"mixed case", 0, true, 0.2}, {"with cache", 1000, false, 1.3}} {
 		t.Run(test.name, func(t *testing.T) {
-			f := run(t, benchConfig(newEcho(t), test.entries))
+			cfg := benchConfig(newEcho(t), test.entries)
+			cfg.Upstream.MixCase = test.mixed
+			f := run(t, cfg)
 			c := &counter{bell: make(chan struct{}, 1)}
 			var serial uint64
 			forwarding(t, f, c, &serial, 4000, 50)

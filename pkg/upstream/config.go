@@ -108,6 +108,10 @@ type Config struct {
 	// bound the random ones (--min-port, --max-port). 0 leaves the choice to
 	// the kernel.
 	Port, MinPort, MaxPort uint16
+	// MixCase draws the case of the letters in questions over UDP at random and
+	// takes only replies that repeat it (--do-0x20-encode). A server that never
+	// does is asked without. Owners hear of names in the case that they asked for.
+	MixCase bool
 	// DetectLoops asks each server for all names a question that nobody else
 	// asks, when Run begins and at each Reload. A server from which the question
 	// comes back, as told by [Set.Looped], is not asked any more

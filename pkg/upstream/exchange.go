@@ -71,8 +71,10 @@ type attempt struct {
 	stream *stream // over TCP
 	sent   int64
 	id     uint16
+	mix    uint64 // for mixCase
 	edns   bool
-	again  bool // over TCP, after a connection was lost
+	mixed  bool // the question's case was changed by mix
+	again  bool // it is, over TCP, or was, for its reply's case, asked once more
 	late   bool // counted as silent
 	open   bool
 }
@@ -184,6 +186,7 @@ func (ex *exchange) try(s *server, edns bool, now int64) {
 	}
 	a := &ex.attempts[ex.n]
 	*a = attempt{ex: ex, srv: s, sent: now, edns: edns}
+	a.mixed = ex.owner != nil && ex.set.cfg.Load().MixCase && s.mixes(now)
 	ex.refs.Add(1)
 	if err := s.pool.assign(s, ex.set, a, now); err != nil {
 		ex.refs.Add(-1)

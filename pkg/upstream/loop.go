@@ -49,7 +49,7 @@ func (t *Table) forAll() []*server {
 // wire form. Such a question is best not answered.
 func (s *Set) Looped(name []byte, qtype uint16) bool {
 	if qtype != wire.TypeTXT || len(name) != loopLen || !s.cfg.Load().DetectLoops ||
-		string(name[:1]) != loopLabel || string(name[9:]) != loopZone {
+		string(name[:1]) != loopLabel || !wire.EqualNames(name[9:], []byte(loopZone)) {
 		return false
 	}
 	var b [4]byte

@@ -90,6 +90,9 @@ func (p *pool) assign(srv *server, set *Set, a *attempt, now int64) error {
 	for len(p.slots) < sockets {
 		p.slots = append(p.slots, nil)
 	}
+	if a.mixed {
+		a.mix = p.random.Uint64()
+	}
 	for range idTries {
 		draw := p.random.Uint64()
 		i := int(draw>>48) % sockets

@@ -29,11 +29,16 @@ func (w *worker) flush() {
 
 // received handles one packet. msg belongs to the caller.
 func (s *Set) received(sock *socket, msg []byte, cut bool, now int64, w *worker) {
-	a := sock.match(msg)
+	a, miscased := sock.match(msg)
 	if a == nil {
 		s.wrong.Add(1)
+		if miscased != nil {
+			s.miscased(miscased, now)
+			miscased.ex.release()
+		}
 		return
 	}
+	a.asAsked(msg)
 	s.answered(a, msg, cut, now, w)
 	a.ex.release()
 }
@@ -42,6 +47,9 @@ func (s *Set) received(sock *socket, msg []byte, cut bool, now int64, w *worker)
 func (s *Set) answered(a *attempt, msg []byte, cut bool, now int64, w *worker) {
 	ex := a.ex
 	parsed := !cut && wire.ParseReply(msg, &w.reply)
+	if parsed && a.ownersAsAsked(&w.reply) {
+		parsed = wire.ParseReply(msg, &w.reply)
+	}
 	ex.mu.Lock()
 	if ex.done {
 		ex.mu.Unlock()
@@ -101,6 +109,9 @@ func (ex *exchange) judge(a *attempt, msg []byte, parsed, cut bool, r *wire.Repl
 		return false
 	}
 	srv.answered(rtt, false)
+	if a.mixed && srv.miscasedRun.Load() != 0 {
+		srv.miscasedRun.Store(0)
+	}
 	if !a.edns && rcode != wire.RcodeFormErr && rcode != wire.RcodeNotImp && ex.ednsTo(srv, now) {
 		srv.plainUntil.Store(now + plainFor)
 	}

@@ -30,6 +30,10 @@ type server struct {
 	looping   atomic.Bool
 	// plainUntil is how long the server is asked without EDNS.
 	plainUntil atomic.Int64
+	// miscasedRun counts replies in a row that do not repeat the case of their
+	// question, asIsUntil is how long names are therefore sent as asked.
+	miscasedRun atomic.Int32
+	asIsUntil   atomic.Int64
 }
 
 const (

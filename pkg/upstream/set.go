@@ -245,7 +245,11 @@ func (s *Set) enqueue(a *attempt) {
 		sock.out = s.outboxes.Get().(*outbox)
 	}
 	out := sock.out
-	full := out.put(wire.AppendQuery(out.space(), a.id, ex.flags, ex.name[:ex.nlen], ex.typ, ex.class, opt))
+	msg := wire.AppendQuery(out.space(), a.id, ex.flags, ex.name[:ex.nlen], ex.typ, ex.class, opt)
+	if a.mixed {
+		mixCase(msg[wire.HeaderLen:wire.HeaderLen+ex.nlen], a.mix)
+	}
+	full := out.put(msg)
 	if full {
 		// Errors come back through the reader.
 		_ = out.send(sock.fd)

@@ -83,22 +83,29 @@ func (s *socket) remove(a *attempt) bool {
 }
 
 // match takes out the attempt that msg answers: its id, its question. A
-// packet that answers nothing leaves everything as it is.
-func (s *socket) match(msg []byte) *attempt {
+// packet that answers nothing leaves everything as it is. If it would answer one
+// but for the case of its question, that one is miscased, and the caller has a
+// reference to its exchange.
+func (s *socket) match(msg []byte) (answered, miscased *attempt) {
 	if len(msg) < 12 || msg[2]&0x80 == 0 {
-		return nil
+		return nil, nil
 	}
 	id := uint16(msg[0])<<8 | uint16(msg[1])
 	s.mu.Lock()
 	a := s.table.get(id)
 	if a == nil || !a.ex.matches(msg, a.edns) {
 		s.mu.Unlock()
-		return nil
+		return nil, nil
+	}
+	if !a.spelled(msg) {
+		a.ex.refs.Add(1)
+		s.mu.Unlock()
+		return nil, a
 	}
 	s.table.remove(a)
 	s.mu.Unlock()
 	s.release()
-	return a
+	return a, nil
 }
 
 // takeAll takes out all attempts, after an error of the socket.

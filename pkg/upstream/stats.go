@@ -19,6 +19,7 @@ type ServerStats struct {
 	Failed    uint64 // SERVFAIL, REFUSED, malformed, refused ports, timeouts
 	NXDomain  uint64 // replies
 	Truncated uint64 // replies with TC, asked again over TCP
+	Miscased  uint64 // replies that would match but for Config.MixCase
 	// Latency counts replies by round trip time: bucket i holds those below
 	// 64 µs << i, the last one all others. LatencySum is their sum.
 	Latency    [LatencyBuckets]uint64
@@ -46,7 +47,7 @@ type Stats struct {
 
 // serverCounters are the live form of ServerStats.
 type serverCounters struct {
-	sent, retried, answered, failed, nxdomain, truncated atomic.Uint64
+	sent, retried, answered, failed, nxdomain, truncated, miscased atomic.Uint64
 
 	latency    [LatencyBuckets]atomic.Uint64
 	latencySum atomic.Int64
@@ -65,7 +66,7 @@ func (s *server) statsNow() ServerStats {
 	st := ServerStats{
 		Addr: s.spec.Addr,
 		Sent: c.sent.Load(), Retried: c.retried.Load(), Answered: c.answered.Load(), Failed: c.failed.Load(),
-		NXDomain: c.nxdomain.Load(), Truncated: c.truncated.Load(),
+		NXDomain: c.nxdomain.Load(), Truncated: c.truncated.Load(), Miscased: c.miscased.Load(),
 		LatencySum: time.Duration(c.latencySum.Load()), SmoothedRTT: time.Duration(s.srtt.Load()), Down: s.down(), Looping: s.looping.Load(),
 	}
 	for i := range c.latency {

@@ -1,0 +1,256 @@
+package upstream
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+func TestMixCase(t *testing.T) {
+	const none, every = 0, ^uint64(0)
+	for _, test := range []struct {
+		name, want string
+		mix        uint64
+	}{
+		{"www.example.com.", "www.example.com.", none},
+		{"www.example.com.", "WWW.EXAMPLE.COM.", every},
+		{"wWw.exAMPle.com.", "WwW.EXampLE.COM.", every},
+		{"www.example.com.", "WWw.EXAMPLE.COM.", every &^ 4},
+		{"_a-1.x.", "_A-1.x.", 1},
+		{".", ".", every},
+		{strings.Repeat("a", 63) + ".bc.d.", strings.Repeat("a", 63) + ".Bc.d.", 1 << 63},
+		{strings.Repeat("a", 63) + ".bc.d.", "A" + strings.Repeat("a", 62) + ".bC.d.", 1},
+	} {
+		got := wireName(test.name)
+		mixCase(got, test.mix)
+		if want := wireName(test.want); !bytes.Equal(got, want) {
+			t.Errorf("%s mixed with %x is %q, want %q", test.name, test.mix, got, want)
+		}
+	}
+}
+
+// wireName packs a name without changing its case.
+func wireName(text string) []byte {
+	b := make([]byte, 300)
+	n, err := dns.PackDomainName(text, b, 0, nil, false)
+	if err != nil {
+		panic(err)
+	}
+	return b[:n]
+}
+
+// TestMixedAs compares with mixing and comparing, for the right name and for
+// ones of which an octet differs.
+func TestMixedAs(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	for range 2000 {
+		var name []byte
+		for len(name) < 180 && random.IntN(5) > 0 {
+			n := 1 + random.IntN(63)
+			name = append(name, byte(n))
+			for range n {
+				name = append(name, byte(random.Uint32()))
+			}
+		}
+		name = append(name, 0)
+		mix := random.Uint64()
+		want := bytes.Clone(name)
+		mixCase(want, mix)
+		if !wire.EqualNames(want, name) {
+			t.Fatalf("%q mixed is %q, another name", name, want)
+		}
+		if !mixedAs(want, name, mix) {
+			t.Fatalf("%q is not known as %q mixed by %x", want, name, mix)
+		}
+		want[random.IntN(len(want))] ^= 0x20
+		if mixedAs(want, name, mix) {
+			t.Fatalf("%q passes for %q mixed by %x", want, name, mix)
+		}
+	}
+}
+
+// spellings is what a server was asked.
+type spellings struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (s *spellings) note(q *dns.Msg) {
+	s.mu.Lock()
+	s.list = append(s.list, q.Question[0].Name)
+	s.mu.Unlock()
+}
+
+// count returns how many questions there were.
+func (s *spellings) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.list)
+}
+
+// distinct returns how many spellings there were from the nth question on.
+func (s *spellings) distinct(from int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := map[string]bool{}
+	for _, name := range s.list[from:] {
+		seen[name] = true
+	}
+	return len(seen)
+}
+
+const longName = "www.a-name-with-many-letters.example."
+
+// textReply answers with a record whose owner is written in full, as small
+// servers do.
+func textReply(q *dns.Msg) *dns.Msg {
+	m := new(dns.Msg).SetReply(q)
+	m.Answer = []dns.RR{&dns.TXT{
+		Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 5},
+		Txt: []string{"for", q.Question[0].Name},
+	}}
+	return m
+}
+
+// names is an owner that keeps the names in an answer.
+type names struct{ done chan string }
+
+func (o *names) Slow(Sink) {}
+
+func (o *names) Done(_ Sink, r *Result) {
+	m := new(dns.Msg)
+	switch {
+	case r.Reply == nil:
+		o.done <- r.Err.Error()
+	case m.Unpack(r.Reply.Msg) != nil:
+		o.done <- "unreadable"
+	default:
+		text := dns.RcodeToString[m.Rcode] + " " + m.Question[0].Name
+		for _, rr := range m.Answer {
+			text += " " + rr.Header().Name
+		}
+		o.done <- text
+	}
+}
+
+func (s *Set) askNames(t *testing.T, name string) string {
+	t.Helper()
+	o := &names{done: make(chan string, 2)}
+	q := Question{Name: wireName(name), Type: wire.TypeTXT, Class: wire.ClassIN}
+	s.Send(s.Table().Lookup([]byte(dnsname.MustParse(name)), q.Type).Group, &q, 0, o)
+	s.Flush()
+	select {
+	case text := <-o.done:
+		return text
+	case <-time.After(hang):
+		t.Fatal("the exchange does not end")
+		return ""
+	}
+}
+
+// TestMixedQuestions: the server sees another spelling each time, the owner
+// his own.
+func TestMixedQuestions(t *testing.T) {
+	var seen spellings
+	srv := scripted(t, func(q *dns.Msg) [][]byte {
+		seen.note(q)
+		return [][]byte{packed(textReply(q))}
+	})
+	s, _ := running(t, Config{Routes: all(srv), MixCase: true, FirstRetry: hang})
+	const own = "wWw.a-name-with-many-letters.Example."
+	for range 20 {
+		if got, want := s.askNames(t, own), "NOERROR "+own+" "+own; got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+	if n := seen.distinct(0); n < 19 {
+		t.Errorf("20 questions in %d spellings", n)
+	}
+	if st := s.Stats(); st.WrongReplies != 0 || st.Servers[0].Miscased != 0 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// TestMiscasedReplies: a reply in another case is wrong and waited past.
+func TestMiscasedReplies(t *testing.T) {
+	srv := scripted(t, func(q *dns.Msg) [][]byte {
+		forged := new(dns.Msg).SetRcode(q, dns.RcodeNameError)
+		forged.Question[0].Name = strings.ToLower(forged.Question[0].Name)
+		return [][]byte{packed(forged), packed(textReply(q))}
+	})
+	s, _ := running(t, Config{Routes: all(srv), MixCase: true, FirstRetry: hang})
+	for range 20 {
+		if got, want := s.askNames(t, longName), "NOERROR "+longName+" "+longName; got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+	if st := s.Stats(); st.WrongReplies < 20 || st.Servers[0].Miscased < 20 {
+		t.Errorf("%d wrong replies, %d of them for their case; want at least 20", st.WrongReplies, st.Servers[0].Miscased)
+	}
+}
+
+// TestLowerCasingServer: a server that answers in lower case is found out at
+// the first question, without waiting for a time limit, and then asked as
+// clients ask.
+func TestLowerCasingServer(t *testing.T) {
+	var seen spellings
+	srv := scripted(t, func(q *dns.Msg) [][]byte {
+		seen.note(q)
+		q.Question[0].Name = strings.ToLower(q.Question[0].Name)
+		return [][]byte{packed(textReply(q))}
+	})
+	s, _ := running(t, Config{Routes: all(srv), MixCase: true, FirstRetry: hang, Timeout: hang})
+	for range 10 {
+		if got, want := s.askNames(t, longName), "NOERROR "+longName+" "+longName; got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+	if n := seen.count(); n != 10+maxMiscased || seen.distinct(maxMiscased) != 1 {
+		t.Errorf("%d questions, the later ones in %d spellings", n, seen.distinct(maxMiscased))
+	}
+	if st := s.Stats(); st.Servers[0].Miscased != maxMiscased || st.Servers[0].Down {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// TestNoMixing: without the option, and in questions that only measure or find
+// loops, names go out as they are.
+func TestNoMixing(t *testing.T) {
+	var seen spellings
+	srv := scripted(t, func(q *dns.Msg) [][]byte {
+		seen.note(q)
+		return [][]byte{packed(textReply(q))}
+	})
+	s, _ := running(t, Config{Routes: all(srv)})
+	for range 5 {
+		s.askNames(t, longName)
+	}
+	if n := seen.distinct(0); n != 1 {
+		t.Errorf("%d spellings without the option", n)
+	}
+	if err := s.Reload(Config{Routes: all(srv), MixCase: true, DetectLoops: true, NewSink: func() Sink { return noSink{} }}); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(hang); ; time.Sleep(time.Millisecond) {
+		seen.mu.Lock()
+		last := seen.list[len(seen.list)-1]
+		seen.mu.Unlock()
+		if last != longName {
+			if last != strings.ToLower(last) {
+				t.Errorf("the question to find loops is %q", last)
+			}
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("no question to find loops")
+		}
+	}
+}
