@@ -8,7 +8,6 @@
 package apiserver
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -56,16 +55,16 @@ type kind struct {
 	object   func() Object
 	list     func() runtime.Object
 
-	objects map[string]Object // immutable, by namespace/name
-	log     []event           // ordered by version
-	oldest  int               // no watch can begin before this version
-	pages   map[string][]runtime.Object
+	objects map[string]*held // by namespace/name
+	log     []event          // ordered by version
+	oldest  int              // no watch can begin before this version
+	pages   map[string][]*held
 }
 
 type event struct {
 	version int
 	kind    watch.EventType
-	object  Object
+	object  *held
 }
 
 // Stats counts what was asked for.
@@ -100,7 +99,7 @@ func New() *Server {
 }
 
 func (s *Server) serve(path string, k *kind) {
-	k.objects, k.pages = map[string]Object{}, map[string][]runtime.Object{}
+	k.objects, k.pages = map[string]*held{}, map[string][]*held{}
 	s.kinds[k.resource] = k
 	for _, pattern := range []string{path + "/" + k.resource, path + "/namespaces/{namespace}/" + k.resource} {
 		s.mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) { s.handle(w, r, k) })
@@ -138,8 +137,7 @@ func (s *Server) Put(o Object) {
 	if k.objects[key] != nil {
 		what = watch.Modified
 	}
-	s.record(k, what, o)
-	k.objects[key] = o
+	k.objects[key] = s.record(k, what, o)
 }
 
 // Delete deletes the object with o's type, namespace and name, if there is one.
@@ -149,21 +147,23 @@ func (s *Server) Delete(o Object) {
 	k, key := s.of(o), o.GetNamespace()+"/"+o.GetName()
 	if old := k.objects[key]; old != nil {
 		delete(k.objects, key)
-		s.record(k, watch.Deleted, old.DeepCopyObject().(Object))
+		s.record(k, watch.Deleted, old.object.DeepCopyObject().(Object))
 	}
 }
 
 // record appends a change of o, which gets the new version. s.mu must be held.
-func (s *Server) record(k *kind, what watch.EventType, o Object) {
+func (s *Server) record(k *kind, what watch.EventType, o Object) *held {
 	s.version++
 	o.SetResourceVersion(strconv.Itoa(s.version))
-	k.log = append(k.log, event{s.version, what, o})
+	h := &held{object: o}
+	k.log = append(k.log, event{s.version, what, h})
 	if n := len(k.log) - maxLog; n > 0 {
 		k.oldest = k.log[n-1].version
 		k.log = slices.Clone(k.log[n:])
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})
+	return h
 }
 
 // Objects returns a copy of all objects of o's type, in no particular order.
@@ -171,19 +171,18 @@ func (s *Server) Objects(o Object) []Object {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make([]Object, 0, len(s.of(o).objects))
-	for _, o := range s.of(o).objects {
-		all = append(all, o.DeepCopyObject().(Object))
+	for _, h := range s.of(o).objects {
+		all = append(all, h.object.DeepCopyObject().(Object))
 	}
 	return all
 }
 
 // selected returns the objects that a request wants, ordered as in etcd. s.mu
 // must be held.
-func (k *kind) selected(want func(Object) bool) []runtime.Object {
-	keys := slices.SortedFunc(maps.Keys(k.objects), func(a, b string) int { return cmp.Compare(a, b) })
-	var out []runtime.Object
-	for _, key := range keys {
-		if want(k.objects[key]) {
+func (k *kind) selected(want func(Object) bool) []*held {
+	var out []*held
+	for _, key := range slices.Sorted(maps.Keys(k.objects)) {
+		if want(k.objects[key].object) {
 			out = append(out, k.objects[key])
 		}
 	}

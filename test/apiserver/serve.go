@@ -10,12 +10,9 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer/streaming"
 	"k8s.io/apimachinery/pkg/watch"
-	restwatch "k8s.io/client-go/rest/watch"
 )
 
 // bookmarkEvery is how often a watch without events gets a bookmark. A real
@@ -71,7 +68,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, k *kind) {
 		limit = 0 // lists from a real server's cache are whole
 	}
 	s.mu.Lock()
-	version, items := strconv.Itoa(s.version), []runtime.Object(nil)
+	version, items := strconv.Itoa(s.version), []*held(nil)
 	token := query.Get("continue")
 	known := true
 	if token == "" {
@@ -103,7 +100,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, k *kind) {
 		return
 	}
 	list := k.list()
-	if err := meta.SetList(list, items); err != nil {
+	if err := meta.SetList(list, plain(items)); err != nil {
 		panic(err) // a list of its own kind
 	}
 	accessor, _ := meta.ListAccessor(list)
@@ -129,7 +126,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, k *kind) {
 	from, _ := strconv.Atoi(query.Get("resourceVersion"))
 	s.mu.Lock()
 	cut := s.faults.cut
-	var state []runtime.Object
+	var state []*held
 	begin := from
 	if initial || from == 0 {
 		state, begin = k.selected(want(r)), s.version
@@ -155,38 +152,32 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, k *kind) {
 		refuse(w, apierrors.NewResourceExpired("too old resource version"))
 		return
 	}
-	info := s.encoding(r)
-	stream := info.StreamSerializer
-	w.Header().Set("Content-Type", info.MediaType+";stream=watch")
-	events := restwatch.NewEncoder(
-		streaming.NewEncoder(stream.NewFrameWriter(w), s.codecs.EncoderForVersion(stream.Serializer, k.gv)),
-		s.codecs.EncoderForVersion(info.Serializer, k.gv))
+	events := s.newStream(w, r, k)
 	if expired {
-		status := apierrors.NewResourceExpired("too old resource version").ErrStatus
-		_ = events.Encode(&watch.Event{Type: watch.Error, Object: &status}) // the client may be gone
+		events.sendExpired()
 		return
 	}
 	if broken {
 		state = state[:len(state)/2]
 	}
-	for _, o := range state {
-		if events.Encode(&watch.Event{Type: watch.Added, Object: o.DeepCopyObject()}) != nil { // encoding sets its kind
+	for _, h := range state {
+		if events.send(watch.Added, h) != nil {
 			return
 		}
 	}
 	if broken {
 		return
 	}
-	if initial && events.Encode(&watch.Event{Type: watch.Bookmark, Object: bookmark(k, begin, true)}) != nil {
+	if initial && events.bookmark(begin, true) != nil {
 		return
 	}
-	w.(http.Flusher).Flush()
-	s.follow(w.(http.Flusher), r, k, events, begin, cut)
+	events.flush()
+	s.follow(r, k, events, begin, cut)
 }
 
 // follow sends all changes after a version until the client goes or the watch
 // is cut.
-func (s *Server) follow(w http.Flusher, r *http.Request, k *kind, events *restwatch.Encoder, from int, cut <-chan struct{}) {
+func (s *Server) follow(r *http.Request, k *kind, events *stream, from int, cut <-chan struct{}) {
 	wanted := want(r)
 	ticker := time.NewTicker(bookmarkEvery)
 	defer ticker.Stop()
@@ -202,41 +193,31 @@ func (s *Server) follow(w http.Flusher, r *http.Request, k *kind, events *restwa
 		}
 		s.mu.Unlock()
 		if tooOld {
-			status := apierrors.NewResourceExpired("too old resource version").ErrStatus
-			_ = events.Encode(&watch.Event{Type: watch.Error, Object: &status}) // the client may be gone
+			events.sendExpired()
 			return
 		}
 		for _, e := range log {
-			if wanted(e.object) && events.Encode(&watch.Event{Type: e.kind, Object: e.object.DeepCopyObject()}) != nil {
+			if wanted(e.object.object) && events.send(e.kind, e.object) != nil {
 				return
 			}
 		}
 		if len(log) > 0 {
-			w.Flush()
+			events.flush()
 		}
 		from = now
 		select {
 		case <-changed:
 		case <-ticker.C:
-			if events.Encode(&watch.Event{Type: watch.Bookmark, Object: bookmark(k, from, false)}) != nil {
+			if events.bookmark(from, false) != nil {
 				return
 			}
-			w.Flush()
+			events.flush()
 		case <-cut:
 			return
 		case <-r.Context().Done():
 			return
 		}
 	}
-}
-
-func bookmark(k *kind, version int, initialEnd bool) Object {
-	o := k.object()
-	o.SetResourceVersion(strconv.Itoa(version))
-	if initialEnd {
-		o.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
-	}
-	return o
 }
 
 // refuse sends an error as a real server does.

@@ -1,0 +1,101 @@
+package apiserver
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer/streaming"
+	"k8s.io/apimachinery/pkg/watch"
+	restwatch "k8s.io/client-go/rest/watch"
+)
+
+// held is one state of an object. It is encoded once for each form in which
+// some client wants it, so that what a client takes to read a large cluster is
+// not hidden by what the server takes to write it.
+type held struct {
+	object Object // immutable
+
+	mu     sync.Mutex
+	frames []frame
+}
+
+// frame is one event of a watch as it goes over the wire.
+type frame struct {
+	media string
+	what  watch.EventType
+	bytes []byte
+}
+
+// plain returns the objects themselves.
+func plain(list []*held) []runtime.Object {
+	out := make([]runtime.Object, 0, len(list))
+	for _, h := range list {
+		out = append(out, h.object)
+	}
+	return out
+}
+
+// stream is the body of one watch.
+type stream struct {
+	s    *Server
+	k    *kind
+	info runtime.SerializerInfo
+	w    http.ResponseWriter
+}
+
+func (s *Server) newStream(w http.ResponseWriter, r *http.Request, k *kind) *stream {
+	st := &stream{s: s, k: k, info: s.encoding(r), w: w}
+	w.Header().Set("Content-Type", st.info.MediaType+";stream=watch")
+	return st
+}
+
+// encode writes one event.
+func (st *stream) encode(w io.Writer, what watch.EventType, o runtime.Object) error {
+	of := func(e runtime.Encoder) runtime.Encoder { return st.s.codecs.EncoderForVersion(e, st.k.gv) }
+	serializer := st.info.StreamSerializer
+	events := streaming.NewEncoder(serializer.NewFrameWriter(w), of(serializer.Serializer))
+	return restwatch.NewEncoder(events, of(st.info.Serializer)).Encode(&watch.Event{Type: what, Object: o})
+}
+
+// send sends an event about h. An error means that the client is gone.
+func (st *stream) send(what watch.EventType, h *held) error {
+	h.mu.Lock()
+	i := slices.IndexFunc(h.frames, func(f frame) bool { return f.media == st.info.MediaType && f.what == what })
+	if i < 0 {
+		var b bytes.Buffer
+		if err := st.encode(&b, what, h.object.DeepCopyObject()); err != nil { // encoding sets its kind
+			panic(err) // into memory, an object of its own kind
+		}
+		i = len(h.frames)
+		h.frames = append(h.frames, frame{st.info.MediaType, what, bytes.Clone(b.Bytes())})
+	}
+	content := h.frames[i].bytes
+	h.mu.Unlock()
+	_, err := st.w.Write(content)
+	return err
+}
+
+// bookmark says that all changes until version were sent.
+func (st *stream) bookmark(version int, initialEnd bool) error {
+	o := st.k.object()
+	o.SetResourceVersion(strconv.Itoa(version))
+	if initialEnd {
+		o.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+	}
+	return st.encode(st.w, watch.Bookmark, o)
+}
+
+// sendExpired tells the client that its version is too old.
+func (st *stream) sendExpired() {
+	status := apierrors.NewResourceExpired("too old resource version").ErrStatus
+	_ = st.encode(st.w, watch.Error, &status) // the client may be gone
+}
+
+func (st *stream) flush() { st.w.(http.Flusher).Flush() }
