@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/apiserver"
+	"github.com/kube-dns/kube-dns/test/bench/objects"
 )
 
 // Budgets for kubedns with 10 000 Services and 100 000 endpoints, in MiB.
@@ -21,26 +24,35 @@ const (
 // TestMemory holds kubedns to its memory budget: after the start, and through
 // a relist, which a restarted API server asks for.
 func TestMemory(t *testing.T) {
+	size := objects.Cluster{Services: 10_000, Endpoints: 100_000}
 	for _, streams := range []bool{true, false} {
 		t.Run(fmt.Sprintf("streams=%t", streams), func(t *testing.T) {
-			api := startBigAPI(t, streams)
+			api := apiserver.New()
+			api.SetStreams(streams)
+			size.Fill(api)
+			front, err := apiserver.Open(api)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(front.Stop)
+			lists := func() int { return api.Stats().Lists + api.Stats().Streamed }
 			port, healthz := freePort(t), freePort(t)
 			d := &kubedns{
 				process: start(t, "kubedns", filepath.Join(os.Getenv(ourBin), "release", "kubedns"),
-					"--kube-master-url="+api.url, "--dns-bind-address=127.0.0.1", "--dns-port="+port,
+					"--kube-master-url="+front.URL(), "--dns-bind-address=127.0.0.1", "--dns-port="+port,
 					"--healthz-port="+healthz, "--debug-address=", "--nameservers=none"),
 				addr: "127.0.0.1:" + port, readiness: "http://127.0.0.1:" + healthz + "/readiness",
 			}
 			d.waitReady(t)
-			last := fmt.Sprintf("service-%d.team-%d.%s", bigServices-1, (bigServices-1)%100, zone)
-			d.want(t, last, dns.TypeA, "NOERROR", "A "+bigIP(11, bigServices-1))
+			last := size.Services - 1
+			d.want(t, objects.FullName(last), dns.TypeA, "NOERROR", "A "+objects.ClusterIP(last))
 			d.settle(t, "after the start")
-			if states := api.states(); states != 2 {
-				t.Errorf("%d whole states were asked for, want 2", states)
+			if n := lists(); n != 2 {
+				t.Errorf("%d lists were asked for, want 2", n)
 			}
-			api.restart()
-			eventually(t, 30*time.Second, func() bool { return api.states() >= 4 }, func() string { return "no relist" })
-			d.want(t, last, dns.TypeA, "NOERROR", "A "+bigIP(11, bigServices-1))
+			api.Forget()
+			eventually(t, 30*time.Second, func() bool { return lists() >= 4 }, func() string { return "no relist" })
+			d.want(t, objects.FullName(last), dns.TypeA, "NOERROR", "A "+objects.ClusterIP(last))
 			d.settle(t, "after a relist")
 			if peak := d.memory(t, "VmHWM"); peak > peakBudget {
 				t.Errorf("peak %.1f MiB, want at most %d", peak, peakBudget)
