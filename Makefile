@@ -15,7 +15,7 @@ test: ## every test: unit, conformance, end to end with a real API server
 check: ## formatting, linters, import rules, module files, race-enabled unit tests
 	@./hack/check.sh
 
-bench: build ## CPU per query beside dnsmasq, unbound and CoreDNS, as ratios
+bench: build ## CPU, memory and delays beside dnsmasq, unbound and CoreDNS, as ratios
 	@./hack/bench.sh
 
 fuzz: ## every fuzz target for FUZZTIME each (default 30s)

@@ -1,7 +1,9 @@
 #!/bin/sh
 # bench.sh [FLAG...]: CPU per query of dnscache and kubedns beside a bare echo,
-# dnsmasq, unbound and CoreDNS, as ratios. Flags go to "bench compare" (see
-# test/bench), for example -only cached,forwarded or -rounds 9. COREDNS names a
+# dnsmasq, unbound and CoreDNS, as ratios; and of kubedns beside CoreDNS's
+# kubernetes plugin the time to the first answer, the memory and the time from a
+# change to its answer. Flags go to "bench compare" (see test/bench), for example
+# -only cached,cluster or -rounds 9. COREDNS names a
 # CoreDNS binary to use; empty leaves CoreDNS out; unset builds the one that
 # hack/coredns.mod pins, which takes some minutes once.
 set -eu

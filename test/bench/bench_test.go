@@ -68,11 +68,11 @@ func TestMain(m *testing.M) {
 
 func TestMeasure(t *testing.T) {
 	p := programs{self: os.Args[0]}
-	set := settings{rounds: 3, scale: 0.5, sockets: 2, window: 4}
+	s := &session{settings: settings{rounds: 3, scale: 0.5, sockets: 2, window: 4}, stdout: io.Discard, stderr: io.Discard}
 	sc := scenario{name: "x", peers: []peer{p.echoPeer(), p.unboundPeer(netip.AddrPort{})}, pattern: "n%d.x", warm: 10, count: 400}
 	for _, tcp := range []bool{false, true} {
 		sc.tcp = tcp
-		rows, err := measure(t.Context(), set, sc, io.Discard)
+		rows, err := s.measure(t.Context(), sc)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestMeasure(t *testing.T) {
 	}
 	p.self = t.TempDir() + "/missing"
 	sc.peers = []peer{p.echoPeer()}
-	if _, err := measure(t.Context(), set, sc, io.Discard); err == nil {
+	if _, err := s.measure(t.Context(), sc); err == nil {
 		t.Error("a server that is not there was measured")
 	}
 }
@@ -100,11 +100,15 @@ func TestTable(t *testing.T) {
 		{name: "b", perOne: []time.Duration{1 * ms, 5 * ms}, failed: 4},
 	}
 	var out bytes.Buffer
-	printTable(&out, sc, rows)
+	s := &session{stdout: &out}
+	s.printTable(sc, rows)
 	for _, want := range []string{"2000.00  1000.00  3000.00  1.00", "3000.00  1000.00  5000.00  1.50", "b / a = 1.50, budget 0.50: OVER", "a / b = 0.67, budget 1.00: ok"} {
 		if !strings.Contains(strings.Join(strings.Fields(out.String()), "  "), strings.Join(strings.Fields(want), "  ")) {
 			t.Errorf("lacks %q:\n%s", want, out.String())
 		}
+	}
+	if s.judged != 2 || len(s.over) != 1 {
+		t.Errorf("%d budgets, of which %q are missed", s.judged, s.over)
 	}
 	if strings.Contains(out.String(), "missing") {
 		t.Error("a budget without its server was judged")
@@ -121,6 +125,7 @@ func TestUsage(t *testing.T) {
 		{"load"},
 		{"load", "-names", "no-number", "127.0.0.1:1"},
 		{"compare", "-rounds", "0"},
+		{"compare", "-only", "nothing"},
 		{"soak", "-duration", "0s"},
 	} {
 		var stdout, stderr bytes.Buffer

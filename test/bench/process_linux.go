@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,6 +22,13 @@ import (
 // startLimit is how long a server may take until it answers.
 const startLimit = time.Minute
 
+// A server that starts is asked for a right answer every pollEvery, or after
+// pollTimeout if it does not answer at all.
+const (
+	pollEvery   = 5 * time.Millisecond
+	pollTimeout = 20 * time.Millisecond
+)
+
 // process is one running server.
 type process struct {
 	name string
@@ -27,6 +36,8 @@ type process struct {
 	cmd  *exec.Cmd
 	log  string // file with what it printed
 	gone chan error
+	// From its start to its first right answer:
+	took, used time.Duration // by the clock, and of processors
 }
 
 // launch starts argv and waits until it answers what probe asks.
@@ -41,11 +52,17 @@ func launch(ctx context.Context, name, dir string, argv []string, probe load.Con
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, out, out
 	// A group of its own keeps Ctrl-C from it; it dies with this process.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	began := time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
 	go func() { p.gone <- p.cmd.Wait() }()
-	if err := p.ready(ctx, probe); err != nil {
+	err = p.ready(ctx, probe)
+	p.took = time.Since(began)
+	if err == nil {
+		p.used, err = p.cpu()
+	}
+	if err != nil {
 		p.stop()
 		said, _ := os.ReadFile(p.log)
 		return nil, fmt.Errorf("starting %s: %w\n%s", name, err, said)
@@ -56,10 +73,11 @@ func launch(ctx context.Context, name, dir string, argv []string, probe load.Con
 func (p *process) ready(ctx context.Context, probe load.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	probe.Count, probe.Sockets, probe.Window, probe.Timeout = 1, 1, 1, 300*time.Millisecond
+	probe.Sockets, probe.Window, probe.Timeout = 1, 1, pollTimeout
+	probe.Count = max(probe.Count, 1)
 	for {
 		r, err := load.Run(ctx, probe)
-		if err == nil && r.Answered == 1 {
+		if err == nil && r.Answered == probe.Count {
 			return nil
 		}
 		select {
@@ -68,7 +86,7 @@ func (p *process) ready(ctx context.Context, probe load.Config) error {
 			return fmt.Errorf("it ended: %w", err)
 		case <-ctx.Done():
 			return fmt.Errorf("no right answer from %v (last: %d wrong, %d lost, %w)", p.addr, r.Wrong, r.Lost, errors.Join(err, ctx.Err()))
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(pollEvery):
 		}
 	}
 }
@@ -93,17 +111,31 @@ func (p *process) cpu() (time.Duration, error) {
 }
 
 // rss returns the resident memory of the process in octets.
-func (p *process) rss() (int64, error) {
-	var size, resident int64
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+func (p *process) rss() (int64, error) { return p.status("VmRSS") }
+
+// peak returns the most memory that was ever resident.
+func (p *process) peak() (int64, error) { return p.status("VmHWM") }
+
+// status returns a size in /proc/PID/status in octets.
+func (p *process) status(field string) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
-		return 0, err
+	for line := range strings.Lines(string(b)) {
+		if text, ok := strings.CutPrefix(line, field+":"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(text), " kB"), 10, 64)
+			return kib << 10, err
+		}
 	}
-	return resident * int64(os.Getpagesize()), nil
+	return 0, fmt.Errorf("%s has no %s: it has ended", p.name, field)
 }
+
+// pause stops the process until resume, so that it takes nothing from the
+// machine while another is measured.
+func (p *process) pause() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+func (p *process) resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
 
 // freePort returns an address on loopback whose port was free for UDP and TCP.
 func freePort() (netip.AddrPort, error) {

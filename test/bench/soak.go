@@ -95,7 +95,7 @@ type soakCheck struct {
 }
 
 // right reports whether answer may be given to query.
-func (c *soakCheck) right(query, answer []byte) bool {
+func (c *soakCheck) right(_ int, query, answer []byte) bool {
 	ok := c.allowed(query, answer)
 	if !ok {
 		text := fmt.Sprintf("%x answered by %x", query, answer)
@@ -171,7 +171,7 @@ func runSoak(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	p, err := launch(ctx, "dnscache", dir, argv, load.Config{Server: addr, Names: names})
+	p, err := launch(ctx, "dnscache", dir, argv, load.Config{Server: addr, Questions: names})
 	if err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ func soak(ctx context.Context, p *process, duration time.Duration, stdout io.Wri
 			return err
 		}
 		r, err := load.Run(ctx, load.Config{
-			Server: p.addr, TCP: kind.tcp, Names: names, First: epoch * soakEpoch, Count: soakEpoch,
+			Server: p.addr, TCP: kind.tcp, Questions: names, First: epoch * soakEpoch, Count: soakEpoch,
 			Sockets: 8, Window: 16, Timeout: soakTimeout, Check: check.right,
 		})
 		sum.Sent, sum.Answered = sum.Sent+r.Sent, sum.Answered+r.Answered

@@ -44,7 +44,7 @@ func TestSoakCheck(t *testing.T) {
 		{"short", good[:12], false, 0},
 	} {
 		c := soakCheck{want: upstream{ttl: 5}}
-		if got := c.right(query, tt.answer); got != tt.want || c.failures.Load() != tt.failures || (c.wrong.Load() == nil) != tt.want {
+		if got := c.right(0, query, tt.answer); got != tt.want || c.failures.Load() != tt.failures || (c.wrong.Load() == nil) != tt.want {
 			t.Errorf("%s: right is %v, want %v; %d failures, want %d", tt.name, got, tt.want, c.failures.Load(), tt.failures)
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -17,42 +16,52 @@ func median(d []time.Duration) time.Duration {
 	return s[len(s)/2]
 }
 
-// printTable prints one scenario: medians, their ratio to the first server and
-// how they stand to the budgets.
-func printTable(w io.Writer, sc scenario, rows []row) {
-	fmt.Fprintf(w, "\n%s: CPU per query, median of %d rounds\n", sc.title, len(rows[0].perOne))
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(tw, "server\tµs\tlowest\thighest\t× %s\tRSS MiB\tnot answered\t\n", rows[0].name)
-	for _, r := range rows {
-		mid := median(r.perOne)
-		fmt.Fprintf(tw, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.1f\t%d\t\n", r.name, micros(mid),
-			micros(slices.Min(r.perOne)), micros(slices.Max(r.perOne)),
-			ratio(mid, median(rows[0].perOne)), float64(r.rss)/(1<<20), r.failed)
+// table prints a title and lines of tab-separated cells, of which the first
+// has the names of the columns.
+func (s *session) table(title string, lines ...string) {
+	fmt.Fprintf(s.stdout, "\n%s\n", title)
+	tw := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, line := range lines {
+		fmt.Fprintln(tw, line+"\t")
 	}
 	_ = tw.Flush()
-	for _, b := range sc.budgets {
-		if line := b.verdict(rows); line != "" {
-			fmt.Fprintln(w, "  "+line)
-		}
-	}
 }
 
-// verdict compares a budget with what was measured; it is empty when one of
-// its servers was left out.
-func (b budget) verdict(rows []row) string {
-	find := func(name string) int { return slices.IndexFunc(rows, func(r row) bool { return r.name == name }) }
-	ours, theirs := find(b.ours), find(b.theirs)
-	if ours < 0 || theirs < 0 {
-		return ""
+// judge prints how a value stands to its budget, the most that it may be.
+func (s *session) judge(what string, got, most float64, unit string) {
+	s.judged++
+	line := fmt.Sprintf("%s = %.2f%s, budget %.2f%s: ", what, got, unit, most, unit)
+	if got > most {
+		line += "OVER"
+		s.over = append(s.over, line)
+	} else {
+		line += "ok"
 	}
-	got := ratio(median(rows[ours].perOne), median(rows[theirs].perOne))
-	word := "ok"
-	if got > b.factor {
-		word = "OVER"
+	fmt.Fprintln(s.stdout, "  "+line)
+}
+
+// printTable prints one scenario: medians, their ratio to the first server and
+// how they stand to the budgets.
+func (s *session) printTable(sc scenario, rows []row) {
+	lines := []string{"server\tµs\tlowest\thighest\t× " + rows[0].name + "\tRSS MiB\tnot answered"}
+	for _, r := range rows {
+		mid := median(r.perOne)
+		lines = append(lines, fmt.Sprintf("%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.1f\t%d", r.name, micros(mid),
+			micros(slices.Min(r.perOne)), micros(slices.Max(r.perOne)),
+			ratio(mid, median(rows[0].perOne)), mib(r.rss), r.failed))
 	}
-	return fmt.Sprintf("%s / %s = %.2f, budget %.2f: %s", b.ours, b.theirs, got, b.factor, word)
+	s.table(fmt.Sprintf("%s: CPU per query, median of %d rounds", sc.title, len(rows[0].perOne)), lines...)
+	for _, b := range sc.budgets {
+		find := func(name string) int { return slices.IndexFunc(rows, func(r row) bool { return r.name == name }) }
+		ours, theirs := find(b.ours), find(b.theirs)
+		if ours >= 0 && theirs >= 0 { // neither was left out
+			s.judge(b.ours+" / "+b.theirs, ratio(median(rows[ours].perOne), median(rows[theirs].perOne)), b.factor, "")
+		}
+	}
 }
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(max(b, 1)) }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -31,12 +31,10 @@ type Config struct {
 	Server netip.AddrPort
 	// TCP asks over TCP, one connection per socket, pipelined.
 	TCP bool
-	// Names gives the questions.
-	Names Names
-	// First is the number of the first question, as Names counts them.
+	// Questions gives the questions.
+	Questions Questions
+	// First is the number of the first question, as Questions counts them.
 	First int
-	// Type is the question type. Default: A.
-	Type uint16
 	// Count is how many questions are asked. It must be positive.
 	Count int
 	// Sockets is the number of client ports. Default: 4.
@@ -44,6 +42,9 @@ type Config struct {
 	// Window is how many questions each socket keeps outstanding, at most 64.
 	// Default: 16.
 	Window int
+	// Rate bounds the questions per second of all sockets together. Zero asks as
+	// fast as the server answers.
+	Rate float64
 	// Timeout is how long a socket waits for any answer before it counts what is
 	// outstanding as lost. Default: 2 s.
 	Timeout time.Duration
@@ -51,9 +52,9 @@ type Config struct {
 	Rcode int
 	// NoAnswers accepts answers without records, as an echo gives them.
 	NoAnswers bool
-	// Check decides what is a right answer in place of Rcode and NoAnswers. It is
-	// called on several goroutines and keeps neither message.
-	Check func(query, answer []byte) bool
+	// Check decides what is a right answer to question n, in place of Rcode and
+	// NoAnswers. It is called on several goroutines and keeps neither message.
+	Check func(n int, query, answer []byte) bool
 }
 
 // Result says how a run went. Sent = Answered + Lost + Wrong, unless ctx ended
@@ -98,9 +99,6 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 }
 
 func (cfg *Config) fill() error {
-	if cfg.Type == 0 {
-		cfg.Type = 1
-	}
 	if cfg.Sockets == 0 {
 		cfg.Sockets = defaultSockets
 	}
@@ -111,10 +109,12 @@ func (cfg *Config) fill() error {
 		cfg.Timeout = defaultTimeout
 	}
 	switch {
-	case cfg.Names == nil:
-		return errors.New("no names to ask")
+	case cfg.Questions == nil:
+		return errors.New("no questions to ask")
 	case cfg.Count <= 0:
 		return fmt.Errorf("count %d is not positive", cfg.Count)
+	case cfg.Rate < 0:
+		return fmt.Errorf("%v questions per second", cfg.Rate)
 	case cfg.Sockets < 0 || cfg.Window < 0 || cfg.Window > maxWindow:
 		return fmt.Errorf("%d sockets with a window of %d: want at least 1 and a window up to %d", cfg.Sockets, cfg.Window, maxWindow)
 	}
@@ -136,6 +136,7 @@ type transport interface {
 type slot struct {
 	waiting    bool
 	generation uint16
+	n          int // of the question
 	query      []byte
 	space      [maxQuery]byte
 }
@@ -148,7 +149,14 @@ type worker struct {
 	slots       []slot
 	outstanding int
 	sending     [][]byte
+
+	began, heard time.Time // the start; the last answer or, without any, question
+	done         bool      // every question was asked
 }
+
+// tick is how long a socket that asks at a rate waits for its next questions,
+// at least: many of them at once take less of the machine.
+const tick = time.Millisecond
 
 func (w *worker) run(ctx context.Context) error {
 	tr, err := w.dial(ctx)
@@ -158,6 +166,8 @@ func (w *worker) run(ctx context.Context) error {
 	defer tr.close()
 	w.slots = make([]slot, w.cfg.Window)
 	w.sending = make([][]byte, 0, w.cfg.Window)
+	w.began = time.Now()
+	w.heard = w.began
 	for {
 		if ctx.Err() == nil {
 			if err := w.ask(tr); err != nil {
@@ -165,17 +175,37 @@ func (w *worker) run(ctx context.Context) error {
 			}
 		}
 		if w.outstanding == 0 {
-			return nil
+			if w.done || ctx.Err() != nil {
+				return nil
+			}
+			time.Sleep(tick)
+			continue
 		}
-		err := tr.receive(w.cfg.Timeout, w.check)
+		timeout := w.cfg.Timeout
+		if w.cfg.Rate > 0 && !w.done && ctx.Err() == nil {
+			timeout = tick
+		}
+		err := tr.receive(timeout, w.check)
 		switch {
 		case errors.Is(err, errTimeout):
-			w.giveUp()
+			if time.Since(w.heard) >= w.cfg.Timeout {
+				w.giveUp()
+			}
 		case err != nil:
 			w.giveUp()
 			return err
+		default:
+			w.heard = time.Now()
 		}
 	}
+}
+
+// due is how many questions the socket may ask now.
+func (w *worker) due() int {
+	if w.cfg.Rate == 0 {
+		return len(w.slots)
+	}
+	return int(time.Since(w.began).Seconds()*w.cfg.Rate/float64(w.cfg.Sockets)) - w.result.Sent
 }
 
 func (w *worker) dial(ctx context.Context) (transport, error) {
@@ -188,26 +218,35 @@ func (w *worker) dial(ctx context.Context) (transport, error) {
 // ask fills the free slots with new questions and sends them.
 func (w *worker) ask(tr transport) error {
 	w.sending = w.sending[:0]
+	due := w.due()
 	for i := range w.slots {
 		s := &w.slots[i]
 		if s.waiting {
 			continue
 		}
+		if len(w.sending) >= due {
+			break
+		}
 		n := int(w.next.Add(1)) - 1
 		if n >= w.cfg.Count {
+			w.done = true
 			break
 		}
 		s.waiting = true
+		s.n = w.cfg.First + n
 		s.generation++
 		id := s.generation<<6 | uint16(i)
-		s.query = appendQuery(s.space[:0], id, w.cfg.Names, w.cfg.First+n, w.cfg.Type)
+		s.query = appendQuery(s.space[:0], id, w.cfg.Questions, s.n)
 		w.sending = append(w.sending, s.query)
 	}
-	w.result.Sent += len(w.sending)
-	w.outstanding += len(w.sending)
 	if len(w.sending) == 0 {
 		return nil
 	}
+	if w.outstanding == 0 {
+		w.heard = time.Now()
+	}
+	w.result.Sent += len(w.sending)
+	w.outstanding += len(w.sending)
 	return tr.send(w.sending)
 }
 
@@ -226,7 +265,7 @@ func (w *worker) check(answer []byte) {
 	w.outstanding--
 	ok := false
 	if w.cfg.Check != nil {
-		ok = w.cfg.Check(s.query, answer)
+		ok = w.cfg.Check(s.n, s.query, answer)
 	} else {
 		ok = right(answer, s.query, w.cfg.Rcode, w.cfg.NoAnswers)
 	}
@@ -257,10 +296,8 @@ func (w *worker) giveUp() {
 
 // appendQuery appends question n: recursion desired, one question, no EDNS, as
 // the C library's resolver asks.
-func appendQuery(dst []byte, id uint16, names Names, n int, qtype uint16) []byte {
+func appendQuery(dst []byte, id uint16, questions Questions, n int) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, id)
 	dst = append(dst, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0)
-	dst = names.Append(dst, n)
-	dst = binary.BigEndian.AppendUint16(dst, qtype)
-	return append(dst, 0, 1)
+	return questions.Append(dst, n)
 }

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/netip"
@@ -90,6 +91,8 @@ func TestRun(t *testing.T) {
 		{"tcp", good, Config{Count: 1000, TCP: true}, Result{Sent: 1000, Answered: 1000}},
 		{"later questions", good, Config{Count: 30, First: 5000}, Result{Sent: 30, Answered: 30}},
 		{"one at a time", good, Config{Count: 50, Sockets: 1, Window: 1}, Result{Sent: 50, Answered: 50}},
+		{"at a rate", good, Config{Count: 50, Rate: 10000, Sockets: 2}, Result{Sent: 50, Answered: 50}},
+		{"silence at a rate", silent, Config{Count: 20, Rate: 10000, Sockets: 1, Timeout: 20 * time.Millisecond}, Result{Sent: 20, Lost: 20}},
 		{"widest window", good, Config{Count: 500, Window: 64}, Result{Sent: 500, Answered: 500}},
 		{"wrong question", wrongName, Config{Count: 20}, Result{Sent: 20, Wrong: 20}},
 		{"wrong rcode", nxdomain, Config{Count: 20}, Result{Sent: 20, Wrong: 20}},
@@ -106,7 +109,7 @@ func TestRun(t *testing.T) {
 			cfg := tt.cfg
 			cfg.Server = addr
 			var err error
-			if cfg.Names, err = NewPattern("n%d.example.com", 0); err != nil {
+			if cfg.Questions, err = NewPattern("n%d.example.com", 0); err != nil {
 				t.Fatal(err)
 			}
 			got, err := Run(t.Context(), cfg)
@@ -132,6 +135,34 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestRate: questions are not asked faster than they may be.
+func TestRate(t *testing.T) {
+	_, addr := start(t, good)
+	names, err := NewPattern("n%d.example.com", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(t.Context(), Config{Server: addr, Questions: names, Count: 100, Rate: 2000})
+	if err != nil || r.Answered != 100 || r.Took < 45*time.Millisecond {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+// TestCheck: the check is told which question it is about.
+func TestCheck(t *testing.T) {
+	_, addr := start(t, good)
+	names, err := NewPattern("n%d.example.com", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(n int, query, _ []byte) bool {
+		return n >= 70 && bytes.Equal(query[12:], names.Append(nil, n))
+	}
+	if r, err := Run(t.Context(), Config{Server: addr, Questions: names, First: 70, Count: 100, Check: check}); err != nil || r.Answered != 100 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
 func TestRunEndsWithContext(t *testing.T) {
 	_, addr := start(t, good)
 	names, err := NewPattern("n%d.example.com", 10)
@@ -140,7 +171,7 @@ func TestRunEndsWithContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	r, err := Run(ctx, Config{Server: addr, Names: names, Count: 1 << 40})
+	r, err := Run(ctx, Config{Server: addr, Questions: names, Count: 1 << 40})
 	if err != nil || r.Answered == 0 || r.Sent != r.Answered+r.Lost+r.Wrong {
 		t.Errorf("got %+v, %v", r, err)
 	}
@@ -152,7 +183,7 @@ func TestConfigErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, cfg := range []Config{
-		{Count: 1}, {Names: names}, {Names: names, Count: 1, Window: 65}, {Names: names, Count: 1, Sockets: -1},
+		{Count: 1}, {Questions: names}, {Questions: names, Count: 1, Window: 65}, {Questions: names, Count: 1, Rate: -1}, {Questions: names, Count: 1, Sockets: -1},
 	} {
 		if _, err := Run(t.Context(), cfg); err == nil {
 			t.Errorf("%+v: no error", cfg)
@@ -178,7 +209,7 @@ func TestPattern(t *testing.T) {
 			continue
 		}
 		got, end, err := dns.UnpackDomainName(p.Append(nil, tt.n), 0)
-		if err != nil || got != tt.want || end != len(p.Append(nil, tt.n)) {
+		if err != nil || got != tt.want || !bytes.Equal(p.Append(nil, tt.n)[end:], []byte{0, 1, 0, 1}) {
 			t.Errorf("%+v: got %q, %v", tt, got, err)
 		}
 	}

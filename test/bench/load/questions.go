@@ -6,22 +6,24 @@ import (
 	"strings"
 )
 
-// Names gives the name of each question of a run, in wire form.
-type Names interface {
-	// Append appends the name of question n. It is called from several
-	// goroutines.
+// Questions gives each question of a run in wire form: name, type and class.
+type Questions interface {
+	// Append appends question n. It is called from several goroutines.
 	Append(dst []byte, n int) []byte
 }
 
-// Pattern is names that differ in one number.
+// Pattern asks for names that differ in one number.
 type Pattern struct {
+	// Type is the question type, A unless set.
+	Type uint16
+
 	before, after []byte // what surrounds the number, in wire form
 	labelStart    []byte // the number's label, up to the number
 	labelEnd      []byte // and after it
 	count         int
 }
 
-var _ Names = (*Pattern)(nil)
+var _ Questions = (*Pattern)(nil)
 
 // stride is a prime, so that steps of it visit every number below a count that
 // it does not divide.
@@ -35,7 +37,7 @@ func NewPattern(text string, count int) (*Pattern, error) {
 	if strings.Count(text, "%d") != 1 || count < 0 || count > 1<<30 || count > 0 && count%stride == 0 {
 		return nil, fmt.Errorf("pattern %q with %d names: want one %%d, and a number that is not negative, too large or a multiple of 7919", text, count)
 	}
-	p := &Pattern{count: count}
+	p := &Pattern{Type: 1, count: count}
 	side := &p.before
 	for label := range strings.SplitSeq(strings.TrimSuffix(text, "."), ".") {
 		if start, end, here := strings.Cut(label, "%d"); here {
@@ -58,7 +60,7 @@ func NewPattern(text string, count int) (*Pattern, error) {
 	return p, nil
 }
 
-// Append implements [Names].
+// Append implements [Questions].
 func (p *Pattern) Append(dst []byte, n int) []byte {
 	if p.count > 0 {
 		n = n % p.count * stride % p.count
@@ -70,5 +72,6 @@ func (p *Pattern) Append(dst []byte, n int) []byte {
 	dst = strconv.AppendInt(dst, int64(n), 10)
 	dst = append(dst, p.labelEnd...)
 	dst[at] = byte(len(dst) - at - 1)
-	return append(dst, p.after...)
+	dst = append(dst, p.after...)
+	return append(dst, byte(p.Type>>8), byte(p.Type), 0, 1)
 }

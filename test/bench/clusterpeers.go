@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/miekg/dns"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/kube-dns/kube-dns/test/apiserver"
+	"github.com/kube-dns/kube-dns/test/bench/load"
+	"github.com/kube-dns/kube-dns/test/bench/objects"
+)
+
+// apiCluster is a cluster's objects behind an API server.
+type apiCluster struct {
+	objects.Cluster
+	api   *apiserver.Server
+	front *apiserver.Front
+	mix   *objects.Mix
+	// changes is how many there were; it makes each one's address a new one.
+	changes int
+	changed map[int]*discoveryv1.EndpointSlice // of headless Services
+}
+
+// openCluster fills an API server. Stop its front in the end.
+func openCluster(size objects.Cluster) (*apiCluster, error) {
+	c := &apiCluster{Cluster: size, api: apiserver.New(), changed: map[int]*discoveryv1.EndpointSlice{}}
+	size.Fill(c.api)
+	var err error
+	if c.mix, err = size.Mix(); err != nil {
+		return nil, err
+	}
+	c.front, err = apiserver.Open(c.api)
+	return c, err
+}
+
+// kubednsOn serves the objects of the API server at url.
+func (p programs) kubednsOn(url string) peer {
+	return peer{name: "kubedns", argv: func(_ string, addr netip.AddrPort) ([]string, error) {
+		if p.kubedns == "" {
+			return nil, nil
+		}
+		health, err := freePort()
+		return []string{
+			p.kubedns, "--kube-master-url", url, "--nameservers=none", "--debug-address=",
+			"--dns-bind-address", addr.Addr().String(), "--dns-port", strconv.Itoa(int(addr.Port())),
+			"--healthz-port", strconv.Itoa(int(health.Port())),
+		}, err
+	}}
+}
+
+// corednsOn is CoreDNS with its kubernetes plugin and no cache.
+func (p programs) corednsOn(url string) peer {
+	return peer{name: "CoreDNS", argv: func(dir string, addr netip.AddrPort) ([]string, error) {
+		if p.coredns == "" {
+			return nil, nil
+		}
+		conf := filepath.Join(dir, "Corefile")
+		text := fmt.Sprintf(".:%d {\n\tbind %v\n\tkubernetes %s in-addr.arpa ip6.arpa {\n\t\tendpoint %s\n\t\tpods disabled\n\t\tttl 30\n\t}\n}\n",
+			addr.Port(), addr.Addr(), objects.Zone, url)
+		return []string{p.coredns, "-conf", conf}, os.WriteFile(conf, []byte(text), 0o600)
+	}}
+}
+
+// probe is right when the last headless Service and the last other one are
+// answered with their addresses.
+func (c *apiCluster) probe() (load.Config, error) {
+	last := c.Services - 1
+	headless := last - last%10
+	mix, err := objects.NewMix(
+		objects.Question{Name: objects.FullName(last), Type: dns.TypeA, Answers: true},
+		objects.Question{Name: objects.FullName(headless), Type: dns.TypeA, Answers: true})
+	want := [][]byte{objects.Wire(objects.ClusterIP(last)), objects.Wire(c.EndpointIP(headless, 0))}
+	return load.Config{Questions: mix, Count: 2, Check: func(n int, query, answer []byte) bool {
+		return mix.Right(n, query, answer) && bytes.Contains(answer[len(query):], want[n])
+	}}, err
+}
+
+// launch starts p and waits for its first right answers; nil means that it is
+// left out.
+func (c *apiCluster) launch(ctx context.Context, root string, p peer) (*process, error) {
+	dir, err := os.MkdirTemp(root, p.name)
+	if err != nil {
+		return nil, err
+	}
+	probe, err := c.probe()
+	if err != nil {
+		return nil, err
+	}
+	if p.echo {
+		probe.Check = func(_ int, query, answer []byte) bool { return objects.IsReply(query, answer) }
+	}
+	if probe.Server, err = freePort(); err != nil {
+		return nil, err
+	}
+	argv, err := p.argv(dir, probe.Server)
+	if err != nil || argv == nil {
+		return nil, err
+	}
+	return launch(ctx, p.name, dir, argv, probe)
+}
+
+// settle waits until the memory of p has not shrunk for a while, and returns
+// what is resident then.
+func settle(ctx context.Context, p *process) (int64, error) {
+	const (
+		limit = 30 * time.Second
+		still = 3 * time.Second
+		slack = 256 << 10
+	)
+	least, err := p.rss()
+	since := time.Now()
+	for end := since.Add(limit); err == nil && time.Since(since) < still && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+		var now int64
+		if now, err = p.rss(); now < least-slack {
+			least, since = now, time.Now()
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	return p.rss()
+}

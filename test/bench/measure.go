@@ -1,0 +1,143 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/kube-dns/kube-dns/test/bench/load"
+)
+
+// askLimit bounds the time of one run of questions.
+const askLimit = 2 * time.Minute
+
+// row is what was measured of one server.
+type row struct {
+	name   string
+	perOne []time.Duration // processor time per query, one per round
+	rss    int64           // octets, at the end
+	failed int             // questions not answered rightly, of all rounds
+}
+
+// target is a running server and the questions that it is asked.
+type target struct {
+	row
+	*process
+	ask      load.Config
+	distinct int // questions until they come again; 0: never
+}
+
+// measure runs one scenario: all its servers at once, asked one after the
+// other in each round, so that what disturbs the machine disturbs all.
+func (s *session) measure(ctx context.Context, sc scenario) ([]row, error) {
+	root, err := os.MkdirTemp("", "kube-dns-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(root)
+	var targets []*target
+	defer func() {
+		for _, t := range targets {
+			t.stop()
+		}
+	}()
+	for _, peer := range sc.peers {
+		t, err := s.start(ctx, sc, root, peer)
+		if err != nil {
+			return nil, err
+		}
+		if t != nil {
+			targets = append(targets, t)
+		}
+	}
+	return s.rounds(ctx, sc.name, targets, sc.warm, sc.count)
+}
+
+// start launches one server; a nil target means that it is left out.
+func (s *session) start(ctx context.Context, sc scenario, root string, p peer) (*target, error) {
+	dir := filepath.Join(root, p.name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	addr, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	t := &target{
+		row: row{name: p.name}, distinct: cmp.Or(p.distinct, sc.distinct),
+		ask: load.Config{Server: addr, NoAnswers: p.echo, TCP: sc.tcp, Sockets: s.sockets, Window: s.window},
+	}
+	argv, err := p.argv(dir, addr)
+	if err != nil || argv == nil {
+		return nil, err
+	}
+	probe := t.ask
+	if probe.Questions, err = load.NewPattern(sc.pattern, 1); err != nil {
+		return nil, err
+	}
+	if t.ask.Questions, err = load.NewPattern(sc.pattern, t.distinct); err != nil {
+		return nil, err
+	}
+	t.process, err = launch(ctx, p.name, dir, argv, probe)
+	return t, err
+}
+
+// rounds asks every target count questions in each round, before the first one
+// warm or as many as there are, and measures what they take.
+func (s *session) rounds(ctx context.Context, name string, targets []*target, warm, count int) ([]row, error) {
+	asked := 0 // number of the next new name
+	for round := range s.settings.rounds {
+		fmt.Fprintf(s.stderr, "%s: round %d of %d\n", name, round+1, s.settings.rounds)
+		count := max(int(float64(count)*s.scale), 1)
+		first := asked // each server is asked for the same names
+		for _, t := range targets {
+			if round == 0 { // later the caches are full
+				warm := max(warm, t.distinct)
+				if _, err := t.run(ctx, asked, warm); err != nil {
+					return nil, err
+				}
+				first = asked + warm
+			}
+			before, err := t.cpu()
+			if err != nil {
+				return nil, err
+			}
+			r, err := t.run(ctx, first, count)
+			if err != nil {
+				return nil, err
+			}
+			after, err := t.cpu()
+			if err != nil {
+				return nil, err
+			}
+			t.perOne = append(t.perOne, (after-before)/time.Duration(max(r.Answered, 1)))
+			t.failed += r.Lost + r.Wrong
+		}
+		asked = first + count
+	}
+	rows := make([]row, 0, len(targets))
+	for _, t := range targets {
+		var err error
+		if t.row.rss, err = t.process.rss(); err != nil {
+			return nil, err
+		}
+		rows = append(rows, t.row)
+	}
+	return rows, nil
+}
+
+// run puts count questions, numbered from first on.
+func (t *target) run(ctx context.Context, first, count int) (load.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	cfg := t.ask
+	cfg.First, cfg.Count = first, count
+	r, err := load.Run(ctx, cfg)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", t.row.name, err)
+	}
+	return r, err
+}
