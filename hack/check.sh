@@ -25,7 +25,7 @@ step staticcheck
 step golangci-lint
 "$tools/golangci-lint" run ./...
 step shellcheck
-shellcheck hack/*.sh .ci/run
+shellcheck hack/*.sh hack/cluster/*.sh .ci/run
 step go mod tidy
 go mod tidy -diff
 step race-enabled tests

@@ -1,24 +1,55 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Brings a cluster up, runs the tests of test/cluster on it and takes it down.
-# KEEP=1 leaves it up, SOAK=1 runs the long scenarios. Arguments go to `go
-# test`, for example -run TestNames.
-set -eu
+# KEEP=1 takes a cluster that is up, and leaves it up; SOAK=1 runs the long
+# scenarios; TIMEOUT (25m) ends the tests in any case. Arguments go to `go test`,
+# for example -run TestCluster/Questions.
+set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=hack/cluster/lib.sh
+. hack/cluster/lib.sh
+need_root
+one_run
 
-down() {
+job=""
+finish() {
+	status=$?
+	trap '' INT TERM
+	if [ -n "$job" ] && kill -0 "$job" 2>/dev/null; then
+		kill -TERM "$job" || true
+		wait "$job" || true
+	fi
+	if [ "$status" != 0 ]; then
+		timeout -k 5 60 ./hack/cluster/dump.sh >&2 || true
+	fi
 	[ -n "${KEEP:-}" ] || ./hack/cluster/down.sh
+	exit "$status"
 }
-trap down EXIT
+trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-./hack/cluster/up.sh >&2
+
+# go_on runs a command that a signal to this script ends.
+go_on() {
+	"$@" &
+	job=$!
+	wait "$job"
+	job=""
+}
+
+# What an earlier run left, whichever way it ended, goes first.
+[ -n "${KEEP:-}" ] || ./hack/cluster/down.sh quiet
+go_on ./hack/cluster/up.sh >&2
 
 # What clusters ran before: the tests migrate from it.
-state=${KUBE_DNS_CLUSTER:-/var/tmp/kube-dns-cluster}
-dist/.image -name kube-dns.test/coredns:1 -arch "$(go env GOARCH)" -o "$state/images/coredns.tar" "coredns=$(./hack/coredns.sh)"
+image=$(./hack/coredns.sh)
+dist/.image -name kube-dns.test/coredns:1 -arch "$(go env GOARCH)" -o "$state/images/coredns.tar" "coredns=$image"
 ./hack/cluster/ctl.sh in ctr -n k8s.io images import "$state/images/coredns.tar" >&2
 
 KUBECTL="$(./hack/kube-binaries.sh kubectl)/kubectl"
 KUBECONFIG=$state/pki/admin.kubeconfig
 export KUBECTL KUBECONFIG
-go test -tags cluster -count=1 -v -timeout="${TIMEOUT:-30m}" ./test/cluster "$@"
+limit=${TIMEOUT:-25m}
+# go test says which tests were running when its time is over; timeout is for
+# the case that it cannot.
+go_on timeout -k 30 "$((${limit%m} + 2))m" \
+	go test -tags cluster -count=1 -v -parallel=24 -timeout="$limit" ./test/cluster "$@"

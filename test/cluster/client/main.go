@@ -3,7 +3,8 @@
 //
 //	client lookup NAME...             addresses, with Go's resolver
 //	client query NAME TYPE [udp|tcp]  one question as it stands, whole reply
-//	client search NAME [TYPE]         along the search list, A and AAAA at once from one socket, as musl does
+//	client search NAME                along the search list, A and AAAA at once from one socket, as musl does
+//	client each COMMAND...            several of the above, each in one argument; for each its output or error under its own line
 //	client load INTERVAL NAME...      ask on and on; print failures, and sums every second
 //	client cat FILE                   print a file
 //	client serve PORT                 an HTTP server that answers with the pod's name
@@ -57,6 +58,14 @@ func run(ctx context.Context, args []string) error {
 		return err
 	case "search":
 		return search(ctx, rest)
+	case "each":
+		for _, line := range rest {
+			fmt.Println("==", line)
+			if err := run(ctx, strings.Fields(line)); err != nil {
+				fmt.Println(err)
+			}
+		}
+		return nil
 	case "load":
 		return load(ctx, rest)
 	case "cat":

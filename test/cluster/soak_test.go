@@ -1,0 +1,77 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// soakCluster is what takes too long for every change: outages of many minutes,
+// hundreds of pods, kills again and again, with questions all the while.
+func soakCluster(t *testing.T) {
+	t.Helper()
+	sideBySide(t, "Soak", []named{
+		{"UnreachableFromTheStart", func(t *testing.T) { testUnreachable(t, 10*time.Minute) }},
+		{"Rounds", soakRounds},
+	})
+	t.Run("APIServerDown", func(t *testing.T) { testAPIServerDown(t, 3*time.Minute) })
+}
+
+// span is a time in which no server may have been running.
+type span struct{ from, to time.Time }
+
+// soakRounds does to an addon of two pods what happens to addons, round after
+// round. A name that existed fails, if at all, when kube-proxy does not know
+// yet that a killed dnscache does not listen.
+func soakRounds(t *testing.T) {
+	const lasts = 14 * time.Minute
+	scale(t, 2)
+	t.Cleanup(func() { _, _ = tryKubectl("", "scale", "statefulset/db", "--replicas=2") })
+	askers := []string{"soak-a", "soak-b", "soak-c"}
+	start(t, askers, "", append([]string{"load", "50ms"}, append(known, "db-0.db.dns-test.svc.cluster.local")...)...)
+	var excused []span
+	began := time.Now()
+	for round := 1; time.Since(began) < lasts; round++ {
+		backends(t, 200)
+		for i, name := range []string{"kubedns", "dnscache", "healthz"} {
+			from := time.Now()
+			kill(t, pods(t, addonApp)[(round+i)%2], name, 2)
+			if name == "dnscache" {
+				excused = append(excused, span{from, time.Now()})
+			}
+		}
+		kubectl(t, "-n", system, "rollout", "restart", "deployment/kube-dns")
+		kubectl(t, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=3m")
+		settle(t, 2)
+		backends(t, 2)
+		t.Logf("round %d ended after %v", round, time.Since(began).Round(time.Second))
+	}
+	failures, sums := asked(t, askers)
+	for _, line := range failures {
+		if !within(t, line, excused) {
+			t.Error(line)
+		}
+	}
+	t.Logf("%d failures\n%s", len(failures), strings.Join(sums, "\n"))
+}
+
+// within says that a failed question, as load prints it, overlaps with one of
+// the spans. It may have waited 2 s for each of two answers.
+func within(tb testing.TB, line string, spans []span) bool {
+	tb.Helper()
+	stamp, _, _ := strings.Cut(line, " ")
+	at, err := time.Parse(time.RFC3339Nano, stamp)
+	if err != nil {
+		tb.Error(fmt.Errorf("a line without time: %q: %w", line, err))
+		return false
+	}
+	for _, s := range spans {
+		if at.After(s.from.Add(-4*time.Second)) && at.Before(s.to) {
+			return true
+		}
+	}
+	return false
+}
