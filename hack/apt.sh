@@ -1,6 +1,6 @@
 #!/bin/sh
-# apt.sh COMMAND=PACKAGE...: installs each PACKAGE whose COMMAND is missing,
-# from Debian's archive. Without root it only says what to install.
+# apt.sh COMMAND=PACKAGE...: installs each PACKAGE whose COMMAND, a name or a
+# path, is missing, from Debian's archive. Without root it only says what to install.
 set -eu
 
 want=""

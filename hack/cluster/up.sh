@@ -13,10 +13,8 @@ need_root
 cd "$root"
 
 # Debian's packages, each named by a command of its own.
-./hack/apt.sh containerd=containerd runc=runc iptables=iptables ip=iproute2 nsenter=util-linux conntrack=conntrack
-if [ ! -x /usr/lib/cni/bridge ]; then
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends containernetworking-plugins >/dev/null
-fi
+./hack/apt.sh containerd=containerd runc=runc iptables=iptables ip=iproute2 nsenter=util-linux pgrep=procps \
+	conntrack=conntrack /usr/lib/cni/bridge=containernetworking-plugins
 say "building what is missing (the first time takes minutes)"
 bin=$(./hack/kube-binaries.sh etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
 kubectl=$bin/kubectl

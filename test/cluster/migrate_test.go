@@ -99,6 +99,28 @@ func testMigrateFromCoreDNS(t *testing.T) {
 	wantNone(t, failed, log)
 }
 
+// Back to CoreDNS the same way round, no failed lookup.
+func testBackToCoreDNS(t *testing.T) {
+	text, err := os.ReadFile("testdata/coredns.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		kubectl(t, "-n", system, "apply", "-k", manifests)
+		awaitReady(t, addonApp, 2, 3*time.Minute)
+		kubectl(t, "-n", system, "delete", "deployment", "coredns")
+		settle(t, 1)
+	})
+	failed, log := underLoad(t, known, func() {
+		apply(t, string(text))
+		kubectl(t, "-n", system, "rollout", "status", "deployment/coredns", "--timeout=120s")
+		time.Sleep(5 * time.Second) // kube-proxy knows it by now
+		kubectl(t, "-n", system, "delete", "deployment", "kube-dns")
+		settle(t, 1)
+	})
+	wantNone(t, failed, log)
+}
+
 // settle waits until the addon is n ready pods, and those on their way out are
 // gone.
 func settle(tb testing.TB, n int) {

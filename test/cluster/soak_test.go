@@ -17,6 +17,7 @@ func soakCluster(t *testing.T) {
 		{"UnreachableFromTheStart", func(t *testing.T) { testUnreachable(t, 10*time.Minute) }},
 		{"Rounds", soakRounds},
 	})
+	t.Run("BackToCoreDNS", testBackToCoreDNS)
 	t.Run("APIServerDown", func(t *testing.T) { testAPIServerDown(t, 3*time.Minute) })
 }
 
