@@ -108,10 +108,11 @@ func (a *app) checkSourcePorts(id identity) error {
 }
 
 // handler is a [listener.Handler] whose questions for other servers wait for
-// the end of a batch.
+// the end of a batch, and which each goroutine has a part of.
 type handler interface {
 	listener.Handler
 	listener.Flusher
+	listener.Splitter
 }
 
 // listen binds the DNS addresses, and the one for metrics, without which the
@@ -137,6 +138,7 @@ func (a *app) listen() error {
 	a.listener, err = listener.Listen(listener.Config{
 		Addrs:    addrs,
 		Handler:  answer,
+		OnPanic:  forwarder.OnPanic,
 		Logger:   a.logger,
 		MaxConns: cmp.Or(a.options.Listen.MaxTCPConnections, defaultTCPConnections),
 	})

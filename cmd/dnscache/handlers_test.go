@@ -14,6 +14,8 @@ type echo struct{}
 
 func (echo) Flush() {}
 
+func (echo) Split() listener.Handler { return echo{} }
+
 func (echo) Handle(packet []byte, _ listener.ReplyTo, reply []byte) []byte {
 	return append(reply, packet...)
 }
@@ -52,7 +54,7 @@ func TestLocalService(t *testing.T) {
 			if hostOnly {
 				want = tt.host
 			}
-			answered := len(s.Handle([]byte("query"), from(tt.client), nil)) > 0
+			answered := len(s.Split().Handle([]byte("query"), from(tt.client), nil)) > 0
 			if answered != want || (s.dropped.Load() == 0) != want {
 				t.Errorf("%s with host only %v: answered %v, dropped %d; want %v", tt.client, hostOnly, answered, s.dropped.Load(), want)
 			}

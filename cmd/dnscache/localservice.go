@@ -24,8 +24,12 @@ var _ handler = (*localService)(nil)
 
 // Handle implements [listener.Handler].
 func (s *localService) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
+	return s.handle(s.next, packet, to, reply)
+}
+
+func (s *localService) handle(next listener.Handler, packet []byte, to listener.ReplyTo, reply []byte) []byte {
 	if s.local(to.Peer().Addr()) {
-		return s.next.Handle(packet, to, reply)
+		return next.Handle(packet, to, reply)
 	}
 	s.dropped.Add(1)
 	if !s.warned.Swap(true) {
@@ -36,6 +40,32 @@ func (s *localService) Handle(packet []byte, to listener.ReplyTo, reply []byte) 
 
 // Flush implements [listener.Flusher].
 func (s *localService) Flush() { s.next.Flush() }
+
+// Split implements [listener.Splitter].
+func (s *localService) Split() listener.Handler {
+	next := s.next.Split()
+	flusher, _ := next.(listener.Flusher)
+	return &localPart{service: s, next: next, flusher: flusher}
+}
+
+// localPart is a localService for one goroutine.
+type localPart struct {
+	service *localService
+	next    listener.Handler
+	flusher listener.Flusher // next, if it is one
+}
+
+// Handle implements [listener.Handler].
+func (p *localPart) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
+	return p.service.handle(p.next, packet, to, reply)
+}
+
+// Flush implements [listener.Flusher].
+func (p *localPart) Flush() {
+	if p.flusher != nil {
+		p.flusher.Flush()
+	}
+}
 
 // local reports whether an address is this host's or on a network of it.
 func (s *localService) local(addr netip.Addr) bool {

@@ -30,9 +30,7 @@ func (f *Forwarder) answerChaos(st *state, q *wire.Query, a *asker, reply []byte
 	if st.cfg.NoIdent || len(texts) == 0 || q.Type != wire.TypeTXT && q.Type != wire.TypeANY {
 		return f.errorReply(st, q, a, reply, wire.RcodeNotImp, wire.ExtendedError{})
 	}
-	c := f.tally(a.to)
-	c.hits.Add(1)
-	c.local.Add(1)
+	f.countLocal(a)
 	var b wire.Builder
 	b.Start(reply, q, a.limit(q, st.cfg.Payload))
 	b.SetAA(true)

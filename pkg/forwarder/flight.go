@@ -187,6 +187,7 @@ func (fl *flight) add(q *wire.Query, a *asker) {
 	w := waiter{
 		asker: *a, id: q.ID, flags: q.Flags, size: q.EDNS.Size, edns: q.EDNS.Present, nameAt: -1,
 	}
+	w.part = nil // others answer it
 	if string(q.Name) != string(fl.name[:fl.nlen]) {
 		w.nameAt = int32(len(fl.names))
 		fl.names = append(fl.names, q.Name...)

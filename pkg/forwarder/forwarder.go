@@ -39,11 +39,6 @@ type Forwarder struct {
 	logged  everyTenSeconds
 	full    everyTenSeconds
 	rebinds everyTenSeconds
-
-	_ [64]byte // many cores write what follows, once per batch
-	// batchNow is the time of batches being worked off, 0 between them.
-	batchNow atomic.Int64
-	_        [64]byte
 }
 
 // state is one configuration and what was made of it. It never changes.
@@ -151,55 +146,31 @@ func (f *Forwarder) now() int64 { return int64(time.Since(f.base)) }
 
 // Handle implements listener.Handler.
 func (f *Forwarder) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
-	out := f.handleSafely(packet, to, reply, f.now())
+	out := f.handleSafely(packet, to, reply)
 	f.set.Flush()
 	return out
 }
 
-// Batched is a handler for a listener that calls Flush after the packets of one
-// batch: questions for other servers then leave together.
-type Batched struct{ f *Forwarder }
-
-var _ listener.Handler = Batched{}
-
-// Batched returns f as a handler whose questions wait for Flush.
-func (f *Forwarder) Batched() Batched { return Batched{f} }
-
-// Handle implements listener.Handler.
-func (b Batched) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
-	return b.f.handleSafely(packet, to, reply, b.now())
-}
-
-// Flush sends the questions that Handle left waiting.
-func (b Batched) Flush() {
-	b.f.batchNow.Store(0)
-	b.f.set.Flush()
-}
-
-// now is the time for a packet of a batch. The clock is read once per batch:
-// whoever reads it clears it in its own Flush, so nobody sees it older than the
-// batches under way. Of two cores one may be ahead by that much.
-func (b Batched) now() int64 {
-	now := b.f.batchNow.Load()
-	if now == 0 {
-		now = b.f.now()
-		b.f.batchNow.Store(now)
-	}
-	return now
-}
-
 // handleSafely answers SERVFAIL where handle crashes.
-func (f *Forwarder) handleSafely(packet []byte, to listener.ReplyTo, reply []byte, now int64) (out []byte) {
+func (f *Forwarder) handleSafely(packet []byte, to listener.ReplyTo, reply []byte) (out []byte) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			f.crashed(cause, packet)
-			var q wire.Query
-			if out = nil; wire.ParseQuery(packet, &q) != wire.Drop {
-				out = wire.AppendError(reply, &q, wire.RcodeServFail, wire.OPT{})
-			}
+			out = OnPanic(packet, to, reply)
 		}
 	}()
-	return f.handle(packet, to, reply, now)
+	var key [answercache.MaxKey]byte
+	return f.handle(packet, &asker{to: to}, reply, key[:0], f.now())
+}
+
+// OnPanic answers SERVFAIL to a packet that crashed a [Part], as
+// listener.Config.OnPanic wants it.
+func OnPanic(packet []byte, _ listener.ReplyTo, reply []byte) []byte {
+	var q wire.Query
+	if wire.ParseQuery(packet, &q) == wire.Drop {
+		return nil
+	}
+	return wire.AppendError(reply, &q, wire.RcodeServFail, wire.OPT{})
 }
 
 // crashed counts and logs a panic.
@@ -230,7 +201,8 @@ func (f *Forwarder) Resolve(query []byte, done func(reply []byte, err error)) {
 		return
 	}
 	a := asker{resolve: done}
-	if out := f.answer(st, &q, &a, (*buf)[:0], f.now()); len(out) > 0 {
+	var key [answercache.MaxKey]byte
+	if out := f.answer(st, &q, &a, (*buf)[:0], key[:0], f.now()); len(out) > 0 {
 		done(out, nil)
 	}
 	f.set.Flush()

@@ -12,6 +12,7 @@ type asker struct {
 	to      listener.ReplyTo
 	resolve func(reply []byte, err error) // not nil: Resolve
 	serial  uint64                        // in the query log
+	part    *Part                         // whose Handle runs, nil otherwise
 }
 
 // limit is the greatest size of a's answer.
@@ -23,48 +24,46 @@ func (a *asker) limit(q *wire.Query, payload uint16) int {
 }
 
 // handle answers a packet, or sees to it that it is answered later.
-func (f *Forwarder) handle(packet []byte, to listener.ReplyTo, reply []byte, now int64) []byte {
+// key is empty memory for a key of the cache.
+func (f *Forwarder) handle(packet []byte, a *asker, reply, key []byte, now int64) []byte {
 	st := f.state.Load()
 	var q wire.Query
 	verdict := wire.ParseQuery(packet, &q)
-	c := f.tally(to)
-	c.queries.Add(1)
 	if verdict != wire.Accept {
-		return f.reject(st, &q, verdict, to, reply)
+		return f.reject(st, &q, verdict, a, reply)
 	}
 	if st.cfg.Upstream.DetectLoops && q.Class == wire.ClassIN && f.set.Looped(q.Name, q.Type) {
-		c.looped.Add(1)
+		f.tally(a.to).looped.Add(1)
 		return nil
 	}
-	a := asker{to: to}
 	if st.log != nil {
 		a.serial = f.serial.Add(1)
-		f.logQuery(st, &q, &a)
+		f.logQuery(st, &q, a)
 	}
-	return f.answer(st, &q, &a, reply, now)
+	return f.answer(st, &q, a, reply, key, now)
 }
 
 // reject answers what is not a question that can be asked.
-func (f *Forwarder) reject(st *state, q *wire.Query, v wire.Verdict, to listener.ReplyTo, reply []byte) []byte {
-	f.tally(to).rejected[v].Add(1)
+func (f *Forwarder) reject(st *state, q *wire.Query, v wire.Verdict, a *asker, reply []byte) []byte {
+	f.tally(a.to).rejected[v].Add(1)
 	if v == wire.Drop {
 		return nil
 	}
 	var b cookieBuffer
-	return wire.AppendError(reply, q, v.Rcode(), f.opt(st, q, &asker{to: to}, &b))
+	return wire.AppendError(reply, q, v.Rcode(), f.opt(st, q, a, &b))
 }
 
 // answer goes through the sources of answers in their order. An empty result
-// means that the answer comes later. now is for the cache.
-func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply []byte, now int64) []byte {
+// means that the answer comes later. key is empty memory, now the time, for the
+// cache.
+func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply, key []byte, now int64) []byte {
 	if q.Class == wire.ClassCH {
 		return f.answerChaos(st, q, a, reply)
 	}
 	if rcode, refused := refusedType(q.Type); refused {
 		return f.errorReply(st, q, a, reply, rcode, wire.Extended(wire.EDENotSupported, ""))
 	}
-	var buf [answercache.MaxKey]byte
-	key := answercache.AppendKey(buf[:0], q)
+	key = answercache.AppendKey(key, q)
 	name := key[:len(q.Name):len(q.Name)]
 	if st.local != nil || st.filter != nil {
 		if out, ok := f.answerLocal(st, q, name, a, reply); ok {
@@ -75,7 +74,13 @@ func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply []byte, now
 	if st.cache != nil && cacheable(q) {
 		out, result := st.cache.LookupKey(reply, q, key, now, st.cfg.StaleAtOnce)
 		switch result {
-		case answercache.Hit, answercache.Failed:
+		case answercache.Hit:
+			if !q.EDNS.Present && len(out)-len(reply) <= wire.MinPayload && st.log == nil && !st.filter.removes() {
+				f.countHit(a)
+				return out // there is nothing to add, and it fits any client
+			}
+			return f.finishCached(st, q, a, out, len(reply), result)
+		case answercache.Failed:
 			return f.finishCached(st, q, a, out, len(reply), result)
 		case answercache.Stale:
 			out = f.finishCached(st, q, a, out, len(reply), result)
@@ -110,8 +115,7 @@ func refusedType(t uint16) (rcode int, refused bool) {
 
 // finishCached completes what the cache appended at reply[base:].
 func (f *Forwarder) finishCached(st *state, q *wire.Query, a *asker, out []byte, base int, result answercache.Result) []byte {
-	c := f.tally(a.to)
-	c.hits.Add(1)
+	f.countHit(a)
 	var (
 		b   cookieBuffer
 		opt wire.OPT
@@ -121,10 +125,10 @@ func (f *Forwarder) finishCached(st *state, q *wire.Query, a *asker, out []byte,
 	}
 	switch result {
 	case answercache.Stale:
-		c.stale.Add(1)
+		f.tally(a.to).stale.Add(1)
 		opt.EDE = staleReason(out[base:])
 	case answercache.Failed:
-		c.failedHits.Add(1)
+		f.tally(a.to).failedHits.Add(1)
 		opt.EDE = wire.Extended(wire.EDECachedError, "")
 	}
 	if st.filter.removes() {
@@ -147,7 +151,7 @@ func staleReason(msg []byte) wire.ExtendedError {
 
 // errorReply answers with an rcode and the reason.
 func (f *Forwarder) errorReply(st *state, q *wire.Query, a *asker, reply []byte, rcode int, ede wire.ExtendedError) []byte {
-	f.tally(a.to).hits.Add(1)
+	f.countHit(a)
 	if st.log != nil {
 		f.logError(st, q, a, rcode, ede)
 	}

@@ -9,7 +9,9 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // TestThroughListener: real sockets on both sides, many clients at a time, all
@@ -53,34 +55,45 @@ func TestThroughListener(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	if st := f.Stats(); st.Queries != 600 || st.Hits+st.Forwarded+st.Coalesced != 600 {
+	if st := f.Stats(); st.Hits+st.Forwarded+st.Coalesced != 600 {
 		t.Errorf("stats %+v", st)
 	}
 }
 
-// TestBatchedTime: packets of one batch share a reading of the clock, the next
-// batch reads it anew.
-func TestBatchedTime(t *testing.T) {
-	f := run(t, to(newFakeServer(t, silence)))
-	b := f.Batched()
-	first := b.now()
+// TestPart: packets of one batch share a reading of the clock, the next batch
+// reads it anew; hits count when the batch ends.
+func TestPart(t *testing.T) {
+	cfg := to(newFakeServer(t, silence))
+	cfg.Local.Hosts = []Host{{Names: []dnsname.Name{"\x03own\x00"}, Addrs: []netip.Addr{netip.MustParseAddr("127.1.0.1")}}}
+	f := run(t, cfg)
+	p := f.Batched().Split().(*Part)
+	out, q := make([]byte, 0, wire.MaxMessage), pack(question("own.", dns.TypeA))
+	last := int64(0)
 	for range 100 {
-		if again := b.now(); again != first {
-			t.Fatalf("within the batch the time goes from %d to %d", first, again)
+		if len(p.Handle(q, listener.ReplyTo{}, out)) == 0 {
+			t.Fatal("no answer")
 		}
-	}
-	for last := first; last < first+100; last++ {
-		b.Flush()
-		if next := b.now(); next < last {
-			t.Fatalf("time goes back from %d to %d", last, next)
+		first := p.now
+		p.Handle(q, listener.ReplyTo{}, out)
+		if p.now != first || first < last {
+			t.Fatalf("within the batch the time goes from %d to %d, after %d", first, p.now, last)
 		}
+		last = first
+		p.Flush()
 	}
-	b.Flush()
-	if f.batchNow.Load() != 0 {
-		t.Error("a time is kept while nothing is done")
+	if st := f.Stats(); st.Hits != 200 || st.Local != 200 || p.now != 0 {
+		t.Errorf("%d hits, %d of them local, at %d; want 200 and no time", st.Hits, st.Local, p.now)
 	}
-	waitFor(t, func() bool {
-		defer b.Flush()
-		return b.now() > first
-	})
+}
+
+// TestOnPanic: a packet that crashed a Part is answered.
+func TestOnPanic(t *testing.T) {
+	q := question("www.example.", dns.TypeA)
+	m := new(dns.Msg)
+	if err := m.Unpack(OnPanic(pack(q), listener.ReplyTo{}, nil)); err != nil || m.Rcode != dns.RcodeServerFailure || m.Id != q.Id {
+		t.Errorf("%v, %v", m, err)
+	}
+	if out := OnPanic([]byte("\x00\x01\x80"), listener.ReplyTo{}, nil); len(out) != 0 {
+		t.Errorf("half a header is answered by %x", out)
+	}
 }

@@ -181,9 +181,8 @@ func (f *Forwarder) answerLocal(st *state, q *wire.Query, name []byte, a *asker,
 }
 
 func (f *Forwarder) countLocal(a *asker) {
-	c := f.tally(a.to)
-	c.hits.Add(1)
-	c.local.Add(1)
+	f.countHit(a)
+	f.tally(a.to).local.Add(1)
 }
 
 // answerOwn answers from the local index.

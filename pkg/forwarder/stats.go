@@ -10,10 +10,10 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Stats counts what happened since New. Every query is in exactly one of
-// Rejected, Hits, Forwarded, Coalesced, Looped.
+// Stats counts what happened since New, but for the hits of a batch that a
+// [Part] has under way. Every query is in exactly one of Rejected, Hits,
+// Forwarded, Coalesced, Looped.
 type Stats struct {
-	Queries uint64 // packets given to Handle
 	// Rejected counts packets that hold no question to answer, by verdict; those
 	// of wire.Drop got no answer.
 	Rejected map[wire.Verdict]uint64
@@ -42,7 +42,7 @@ const tallyShards = 16
 
 // tally is a part of the counters, chosen by the client's port.
 type tally struct {
-	queries, hits, stale, failedHits, local    atomic.Uint64
+	hits, stale, failedHits, local             atomic.Uint64
 	forwarded, refreshed, coalesced, overLimit atomic.Uint64
 	failed, looped                             atomic.Uint64
 	rejected                                   [wire.CookieOnly + 1]atomic.Uint64
@@ -51,6 +51,15 @@ type tally struct {
 
 func (f *Forwarder) tally(to listener.ReplyTo) *tally {
 	return &f.tallies[to.Peer().Port()%tallyShards]
+}
+
+// countHit counts an answer given at once.
+func (f *Forwarder) countHit(a *asker) {
+	if a.part != nil {
+		a.part.hits++
+		return
+	}
+	f.tally(a.to).hits.Add(1)
 }
 
 // Stats returns the counters as they are now, read one by one.
@@ -67,7 +76,6 @@ func (f *Forwarder) Stats() Stats {
 	s.Cache.Evictions -= st.base.Evictions
 	for i := range f.tallies {
 		t := &f.tallies[i]
-		s.Queries += t.queries.Load()
 		s.Hits += t.hits.Load()
 		s.Stale += t.stale.Load()
 		s.FailedHits += t.failedHits.Load()

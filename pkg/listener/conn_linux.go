@@ -34,6 +34,8 @@ type conn struct {
 	local netip.Addr
 	wake  chan struct{} // has an element after a change that run may wait for
 	in    input
+	part  part  // of run's goroutine
+	began int64 // Unix nanoseconds when work began, of run's goroutine
 
 	mu      sync.Mutex
 	queue   []byte    // framed answers, not yet written; nil when empty
@@ -62,6 +64,7 @@ func newConn(srv *Server, nc *net.TCPConn) (*conn, error) {
 		last: time.Now().UnixNano(),
 	}
 	c.writeNow, c.in.read = c.tryWrite, c.tryRead
+	c.part = newPart(srv)
 	return c, nil
 }
 
@@ -91,6 +94,8 @@ func (c *conn) run() {
 // and returns what remains. It returns false when the connection is to end.
 func (c *conn) work(b []byte) (rest []byte, ok bool) {
 	defer c.flush()
+	defer c.part.flush()
+	c.began = time.Now().UnixNano()
 	for {
 		msg, rest, whole := nextFrame(b)
 		if !whole {
@@ -115,10 +120,21 @@ func (c *conn) handle(msg []byte) {
 	space := c.srv.replies.Get().(*[]byte)
 	defer c.srv.replies.Put(space)
 	to := ReplyTo{sink: c, peer: c.peer, local: c.local, stream: true}
-	if reply := c.srv.handle(msg, to, (*space)[:0]); len(reply) != 0 {
-		c.push(reply, false) // work flushes
+	if reply := c.answer(msg, to, (*space)[:0]); len(reply) != 0 {
+		c.mu.Lock()
+		c.push(reply, c.began) // work flushes
+		c.mu.Unlock()
 	}
-	c.srv.flush() // now, because work may wait for answers before the next message
+}
+
+// answer calls the handler and survives its panics.
+func (c *conn) answer(msg []byte, to ReplyTo, reply []byte) (answer []byte) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			answer = c.srv.panicked(cause, msg, to, reply)
+		}
+	}()
+	return c.part.handler.Handle(msg, to, reply)
 }
 
 // waitForRoom waits until another query may be handled, and counts it. It
@@ -130,7 +146,7 @@ func (c *conn) waitForRoom() bool {
 		}
 		c.pending++
 		c.partial = true
-		c.last = time.Now().UnixNano()
+		c.last = max(c.last, c.began)
 		return true
 	})
 }
@@ -170,13 +186,15 @@ func (c *conn) wait(limit time.Duration, ready func() bool) bool {
 		if !c.ending.IsZero() {
 			limit = min(limit, time.Until(c.ending))
 		}
-		if !done {
+		if !done && !gone {
 			c.write() // what is being waited for may be in the queue
+			done, gone = !c.gone && ready(), c.gone
 		}
 		c.mu.Unlock()
 		if done || gone || limit < 0 {
 			return done
 		}
+		c.part.flush() // what is being waited for may depend on it
 		if timer == nil {
 			timer = time.NewTimer(limit)
 			defer timer.Stop()
@@ -188,6 +206,7 @@ func (c *conn) wait(limit time.Duration, ready func() bool) bool {
 		case <-timer.C:
 			return false
 		}
+		c.began = time.Now().UnixNano()
 	}
 }
 
@@ -201,21 +220,25 @@ func (c *conn) changed() {
 
 // Send implements [Sink].
 func (c *conn) Send(_ ReplyTo, msg []byte) {
-	if len(msg) != 0 {
-		c.push(msg, true)
+	if len(msg) == 0 {
+		return
 	}
-}
-
-// push queues an answer, and writes it at once if now.
-func (c *conn) push(msg []byte, now bool) {
+	now := time.Now().UnixNano()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.push(msg, now)
+	c.write()
+	c.changed()
+}
+
+// push queues an answer; mu is held.
+func (c *conn) push(msg []byte, unixNano int64) {
 	if c.gone {
 		c.srv.tcp.late.Add(1)
 		return
 	}
 	c.pending = max(c.pending-1, 0)
-	c.last = time.Now().UnixNano()
+	c.last = max(c.last, unixNano)
 	if len(msg) > MaxMessageBytes {
 		c.srv.tcp.replyOversize.Add(1)
 	} else {
@@ -226,13 +249,8 @@ func (c *conn) push(msg []byte, now bool) {
 		c.queue = appendFrame(c.queue, msg)
 		if c.writing && !c.srv.memory.take(prefixBytes+len(msg), len(c.queue)) {
 			c.shed()
-			return
 		}
 	}
-	if now {
-		c.write()
-	}
-	c.changed()
 }
 
 // flush writes what push left.

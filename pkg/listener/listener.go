@@ -59,6 +59,14 @@ type Flusher interface {
 	Flush()
 }
 
+// Splitter may be implemented by a [Handler] that has a part for each goroutine,
+// which then needs neither locks nor shared counters.
+type Splitter interface {
+	// Split returns a handler for one UDP socket or TCP connection. Only one
+	// goroutine at a time calls it. It may be a [Flusher].
+	Split() Handler
+}
+
 // Sink takes answers: the sockets and connections of this package, and fakes
 // in tests of handlers.
 type Sink interface {

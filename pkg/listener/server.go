@@ -16,7 +16,6 @@ import (
 // goroutine.
 type Server struct {
 	cfg       Config
-	flusher   Flusher // the handler, if it is one
 	addrs     []netip.AddrPort
 	udp       []*udpSocket
 	listeners []*net.TCPListener
@@ -39,7 +38,6 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg}
-	s.flusher, _ = cfg.Handler.(Flusher)
 	s.conns.init(&s.cfg)
 	s.memory.init(s.cfg.MaxBufferBytes)
 	s.replies.New = func() any {
@@ -129,14 +127,20 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// handle calls the handler and survives its panics.
-func (s *Server) handle(packet []byte, to ReplyTo, reply []byte) (answer []byte) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			answer = s.panicked(cause, packet, to, reply)
-		}
-	}()
-	return s.cfg.Handler.Handle(packet, to, reply)
+// part is the handler as one socket or connection has it.
+type part struct {
+	srv     *Server
+	handler Handler
+	flusher Flusher // the handler, if it is one
+}
+
+func newPart(s *Server) part {
+	p := part{srv: s, handler: s.cfg.Handler}
+	if splitter, ok := p.handler.(Splitter); ok {
+		p.handler = splitter.Split()
+	}
+	p.flusher, _ = p.handler.(Flusher)
+	return p
 }
 
 // loggedBytes bounds how much of a query and of a stack is logged.
@@ -147,16 +151,16 @@ const (
 
 // flush lets the handler work off what it collected. A panic is reported; the
 // queries concerned are lost.
-func (s *Server) flush() {
-	if s.flusher == nil {
+func (p *part) flush() {
+	if p.flusher == nil {
 		return
 	}
 	defer func() {
 		if cause := recover(); cause != nil {
-			s.panicked(cause, nil, ReplyTo{}, nil)
+			p.srv.panicked(cause, nil, ReplyTo{}, nil)
 		}
 	}()
-	s.flusher.Flush()
+	p.flusher.Flush()
 }
 
 // panicked reports a panic of the handler and asks OnPanic for an answer. A

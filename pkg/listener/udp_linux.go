@@ -94,11 +94,14 @@ type udpLoop struct {
 	out   *outgoing
 	arena []byte // replies of this batch
 	used  int    // of arena
+	drops drops  // of this batch
+	part  part
 }
 
 func newUDPLoop(s *udpSocket) *udpLoop {
 	return &udpLoop{
 		udpSocket: s,
+		part:      newPart(s.srv),
 		in:        newIncoming(batchPackets, s.srv.cfg.PacketBytes, s.v6, !s.local.IsValid()),
 		out:       newOutgoing(batchPackets, s.v6),
 		arena:     make([]byte, arenaBytes),
@@ -138,49 +141,78 @@ func (l *udpLoop) readable(fd uintptr) bool {
 
 // work answers the n packets just received.
 func (l *udpLoop) work(fd uintptr, n int) {
-	var queries, oversize, short, portZero uint64
-	for i := range n {
-		h := &l.in.hdrs[i]
-		switch {
-		case h.hdr.Flags&unix.MSG_TRUNC != 0:
-			oversize++
-		case h.size < minMessageBytes:
-			short++
-		case l.in.peers[i].portZero():
-			portZero++
-		default:
-			queries++
-			l.answer(fd, i)
-		}
-		l.in.reset(i)
+	l.drops = drops{}
+	for i := 0; i < n; {
+		i = l.answerFrom(fd, i, n)
 	}
-	l.srv.flush()
+	l.part.flush()
 	l.flush(fd)
-	st := &l.stats
+	st, d := &l.stats, &l.drops
 	st.batches.Add(1)
-	st.queries.Add(queries)
-	if oversize+short+portZero != 0 {
-		st.oversize.Add(oversize)
-		st.short.Add(short)
-		st.portZero.Add(portZero)
+	st.queries.Add(uint64(n) - d.oversize - d.short - d.portZero)
+	if d.oversize+d.short+d.portZero != 0 {
+		st.oversize.Add(d.oversize)
+		st.short.Add(d.short)
+		st.portZero.Add(d.portZero)
 	}
 }
 
-// answer hands packet i to the handler and queues the reply.
-func (l *udpLoop) answer(fd uintptr, i int) {
-	from := &l.in.peers[i]
-	to := ReplyTo{sink: l.udpSocket, local: l.local}
-	to.peer, to.scope = from.peer()
-	var source netip.Addr // stays invalid where the socket has only one
+// drops counts packets of a batch that the handler does not get.
+type drops struct{ oversize, short, portZero uint64 }
+
+// answerFrom answers packets from number i on. It returns n or, when the handler
+// panicked, the number of the packet after that one: so a batch needs one
+// recover, not one for each packet.
+func (l *udpLoop) answerFrom(fd uintptr, i, n int) (next int) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			to, source := l.replyTo(i)
+			packet := l.in.packet(i)
+			l.queue(l.srv.panicked(cause, packet, to, l.space(fd)), i, source)
+			l.in.reset(i)
+			next = i + 1
+		}
+	}()
+	for ; i < n; i++ {
+		h := &l.in.hdrs[i]
+		switch {
+		case h.hdr.Flags&unix.MSG_TRUNC != 0:
+			l.drops.oversize++
+		case h.size < minMessageBytes:
+			l.drops.short++
+		case l.in.peers[i].portZero():
+			l.drops.portZero++
+		default:
+			to, source := l.replyTo(i)
+			l.queue(l.part.handler.Handle(l.in.packet(i), to, l.space(fd)), i, source)
+		}
+		l.in.reset(i)
+	}
+	return n
+}
+
+// replyTo is where the answer to packet i goes. source stays invalid where the
+// socket has only one address.
+func (l *udpLoop) replyTo(i int) (to ReplyTo, source netip.Addr) {
+	to = ReplyTo{sink: l.udpSocket, local: l.local}
+	to.peer, to.scope = l.in.peers[i].peer()
 	if !to.local.IsValid() {
 		source = l.in.local(i)
 		to.local = source
 	}
+	return to, source
+}
+
+// space is where the next reply may be put.
+func (l *udpLoop) space(fd uintptr) []byte {
 	if len(l.arena)-l.used < MaxMessageBytes {
 		l.flush(fd)
 	}
-	space := l.arena[l.used:l.used]
-	reply := l.srv.handle(l.in.packet(i), to, space)
+	return l.arena[l.used:l.used]
+}
+
+// queue queues the reply to packet i, made after space was called.
+func (l *udpLoop) queue(reply []byte, i int, source netip.Addr) {
 	if len(reply) == 0 {
 		return
 	}
@@ -189,10 +221,10 @@ func (l *udpLoop) answer(fd uintptr, i int) {
 		return
 	}
 	if &reply[0] != &l.arena[l.used] {
-		reply = append(space, reply...) // not in the space it was given
+		reply = append(l.arena[l.used:l.used], reply...) // not in the space it was given
 	}
 	l.used += len(reply)
-	l.out.add(reply, from, source)
+	l.out.add(reply, &l.in.peers[i], source)
 }
 
 // flush sends the queued replies.
