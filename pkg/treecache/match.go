@@ -165,7 +165,7 @@ func (m *matcher) answer() Answer {
 				r.Repeat = aliases[target]
 				aliases[target] = true
 			}
-			if !r.Repeat {
+			if !r.Repeat && !r.Alias { // an SRV answer has no external names
 				services++
 			}
 			list = append(list, r)

@@ -3,6 +3,8 @@ package treecache
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -55,8 +57,8 @@ func TestMatch(t *testing.T) {
 		{"e1.*", "Found\nalias 10 100 0 ext.example.com."},
 		{"x.e1.*", none},
 		{"*.e1.extns", none},
-		{"*.*", lines("Found", "alias 10 50 0 ext.example.com.", "alias 10 50 0 other.example.com.",
-			"alias 10 50 0 EXT.example.com. again")},
+		{"*.*", lines("Found", "alias 10 100 0 ext.example.com.", "alias 10 100 0 other.example.com.",
+			"alias 10 100 0 EXT.example.com. again")},
 		{"*.cluster.local.", none},
 		{"*.svc.cluster.local.", none},
 		{"svc.cluster.local.", none},
@@ -67,6 +69,21 @@ func TestMatch(t *testing.T) {
 		if got := show(tree.Snapshot().Match(wireName(tt.name))); got != tt.want {
 			t.Errorf("%s:\n%s", tt.name, cmp.Diff(tt.want, got))
 		}
+	}
+}
+
+// TestMatchWeighsServicesOnly: external names are no part of an SRV answer, so
+// they take no share of its weight.
+func TestMatchWeighsServicesOnly(t *testing.T) {
+	tree := newTree(t,
+		spec(t, "web.default", ClusterIP).hosts("10.96.0.10"),
+		spec(t, "web.extns", ExternalName).alias("ext.example.com"),
+	)
+	want := lines("Found", "10.96.0.10 10 100 0 6464633335393634.web.default", "alias 10 100 0 ext.example.com.")
+	got := strings.Split(show(tree.Snapshot().Match(wireName("web.*"))), "\n")
+	slices.Sort(got[1:])
+	if diff := cmp.Diff(want, strings.Join(got, "\n")); diff != "" {
+		t.Error(diff)
 	}
 }
 
