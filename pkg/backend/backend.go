@@ -82,17 +82,19 @@ func (b *Backend) Records(name []byte) treecache.Answer {
 	if !b.synced() {
 		return b.unsynced(name)
 	}
-	if f := b.federations.Load(); f != nil {
-		if a, ok := b.federated(*f, name); ok {
-			return a
-		}
-	}
 	if at, ok := dnsname.CutZone(name, b.podZone); ok {
 		return b.pod(name, at)
 	}
 	a := b.tree.Lookup(name)
 	if a.Status == treecache.Found {
 		return a
+	}
+	// After the lookup: in a namespace that is called as a federation, the names
+	// of endpoints look like federated names.
+	if f := b.federations.Load(); f != nil {
+		if a, ok := b.federated(*f, name); ok {
+			return a
+		}
 	}
 	// A question without a "*" is never a pattern: kube-dns answers a namespace's
 	// own name with its external names, but the name has no records (RFC 1034).

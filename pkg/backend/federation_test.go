@@ -50,6 +50,22 @@ func TestFederationRows(t *testing.T) {
 	}
 }
 
+// TestFederationNamedLikeNamespace: the names of endpoints in that namespace
+// are the specification's, so they stay.
+func TestFederationNamedLikeNamespace(t *testing.T) {
+	b := New(Config{Tree: fixture(t)})
+	b.SetNode(testPlaceZone, testPlaceRegion)
+	const name = "pet-0.hl.default"
+	want := show(b.Records(wire(name)))
+	b.SetFederations(map[string]string{"default": "example.com"})
+	if got := show(b.Records(wire(name))); got != want || !strings.HasPrefix(got, "Found\n10.") {
+		t.Errorf("%s: %s, want %s", name, got, want)
+	}
+	if got := show(b.Records(wire("pet-9.hl.default"))); !strings.Contains(got, "pet-9.hl.default.svc."+testPlaceZone) {
+		t.Errorf("a name that no endpoint has: %s, want the federated one", got)
+	}
+}
+
 func TestFederationNeedsPlace(t *testing.T) {
 	b := New(Config{Tree: fixture(t)})
 	b.SetFederations(map[string]string{"myfed": "example.com"})
