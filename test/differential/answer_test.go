@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,22 +10,23 @@ import (
 	"github.com/miekg/dns"
 )
 
-// answer is a reply without what is free: the order of records. Records are
-// text: owner, TTL, type, data.
+// answer is a reply without what is free: the order of records, but for those
+// of PTR. Records are text: owner, TTL, type, data.
 type answer struct {
 	Rcode  string
 	Answer []string
 	Extra  []string
 	SOA    bool
-	AnyOf  [][]string // where chance decides: Answer is one of these
 }
 
 func (a *answer) equal(b *answer) bool {
 	return a.Rcode == b.Rcode && a.SOA == b.SOA && slices.Equal(a.Answer, b.Answer) && slices.Equal(a.Extra, b.Extra)
 }
 
-func nxdomain() answer { return answer{Rcode: "NXDOMAIN", SOA: true} }
-func nodata() answer   { return answer{Rcode: "NOERROR", SOA: true} }
+// nxdomain and nodata, as all that ask and what it calls return, are the
+// answers of which one must be given: more than one where chance decides.
+func nxdomain() []answer { return []answer{{Rcode: "NXDOMAIN", SOA: true}} }
+func nodata() []answer   { return []answer{{Rcode: "NOERROR", SOA: true}} }
 
 func rr(owner, typ, format string, args ...any) string {
 	return fmt.Sprintf("%s 30 %s %s", owner, typ, fmt.Sprintf(format, args...))
@@ -51,26 +53,28 @@ const maxChain = 8
 
 // follow answers with a CNAME and what its target has. seen are the names that
 // led here, the question's first.
-func (m *model) follow(name, target string, typ uint16, seen []string) answer {
-	a := answer{Rcode: "NOERROR", Answer: []string{rr(name, "CNAME", "%s", target)}}
-	inside := strings.HasSuffix(strings.ToLower(target), ".cluster.local.")
+func (m *model) follow(name, target string, typ uint16, seen []string) []answer {
+	alias := rr(name, "CNAME", "%s", target)
+	lower := strings.ToLower(target)
+	inside := strings.HasSuffix(lower, ".cluster.local.")
 	switch {
 	case len(seen) > maxChain, typ != dns.TypeCNAME && !inside && strings.Count(target, ".") < 2:
-		return answer{Rcode: "SERVFAIL"}
-	case typ == dns.TypeCNAME || slices.Contains(seen, strings.ToLower(target)) || !inside:
-		return a
+		return []answer{{Rcode: "SERVFAIL"}}
+	case typ == dns.TypeCNAME || slices.Contains(seen, lower) || !inside:
+		return []answer{{Rcode: "NOERROR", Answer: []string{alias}}}
 	}
-	b := m.ask(strings.ToLower(target), typ, seen...)
-	if b.Rcode == "SERVFAIL" {
-		return b
+	all := m.ask(lower, typ, seen...)
+	for i, a := range all {
+		if a.Rcode != "SERVFAIL" {
+			all[i].Answer = append([]string{alias}, a.Answer...)
+			slices.Sort(all[i].Answer)
+		}
 	}
-	a.Rcode, a.SOA, a.Extra, a.Answer = b.Rcode, b.SOA, b.Extra, append(a.Answer, b.Answer...)
-	slices.Sort(a.Answer)
-	return a
+	return all
 }
 
 // ask answers a question about a name in lower case.
-func (m *model) ask(name string, typ uint16, seen ...string) answer {
+func (m *model) ask(name string, typ uint16, seen ...string) []answer {
 	seen = append(slices.Clone(seen), name)
 	if strings.HasSuffix(name, ".arpa.") {
 		return m.reverse(name, typ)
@@ -78,9 +82,15 @@ func (m *model) ask(name string, typ uint16, seen ...string) answer {
 	if rest, ok := strings.CutSuffix(name, ".pod.cluster.local."); ok {
 		return m.pod(name, rest, typ)
 	}
+	if a := m.federated(name, typ, seen); a != nil {
+		return a
+	}
+	if labels := strings.Split(name, "."); m.wildcards && slices.Contains(labels, "*") {
+		return m.wildcard(name, typ, seen)
+	}
 	rest, ok := strings.CutSuffix(name, ".svc.cluster.local.")
 	switch {
-	case name == "svc.cluster.local.":
+	case name == "svc.cluster.local.", name == "pod.cluster.local.":
 		return nodata()
 	case !ok:
 		return nxdomain()
@@ -102,7 +112,7 @@ func (m *model) ask(name string, typ uint16, seen ...string) answer {
 }
 
 // service answers for a Service; below are the labels left of it.
-func (m *model) service(s *service, name string, below []string, typ uint16, seen []string) answer {
+func (m *model) service(s *service, name string, below []string, typ uint16, seen []string) []answer {
 	if s.kind == "ExternalName" && len(below) > 0 {
 		return nxdomain()
 	}
@@ -124,9 +134,9 @@ func (m *model) service(s *service, name string, below []string, typ uint16, see
 		}
 		return nxdomain()
 	case len(below) == 2:
-		return s.portAnswer(name, below[0], below[1], "", typ)
+		return m.portAnswer(s, name, below[0], below[1], "", typ, seen)
 	case len(below) == 3:
-		return s.portAnswer(name, below[1], below[2], below[0], typ)
+		return m.portAnswer(s, name, below[1], below[2], below[0], typ, seen)
 	}
 	return nxdomain()
 }
@@ -144,11 +154,11 @@ func (s *service) labelled(label string) []host {
 }
 
 // hostsAnswer answers for a name whose addresses are hosts.
-func (s *service) hostsAnswer(name string, hosts []host, typ uint16) answer {
+func (s *service) hostsAnswer(name string, hosts []host, typ uint16) []answer {
 	switch typ {
 	case dns.TypeA, dns.TypeAAAA:
 		if records := addresses(name, typ, hosts); len(records) > 0 {
-			return answer{Rcode: "NOERROR", Answer: records}
+			return []answer{{Rcode: "NOERROR", Answer: records}}
 		}
 	case dns.TypeSRV:
 		a := answer{Rcode: "NOERROR"}
@@ -164,7 +174,7 @@ func (s *service) hostsAnswer(name string, hosts []host, typ uint16) answer {
 		}
 		slices.Sort(a.Answer)
 		slices.Sort(a.Extra)
-		return a
+		return []answer{a}
 	}
 	return nodata()
 }
@@ -179,7 +189,7 @@ func labelsOf(hosts []host) []string {
 }
 
 // portAnswer answers for _portName._protocol, or for label below that.
-func (s *service) portAnswer(name, portName, protocol, label string, typ uint16) answer {
+func (m *model) portAnswer(s *service, name, portName, protocol, label string, typ uint16, seen []string) []answer {
 	type srv struct {
 		target string
 		number int32
@@ -225,23 +235,23 @@ func (s *service) portAnswer(name, portName, protocol, label string, typ uint16)
 		slices.Sort(a.Answer)
 		slices.Sort(a.Extra)
 		a.Extra = slices.Compact(a.Extra)
-		return a
+		return []answer{a}
 	case typ == dns.TypeA || typ == dns.TypeAAAA: // kube-dns follows one target
-		var a answer
+		var any []answer
 		for _, r := range all {
-			one := append([]string{rr(name, "CNAME", "%s", r.target)}, addresses(r.target, typ, r.hosts)...)
-			slices.Sort(one)
-			a.AnyOf = append(a.AnyOf, one)
+			any = append(any, m.follow(name, r.target, typ, seen)...)
 		}
-		a.Rcode = "NOERROR"
-		return a
+		return any
 	}
 	return nodata()
 }
 
 // pod answers for names of pods, which say their addresses themselves.
-func (m *model) pod(name, rest string, typ uint16) answer {
+func (m *model) pod(name, rest string, typ uint16) []answer {
 	labels := strings.Split(rest, ".")
+	if slices.Contains(labels, "*") {
+		return nxdomain()
+	}
 	switch len(labels) {
 	case 1:
 		return nodata()
@@ -251,7 +261,7 @@ func (m *model) pod(name, rest string, typ uint16) answer {
 			addr, err = netip.ParseAddr(strings.ReplaceAll(labels[0], "-", ":"))
 		}
 		if err == nil && !addr.Is4In6() && addr.Is4() == (typ == dns.TypeA) && (typ == dns.TypeA || typ == dns.TypeAAAA) {
-			return answer{Rcode: "NOERROR", Answer: []string{rr(name, dns.TypeToString[typ], "%s", addr)}}
+			return []answer{{Rcode: "NOERROR", Answer: []string{rr(name, dns.TypeToString[typ], "%s", addr)}}}
 		}
 		return nodata()
 	case 3:
@@ -264,19 +274,44 @@ func (m *model) pod(name, rest string, typ uint16) answer {
 	return nxdomain()
 }
 
-func (m *model) reverse(name string, typ uint16) answer {
-	claims := m.claims[name]
+// reverse answers for the name of an address with all that claim it, in order:
+// ClusterIPs, endpoints with a hostname, other endpoints; the oldest Service
+// first. Between equals the order is not said, and here that of the text.
+func (m *model) reverse(name string, typ uint16) []answer {
+	claims := slices.Clone(m.claims[name])
 	switch {
 	case len(claims) == 0:
-		return answer{Rcode: "REFUSED"}
+		return []answer{{Rcode: "REFUSED"}}
 	case typ != dns.TypePTR:
 		return nodata()
 	}
+	slices.SortFunc(claims, compareClaims)
 	a := answer{Rcode: "NOERROR"}
-	for _, c := range claims {
+	for _, c := range slices.Compact(claims) {
 		a.Answer = append(a.Answer, rr(name, "PTR", "%s", c.target))
 	}
-	slices.Sort(a.Answer)
-	a.Answer = slices.Compact(a.Answer)
-	return a
+	return []answer{a}
+}
+
+func compareClaims(a, b claim) int {
+	return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.created, b.created), cmp.Compare(a.target, b.target))
+}
+
+// reordered returns what got has, ordered by text where the order is not said:
+// among neighbours that have equal claims.
+func (m *model) reordered(name string, got []string) []string {
+	of := map[string]claim{}
+	for _, c := range m.claims[name] {
+		of[rr(name, "PTR", "%s", c.target)] = claim{rank: c.rank, created: c.created}
+	}
+	out := slices.Clone(got)
+	for from := 0; from < len(out); {
+		to := from + 1
+		for to < len(out) && of[out[to]] == of[out[from]] {
+			to++
+		}
+		slices.Sort(out[from:to])
+		from = to
+	}
+	return out
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kube-dns/kube-dns/test/apiserver"
 )
@@ -45,8 +46,13 @@ func numbered(prefix string, n int) []string {
 	return out
 }
 
-// generator makes random objects.
-type generator struct{ *rand.Rand }
+// generator makes random objects: Endpoints in the place of EndpointSlices if
+// standIn.
+type generator struct {
+	*rand.Rand
+
+	standIn bool
+}
 
 func pick[T any](g generator, pool []T) T { return pool[g.IntN(len(pool))] }
 
@@ -73,11 +79,22 @@ func (g generator) externalName() string {
 	case 2:
 		return pick(g, []string{"svc.cluster.local", "default.svc.cluster.local", "nosuch.cluster.local", "1-2-3-4.default.pod.cluster.local"})
 	}
-	return pick(g, names[:12]) + "." + pick(g, namespaces[:3]) + ".svc.cluster.local"
+	below := ""
+	switch g.IntN(12) {
+	case 0:
+		below = "_http._tcp." // where chance decides
+	case 1:
+		return pick(g, names[:12]) + "." + pick(g, namespaces[:2]) + ".myfed.svc.cluster.local"
+	case 2:
+		below = "pet-0."
+	}
+	return below + pick(g, names[:12]) + "." + pick(g, namespaces[:3]) + ".svc.cluster.local"
 }
 
+func (g generator) uid() types.UID { return types.UID(fmt.Sprint(g.Uint64())) }
+
 func (g generator) service() *corev1.Service {
-	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: pick(g, namespaces), Name: pick(g, names)}}
+	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: pick(g, namespaces), Name: pick(g, names), UID: g.uid()}}
 	s.CreationTimestamp = metav1.Unix(1_700_000_000+int64(g.IntN(5)), 0)
 	s.Spec.PublishNotReadyAddresses = g.one(4)
 	s.Spec.Type = pick(g, []corev1.ServiceType{"ClusterIP", "ClusterIP", "NodePort", "LoadBalancer", ""})
@@ -119,7 +136,7 @@ const slicesPerNamespace = 150
 
 func (g generator) slice() *discoveryv1.EndpointSlice {
 	s := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{
-		Namespace: pick(g, namespaces), Name: fmt.Sprint("slice-", g.IntN(slicesPerNamespace)),
+		Namespace: pick(g, namespaces), Name: fmt.Sprint("slice-", g.IntN(slicesPerNamespace)), UID: g.uid(),
 	}}
 	if !g.one(20) {
 		s.Labels = map[string]string{"kubernetes.io/service-name": pick(g, names), "other": "label"}
@@ -166,13 +183,75 @@ func (g generator) slice() *discoveryv1.EndpointSlice {
 	return s
 }
 
+// backing is an object that lists endpoints.
+func (g generator) backing() apiserver.Object {
+	if g.standIn {
+		return g.endpoints()
+	}
+	return g.slice()
+}
+
+// endpoints has what some slices have, under the name of a Service.
+func (g generator) endpoints() *corev1.Endpoints { //nolint:staticcheck // what is read where there are no slices
+	out := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: pick(g, namespaces), Name: pick(g, names), UID: g.uid()}} //nolint:staticcheck // as above
+	for range g.IntN(4) {
+		var subset corev1.EndpointSubset //nolint:staticcheck // as above
+		from := g.slice()
+		for _, p := range from.Ports {
+			if p.Name != nil && p.Protocol != nil && p.Port != nil {
+				subset.Ports = append(subset.Ports, corev1.EndpointPort{Name: *p.Name, Protocol: *p.Protocol, Port: *p.Port})
+			}
+		}
+		for _, e := range from.Endpoints {
+			a := corev1.EndpointAddress{IP: e.Addresses[0]}
+			if e.Hostname != nil {
+				a.Hostname = *e.Hostname
+			}
+			if e.Conditions.Ready == nil || *e.Conditions.Ready {
+				subset.Addresses = append(subset.Addresses, a)
+			} else {
+				subset.NotReadyAddresses = append(subset.NotReadyAddresses, a)
+			}
+		}
+		out.Subsets = append(out.Subsets, subset)
+	}
+	return out
+}
+
+// node tells its zone and region by labels with a prefix, or half of that, or
+// with none, nothing.
+func (g generator) node(name, prefix string) *corev1.Node {
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"kubernetes.io/hostname": name}}}
+	if prefix != "" {
+		n.Labels[prefix+"region"] = pick(g, []string{"r1", "r2", "Region-3"})
+		n.Labels[prefix+"zone"] = pick(g, []string{"z1", "z2", "z.3", "z_4"})
+		if name != "n0" && g.one(4) {
+			n.Labels[prefix+"zone"] = ""
+		}
+	}
+	if g.one(2) {
+		n.Labels["failure-domain.beta.kubernetes.io/zone"], n.Labels["failure-domain.beta.kubernetes.io/region"] = "old", "older"
+	}
+	return n
+}
+
 // change makes one change to what the API server holds.
 func (g generator) change(api *apiserver.Server) {
 	switch g.IntN(10) {
 	case 0, 1, 2:
 		api.Put(g.service())
-	case 3, 4, 5, 6:
-		api.Put(g.slice())
+	case 3, 4, 5:
+		api.Put(g.backing())
+	case 6:
+		if !g.one(10) {
+			api.Put(g.backing())
+			break
+		}
+		if n := g.node(fmt.Sprint("n", g.IntN(4)), pick(g, []string{"", "topology.kubernetes.io/", "failure-domain.beta.kubernetes.io/"})); g.one(3) {
+			api.Delete(n)
+		} else {
+			api.Put(n)
+		}
 	case 7:
 		s := g.service()
 		api.Delete(s)
@@ -182,7 +261,7 @@ func (g generator) change(api *apiserver.Server) {
 			api.Put(again)
 		}
 	default:
-		api.Delete(g.slice())
+		api.Delete(g.backing())
 	}
 }
 

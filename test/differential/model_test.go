@@ -22,6 +22,15 @@ type model struct {
 	services map[string]*service // by name.namespace, those that have names
 	// claims are the names of addresses, by the reverse name.
 	claims map[string][]claim
+	// tree is what wildcards are matched with, unless they are off.
+	tree      *branch
+	wildcards bool
+	literal   *model // the same with wildcards off
+	// federations are domains by name. place is zone.region of this cluster, ""
+	// while it is not known.
+	federations map[string]string
+	place       string
+	asked       map[question][]answer // for names that take long
 }
 
 // service is the names of one Service.
@@ -31,6 +40,7 @@ type service struct {
 	target          string // of an ExternalName
 	hosts           []host
 	ports           []port
+	endpoints       bool // there is one, ready or not
 }
 
 // host is one address under one label.
@@ -53,10 +63,13 @@ type claim struct {
 	created int64
 }
 
-var label1123 = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+var (
+	label1123 = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	labelAny  = regexp.MustCompile(`^[-_a-zA-Z0-9]{1,63}$`)
+)
 
 func newModel(services []*corev1.Service, slices []*discoveryv1.EndpointSlice) *model {
-	m := &model{services: map[string]*service{}, claims: map[string][]claim{}}
+	m := &model{services: map[string]*service{}, claims: map[string][]claim{}, wildcards: true, federations: federations}
 	owned := map[string][]*discoveryv1.EndpointSlice{}
 	for _, sl := range slices {
 		owner := sl.Labels["kubernetes.io/service-name"]
@@ -75,13 +88,38 @@ func newModel(services []*corev1.Service, slices []*discoveryv1.EndpointSlice) *
 		m.services[s.name+"."+s.namespace] = s
 		m.claim(s, in.CreationTimestamp.Unix())
 	}
+	m.tree = newTree(m)
+	m.locate("")
 	return m
+}
+
+// locate says where the cluster is.
+func (m *model) locate(place string) {
+	m.place, m.asked = place, map[question][]answer{}
+	literal := *m
+	literal.wildcards, literal.asked = false, map[question][]answer{}
+	m.literal = &literal
+}
+
+// answers is ask, but thinks only once about a wildcard.
+func (m *model) answers(name string, typ uint16) []answer {
+	if !strings.Contains(name, "*") {
+		return m.ask(name, typ)
+	}
+	q := question{name, typ}
+	if _, ok := m.asked[q]; !ok {
+		m.asked[q] = m.ask(name, typ)
+	}
+	return m.asked[q]
 }
 
 func (s *service) fill(in *corev1.Service, owned []*discoveryv1.EndpointSlice) {
 	ips := in.Spec.ClusterIPs
 	if len(ips) == 0 {
 		ips = []string{in.Spec.ClusterIP}
+	}
+	for _, sl := range owned {
+		s.endpoints = s.endpoints || isAddressed(sl) && slices.ContainsFunc(sl.Endpoints, func(e discoveryv1.Endpoint) bool { return len(e.Addresses) > 0 })
 	}
 	switch {
 	case in.Spec.Type == corev1.ServiceTypeExternalName:
@@ -110,7 +148,7 @@ func (s *service) fill(in *corev1.Service, owned []*discoveryv1.EndpointSlice) {
 }
 
 func (s *service) slice(in *corev1.Service, sl *discoveryv1.EndpointSlice) {
-	if sl.AddressType != discoveryv1.AddressTypeIPv4 && sl.AddressType != discoveryv1.AddressTypeIPv6 {
+	if !isAddressed(sl) {
 		return
 	}
 	var hosts []host
@@ -146,6 +184,31 @@ func (s *service) slice(in *corev1.Service, sl *discoveryv1.EndpointSlice) {
 		}
 		s.port(name, protocol, *p.Port, hosts)
 	}
+}
+
+// slicesOf returns what Endpoints say as EndpointSlices of the Service of that
+// name, one for each subset.
+func slicesOf(in *corev1.Endpoints) []*discoveryv1.EndpointSlice { //nolint:staticcheck // what is read where there are no slices
+	var out []*discoveryv1.EndpointSlice
+	for _, subset := range in.Subsets {
+		sl := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4}
+		sl.Namespace, sl.Labels = in.Namespace, map[string]string{discoveryv1.LabelServiceName: in.Name}
+		for _, p := range subset.Ports {
+			sl.Ports = append(sl.Ports, discoveryv1.EndpointPort{Name: &p.Name, Protocol: &p.Protocol, Port: &p.Port})
+		}
+		for i, a := range slices.Concat(subset.Addresses, subset.NotReadyAddresses) {
+			sl.Endpoints = append(sl.Endpoints, discoveryv1.Endpoint{
+				Addresses: []string{a.IP}, Hostname: &a.Hostname,
+				Conditions: discoveryv1.EndpointConditions{Ready: new(i < len(subset.Addresses))},
+			})
+		}
+		out = append(out, sl)
+	}
+	return out
+}
+
+func isAddressed(sl *discoveryv1.EndpointSlice) bool {
+	return sl.AddressType == discoveryv1.AddressTypeIPv4 || sl.AddressType == discoveryv1.AddressTypeIPv6
 }
 
 func (s *service) add(h host) {
@@ -220,7 +283,7 @@ func isName(text string) bool {
 		return false
 	}
 	for label := range strings.SplitSeq(text, ".") {
-		if !regexp.MustCompile(`^[-_a-zA-Z0-9]{1,63}$`).MatchString(label) {
+		if !labelAny.MatchString(label) {
 			return false
 		}
 	}

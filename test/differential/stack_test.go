@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/kube-dns/kube-dns/pkg/backend"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -22,7 +24,11 @@ import (
 // stack is what kubedns is made of, without its sockets.
 type stack struct {
 	watcher *kubewatch.Watcher
+	nodes   cache.ListerWatcherWithContext
+	backend *backend.Backend
 	server  *skydns.Server
+	literal *skydns.Server // the same with wildcards off
+	place   string         // zone.region as last seen, "" before
 	reply   []byte
 }
 
@@ -35,15 +41,14 @@ func startStack(t *testing.T, url string) (s *stack, stop func()) {
 		t.Fatal(err)
 	}
 	tree := treecache.New(dnsname.MustParse("cluster.local"))
-	s = &stack{reply: make([]byte, 0, 1<<16)}
+	s = &stack{nodes: sources.Nodes, reply: make([]byte, 0, 1<<16)}
 	s.watcher = kubewatch.New(kubewatch.Config{Sources: sources, Tree: tree, Logger: slog.New(slog.DiscardHandler)})
-	s.server, err = skydns.New(skydns.Config{
-		Domain:  dnsname.MustParse("cluster.local"),
-		Backend: backend.New(backend.Config{Tree: tree, Synced: s.watcher.HasSynced, Wildcards: true}),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.backend = backend.New(backend.Config{Tree: tree, Synced: s.watcher.HasSynced, Wildcards: true})
+	s.backend.SetFederations(federations)
+	s.server = serve(t, s.backend)
+	literal := backend.New(backend.Config{Tree: tree, Synced: s.watcher.HasSynced})
+	literal.SetFederations(federations)
+	s.literal = serve(t, literal)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -58,8 +63,35 @@ func startStack(t *testing.T, url string) (s *stack, stop func()) {
 	return s, stop
 }
 
+func serve(t *testing.T, b *backend.Backend) *skydns.Server {
+	t.Helper()
+	server, err := skydns.New(skydns.Config{Domain: dnsname.MustParse("cluster.local"), Backend: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+// locate finds out where the cluster is. The last place stands while no node
+// tells.
+func (s *stack) locate(t *testing.T) {
+	t.Helper()
+	for {
+		at, found, err := kubewatch.FindLocation(t.Context(), s.nodes)
+		switch {
+		case err != nil:
+			time.Sleep(20 * time.Millisecond)
+			continue
+		case found:
+			s.backend.SetNode(at.Zone, at.Region)
+			s.place = strings.ToLower(at.Zone + "." + at.Region)
+		}
+		return
+	}
+}
+
 // exchange asks one question as over TCP.
-func (s *stack) exchange(t *testing.T, name string, typ uint16) *dns.Msg {
+func (s *stack) exchange(t *testing.T, server *skydns.Server, name string, typ uint16) *dns.Msg {
 	t.Helper()
 	packet, err := new(dns.Msg).SetQuestion(name, typ).Pack()
 	if err != nil {
@@ -67,17 +99,21 @@ func (s *stack) exchange(t *testing.T, name string, typ uint16) *dns.Msg {
 	}
 	to := listener.NewReplyTo(nil, netip.AddrPortFrom(netip.IPv6Loopback(), 5353), netip.IPv6Loopback(), true)
 	m := new(dns.Msg)
-	if err := m.Unpack(s.server.Handle(packet, to, s.reply)); err != nil {
+	if err := m.Unpack(server.Handle(packet, to, s.reply)); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
 	return m
 }
 
 // ask returns the answer in the model's terms.
-func (s *stack) ask(t *testing.T, name string, typ uint16) answer {
+func (s *stack) ask(t *testing.T, server *skydns.Server, q question) answer {
 	t.Helper()
-	m := s.exchange(t, name, typ)
+	m := s.exchange(t, server, q.name, q.typ)
 	a := answer{Rcode: dns.RcodeToString[m.Rcode], Answer: texts(m.Answer), Extra: texts(m.Extra)}
+	if q.typ != dns.TypePTR {
+		slices.Sort(a.Answer)
+	}
+	slices.Sort(a.Extra)
 	for _, r := range m.Ns {
 		a.SOA = a.SOA || r.Header().Rrtype == dns.TypeSOA
 	}
@@ -91,6 +127,5 @@ func texts(rrs []dns.RR) []string {
 		fields := append([]string{h.Name}, strings.Fields(strings.TrimPrefix(r.String(), h.Name))...)
 		out = append(out, strings.Join(slices.Delete(fields, 2, 3), " ")) // without the class
 	}
-	slices.Sort(out)
 	return out
 }
