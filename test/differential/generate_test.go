@@ -243,7 +243,7 @@ func (g generator) change(api *apiserver.Server) {
 	case 3, 4, 5:
 		api.Put(g.backing())
 	case 6:
-		if !g.one(10) {
+		if !g.one(4) {
 			api.Put(g.backing())
 			break
 		}
