@@ -152,13 +152,34 @@ func (c *Cache) StoreFailure(q *wire.Query, rcode int, now int64) bool {
 	if c == nil || c.cfg.Entries == 0 || c.cfg.FailureTTL == 0 || q.Class != wire.ClassIN {
 		return false
 	}
-	e := &entry{
-		expires: now + int64(c.cfg.FailureTTL)*second, life: c.cfg.FailureTTL,
-		flags: uint16(rcode)&rcodeMask | kindFailure, keyLen: uint16(keyLen(q)),
-	}
-	AppendKey(e.makeRoom(keyLen(q))[:0], q)
+	e := emptyEntry(q, uint16(rcode)&rcodeMask|kindFailure, c.cfg.FailureTTL, now)
 	hash, at := c.place(e.key())
 	return c.shard(hash).fail(e, at, now)
+}
+
+// StoreAbsent keeps for ttl seconds, within Config's limits, that q's name does
+// not exist, said without an SOA. It reports whether it did.
+func (c *Cache) StoreAbsent(q *wire.Query, ttl uint32, now int64) bool {
+	if c == nil || c.cfg.Entries == 0 || c.cfg.NoNegative || q.Class != wire.ClassIN {
+		return false
+	}
+	life := storedTTL(ttl, &c.cfg)
+	if life == 0 && c.cfg.StaleFor == 0 {
+		return false
+	}
+	e := emptyEntry(q, wire.RcodeNXDomain|kindNX, life, now)
+	hash, at := c.place(e.key())
+	return c.shard(hash).put(e, at, now)
+}
+
+// HasRecords reports whether a valid answer with records is stored for any type
+// of the name of key, which is one of AppendKey; class, DO and CD count.
+func (c *Cache) HasRecords(key []byte, now int64) bool {
+	if c == nil {
+		return false
+	}
+	hash, at := c.place(key)
+	return c.shard(hash).hasRecords(key[:len(key)-typeLen], at, now)
 }
 
 // Clear removes all entries. The counters stay.

@@ -79,6 +79,13 @@ const (
 	kindNX = 1 << 14
 )
 
+// emptyEntry returns an entry without records.
+func emptyEntry(q *wire.Query, flags uint16, life uint32, now int64) *entry {
+	e := &entry{expires: now + int64(life)*second, life: life, flags: flags, keyLen: uint16(keyLen(q))}
+	AppendKey(e.makeRoom(keyLen(q))[:0], q)
+	return e
+}
+
 // makeRoom gives e memory for size octets and returns it.
 func (e *entry) makeRoom(size int) []byte {
 	if size <= inlineLen {

@@ -88,6 +88,61 @@ func TestNXDomainOfATarget(t *testing.T) {
 	}
 }
 
+// That a name does not exist may be known from elsewhere than an SOA.
+func TestStoreAbsent(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cfg  Config
+		ttl  uint32
+		want uint32 // seconds it is kept
+	}{
+		{"its time", Config{}, 10, 10},
+		{"no time", Config{}, 0, 0},
+		{"capped", Config{MaxCacheTTL: 7}, 10, 7},
+		{"raised", Config{MinTTL: 20}, 10, 20},
+		{"no negative answers", Config{NoNegative: true, MinTTL: 20}, 10, 0},
+	} {
+		tt.cfg.Entries = 10
+		c := New(tt.cfg)
+		if kept := c.StoreAbsent(ask(t, "no.example.", a), tt.ttl, at(0)); kept != (tt.want > 0) {
+			t.Errorf("%s: kept %v", tt.name, kept)
+		}
+		for _, now := range []uint32{tt.want - min(tt.want, 1), tt.want} {
+			m, result := lookup(t, c, at(float64(now)), ask(t, "no.example.", dns.TypeMX), false)
+			if now < tt.want != (result == Hit) || result == Hit && !slices.Equal(zone(m), []string{"nxdomain"}) {
+				t.Errorf("%s: result %d, %v after %d s", tt.name, result, m, now)
+			}
+		}
+		checkShards(t, c)
+	}
+}
+
+func TestHasRecords(t *testing.T) {
+	c := New(Config{Entries: 100, FailureTTL: 5})
+	store(t, c, at(0), ask(t, "www.example.", a), "www.example. 10 IN A 1.2.3.4")
+	store(t, c, at(0), ask(t, "alias.example.", a), "alias.example. 10 IN CNAME b.", "b. 10 IN A 1.2.3.4")
+	store(t, c, at(0), ask(t, "empty.example.", a), noData)
+	store(t, c, at(0), ask(t, "no.example.", a), "nxdomain", absent)
+	store(t, c, at(0), ask(t, "dead.example.", a), "nxdomain", "dead.example. 20 IN CNAME no.example.", absent)
+	c.StoreFailure(ask(t, "broken.example.", a), wire.RcodeServFail, at(0))
+	for name, want := range map[string]bool{"WWW.example.": true, "alias.example.": true} {
+		if got := c.HasRecords(AppendKey(nil, ask(t, name, dns.TypeAAAA)), at(9)); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	for _, q := range []*wire.Query{
+		ask(t, "b.", a), ask(t, "empty.example.", a), ask(t, "no.example.", a), ask(t, "dead.example.", a),
+		ask(t, "broken.example.", a), ask(t, "example.", a), ask(t, "www.example.", a, "do"), ask(t, "www.example.", a, "cd"),
+	} {
+		if c.HasRecords(AppendKey(nil, q), at(1)) {
+			t.Errorf("%q has records", q.Name)
+		}
+	}
+	if c.HasRecords(AppendKey(nil, ask(t, "www.example.", a)), at(10)) {
+		t.Error("an expired answer counts")
+	}
+}
+
 // RFC 8020, when it is switched on: nothing is below a name that does not exist.
 func TestNXDomainCut(t *testing.T) {
 	q := ask(t, "Www.A.no.example.", dns.TypeMX)

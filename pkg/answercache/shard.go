@@ -1,8 +1,11 @@
 package answercache
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
+
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // shard is one part of the cache: a table of entries, and SIEVE's queue through
@@ -111,6 +114,25 @@ func (s *shard) get(key []byte, at place, now int64, allowStale bool) (*entry, R
 		return e, Stale
 	}
 	return nil, Miss
+}
+
+// hasRecords reports whether one of the entries whose key begins with prefix, of
+// any type, is a valid answer with records.
+func (s *shard) hasRecords(prefix []byte, at place, now int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.table.Load()
+	mask := uint32(len(t.slots) - 1)
+	for p := at.home & mask; ; p = (p + 1) & mask {
+		e := t.slots[p].entry.Load()
+		if e == nil {
+			return false
+		}
+		if t.slots[p].home == at.home && e.valid(now) && e.answers > 0 && e.flags&rcodeMask == wire.RcodeSuccess &&
+			bytes.Equal(e.key()[:int(e.keyLen)-typeLen], prefix) {
+			return true
+		}
+	}
 }
 
 // best is the valid one of what find found, nil if there is none.

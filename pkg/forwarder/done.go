@@ -85,6 +85,8 @@ func (fl *flight) Done(us upstream.Sink, r *upstream.Result) {
 			st.cache.StoreFailure(&q, wire.RcodeServFail, now)
 		case failure(reply.Rcode):
 			st.cache.StoreFailure(&q, reply.Rcode, now)
+		case v.absentFor > 0:
+			st.cache.StoreAbsent(&q, v.absentFor, now)
 		case v.store != nil:
 			st.cache.Store(&q, v.store, now)
 		}

@@ -98,6 +98,11 @@ func contains(list []netip.Prefix, addr netip.Addr) bool {
 // removes reports whether records of some type are removed from answers.
 func (fl *filter) removes() bool { return fl != nil && len(fl.Types) > 0 }
 
+// removesAll reports whether no record of type qtype is ever given.
+func (fl *filter) removesAll(qtype uint16) bool {
+	return fl != nil && qtype != wire.TypeANY && slices.Contains(fl.Types, qtype)
+}
+
 // removed reports whether a record is to be left out of the answer to a
 // question of type qtype.
 func (fl *filter) removed(qtype uint16, rec *wire.Record) bool {
@@ -164,7 +169,10 @@ func (fl *filter) rebuild(dst []byte, q *wire.Query, r *wire.Reply) []byte {
 // verdict is what review decided besides the reply.
 type verdict struct {
 	store *wire.Reply // what the cache may keep, nil for nothing
-	ede   wire.ExtendedError
+	// absentFor is for how many seconds the cache may keep that there is no such
+	// name, 0 for not at all.
+	absentFor uint32
+	ede       wire.ExtendedError
 }
 
 // errIgnored stands for a reply that --ignore-address drops.
@@ -192,8 +200,8 @@ func (f *Forwarder) review(st *state, q *wire.Query, r *wire.Reply, s *sink) (*w
 		case contains(fl.Ignore, addr):
 			return nil, verdict{}
 		case contains(fl.BogusNX, addr):
-			r = s.emptied(q, r, wire.RcodeNXDomain, 0)
-			return r, verdict{store: r}
+			// As long as dnsmasq keeps it: there is no SOA to say.
+			return s.emptied(q, r, wire.RcodeNXDomain, 0), verdict{absentFor: rec.TTL}
 		case rebind && contains(fl.private, addr) && (!fl.RebindLocalhost || !isLocalhost(addr)):
 			f.logRebind(st, q)
 			return s.emptied(q, r, wire.RcodeSuccess, 0), verdict{ede: wire.Extended(wire.EDEBlocked, "private address")}

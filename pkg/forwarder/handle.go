@@ -91,8 +91,26 @@ func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply, key []byte
 		case answercache.Expired:
 			stale = st.cfg.ServeStale
 		}
+		if st.filter.removesAll(q.Type) && st.cache.HasRecords(key, now) {
+			return f.answerFiltered(st, q, a, reply)
+		}
 	}
 	return f.forward(st, q, name, a, reply, stale)
+}
+
+// answerFiltered answers that a name, which exists, has no data of a type that
+// is removed from answers (--filter-AAAA and its like): the server need not be
+// asked for what would be removed.
+func (f *Forwarder) answerFiltered(st *state, q *wire.Query, a *asker, reply []byte) []byte {
+	f.countHit(a)
+	var b cookieBuffer
+	opt := f.opt(st, q, a, &b)
+	opt.EDE = wire.Extended(wire.EDEFiltered, "")
+	out := wire.AppendError(reply, q, wire.RcodeSuccess, opt)
+	if st.log != nil {
+		f.logLocal(st, q, a, out[len(reply):], "")
+	}
+	return out
 }
 
 // cacheable reports whether the cache may be used at all: a question that asks

@@ -148,7 +148,7 @@ func TestFilters(t *testing.T) {
 			zone(0, rec), question("www.example.", dns.TypeA), good, 1,
 		},
 		{
-			"bogus NXDOMAIN", Filter{BogusNX: []netip.Prefix{prefix("127.1.0.0/16")}}, zone(0, rec), question("www.example.", dns.TypeA), "NXDOMAIN; rd", 2,
+			"bogus NXDOMAIN", Filter{BogusNX: []netip.Prefix{prefix("127.1.0.0/16")}}, zone(0, rec), question("www.example.", dns.TypeA), "NXDOMAIN; rd", 1,
 		},
 		{
 			"ignored", Filter{Ignore: []netip.Prefix{prefix("127.1.0.0/16")}}, zone(0, rec), question("www.example.", dns.TypeA, "edns"), "SERVFAIL; rd; opt ede17", 2,
@@ -176,6 +176,23 @@ func TestFilters(t *testing.T) {
 				t.Errorf("upstream saw %d queries, want %d", s.seen(), test.upstream)
 			}
 		})
+	}
+}
+
+// TestFilteredTypeIsNotAsked: where the name is known to exist, a type that is
+// removed from answers costs no question.
+func TestFilteredTypeIsNotAsked(t *testing.T) {
+	s := newFakeServer(t, zone(0, rec))
+	cfg := to(s)
+	cfg.Filter = Filter{Types: []uint16{dns.TypeAAAA}}
+	c := newClient(t, run(t, cfg), 2, false)
+	c.ask(question("www.example.", dns.TypeA))
+	if got := summary(c.ask(question("www.example.", dns.TypeAAAA, "edns"))); got != "NOERROR; rd; opt ede17" || s.seen() != 1 {
+		t.Errorf("got %q, upstream saw %d queries", got, s.seen())
+	}
+	c.ask(question("www.example.", dns.TypeMX))
+	if s.seen() != 2 {
+		t.Error("another type was not asked for")
 	}
 }
 
