@@ -94,31 +94,62 @@ func TestFavourite(t *testing.T) {
 	}
 }
 
-// TestDeadServerIsLeft: after a server fell silent, questions go to the other
-// one alone, and come back when it answers again.
+// TestDeadServerIsLeft: after a server fell silent, a few questions are repeated
+// to the other one; then that one is asked alone, but for a probe per second,
+// until the first answers again.
 func TestDeadServerIsLeft(t *testing.T) {
-	dead := newGate(t)
-	first := newFakeServer(t, dead.script(zone(0, rec)))
-	second := newFakeServer(t, after(5*time.Millisecond, zone(0, rec)))
-	cfg := to(first, second)
-	cfg.Upstream.Strategy = upstream.InOrder
-	cfg.Cache.Entries = 0
-	f := run(t, cfg)
-	c := newClient(t, f, 2, false)
-	for range 20 {
-		c.ask(question("www.example.", dns.TypeA))
+	for _, test := range []struct {
+		name     string
+		strategy upstream.Strategy
+		before   int // questions while it is well
+	}{
+		{"in order", upstream.InOrder, 0},
+		{"in order, well at first", upstream.InOrder, 10},
+		{"the fastest", upstream.Fastest, 10},
+		{"never seen", upstream.Fastest, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var dead atomic.Bool
+			first := newFakeServer(t, func(q *dns.Msg, tcp bool) [][]byte {
+				if dead.Load() {
+					return nil
+				}
+				return zone(0, rec)(q, tcp)
+			})
+			second := newFakeServer(t, after(5*time.Millisecond, zone(0, rec)))
+			cfg := to(first, second)
+			cfg.Upstream.Strategy = test.strategy
+			cfg.Cache.Entries = 0
+			f := run(t, cfg)
+			c := newClient(t, f, 2, false)
+			ask := func(n int) {
+				for range n {
+					if got := summary(c.ask(question("www.example.", dns.TypeA))); got != good {
+						t.Errorf("got %q", got)
+					}
+				}
+			}
+			ask(test.before)
+			dead.Store(true)
+			before, began := first.seen(), time.Now()
+			ask(40)
+			probes := 1 + int(time.Since(began)/time.Second)
+			if n := first.seen() - before; n > 3+probes {
+				t.Errorf("the dead server was asked %d times in 40 questions, %d of them may be probes", n, probes)
+			}
+			st := f.Stats().Upstream.Servers[0]
+			if test.strategy == upstream.InOrder && !st.Down {
+				t.Error("the dead server does not count as down")
+			}
+			dead.Store(false)
+			waitFor(t, func() bool {
+				ask(1)
+				now := f.Stats().Upstream.Servers[0]
+				return now.Answered > st.Answered && !now.Down
+			})
+		})
 	}
-	if n := first.seen(); n > 4 {
-		t.Errorf("the dead server was asked %d times", n)
-	}
-	if !f.Stats().Upstream.Servers[0].Down {
-		t.Error("the dead server does not count as down")
-	}
-	dead.lift()
-	waitFor(t, func() bool {
-		c.ask(question("www.example.", dns.TypeA))
-		return !f.Stats().Upstream.Servers[0].Down
-	})
 }
 
 // TestClosedPort: a refused port is known at once and is no reason to wait.

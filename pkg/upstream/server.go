@@ -45,8 +45,11 @@ const (
 	// plainFor is how long a server that fails on EDNS is asked without.
 	plainFor = int64(15 * time.Minute)
 
-	minRTO    = int64(100 * time.Millisecond)
-	maxRTO    = int64(400 * time.Millisecond)
+	minRTO = int64(100 * time.Millisecond)
+	maxRTO = int64(400 * time.Millisecond)
+	// patience is how much longer than usual a server may take until another one
+	// is asked: what a dead server of two adds to a query.
+	patience  = int64(180 * time.Millisecond)
 	neverSeen = int64(0)
 )
 
@@ -102,13 +105,14 @@ func (s *server) wantsProbe(now int64) bool {
 	return s.down() && now >= at && s.probeAt.CompareAndSwap(at, now+probeEvery)
 }
 
-// rto is how long to wait for a reply before asking anew.
+// rto is how long to wait for a reply before asking another server: RFC 6298 §2,
+// within patience.
 func (s *server) rto() int64 {
 	srtt := s.srtt.Load()
 	if srtt == neverSeen {
-		return maxRTO
+		return patience
 	}
-	return min(max(srtt+4*s.rttvar.Load(), minRTO), maxRTO)
+	return min(max(srtt+min(4*s.rttvar.Load(), patience), minRTO), maxRTO)
 }
 
 // rank orders servers: lower is better.
