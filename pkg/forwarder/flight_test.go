@@ -84,11 +84,16 @@ func TestDifferentQuestionsAreNotMixed(t *testing.T) {
 		q.Id = uint16(i)
 		c.start(q)
 	}
-	if st := f.Stats(); st.Forwarded != 5 {
-		t.Errorf("forwarded %d, want 5", st.Forwarded)
+	other := question("www.example.", dns.TypeTXT)
+	other.Id = 5
+	c.start(other)
+	other.Question[0].Qclass, other.Id = dns.ClassHESIOD, 6
+	c.start(other)
+	if st := f.Stats(); st.Forwarded != 7 {
+		t.Errorf("forwarded %d, want 7", st.Forwarded)
 	}
 	g.lift()
-	for i := range 5 {
+	for i := range 7 {
 		c.wait(uint16(i))
 	}
 }

@@ -203,21 +203,22 @@ func TestSlowAtOnce(t *testing.T) {
 func TestWrongReplies(t *testing.T) {
 	srv := scripted(t, func(q *dns.Msg) [][]byte {
 		good := new(dns.Msg).SetReply(q)
-		id, name, class, opcode, empty := good.Copy(), good.Copy(), good.Copy(), good.Copy(), good.Copy()
+		id, name, qtype, class, opcode, empty := good.Copy(), good.Copy(), good.Copy(), good.Copy(), good.Copy(), good.Copy()
+		qtype.Question[0].Qtype = dns.TypeAAAA
 		id.Id ^= 0x8000
 		name.Question[0].Name = "wwx.example."
 		class.Question[0].Qclass = dns.ClassCHAOS
 		opcode.Opcode = dns.OpcodeNotify
 		empty.Question = nil
-		return [][]byte{packed(id), packed(name), packed(class), packed(opcode), packed(empty), {0}, packed(good), packed(good)}
+		return [][]byte{packed(id), packed(name), packed(qtype), packed(class), packed(opcode), packed(empty), {0}, packed(good), packed(good)}
 	})
 	s, _ := running(t, Config{Routes: all(srv), FirstRetry: hang})
 	if got := s.askA("www.example.", 0).wait(t); got != "NOERROR from "+srv.Addr.String() {
 		t.Errorf("got %q", got)
 	}
-	for end := time.Now().Add(hang); s.Stats().WrongReplies != 7; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(hang); s.Stats().WrongReplies != 8; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%d wrong replies counted, want 7", s.Stats().WrongReplies)
+			t.Fatalf("%d wrong replies counted, want 8", s.Stats().WrongReplies)
 		}
 	}
 }
@@ -336,6 +337,28 @@ func TestSocketsRotate(t *testing.T) {
 	}
 	if n := openFiles(t); n > before+2 {
 		t.Errorf("%d sockets open, %d before", n, before)
+	}
+}
+
+// TestSocketsAge: sockets past their age are closed when nobody uses them.
+func TestSocketsAge(t *testing.T) {
+	before := openFiles(t)
+	srv := scripted(t, rcode(0))
+	s, _ := running(t, Config{Routes: all(srv), Sockets: 8, SocketAge: time.Minute})
+	for range 50 {
+		s.askA("www.example.", 0).wait(t)
+	}
+	pool := &s.servers[srv].pool
+	pool.retire(s.now()+int64(59*time.Second), time.Minute)
+	if n := openFiles(t); n < before+1+4 {
+		t.Errorf("%d sockets open, %d before", n, before)
+	}
+	pool.retire(s.now()+int64(time.Minute), time.Minute)
+	if n := openFiles(t); n > before+1 { // the server
+		t.Errorf("%d sockets open after a minute, %d before", n, before)
+	}
+	if got := s.askA("www.example.", 0).wait(t); !strings.HasPrefix(got, "NOERROR") {
+		t.Errorf("after that: %q", got)
 	}
 }
 
