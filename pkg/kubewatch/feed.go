@@ -30,6 +30,8 @@ const (
 	// retryReset is how long a watch must have lasted for the pause to start
 	// from retryMin again.
 	retryReset = time.Minute
+	// putOffMax bounds how long the server may put a request off.
+	putOffMax = 30 * time.Second
 )
 
 // feed brings the objects of one source into a store. Lists are fetched page
@@ -98,6 +100,9 @@ func (f *feed) list(ctx context.Context, _ metav1.ListOptions) (runtime.Object, 
 		}
 		if err != nil {
 			f.failed(ctx, "list", err)
+			if f.putOff(ctx, err) {
+				continue // the pages before it are not lost
+			}
 			return nil, err
 		}
 		listMeta, err := meta.ListAccessor(page)
@@ -134,6 +139,7 @@ func (f *feed) watch(ctx context.Context, options metav1.ListOptions) (watch.Int
 		return nil, err // a server that cannot stream; the reflector lists instead
 	}
 	f.failed(ctx, "watch", err)
+	f.putOff(ctx, err)
 	if streaming && !apierrors.IsResourceExpired(err) && !apierrors.IsTimeout(err) {
 		// The reflector sleeps on a refused connection without heeding ctx, for
 		// as long as its longest pause. An error that it does not recognise goes
@@ -141,6 +147,17 @@ func (f *feed) watch(ctx context.Context, options metav1.ListOptions) (watch.Int
 		return nil, errors.New(err.Error())
 	}
 	return nil, err
+}
+
+// putOff waits if err is the server's wish that the request be made later, and
+// reports whether it was and ctx goes on.
+func (f *feed) putOff(ctx context.Context, err error) bool {
+	seconds, ok := apierrors.SuggestsClientDelay(err)
+	if !ok {
+		return false
+	}
+	sleep(ctx, min(max(time.Duration(seconds)*time.Second, retryMin), putOffMax))
+	return ctx.Err() == nil
 }
 
 // failed reports err, and that the source is denied when it is.

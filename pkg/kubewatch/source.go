@@ -1,6 +1,7 @@
 package kubewatch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
@@ -77,7 +79,7 @@ func APISources(cfg *rest.Config) (Sources, error) {
 		return Sources{}, err
 	}
 	all := func(client rest.Interface, resource string) cache.ListerWatcherWithContext {
-		return cache.NewListWatchFromClient(client, resource, metav1.NamespaceAll, fields.Everything())
+		return listWatch(client, metav1.NamespaceAll, resource, "")
 	}
 	return Sources{
 		Services:  all(core, "services"),
@@ -85,9 +87,29 @@ func APISources(cfg *rest.Config) (Sources, error) {
 		Endpoints: all(core, "endpoints"),
 		Nodes:     all(core, "nodes"),
 		ConfigMap: func(namespace, name string) cache.ListerWatcherWithContext {
-			return cache.NewListWatchFromClient(core, "configmaps", namespace, fields.OneTermEqualSelector(metav1.ObjectNameField, name))
+			return listWatch(core, namespace, "configmaps", fields.OneTermEqualSelector(metav1.ObjectNameField, name).String())
 		},
 	}, nil
+}
+
+// listWatch returns a source of one resource, of the objects that selector is
+// for. Requests that the server puts off (Retry-After) fail at once: client-go
+// would wait and repeat them ten times on its own, and meanwhile nobody could
+// tell that nothing is heard.
+func listWatch(client rest.Interface, namespace, resource, selector string) cache.ListerWatcherWithContext {
+	request := func(options metav1.ListOptions) *rest.Request {
+		options.FieldSelector = selector
+		return client.Get().Namespace(namespace).Resource(resource).VersionedParams(&options, metav1.ParameterCodec).MaxRetries(0)
+	}
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return request(options).Do(ctx).Get()
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			options.Watch = true
+			return request(options).Watch(ctx)
+		},
+	}
 }
 
 // restClient returns a client for one API group that prefers protobuf.

@@ -22,6 +22,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
 func TestRESTConfig(t *testing.T) {
@@ -211,4 +214,53 @@ func TestFollowLocation(t *testing.T) {
 		cancel()
 		<-done
 	})
+}
+
+// A server that says when to come again is not listened to, so that is told at
+// once, and it is asked no earlier.
+func TestPutOff(t *testing.T) {
+	var asked []time.Time
+	var mu sync.Mutex
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/services") {
+			mu.Lock()
+			asked = append(asked, time.Now())
+			mu.Unlock()
+		}
+		w.Header().Set("Retry-After", "2")
+		http.Error(w, "too many requests", http.StatusTooManyRequests)
+	}))
+	defer server.Close()
+	sources, err := APISources(&rest.Config{Host: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := New(Config{Sources: sources, Tree: treecache.New(dnsname.MustParse("cluster.local")), Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = w.Run(ctx) // it never fails
+	}()
+	for {
+		s := w.Status().Resources[0]
+		mu.Lock()
+		n := len(asked)
+		mu.Unlock()
+		if n == 3 {
+			if s.Failures < 2 || s.Connected || s.LastError == "" {
+				t.Errorf("after two refusals: %+v", s)
+			}
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	cancel()
+	<-done
+	for i := range asked[1:] {
+		if pause := asked[i+1].Sub(asked[i]); pause < 2*time.Second {
+			t.Errorf("asked again after %v, want 2s at the earliest", pause)
+		}
+	}
 }

@@ -78,9 +78,16 @@ type Process struct {
 // is printed if the test failed.
 func Start(tb testing.TB, path string, args ...string) *Process {
 	tb.Helper()
+	return StartEnv(tb, nil, path, args...)
+}
+
+// StartEnv is Start with more environment, such as "PROMETHEUS_PORT=10055",
+// which is empty otherwise.
+func StartEnv(tb testing.TB, env []string, path string, args ...string) *Process {
+	tb.Helper()
 	p := &Process{cmd: exec.Command(path, args...), log: &buffer{}, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	p.cmd.Env = append(os.Environ(), "PROMETHEUS_PORT=")
+	p.cmd.Env = append(append(os.Environ(), "PROMETHEUS_PORT="), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		tb.Fatal(err)

@@ -1,10 +1,14 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
 	"net/http"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/watch"
 )
 
 // faults are what goes wrong just now. The server's lock guards them.
@@ -14,6 +18,8 @@ type faults struct {
 	expirePages int
 	breakNext   int
 	status      int
+	retryAfter  int
+	stutter     bool
 	denied      map[string]bool
 }
 
@@ -82,6 +88,40 @@ func (s *Server) Refuse(status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults.status = status
+}
+
+// RetryAfter makes all that is refused say when to come again; 0 ends that.
+func (s *Server) RetryAfter(seconds int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.retryAfter = seconds
+}
+
+// Stutter makes watches send each event twice, changes as if the object were
+// new, and the events of different objects in another order than they
+// happened in. So a watch may end at an earlier version than it had reached,
+// and what follows says again what was said.
+func (s *Server) Stutter(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.stutter = on
+}
+
+// stuttered returns log as a watch that stutters sends it.
+func stuttered(log []event) []event {
+	var out []event
+	for _, e := range log {
+		if e.kind == watch.Modified {
+			e.kind = watch.Added
+		}
+		out = append(out, e, e)
+	}
+	// Those of one object stay in their order.
+	slices.SortStableFunc(out, func(a, b event) int {
+		x, y := b.object.object, a.object.object
+		return cmp.Or(cmp.Compare(x.GetName(), y.GetName()), cmp.Compare(x.GetNamespace(), y.GetNamespace()))
+	})
+	return out
 }
 
 // Deny makes requests for one resource forbidden, or allowed again. Watches go

@@ -22,12 +22,16 @@ const bookmarkEvery = time.Second
 func (s *Server) handle(w http.ResponseWriter, r *http.Request, k *kind) {
 	s.mu.Lock()
 	status := s.faults.refused(k)
+	retryAfter := s.faults.retryAfter
+	if status != 0 && retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	}
 	s.mu.Unlock()
 	switch {
 	case status == http.StatusForbidden:
 		refuse(w, apierrors.NewForbidden(schema.GroupResource{Group: k.gv.Group, Resource: k.resource}, "", fmt.Errorf("it is forbidden in this test")))
 	case status != 0:
-		refuse(w, apierrors.NewGenericServerResponse(status, "get", schema.GroupResource{}, "", "refused in this test", 0, true))
+		refuse(w, apierrors.NewGenericServerResponse(status, "get", schema.GroupResource{}, "", "refused in this test", retryAfter, true))
 	case r.URL.Query().Has("watch"):
 		s.watch(w, r, k)
 	default:
@@ -191,7 +195,11 @@ func (s *Server) follow(r *http.Request, k *kind, events *stream, from int, cut 
 		for i := len(k.log) - 1; i >= 0 && k.log[i].version > from; i-- {
 			log = k.log[i:]
 		}
+		stutter := s.faults.stutter
 		s.mu.Unlock()
+		if stutter {
+			log = stuttered(log)
+		}
 		if tooOld {
 			events.sendExpired()
 			return

@@ -66,6 +66,7 @@ func duration(t *testing.T) time.Duration {
 }
 
 func TestChurn(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	api := apiserver.New()
@@ -83,7 +84,7 @@ func TestChurn(t *testing.T) {
 	for n := 0; time.Now().Before(end); n++ {
 		changes := c.churn(t, front, n)
 		fresh := startKubedns(t, front.URL())
-		asked := compare(t, c, live, fresh)
+		asked := compare(t, c.questions(), live, fresh)
 		fresh.Kill()
 		stats, memory := api.Stats(), resident(t, live.Pid())
 		if n < 3 {
@@ -148,7 +149,7 @@ func (c *cluster) churn(t *testing.T, front *apiserver.Front, n int) int {
 // there is nothing to heal.
 func (c *cluster) fault(front *apiserver.Front) <-chan time.Time {
 	pause := time.Duration(c.rnd.IntN(2000)) * time.Millisecond
-	switch c.rnd.IntN(8) {
+	switch c.rnd.IntN(10) {
 	case 0, 1:
 		c.api.Cut()
 	case 2:
@@ -163,6 +164,7 @@ func (c *cluster) fault(front *apiserver.Front) <-chan time.Time {
 		c.api.Forget()
 	case 5:
 		c.api.Refuse([]int{http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusUnauthorized}[c.rnd.IntN(4)])
+		c.api.RetryAfter(c.rnd.IntN(2))
 		c.api.Cut()
 		return time.After(pause)
 	case 6:
@@ -172,6 +174,13 @@ func (c *cluster) fault(front *apiserver.Front) <-chan time.Time {
 		front.Stop()
 		c.api.Forget()
 		return time.After(pause)
+	case 8:
+		c.api.Deny("endpointslices", true)
+		c.api.Cut()
+		return time.After(pause)
+	case 9:
+		c.api.Stutter(true)
+		return time.After(pause)
 	}
 	return nil
 }
@@ -180,6 +189,9 @@ func (c *cluster) fault(front *apiserver.Front) <-chan time.Time {
 func (c *cluster) heal(t *testing.T, front *apiserver.Front) {
 	t.Helper()
 	c.api.Refuse(0)
+	c.api.RetryAfter(0)
+	c.api.Deny("endpointslices", false)
+	c.api.Stutter(false)
 	c.api.BreakLists(0)
 	c.api.ExpirePages(0)
 	front.Stop()
@@ -191,25 +203,30 @@ func (c *cluster) heal(t *testing.T, front *apiserver.Front) {
 // kubedns is a running kubedns.
 type kubedns struct {
 	*addon.Process
-	addr string
+
+	addr               string
+	readiness, metrics string // URLs
 }
 
 // startKubedns starts kubedns and waits until it is ready.
 func startKubedns(t *testing.T, api string) *kubedns {
 	t.Helper()
-	ports := addon.FreePorts(t, 2)
-	k := &kubedns{addr: "127.0.0.1:" + strconv.Itoa(ports[0])}
-	k.Process = addon.Start(t, filepath.Join(bin, "kubedns"), "--kube-master-url="+api, "--domain=cluster.local.", "--nameservers=none",
+	ports := addon.FreePorts(t, 3)
+	k := &kubedns{
+		addr:      fmt.Sprintf("127.0.0.1:%d", ports[0]),
+		readiness: fmt.Sprintf("http://127.0.0.1:%d/readiness", ports[1]),
+		metrics:   fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[2]),
+	}
+	k.Process = addon.StartEnv(t, []string{"PROMETHEUS_PORT=" + strconv.Itoa(ports[2])}, filepath.Join(bin, "kubedns"), "--kube-master-url="+api, "--domain=cluster.local.", "--nameservers=none",
 		"--dns-bind-address=127.0.0.1", "--dns-port="+strconv.Itoa(ports[0]), "--healthz-port="+strconv.Itoa(ports[1]), "--debug-address=")
-	k.WaitURL(t, fmt.Sprintf("http://127.0.0.1:%d/readiness", ports[1]), 30*time.Second)
+	k.WaitURL(t, k.readiness, 30*time.Second)
 	return k
 }
 
 // compare waits until all answers of live are those of fresh, and returns
 // their number. After that it is quiet, so they must stay so.
-func compare(t *testing.T, c *cluster, live, fresh *kubedns) int {
+func compare(t *testing.T, all []question, live, fresh *kubedns) int {
 	t.Helper()
-	all := c.questions()
 	left := all
 	a, b := dial(t, live.addr), dial(t, fresh.addr)
 	defer a.Close()
