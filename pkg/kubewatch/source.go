@@ -117,7 +117,7 @@ func restClient(cfg *rest.Config, gv schema.GroupVersion, apiPath string) (rest.
 	cfg = rest.CopyConfig(cfg)
 	cfg.GroupVersion = &gv
 	cfg.APIPath = apiPath
-	cfg.NegotiatedSerializer = serializer.NewCodecFactory(newScheme()).WithoutConversion()
+	cfg.NegotiatedSerializer = trimmingFactory{serializer.NewCodecFactory(newScheme()).WithoutConversion()}
 	// The server warns that Endpoints are deprecated. They are read only where
 	// there is no other way, and then we say so ourselves.
 	cfg.WarningHandler = rest.NoWarnings{}
