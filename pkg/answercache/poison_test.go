@@ -48,7 +48,7 @@ func TestReplySpeaksForItsQuestionOnly(t *testing.T) {
 // Labels are octets: a dot or a zero inside a label does not make two names
 // equal, and escaped spelling does not make a name longer (lesson of
 // CVE-2026-2291).
-func TestOddLabels(t *testing.T) {
+func TestEscapingDoesNotLengthenNames(t *testing.T) {
 	long := strings.Repeat(strings.Repeat(`\000`, 63)+".", 3) + strings.Repeat(`\255`, 61) + "."
 	names := []string{`a\.b.example.`, `a.b.example.`, `a\000.b.example.`, `a.`, `a\000.`, `\@.`, "`.", `\065.`, long, `\255` + long[4:]}
 	c := New(Config{Entries: 100})
@@ -73,7 +73,7 @@ func TestOddLabels(t *testing.T) {
 
 // Answers of every size from one record to the largest message, asked for with
 // every kind of limit (lessons of CVE-2017-13704 and CVE-2017-14491).
-func TestEverySize(t *testing.T) {
+func TestAnswersOfEverySize(t *testing.T) {
 	c := New(Config{Entries: 10, Bytes: 1 << 20, RoundRobin: true})
 	for n := 1; n < 4090; n += 1 + n/4 {
 		q := ask(t, "x.", a)
@@ -104,7 +104,7 @@ func TestEverySize(t *testing.T) {
 }
 
 // The chain may have 16 links, and not one more.
-func TestChainLength(t *testing.T) {
+func TestAliasChainsAreBounded(t *testing.T) {
 	for _, links := range []int{15, 16, 17, 40} {
 		c := New(Config{Entries: 10, NegativeTTL: 5})
 		q := ask(t, "n0.", a)
@@ -117,5 +117,25 @@ func TestChainLength(t *testing.T) {
 				t.Errorf("%d links, then %q: stored %v", links, end, got)
 			}
 		}
+	}
+}
+
+// Two questions with one hash keep their own answers: what is compared is the
+// question (lesson of CVE-2020-25685).
+func TestCollidingHashesAreNotMixed(t *testing.T) {
+	s := &New(Config{Entries: 10}).shards[0]
+	make := func(name string, typ uint16) *entry { return emptyEntry(ask(t, name, typ), 0, 60, at(0)) }
+	where := placeOf(7, a) // for all of them
+	entries := []*entry{make("a.example.", a), make("b.example.", a), make("a.example.", aaaa), make("longer.a.example.", a)}
+	for _, e := range entries {
+		s.put(e, where, at(0))
+	}
+	for i, e := range entries {
+		if own, nx := s.table.Load().find(e.key(), where, at(1)); own != e || nx != nil {
+			t.Errorf("%d: found %q", i, own.key())
+		}
+	}
+	if own, _ := s.table.Load().find(make("c.example.", a).key(), where, at(1)); own != nil {
+		t.Errorf("found %q for a name that is not stored", own.key())
 	}
 }

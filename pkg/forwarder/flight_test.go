@@ -98,7 +98,66 @@ func TestDifferentQuestionsAreNotMixed(t *testing.T) {
 	}
 }
 
-func TestInFlightLimit(t *testing.T) {
+// TestClientOptionsDoNotSplitQuestions: what leaves is the same whatever a
+// client puts into its OPT record, so one question is in flight and there is one
+// answer to guess (lesson of the Rebirthday attack by client subnets).
+func TestClientOptionsDoNotSplitQuestions(t *testing.T) {
+	g := newGate(t)
+	s := newFakeServer(t, g.script(zone(0, rec)))
+	f := run(t, to(s))
+	c := newClient(t, f, 2, false)
+	const askers = 20
+	for i := range askers {
+		q := question("www.example.", dns.TypeA)
+		q.Id = uint16(i)
+		q.SetEdns0(uint16(512+i), false)
+		q.IsEdns0().Option = []dns.EDNS0{
+			&dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24, Address: []byte{127, 0, byte(i), 0}},
+			&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: fmt.Sprintf("%016x", i)},
+			&dns.EDNS0_LOCAL{Code: 65001, Data: []byte{byte(i)}},
+		}
+		c.start(q)
+	}
+	g.lift()
+	for i := range askers {
+		c.wait(uint16(i))
+	}
+	if s.seen() != 1 {
+		t.Errorf("upstream was asked %d times", s.seen())
+	}
+}
+
+// TestHashIsNotTheQuestion: questions in flight with one hash are told apart
+// (lesson of CVE-2020-25685).
+func TestHashIsNotTheQuestion(t *testing.T) {
+	sh := &flightShard{flights: map[uint64]*flight{}}
+	var queries []wire.Query
+	for _, name := range []string{"\x01a\x00", "\x01b\x00"} {
+		for _, typ := range []uint16{dns.TypeA, dns.TypeAAAA} {
+			for _, flags := range []uint16{wire.FlagRD, wire.FlagRD | wire.FlagCD} {
+				queries = append(queries, wire.Query{Name: []byte(name), Type: typ, Class: wire.ClassIN, Flags: flags})
+			}
+		}
+	}
+	const hash = 5
+	all := make([]*flight, len(queries))
+	for i := range queries {
+		q := &queries[i]
+		all[i] = &flight{hash: hash, nlen: len(q.Name), typ: q.Type, class: q.Class, flags: q.Flags}
+		copy(all[i].name[:], q.Name)
+		if sh.find(hash, q) != nil {
+			t.Errorf("question %d is another one's", i)
+		}
+		sh.insert(all[i])
+	}
+	for i := range queries {
+		if sh.find(hash, &queries[i]) != all[i] {
+			t.Errorf("question %d is lost among those of its hash", i)
+		}
+	}
+}
+
+func TestFloodsAreBounded(t *testing.T) {
 	g := newGate(t)
 	s := newFakeServer(t, g.script(zone(0)))
 	cfg := to(s)

@@ -212,6 +212,36 @@ func TestWhatUpstreamSees(t *testing.T) {
 	}
 }
 
+// TestPayloadAvoidsFragments: neither side is invited to send what has to be
+// fragmented, and we do not send it (lesson of CVE-2023-28450).
+func TestPayloadAvoidsFragments(t *testing.T) {
+	var many []string
+	for i := range 120 {
+		many = append(many, fmt.Sprintf("www.example. 30 A 127.1.0.%d", i))
+	}
+	s := newFakeServer(t, func(q *dns.Msg, tcp bool) [][]byte {
+		m := reply(q, 0, many...)
+		m.Compress = true
+		if !tcp {
+			m.Truncated, m.Answer = true, nil
+		}
+		return [][]byte{pack(m)}
+	})
+	c := newClient(t, run(t, to(s)), 2, false)
+	q := question("www.example.", dns.TypeA)
+	q.SetEdns0(4096, false)
+	m := c.ask(q)
+	m.Compress = true
+	if opt := m.IsEdns0(); opt == nil || opt.UDPSize() != 1232 || m.Len() > 1232 || !m.Truncated {
+		t.Errorf("%d octets, TC %v, OPT %v", m.Len(), m.Truncated, opt)
+	}
+	for _, q := range s.queries {
+		if opt := q.IsEdns0(); opt != nil && opt.UDPSize() > 1232 {
+			t.Errorf("upstream was told %d octets", opt.UDPSize())
+		}
+	}
+}
+
 func TestTruncatedReplies(t *testing.T) {
 	var many []string
 	for i := range 90 {

@@ -199,8 +199,8 @@ func TestSlowAtOnce(t *testing.T) {
 	}
 }
 
-// TestWrongReplies: they are counted and change nothing.
-func TestWrongReplies(t *testing.T) {
+// TestWrongRepliesAreWaitedPast: they are counted and change nothing.
+func TestWrongRepliesAreWaitedPast(t *testing.T) {
 	srv := scripted(t, func(q *dns.Msg) [][]byte {
 		good := new(dns.Msg).SetReply(q)
 		id, name, qtype, class, opcode, empty := good.Copy(), good.Copy(), good.Copy(), good.Copy(), good.Copy(), good.Copy()
@@ -409,6 +409,49 @@ func TestPorts(t *testing.T) {
 			}
 			stop()
 		})
+	}
+}
+
+// TestSourceAddressKeepsRandomPorts: a server asked from an address of our
+// choice is asked from ports that nobody chose (lesson of CVE-2021-3448).
+func TestSourceAddressKeepsRandomPorts(t *testing.T) {
+	ports, ids := map[uint16]bool{}, map[uint16]bool{}
+	var mu sync.Mutex
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			q := new(dns.Msg)
+			if q.Unpack(buf[:n]) != nil {
+				continue
+			}
+			mu.Lock()
+			addr := from.(*net.UDPAddr).AddrPort()
+			ports[addr.Port()], ids[q.Id] = true, true
+			if addr.Addr().String() != "127.0.0.3" {
+				t.Errorf("asked from %v", addr)
+			}
+			mu.Unlock()
+			_, _ = pc.WriteTo(packed(new(dns.Msg).SetReply(q)), from)
+		}
+	}()
+	srv := Server{Addr: netip.MustParseAddrPort(pc.LocalAddr().String()), Source: netip.MustParseAddrPort("127.0.0.3:0")}
+	s, _ := running(t, Config{Routes: all(srv), Sockets: 50, SocketUses: 1})
+	for range 40 {
+		s.askA("www.example.", 0).wait(t)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(ports) < 20 || len(ids) < 35 {
+		t.Errorf("%d ports and %d ids for 40 questions", len(ports), len(ids))
 	}
 }
 

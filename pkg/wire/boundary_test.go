@@ -7,8 +7,8 @@ import (
 )
 
 // Every beginning of a good message is a bad one, and none makes a reader fall
-// (lessons of CVE-2015-3294 and CVE-2017-13704).
-func TestEveryPrefix(t *testing.T) {
+// (lesson of CVE-2015-3294).
+func TestEveryCutMessageIsRefused(t *testing.T) {
 	q := askQuery(t, "www.example.com.", TypeA, true)
 	query := AppendQuery(nil, 1, FlagRD, q.Name, TypeA, ClassIN, &OPT{Cookie: make([]byte, 24), Raw: make([]byte, 4)})
 	for n := range query {
@@ -35,8 +35,9 @@ func TestEveryPrefix(t *testing.T) {
 	}
 }
 
-// Queries of every size up to the largest, by padding (RFC 7830).
-func TestEveryQuerySize(t *testing.T) {
+// Queries of every size up to the largest, by padding (RFC 7830; lesson of
+// CVE-2017-13704).
+func TestQueriesOfEverySize(t *testing.T) {
 	name := []byte(nameWWW)
 	for n := 0; n < 65000; n += 1 + n/16 {
 		raw := appendOptionHeader(nil, OptionPadding, n)
@@ -76,7 +77,7 @@ func TestOPTNeverExceedsLimit(t *testing.T) {
 
 // Hostile names cost a bounded number of steps: a message full of records
 // whose owners are the longest chains of pointers is read in one pass.
-func TestPointerChains(t *testing.T) {
+func TestPointerChainsAreBounded(t *testing.T) {
 	msg := packet(header(FlagQR, 1, 0, 0, 0), askA)
 	// A TXT record's strings hold the chain: each pointer means the one before.
 	const links = 126
@@ -104,5 +105,71 @@ func TestPointerChains(t *testing.T) {
 	out := AppendReply(nil, &Query{Name: []byte(nameWWW), Type: TypeA, Class: ClassIN}, &r, &Relay{Limit: 512})
 	if got := parse(t, out); !got.Truncated() {
 		t.Error("not truncated")
+	}
+}
+
+// A name whose pointers lead back to itself, or forwards, is refused wherever
+// it stands: every loop over labels must advance.
+func TestPointerLoopIsBounded(t *testing.T) {
+	fixed := "\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x01\x02\x03\x04"
+	records := len(packet(header(0, 1, 1, 0, 0), askA))
+	pointer := func(to int) string { return string([]byte{pointerMark | byte(to>>8), byte(to)}) }
+	for name, owner := range map[string]string{
+		"to itself":               pointer(records),
+		"over a label":            "\x01a" + pointer(records),
+		"there and back":          "\x01a" + pointer(records+4) + pointer(records),
+		"forwards":                pointer(records + 6),
+		"behind the end":          pointer(0x3fff),
+		"into the header":         pointer(4),
+		"cut":                     "\xc0",
+		"through what it follows": "\x01a\x01b" + pointer(records+2),
+	} {
+		var r Reply
+		if ParseReply(packet(header(FlagQR, 1, 1, 0, 0), askA, owner, fixed), &r) {
+			t.Errorf("an owner that points %s was accepted", name)
+		}
+		data := packet(header(FlagQR, 1, 1, 0, 0), askA, "\xc0\x0c", TypeCNAME, ClassIN, "\x00\x00\x00\x3c", uint16(2), pointer(records+12))
+		if ParseReply(data, &r) {
+			t.Error("an alias that points to itself was accepted")
+		}
+		var q Query
+		if v := ParseQuery(packet(header(0, 1, 0, 0, 0), pointer(HeaderLen), TypeA, ClassIN), &q); v != FormErr {
+			t.Errorf("a question that points to itself: %v", v)
+		}
+	}
+}
+
+// A header may claim 65535 records of each kind. What is not there costs
+// neither memory nor time (lesson of CVE-2023-49441).
+func TestClaimedCountsCostNothing(t *testing.T) {
+	for _, counts := range [][4]uint16{{65535, 0, 0, 0}, {1, 65535, 65535, 65535}, {1, 0, 0, 65535}, {0, 65535, 0, 0}} {
+		msg := packet(header(FlagQR, counts[0], counts[1], counts[2], counts[3]), askA)
+		query := append([]byte(nil), msg...)
+		SetFlags(query, 0)
+		var r Reply
+		var q Query
+		if n := testing.AllocsPerRun(10, func() {
+			if ParseReply(msg, &r) || ParseQuery(query, &q) != FormErr {
+				t.Errorf("counts %v were believed", counts)
+			}
+		}); n != 0 {
+			t.Errorf("counts %v: %v allocations", counts, n)
+		}
+	}
+}
+
+// The blocks of an NSEC bitmap are walked to their end, whatever their lengths
+// say (lesson of CVE-2026-4890).
+func TestTypeBitmapsEnd(t *testing.T) {
+	for bitmap, want := range map[string]bool{
+		"\x00\x01\x40": true, "\x00\x01\x40\x01\x01\x80": true,
+		"\x00": false, "\x00\x00": false, "\x00\x00\x00\x00": false, "\x00\x21" + string(make([]byte, 33)): false,
+		"\x00\x02\x40": false, "\x00\x01\x40\x01": false,
+	} {
+		msg := packet(header(FlagQR, 1, 0, 1, 0), askA, "\xc0\x0c", TypeNSEC, ClassIN, "\x00\x00\x00\x3c", uint16(1+len(bitmap)), "\x00", bitmap)
+		var r Reply
+		if got := ParseReply(msg, &r); got != want {
+			t.Errorf("bitmap %x: accepted %v", bitmap, got)
+		}
 	}
 }

@@ -102,7 +102,7 @@ func TestBuilderRoot(t *testing.T) {
 
 // A refused record leaves no trace, and 60 addresses show where the limit is:
 // 12 header, 21 question, 16 per address.
-func TestBuilderLimit(t *testing.T) {
+func TestBuilderKeepsItsLimit(t *testing.T) {
 	for _, tt := range []struct {
 		edns  bool
 		limit int

@@ -117,7 +117,7 @@ func TestHugeTTL(t *testing.T) {
 // Every record whose RDLENGTH is one more or one less than its content must
 // spoil the reply (lesson of CVE-2026-5172 and CVE-2026-4891: RDLENGTH and
 // content are both claims).
-func TestCutRData(t *testing.T) {
+func TestRDLengthIsNotTrusted(t *testing.T) {
 	for _, text := range everyType() {
 		m := reply(t, "x.", dns.TypeANY, text)
 		m.Compress = false
