@@ -72,8 +72,9 @@ func newApp(opts *options, env environment, log *slog.Logger) (*app, error) {
 	}
 	server, err := skydns.New(skydns.Config{
 		Domain: opts.domain, Backend: a.backend, Outside: a.forward.Batched(), Resolve: a.router.resolver(a.forward.Resolve),
+		Covers: a.router.covers, RefuseUncovered: opts.noNameserver,
 		NegativeTTL: opts.negativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.domain,
-		Version: "kubedns-" + version.String(), Hostname: hostname,
+		Version: "kubedns-" + version.String(), Hostname: hostname, CookieSecret: a.forward.CookieSecret(),
 		Logger: log, LogQueries: opts.verbosity >= 3,
 		Registerer: registry, MetricsNamespace: opts.metrics.namespace, MetricsSubsystem: opts.metrics.subsystem,
 	})

@@ -127,8 +127,8 @@ func TestMetricFamilies(t *testing.T) {
 // What becomes of the configuration shows, bad content until it is good again.
 func TestConfigMetrics(t *testing.T) {
 	dir := t.TempDir()
-	write := func(text string) {
-		if err := os.WriteFile(filepath.Join(dir, "federations"), []byte(text), 0o600); err != nil {
+	write := func(text string) { // all at once, so that no empty file is read
+		if err := os.Rename(writeFile(t, "federations", text), filepath.Join(dir, "federations")); err != nil {
 			t.Fatal(err)
 		}
 	}

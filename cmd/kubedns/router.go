@@ -86,10 +86,18 @@ type coverage struct {
 	domains []dnsname.Name
 }
 
-// covers reports whether there are servers to ask about a name.
-func (r *router) covers(name dnsname.Name) bool {
+// covers reports whether there are servers to ask about a canonical wire name.
+func (r *router) covers(name []byte) bool {
 	c := r.covered.Load()
-	return c != nil && (c.all || slices.ContainsFunc(c.domains, name.HasSuffix))
+	if c == nil || c.all {
+		return c != nil
+	}
+	for _, domain := range c.domains {
+		if _, below := dnsname.CutZone(name, domain); below {
+			return true
+		}
+	}
+	return false
 }
 
 // resolver gives to skydns what resolve finds, and ErrNobody for names about
@@ -97,7 +105,7 @@ func (r *router) covers(name dnsname.Name) bool {
 func (r *router) resolver(resolve func([]byte, func([]byte, error))) func([]byte, func([]byte, error)) {
 	return func(query []byte, done func([]byte, error)) {
 		var q wire.Query
-		if wire.ParseQuery(query, &q) == wire.Accept && !r.covers(dnsname.Name(dnsname.AppendLower(nil, q.Name))) {
+		if wire.ParseQuery(query, &q) == wire.Accept && !r.covers(dnsname.AppendLower(nil, q.Name)) {
 			done(nil, skydns.ErrNobody)
 			return
 		}

@@ -37,7 +37,7 @@ func (f *Forwarder) answerChaos(st *state, q *wire.Query, a *asker, reply []byte
 	if !b.TXT(nil, 0, texts...) {
 		b.SetTC()
 	}
-	var cookie cookieBuffer
+	var cookie wire.Cookie
 	out := b.Finish(f.opt(st, q, a, &cookie))
 	if st.log != nil {
 		f.logLocal(st, q, a, out[len(reply):], "")

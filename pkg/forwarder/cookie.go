@@ -1,91 +1,17 @@
 package forwarder
 
-import (
-	"encoding/binary"
-	"math/bits"
-	"net/netip"
+import "github.com/kube-dns/kube-dns/pkg/wire"
 
-	"github.com/kube-dns/kube-dns/pkg/wire"
-)
-
-// cookieSecret is the key of the server cookies, drawn when the program starts.
-// Cookies are given to every asker that sends one, so that its requests for
-// larger answers can be told from forged ones; none is demanded.
-type cookieSecret [16]byte
-
-// cookieLen is a client cookie and the server cookie of RFC 9018 §4.
-const cookieLen = 8 + 16
-
-// cookieBuffer holds one COOKIE option.
-type cookieBuffer [cookieLen]byte
-
-// make puts the cookie for a client into b: its own, then version, time and
-// hash (RFC 9018 §4). now is in seconds since 1970.
-func (s *cookieSecret) make(b *cookieBuffer, client []byte, addr netip.Addr, now uint32) []byte {
-	copy(b[:8], client)
-	binary.BigEndian.PutUint32(b[8:], 1<<24) // version 1, reserved 0
-	binary.BigEndian.PutUint32(b[12:], now)
-	var text [16 + 16]byte
-	n := copy(text[:], b[:16])
-	if addr = addr.Unmap(); addr.Is4() {
-		a := addr.As4()
-		n += copy(text[n:], a[:])
-	} else {
-		a := addr.As16()
-		n += copy(text[n:], a[:])
-	}
-	binary.LittleEndian.PutUint64(b[16:], sipHash(s, text[:n]))
-	return b[:]
-}
-
-// sipHash is SipHash-2-4 (Aumasson, Bernstein 2012), which RFC 9018 §4.4 asks
-// for so that servers with one key accept each other's cookies.
-func sipHash(key *cookieSecret, text []byte) uint64 {
-	k0, k1 := binary.LittleEndian.Uint64(key[:8]), binary.LittleEndian.Uint64(key[8:])
-	s := sipState{k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573}
-	last := uint64(len(text)) << 56
-	for ; len(text) >= 8; text = text[8:] {
-		s.absorb(binary.LittleEndian.Uint64(text))
-	}
-	for i, c := range text {
-		last |= uint64(c) << (8 * i)
-	}
-	s.absorb(last)
-	s[2] ^= 0xff
-	for range 4 {
-		s.round()
-	}
-	return s[0] ^ s[1] ^ s[2] ^ s[3]
-}
-
-type sipState [4]uint64
-
-func (s *sipState) absorb(m uint64) {
-	s[3] ^= m
-	s.round()
-	s.round()
-	s[0] ^= m
-}
-
-func (s *sipState) round() {
-	s[0] += s[1]
-	s[1] = bits.RotateLeft64(s[1], 13) ^ s[0]
-	s[0] = bits.RotateLeft64(s[0], 32)
-	s[2] += s[3]
-	s[3] = bits.RotateLeft64(s[3], 16) ^ s[2]
-	s[0] += s[3]
-	s[3] = bits.RotateLeft64(s[3], 21) ^ s[0]
-	s[2] += s[1]
-	s[1] = bits.RotateLeft64(s[1], 17) ^ s[2]
-	s[2] = bits.RotateLeft64(s[2], 32)
-}
+// CookieSecret returns the key of the cookies that f gives, for others that
+// answer for the same address.
+func (f *Forwarder) CookieSecret() wire.CookieSecret { return f.secret }
 
 // opt is the OPT record of a reply to q that has nothing else to say. The
 // cookie, if q has one, is put into b.
-func (f *Forwarder) opt(st *state, q *wire.Query, a *asker, b *cookieBuffer) wire.OPT {
+func (f *Forwarder) opt(st *state, q *wire.Query, a *asker, b *wire.Cookie) wire.OPT {
 	o := wire.OPT{Size: st.cfg.Payload}
 	if q.EDNS.ClientCookie != nil && a.resolve == nil {
-		o.Cookie = f.secret.make(b, q.EDNS.ClientCookie, a.to.Peer().Addr(), uint32(f.wall()))
+		o.Cookie = f.secret.Cookie(b, q, a.to.Peer().Addr(), uint32(f.wall()))
 	}
 	return o
 }

@@ -18,7 +18,7 @@ type sink struct {
 	reply wire.Reply // of msg
 	relay wire.Relay
 
-	cookie cookieBuffer
+	cookie wire.Cookie
 }
 
 var (

@@ -28,7 +28,7 @@ type Forwarder struct {
 	state   atomic.Pointer[state]
 	reload  sync.Mutex // one Reload at a time
 	seed    maphash.Seed
-	secret  cookieSecret
+	secret  wire.CookieSecret
 	shards  [flightShards]flightShard
 	limit   limiter
 	flights sync.Pool // *flight

@@ -49,7 +49,7 @@ func (f *Forwarder) reject(st *state, q *wire.Query, v wire.Verdict, a *asker, r
 	if v == wire.Drop {
 		return nil
 	}
-	var b cookieBuffer
+	var b wire.Cookie
 	return wire.AppendError(reply, q, v.Rcode(), f.opt(st, q, a, &b))
 }
 
@@ -103,7 +103,7 @@ func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply, key []byte
 // asked for what would be removed.
 func (f *Forwarder) answerFiltered(st *state, q *wire.Query, a *asker, reply []byte) []byte {
 	f.countHit(a)
-	var b cookieBuffer
+	var b wire.Cookie
 	opt := f.opt(st, q, a, &b)
 	opt.EDE = wire.Extended(wire.EDEFiltered, "")
 	out := wire.AppendError(reply, q, wire.RcodeSuccess, opt)
@@ -135,7 +135,7 @@ func refusedType(t uint16) (rcode int, refused bool) {
 func (f *Forwarder) finishCached(st *state, q *wire.Query, a *asker, out []byte, base int, result answercache.Result) []byte {
 	f.countHit(a)
 	var (
-		b   cookieBuffer
+		b   wire.Cookie
 		opt wire.OPT
 	)
 	if q.EDNS.Present {
@@ -173,7 +173,7 @@ func (f *Forwarder) errorReply(st *state, q *wire.Query, a *asker, reply []byte,
 	if st.log != nil {
 		f.logError(st, q, a, rcode, ede)
 	}
-	var b cookieBuffer
+	var b wire.Cookie
 	opt := f.opt(st, q, a, &b)
 	opt.EDE = ede
 	return wire.AppendError(reply, q, rcode, opt)

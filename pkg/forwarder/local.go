@@ -168,7 +168,7 @@ func (f *Forwarder) answerLocal(st *state, q *wire.Query, name []byte, a *asker,
 	}
 	if answer, ok := st.filter.refuse(f, q, name); ok {
 		f.countLocal(a)
-		var b cookieBuffer
+		var b wire.Cookie
 		out := wire.AppendError(reply, q, wire.Rcode(answer), f.opt(st, q, a, &b))
 		msg := out[len(reply):]
 		wire.SetFlags(msg, wire.Flags(msg)|answer&wire.FlagAA)
@@ -225,7 +225,7 @@ func (f *Forwarder) answerOwn(st *state, q *wire.Query, name []byte, a *asker, r
 		l.appendTargets(&b, q.Type, node)
 	}
 	f.countLocal(a)
-	var cookie cookieBuffer
+	var cookie wire.Cookie
 	out = b.Finish(f.opt(st, q, a, &cookie))
 	if st.log != nil {
 		f.logLocal(st, q, a, out[len(reply):], source)
@@ -320,7 +320,7 @@ func (f *Forwarder) answerLiteral(st *state, q *wire.Query, a *asker, addrs []ne
 			break
 		}
 	}
-	var cookie cookieBuffer
+	var cookie wire.Cookie
 	out := b.Finish(f.opt(st, q, a, &cookie))
 	if st.log != nil {
 		f.logLocal(st, q, a, out[len(reply):], "")
@@ -336,7 +336,7 @@ func (f *Forwarder) answerLocalOnly(st *state, q *wire.Query, name []byte, a *as
 		rcode = wire.RcodeSuccess
 	}
 	f.countLocal(a)
-	var b cookieBuffer
+	var b wire.Cookie
 	out := wire.AppendError(reply, q, rcode, f.opt(st, q, a, &b))
 	if st.log != nil {
 		f.logLocal(st, q, a, out[len(reply):], "")

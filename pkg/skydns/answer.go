@@ -66,7 +66,7 @@ func (w *worker) answerFrom(owner []byte, ttl uint32, a treecache.Answer) (r res
 		record := a.At(i)
 		ttl = min(ttl, record.TTL)
 		target := w.chain.add(&record, ttl)
-		if !w.appendCNAME(owner, ttl, target) {
+		if !w.b.NameRecord(owner, wire.TypeCNAME, ttl, target) {
 			return w.tooLong(r), false
 		}
 		if w.q.Type == wire.TypeCNAME || w.chain.loops(w.name) {

@@ -2,6 +2,8 @@ package skydns
 
 import (
 	"errors"
+	"hash/maphash"
+	"slices"
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -65,16 +67,6 @@ func (c *chain) copy() chain {
 	return other
 }
 
-// appendCNAME appends a CNAME whose target is spelled as in the Service.
-// Compression would lend it the spelling of the question, so it is left out
-// when the question has capitals.
-func (w *worker) appendCNAME(owner []byte, ttl uint32, target []byte) bool {
-	if string(w.name) != string(w.q.Name) {
-		return w.b.Record(owner, wire.TypeCNAME, ttl, target)
-	}
-	return w.b.NameRecord(owner, wire.TypeCNAME, ttl, target)
-}
-
 // resolve asks other servers about the last target of the chain, which is not
 // in the domain. start is the reply before the chain.
 func (w *worker) resolve(start wire.Mark, ttl uint32) (r result, later bool) {
@@ -91,7 +83,8 @@ func (w *worker) resolve(start wire.Mark, ttl uint32) (r result, later bool) {
 	}
 	p := &pending{s: w.s, q: w.q, to: w.to, chain: w.chain.copy(), ttl: ttl, start: time.Now()}
 	p.q.Name = append([]byte(nil), w.q.Name...)
-	p.q.EDNS.Options, p.q.EDNS.ClientCookie, p.q.EDNS.ServerCookie = nil, nil, nil // they alias the packet
+	p.q.EDNS.Options, p.q.EDNS.ServerCookie = nil, nil // they alias the packet
+	p.q.EDNS.ClientCookie = slices.Clone(p.q.EDNS.ClientCookie)
 	query := wire.AppendQuery(nil, 0, wire.FlagRD|w.q.Flags&wire.FlagCD, target, w.q.Type, wire.ClassIN,
 		&wire.OPT{DO: w.q.EDNS.DO})
 	w.s.cfg.Resolve(query, p.done)
@@ -160,7 +153,7 @@ func (w *worker) answerResolved(buffer []byte, p *pending, reply []byte, err err
 	}
 	var owner []byte
 	for i := range p.chain.len() {
-		if !w.appendCNAME(owner, p.chain.ttls[i], p.chain.at(i)) {
+		if !w.b.NameRecord(owner, wire.TypeCNAME, p.chain.ttls[i], p.chain.at(i)) {
 			return w.tooLong(result{})
 		}
 		owner = p.chain.at(i)
@@ -206,6 +199,9 @@ func (w *worker) copyResolved(start wire.Mark, p *pending, up *wire.Reply) resul
 		}
 		answered = answered || rec.Type == w.q.Type
 	}
+	if answered && w.q.Type == wire.TypeSRV {
+		w.copyTargetAddrs(up)
+	}
 	if up.Truncated() && !w.to.Stream() {
 		w.b.SetTC()
 		r.extra = causeTruncated
@@ -215,4 +211,44 @@ func (w *worker) copyResolved(start wire.Mark, p *pending, up *wire.Reply) resul
 		w.b.Copy(up.Msg, &soa, min(soa.TTL, minimum))
 	}
 	return r
+}
+
+// copyTargetAddrs appends the addresses that another server gives for the
+// targets of its SRV answer, as far as there is room. About names in our domain
+// it is not believed.
+func (w *worker) copyTargetAddrs(up *wire.Reply) {
+	w.seen.reset(wire.Count(up.Msg, wire.Answer))
+	w.b.Open(wire.Additional)
+	var rec wire.Record
+	for it := up.Records(); it.Next(&rec); {
+		switch {
+		case rec.Class != wire.ClassIN:
+		case rec.Section == wire.Answer && rec.Type == wire.TypeSRV:
+			const beforeTarget = 6 // priority, weight, port
+			if hash, ok := w.hashName(up.Msg, rec.Data+beforeTarget); ok {
+				w.seen.add(hash)
+			}
+		case rec.Section == wire.Additional && (rec.Type == wire.TypeA || rec.Type == wire.TypeAAAA):
+			if hash, ok := w.hashName(up.Msg, rec.Owner); !ok || !w.seen.has(hash) {
+				continue
+			}
+			if _, inside := dnsname.CutZone(w.target, w.s.cfg.Domain); inside {
+				continue
+			}
+			if !w.b.Copy(up.Msg, &rec, rec.TTL) {
+				return
+			}
+		}
+	}
+}
+
+// hashName puts the name at offset off of msg into w.target, and returns its
+// hash.
+func (w *worker) hashName(msg []byte, off int) (hash uint64, ok bool) {
+	name, _, ok := wire.AppendName(w.target[:0], msg, off)
+	if !ok {
+		return 0, false
+	}
+	w.target = dnsname.AppendLower(name[:0], name)
+	return maphash.Bytes(w.s.seed, w.target), true
 }

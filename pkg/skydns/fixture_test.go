@@ -110,7 +110,7 @@ func newFixture(tb testing.TB) *fakeBackend {
 		"edead": "dead.example.com", "ein": "web.default.svc.cluster.local", "eloop": "eloop.ext.svc.cluster.local",
 		"l1": "l2.ext.svc.cluster.local", "l2": "l1.ext.svc.cluster.local", "emiss": "nosuch.default.svc.cluster.local",
 		"short": "localhost", "back": "back.example.com", "garbage": "garbage.example.com", "enodata": "nodata.example.com",
-		"ens": "ns.dns.cluster.local",
+		"ens": "ns.dns.cluster.local", "esrv": "srv.example.com",
 	} {
 		f.add(tb, external("ext", i, target))
 	}
@@ -159,6 +159,11 @@ func (u *upstream) answer(query []byte) ([]byte, error) {
 			m.Answer = append(m.Answer, rr)
 		}
 	}
+	extra := func(texts ...string) {
+		answers := len(m.Answer)
+		add(texts...)
+		m.Answer, m.Extra = m.Answer[:answers], append(m.Extra, m.Answer[answers:]...)
+	}
 	soa, _ := dns.NewRR("example.com. 300 IN SOA ns.example.com. mail.example.com. 1 2 3 4 60")
 	switch name := strings.ToLower(q.Question[0].Name); name + " " + dns.TypeToString[q.Question[0].Qtype] {
 	case "ext.example.com. A":
@@ -167,6 +172,10 @@ func (u *upstream) answer(query []byte) ([]byte, error) {
 		add("ext.example.com. 20 IN AAAA 2001:db8::7")
 	case "ext.example.com. TXT":
 		add(`ext.example.com. 300 IN TXT "hello"`)
+	case "srv.example.com. SRV":
+		add("srv.example.com. 300 IN SRV 1 2 3 Host.example.com.", "srv.example.com. 300 IN SRV 1 2 3 web.default.svc.cluster.local.")
+		extra("host.example.com. 300 IN A 198.51.100.8", "host.example.com. 300 IN AAAA 2001:db8::8", "host.example.com. 300 IN TXT \"no\"",
+			"web.default.svc.cluster.local. 300 IN A 198.51.100.66", "other.example.com. 300 IN A 198.51.100.67")
 	case "alias.example.com. A":
 		add("Alias.Example.COM. 300 IN CNAME ext.example.com.", "ext.example.com. 300 IN A 198.51.100.7")
 	case "back.example.com. A":

@@ -18,6 +18,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/records"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // bigBackend has the headless Service default/big with n endpoints.
@@ -297,6 +298,73 @@ func TestOutside(t *testing.T) {
 		if reply.Rcode != wantRcode || (len(o.asked) == 1) != (wantRcode == dns.RcodeYXDomain) {
 			t.Errorf("%s: %s, handed on %v; want %s", query, dns.RcodeToString[reply.Rcode], o.asked, dns.RcodeToString[wantRcode])
 		}
+	}
+}
+
+// TestUncovered: nobody is asked about a name that no server is for.
+func TestUncovered(t *testing.T) {
+	for _, refuse := range []bool{false, true} {
+		o := &outside{}
+		c := newClient(t, Config{Outside: o, RefuseUncovered: refuse, Covers: func(name []byte) bool {
+			_, below := dnsname.CutZone(name, "\x04stub\x00")
+			return below
+		}})
+		uncovered := dns.RcodeServerFailure
+		if refuse {
+			uncovered = dns.RcodeRefused
+		}
+		for query, want := range map[string]int{
+			"a.STUB. A": dns.RcodeYXDomain, "stub. A": dns.RcodeServerFailure, "x. A": uncovered, "example.com. A": uncovered,
+			". NS": uncovered, "9.9.9.10.in-addr.arpa. PTR": uncovered, "web.default A": dns.RcodeSuccess,
+		} {
+			if got := c.ask(question(t, query)); got.Rcode != want || (want == dns.RcodeRefused && got.RecursionAvailable) {
+				t.Errorf("%s, refuse %v: %s, want %s", query, refuse, render(got), dns.RcodeToString[want])
+			}
+		}
+		if len(o.asked) != 1 {
+			t.Errorf("refuse %v: handed on %v, want the stub's only", refuse, o.asked)
+		}
+	}
+}
+
+// TestCookies: a client with a cookie gets one, its own in front, in every
+// answer that is made here (RFC 7873 §5.2).
+func TestCookies(t *testing.T) {
+	secret := wire.CookieSecret{1, 2, 3}
+	c := newClient(t, Config{Resolve: (&upstream{}).resolve, CookieSecret: secret, Version: "v"})
+	chaos := question(t, "version.bind. TXT")
+	chaos.Question[0].Qclass = dns.ClassCHAOS
+	none := new(dns.Msg)
+	none.Id = 9
+	for what, m := range map[string]*dns.Msg{
+		"address": question(t, "web.default A"), "missing": question(t, "nosuch A"), "external": question(t, "e1.ext A"),
+		"reverse": question(t, "10.0.96.10.in-addr.arpa. PTR"), "refused": question(t, "example.com. A"), "chaos": chaos, "no question": none,
+	} {
+		m.SetEdns0(1232, false)
+		m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0011223344556677"}}
+		packet, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var reply dns.Msg
+		if err := reply.Unpack(c.raw(packet)); err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		for _, option := range reply.IsEdns0().Option {
+			if cookie, ok := option.(*dns.EDNS0_COOKIE); ok {
+				got = cookie.Cookie
+			}
+		}
+		if len(got) != 2*wire.CookieLen || got[:16] != "0011223344556677" {
+			t.Errorf("%s: cookie %q", what, got)
+		}
+		if what == "no question" && reply.Rcode != dns.RcodeSuccess {
+			t.Errorf("cookie alone: %s", dns.RcodeToString[reply.Rcode])
+		}
+	}
+	if a, b := newClient(t, Config{}), newClient(t, Config{}); a.server.cfg.CookieSecret == b.server.cfg.CookieSecret {
+		t.Error("two servers have one secret")
 	}
 }
 

@@ -16,6 +16,7 @@
 package skydns
 
 import (
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -59,6 +60,13 @@ type Config struct {
 	// Outside answers every question about other names. Nil: REFUSED. If it is a
 	// listener.Flusher it is told when a batch ends.
 	Outside listener.Handler
+	// Covers reports whether there is anyone whom Outside could ask about a
+	// canonical wire name. It keeps no reference to name and must not block. Nil:
+	// always. Other names are REFUSED if RefuseUncovered is set, as befits a
+	// server that is to know its own domain only, else SERVFAIL, as for a server
+	// that has lost those it should ask.
+	Covers          func(name []byte) bool
+	RefuseUncovered bool
 	// Resolve finds the targets of external names outside the domain. done is
 	// called exactly once, on any goroutine, and reply is valid during that
 	// call. Nil is like one that always gives ErrNobody.
@@ -75,6 +83,10 @@ type Config struct {
 	// Version and Hostname answer version.bind and hostname.bind in class CH.
 	// Empty ones are REFUSED.
 	Version, Hostname string
+
+	// CookieSecret is the key of DNS cookies (RFC 7873); the zero value is
+	// replaced by a random one.
+	CookieSecret wire.CookieSecret
 
 	// Logger gets crashes, and each query at debug level if LogQueries is set.
 	// Nil discards them.
@@ -143,6 +155,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.cfg.CookieSecret == (wire.CookieSecret{}) {
+		_, _ = rand.Read(s.cfg.CookieSecret[:]) // never fails, it aborts the program
 	}
 	s.outside, _ = cfg.Outside.(listener.Flusher)
 	s.buffers.New = func() any {

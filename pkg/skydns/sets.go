@@ -81,6 +81,17 @@ func (s *hashSet) add(h uint64) bool {
 	return true
 }
 
+// has reports whether a hash was added.
+func (s *hashSet) has(h uint64) bool {
+	h = max(h, 1)
+	mask := len(s.slots) - 1
+	i := int(h>>32) & mask
+	for s.slots[i] != 0 && s.slots[i] != h {
+		i = (i + 1) & mask
+	}
+	return s.slots[i] == h
+}
+
 // tableSize returns a power of two that n entries fill at most half.
 func tableSize(n int) int {
 	size := 4

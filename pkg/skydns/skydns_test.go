@@ -95,7 +95,7 @@ func TestAnswers(t *testing.T) {
 		{"row 63", "e1.ext SRV", "NXDOMAIN aa\ne1.ext.S 30 CNAME ext.example.com.\nns example.com. 60 SOA min=60"},
 		{"row 64", "e1.ext TXT", "NOERROR aa\ne1.ext.S 30 CNAME ext.example.com.\next.example.com. 30 TXT \"hello\""},
 		{"row 64, below", "x.e1.ext A", nx},
-		{"row 65, spelling kept", "e2.ext A", "NOERROR aa\ne2.ext.S 30 CNAME Alias.Example.COM.\nAlias.Example.COM. 30 CNAME ext.Example.COM.\next.Example.COM. 30 A 198.51.100.7"},
+		{"row 65, spelling kept", "e2.ext A", "NOERROR aa\ne2.ext.S 30 CNAME Alias.Example.COM.\nAlias.Example.COM. 30 CNAME ext.example.com.\next.example.com. 30 A 198.51.100.7"},
 		{"row 67", "enx.ext A", "NXDOMAIN aa\nenx.ext.S 30 CNAME a.nx.example.com.\nns example.com. 60 SOA min=60"},
 		{"target without the type", "enodata.ext A", "NOERROR aa\nenodata.ext.S 30 CNAME nodata.example.com.\nns example.com. 60 SOA min=60"},
 		{"row 68", "esf.ext A", failed},
@@ -103,6 +103,9 @@ func TestAnswers(t *testing.T) {
 		{"upstream talks nonsense", "garbage.ext A", failed},
 		{"row 69 A", "ein.ext A", "NOERROR aa\nein.ext.S 30 CNAME web.default.S\nweb.default.S 30 A 10.96.0.10"},
 		{"row 69 AAAA", "ein.ext AAAA", "NOERROR aa\nein.ext.S 30 CNAME web.default.S\nns cluster.local. 5 SOA min=5"},
+		{"SRV of an external name, with the addresses of its targets", "esrv.ext SRV", "NOERROR aa\nesrv.ext.S 30 CNAME srv.example.com.\n" +
+			"srv.example.com. 30 SRV 1 2 3 Host.example.com.\nsrv.example.com. 30 SRV 1 2 3 web.default.S\n" +
+			"ad Host.example.com. 300 A 198.51.100.8\nad Host.example.com. 300 AAAA 2001:db8::8"},
 		{"row 69 SRV", "ein.ext SRV", "NOERROR aa\nein.ext.S 30 CNAME web.default.S\nweb.default.S 30 SRV 10 100 0 6464633335393634.web.default.S\nad 6464633335393634.web.default.S 30 A 10.96.0.10"},
 		{"row 70, itself", "eloop.ext A", "NOERROR aa\neloop.ext.S 30 CNAME eloop.ext.S"},
 		{"row 70, two", "l1.ext A", "NOERROR aa\nl1.ext.S 30 CNAME l2.ext.S\nl2.ext.S 30 CNAME l1.ext.S"},

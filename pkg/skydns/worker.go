@@ -26,6 +26,7 @@ type worker struct {
 	resolved bool
 
 	target  []byte // scratch, as the rest
+	cookie  wire.Cookie
 	addrs   addrSet
 	indices []int
 	seen    hashSet
@@ -56,19 +57,17 @@ func (w *worker) handle(packet []byte, to listener.ReplyTo, reply []byte) []byte
 	if timed {
 		start = time.Now()
 	}
+	w.to = to
 	switch verdict := wire.ParseQuery(packet, &w.q); verdict {
 	case wire.Accept:
 	case wire.Drop:
 		return nil
-	case wire.CookieOnly:
-		return w.refuse(reply, wire.RcodeFormErr, wire.ExtendedError{})
 	default:
 		return w.refuse(reply, verdict.Rcode(), wire.ExtendedError{})
 	}
 	if w.s.cfg.LogQueries {
 		w.s.log.Debug("query", "qname", nameText(w.q.Name), "qtype", w.q.Type, "client", to.Peer())
 	}
-	w.to = to
 	w.name = dnsname.AppendLower(w.name[:0], w.q.Name)
 	w.chain.clear()
 
@@ -116,9 +115,18 @@ func (w *worker) begin(reply []byte) {
 // finish ends the reply and counts it.
 func (w *worker) finish(r result) []byte {
 	w.b.SetRcode(r.rcode)
-	out := w.b.Finish(wire.OPT{EDE: r.ede})
+	out := w.b.Finish(w.opt(r.ede))
 	w.count(r, len(out))
 	return out
+}
+
+// opt is the OPT record of the reply. It uses w.cookie.
+func (w *worker) opt(ede wire.ExtendedError) wire.OPT {
+	o := wire.OPT{EDE: ede}
+	if w.q.EDNS.ClientCookie != nil {
+		o.Cookie = w.s.cfg.CookieSecret.Cookie(&w.cookie, &w.q, w.to.Peer().Addr(), uint32(time.Now().Unix()))
+	}
+	return o
 }
 
 func (w *worker) count(r result, size int) {
@@ -135,7 +143,7 @@ func (w *worker) count(r result, size int) {
 
 // refuse is a reply without authority or records.
 func (w *worker) refuse(reply []byte, rcode int, ede wire.ExtendedError) []byte {
-	out := wire.AppendError(reply, &w.q, rcode, wire.OPT{EDE: ede})
+	out := wire.AppendError(reply, &w.q, rcode, w.opt(ede))
 	w.count(result{system: systemAuth, rcode: rcode}, len(out))
 	return out
 }
@@ -144,11 +152,15 @@ func (w *worker) refuse(reply []byte, rcode int, ede wire.ExtendedError) []byte 
 // less than two labels is never sent to other servers: it comes from search
 // lists, and upstream kube-dns answers it so.
 func (w *worker) answerOutside(packet, reply []byte) []byte {
+	cfg := &w.s.cfg
+	covered := cfg.Outside != nil && (cfg.Covers == nil || cfg.Covers(w.name))
 	switch {
-	case w.s.cfg.Outside == nil:
+	case cfg.Outside == nil, !covered && cfg.RefuseUncovered:
 		out := w.refuse(reply, wire.RcodeRefused, wire.Extended(wire.EDENotAuthoritative, ""))
 		wire.SetFlags(out[len(reply):], wire.Flags(out[len(reply):])&^wire.FlagRA)
 		return out
+	case !covered:
+		return w.refuse(reply, wire.RcodeServFail, wire.Extended(wire.EDENoReachableAuthority, "there is no server to ask"))
 	case labels(w.name) < 2:
 		return w.refuse(reply, wire.RcodeServFail, wire.Extended(wire.EDENotSupported, "single-label names are not forwarded"))
 	}

@@ -183,7 +183,7 @@ func (b *Builder) NameRecord(owner []byte, typ uint16, ttl uint32, target []byte
 	if !ok {
 		return false
 	}
-	b.appendName(target, true)
+	b.appendName(target, sameSpelling)
 	return b.end(at)
 }
 
@@ -196,7 +196,7 @@ func (b *Builder) SRV(owner []byte, ttl uint32, priority, weight, port uint16, t
 	b.buf = binary.BigEndian.AppendUint16(b.buf, priority)
 	b.buf = binary.BigEndian.AppendUint16(b.buf, weight)
 	b.buf = binary.BigEndian.AppendUint16(b.buf, port)
-	b.appendName(target, false)
+	b.appendName(target, inFull)
 	return b.end(at)
 }
 
@@ -212,8 +212,8 @@ func (b *Builder) SOA(owner []byte, ttl uint32, soa *SOA) bool {
 	if !ok {
 		return false
 	}
-	b.appendName(soa.MName, true)
-	b.appendName(soa.RName, true)
+	b.appendName(soa.MName, sameSpelling)
+	b.appendName(soa.RName, sameSpelling)
 	for _, v := range [...]uint32{soa.Serial, soa.Refresh, soa.Retry, soa.Expire, soa.Minimum} {
 		b.buf = binary.BigEndian.AppendUint32(b.buf, v)
 	}
@@ -273,7 +273,7 @@ func (b *Builder) begin(owner []byte, typ uint16, ttl uint32, atLeast int) (at p
 	}
 	switch {
 	case owner != nil:
-		b.appendName(owner, true)
+		b.appendName(owner, anySpelling)
 	case b.question:
 		b.buf = append(b.buf, pointerMark, HeaderLen)
 	default:
@@ -307,11 +307,11 @@ func (b *Builder) end(at place) bool {
 }
 
 // appendName appends a name, its longest known suffix replaced by a pointer
-// if compress is set, and remembers its parts for later names. The question's
+// if it may be, and remembers its parts for later names. The question's
 // name is learnt when the first name comes, for many replies have none.
-func (b *Builder) appendName(name []byte, compress bool) {
+func (b *Builder) appendName(name []byte, how compression) {
 	if b.names.used == 0 && b.question {
 		b.names.addQuestion(b.buf[b.base+HeaderLen:])
 	}
-	b.buf = b.names.append(b.buf, b.base, name, compress)
+	b.buf = b.names.append(b.buf, b.base, name, how)
 }

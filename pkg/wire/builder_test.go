@@ -19,6 +19,35 @@ func askQuery(tb testing.TB, name string, typ uint16, edns bool) *Query {
 	return q
 }
 
+// TestTargetsKeepTheirSpelling: the question lends its capitals to owners,
+// never to a name in RDATA.
+func TestTargetsKeepTheirSpelling(t *testing.T) {
+	q := askQuery(t, "wWw.ExAmple.", TypeA, false)
+	var b Builder
+	b.Start(nil, q, MaxMessage)
+	if !b.NameRecord(wireName(t, "www.example."), TypeCNAME, 1, wireName(t, "a.example.")) ||
+		!b.NameRecord(wireName(t, "A.example."), TypeCNAME, 2, wireName(t, "b.a.example.")) ||
+		!b.Addr(wireName(t, "b.A.EXAMPLE."), 3, netip.MustParseAddr("10.0.0.1")) {
+		t.Fatal("a record did not fit")
+	}
+	out := b.Finish(OPT{})
+	m := new(dns.Msg)
+	if err := m.Unpack(out); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, rr := range m.Answer {
+		got = append(got, strings.ReplaceAll(rr.String(), "\t", " "))
+	}
+	want := []string{"wWw.ExAmple. 1 IN CNAME a.example.", "a.example. 2 IN CNAME b.a.example.", "b.a.example. 3 IN A 10.0.0.1"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if plain := len("\x03www\x07example\x00"); len(out) > HeaderLen+plain+4+3*12+11+4+4 {
+		t.Errorf("%d octets: owners are not compressed", len(out))
+	}
+}
+
 func TestBuilderRecords(t *testing.T) {
 	q := askQuery(t, "WEB.default.svc.cluster.local.", TypeANY, true)
 	name := func(s string) []byte { return wireName(t, s) }

@@ -62,14 +62,27 @@ func (t *nameTable) add(hash uint16, off int) {
 	}
 }
 
+// compression says how a name may be written.
+type compression uint8
+
+const (
+	inFull compression = iota
+	// anySpelling is for owners: they take the spelling of the question, as
+	// clients that compare octets expect (0x20).
+	anySpelling
+	// sameSpelling is for names in RDATA: a pointer to another spelling would
+	// give a target the random capitals of the question.
+	sameSpelling
+)
+
 // find returns the offset of suffix in msg, 0 if it is not there.
-func (t *nameTable) find(msg []byte, hash uint16, suffix []byte) int {
+func (t *nameTable) find(msg []byte, hash uint16, suffix []byte, how compression) int {
 	for i := range uint16(maxProbes) {
 		s := t.slots[(hash+i)%tableSize]
 		if s.off == 0 {
 			return 0
 		}
-		if s.hash == hash && EqualNameAt(msg, int(s.off), suffix) {
+		if s.hash == hash && equalNameAt(msg, int(s.off), suffix, how == sameSpelling) {
 			return int(s.off)
 		}
 	}
@@ -113,17 +126,17 @@ func (t *nameTable) addQuestion(question []byte) {
 }
 
 // append appends name to dst, whose message starts at base.
-func (t *nameTable) append(dst []byte, base int, name []byte, compress bool) []byte {
+func (t *nameTable) append(dst []byte, base int, name []byte, how compression) []byte {
 	n := t.split(name)
 	known, to := n, 0
 	for i := range n {
-		if to = t.find(dst[base:], t.hashes[i], name[t.starts[i]:]); to != 0 {
+		if to = t.find(dst[base:], t.hashes[i], name[t.starts[i]:], how); to != 0 {
 			known = i
 			break
 		}
 	}
 	at := len(dst) - base
-	if to == 0 || !compress {
+	if to == 0 || how == inFull {
 		dst = append(dst, name...)
 	} else {
 		dst = append(dst, name[:t.starts[known]]...)

@@ -111,6 +111,11 @@ func EqualNames(a, b []byte) bool {
 // uncompressed and valid one, without case. The name at off must have passed
 // NameEnd; a bad one compares as different.
 func EqualNameAt(msg []byte, off int, name []byte) bool {
+	return equalNameAt(msg, off, name, false)
+}
+
+// equalNameAt is EqualNameAt, with case if exact.
+func equalNameAt(msg []byte, off int, name []byte, exact bool) bool {
 	for i, pointers := 0, 0; off < len(msg); {
 		c := int(msg[off])
 		if c&pointerMark == pointerMark {
@@ -126,7 +131,10 @@ func EqualNameAt(msg []byte, off int, name []byte) bool {
 		if rest := len(name) - i; rest > 0 && off+rest <= len(msg) && string(msg[off:off+rest]) == string(name[i:]) {
 			return true
 		}
-		if i+n > len(name) || off+n > len(msg) || !EqualNames(msg[off:off+n], name[i:i+n]) {
+		if i+n > len(name) || off+n > len(msg) {
+			return false
+		}
+		if a, b := msg[off:off+n], name[i:i+n]; string(a) != string(b) && (exact || !EqualNames(a, b)) {
 			return false
 		}
 		i += n

@@ -7,8 +7,8 @@ type layout struct {
 	prefix uint8 // octets before the names
 	names  uint8
 	suffix uint8 // octets after the names, exactly or at least
-	// compress: a sender may compress the names, RFC 3597 §4.
-	compress bool
+	// compress: a sender may compress the names, RFC 3597 §4: sameSpelling.
+	compress compression
 }
 
 type layoutKind uint8
@@ -38,13 +38,13 @@ func layoutOf(typ, class uint16) layout {
 	case TypeAAAA:
 		return layout{kind: exact, suffix: 16}
 	case TypeNS, TypeCNAME, TypePTR, TypeMB, TypeMG, TypeMR, TypeMD, TypeMF:
-		return layout{kind: exact, names: 1, compress: true}
+		return layout{kind: exact, names: 1, compress: sameSpelling}
 	case TypeSOA:
-		return layout{kind: exact, names: 2, suffix: 20, compress: true}
+		return layout{kind: exact, names: 2, suffix: 20, compress: sameSpelling}
 	case TypeMINFO:
-		return layout{kind: exact, names: 2, compress: true}
+		return layout{kind: exact, names: 2, compress: sameSpelling}
 	case TypeMX:
-		return layout{kind: exact, prefix: 2, names: 1, compress: true}
+		return layout{kind: exact, prefix: 2, names: 1, compress: sameSpelling}
 	case TypeDNAME:
 		return layout{kind: exact, names: 1}
 	case TypeRP:
