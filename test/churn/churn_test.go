@@ -29,6 +29,9 @@ const (
 	// settleLimit guards against hanging: clients pause for several seconds
 	// after an error.
 	settleLimit = 45 * time.Second
+	// answerLimit guards against a lost answer: far longer than a busy machine
+	// makes a program wait for its turn.
+	answerLimit = 30 * time.Second
 )
 
 // bin is the folder with the binary under test.
@@ -257,7 +260,7 @@ type conn struct{ *dns.Conn }
 
 func dial(t *testing.T, addr string) conn {
 	t.Helper()
-	c, err := (&dns.Client{Net: "tcp", Timeout: 5 * time.Second}).Dial(addr)
+	c, err := (&dns.Client{Net: "tcp", Timeout: answerLimit}).Dial(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +270,7 @@ func dial(t *testing.T, addr string) conn {
 // ask returns a reply as text, records sorted.
 func (c conn) ask(t *testing.T, q question) string {
 	t.Helper()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second)) // an error shows below
+	_ = c.SetDeadline(time.Now().Add(answerLimit)) // an error shows below
 	if err := c.WriteMsg(new(dns.Msg).SetQuestion(q.name, q.typ)); err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +298,7 @@ func startAsking(t *testing.T, addr string) *asker {
 	ctx, cancel := context.WithCancel(t.Context())
 	a := &asker{end: cancel}
 	a.wg.Go(func() {
-		client := dns.Client{Timeout: 5 * time.Second}
+		client := dns.Client{Timeout: answerLimit}
 		faults := 0
 		for n := 0; ctx.Err() == nil && faults < 10; n++ {
 			name, want := stableAnswer(n % stable)
