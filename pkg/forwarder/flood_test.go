@@ -60,10 +60,10 @@ func TestFloodMemory(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name   string
-		server func(*testing.T) netip.AddrPort
+		server func(testing.TB) netip.AddrPort
 	}{
-		{"a server that answers", func(t *testing.T) netip.AddrPort { return newEcho(t) }},
-		{"a silent server", func(t *testing.T) netip.AddrPort { return newSinkhole(t) }},
+		{"a server that answers", newEcho},
+		{"a silent server", newSinkhole},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := run(t, Config{

@@ -3,7 +3,6 @@ package upstream
 import (
 	"bytes"
 	"encoding/binary"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -14,9 +13,8 @@ import (
 
 // verdicts is an owner that notes how its exchange ended.
 type verdicts struct {
-	calls  int
-	reply  []byte
-	server netip.AddrPort
+	calls int
+	reply []byte
 }
 
 func (v *verdicts) Slow(Sink) {}
@@ -176,6 +174,7 @@ func FuzzStream(f *testing.F) {
 
 // feed gives parts to a connection, one after another.
 func (s *Set) feed(t *testing.T, srv *server, parts ...[]byte) []*verdicts {
+	t.Helper()
 	st := &stream{set: s, srv: srv, wake: make(chan struct{}, 1)}
 	var owners []*verdicts
 	var list []*exchange

@@ -130,6 +130,7 @@ const (
 	maxFailures  = 0.10             // of all answers
 	growthFactor = 1.15
 	growthSlack  = 3 << 20
+	soakBudget   = 24 << 20 // octets of RSS with soakCache entries
 )
 
 // runSoak asks dnscache as fast as it answers while its servers fail.
@@ -263,7 +264,7 @@ func soak(ctx context.Context, p *process, duration time.Duration, stdout io.Wri
 	if float64(failures) > maxFailures*float64(sum.Answered) {
 		errs = append(errs, fmt.Errorf("%d of %d answers are failures although one server was well nearly always", failures, sum.Answered))
 	}
-	return errors.Join(append(errs, growth(rss))...)
+	return errors.Join(append(errs, growth(rss), overBudget(rss))...)
 }
 
 func appendIf(errs []error, err error) []error {
@@ -288,6 +289,14 @@ func most(list []int64) int64 {
 		m = max(m, n)
 	}
 	return m
+}
+
+// overBudget is an error if the memory was ever above what it may be.
+func overBudget(rss []int64) error {
+	if n := most(rss); n > soakBudget {
+		return fmt.Errorf("%.1f MiB of memory, the budget is %.0f", mib(n), mib(soakBudget))
+	}
+	return nil
 }
 
 // growth is an error if the memory of the last quarter is above that of the

@@ -100,3 +100,12 @@ func TestFaults(t *testing.T) {
 		}
 	}
 }
+
+func TestOverBudget(t *testing.T) {
+	if err := overBudget([]int64{soakBudget - 1, soakBudget, 5}); err != nil {
+		t.Error(err)
+	}
+	if overBudget([]int64{5, soakBudget + 1, 5}) == nil {
+		t.Error("one look above the budget passes")
+	}
+}
