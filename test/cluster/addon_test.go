@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -28,12 +29,21 @@ const (
 // out.
 func pods(tb testing.TB, app string) []corev1.Pod {
 	tb.Helper()
+	return slices.DeleteFunc(allPods(tb, app), func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+}
+
+// allPods returns those on their way out too.
+func allPods(tb testing.TB, app string) []corev1.Pod {
+	tb.Helper()
 	var list corev1.PodList
-	out := kubectl(tb, "-n", system, "get", "pods", "-l", "k8s-app="+app, "-o", "json")
-	if err := json.Unmarshal([]byte(out), &list); err != nil {
+	out, err := get("/api/v1/namespaces/" + system + "/pods?labelSelector=" + url.QueryEscape("k8s-app="+app))
+	if err == nil {
+		err = json.Unmarshal(out, &list)
+	}
+	if err != nil {
 		tb.Fatal(err)
 	}
-	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+	return list.Items
 }
 
 // thePod waits until there is exactly one pod, with an address, and returns it.
@@ -129,9 +139,9 @@ func logs(tb testing.TB, app, container string) string {
 	tb.Helper()
 	var text string
 	for _, p := range pods(tb, app) {
-		out, err := tryKubectl("", "-n", system, "logs", p.Name, "-c", container, "--tail=-1")
-		if err == nil {
-			text += out
+		out, err := get("/api/v1/namespaces/" + system + "/pods/" + p.Name + "/log?container=" + container)
+		if err == nil { // it may not run yet
+			text += string(out)
 		}
 	}
 	return text

@@ -3,12 +3,9 @@
 package cluster
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,8 +15,6 @@ import (
 	"github.com/miekg/dns"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // A new Service resolves soon after it was made, also where its name was asked
@@ -28,7 +23,6 @@ import (
 // Service is made.
 func testNewServiceResolves(t *testing.T) {
 	const rounds = 30
-	create := creator(t)
 	t.Cleanup(func() { _, _ = tryKubectl("", "delete", "service", "-l", "latency=test", "--wait=false") })
 	for _, askedBefore := range []bool{false, true} {
 		took := make([]time.Duration, rounds)
@@ -39,7 +33,7 @@ func testNewServiceResolves(t *testing.T) {
 			if askedBefore && resolves(fqdn) {
 				t.Errorf("%s resolves before it is made", fqdn)
 			}
-			create(name)
+			create(t, name)
 			wg.Go(func() {
 				start := time.Now()
 				for !resolves(fqdn) {
@@ -60,37 +54,19 @@ func testNewServiceResolves(t *testing.T) {
 	}
 }
 
-// creator returns a function that makes a Service, without the time that a
-// kubectl takes to start.
-func creator(tb testing.TB) func(name string) {
+// create makes a Service, without the time that a kubectl takes to start.
+func create(tb testing.TB, name string) {
 	tb.Helper()
-	cfg, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
+	body, err := json.Marshal(&corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"latency": "test"}},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+	})
+	if err == nil {
+		_, err = request(http.MethodPost, "/api/v1/namespaces/"+namespace+"/services", body)
+	}
 	if err != nil {
 		tb.Fatal(err)
-	}
-	client, err := rest.HTTPClientFor(cfg)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return func(name string) {
-		tb.Helper()
-		body, err := json.Marshal(&corev1.Service{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
-			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"latency": "test"}},
-			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
-		})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		resp, err := client.Post(cfg.Host+"/api/v1/namespaces/"+namespace+"/services", "application/json", bytes.NewReader(body))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusCreated {
-			text, _ := io.ReadAll(resp.Body) // the status says it already
-			tb.Fatalf("making the Service %s: %s: %s", name, resp.Status, text)
-		}
 	}
 }
 

@@ -5,7 +5,6 @@ package cluster
 import (
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +27,10 @@ func before(tb testing.TB, file string) {
 	kubectl(tb, "-n", system, "delete", "deployment", "kube-dns", "--ignore-not-found")
 	kubectl(tb, "-n", system, "delete", "pods", "-l", "k8s-app=kube-dns", "--grace-period=1")
 	eventually(tb, time.Minute, func() string {
-		return kubectl(tb, "-n", system, "get", "pods", "-l", "k8s-app=kube-dns", "-o", "name")
+		if n := len(allPods(tb, addonApp)); n > 0 {
+			return fmt.Sprintf("%d pods are still there", n)
+		}
+		return ""
 	})
 	apply(tb, string(text))
 	awaitReady(tb, addonApp, 1, 2*time.Minute)
@@ -127,9 +129,8 @@ func settle(tb testing.TB, n int) {
 	tb.Helper()
 	awaitReady(tb, addonApp, n, 3*time.Minute)
 	eventually(tb, 2*time.Minute, func() string {
-		list := strings.Fields(kubectl(tb, "-n", system, "get", "pods", "-l", "k8s-app=kube-dns", "-o", "name"))
-		if len(list) != n {
-			return fmt.Sprintf("pods %v, want %d", list, n)
+		if got := len(allPods(tb, addonApp)); got != n {
+			return fmt.Sprintf("%d pods, want %d", got, n)
 		}
 		return ""
 	})
