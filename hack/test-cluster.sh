@@ -28,9 +28,9 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# go_on runs a command that a signal to this script ends.
+# go_on runs a command that ends when this script is told to end, or killed.
 go_on() {
-	"$@" &
+	setpriv --pdeathsig TERM "$@" &
 	job=$!
 	wait "$job"
 	job=""
