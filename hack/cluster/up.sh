@@ -79,18 +79,18 @@ else
 	trap '"$here/down.sh" quiet' EXIT
 	start_node
 fi
-wait_for 60 "API server" "$kubectl" get --raw /readyz
-wait_for 60 "containerd" in_node ctr version
+wait_for 180 "API server" "$kubectl" get --raw /readyz
+wait_for 180 "containerd" in_node ctr version
 arch=$(go env GOARCH)
 for f in "$state"/images/*.tar "$root"/dist/{kubedns,dnscache,exechealthz}-"$arch".tar; do
 	in_node ctr -n k8s.io images import "$f" >/dev/null
 done
-wait_for 60 "node registration" "$kubectl" get node node
-wait_for 60 "default service account" "$kubectl" -n kube-system get serviceaccount default
+wait_for 180 "node registration" "$kubectl" get node node
+wait_for 180 "default service account" "$kubectl" -n kube-system get serviceaccount default
 say "applying the manifests"
 "$kubectl" apply -k manifests >/dev/null
 if [ "${1:-}" != nowait ]; then
-	if ! "$kubectl" -n kube-system rollout status deployment/kube-dns --timeout=120s >&2; then
+	if ! "$kubectl" -n kube-system rollout status deployment/kube-dns --timeout=3m >&2; then
 		"$kubectl" -n kube-system describe pods -l k8s-app=kube-dns >&2 || true
 		"$kubectl" -n kube-system logs -l k8s-app=kube-dns --all-containers --prefix --tail=20 >&2 || true
 		die "the addon did not get ready"

@@ -147,17 +147,6 @@ func logs(tb testing.TB, app, container string) string {
 	return text
 }
 
-// scale sets the number of the addon's pods for this test.
-func scale(tb testing.TB, n int) {
-	tb.Helper()
-	set := func(n int) {
-		kubectl(tb, "-n", system, "scale", "deployment/kube-dns", fmt.Sprintf("--replicas=%d", n))
-	}
-	set(n)
-	tb.Cleanup(func() { set(1) })
-	awaitReady(tb, addonApp, n, 2*time.Minute)
-}
-
 // variant installs a second addon beside the first, changed, under a name of
 // its own and without a Service, and takes it away with the test. Its pods
 // have the label k8s-app=NAME.

@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 		for _, args := range [][]string{
 			{"create", "namespace", namespace},
 			{"apply", "-f", "-"},
-			{"rollout", "status", "statefulset/db", "--timeout=120s"},
+			{"rollout", "status", "statefulset/db", "--timeout=3m"},
 		} {
 			stdin := ""
 			if args[0] == "apply" {

@@ -36,11 +36,33 @@ func kill(tb testing.TB, p corev1.Pod, name string, want int) {
 	wantRestarted(tb, addonApp, name, before)
 }
 
+// highlyAvailable installs the overlay ha for this test.
+func highlyAvailable(tb testing.TB) {
+	tb.Helper()
+	install := func(folder string) {
+		kubectl(tb, "-n", system, "apply", "-k", folder)
+		kubectl(tb, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=3m")
+	}
+	tb.Cleanup(func() {
+		kubectl(tb, "-n", system, "delete", "poddisruptionbudget", "kube-dns")
+		install(manifests)
+	})
+	install(manifests + "/overlays/ha")
+	awaitReady(tb, addonApp, 2, 2*time.Minute)
+	eventually(tb, time.Minute, func() string {
+		allowed := kubectl(tb, "-n", system, "get", "poddisruptionbudget", "kube-dns", "-o", "jsonpath={.status.disruptionsAllowed}")
+		if allowed != "1" {
+			return "the PodDisruptionBudget allows " + allowed + " disruptions, want 1"
+		}
+		return ""
+	})
+}
+
 // One container of one pod killed, of two pods: it alone is restarted, and
 // names that existed have no failure but those of the moment before kube-proxy
 // knows that the killed dnscache does not listen.
 func testKilledOfTwo(t *testing.T) {
-	scale(t, 2)
+	highlyAvailable(t)
 	t.Run("kubedns and healthz", func(t *testing.T) {
 		failed, log := underLoad(t, known, func() {
 			kill(t, pods(t, addonApp)[0], "kubedns", 2)
@@ -153,7 +175,7 @@ func testContainerdRestart(t *testing.T) {
 func testRollingUpdate(t *testing.T) {
 	failed, log := underLoad(t, known, func() {
 		kubectl(t, "-n", system, "rollout", "restart", "deployment/kube-dns")
-		kubectl(t, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=120s")
+		kubectl(t, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=3m")
 		settle(t, 1) // the old pod's lameduck is over
 	})
 	wantNone(t, failed, log)

@@ -58,7 +58,7 @@ func testMigrateFromKubeDNS(t *testing.T) {
 		kubectl(t, "-n", system, "delete", "deployment", "kube-dns", "--cascade=orphan")
 		kubectl(t, "-n", system, "delete", "replicaset", "-l", "k8s-app=kube-dns", "--cascade=orphan")
 		kubectl(t, "-n", system, "apply", "-k", manifests)
-		kubectl(t, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=120s")
+		kubectl(t, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=3m")
 		kubectl(t, "-n", system, "label", old, "k8s-app-")
 		time.Sleep(10 * time.Second)
 		kubectl(t, "-n", system, "delete", old)
@@ -75,7 +75,7 @@ func testApplyOverKubeDNS(t *testing.T) {
 	before(t, "kube-dns-1.6.yaml")
 	failed, log := underLoad(t, known, func() {
 		kubectl(t, "-n", system, "apply", "-k", manifests)
-		kubectl(t, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=120s")
+		kubectl(t, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=3m")
 		settle(t, 1)
 	})
 	wantNone(t, failed, log)
@@ -93,7 +93,7 @@ func testMigrateFromCoreDNS(t *testing.T) {
 	wantAt(t, clusterIP+":53", "web.dns-test.svc.cluster.local.", "NOERROR 10.96.")
 	failed, log := underLoad(t, known, func() {
 		kubectl(t, "-n", system, "apply", "-k", manifests)
-		kubectl(t, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=120s")
+		kubectl(t, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=3m")
 		time.Sleep(5 * time.Second) // kube-proxy knows ours by now
 		kubectl(t, "-n", system, "delete", "deployment", "coredns")
 		settle(t, 1)
@@ -115,7 +115,7 @@ func testBackToCoreDNS(t *testing.T) {
 	})
 	failed, log := underLoad(t, known, func() {
 		apply(t, string(text))
-		kubectl(t, "-n", system, "rollout", "status", "deployment/coredns", "--timeout=120s")
+		kubectl(t, "-n", system, "rollout", "status", "deployment/coredns", "--timeout=3m")
 		time.Sleep(5 * time.Second) // kube-proxy knows it by now
 		kubectl(t, "-n", system, "delete", "deployment", "kube-dns")
 		settle(t, 1)

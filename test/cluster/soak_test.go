@@ -29,7 +29,7 @@ type span struct{ from, to time.Time }
 // yet that a killed dnscache does not listen.
 func soakRounds(t *testing.T) {
 	const lasts = 14 * time.Minute
-	scale(t, 2)
+	highlyAvailable(t)
 	t.Cleanup(func() { _, _ = tryKubectl("", "scale", "statefulset/db", "--replicas=2") })
 	askers := []string{"soak-a", "soak-b", "soak-c"}
 	start(t, askers, "", append([]string{"load", "50ms"}, append(known, "db-0.db.dns-test.svc.cluster.local")...)...)
