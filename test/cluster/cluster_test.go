@@ -101,9 +101,7 @@ func TestCluster(t *testing.T) {
 		{"ApplyOverCreated", testApplyOverCreated},
 		{"LookFirst", testLookFirst},
 	})
-	// These concern the whole node.
 	t.Run("ContainerdRestart", testContainerdRestart)
-	t.Run("SlowNode", testSlowNode)
 	sideBySide(t, "Addons", []named{
 		{"Service", testService},
 		{"Stuck", testStuck},
@@ -118,7 +116,7 @@ func TestCluster(t *testing.T) {
 		{"UnreachableFromTheStart", func(t *testing.T) { testUnreachable(t, 3*time.Minute) }},
 	})
 	// Last: the node's programs take half a minute to find back.
-	t.Run("APIServerDown", func(t *testing.T) { testAPIServerDown(t, time.Minute) })
+	t.Run("NodeInTrouble", testNodeInTrouble)
 }
 
 // testService has what takes pods away from the Service or changes it, one
