@@ -104,6 +104,7 @@ func TestCluster(t *testing.T) {
 	t.Run("ContainerdRestart", testContainerdRestart)
 	sideBySide(t, "Addons", []named{
 		{"Service", testService},
+		{"ExternalName", testExternalName},
 		{"Stuck", testStuck},
 		{"BadInput", testBadInput},
 		{"ConfigMap", testConfigMap},

@@ -13,24 +13,41 @@ import (
 	"github.com/miekg/dns"
 )
 
-// The kubelet's --cluster-dns and --cluster-domain reach pods as resolv.conf.
+// The kubelet's --cluster-dns and --cluster-domain reach pods as resolv.conf,
+// with search lists of all kinds, and names resolve through it.
 func testResolvConf(t *testing.T) {
-	const cluster = "nameserver 10.96.0.10"
-	tests := []struct{ policy, spec, want string }{
-		{"first", "  dnsPolicy: ClusterFirst\n", "search dns-test.svc.cluster.local svc.cluster.local cluster.local\n" + cluster},
-		{"host-net", "  dnsPolicy: ClusterFirstWithHostNet\n  hostNetwork: true\n", cluster},
-		{"default", "  dnsPolicy: Default\n", "nameserver 10.250.0.2"},
-		{"none", "  dnsPolicy: None\n  dnsConfig: {nameservers: [10.96.0.10], searches: [example.com]}\n", "search example.com\n" + cluster},
+	const (
+		first  = "search dns-test.svc.cluster.local svc.cluster.local cluster.local"
+		server = "\nnameserver 10.96.0.10"
+	)
+	// More than six domains and 256 characters.
+	var long []string
+	for _, label := range []string{"a", "b", "c", "d", "e", "f"} {
+		long = append(long, label+"."+strings.Repeat("x", 45))
+	}
+	inside := []string{"lookup kubernetes.default.svc.cluster.local", "10.96.0.1"}
+	short := []string{"search kubernetes.default", "10.96.0.1"}
+	outside := []string{"lookup www.example.com", "198.51.100.7"}
+	tests := []struct {
+		name, spec, conf string
+		asks             [][]string
+	}{
+		{"first", "  dnsPolicy: ClusterFirst\n", first + server, [][]string{inside, short, outside}},
+		{"host-net", "  dnsPolicy: ClusterFirstWithHostNet\n  hostNetwork: true\n", first + server, [][]string{inside, short, outside}},
+		{"default", "  dnsPolicy: Default\n", "nameserver 10.250.0.2", [][]string{outside}},
+		{"none", "  dnsPolicy: None\n  dnsConfig: {nameservers: [10.96.0.10], searches: [example.com]}\n", "search example.com" + server, [][]string{inside, {"search www", "198.51.100.7"}}},
+		{"long", "  dnsConfig: {searches: [" + strings.Join(long, ", ") + "]}\n", first + " " + strings.Join(long, " ") + server, [][]string{inside, short, outside}},
+		{"odd", "  dnsConfig: {searches: [abc_d.example.com, \".\"]}\n", first + " abc_d.example.com ." + server, [][]string{inside, short, outside}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.policy, func(t *testing.T) {
-			pod(t, "policy-"+tt.policy, tt.spec, "sleep")
-			wantIn(t, "policy-"+tt.policy, []string{"cat", "/etc/resolv.conf"}, tt.want)
-			if tt.policy != "default" {
-				wantIn(t, "policy-"+tt.policy, []string{"lookup", "kubernetes.default.svc.cluster.local"}, "10.96.0.1")
-			} else {
-				wantIn(t, "policy-"+tt.policy, []string{"lookup", "www.example.com"}, "198.51.100.7")
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			pod(t, "policy-"+tt.name, tt.spec, "sleep")
+			want := map[string][]string{"cat /etc/resolv.conf": {tt.conf}}
+			for _, a := range tt.asks {
+				want[a[0]] = a[1:]
 			}
+			eventually(t, time.Minute, func() string { return ask("policy-"+tt.name, want) })
 		})
 	}
 }
@@ -87,6 +104,13 @@ func askEverything(t *testing.T, asker string) {
 		want["lookup "+name] = addrs
 		want["search "+name] = addrs
 	}
+	for name, target := range map[string]string{
+		"_http._tcp.web.dns-test":     "80 web.dns-test.svc.cluster.local.",
+		"_http._tcp.web.dns-test.svc": "80 web.dns-test.svc.cluster.local.",
+		"_http._tcp.db.dns-test.svc":  "8080 db-0.db.dns-test.svc.cluster.local.",
+	} {
+		want["srv "+name] = []string{target}
+	}
 	for question, answer := range map[string]string{
 		"web.dns-test.svc.cluster.local. A":              web[0],
 		"web.dns-test.svc.cluster.local. AAAA":           web[1],
@@ -129,6 +153,27 @@ func ask(asker string, want map[string][]string) string {
 		}
 	}
 	return strings.Join(wrong, "\n")
+}
+
+// An ExternalName is followed where it leads: to another name once it is
+// changed, and to an address once the Service has one.
+func testExternalName(t *testing.T) {
+	server := clusterIP + ":53"
+	const name = "moves.dns-test.svc.cluster.local."
+	t.Cleanup(func() { _, _ = tryKubectl("", "delete", "service", "moves") })
+	becomes := func(spec, want string) {
+		t.Helper()
+		apply(t, "apiVersion: v1\nkind: Service\nmetadata: {name: moves}\nspec: "+spec+"\n")
+		eventually(t, 3*time.Minute, func() string {
+			if got := askAt(server, name, dns.TypeA); !strings.Contains(got, want) {
+				return "want " + want + ": " + got
+			}
+			return ""
+		})
+	}
+	becomes("{type: ExternalName, externalName: www.example.com}", "NOERROR www.example.com. 198.51.100.7")
+	becomes("{type: ExternalName, externalName: ext.example.com}", "NOERROR ext.example.com. 198.51.100.7")
+	becomes("{type: ClusterIP, externalName: null, ports: [{port: 80}]}", "NOERROR 10.96.")
 }
 
 // A headless Service of 1 200 endpoints is whole over TCP, and says over UDP

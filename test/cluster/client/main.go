@@ -2,6 +2,7 @@
 // in pods do, through the resolv.conf that the kubelet wrote.
 //
 //	client lookup NAME...             addresses, with Go's resolver
+//	client srv NAME...                SRV targets and ports, with Go's resolver, along the search list
 //	client query NAME TYPE [udp|tcp]  one question as it stands, whole reply
 //	client search NAME                along the search list, A and AAAA at once from one socket, as musl does
 //	client each COMMAND...            several of the above, each in one argument; for each its output or error under its own line
@@ -43,6 +44,8 @@ func run(ctx context.Context, args []string) error {
 	switch cmd, rest := args[0], args[1:]; cmd {
 	case "lookup":
 		return lookup(ctx, rest)
+	case "srv":
+		return srv(ctx, rest)
 	case "query":
 		if len(rest) < 2 {
 			return fmt.Errorf("query needs a name and a type")
@@ -92,6 +95,19 @@ func lookup(ctx context.Context, names []string) error {
 			return err
 		}
 		fmt.Println(name, strings.Join(addrs, " "))
+	}
+	return nil
+}
+
+func srv(ctx context.Context, names []string) error {
+	for _, name := range names {
+		_, targets, err := net.DefaultResolver.LookupSRV(ctx, "", "", name)
+		if err != nil {
+			return err
+		}
+		for _, t := range targets {
+			fmt.Println(name, t.Port, t.Target)
+		}
 	}
 	return nil
 }
