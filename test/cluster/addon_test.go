@@ -225,7 +225,7 @@ func askAt(server, name string, qtype uint16) string {
 // wantAt waits until a server answers a question about addresses as wanted.
 func wantAt(tb testing.TB, server, name, want string) {
 	tb.Helper()
-	eventually(tb, 2*time.Minute, func() string {
+	eventually(tb, 5*time.Minute, func() string {
 		if got := askAt(server, name, dns.TypeA); !strings.Contains(got, want) {
 			return fmt.Sprintf("%s for %s: %s, want %s", server, name, got, want)
 		}

@@ -14,7 +14,7 @@ import (
 // wantLine waits until one line of the container's log has all the words.
 func wantLine(tb testing.TB, app, container string, words ...string) {
 	tb.Helper()
-	eventually(tb, 2*time.Minute, func() string {
+	eventually(tb, 5*time.Minute, func() string {
 		log := logs(tb, app, container)
 		for line := range strings.Lines(log) {
 			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
@@ -48,7 +48,7 @@ func testBadInput(t *testing.T) {
 		variant(t, "bad-config", func(d *appsv1.Deployment) { d.Spec.Template.Spec.Volumes[0].ConfigMap.Name = "broken" })
 		wantLine(t, "bad-config", "kubedns", "level=ERROR", "stubDomains")
 		// What can be answered without it is.
-		awaitReady(t, "bad-config", 1, 2*time.Minute)
+		awaitReady(t, "bad-config", 1, 5*time.Minute)
 		wantAt(t, thePod(t, "bad-config").Status.PodIP+":53", known[0]+".", "NOERROR 10.96.0.1")
 	})
 	t.Run("no rights", func(t *testing.T) {

@@ -49,7 +49,7 @@ spec:
           image: kube-dns.test/client:1
           imagePullPolicy: Never
           args: [serve, "8080"]
-          readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
+          readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 3}
 `
 
 func TestMain(m *testing.M) {

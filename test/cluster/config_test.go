@@ -23,7 +23,7 @@ func testConfigMap(t *testing.T) {
 	t.Cleanup(func() { _, _ = tryKubectl("", "-n", system, "delete", "configmap", app, "--ignore-not-found") })
 	set(`{}`)
 	variant(t, app, func(d *appsv1.Deployment) { d.Spec.Template.Spec.Volumes[0].ConfigMap.Name = app })
-	awaitReady(t, app, 1, 2*time.Minute)
+	awaitReady(t, app, 1, 5*time.Minute)
 	server := thePod(t, app).Status.PodIP + ":53"
 	becomes := func(want string) {
 		t.Helper()

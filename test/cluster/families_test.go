@@ -59,7 +59,7 @@ func testIPv6Outside(t *testing.T) {
 		d.Spec.Template.Spec.DNSPolicy = corev1.DNSNone
 		d.Spec.Template.Spec.DNSConfig = &corev1.PodDNSConfig{Nameservers: []string{"fd00:10:250::2"}}
 	})
-	awaitReady(t, "outside6", 1, 2*time.Minute)
+	awaitReady(t, "outside6", 1, 5*time.Minute)
 	server := thePod(t, "outside6").Status.PodIP + ":53"
 	wantAt(t, server, "www.example.com.", "NOERROR 198.51.100.7")
 	wantAt(t, server, "outside.dns-test.svc.cluster.local.", "198.51.100.7")

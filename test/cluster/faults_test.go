@@ -26,13 +26,13 @@ func kill(tb testing.TB, p corev1.Pod, name string, want int) {
 	tb.Helper()
 	before := restarts(tb, addonApp)
 	ctl(tb, "in", "kill", "-KILL", process(tb, p, programs[name]))
-	eventually(tb, 2*time.Minute, func() string {
+	eventually(tb, 5*time.Minute, func() string {
 		if maps.Equal(restarts(tb, addonApp), before) {
 			return "no container was restarted"
 		}
 		return ""
 	})
-	awaitReady(tb, addonApp, want, 2*time.Minute)
+	awaitReady(tb, addonApp, want, 5*time.Minute)
 	wantRestarted(tb, addonApp, name, before)
 }
 
@@ -48,8 +48,8 @@ func highlyAvailable(tb testing.TB) {
 		install(manifests)
 	})
 	install(manifests + "/overlays/ha")
-	awaitReady(tb, addonApp, 2, 2*time.Minute)
-	eventually(tb, time.Minute, func() string {
+	awaitReady(tb, addonApp, 2, 5*time.Minute)
+	eventually(tb, 3*time.Minute, func() string {
 		allowed := kubectl(tb, "-n", system, "get", "poddisruptionbudget", "kube-dns", "-o", "jsonpath={.status.disruptionsAllowed}")
 		if allowed != "1" {
 			return "the PodDisruptionBudget allows " + allowed + " disruptions, want 1"
@@ -81,7 +81,7 @@ func testKilledOfTwo(t *testing.T) {
 // One container of the only pod killed: the Service has no pod until all
 // containers run again, and how long that takes is printed.
 func testKilledOfOne(t *testing.T) {
-	awaitReady(t, addonApp, 1, 2*time.Minute)
+	awaitReady(t, addonApp, 1, 5*time.Minute)
 	for name := range programs {
 		t.Run(name, func(t *testing.T) {
 			killed := time.Now()
@@ -112,7 +112,7 @@ func testStuck(t *testing.T) {
 					probe.InitialDelaySeconds, probe.PeriodSeconds = 5, period
 				}
 			})
-			awaitReady(t, app, 1, 2*time.Minute)
+			awaitReady(t, app, 1, 5*time.Minute)
 			before := restarts(t, app)
 			ctl(t, "in", "kill", "-STOP", process(t, thePod(t, app), program))
 			eventually(t, 3*time.Minute, func() string {
@@ -121,7 +121,7 @@ func testStuck(t *testing.T) {
 				}
 				return ""
 			})
-			awaitReady(t, app, 1, 2*time.Minute)
+			awaitReady(t, app, 1, 5*time.Minute)
 			wantRestarted(t, app, name, before)
 		})
 	}
@@ -135,7 +135,7 @@ func testAPIServerDown(t *testing.T, lasts time.Duration) {
 		ctl(t, "stop", "kube-apiserver")
 		time.Sleep(lasts)
 		ctl(t, "start", "kube-apiserver")
-		eventually(t, time.Minute, func() string {
+		eventually(t, 3*time.Minute, func() string {
 			if _, err := tryKubectl("", "get", "--raw", "/readyz"); err != nil {
 				return err.Error()
 			}
@@ -158,7 +158,7 @@ func testContainerdRestart(t *testing.T) {
 	before := restarts(t, addonApp)
 	failed, log := underLoad(t, known, func() {
 		ctl(t, "restart", "containerd")
-		eventually(t, time.Minute, func() string {
+		eventually(t, 3*time.Minute, func() string {
 			if out, err := in("db-0", "cat", "/etc/hostname"); err != nil {
 				return out + err.Error()
 			}

@@ -117,7 +117,7 @@ spec:
 	tb.Cleanup(func() {
 		_, _ = tryKubectl("", append([]string{"delete", "pod", "--wait=false", "--ignore-not-found"}, names...)...)
 	})
-	kubectl(tb, append([]string{"wait", "pod", "--for=condition=Ready", "--timeout=2m"}, names...)...)
+	kubectl(tb, append([]string{"wait", "pod", "--for=condition=Ready", "--timeout=3m"}, names...)...)
 }
 
 // in runs the client inside a pod.

@@ -22,18 +22,18 @@ func before(tb testing.TB, file string) {
 	tb.Cleanup(func() {
 		_, _ = tryKubectl("", "-n", system, "delete", "deployment", "coredns", "--ignore-not-found")
 		kubectl(tb, "-n", system, "apply", "-k", manifests)
-		awaitReady(tb, addonApp, 1, 2*time.Minute)
+		awaitReady(tb, addonApp, 1, 5*time.Minute)
 	})
 	kubectl(tb, "-n", system, "delete", "deployment", "kube-dns", "--ignore-not-found")
 	kubectl(tb, "-n", system, "delete", "pods", "-l", "k8s-app=kube-dns", "--grace-period=1")
-	eventually(tb, time.Minute, func() string {
+	eventually(tb, 3*time.Minute, func() string {
 		if n := len(allPods(tb, addonApp)); n > 0 {
 			return fmt.Sprintf("%d pods are still there", n)
 		}
 		return ""
 	})
 	apply(tb, string(text))
-	awaitReady(tb, addonApp, 1, 2*time.Minute)
+	awaitReady(tb, addonApp, 1, 5*time.Minute)
 }
 
 // A kube-dns Deployment with nothing but its image names changed serves and
@@ -128,7 +128,7 @@ func testBackToCoreDNS(t *testing.T) {
 func settle(tb testing.TB, n int) {
 	tb.Helper()
 	awaitReady(tb, addonApp, n, 3*time.Minute)
-	eventually(tb, 2*time.Minute, func() string {
+	eventually(tb, 5*time.Minute, func() string {
 		if got := len(allPods(tb, addonApp)); got != n {
 			return fmt.Sprintf("%d pods, want %d", got, n)
 		}

@@ -47,7 +47,7 @@ func testResolvConf(t *testing.T) {
 			for _, a := range tt.asks {
 				want[a[0]] = a[1:]
 			}
-			eventually(t, time.Minute, func() string { return ask("policy-"+tt.name, want) })
+			eventually(t, 3*time.Minute, func() string { return ask("policy-"+tt.name, want) })
 		})
 	}
 }
@@ -128,7 +128,7 @@ func askEverything(t *testing.T, asker string) {
 		want["query "+question+" udp"] = []string{answer}
 		want["query "+question+" tcp"] = []string{answer}
 	}
-	eventually(t, time.Minute, func() string { return ask(asker, want) })
+	eventually(t, 3*time.Minute, func() string { return ask(asker, want) })
 }
 
 // ask has a pod run commands of the client and says for each that prints less

@@ -20,7 +20,7 @@ func testOverlaysAreAccepted(t *testing.T) {
 // With the overlay direct, names outside the cluster do not depend on kubedns.
 func testDirect(t *testing.T) {
 	variantOf(t, manifests+"/overlays/direct", "direct", func(*appsv1.Deployment) {})
-	awaitReady(t, "direct", 1, 2*time.Minute)
+	awaitReady(t, "direct", 1, 5*time.Minute)
 	p := thePod(t, "direct")
 	server := p.Status.PodIP + ":53"
 	wantAt(t, server, "web.dns-test.svc.cluster.local.", "NOERROR 10.96.")
@@ -33,10 +33,10 @@ func testDirect(t *testing.T) {
 // exechealthz know it.
 func testDomain(t *testing.T) {
 	variantOf(t, manifests+"/overlays/domain", "domain", func(*appsv1.Deployment) {})
-	awaitReady(t, "domain", 1, 2*time.Minute)
+	awaitReady(t, "domain", 1, 5*time.Minute)
 	ip := thePod(t, "domain").Status.PodIP
 	wantAt(t, ip+":53", "web.dns-test.svc.example.internal.", "NOERROR 10.96.")
 	wantAt(t, ip+":53", "web.dns-test.svc.cluster.local.", "NXDOMAIN")
-	eventually(t, time.Minute, func() string { return probe(ip, "/healthz-kubedns") })
-	eventually(t, time.Minute, func() string { return probe(ip, "/healthz-dnsmasq") })
+	eventually(t, 3*time.Minute, func() string { return probe(ip, "/healthz-kubedns") })
+	eventually(t, 3*time.Minute, func() string { return probe(ip, "/healthz-dnsmasq") })
 }

@@ -75,7 +75,7 @@ func testEachVerbIsNeeded(t *testing.T) {
 			})
 			ip := thePod(t, app).Status.PodIP
 			resource := strings.TrimSuffix(missing.resource+"."+missing.group, ".")
-			eventually(t, 2*time.Minute, func() string {
+			eventually(t, 5*time.Minute, func() string {
 				for line := range strings.Lines(logs(t, app, "kubedns")) {
 					if strings.Contains(line, "resource="+resource) && strings.Contains(line, "verb="+missing.verb) && strings.Contains(line, "lacks a rule") {
 						return ""
@@ -108,7 +108,7 @@ func testAllVerbsSuffice(t *testing.T) {
 		c.Args = append(c.Args, "--federations=myfed=example.com")
 		c.Env = append(c.Env, corev1.EnvVar{Name: "KUBE_FEATURE_WatchListClient", Value: "false"})
 	})
-	awaitReady(t, "with-all", 1, 2*time.Minute)
+	awaitReady(t, "with-all", 1, 5*time.Minute)
 	ip := thePod(t, "with-all").Status.PodIP
 	wantAt(t, ip+":10053", "web.dns-test.svc.cluster.local.", "NOERROR 10.96.")
 	if log := logs(t, "with-all", "kubedns"); strings.Contains(log, "lacks a rule") {

@@ -20,10 +20,10 @@ func testNodeInTrouble(t *testing.T) {
 	variant(t, app, func(d *appsv1.Deployment) {
 		container(d, "healthz").Resources.Limits = corev1.ResourceList{"cpu": resource.MustParse("10m"), "memory": resource.MustParse("50Mi")}
 	})
-	awaitReady(t, app, 1, 2*time.Minute)
+	awaitReady(t, app, 1, 5*time.Minute)
 	ip := thePod(t, app).Status.PodIP
 	for _, path := range checks {
-		eventually(t, time.Minute, func() string { return probe(ip, path) })
+		eventually(t, 3*time.Minute, func() string { return probe(ip, path) })
 	}
 	sideBySide(t, "Meanwhile", []named{
 		{"APIServerDown", func(t *testing.T) { testAPIServerDown(t, time.Minute) }},
@@ -67,15 +67,17 @@ func testBusyNode(t *testing.T, ip string) {
 
 // probe says what is wrong with a path of exechealthz, asked as the kubelet
 // asks it, "" if nothing is.
-func probe(ip, path string) string {
+func probe(ip, path string) string { return fetch("http://" + ip + ":8080" + path) }
+
+func fetch(url string) string {
 	client := http.Client{Timeout: 5 * time.Second}
-	resp, err := client.Get("http://" + ip + ":8080" + path)
+	resp, err := client.Get(url)
 	if err != nil {
 		return err.Error()
 	}
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return path + " answers " + resp.Status
+		return url + " answers " + resp.Status
 	}
 	return ""
 }

@@ -51,8 +51,10 @@ func testUnreachable(t *testing.T, lasts time.Duration) {
 	ctl(t, append([]string{"in", "iptables", "-w", "-t", "nat", "-I"}, rule...)...)
 	t.Cleanup(func() { ctl(t, append([]string{"in", "iptables", "-w", "-t", "nat", "-D"}, rule...)...) })
 	back := time.Now()
-	awaitReady(t, cutOff, 1, 2*time.Minute)
+	eventually(t, time.Minute, func() string { return fetch("http://" + p.Status.PodIP + ":8081/readiness") })
 	t.Logf("ready %v after the API server was back", time.Since(back).Round(100*time.Millisecond))
+	// The kubelet may have hundreds of other pods to report.
+	awaitReady(t, cutOff, 1, 5*time.Minute)
 	wantAt(t, p.Status.PodIP+":53", "web.dns-test.svc.cluster.local.", "NOERROR 10.96.")
 	for name, n := range restarts(t, cutOff) {
 		if n > 0 {
