@@ -18,9 +18,10 @@ finish() {
 		kill -TERM "$job" || true
 		wait "$job" || true
 	fi
-	if [ "$status" != 0 ]; then
-		timeout -k 5 60 ./hack/cluster/dump.sh >&2 || true
-	fi
+	case $status in
+	0 | 130 | 143) ;; # it went well, or was ended from outside
+	*) timeout -k 5 60 ./hack/cluster/dump.sh >&2 || true ;;
+	esac
 	[ -n "${KEEP:-}" ] || ./hack/cluster/down.sh
 	exit "$status"
 }

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
@@ -207,4 +208,19 @@ func backends(tb testing.TB, n int) {
 		return ""
 	})
 	tb.Logf("%d backends answered after %v", n, time.Since(start).Round(100*time.Millisecond))
+	// Those that end have a place on the node until they are gone.
+	eventually(tb, 10*time.Minute, func() string {
+		var list corev1.PodList
+		out, err := get("/api/v1/namespaces/" + namespace + "/pods?labelSelector=app%3Ddb")
+		if err == nil {
+			err = json.Unmarshal(out, &list)
+		}
+		if err != nil {
+			return err.Error()
+		}
+		if len(list.Items) > n {
+			return fmt.Sprintf("%d pods, want %d", len(list.Items), n)
+		}
+		return ""
+	})
 }

@@ -28,7 +28,7 @@ type span struct{ from, to time.Time }
 // round. A name that existed fails, if at all, when kube-proxy does not know
 // yet that a killed dnscache does not listen.
 func soakRounds(t *testing.T) {
-	const lasts = 14 * time.Minute
+	const lasts = 12 * time.Minute
 	highlyAvailable(t)
 	t.Cleanup(func() { _, _ = tryKubectl("", "scale", "statefulset/db", "--replicas=2") })
 	askers := []string{"soak-a", "soak-b", "soak-c"}
