@@ -31,7 +31,7 @@ func listenOptions() []Spec {
 		{Name: "except-interface", Short: 'I', Arg: RequiredArgument, Param: "name[,name...]", Status: Implemented, Help: "take no queries on the addresses of these interfaces", set: setExceptInterface},
 		{Name: "bind-interfaces", Short: 'z', Status: Implemented, Help: "bind each address instead of all of them at once", set: boolean(func(o *Options) *bool { return &o.Listen.BindInterfaces })},
 		{Name: "bind-dynamic", Help: "addresses are looked up once, at start"},
-		{Name: "max-tcp-connections", Arg: RequiredArgument, Param: "n", Repeat: Once, Status: Implemented, Default: "1024", Help: "serve this many TCP connections at a time", set: setTCPConnections},
+		{Name: "max-tcp-connections", Arg: RequiredArgument, Param: "n", Repeat: Once, Status: Implemented, Default: "1024", Help: "serve this many TCP connections at a time, at most half of them and 256 of one client", set: setTCPConnections},
 		{Name: "local-service", Arg: OptionalArgument, Param: "net|host", Status: Implemented, Help: "answer only clients on networks that this host is connected to, or only this host; without effect beside the options for addresses and interfaces", set: setLocalService},
 		{Name: "localise-queries", Short: 'y', Help: "answers do not depend on the interface of the query"},
 	}

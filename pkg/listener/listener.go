@@ -105,7 +105,7 @@ type Config struct {
 	// none is idle the new one is refused. Default: 1024.
 	MaxConns int
 	// MaxConnsPerClient bounds the TCP connections of one client address in the
-	// same way. Default: 256.
+	// same way. Default: 256, at most half of MaxConns.
 	MaxConnsPerClient int
 	// MaxPending bounds the unanswered queries of one TCP connection; at the
 	// bound the connection is not read. A query that the handler never answers
@@ -151,12 +151,12 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	errs = append(errs, fill("MaxConns", &cfg.MaxConns, defaultMaxConns))
 	errs = append(errs,
 		fill("Sockets", &cfg.Sockets, runtime.GOMAXPROCS(0)),
 		fill("PacketBytes", &cfg.PacketBytes, defaultPacketBytes),
 		fill("SocketBufferBytes", &cfg.SocketBufferBytes, defaultSocketBytes),
-		fill("MaxConns", &cfg.MaxConns, defaultMaxConns),
-		fill("MaxConnsPerClient", &cfg.MaxConnsPerClient, defaultConnsPerClient),
+		fill("MaxConnsPerClient", &cfg.MaxConnsPerClient, min(defaultConnsPerClient, (cfg.MaxConns+1)/2)),
 		fill("MaxPending", &cfg.MaxPending, defaultMaxPending),
 		fill("MaxBufferBytes", &cfg.MaxBufferBytes, defaultMaxBufferBytes),
 		fill("IdleTimeout", &cfg.IdleTimeout, defaultIdleTimeout),

@@ -293,8 +293,9 @@ func TestTCPReadTimeout(t *testing.T) {
 // are busy the new one is refused.
 func TestTCPLimits(t *testing.T) {
 	for name, cfg := range map[string]Config{
-		"all clients": {MaxConns: 2},
+		"all clients": {MaxConns: 2, MaxConnsPerClient: 2},
 		"one client":  {MaxConnsPerClient: 2},
+		"half of all": {MaxConns: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var col collector
