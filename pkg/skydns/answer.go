@@ -105,7 +105,8 @@ func (w *worker) appendRecords(owner []byte, ttl uint32, a *treecache.Answer) (f
 // follow picks the record whose target the question is to be asked about
 // instead. That is an external name, for every type; of several, which only a
 // wildcard can find, a random one, because an owner has one CNAME. For
-// addresses it is also the target of a port, as in upstream kube-dns.
+// addresses it is also the target of a port, as in upstream kube-dns, of several
+// one that has such an address.
 func (w *worker) follow(a *treecache.Answer) (index int, ok bool) {
 	addresses := w.q.Type == wire.TypeA || w.q.Type == wire.TypeAAAA
 	w.indices = w.indices[:0]
@@ -123,7 +124,36 @@ func (w *worker) follow(a *treecache.Answer) (index int, ok bool) {
 	if len(w.indices) == 0 {
 		return 0, false
 	}
-	return w.indices[startAt(len(w.indices))], true
+	first := startAt(len(w.indices))
+	if !aliases {
+		first = w.withAddress(a, first)
+	}
+	return w.indices[first], true
+}
+
+// maxTargets bounds the targets of a port that are looked at for an address.
+const maxTargets = 64
+
+// withAddress returns the place in w.indices, counted around from first, of a
+// target that has an address of the family asked for: of a port's endpoints
+// only some may be of that family. It returns first if none is found.
+func (w *worker) withAddress(a *treecache.Answer, first int) int {
+	n := len(w.indices)
+	if n == 1 {
+		return first
+	}
+	for k := range min(n, maxTargets) {
+		at := (first + k) % n
+		record := a.At(w.indices[at])
+		w.target = record.AppendTarget(w.target[:0])
+		target := w.s.cfg.Backend.Records(w.target)
+		for i := range target.Len() {
+			if isFamily(target.At(i).Addr, w.q.Type == wire.TypeAAAA) {
+				return at
+			}
+		}
+	}
+	return first
 }
 
 // appendAddrs appends the addresses of the family asked for, beginning at a

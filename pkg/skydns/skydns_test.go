@@ -151,3 +151,18 @@ func TestAnswers(t *testing.T) {
 		})
 	}
 }
+
+// A port of endpoints of both families leads to one that has such an address.
+func TestPortTargetHasFamily(t *testing.T) {
+	c := newClient(t, Config{Backend: newFixture(t)})
+	for _, tt := range []struct{ query, want string }{
+		{"_p._sctp.hlmix.default A", "NOERROR aa\n_p._sctp.hlmix.default.S 30 CNAME a.hlmix.default.S\na.hlmix.default.S 30 A 10.0.2.1"},
+		{"_p._sctp.hlmix.default AAAA", "NOERROR aa\n_p._sctp.hlmix.default.S 30 CNAME b.hlmix.default.S\nb.hlmix.default.S 30 AAAA 2001:db8::22"},
+	} {
+		for range 32 { // where the rotation begins is random
+			if got := render(c.ask(question(t, tt.query))); got != tt.want {
+				t.Fatalf("%s: got %q, want %q", tt.query, got, tt.want)
+			}
+		}
+	}
+}
