@@ -118,12 +118,14 @@ func hasWildcard(name []byte) bool {
 // ReverseRecord answers with all names that claim addr, as the targets of its
 // records, in answer order. NoSuchName means that the address is none of the
 // cluster's.
-func (b *Backend) ReverseRecord(addr netip.Addr) treecache.Answer {
+//
+// The records are in *scratch, which grows as needed; nil stands for a new one.
+func (b *Backend) ReverseRecord(addr netip.Addr, scratch *[]treecache.Record) treecache.Answer {
 	if b.synced() {
-		return b.tree.Reverse(addr)
+		return b.tree.Reverse(addr, scratch)
 	}
 	if b.fallback != nil {
-		if a := b.fallback.Reverse(addr); a.Status == treecache.Found {
+		if a := b.fallback.Reverse(addr, scratch); a.Status == treecache.Found {
 			return a
 		}
 	}

@@ -229,7 +229,7 @@ func TestReverseRows(t *testing.T) {
 		{"pod", "1.2.3.4", "NoSuchName"},
 		{"external", "192.0.2.9", "NoSuchName"},
 	} {
-		if got := show(b.ReverseRecord(netip.MustParseAddr(tt.addr))); got != tt.want {
+		if got := show(b.ReverseRecord(netip.MustParseAddr(tt.addr), nil)); got != tt.want {
 			t.Errorf("row %s, %s: %s", tt.row, tt.addr, cmp.Diff(tt.want, got))
 		}
 	}
@@ -325,10 +325,10 @@ func TestUnsynced(t *testing.T) {
 		"10.96.0.99": "Found\n10 100 0 kubernetes.default",
 		"10.96.0.10": "Unavailable",
 	} {
-		if got := show(b.ReverseRecord(netip.MustParseAddr(addr))); got != want {
+		if got := show(b.ReverseRecord(netip.MustParseAddr(addr), nil)); got != want {
 			t.Errorf("%s: %s, want %s", addr, got, want)
 		}
-		if got := show(plain.ReverseRecord(netip.MustParseAddr(addr))); got != "Unavailable" {
+		if got := show(plain.ReverseRecord(netip.MustParseAddr(addr), nil)); got != "Unavailable" {
 			t.Errorf("%s without fallback: %s", addr, got)
 		}
 	}
@@ -343,7 +343,7 @@ func TestUnsynced(t *testing.T) {
 	if got := show(b.Records(wire("kubernetes.default"))); got != want {
 		t.Errorf("synced: %s, want %s", got, want)
 	}
-	if got := show(b.ReverseRecord(netip.MustParseAddr("10.96.0.99"))); got != "NoSuchName" {
+	if got := show(b.ReverseRecord(netip.MustParseAddr("10.96.0.99"), nil)); got != "NoSuchName" {
 		t.Errorf("synced, reverse of the fallback: %s", got)
 	}
 }

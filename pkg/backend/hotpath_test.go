@@ -53,7 +53,8 @@ func TestAllocs(t *testing.T) {
 		}
 	}
 	addr := netip.MustParseAddr("10.0.0.3")
-	if got := testing.AllocsPerRun(100, func() { b.ReverseRecord(addr) }); got != 0 {
+	var scratch []treecache.Record
+	if got := testing.AllocsPerRun(100, func() { b.ReverseRecord(addr, &scratch) }); got != 0 {
 		t.Errorf("ReverseRecord: %v allocations, want 0", got)
 	}
 }
@@ -93,7 +94,7 @@ func TestConcurrentUse(t *testing.T) {
 					t.Errorf("%s: %s", name, got)
 					return
 				}
-				b.ReverseRecord(netip.MustParseAddr("10.9.0.1"))
+				b.ReverseRecord(netip.MustParseAddr("10.9.0.1"), nil)
 			}
 		})
 	}

@@ -72,7 +72,7 @@ func (f *fixture) run(t *testing.T) {
 
 // claimed reports whether the tree has a name for ip.
 func (f *fixture) claimed(ip string) bool {
-	answer := f.tree.Snapshot().Reverse(netip.MustParseAddr(ip))
+	answer := f.tree.Snapshot().Reverse(netip.MustParseAddr(ip), nil)
 	return answer.Len() > 0
 }
 
@@ -91,7 +91,7 @@ func dump(t *testing.T, tree *treecache.Tree, addrs []netip.Addr) string {
 		t.Fatal(err)
 	}
 	for _, a := range addrs {
-		answer := snapshot.Reverse(a)
+		answer := snapshot.Reverse(a, nil)
 		for i := range answer.Len() {
 			r := answer.At(i)
 			fmt.Fprintf(&b, "%s -> %s\n", a, r.Target())

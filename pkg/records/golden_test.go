@@ -198,7 +198,7 @@ func (z *zone) names(t *testing.T) {
 		z.lookup(name)
 	}
 	for addr := range z.addrs {
-		a := z.snapshot.Reverse(addr)
+		a := z.snapshot.Reverse(addr, nil)
 		for i := range a.Len() {
 			r := a.At(i)
 			z.lines = append(z.lines, fmt.Sprintf("%s PTR %s", addr, target(&r)))

@@ -167,7 +167,7 @@ func TestUpdates(t *testing.T) {
 		return tree.Snapshot().Lookup([]byte(name + "\x01s\x07default\x03svc\x01z\x00")).Status
 	}
 	reverse := func(addr string) treecache.Status {
-		return tree.Snapshot().Reverse(netip.MustParseAddr(addr)).Status
+		return tree.Snapshot().Reverse(netip.MustParseAddr(addr), nil).Status
 	}
 	check := func(step string, got, want treecache.Status) {
 		t.Helper()

@@ -17,7 +17,9 @@ type oneName struct{}
 
 func (oneName) HasSynced() bool { return true }
 
-func (oneName) ReverseRecord(netip.Addr) treecache.Answer { return treecache.Answer{} }
+func (oneName) ReverseRecord(netip.Addr, *[]treecache.Record) treecache.Answer {
+	return treecache.Answer{}
+}
 
 func (oneName) Records(name []byte) treecache.Answer {
 	if dnsname.Name(name) != dnsname.MustParse("web.example.test") {

@@ -39,11 +39,11 @@ func (f *fakeBackend) Records(name []byte) treecache.Answer {
 	if slices.Contains(name, '*') {
 		return f.tree.Snapshot().Match(name)
 	}
-	return f.tree.Snapshot().Lookup(name)
+	return f.tree.Lookup(name)
 }
 
-func (f *fakeBackend) ReverseRecord(addr netip.Addr) treecache.Answer {
-	return f.tree.Snapshot().Reverse(addr)
+func (f *fakeBackend) ReverseRecord(addr netip.Addr, scratch *[]treecache.Record) treecache.Answer {
+	return f.tree.Reverse(addr, scratch)
 }
 
 // add puts a Service into the tree.

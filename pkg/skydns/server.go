@@ -44,8 +44,9 @@ type Backend interface {
 	// valid during the call only.
 	Records(name []byte) treecache.Answer
 	// ReverseRecord tells the names of an address: all claimants in the order
-	// of the answer. NoSuchName: nobody in the domain has it.
-	ReverseRecord(addr netip.Addr) treecache.Answer
+	// of the answer. NoSuchName: nobody in the domain has it. The records may be
+	// in *scratch, which grows as needed, and are good until its next use.
+	ReverseRecord(addr netip.Addr, scratch *[]treecache.Record) treecache.Answer
 	// HasSynced reports whether the data is complete. Until then a name that
 	// Records does not know may exist.
 	HasSynced() bool

@@ -5,6 +5,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -29,6 +30,7 @@ type worker struct {
 	cookie  wire.Cookie
 	addrs   addrSet
 	indices []int
+	records []treecache.Record
 	seen    hashSet
 }
 
@@ -186,7 +188,7 @@ func (w *worker) answerReverse(reply []byte) (r result, claimed bool) {
 	if !ok {
 		return result{}, false
 	}
-	a := w.s.cfg.Backend.ReverseRecord(addr)
+	a := w.s.cfg.Backend.ReverseRecord(addr, &w.records)
 	r.system = systemReverse
 	if a.Len() == 0 {
 		if w.s.cfg.Backend.HasSynced() {

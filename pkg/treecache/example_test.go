@@ -39,7 +39,7 @@ func Example() {
 			fmt.Println(record.Priority, record.Weight, record.Port, record.Target())
 		}
 	}
-	answer = snapshot.Reverse(netip.MustParseAddr("2001:db8::1"))
+	answer = snapshot.Reverse(netip.MustParseAddr("2001:db8::1"), nil)
 	record := answer.At(0)
 	fmt.Println(record.Target())
 	// Output:

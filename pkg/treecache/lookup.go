@@ -21,8 +21,7 @@ func (s *Snapshot) Lookup(name []byte) Answer {
 	if path == "" {
 		return s.directory(name, rel)
 	}
-	set, _ := s.find(path)
-	return set.below(s.zone, name, below)
+	return s.lookup(path).below(s.zone, name, below)
 }
 
 // Lookup answers as that of the current Snapshot, and costs less, however many

@@ -194,7 +194,7 @@ func BenchmarkLookup(b *testing.B) {
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
-				if a := tree.Reverse(addr4(1<<23 + i%endpoints)); a.Status != Found {
+				if a := tree.Reverse(addr4(1<<23+i%endpoints), nil); a.Status != Found {
 					b.Fatal(a.Status)
 				}
 				i++

@@ -297,8 +297,8 @@ func compareWithModel(t *testing.T, step int, tree *Tree, m *model, rng *rand.Ra
 			addr = netip.AddrFrom16([16]byte{0x20, 1, 15: byte(i - 6)})
 		}
 		var got []string
-		a := s.Reverse(addr)
-		if got := tree.Reverse(addr); show(got) != show(a) {
+		a := s.Reverse(addr, nil)
+		if got := tree.Reverse(addr, nil); show(got) != show(a) {
 			t.Errorf("step %d: reverse of %v: the tree says %s, its snapshot %s", step, addr, show(got), show(a))
 		}
 		for j := range a.Len() {

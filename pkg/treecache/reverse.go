@@ -125,65 +125,84 @@ func (w *writer) unclaim(addr netip.Addr, path Path) {
 // Reverse answers with every name that claims addr, in answer order: ClusterIPs
 // first, then hosts with a hostname, then the others; of equals the older
 // Service first, then by path. The names are the records' targets. It is
-// NoSuchName when nobody claims addr. One name does not allocate.
-func (s *Snapshot) Reverse(addr netip.Addr) Answer {
-	if addr.Is4In6() || !addr.IsValid() {
-		return Answer{}
-	}
-	addr = addr.WithZone("")
-	c := s.reverse.get(s.seed, addr)
-	if c == nil {
-		return Answer{}
-	}
-	if len(c.paths) == 1 {
-		set, _ := s.find(c.paths[0])
-		return set.claims(s.zone, addr)
-	}
-	return s.rank(c.paths, addr)
+// NoSuchName when nobody claims addr.
+//
+// The records are in *scratch, which grows as needed: the Answer is good until
+// that is used again. nil stands for a new one.
+func (s *Snapshot) Reverse(addr netip.Addr, scratch *[]Record) Answer {
+	return s.rank(s.claimants(addr), addr, scratch, s.lookup)
 }
 
 // Reverse answers as that of the current Snapshot, and costs less.
-func (t *Tree) Reverse(addr netip.Addr) Answer {
+func (t *Tree) Reverse(addr netip.Addr, scratch *[]Record) Answer {
 	s := t.Snapshot()
-	if c := s.reverse.get(s.seed, addr); c != nil && len(c.paths) == 1 {
-		// The Set may be newer or older than s.
-		if set := t.exact.get(c.paths[0]); set != nil {
-			if a := set.claims(s.zone, addr); a.Status == Found {
-				return a
-			}
-		}
+	paths := s.claimants(addr)
+	if len(paths) == 0 {
+		return Answer{}
 	}
-	return s.Reverse(addr)
+	// The Sets may be newer or older than s.
+	if a := s.rank(paths, addr, scratch, t.exact.get); a.Len() >= len(paths) {
+		return a
+	}
+	return s.rank(paths, addr, scratch, s.lookup)
+}
+
+// claimants returns the paths of the owners that claim addr.
+func (s *Snapshot) claimants(addr netip.Addr) []Path {
+	if addr.Is4In6() || !addr.IsValid() {
+		return nil
+	}
+	if c := s.reverse.get(s.seed, addr.WithZone("")); c != nil {
+		return c.paths
+	}
+	return nil
 }
 
 // rank answers with the names that the owners at paths give to addr, in answer
-// order.
-func (s *Snapshot) rank(paths []Path, addr netip.Addr) Answer {
-	type claimant struct {
-		rank    int
-		created int64
-		record  Record
+// order. find finds their Sets.
+func (s *Snapshot) rank(paths []Path, addr netip.Addr, scratch *[]Record, find func(Path) *Set) Answer {
+	if len(paths) == 0 {
+		return Answer{}
 	}
-	var all []claimant
+	if scratch == nil {
+		scratch = &[]Record{}
+	}
+	addr = addr.WithZone("")
+	list := (*scratch)[:0]
+	var few [8]int64
+	created := few[:0] // when the owner of each in list was
 	for _, p := range paths {
-		set, _ := s.find(p)
-		a := set.claims(s.zone, addr)
-		for i := range a.Len() {
-			all = append(all, claimant{created: set.created, record: a.At(i)})
-			switch last := &all[len(all)-1]; {
-			case last.record.hashed:
-				last.rank = 2
-			case last.record.label != "":
-				last.rank = 1
-			}
+		set := find(p)
+		if set == nil {
+			continue
+		}
+		n := len(list)
+		list = set.claims(list, s.zone, addr)
+		for range list[n:] {
+			created = append(created, set.created)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b claimant) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.created, b.created))
-	})
-	list := make([]Record, len(all))
-	for i := range all {
-		list[i] = all[i].record
+	*scratch = list
+	// Few claim one address; equals keep their order.
+	for i := range list {
+		for j := i; j > 0 && cmp.Or(cmp.Compare(list[j-1].rank(), list[j].rank()), cmp.Compare(created[j-1], created[j])) > 0; j-- {
+			list[j-1], list[j] = list[j], list[j-1]
+			created[j-1], created[j] = created[j], created[j-1]
+		}
+	}
+	if len(list) == 0 {
+		return Answer{}
 	}
 	return ListAnswer(list)
+}
+
+// rank orders the claimants of an address.
+func (r *Record) rank() int {
+	switch {
+	case r.hashed:
+		return 2
+	case r.label != "":
+		return 1
+	}
+	return 0
 }

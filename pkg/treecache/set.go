@@ -279,35 +279,30 @@ func (s *Set) has(addr netip.Addr) bool {
 	return hashed || len(s.named.at(addr)) > 0
 }
 
-// claims answers with the names that the Set gives to addr: the node's for a
+// claims appends the names that the Set gives to addr: the node's for a
 // ClusterIP, else those of its hosts, hostnames first. An external name gives
 // none.
-func (s *Set) claims(zone dnsname.Name, addr netip.Addr) Answer {
+func (s *Set) claims(dst []Record, zone dnsname.Name, addr netip.Addr) []Record {
+	if s.kind == ExternalName {
+		return dst
+	}
 	named := s.named.at(addr)
 	at, hashed := s.hashed.find(addr)
-	a := Answer{Status: Found, view: viewPorts, weight: fullWeight, set: s, zone: zone}
-	switch {
-	case s.kind == ExternalName || (!hashed && len(named) == 0):
-		return Answer{}
-	case s.kind == ClusterIP:
-		a.view, a.hi = viewNode, 1
-		return a
-	case len(named) == 0:
-		a.lo, a.hi = int32(at), int32(at+1)
-		return a
-	case len(named) == 1 && !hashed:
-		a.lo = int32(s.hashed.len()) + int32(named[0])
-		a.hi = a.lo + 1
-		return a
+	if s.kind == ClusterIP {
+		if hashed || len(named) > 0 {
+			a := Answer{view: viewNode, weight: fullWeight, set: s, zone: zone}
+			dst = append(dst, a.At(0))
+		}
+		return dst
 	}
-	var list []Record
+	a := Answer{view: viewPorts, weight: fullWeight, set: s, zone: zone}
 	for _, i := range named {
 		a.lo = int32(s.hashed.len()) + int32(i)
-		list = append(list, a.At(0))
+		dst = append(dst, a.At(0))
 	}
 	if hashed {
 		a.lo = int32(at)
-		list = append(list, a.At(0))
+		dst = append(dst, a.At(0))
 	}
-	return ListAnswer(list)
+	return dst
 }

@@ -292,7 +292,7 @@ func TestHostnameLikeHashLabel(t *testing.T) {
 			t.Errorf("%s: %s", tt.name, diff)
 		}
 	}
-	if got, want := show(s.Reverse(netip.MustParseAddr("10.0.0.1"))), lines("Found", "10 100 0 3234633364383235.hl.default"); got != want {
+	if got, want := show(s.Reverse(netip.MustParseAddr("10.0.0.1"), nil)), lines("Found", "10 100 0 3234633364383235.hl.default"); got != want {
 		t.Errorf("reverse: %s, want %s", got, want)
 	}
 }

@@ -135,6 +135,12 @@ func (s *Snapshot) find(path Path) (*Set, *claim) {
 	return nil, nil
 }
 
+// lookup returns the Set at path, nil when there is none.
+func (s *Snapshot) lookup(path Path) *Set {
+	set, _ := s.find(path)
+	return set
+}
+
 // child returns the node of that label, else the entry, else nil.
 func (d *dir) child(hash uint64, label string) *node {
 	if n := d.nodes.get(hash, label); n != nil {

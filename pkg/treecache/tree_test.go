@@ -109,7 +109,7 @@ func TestKindChange(t *testing.T) {
 			}
 			for _, addr := range []string{"10.96.0.10", "10.0.0.1", "10.0.0.2"} {
 				a := netip.MustParseAddr(addr)
-				if got, want := show(tree.Snapshot().Reverse(a)), show(fresh.Snapshot().Reverse(a)); got != want {
+				if got, want := show(tree.Snapshot().Reverse(a, nil)), show(fresh.Snapshot().Reverse(a, nil)); got != want {
 					t.Errorf("from %d to %d: reverse of %s = %s, want %s", from.Kind, to.Kind, addr, got, want)
 				}
 			}
@@ -140,7 +140,7 @@ func TestReverseOrder(t *testing.T) {
 		created(spec(t, "twin.default", Headless).hosts("10.0.0.1"), 100),
 		spec(t, "ext.names", ExternalName).hosts("10.0.0.1"),
 	)
-	reverse := func(addr string) string { return show(tree.Snapshot().Reverse(netip.MustParseAddr(addr))) }
+	reverse := func(addr string) string { return show(tree.Snapshot().Reverse(netip.MustParseAddr(addr), nil)) }
 	want := lines("Found", "10 100 0 vip.default", "10 100 0 z.older.default", "10 100 0 a.named.default", "10 100 0 b.named.default",
 		"10 100 0 "+label1+".old.default", "10 100 0 "+label1+".twin.default", "10 100 0 "+label1+".young.default")
 	if diff := cmp.Diff(want, reverse("10.0.0.1")); diff != "" {
@@ -156,7 +156,7 @@ func TestReverseOrder(t *testing.T) {
 			t.Errorf("reverse of %s = %s, want %s", tt.addr, got, tt.want)
 		}
 	}
-	if got := tree.Snapshot().Reverse(netip.Addr{}); got.Status != NoSuchName {
+	if got := tree.Snapshot().Reverse(netip.Addr{}, nil); got.Status != NoSuchName {
 		t.Errorf("reverse of no address = %v", got.Status)
 	}
 	for _, owner := range []string{"vip", "older", "named", "old", "young"} {
@@ -226,13 +226,13 @@ func TestReadersSeeWholeSets(t *testing.T) {
 				}
 				for i := range hosts {
 					r := a.At(i)
-					if back := s.Reverse(r.Addr); r.Addr.As4()[2] != which || back.Len() != 1 {
+					if back := s.Reverse(r.Addr, nil); r.Addr.As4()[2] != which || back.Len() != 1 {
 						t.Errorf("%v among set %d, or without reverse", r.Addr, which)
 						return
 					}
 				}
 				other := netip.AddrFrom4([4]byte{10, 0, 1 - which, 0})
-				if s.Reverse(other).Status != NoSuchName {
+				if s.Reverse(other, nil).Status != NoSuchName {
 					t.Errorf("%v has a reverse name beside set %d", other, which)
 					return
 				}
