@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -36,6 +37,7 @@ type app struct {
 	watcher *kubewatch.Watcher
 	backend *backend.Backend
 	forward *forwarder.Forwarder
+	server  *skydns.Server
 	router  *router
 	config  *configurer
 
@@ -70,7 +72,7 @@ func newApp(opts *options, env environment, log *slog.Logger) (*app, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the host's name: %w", err)
 	}
-	server, err := skydns.New(skydns.Config{
+	a.server, err = skydns.New(skydns.Config{
 		Domain: opts.domain, Backend: a.backend, Outside: a.forward.Batched(), Resolve: a.router.resolver(a.forward.Resolve),
 		Covers: a.router.covers, RefuseUncovered: opts.noNameserver,
 		NegativeTTL: opts.negativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.domain,
@@ -81,7 +83,7 @@ func newApp(opts *options, env environment, log *slog.Logger) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.openDNS(server, registry); err != nil {
+	if err := a.openDNS(a.server, registry); err != nil {
 		return nil, err
 	}
 	if err := a.openHTTP(registry); err != nil {
@@ -137,6 +139,8 @@ const maxInFlight = 4096
 func (a *app) openForwarder() error {
 	config := forwarder.Config{
 		Upstream: upstream.Config{Strategy: upstream.InOrder}, InFlight: maxInFlight, Logger: a.log,
+		// Nothing is asked before the server is there.
+		Answered: func(took time.Duration, reply []byte) { a.server.Answered(took, reply) },
 	}
 	var err error
 	if a.forward, err = forwarder.New(config); err != nil {

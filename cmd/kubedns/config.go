@@ -49,6 +49,7 @@ func (a *app) openConfig(sources kubewatch.Sources, env environment, registry pr
 		})
 	case a.opts.configMap != "":
 		watcher := kubewatch.NewConfigMapWatcher(sources, a.opts.configNamespace, a.opts.configMap, a.log, a.config.offer(&dnsconfig.Tracker{}))
+		a.watcher.Export(watcher)
 		a.parts = append(a.parts, watcher.Run)
 	}
 	if sources.Nodes != nil {

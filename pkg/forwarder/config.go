@@ -51,6 +51,10 @@ type Config struct {
 	Filter Filter
 	// Log gets the story of every query (--log-queries). Nil: none.
 	Log QueryLog
+	// Answered is told of each answer that leaves later than Handle returned,
+	// and how long its asker waited. It is called on the packet path. Nil: nobody
+	// is told. A Reload does not change it.
+	Answered func(took time.Duration, reply []byte)
 	// Logger gets what operators should know. Nil discards it.
 	Logger *slog.Logger
 }

@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"errors"
+	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/listener"
@@ -39,6 +40,9 @@ func (s *sink) send(w *waiter) {
 	if w.resolve != nil {
 		s.tell(w, s.buf, nil)
 	} else {
+		if s.f.answered != nil {
+			s.f.answered(time.Duration(s.f.now()-w.since), s.buf)
+		}
 		s.batch.Add(w.to, s.buf)
 	}
 	if cap(s.buf) > maxKeptReply {

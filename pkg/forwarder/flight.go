@@ -53,6 +53,7 @@ type waiter struct {
 	hasCookie bool
 	cookie    [8]byte
 	nameAt    int32 // in flight.names; negative: as flight.name
+	since     int64 // Forwarder.now; only for Config.Answered
 }
 
 // keyFlags are the flags that leave this program.
@@ -186,6 +187,9 @@ func (f *Forwarder) joinFlight(st *state, fl *flight, q *wire.Query, a *asker, s
 func (fl *flight) add(q *wire.Query, a *asker) {
 	w := waiter{
 		asker: *a, id: q.ID, flags: q.Flags, size: q.EDNS.Size, edns: q.EDNS.Present, nameAt: -1,
+	}
+	if fl.f.answered != nil {
+		w.since = fl.f.now()
 	}
 	w.part = nil // others answer it
 	if string(q.Name) != string(fl.name[:fl.nlen]) {

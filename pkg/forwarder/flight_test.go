@@ -409,3 +409,28 @@ func TestHitAllocations(t *testing.T) {
 		t.Errorf("%v allocations per hit, want 0", n)
 	}
 }
+
+// TestAnswered: each answer that comes later is told with its asker's wait, one
+// from the cache is not.
+func TestAnswered(t *testing.T) {
+	cfg := to(newFakeServer(t, zone(0, rec)))
+	told := make(chan int, 4)
+	cfg.Answered = func(took time.Duration, reply []byte) {
+		if took <= 0 || took > time.Minute {
+			t.Errorf("took %v", took)
+		}
+		told <- len(reply)
+	}
+	c := newClient(t, run(t, cfg), 2, false)
+	for range 2 {
+		c.ask(question("www.example.", dns.TypeA))
+	}
+	if n := <-told; n < wire.HeaderLen {
+		t.Errorf("a reply of %d octets", n)
+	}
+	select {
+	case <-told:
+		t.Error("told of a cached answer")
+	default:
+	}
+}

@@ -35,10 +35,12 @@ type Forwarder struct {
 	buffers buffers
 	tallies [tallyShards]tally
 	serial  atomic.Uint64
-	panics  atomic.Uint64
-	logged  everyTenSeconds
-	full    everyTenSeconds
-	rebinds everyTenSeconds
+
+	answered func(took time.Duration, reply []byte) // Config.Answered
+	panics   atomic.Uint64
+	logged   everyTenSeconds
+	full     everyTenSeconds
+	rebinds  everyTenSeconds
 }
 
 // state is one configuration and what was made of it. It never changes.
@@ -56,7 +58,7 @@ var _ listener.Handler = (*Forwarder)(nil)
 
 // New returns a forwarder that answers once its Run runs.
 func New(cfg Config) (*Forwarder, error) {
-	f := &Forwarder{base: time.Now().Add(-time.Hour), seed: maphash.MakeSeed()}
+	f := &Forwarder{base: time.Now().Add(-time.Hour), seed: maphash.MakeSeed(), answered: cfg.Answered}
 	_, _ = rand.Read(f.secret[:]) // never fails, it aborts the program
 	f.flights.New = func() any { return &flight{f: f} }
 	for i := range f.shards {

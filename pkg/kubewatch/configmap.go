@@ -58,6 +58,9 @@ func (w *ConfigMapWatcher) Run(ctx context.Context) error {
 // Status tells how the watch goes.
 func (w *ConfigMapWatcher) Status() ResourceStatus { return w.feed.health.status() }
 
+// Export adds how c's watch goes to the metrics of w.
+func (w *Watcher) Export(c *ConfigMapWatcher) { w.configMap.Store(c) }
+
 func convertConfigMap(obj any) any {
 	m, ok := obj.(*corev1.ConfigMap)
 	if !ok {

@@ -111,7 +111,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(m.objects, float64(s.Slices), "endpointslice")
 	gauge(m.objects, float64(s.Endpoints), "endpoint")
 	gauge(m.skipped, float64(s.SkippedPieces))
-	for _, r := range s.Resources {
+	resources := s.Resources
+	if c := m.watcher.configMap.Load(); c != nil {
+		resources = append(resources, c.Status())
+	}
+	for _, r := range resources {
 		gauge(m.connected, number(r.Connected), r.Resource)
 		if !r.LastHeard.IsZero() {
 			gauge(m.lastHeard, float64(r.LastHeard.UnixMilli())/1000, r.Resource)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -142,6 +143,54 @@ func TestConfigMapWatcher(t *testing.T) {
 		if diff := cmp.Diff([]string{"none", "a", "b", "none"}, got); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
+	})
+}
+
+// TestConfigMapMetrics: the watch of the ConfigMap is among the metrics once it
+// is exported.
+func TestConfigMapMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newFakeAPI(true, func() apiObject { return &corev1.ConfigMap{} })
+		sources := Sources{
+			Services: api, Slices: api,
+			ConfigMap: func(string, string) cache.ListerWatcherWithContext { return api },
+		}
+		log := slog.New(slog.DiscardHandler)
+		registry := prometheus.NewRegistry()
+		w := New(Config{Sources: sources, Tree: treecache.New("\x05local\x00"), Logger: log, Registerer: registry})
+		c := NewConfigMapWatcher(sources, "kube-system", "kube-dns", log, func(ConfigMapState) {})
+		connected := func() map[string]float64 {
+			t.Helper()
+			families, err := registry.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]float64{}
+			for _, f := range families {
+				if f.GetName() != "kubedns_kubernetes_connected" {
+					continue
+				}
+				for _, m := range f.GetMetric() {
+					got[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
+				}
+			}
+			return got
+		}
+		if got := connected(); len(got) != 2 {
+			t.Errorf("without a ConfigMap: %v", got)
+		}
+		w.Export(c)
+		if got := connected(); len(got) != 3 || got["configmaps"] != 0 {
+			t.Errorf("before the start: %v", got)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = c.Run(ctx) }()
+		settled(time.Second)
+		if got := connected(); got["configmaps"] != 1 {
+			t.Errorf("after the start: %v", got)
+		}
+		cancel()
+		synctest.Wait()
 	})
 }
 

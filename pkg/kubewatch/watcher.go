@@ -68,6 +68,7 @@ type Watcher struct {
 
 	services, slices, endpoints *feed
 	endpointsInUse              atomic.Bool
+	configMap                   atomic.Pointer[ConfigMapWatcher] // nil: none
 
 	synced chan struct{} // closed when the first build is in the tree
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // system says which part answered; the values of the label "system".
@@ -98,6 +100,19 @@ func (c *counters) observeDuration(s system, d time.Duration, n uint64) {
 	c.durationNanos[s].Add(uint64(max(d, 0)) * n)
 }
 
+// observeOutside counts an answer of Outside to which its asker waited for took.
+func (c *counters) observeOutside(took time.Duration, reply []byte) {
+	c.observeDuration(systemRecursive, took, 1)
+	c.observeSize(systemRecursive, len(reply))
+	flags := wire.Flags(reply)
+	if cause := causeOf(wire.Rcode(flags)); cause != causeNone {
+		c.errors[systemRecursive][cause].Add(1)
+	}
+	if flags&wire.FlagTC != 0 {
+		c.errors[systemRecursive][causeTruncated].Add(1)
+	}
+}
+
 // metrics holds the shards, and is the collector that adds them up at scrape.
 type metrics struct {
 	shards []counters
@@ -117,8 +132,8 @@ func newMetrics(reg prometheus.Registerer, namespace, subsystem string) *metrics
 		shards:   make([]counters, 2*runtime.GOMAXPROCS(0)),
 		requests: desc("dns_request_count_total", "Queries, by the part that answered.", "system"),
 		duration: desc("dns_request_duration_seconds",
-			"Time from query to reply, in seconds, sampled. Queries handed to other servers are not in it.", "system"),
-		size:   desc("dns_response_size_bytes", "Size of replies in bytes. Replies of other servers are not in it.", "system"),
+			"Time from query to reply, in seconds; those answered here are sampled.", "system"),
+		size:   desc("dns_response_size_bytes", "Size of replies in bytes.", "system"),
 		errors: desc("dns_error_count_total", "Replies that are not plain answers, by cause.", "system", "cause"),
 		misses: desc("dns_cachemiss_count_total", "Queries not answered from a cache of ready replies; there is no such cache.", "cache"),
 		panics: desc("dns_panic_count_total", "Queries the handling of which crashed; they were answered with SERVFAIL."),
@@ -155,10 +170,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 				counter(m.errors, m.sum(func(c *counters) uint64 { return c.errors[s][i].Load() }), label, name)
 			}
 		}
-		if system(s) == systemRecursive {
-			continue // other servers' replies do not pass here
+		if system(s) != systemRecursive {
+			misses += requests
 		}
-		misses += requests
 		bounds := durationBounds()
 		counts := m.buckets(len(bounds), func(c *counters, i int) uint64 { return c.durations[s][i].Load() })
 		seconds := time.Duration(m.sum(func(c *counters) uint64 { return c.durationNanos[s].Load() })).Seconds()

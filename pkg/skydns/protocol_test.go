@@ -483,7 +483,7 @@ func TestMetrics(t *testing.T) {
 	fmt.Fprint(&want, "# HELP skydns_skydns_dns_error_count_total Replies that are not plain answers, by cause.\n# TYPE skydns_skydns_dns_error_count_total counter\n")
 	for _, system := range []string{"auth", "reverse", "recursive"} {
 		for _, cause := range []string{"nxdomain", "truncated", "refused", "overflow", "servfail", "other"} {
-			n := map[string]int{"auth nxdomain": 2, "auth refused": 1, "auth truncated": 1}[system+" "+cause]
+			n := map[string]int{"auth nxdomain": 2, "auth refused": 1, "auth truncated": 1, "recursive other": 1}[system+" "+cause]
 			fmt.Fprintf(&want, "skydns_skydns_dns_error_count_total{cause=%q,system=%q} %d\n", cause, system, n)
 		}
 	}
@@ -494,7 +494,29 @@ func TestMetrics(t *testing.T) {
 	}
 	n, err := testutil.GatherAndCount(registry, "skydns_skydns_dns_request_duration_seconds", "skydns_skydns_dns_response_size_bytes",
 		"skydns_skydns_dns_cachemiss_count_total", "skydns_skydns_dns_panic_count_total")
-	if err != nil || n != 2+2+1+1 {
-		t.Errorf("%d metrics of the other families (%v), want 6", n, err)
+	if err != nil || n != 3+3+1+1 {
+		t.Errorf("%d metrics of the other families (%v), want 8", n, err)
+	}
+}
+
+// TestAnsweredLate: what Outside answers later is counted too.
+func TestAnsweredLate(t *testing.T) {
+	c := newClient(t, Config{Outside: &outside{}})
+	m := new(dns.Msg).SetRcode(question(t, "example.com. A"), dns.RcodeNameError)
+	m.Truncated = true
+	reply, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.server.Answered(4*time.Millisecond, reply)
+	for what, of := range map[string]func(*counters) uint64{
+		"NXDOMAIN":  func(c *counters) uint64 { return c.errors[systemRecursive][causeNXDomain].Load() },
+		"truncated": func(c *counters) uint64 { return c.errors[systemRecursive][causeTruncated].Load() },
+		"size":      func(c *counters) uint64 { return c.sizes[systemRecursive][1].Load() },
+		"duration":  func(c *counters) uint64 { return c.durations[systemRecursive][2].Load() },
+	} {
+		if n := c.server.metrics.sum(of); n != 1 {
+			t.Errorf("%s: %d counted, want 1", what, n)
+		}
 	}
 }

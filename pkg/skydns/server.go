@@ -59,7 +59,8 @@ type Config struct {
 	// Backend must not be nil.
 	Backend Backend
 	// Outside answers every question about other names. Nil: REFUSED. If it is a
-	// listener.Flusher it is told when a batch ends.
+	// listener.Flusher it is told when a batch ends. Answers that it gives later
+	// should be told to [Server.Answered].
 	Outside listener.Handler
 	// Covers reports whether there is anyone whom Outside could ask about a
 	// canonical wire name. It keeps no reference to name and must not block. Nil:
@@ -181,6 +182,12 @@ func (s *Server) Handle(packet []byte, to listener.ReplyTo, reply []byte) (out [
 	out = w.handle(packet, to, reply)
 	s.workers.Put(w)
 	return out
+}
+
+// Answered counts an answer that Outside gave later than its Handle returned:
+// the length of the wait and the reply.
+func (s *Server) Answered(took time.Duration, reply []byte) {
+	s.metrics.shard().observeOutside(took, reply)
 }
 
 // Flush implements listener.Flusher.

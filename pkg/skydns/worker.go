@@ -167,7 +167,11 @@ func (w *worker) answerOutside(packet, reply []byte) []byte {
 		return w.refuse(reply, wire.RcodeServFail, wire.Extended(wire.EDENotSupported, "single-label names are not forwarded"))
 	}
 	w.counters.requests[systemRecursive].Add(1)
-	return w.s.cfg.Outside.Handle(packet, w.to, reply)
+	out := cfg.Outside.Handle(packet, w.to, reply)
+	if len(out) > len(reply) {
+		w.counters.observeOutside(0, out[len(reply):])
+	}
+	return out
 }
 
 // labels counts the labels of a name, up to two.
