@@ -66,6 +66,9 @@ func FreePorts(tb testing.TB, n int) []int {
 	return ports
 }
 
+// maxShown is how much of a log a failed test shows.
+const maxShown = 20_000
+
 // Process is one running program.
 type Process struct {
 	cmd  *exec.Cmd
@@ -74,8 +77,8 @@ type Process struct {
 	err  error
 }
 
-// Start runs path with args. The program is ended with the test, and its log
-// is printed if the test failed.
+// Start runs path with args. The program is ended with the test, and the end
+// of its log is shown if the test failed.
 func Start(tb testing.TB, path string, args ...string) *Process {
 	tb.Helper()
 	return StartEnv(tb, nil, path, args...)
@@ -99,7 +102,8 @@ func StartEnv(tb testing.TB, env []string, path string, args ...string) *Process
 	tb.Cleanup(func() {
 		p.Kill()
 		if tb.Failed() {
-			tb.Logf("log of %s:\n%s", filepath.Base(path), p.Log())
+			log := p.Log()
+			tb.Logf("the end of the log of %s:\n%s", filepath.Base(path), log[max(0, len(log)-maxShown):])
 		}
 	})
 	return p
@@ -128,6 +132,27 @@ func (p *Process) Wait(limit time.Duration) (int, error) {
 		return p.cmd.ProcessState.ExitCode(), nil
 	case <-time.After(limit):
 		return 0, fmt.Errorf("still running after %v", limit)
+	}
+}
+
+// Stop asks the program to end with SIGTERM, kills it after limit, which fails
+// the test, and returns its exit code.
+func (p *Process) Stop(tb testing.TB, limit time.Duration) int {
+	tb.Helper()
+	_ = p.Signal(syscall.SIGTERM) // it may have ended by itself
+	code, err := p.Wait(limit)
+	if err != nil {
+		tb.Errorf("after SIGTERM: %v", err)
+		p.Kill()
+	}
+	return code
+}
+
+// Running fails the test if the program has ended.
+func (p *Process) Running(tb testing.TB) {
+	tb.Helper()
+	if p.Ended() {
+		tb.Fatalf("%s has ended: %v", filepath.Base(p.cmd.Path), p.err)
 	}
 }
 

@@ -9,11 +9,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/kube-dns/kube-dns/test/addon"
 )
 
 // cluster is an API server with its etcd. Nothing runs in it: no controllers,
@@ -25,21 +28,22 @@ type cluster struct {
 	etcdURL   string
 	args      []string // of the API server
 	admin     *http.Client
-	apiserver *process
+	apiserver *addon.Process
 }
 
 // newCluster returns a cluster whose etcd runs and whose API server does not.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{dir: t.TempDir(), ca: newAuthority(t)}
-	c.etcdURL = "http://127.0.0.1:" + freePort(t)
-	peer := "http://127.0.0.1:" + freePort(t)
-	start(t, "etcd", filepath.Join(os.Getenv(kubeBin), "etcd"),
+	ports := addon.FreePorts(t, 3)
+	c.etcdURL = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
+	peer := fmt.Sprintf("http://127.0.0.1:%d", ports[1])
+	addon.Start(t, filepath.Join(os.Getenv(kubeBin), "etcd"),
 		"--data-dir="+filepath.Join(c.dir, "etcd"), "--unsafe-no-fsync", "--log-level=warn",
 		"--listen-client-urls="+c.etcdURL, "--advertise-client-urls="+c.etcdURL,
 		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer)
 
-	port := freePort(t)
+	port := strconv.Itoa(ports[2])
 	c.url = "https://127.0.0.1:" + port
 	_, signing := newKey(t)
 	server := c.ca.server(t)
@@ -89,10 +93,10 @@ func (c *cluster) client(t *testing.T, as pair) *http.Client {
 // startAPI starts the API server and waits until it is ready.
 func (c *cluster) startAPI(t *testing.T) {
 	t.Helper()
-	c.apiserver = start(t, "kube-apiserver", filepath.Join(os.Getenv(kubeBin), "kube-apiserver"), c.args...)
+	c.apiserver = addon.Start(t, filepath.Join(os.Getenv(kubeBin), "kube-apiserver"), c.args...)
 	var last string
 	eventually(t, 2*time.Minute, func() bool {
-		c.apiserver.running(t)
+		c.apiserver.Running(t)
 		status, body, err := c.do(t, http.MethodGet, "/readyz", "", nil)
 		last = fmt.Sprint(status, " ", err, " ", body)
 		return err == nil && status == http.StatusOK
@@ -100,7 +104,7 @@ func (c *cluster) startAPI(t *testing.T) {
 }
 
 // stopAPI kills the API server.
-func (c *cluster) stopAPI() { c.apiserver.kill() }
+func (c *cluster) stopAPI() { c.apiserver.Kill() }
 
 // do sends one request as the administrator.
 func (c *cluster) do(t *testing.T, method, path, contentType string, body []byte) (status int, reply string, err error) {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/addon"
 )
 
 const zone = "svc.cluster.local."
@@ -44,14 +46,12 @@ func withPrograms(run func() int) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	for sub, flags := range map[string][]string{
-		"":        {"-race"},
-		"release": {"-trimpath", "-ldflags=-s -w"},
-	} {
-		args := append(append([]string{"build"}, flags...), "-o", filepath.Join(dir, sub)+"/", "../../cmd/kubedns")
-		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-			return 0, fmt.Errorf("building kubedns: %w\n%s", err, out)
-		}
+	err = errors.Join(
+		addon.Build(dir, []string{"-race"}, "kubedns"),
+		addon.Build(filepath.Join(dir, "release"), []string{"-trimpath", "-ldflags=-s -w"}, "kubedns"),
+	)
+	if err != nil {
+		return 0, err
 	}
 	if err := errors.Join(os.Setenv(kubeBin, strings.TrimSpace(string(out))), os.Setenv(ourBin, dir)); err != nil {
 		return 0, err
@@ -131,8 +131,8 @@ func TestServices(t *testing.T) {
 	t.Run("types", s.types)
 	t.Run("many", s.many)
 	d.end(t)
-	if strings.Contains(d.out.String(), "level=ERROR") {
-		t.Errorf("kubedns complained though it has all rights it should need:\n%s", d.out.tail())
+	if strings.Contains(d.Log(), "level=ERROR") {
+		t.Errorf("kubedns complained though it has all rights it should need")
 	}
 }
 
@@ -297,20 +297,30 @@ func TestAPIRestart(t *testing.T) {
 	d.end(t)
 }
 
+// Without an API server, and without rights, kubedns waits: it is not ready and
+// concludes nothing, but knows the API server's own name, and does not fill the
+// log.
 func TestStartWithoutAPI(t *testing.T) {
 	c := newCluster(t)
-	d := c.startKubeDNS(t, user)
+	d := start(t, "kubedns", []string{"KUBERNETES_SERVICE_HOST=10.96.0.1", "KUBERNETES_SERVICE_PORT=443"}, "--kubecfg-file="+c.kubeconfig(t, user))
+	waits := func(during time.Duration) {
+		t.Helper()
+		d.always(t, during, "web.default."+zone, dns.TypeA, "SERVFAIL")
+		d.want(t, "kubernetes.default."+zone, dns.TypeA, "NOERROR", "A 10.96.0.1")
+		d.want(t, "_https._tcp.kubernetes.default."+zone, dns.TypeSRV, "NOERROR", "SRV 10 100 443 kubernetes.default."+zone)
+		if status := d.ready(t); status == 200 {
+			t.Error("ready without having seen a list")
+		}
+	}
 	d.want(t, "web.default."+zone, dns.TypeA, "SERVFAIL")
-	d.always(t, 2*time.Second, "web.default."+zone, dns.TypeA, "SERVFAIL")
-	if status := d.ready(t); status == 200 {
-		t.Error("ready without having seen the API server")
+	start := time.Now()
+	waits(6 * time.Second)
+	// One line a minute for each of the two resources.
+	if n, most := strings.Count(d.Log(), "level=ERROR"), 2*(1+int(time.Since(start).Minutes())); n == 0 || n > most {
+		t.Errorf("%d errors in the log after %v, want 1 to %d", n, time.Since(start), most)
 	}
 	c.startAPI(t)
-	// Still no rights: the server answers, with 403.
-	d.always(t, 2*time.Second, "web.default."+zone, dns.TypeA, "SERVFAIL")
-	if status := d.ready(t); status == 200 {
-		t.Error("ready without the right to list anything")
-	}
+	waits(2 * time.Second) // the server answers, with 403
 	c.apply(t, service("web", "clusterIP: 10.96.1.2, "+httpPort))
 	c.addon(t)
 	d.waitReady(t)
@@ -319,9 +329,30 @@ func TestStartWithoutAPI(t *testing.T) {
 	d.end(t)
 }
 
+// A server that cannot stream its lists is asked for pages, without a complaint.
+func TestNoStreams(t *testing.T) {
+	c := newCluster(t)
+	c.args = append(c.args, "--feature-gates=WatchList=false")
+	c.startAPI(t)
+	c.addon(t)
+	c.apply(t, service("web", "clusterIP: 10.96.1.2, "+httpPort))
+	d := c.startKubeDNS(t, user)
+	d.waitReady(t)
+	d.want(t, "web.default."+zone, dns.TypeA, "NOERROR", "A 10.96.1.2")
+	c.apply(t, service("later", "clusterIP: 10.96.1.3, "+httpPort))
+	d.want(t, "later.default."+zone, dns.TypeA, "NOERROR", "A 10.96.1.3")
+	if strings.Contains(d.Log(), "level=ERROR") {
+		t.Errorf("kubedns complains about a server that cannot stream")
+	}
+	c.stopAPI()
+	c.startAPI(t)
+	c.apply(t, service("again", "clusterIP: 10.96.1.4, "+httpPort))
+	d.want(t, "again.default."+zone, dns.TypeA, "NOERROR", "A 10.96.1.4")
+	d.end(t)
+}
+
 // The first state comes as a stream: it takes the right to watch and not the
-// one to list. Paged lists, for servers that cannot stream, are tested in
-// pkg/kubewatch.
+// one to list.
 func TestStreams(t *testing.T) {
 	c := newCluster(t)
 	c.startAPI(t)
@@ -352,8 +383,8 @@ func TestEndpointsStandIn(t *testing.T) {
 	d.waitReady(t)
 	d.want(t, "db.default."+zone, dns.TypeA, "NOERROR", "A 10.1.0.1")
 	d.want(t, "_http._tcp.db.default."+zone, dns.TypeSRV, "NOERROR", "SRV 10 100 8080 db-0.db.default."+zone)
-	if !strings.Contains(d.out.String(), "resources: [endpointslices]") {
-		t.Errorf("kubedns does not name the missing rule:\n%s", d.out.tail())
+	if n := strings.Count(d.Log(), "resources: [endpointslices], verbs: [list, watch]"); n != 1 {
+		t.Errorf("kubedns names the missing rule %d times, want once", n)
 	}
 	c.apply(t, "{apiVersion: v1, kind: Endpoints, metadata: {name: db, namespace: default}, subsets: [{addresses: [{ip: 10.1.0.2, hostname: db-0}], ports: [{name: http, port: 8080}]}]}")
 	d.want(t, "db.default."+zone, dns.TypeA, "NOERROR", "A 10.1.0.2")

@@ -12,11 +12,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/addon"
 )
 
 // kubedns is a running kubedns.
 type kubedns struct {
-	*process
+	*addon.Process
+
 	addr      string
 	readiness string
 }
@@ -24,27 +27,34 @@ type kubedns struct {
 // startKubeDNS starts kubedns as the user. It does not wait for anything.
 func (c *cluster) startKubeDNS(t *testing.T, user string, args ...string) *kubedns {
 	t.Helper()
-	port, healthz := freePort(t), freePort(t)
+	return start(t, "kubedns", nil, append([]string{"--kubecfg-file=" + c.kubeconfig(t, user)}, args...)...)
+}
+
+// start starts program, of the folder of our programs, with more environment
+// and arguments. It does not wait for anything.
+func start(t *testing.T, program string, env []string, args ...string) *kubedns {
+	t.Helper()
+	ports := addon.FreePorts(t, 2)
 	return &kubedns{
-		process: start(t, "kubedns", filepath.Join(os.Getenv(ourBin), "kubedns"), append([]string{
-			"--kubecfg-file=" + c.kubeconfig(t, user), "--dns-bind-address=127.0.0.1", "--dns-port=" + port,
-			"--healthz-port=" + healthz, "--debug-address=", "--nameservers=none",
+		Process: addon.StartEnv(t, env, filepath.Join(os.Getenv(ourBin), program), append([]string{
+			"--dns-bind-address=127.0.0.1", fmt.Sprintf("--dns-port=%d", ports[0]), fmt.Sprintf("--healthz-port=%d", ports[1]),
+			"--debug-address=", "--nameservers=none",
 		}, args...)...),
-		addr:      "127.0.0.1:" + port,
-		readiness: "http://127.0.0.1:" + healthz + "/readiness",
+		addr:      fmt.Sprintf("127.0.0.1:%d", ports[0]),
+		readiness: fmt.Sprintf("http://127.0.0.1:%d/readiness", ports[1]),
 	}
 }
 
 // end checks that kubedns ends well and that nothing went wrong inside.
 func (d *kubedns) end(t *testing.T) {
 	t.Helper()
-	d.running(t)
-	if code := d.stop(t, 15*time.Second); code != 0 {
+	d.Running(t)
+	if code := d.Stop(t, 15*time.Second); code != 0 {
 		t.Errorf("kubedns: exit code %d", code)
 	}
 	for _, bad := range []string{"DATA RACE", "panic:", "goroutine "} {
-		if strings.Contains(d.out.String(), bad) {
-			t.Errorf("kubedns wrote %q:\n%s", bad, d.out.tail())
+		if strings.Contains(d.Log(), bad) {
+			t.Errorf("kubedns wrote %q", bad)
 		}
 	}
 }
@@ -68,7 +78,7 @@ func (d *kubedns) waitReady(t *testing.T) {
 	t.Helper()
 	status := 0
 	eventually(t, time.Minute, func() bool {
-		d.running(t)
+		d.Running(t)
 		status = d.ready(t)
 		return status == http.StatusOK
 	}, func() string { return fmt.Sprint("/readiness returns ", status) })
@@ -99,7 +109,7 @@ func (d *kubedns) want(t *testing.T, name string, qtype uint16, want ...string) 
 		var got []string
 		var err error
 		eventually(t, 20*time.Second, func() bool {
-			d.running(t)
+			d.Running(t)
 			got, err = d.ask(network, name, qtype)
 			return err == nil && slices.Equal(got, want)
 		}, func() string {
@@ -112,7 +122,7 @@ func (d *kubedns) want(t *testing.T, name string, qtype uint16, want ...string) 
 func (d *kubedns) always(t *testing.T, during time.Duration, name string, qtype uint16, want ...string) {
 	t.Helper()
 	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		d.running(t)
+		d.Running(t)
 		if got, err := d.ask("udp", name, qtype); err != nil || !slices.Equal(got, want) {
 			t.Fatalf("%s: got %v, %v, want %v for %s", name, got, err, want, during)
 		}

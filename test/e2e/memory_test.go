@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,13 +35,7 @@ func TestMemory(t *testing.T) {
 			}
 			t.Cleanup(front.Stop)
 			lists := func() int { return api.Stats().Lists + api.Stats().Streamed }
-			port, healthz := freePort(t), freePort(t)
-			d := &kubedns{
-				process: start(t, "kubedns", filepath.Join(os.Getenv(ourBin), "release", "kubedns"),
-					"--kube-master-url="+front.URL(), "--dns-bind-address=127.0.0.1", "--dns-port="+port,
-					"--healthz-port="+healthz, "--debug-address=", "--nameservers=none"),
-				addr: "127.0.0.1:" + port, readiness: "http://127.0.0.1:" + healthz + "/readiness",
-			}
+			d := start(t, "release/kubedns", nil, "--kube-master-url="+front.URL())
 			d.waitReady(t)
 			last := size.Services - 1
 			d.want(t, objects.FullName(last), dns.TypeA, "NOERROR", "A "+objects.ClusterIP(last))
@@ -76,8 +69,8 @@ func (d *kubedns) settle(t *testing.T, when string) {
 // memory returns a value of /proc/PID/status in MiB.
 func (d *kubedns) memory(t *testing.T, field string) float64 {
 	t.Helper()
-	d.running(t)
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	d.Running(t)
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.Pid()))
 	if err != nil {
 		t.Fatal(err)
 	}
