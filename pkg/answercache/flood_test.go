@@ -85,3 +85,26 @@ func TestFloodsLeaveMemoryFlat(t *testing.T) {
 		runtime.KeepAlive(c)
 	}
 }
+
+// The entries of a name stand in a row, so there may not be many: a client that
+// asks for one name with every type must not make others wait.
+func TestTypesOfANameAreBounded(t *testing.T) {
+	c := New(Config{Entries: 1000})
+	other := ask(t, "other.example.", a)
+	store(t, c, at(0), other, "other.example. 60 IN A 1.2.3.4")
+	const types = 500
+	for typ := range uint16(types) {
+		store(t, c, at(0), ask(t, "x.example.", 1000+typ), noData)
+	}
+	if entries := c.Stats().Entries; entries != maxTypes+1 {
+		t.Errorf("%d entries, want %d", entries, maxTypes+1)
+	}
+	for typ, want := range map[uint16]Result{1000: Miss, 1000 + types - maxTypes: Hit, 1000 + types - 1: Hit} {
+		if _, result := lookup(t, c, at(1), ask(t, "x.example.", typ), false); result != want {
+			t.Errorf("type %d: result %d, want %d", typ, result, want)
+		}
+	}
+	if _, result := lookup(t, c, at(1), other, false); result != Hit {
+		t.Errorf("another name: result %d, want a hit", result)
+	}
+}

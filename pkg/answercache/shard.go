@@ -178,6 +178,10 @@ func (s *shard) putLocked(e *entry, at place, now int64) bool {
 		s.bytes += cost - old.cost()
 		s.table.Load().replace(old, e, n.home)
 	} else {
+		if crowd := s.table.Load().crowd(at.home); crowd != nil {
+			s.remove(crowd)
+			s.stats.Evictions++
+		}
 		for s.count >= s.maxEntries {
 			s.evict(now)
 		}

@@ -76,6 +76,32 @@ func (t *table) grown() *table {
 	return larger
 }
 
+// maxTypes bounds the entries of one name. They stand in a row, which every
+// question that begins in it has to pass, so who asks for one name with all the
+// types there are would slow down everybody.
+const maxTypes = 32
+
+// crowd returns the oldest entry of a name that has maxTypes of them, nil for
+// other names.
+func (t *table) crowd(home uint32) (oldest *entry) {
+	mask := uint32(len(t.slots) - 1)
+	count := 0
+	for p := home & mask; ; p = (p + 1) & mask {
+		s := &t.slots[p]
+		e := s.entry.Load()
+		switch {
+		case e == nil && count >= maxTypes:
+			return oldest
+		case e == nil:
+			return nil
+		case s.home == home:
+			if count++; count == 1 {
+				oldest = e
+			}
+		}
+	}
+}
+
 // insert adds an entry that is not there, to a table that is not full.
 func (t *table) insert(e *entry, home, tag uint32) {
 	mask := uint32(len(t.slots) - 1)
