@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/kube-dns/kube-dns/pkg/cgroup"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
@@ -120,24 +121,14 @@ func listenFault(err error, addrs []netip.AddrPort) error {
 }
 
 // limitMemory tells the garbage collector about the memory limit of the
-// container, unless GOMEMLIMIT does. It leaves room for what Go does not count.
+// container, unless GOMEMLIMIT does.
 func limitMemory(logger *slog.Logger) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		limit, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
-		// Without a limit the file says "max", or a number near the largest.
-		if err != nil || limit <= 0 || limit >= 1<<60 {
-			return
-		}
-		debug.SetMemoryLimit(limit - limit/8)
-		logger.Debug("memory limit set", "limit_bytes", limit-limit/8)
-		return
+	if limit, limited := cgroup.MemoryLimit(os.DirFS("/")); limited {
+		debug.SetMemoryLimit(cgroup.Share(limit))
+		logger.Debug("memory limit set", "limit_bytes", cgroup.Share(limit))
 	}
 }
 

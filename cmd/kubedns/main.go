@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"github.com/kube-dns/kube-dns/pkg/cgroup"
 )
 
 // gcPercent makes the garbage collector run more often than by default. A
@@ -17,6 +19,9 @@ import (
 const gcPercent = 50
 
 func main() {
+	if limit, limited := cgroup.MemoryLimit(os.DirFS("/")); limited && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(cgroup.Share(limit))
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
