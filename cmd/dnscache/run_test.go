@@ -295,6 +295,38 @@ func TestLoopDetect(t *testing.T) {
 	}
 }
 
+// TestMixedCase: the server sees another spelling of the name for each
+// question, unless the option is undone; clients see theirs.
+func TestMixedCase(t *testing.T) {
+	const name = "a-name-of-many-letters.example."
+	for _, tt := range []struct {
+		args  []string
+		mixed bool
+	}{
+		{nil, false},
+		{[]string{"--do-0x20-encode"}, true},
+		{[]string{"--do-0x20-encode", "--no-0x20-encode"}, false},
+	} {
+		spellings := make(chan string, 8)
+		up := upstreamServer(t, "", func(m *dns.Msg) bool {
+			spellings <- m.Question[0].Name
+			m.Answer = append(m.Answer, record(m.Question[0].Name+" 100 A 192.0.2.1"))
+			return true
+		})
+		in := start(t, append(tt.args, "--cache-size=0", "--server="+up.option())...)
+		for range 2 {
+			reply := in.ask(name, dns.TypeA)
+			if short(reply) != "NOERROR 192.0.2.1" || reply.Question[0].Name != name || reply.Answer[0].Header().Name != name {
+				t.Errorf("%v: got\n%v", tt.args, reply)
+			}
+		}
+		first, second := <-spellings, <-spellings
+		if mixed := first != name && second != name && first != second; mixed != tt.mixed {
+			t.Errorf("%v: the server was asked for %s and %s", tt.args, first, second)
+		}
+	}
+}
+
 func TestServeStale(t *testing.T) {
 	up := upstreamServer(t, "", func(m *dns.Msg) bool {
 		m.Answer = append(m.Answer, record(m.Question[0].Name+" 1 A 192.0.2.1"))

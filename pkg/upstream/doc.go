@@ -12,7 +12,8 @@
 // random, and stays open until the exchange ends, so a late answer is still
 // good. Sockets are connected, hence the kernel drops what comes from elsewhere
 // and reports refused ports. A reply counts only if socket, id and question
-// match (RFC 5452 §9.1); others are counted and waited past.
+// match (RFC 5452 §9.1), with Config.MixCase also the case of the question's
+// letters; others are counted and waited past.
 //
 // A truncated reply is asked for again over TCP. Connections are few, shared
 // and pipelined; each has two goroutines and ends when it is idle. A question
