@@ -39,8 +39,10 @@ type conn struct {
 
 	mu      sync.Mutex
 	queue   []byte    // framed answers, not yet written; nil when empty
+	counted int       // octets of memory that count for the queue
+	resting int       // octets that count for what writeRest writes
 	pending int       // queries without an answer
-	writing bool      // writeRest runs, and the memory of what it has is counted
+	writing bool      // writeRest runs
 	gone    bool      // nothing will be written any more
 	failed  bool      // tryWrite met an error
 	ending  time.Time // until when to end, once no more queries are read
@@ -117,10 +119,10 @@ func (c *conn) work(b []byte) (rest []byte, ok bool) {
 // handle gives one query to the handler and queues an immediate answer.
 func (c *conn) handle(msg []byte) {
 	c.srv.tcp.queries.Add(1)
-	space := c.srv.replies.Get().(*[]byte)
-	defer c.srv.replies.Put(space)
+	space := c.srv.memory.reply()
+	defer c.srv.memory.replied(space)
 	to := ReplyTo{sink: c, peer: c.peer, local: c.local, stream: true}
-	if reply := c.answer(msg, to, (*space)[:0]); len(reply) != 0 {
+	if reply := c.answer(msg, to, space); len(reply) != 0 {
 		c.mu.Lock()
 		c.push(reply, c.began) // work flushes
 		c.mu.Unlock()
@@ -243,14 +245,36 @@ func (c *conn) push(msg []byte, unixNano int64) {
 		c.srv.tcp.replyOversize.Add(1)
 	} else {
 		c.srv.tcp.replies.Add(1)
-		if c.queue == nil {
-			c.queue = c.srv.memory.get()
-		}
-		c.queue = appendFrame(c.queue, msg)
-		if c.writing && !c.srv.memory.take(prefixBytes+len(msg), len(c.queue)) {
-			c.shed()
-		}
+		c.enqueue(msg)
 	}
+}
+
+// enqueue appends an answer to the queue. Where that takes too much memory, the
+// client has to take what there is at once; mu is held.
+func (c *conn) enqueue(msg []byte) {
+	if c.queue == nil {
+		c.queue = c.srv.memory.get()
+	}
+	c.queue = appendFrame(c.queue, msg)
+	more := cap(c.queue) - c.counted
+	if cap(c.queue) <= smallBytes || more == 0 {
+		return
+	}
+	c.counted += more
+	if c.srv.memory.take(more, c.counted+c.resting) {
+		return
+	}
+	if c.write(); len(c.queue) > 0 || c.writing {
+		c.srv.tcp.shed.Add(1)
+		c.breakOff()
+	}
+}
+
+// dropQueue gives the queue's memory back; mu is held.
+func (c *conn) dropQueue() {
+	c.srv.memory.give(c.counted)
+	c.srv.memory.put(c.queue)
+	c.queue, c.counted = nil, 0
 }
 
 // flush writes what push left.
@@ -272,24 +296,11 @@ func (c *conn) write() {
 		return
 	}
 	if len(c.queue) == 0 {
-		c.srv.memory.put(c.queue)
-		c.queue = nil
+		c.dropQueue()
 		return
 	}
 	c.writing = true
-	if !c.srv.memory.take(len(c.queue), len(c.queue)) {
-		c.shed()
-		c.writing = false
-		return
-	}
 	go c.writeRest()
-}
-
-// shed ends the connection because its client takes too little and there is no
-// memory for more; mu is held and writing is set.
-func (c *conn) shed() {
-	c.srv.tcp.shed.Add(1)
-	c.breakOff()
 }
 
 // tryWrite writes what the kernel takes at once; mu is held. It must not close
@@ -318,12 +329,13 @@ func (c *conn) writeRest() {
 	defer c.mu.Unlock()
 	for len(c.queue) > 0 && !c.gone {
 		chunks := c.queue
-		c.queue = nil
+		c.queue, c.counted, c.resting = nil, 0, c.counted
 		c.mu.Unlock()
 		err := c.writeChunks(chunks)
-		c.srv.memory.give(len(chunks))
-		c.srv.memory.put(chunks)
 		c.mu.Lock()
+		c.srv.memory.give(c.resting)
+		c.srv.memory.put(chunks)
+		c.resting = 0
 		c.last = time.Now().UnixNano()
 		if err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -354,10 +366,7 @@ func (c *conn) writeChunks(b []byte) error {
 // breakOff ends the connection because writing failed; mu is held.
 func (c *conn) breakOff() {
 	c.gone = true
-	if c.writing {
-		c.srv.memory.give(len(c.queue))
-	}
-	c.queue = nil
+	c.dropQueue()
 	_ = c.nc.Close()
 	c.changed()
 }

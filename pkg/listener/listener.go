@@ -26,7 +26,7 @@ const (
 	defaultMaxConns       = 1024
 	defaultConnsPerClient = 256
 	defaultMaxPending     = 128
-	defaultMaxBufferBytes = 16 << 20
+	defaultMaxBufferBytes = 8 << 20
 	defaultIdleTimeout    = 10 * time.Second // RFC 7766 §6.2.3: "on the order of a few seconds"
 	defaultReadTimeout    = 5 * time.Second
 	defaultWriteTimeout   = 5 * time.Second
@@ -113,7 +113,7 @@ type Config struct {
 	MaxPending int
 	// MaxBufferBytes bounds the memory of all TCP connections for messages that
 	// clients send or take only slowly, a quarter of it that of one. A connection
-	// that needs more is closed. Default: 16 MiB.
+	// that needs more is closed. Default: 8 MiB.
 	MaxBufferBytes int
 	// IdleTimeout closes a TCP connection that has no unanswered query and saw
 	// neither a query nor an answer for that long. Default: 10 s.

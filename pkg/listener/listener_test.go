@@ -161,7 +161,7 @@ func TestConfigDefaults(t *testing.T) {
 	}
 	want := Config{
 		Sockets: runtime.GOMAXPROCS(0), PacketBytes: 4096, SocketBufferBytes: 1 << 20,
-		MaxConns: 1024, MaxConnsPerClient: 256, MaxPending: 128, MaxBufferBytes: 16 << 20,
+		MaxConns: 1024, MaxConnsPerClient: 256, MaxPending: 128, MaxBufferBytes: 8 << 20,
 		IdleTimeout: 10 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
 		PendingTimeout: 20 * time.Second, Grace: time.Second,
 	}

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -13,15 +14,36 @@ const smallBytes = 2 << 10
 // memory is what TCP connections have for messages. What one holds beyond
 // small buffers counts against a limit for all.
 type memory struct {
-	small sync.Pool // of *[smallBytes]byte
-	limit int64
-	used  atomic.Int64
+	small   sync.Pool   // of *[smallBytes]byte
+	replies chan []byte // space for one reply each, nil until it is used
+	limit   int64
+	used    atomic.Int64
 }
+
+// repliesPerCore is how many connections may be answered at a time. More would
+// only wait for a processor with a large buffer each.
+const repliesPerCore = 2
 
 func (m *memory) init(limit int) {
 	m.limit = int64(limit)
 	m.small.New = func() any { return new([smallBytes]byte) }
+	m.replies = make(chan []byte, repliesPerCore*runtime.GOMAXPROCS(0))
+	for range cap(m.replies) {
+		m.replies <- nil
+	}
 }
+
+// reply returns an empty buffer for one message of any size. It waits while
+// too many are in use; their users do not wait for anything.
+func (m *memory) reply() []byte {
+	if b := <-m.replies; b != nil {
+		return b
+	}
+	return make([]byte, 0, MaxMessageBytes)
+}
+
+// replied takes such a buffer back.
+func (m *memory) replied(b []byte) { m.replies <- b }
 
 // get returns an empty buffer of smallBytes.
 func (m *memory) get() []byte { return m.small.Get().(*[smallBytes]byte)[:0] }

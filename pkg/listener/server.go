@@ -23,7 +23,6 @@ type Server struct {
 	tcp       tcpCounters
 	panics    atomic.Uint64
 	memory    memory
-	replies   sync.Pool // of *[]byte: space for one reply on a TCP connection
 	acceptLog rateLimit
 	panicLog  rateLimit
 	stop      func() // idempotent: closes every socket that Listen bound
@@ -40,10 +39,6 @@ func Listen(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg}
 	s.conns.init(&s.cfg)
 	s.memory.init(s.cfg.MaxBufferBytes)
-	s.replies.New = func() any {
-		b := make([]byte, 0, MaxMessageBytes)
-		return &b
-	}
 	s.stop = sync.OnceFunc(func() {
 		for _, l := range s.listeners {
 			_ = l.Close()
