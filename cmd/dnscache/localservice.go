@@ -44,8 +44,10 @@ func (s *localService) Flush() { s.next.Flush() }
 // Split implements [listener.Splitter].
 func (s *localService) Split() listener.Handler {
 	next := s.next.Split()
-	flusher, _ := next.(listener.Flusher)
-	return &localPart{service: s, next: next, flusher: flusher}
+	p := &localPart{service: s, next: next}
+	p.flusher, _ = next.(listener.Flusher)
+	p.previewer, _ = next.(listener.Previewer)
+	return p
 }
 
 // localPart is a localService for one goroutine.
@@ -53,6 +55,15 @@ type localPart struct {
 	service *localService
 	next    listener.Handler
 	flusher listener.Flusher // next, if it is one
+	// previewer is next, if it is one. It may be shown what is then dropped.
+	previewer listener.Previewer
+}
+
+// Preview implements [listener.Previewer].
+func (p *localPart) Preview(packets [][]byte) {
+	if p.previewer != nil {
+		p.previewer.Preview(packets)
+	}
 }
 
 // Handle implements [listener.Handler].

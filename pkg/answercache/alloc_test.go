@@ -48,6 +48,13 @@ func TestAllocs(t *testing.T) {
 			t.Errorf("%v allocations per answer that a name does not exist, want 0", n)
 		}
 	}
+	var spots []Spot
+	for _, q := range queries(1000, 0)[:100] {
+		spots = append(spots, c.Spot(AppendKey(nil, q)))
+	}
+	if n := testing.AllocsPerRun(10, func() { c.Warm(spots) }); n != 0 {
+		t.Errorf("%v allocations to warm, want 0", n)
+	}
 	if n := testing.AllocsPerRun(100, func() {
 		q := wire.Query{Name: []byte("\x02no\x00"), Type: wire.TypeA, Class: wire.ClassIN}
 		c.Lookup(buf, &q, at(1), true)

@@ -3,6 +3,7 @@ package forwarder
 import (
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // Batched is a handler for a listener that calls Flush after the packets of one
@@ -18,6 +19,24 @@ type Part struct {
 	now  int64  // of the batch, 0 between two of them
 	hits uint64 // not yet counted
 	key  [answercache.MaxKey]byte
+
+	// What Preview found out of the packets that Handle gets next.
+	ahead  []parsed
+	next   int // of ahead
+	keys   []byte
+	spots  []answercache.Spot
+	warmth int64 // what Warm returned
+}
+
+// parsed is a packet that Preview has read.
+type parsed struct {
+	packet  *byte
+	query   wire.Query
+	verdict wire.Verdict
+	from    int // where its key is in Part.keys
+	to      int
+	cache   *answercache.Cache // nil: it was not looked for
+	spot    answercache.Spot
 }
 
 var (
@@ -26,6 +45,8 @@ var (
 	_ listener.Splitter = Batched{}
 	_ listener.Handler  = (*Part)(nil)
 	_ listener.Flusher  = (*Part)(nil)
+
+	_ listener.Previewer = (*Part)(nil)
 )
 
 // Batched returns f as a handler whose questions wait for Flush.
@@ -47,15 +68,57 @@ func (p *Part) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
 	if p.now == 0 {
 		p.now = p.f.now()
 	}
-	return p.f.handle(packet, &asker{to: to, part: p}, reply, p.key[:0], p.now)
+	a := asker{to: to, part: p}
+	for p.next < len(p.ahead) {
+		v := &p.ahead[p.next]
+		p.next++
+		if v.packet == &packet[0] {
+			k := cacheKey{key: p.keys[v.from:v.to], cache: v.cache, spot: v.spot, now: p.now}
+			return p.f.handleParsed(p.f.state.Load(), &v.query, v.verdict, &a, reply, &k)
+		}
+	}
+	return p.f.handle(packet, &a, reply, &cacheKey{key: p.key[:0], now: p.now})
+}
+
+// Preview implements listener.Previewer: it reads the packets and has the cache
+// fetch from memory what they will need, all at a time.
+func (p *Part) Preview(packets [][]byte) {
+	cache := p.f.state.Load().cache
+	p.ahead, p.next, p.keys, p.spots = p.ahead[:0], 0, p.keys[:0], p.spots[:0]
+	if cache == nil {
+		return
+	}
+	for _, packet := range packets {
+		if len(p.ahead) == cap(p.ahead) {
+			p.ahead = append(p.ahead, parsed{})
+		} else {
+			p.ahead = p.ahead[:len(p.ahead)+1] // every field is set below
+		}
+		v := &p.ahead[len(p.ahead)-1]
+		v.packet, v.cache, v.from = &packet[0], nil, len(p.keys)
+		v.verdict = wire.ParseQuery(packet, &v.query)
+		if v.verdict == wire.Accept {
+			p.keys = answercache.AppendKey(p.keys, &v.query)
+			v.cache, v.spot = cache, cache.Spot(p.keys[v.from:])
+			p.spots = append(p.spots, v.spot)
+		}
+		v.to = len(p.keys)
+	}
+	p.warmth += cache.Warm(p.spots)
 }
 
 // Flush ends a batch: it sends the questions that Handle left waiting.
 func (p *Part) Flush() {
+	p.end()
+	p.f.set.Flush()
+}
+
+// end forgets the batch and counts what it brought.
+func (p *Part) end() {
 	p.now = 0
+	p.ahead = p.ahead[:0]
 	if p.hits != 0 {
 		p.f.tallies[0].hits.Add(p.hits)
 		p.hits = 0
 	}
-	p.f.set.Flush()
 }

@@ -32,6 +32,7 @@ type Forwarder struct {
 	shards  [flightShards]flightShard
 	limit   limiter
 	flights sync.Pool // *flight
+	parts   sync.Pool // *Part, for those who have none
 	buffers buffers
 	tallies [tallyShards]tally
 	serial  atomic.Uint64
@@ -61,6 +62,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f := &Forwarder{base: time.Now().Add(-time.Hour), seed: maphash.MakeSeed(), answered: cfg.Answered}
 	_, _ = rand.Read(f.secret[:]) // never fails, it aborts the program
 	f.flights.New = func() any { return &flight{f: f} }
+	f.parts.New = func() any { return &Part{f: f} }
 	for i := range f.shards {
 		f.shards[i].flights = map[uint64]*flight{}
 	}
@@ -161,8 +163,11 @@ func (f *Forwarder) handleSafely(packet []byte, to listener.ReplyTo, reply []byt
 			out = OnPanic(packet, to, reply)
 		}
 	}()
-	var key [answercache.MaxKey]byte
-	return f.handle(packet, &asker{to: to}, reply, key[:0], f.now())
+	p := f.parts.Get().(*Part) // dropped if it crashes
+	out = p.Handle(packet, to, reply)
+	p.end()
+	f.parts.Put(p)
+	return out
 }
 
 // OnPanic answers SERVFAIL to a packet that crashed a [Part], as
@@ -203,8 +208,10 @@ func (f *Forwarder) Resolve(query []byte, done func(reply []byte, err error)) {
 		return
 	}
 	a := asker{resolve: done}
-	var key [answercache.MaxKey]byte
-	if out := f.answer(st, &q, &a, (*buf)[:0], key[:0], f.now()); len(out) > 0 {
+	p := f.parts.Get().(*Part)
+	out := f.answer(st, &q, &a, (*buf)[:0], &cacheKey{key: p.key[:0], now: f.now()})
+	f.parts.Put(p)
+	if len(out) > 0 {
 		done(out, nil)
 	}
 	f.set.Flush()

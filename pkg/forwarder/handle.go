@@ -23,14 +23,25 @@ func (a *asker) limit(q *wire.Query, payload uint16) int {
 	return q.ReplyLimit(int(payload))
 }
 
+// cacheKey is what is known of a question's place in the cache.
+type cacheKey struct {
+	key   []byte             // empty memory for it, or the key
+	cache *answercache.Cache // the one that spot is of
+	spot  answercache.Spot
+	now   int64 // for the cache
+}
+
 // handle answers a packet, or sees to it that it is answered later.
-// key is empty memory for a key of the cache.
-func (f *Forwarder) handle(packet []byte, a *asker, reply, key []byte, now int64) []byte {
-	st := f.state.Load()
+func (f *Forwarder) handle(packet []byte, a *asker, reply []byte, k *cacheKey) []byte {
 	var q wire.Query
 	verdict := wire.ParseQuery(packet, &q)
+	return f.handleParsed(f.state.Load(), &q, verdict, a, reply, k)
+}
+
+// handleParsed is handle after reading the packet.
+func (f *Forwarder) handleParsed(st *state, q *wire.Query, verdict wire.Verdict, a *asker, reply []byte, k *cacheKey) []byte {
 	if verdict != wire.Accept {
-		return f.reject(st, &q, verdict, a, reply)
+		return f.reject(st, q, verdict, a, reply)
 	}
 	if st.cfg.Upstream.DetectLoops && q.Class == wire.ClassIN && f.set.Looped(q.Name, q.Type) {
 		f.tally(a.to).looped.Add(1)
@@ -38,9 +49,9 @@ func (f *Forwarder) handle(packet []byte, a *asker, reply, key []byte, now int64
 	}
 	if st.log != nil {
 		a.serial = f.serial.Add(1)
-		f.logQuery(st, &q, a)
+		f.logQuery(st, q, a)
 	}
-	return f.answer(st, &q, a, reply, key, now)
+	return f.answer(st, q, a, reply, k)
 }
 
 // reject answers what is not a question that can be asked.
@@ -54,16 +65,18 @@ func (f *Forwarder) reject(st *state, q *wire.Query, v wire.Verdict, a *asker, r
 }
 
 // answer goes through the sources of answers in their order. An empty result
-// means that the answer comes later. key is empty memory, now the time, for the
-// cache.
-func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply, key []byte, now int64) []byte {
+// means that the answer comes later.
+func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply []byte, k *cacheKey) []byte {
 	if q.Class == wire.ClassCH {
 		return f.answerChaos(st, q, a, reply)
 	}
 	if rcode, refused := refusedType(q.Type); refused {
 		return f.errorReply(st, q, a, reply, rcode, wire.Extended(wire.EDENotSupported, ""))
 	}
-	key = answercache.AppendKey(key, q)
+	if len(k.key) == 0 {
+		k.key = answercache.AppendKey(k.key, q)
+	}
+	key := k.key
 	name := key[:len(q.Name):len(q.Name)]
 	if st.local != nil || st.filter != nil {
 		if out, ok := f.answerLocal(st, q, name, a, reply); ok {
@@ -72,7 +85,10 @@ func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply, key []byte
 	}
 	stale := false
 	if st.cache != nil && cacheable(q) {
-		out, result := st.cache.LookupKey(reply, q, key, now, st.cfg.StaleAtOnce)
+		if k.cache != st.cache { // it changes with the configuration
+			k.cache, k.spot = st.cache, st.cache.Spot(key)
+		}
+		out, result := st.cache.LookupKey(reply, q, key, k.spot, k.now, st.cfg.StaleAtOnce)
 		switch result {
 		case answercache.Hit:
 			if !q.EDNS.Present && len(out)-len(reply) <= wire.MinPayload && st.log == nil && !st.filter.removes() {
@@ -91,7 +107,7 @@ func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply, key []byte
 		case answercache.Expired:
 			stale = st.cfg.ServeStale
 		}
-		if st.filter.removesAll(q.Type) && st.cache.HasRecords(key, now) {
+		if st.filter.removesAll(q.Type) && st.cache.HasRecords(key, k.now) {
 			return f.answerFiltered(st, q, a, reply)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -84,6 +85,56 @@ func TestPart(t *testing.T) {
 	if st := f.Stats(); st.Hits != 200 || st.Local != 200 || p.now != 0 {
 		t.Errorf("%d hits, %d of them local, at %d; want 200 and no time", st.Hits, st.Local, p.now)
 	}
+}
+
+// TestPreview: packets are answered alike whether they were shown before or not,
+// all of them or some, and when the cache changes in between.
+func TestPreview(t *testing.T) {
+	s := newFakeServer(t, zone(0, rec))
+	cfg := to(s)
+	f := run(t, cfg)
+	c := newClient(t, f, 2, false)
+	c.ask(question("www.example.", dns.TypeA))
+	p := f.Batched().Split().(*Part)
+	var packets [][]byte
+	for i := range 40 {
+		q := question([]string{"www.example.", "WWW.Example."}[i%2], dns.TypeA)
+		q.Id = uint16(i)
+		packets = append(packets, pack(q))
+	}
+	packets[3] = packets[3][:13]                   // FORMERR
+	packets[4] = append(packets[4][:2], 0x80, 0)   // a response
+	packets[5] = pack(question(".", dns.TypeAXFR)) // REFUSED
+	out := make([]byte, 0, wire.MaxMessage)
+	answers := func(shown [][]byte, between func()) (all []string) {
+		if shown != nil {
+			p.Preview(shown)
+		}
+		between()
+		for _, packet := range packets {
+			all = append(all, string(p.Handle(packet, c.to, out)))
+		}
+		p.Flush()
+		return all
+	}
+	want := answers(nil, func() {})
+	for name, shown := range map[string][][]byte{"all": packets, "some": packets[2:9], "others": {pack(question("else.", dns.TypeA))}} {
+		if diff := cmp.Diff(want, answers(shown, func() {})); diff != "" {
+			t.Errorf("%s shown (-want +got):\n%s", name, diff)
+		}
+	}
+	seen := s.seen()
+	for i, a := range answers(packets, func() {
+		cfg.Cache.Entries++ // another cache, which is empty
+		if err := f.Reload(cfg); err != nil {
+			t.Fatal(err)
+		}
+	}) {
+		if known := i >= 3 && i <= 5; (a == "") == known && i != 4 {
+			t.Errorf("packet %d is answered by %x from the cache that is gone", i, a)
+		}
+	}
+	waitFor(t, func() bool { return s.seen() == seen+1 && f.Stats().InFlight == 0 })
 }
 
 // TestOnPanic: a packet that crashed a Part is answered.

@@ -82,3 +82,81 @@ func TestFlusher(t *testing.T) {
 	// The crash comes after the answer has left.
 	eventually(t, "panic counted", func() bool { return s.Stats().Panics == 1 })
 }
+
+// previewing answers by how many packets were shown with the one asked.
+type previewing struct {
+	shown map[*byte]int
+	calls int
+}
+
+// each split handler has a state of its own.
+type splitting struct{ crash bool }
+
+func (splitting) Handle([]byte, ReplyTo, []byte) []byte { panic("the whole was asked, not a part") }
+
+func (s splitting) Split() Handler {
+	if s.crash {
+		return crashing{}
+	}
+	return &previewing{shown: map[*byte]int{}}
+}
+
+func (p *previewing) Preview(packets [][]byte) {
+	clear(p.shown)
+	p.calls++
+	for i, packet := range packets {
+		p.shown[&packet[0]] = i + 1
+	}
+}
+
+func (p *previewing) Handle(packet []byte, _ ReplyTo, reply []byte) []byte {
+	n := p.shown[&packet[0]]
+	if p.calls > 0 {
+		delete(p.shown, &packet[0])
+	}
+	return append(append(reply, packet...), byte(n))
+}
+
+func (p *previewing) Flush() {
+	if len(p.shown) > 0 {
+		panic("a packet was shown and not given")
+	}
+}
+
+// crashing panics wherever it can.
+type crashing struct{}
+
+func (crashing) Preview([][]byte)                      { panic("preview") }
+func (crashing) Flush()                                { panic("flush") }
+func (crashing) Handle([]byte, ReplyTo, []byte) []byte { panic("handle") }
+
+// TestSplitAndPreview: each socket and connection has a part of the handler,
+// which sees a batch before it gets its packets; crashes cost no other packet.
+func TestSplitAndPreview(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		s := start(t, Config{Sockets: 1, Handler: splitting{crash}, OnPanic: func(p []byte, _ ReplyTo, r []byte) []byte {
+			return append(append(r, p...), 0xff)
+		}})
+		c := dialUDP(t, s.Addrs()[0])
+		const count = 200
+		for i := range count {
+			c.Write(query(uint16(i), 20))
+			if i%50 == 49 {
+				for range 50 {
+					if got := receive(t, c); len(got) != 21 || (got[20] == 0xff) != crash {
+						t.Fatalf("crash %v: got %x", crash, got)
+					}
+				}
+			}
+		}
+		panics := s.Stats().Panics
+		if crash && panics < count || !crash && panics != 0 {
+			t.Errorf("crash %v: %d panics", crash, panics)
+		}
+		tcp := dialTCP(t, s.Addrs()[0])
+		write(t, tcp, query(1, 20))
+		if got := read(t, tcp); len(got) != 21 || (got[20] == 0xff) != crash {
+			t.Errorf("crash %v over TCP: got %x", crash, got)
+		}
+	}
+}

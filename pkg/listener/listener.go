@@ -67,6 +67,15 @@ type Splitter interface {
 	Split() Handler
 }
 
+// Previewer may be implemented by a [Handler], or by a part of it, that gains by
+// seeing the packets of a batch together.
+type Previewer interface {
+	// Preview is called with the packets of a batch before Handle is called for
+	// each of them, in this order. packets is valid during the call, what they
+	// hold until the next call of Flush. Handle must work without it too.
+	Preview(packets [][]byte)
+}
+
 // Sink takes answers: the sockets and connections of this package, and fakes
 // in tests of handlers.
 type Sink interface {

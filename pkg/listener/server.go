@@ -124,9 +124,10 @@ func (s *Server) Run(ctx context.Context) error {
 
 // part is the handler as one socket or connection has it.
 type part struct {
-	srv     *Server
-	handler Handler
-	flusher Flusher // the handler, if it is one
+	srv       *Server
+	handler   Handler
+	flusher   Flusher   // the handler, if it is one
+	previewer Previewer // the handler, if it is one
 }
 
 func newPart(s *Server) part {
@@ -135,7 +136,19 @@ func newPart(s *Server) part {
 		p.handler = splitter.Split()
 	}
 	p.flusher, _ = p.handler.(Flusher)
+	p.previewer, _ = p.handler.(Previewer)
 	return p
+}
+
+// preview shows the handler a batch. A panic is reported; Handle will meet what
+// caused it again.
+func (p *part) preview(packets [][]byte) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			p.srv.panicked(cause, nil, ReplyTo{}, nil)
+		}
+	}()
+	p.previewer.Preview(packets)
 }
 
 // loggedBytes bounds how much of a query and of a stack is logged.

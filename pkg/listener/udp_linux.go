@@ -92,9 +92,10 @@ type udpLoop struct {
 	*udpSocket
 	in    *incoming
 	out   *outgoing
-	arena []byte // replies of this batch
-	used  int    // of arena
-	drops drops  // of this batch
+	arena []byte   // replies of this batch
+	used  int      // of arena
+	drops drops    // of this batch
+	ahead [][]byte // packets that the handler is shown first
 	part  part
 }
 
@@ -142,6 +143,9 @@ func (l *udpLoop) readable(fd uintptr) bool {
 // work answers the n packets just received.
 func (l *udpLoop) work(fd uintptr, n int) {
 	l.drops = drops{}
+	if l.part.previewer != nil && n > 1 {
+		l.preview(n)
+	}
 	for i := 0; i < n; {
 		i = l.answerFrom(fd, i, n)
 	}
@@ -155,6 +159,17 @@ func (l *udpLoop) work(fd uintptr, n int) {
 		st.short.Add(d.short)
 		st.portZero.Add(d.portZero)
 	}
+}
+
+// preview shows the handler the packets that it will get.
+func (l *udpLoop) preview(n int) {
+	l.ahead = l.ahead[:0]
+	for i := range n {
+		if h := &l.in.hdrs[i]; h.hdr.Flags&unix.MSG_TRUNC == 0 && h.size >= minMessageBytes && !l.in.peers[i].portZero() {
+			l.ahead = append(l.ahead, l.in.packet(i))
+		}
+	}
+	l.part.preview(l.ahead)
 }
 
 // drops counts packets of a batch that the handler does not get.
