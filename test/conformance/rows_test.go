@@ -1,8 +1,12 @@
 package conformance
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -21,6 +25,46 @@ func TestTablesRead(t *testing.T) {
 		}
 		if _, err := ParseRows(string(text)); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNoRowIsForgotten: each row of what the programs were measured with is in
+// its table, or among those left out with a reason.
+func TestNoRowIsForgotten(t *testing.T) {
+	id := regexp.MustCompile(`^\| *(T?)([0-9]+)[a-z]* *\|`)
+	left := regexp.MustCompile(`^\| *(T?)([0-9]+)(?:-T?([0-9]+))? *\|[^|]+\|[^|]+\|$`)
+	for _, tt := range []struct {
+		table, prefix string
+		last          int
+	}{{"spec", "", 19}, {"kubedns", "", 105}, {"coredns", "", 228}, {"coredns", "T", 37}} {
+		text, err := os.ReadFile(filepath.Join("testdata", tt.table, "rows.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		there := map[int]bool{}
+		number := func(text string) int {
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		for line := range strings.Lines(string(text)) {
+			line = strings.TrimSpace(line)
+			if m := left.FindStringSubmatch(line); m != nil && m[1] == tt.prefix {
+				first := number(m[2])
+				for n := first; n <= number(cmp.Or(m[3], m[2])); n++ {
+					there[n] = true
+				}
+			} else if m := id.FindStringSubmatch(line); m != nil && m[1] == tt.prefix {
+				there[number(m[2])] = true
+			}
+		}
+		for n := range tt.last {
+			if !there[n+1] {
+				t.Errorf("%s: row %s%d is neither asked nor left out", tt.table, tt.prefix, n+1)
+			}
 		}
 	}
 }
