@@ -91,6 +91,8 @@ type Config struct {
 	// free port, the same for both. An IPv4 wildcard serves IPv4 only, an IPv6
 	// wildcard IPv6 only. Repeated addresses count once.
 	Addrs []netip.AddrPort
+	// Dynamic allows no Addrs at all: Update brings some later.
+	Dynamic bool
 	// Handler answers. It must not be nil.
 	Handler Handler
 	// OnPanic answers a query whose Handle panicked, typically with SERVFAIL,
@@ -146,7 +148,7 @@ type Config struct {
 // it cannot be used.
 func (cfg Config) withDefaults() (Config, error) {
 	var errs []error
-	if len(cfg.Addrs) == 0 {
+	if len(cfg.Addrs) == 0 && !cfg.Dynamic {
 		errs = append(errs, errors.New("no address to listen on"))
 	}
 	for _, a := range cfg.Addrs {

@@ -16,16 +16,23 @@ import (
 // goroutine.
 type Server struct {
 	cfg       Config
+	mu        sync.Mutex // guards what follows up to retired
 	addrs     []netip.AddrPort
 	udp       []*udpSocket
 	listeners []*net.TCPListener
+	closed    bool
+	// launch makes sockets receive, nil while Run does not run.
+	launch  func(udp []*udpSocket, tcp *net.TCPListener)
+	retired Stats // what closed sockets counted
+
 	conns     connTable
 	tcp       tcpCounters
 	panics    atomic.Uint64
 	memory    memory
 	acceptLog rateLimit
 	panicLog  rateLimit
-	stop      func() // idempotent: closes every socket that Listen bound
+	stop      func() // idempotent: closes every socket
+	stopped   chan struct{}
 }
 
 // Listen binds every address of cfg. The sockets queue what arrives; nothing is
@@ -36,10 +43,14 @@ func Listen(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, stopped: make(chan struct{})}
 	s.conns.init(&s.cfg)
 	s.memory.init(s.cfg.MaxBufferBytes)
 	s.stop = sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.closed = true
+		close(s.stopped)
 		for _, l := range s.listeners {
 			_ = l.Close()
 		}
@@ -54,7 +65,7 @@ func Listen(cfg Config) (*Server, error) {
 			continue
 		}
 		asked = append(asked, addr)
-		if err := s.add(addr); err != nil {
+		if _, err := s.add(addr); err != nil {
 			s.stop()
 			return nil, err
 		}
@@ -62,35 +73,42 @@ func Listen(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// add binds one address.
-func (s *Server) add(addr netip.AddrPort) error {
+// add binds one address and returns its UDP sockets.
+func (s *Server) add(addr netip.AddrPort) ([]*udpSocket, error) {
 	b, err := bind(addr, s.cfg.Sockets, s.cfg.SocketBufferBytes)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	var udp []*udpSocket
+	for _, c := range b.udp {
+		u, err := newUDPSocket(s, c, addr.Addr())
+		if err != nil {
+			b.close()
+			return nil, bindError("udp", b.addr, err)
+		}
+		udp = append(udp, u)
 	}
 	s.addrs = append(s.addrs, b.addr)
 	s.listeners = append(s.listeners, b.tcp)
-	for i, c := range b.udp {
-		u, err := newUDPSocket(s, c, addr.Addr())
-		if err != nil {
-			for _, rest := range b.udp[i:] {
-				_ = rest.Close()
-			}
-			return bindError("udp", b.addr, err)
-		}
-		s.udp = append(s.udp, u)
-	}
-	return nil
+	s.udp = append(s.udp, udp...)
+	return udp, nil
 }
 
 // Addrs returns the addresses in the order of Config.Addrs, without repeats,
-// with the real port in place of 0.
-func (s *Server) Addrs() []netip.AddrPort { return slices.Clone(s.addrs) }
+// with the real port in place of 0, then those that Update added.
+func (s *Server) Addrs() []netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.addrs)
+}
 
 // Stats returns the counters as they are now. They are read one by one, so
 // sums of a moving system need not add up.
 func (s *Server) Stats() Stats {
-	st := Stats{Panics: s.panics.Load(), TCPOpen: uint64(s.conns.open()), TCPBufferBytes: uint64(s.memory.used.Load())}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.retired
+	st.Panics, st.TCPOpen, st.TCPBufferBytes = s.panics.Load(), uint64(s.conns.open()), uint64(s.memory.used.Load())
 	for _, u := range s.udp {
 		u.stats.addTo(&st)
 	}
@@ -110,12 +128,21 @@ func (s *Server) Close() {
 // all its goroutines have ended. It must be called at most once.
 func (s *Server) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	for _, u := range s.udp {
-		wg.Go(u.run)
+	wg.Go(func() { <-s.stopped }) // there may be no address for a while
+	s.mu.Lock()
+	s.launch = func(udp []*udpSocket, tcp *net.TCPListener) {
+		for _, u := range udp {
+			wg.Go(u.run)
+		}
+		if tcp != nil {
+			wg.Go(func() { s.accept(ctx, tcp, &wg) })
+		}
 	}
+	s.launch(s.udp, nil)
 	for _, l := range s.listeners {
-		wg.Go(func() { s.accept(ctx, l, &wg) })
+		s.launch(nil, l)
 	}
+	s.mu.Unlock()
 	release := context.AfterFunc(ctx, s.Close)
 	defer release()
 	wg.Wait()

@@ -1,0 +1,59 @@
+package listener
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+)
+
+// Update makes addrs, none with port 0, the addresses that are served: it
+// closes the sockets of others and binds the new ones, while the rest goes on.
+// It returns what it added and removed. An address that cannot be bound is left
+// out; err then joins an error for each. After the end of Run it does nothing.
+func (s *Server) Update(addrs []netip.AddrPort) (added, removed []netip.AddrPort, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, nil, nil
+	}
+	wanted := make([]netip.AddrPort, 0, len(addrs))
+	for _, addr := range addrs {
+		wanted = append(wanted, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))
+	}
+	for _, addr := range slices.Clone(s.addrs) {
+		if !slices.Contains(wanted, addr) {
+			s.drop(addr)
+			removed = append(removed, addr)
+		}
+	}
+	for _, addr := range wanted {
+		if slices.Contains(s.addrs, addr) {
+			continue
+		}
+		udp, bindErr := s.add(addr)
+		if bindErr != nil {
+			err = errors.Join(err, bindErr)
+			continue
+		}
+		added = append(added, addr)
+		if s.launch != nil {
+			s.launch(udp, s.listeners[len(s.listeners)-1])
+		}
+	}
+	return added, removed, err
+}
+
+// drop closes the sockets of an address. TCP connections go on. The lock is
+// held.
+func (s *Server) drop(addr netip.AddrPort) {
+	at := slices.Index(s.addrs, addr)
+	_ = s.listeners[at].Close()
+	s.listeners = slices.Delete(s.listeners, at, at+1)
+	first := at * s.cfg.Sockets
+	for _, u := range s.udp[first : first+s.cfg.Sockets] {
+		u.close()
+		u.stats.addTo(&s.retired)
+	}
+	s.udp = slices.Delete(s.udp, first, first+s.cfg.Sockets)
+	s.addrs = slices.Delete(s.addrs, at, at+1)
+}
