@@ -49,6 +49,8 @@ type Config struct {
 	Local Local
 	// Filter refuses, removes and rewrites.
 	Filter Filter
+	// Client says what other servers are told about who asks.
+	Client Client
 	// Log gets the story of every query (--log-queries). Nil: none.
 	Log QueryLog
 	// Answered is told of each answer that leaves later than Handle returned,
@@ -73,6 +75,16 @@ type Local struct {
 	CNAMEs []CNAME
 	// Synth are computed names (--synth-domain).
 	Synth []Synth
+	// Networks are the addresses of this host with the bits of their networks.
+	// When there are any, of the IPv4 addresses of a name only those on the
+	// network of the address that was asked are given, unless there are none
+	// (--localise-queries).
+	Networks []netip.Prefix
+	// SelfMX makes every one of Hosts its own mail server (--selfmx); else
+	// MailTarget, if not "", is that (--localmx). MX records among Records go
+	// first.
+	SelfMX     bool
+	MailTarget dnsname.Name
 }
 
 // Host is a line of a hosts file or a --host-record: every name has every
@@ -85,6 +97,11 @@ type Host struct {
 	HasTTL bool
 	// Source is named in the query log: the file, or "config".
 	Source string
+	// Interface marks the addresses of an interface (--interface-name,
+	// --dynamic-host), which must stand before all others in Hosts. They replace
+	// the addresses that others give the same name, even if there are none now,
+	// their reverse names go before PTR records, and they have no mail server.
+	Interface bool
 }
 
 // Record is a local record with TTL Local.TTL. Data is in uncompressed wire

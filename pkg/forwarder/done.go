@@ -83,7 +83,7 @@ func (fl *flight) Done(us upstream.Sink, r *upstream.Result) {
 	if reply != nil && (st.filter != nil || st.local != nil) {
 		reply, v = f.review(st, &q, reply, s)
 	}
-	if st.cache != nil && cacheable(&q) {
+	if st.cache != nil && cacheable(&q) && !fl.private {
 		switch now := f.now(); {
 		case reply == nil:
 			st.cache.StoreFailure(&q, wire.RcodeServFail, now)
@@ -150,7 +150,7 @@ func (fl *flight) Slow(us upstream.Sink) {
 // giveStale answers all of waiting with the expired answer. It returns them if
 // there is none or none is to be given, nil when they are answered.
 func (fl *flight) giveStale(st *state, s *sink, waiting []waiter) []waiter {
-	if st.cache == nil || !st.cfg.ServeStale && !st.cfg.StaleAtOnce || len(waiting) == 0 {
+	if st.cache == nil || fl.private || !st.cfg.ServeStale && !st.cfg.StaleAtOnce || len(waiting) == 0 {
 		return waiting
 	}
 	for i := range waiting {

@@ -24,18 +24,21 @@ type flightShard struct {
 // flight is one question on its way to other servers and all who wait for its
 // answer. Fields up to waiters are constant while it is in a shard.
 type flight struct {
-	f      *Forwarder
-	next   *flight
-	hash   uint64
-	name   [wire.MaxName]byte // as first spelled
-	nlen   int
-	typ    uint16
-	class  uint16
-	flags  uint16 // of keyFlags
-	do     bool
-	bucket int // of the limiter
-	serial uint64
-	client listener.ReplyTo
+	f     *Forwarder
+	next  *flight
+	hash  uint64
+	name  [wire.MaxName]byte // as first spelled
+	nlen  int
+	typ   uint16
+	class uint16
+	flags uint16 // of keyFlags
+	do    bool
+	tags  string // EDNS options about who asks
+	// private is whether the answer is for these clients alone.
+	private bool
+	bucket  int // of the limiter
+	serial  uint64
+	client  listener.ReplyTo
 
 	// Guarded by the shard while the flight is in it.
 	waiters []waiter
@@ -70,7 +73,7 @@ const (
 )
 
 // hashOf returns the hash of what leaves this program.
-func (f *Forwarder) hashOf(q *wire.Query, name []byte) uint64 {
+func (f *Forwarder) hashOf(q *wire.Query, name []byte, tags string) uint64 {
 	var buf [wire.MaxName + 7]byte
 	key := append(buf[:0], name...)
 	key = binary.BigEndian.AppendUint16(key, q.Type)
@@ -79,13 +82,14 @@ func (f *Forwarder) hashOf(q *wire.Query, name []byte) uint64 {
 	if q.EDNS.DO {
 		key = append(key, 1)
 	}
+	key = append(key, tags...)
 	return maphash.Bytes(f.seed, key)
 }
 
 // find returns the flight of q's question, nil if there is none.
-func (sh *flightShard) find(hash uint64, q *wire.Query) *flight {
+func (sh *flightShard) find(hash uint64, q *wire.Query, tags string) *flight {
 	for fl := sh.flights[hash]; fl != nil; fl = fl.next {
-		if fl.typ == q.Type && fl.class == q.Class && fl.flags == q.Flags&keyFlags && fl.do == q.EDNS.DO &&
+		if fl.typ == q.Type && fl.class == q.Class && fl.flags == q.Flags&keyFlags && fl.do == q.EDNS.DO && fl.tags == tags &&
 			wire.EqualNames(fl.name[:fl.nlen], q.Name) {
 			return fl
 		}
@@ -117,12 +121,13 @@ func (sh *flightShard) remove(fl *flight) {
 }
 
 // join makes a wait for the answer to q, asking g if nobody has asked yet.
-// stale says that an expired answer is there. a is nil for a refresh.
-func (f *Forwarder) join(st *state, g *upstream.Group, q *wire.Query, name []byte, a *asker, stale bool) joinResult {
-	hash := f.hashOf(q, name)
+// stale says that an expired answer is there. a is nil for a refresh, which
+// tells other servers tags.
+func (f *Forwarder) join(st *state, g *upstream.Group, q *wire.Query, name []byte, a *asker, tags string, stale bool) joinResult {
+	hash := f.hashOf(q, name, tags)
 	sh := &f.shards[hash%flightShards]
 	sh.mu.Lock()
-	if fl := sh.find(hash, q); fl != nil {
+	if fl := sh.find(hash, q, tags); fl != nil {
 		defer sh.mu.Unlock()
 		if a == nil {
 			return refused
@@ -138,6 +143,7 @@ func (f *Forwarder) join(st *state, g *upstream.Group, q *wire.Query, name []byt
 	fl.hash, fl.bucket, fl.extra, fl.slow = hash, bucket, 0, false
 	fl.nlen = copy(fl.name[:], q.Name)
 	fl.typ, fl.class, fl.flags, fl.do = q.Type, q.Class, q.Flags&keyFlags, q.EDNS.DO
+	fl.tags, fl.private = tags, a != nil && a.private
 	if a != nil {
 		fl.serial, fl.client = a.serial, a.to
 		fl.add(q, a)
@@ -152,7 +158,7 @@ func (f *Forwarder) join(st *state, g *upstream.Group, q *wire.Query, name []byt
 		}
 	}
 	// The question must not alias fl, which may end before Send returns.
-	f.set.Send(g, &upstream.Question{Name: q.Name, Type: q.Type, Class: q.Class, Flags: q.Flags & keyFlags, DO: q.EDNS.DO}, slowAfter, fl)
+	f.set.Send(g, &upstream.Question{Name: q.Name, Type: q.Type, Class: q.Class, Flags: q.Flags & keyFlags, DO: q.EDNS.DO, Options: tags}, slowAfter, fl)
 	return began
 }
 
@@ -224,10 +230,10 @@ func (fl *flight) question() wire.Query {
 }
 
 // refresh asks upstream for an answer that is wanted in the cache only.
-func (f *Forwarder) refresh(st *state, q *wire.Query, name []byte) {
+func (f *Forwarder) refresh(st *state, q *wire.Query, name []byte, tags string) {
 	d := f.set.Table().Lookup(name, q.Type)
 	if d.Kind == upstream.Ask {
-		if f.join(st, d.Group, q, name, nil, false) == began {
+		if f.join(st, d.Group, q, name, nil, tags, false) == began {
 			f.tallies[0].refreshed.Add(1)
 		}
 	}
@@ -244,6 +250,7 @@ func (fl *flight) recycle() {
 	}
 	clear(fl.waiters)
 	fl.waiters, fl.names = fl.waiters[:0], fl.names[:0]
+	fl.tags = ""
 	fl.next, fl.client = nil, listener.ReplyTo{}
 	fl.f.flights.Put(fl)
 }

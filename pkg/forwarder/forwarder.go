@@ -50,6 +50,7 @@ type state struct {
 	cache  *answercache.Cache // nil without a cache
 	local  *localIndex        // nil without local data
 	filter *filter            // nil without filters
+	tags   *tagger            // nil when nothing is told about clients
 	log    QueryLog
 	// base counts what the cache had counted at the last Clear.
 	base answercache.Stats
@@ -93,6 +94,7 @@ func (f *Forwarder) newState(cfg Config, old *state) (*state, error) {
 	if st.local, err = newLocalIndex(&cfg.Local); err != nil {
 		return nil, err
 	}
+	st.tags = newTagger(&cfg.Client)
 	st.filter = newFilter(&cfg.Filter, cfg.Upstream.Routes)
 	switch {
 	case old != nil && old.cfg.Cache == cfg.Cache && reflect.DeepEqual(old.cfg.Filter, cfg.Filter):

@@ -13,6 +13,9 @@ type asker struct {
 	resolve func(reply []byte, err error) // not nil: Resolve
 	serial  uint64                        // in the query log
 	part    *Part                         // whose Handle runs, nil otherwise
+	// tags are EDNS options about a, private whether they are about a alone.
+	tags    string
+	private bool
 }
 
 // limit is the greatest size of a's answer.
@@ -83,8 +86,11 @@ func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply []byte, k *
 			return out
 		}
 	}
+	if st.tags != nil {
+		a.tags, a.private = st.tags.of(a.to.Peer().Addr())
+	}
 	stale := false
-	if st.cache != nil && cacheable(q) {
+	if st.cache != nil && cacheable(q) && !a.private {
 		if k.cache != st.cache { // it changes with the configuration
 			k.cache, k.spot = st.cache, st.cache.Spot(key)
 		}
@@ -101,7 +107,7 @@ func (f *Forwarder) answer(st *state, q *wire.Query, a *asker, reply []byte, k *
 		case answercache.Stale:
 			out = f.finishCached(st, q, a, out, len(reply), result)
 			if st.cfg.StaleAtOnce {
-				f.refresh(st, q, name)
+				f.refresh(st, q, name, a.tags)
 			}
 			return out
 		case answercache.Expired:
@@ -207,7 +213,7 @@ func (f *Forwarder) forward(st *state, q *wire.Query, name []byte, a *asker, rep
 	case upstream.Nobody:
 		return f.errorReply(st, q, a, reply, wire.RcodeRefused, wire.Extended(wire.EDENotReady, "no server for this name"))
 	}
-	switch f.join(st, d.Group, q, name, a, stale) {
+	switch f.join(st, d.Group, q, name, a, a.tags, stale) {
 	case joined:
 		f.tally(a.to).coalesced.Add(1)
 		return nil

@@ -22,6 +22,11 @@ type localIndex struct {
 	synth   []Synth
 	ttl     uint32
 	turn    atomic.Uint32 // the addresses' order changes with each answer
+
+	near       map[netip.Addr]netip.Prefix // nil without --localise-queries
+	selfMX     bool
+	mailTarget dnsname.Name
+	dynamic    bool // some hosts are interfaces
 }
 
 // localNode is all that is known of a name.
@@ -29,6 +34,8 @@ type localNode struct {
 	addrs   []localAddr
 	records []Record
 	cname   *CNAME
+	host    bool // some addresses are those of a host
+	dynamic bool // the addresses are those of an interface
 }
 
 type localAddr struct {
@@ -38,9 +45,10 @@ type localAddr struct {
 }
 
 type localName struct {
-	name   dnsname.Name
-	ttl    uint32
-	source string
+	name    dnsname.Name
+	ttl     uint32
+	source  string
+	dynamic bool // of an interface
 }
 
 // maxLocalChain bounds aliases of aliases.
@@ -54,6 +62,7 @@ func newLocalIndex(cfg *Local) (*localIndex, error) {
 	l := &localIndex{
 		names: map[dnsname.Name]*localNode{}, above: map[dnsname.Name]bool{}, aliases: map[dnsname.Name]*CNAME{},
 		reverse: map[netip.Addr]*localName{}, synth: cfg.Synth, ttl: cfg.TTL,
+		near: nearby(cfg.Networks), selfMX: cfg.SelfMX, mailTarget: cfg.MailTarget,
 	}
 	for i := range cfg.Hosts {
 		l.addHost(&cfg.Hosts[i])
@@ -103,13 +112,18 @@ func (l *localIndex) addHost(h *Host) {
 	}
 	for _, name := range h.Names {
 		n := l.node(name)
+		if n.dynamic && !h.Interface {
+			continue
+		}
+		n.dynamic, n.host = h.Interface, !h.Interface
+		l.dynamic = l.dynamic || h.Interface
 		for _, a := range h.Addrs {
 			n.addAddr(localAddr{a.Unmap(), ttl, h.Source})
 		}
 	}
 	for _, a := range h.Addrs {
 		if a = a.Unmap(); l.reverse[a] == nil && len(h.Names) > 0 {
-			l.reverse[a] = &localName{h.Names[0], ttl, h.Source}
+			l.reverse[a] = &localName{h.Names[0], ttl, h.Source, h.Interface}
 		}
 	}
 }
@@ -212,7 +226,7 @@ func (f *Forwarder) answerOwn(st *state, q *wire.Query, name []byte, a *asker, r
 	found := q.Type == wire.TypeCNAME && alias != nil
 	if !found || q.Type == wire.TypeANY {
 		var more, whole bool
-		source, more, whole = l.append(&b, q.Type, owner, shown, st.cfg.Cache.RoundRobin)
+		source, more, whole = l.append(&b, q.Type, owner, shown, a.to.Local(), st.cfg.Cache.RoundRobin)
 		found, fits = found || more, fits && whole
 	}
 	if !found && links == 0 && alias == nil {
@@ -266,10 +280,16 @@ func (l *localIndex) appendTargets(b *wire.Builder, qtype uint16, node *localNod
 }
 
 // append appends the records of one name. shown is the owner to write. found
-// tells whether there are any, whole whether all fitted.
-func (l *localIndex) append(b *wire.Builder, qtype uint16, owner, shown []byte, turn bool) (source string, found, whole bool) {
+// tells whether there are any, whole whether all fitted. at is the address that
+// was asked.
+func (l *localIndex) append(b *wire.Builder, qtype uint16, owner, shown []byte, at netip.Addr, turn bool) (source string, found, whole bool) {
 	whole = true
 	wants := func(t uint16) bool { return qtype == t || qtype == wire.TypeANY }
+	if wants(wire.TypePTR) {
+		if n := l.ifaceName(owner); n != nil {
+			return n.source, true, b.NameRecord(shown, wire.TypePTR, n.ttl, []byte(n.name))
+		}
+	}
 	if n := l.names[dnsname.Name(owner)]; n != nil {
 		for _, r := range n.records {
 			if wants(r.Type) {
@@ -281,12 +301,20 @@ func (l *localIndex) append(b *wire.Builder, qtype uint16, owner, shown []byte, 
 		if turn && len(n.addrs) > 1 {
 			start = int((l.turn.Add(1) - 1) % uint32(len(n.addrs)))
 		}
+		only := l.only(n, at)
 		for i := range n.addrs {
 			x := &n.addrs[(start+i)%len(n.addrs)]
+			if hidden(only, x.addr) {
+				continue
+			}
 			if x.addr.Is4() && wants(wire.TypeA) || x.addr.Is6() && wants(wire.TypeAAAA) {
 				found, source = true, x.source
 				whole = whole && b.Addr(shown, x.ttl, x.addr)
 			}
+		}
+		if wants(wire.TypeMX) {
+			more, fits := l.hostMX(b, n, owner, shown)
+			found, whole = found || more, whole && fits
 		}
 	}
 	if found {

@@ -26,6 +26,8 @@ type exchange struct {
 	class uint16
 	flags uint16
 	do    bool
+	// options are those of the question.
+	options []byte
 
 	started int64 // nanoseconds of Set.now, as all times here
 	shard   *registry
@@ -105,7 +107,7 @@ func (ex *exchange) matches(msg []byte, edns bool) bool {
 	end := wire.HeaderLen + ex.nlen
 	return binary.BigEndian.Uint16(msg[4:]) == 1 && len(msg) >= end+4 &&
 		binary.BigEndian.Uint16(msg[end:]) == ex.typ && binary.BigEndian.Uint16(msg[end+2:]) == ex.class &&
-		wire.EqualNames(msg[wire.HeaderLen:end], ex.name[:ex.nlen])
+		wire.EqualNames(msg[wire.HeaderLen:end], ex.name[:ex.nlen]) && ex.agrees(msg)
 }
 
 // release gives a reference back.

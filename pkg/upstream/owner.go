@@ -27,6 +27,8 @@ type Question struct {
 	Type, Class uint16
 	Flags       uint16
 	DO          bool
+	// Options are EDNS options in wire form, for servers that know EDNS.
+	Options string
 }
 
 // Owner waits for the end of an exchange.

@@ -166,6 +166,7 @@ func (s *Set) launch(g *Group, only *server, q *Question, now, slowAfter int64, 
 	ex.group, ex.owner = g, owner
 	ex.nlen = copy(ex.name[:], q.Name)
 	ex.typ, ex.class, ex.flags, ex.do = q.Type, q.Class, q.Flags, q.DO
+	ex.options = append(ex.options[:0], q.Options...)
 	ex.started = now
 	ex.deadline = now + int64(s.cfg.Load().Timeout)
 	ex.retryGap, ex.retryAt = 0, now
@@ -239,6 +240,7 @@ func (s *Set) enqueue(a *attempt) {
 	var opt *wire.OPT
 	if a.edns {
 		opt = &wire.OPT{Size: s.cfg.Load().Payload, DO: ex.do}
+		ex.addOptions(opt)
 	}
 	sock.outMu.Lock()
 	if sock.out == nil {

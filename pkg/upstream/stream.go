@@ -85,6 +85,7 @@ func (s *stream) add(a *attempt, ids uint64, now int64) bool {
 	var opt *wire.OPT
 	if a.edns {
 		opt = &wire.OPT{Size: s.set.cfg.Load().Payload, DO: ex.do}
+		ex.addOptions(opt)
 	}
 	start := len(s.out)
 	s.out = wire.AppendQuery(append(s.out, 0, 0), a.id, ex.flags, ex.name[:ex.nlen], ex.typ, ex.class, opt)

@@ -1,0 +1,201 @@
+package forwarder
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"net/netip"
+)
+
+// Client says what is told other servers about the client that asks, in EDNS
+// options. The zero value tells nothing.
+type Client struct {
+	// MAC returns the hardware address of a client, nil when it is not known. It
+	// must not block, and may be called from any goroutine. Nil tells none. What
+	// is told are the octets (MACRaw), base64 or text; --add-mac.
+	MAC                        func(netip.Addr) []byte
+	MACRaw, MACBase64, MACText bool
+	// Subnet tells a part of the client's address, or of a fixed one
+	// (--add-subnet, RFC 7871); Subnet4 and Subnet6 are for clients of either
+	// family.
+	Subnet           bool
+	Subnet4, Subnet6 ClientSubnet
+	// CPEID is told as it is (--add-cpe-id).
+	CPEID string
+	// Umbrella tells the client's address and the ids (--umbrella).
+	Umbrella Umbrella
+}
+
+// ClientSubnet is the first Bits of Addr, or of the client's address when Addr
+// is not valid.
+type ClientSubnet struct {
+	Bits int
+	Addr netip.Addr
+}
+
+// Umbrella is what Cisco Umbrella is told. Org and Asset are left out when 0.
+type Umbrella struct {
+	On         bool
+	Org, Asset uint32
+	Device     [8]byte
+	HasDevice  bool
+}
+
+// Codes of options, by the IANA registry and, from 65001 on, by dnsmasq.
+const (
+	optionSubnet    = 8
+	optionUmbrella  = 20292
+	optionMAC       = 65001
+	optionMACEncode = 65073
+	optionCPEID     = 65074
+)
+
+// tagger makes the options.
+type tagger struct {
+	Client
+	// fixed4 and fixed6 are the options for clients of either family about whom
+	// nothing is told that depends on them, fixed those for nobody.
+	fixed4, fixed6, fixed string
+}
+
+// newTagger returns nil when nothing is told.
+func newTagger(cfg *Client) *tagger {
+	t := &tagger{Client: *cfg}
+	if cfg.MAC == nil && !cfg.Subnet && cfg.CPEID == "" && !cfg.Umbrella.On {
+		return nil
+	}
+	all, _ := t.append(nil, netip.IPv4Unspecified(), nil)
+	t.fixed4 = string(all)
+	all, _ = t.append(nil, netip.IPv6Unspecified(), nil)
+	t.fixed6 = string(all)
+	t.fixed = string(t.appendCPEID(nil))
+	return t
+}
+
+// of returns the options for the question of a client in wire form, and whether
+// they are about it alone, so that its answers are nobody else's. Options that
+// are not are shared, without an allocation.
+func (t *tagger) of(addr netip.Addr) (options string, private bool) {
+	addr = addr.Unmap()
+	if !addr.IsValid() {
+		return t.fixed, false
+	}
+	var mac []byte
+	if t.MAC != nil {
+		mac = t.MAC(addr)
+	}
+	subnet := &t.Subnet6
+	if addr.Is4() {
+		subnet = &t.Subnet4
+	}
+	if len(mac) == 0 && !t.Umbrella.On && (!t.Subnet || subnet.Bits == 0 || subnet.Addr.IsValid()) {
+		if addr.Is4() {
+			return t.fixed4, false
+		}
+		return t.fixed6, false
+	}
+	all, private := t.append(nil, addr, mac)
+	return string(all), private
+}
+
+// append appends all options, in dnsmasq's order.
+func (t *tagger) append(dst []byte, addr netip.Addr, mac []byte) (out []byte, private bool) {
+	if len(mac) > 0 {
+		private = true
+		if t.MACRaw {
+			dst = append(appendOption(dst, optionMAC, len(mac)), mac...)
+		}
+		// Six octets, as in dnsmasq: other hardware has no usual text.
+		if text := t.macText(mac); len(mac) == 6 && text != "" {
+			dst = append(appendOption(dst, optionMACEncode, len(text)), text...)
+		}
+	}
+	dst = t.appendCPEID(dst)
+	if t.Umbrella.On {
+		dst, private = t.Umbrella.append(dst, addr), true
+	}
+	if t.Subnet {
+		subnet := &t.Subnet6
+		if addr.Is4() {
+			subnet = &t.Subnet4
+		}
+		dst = subnet.append(dst, addr)
+		private = private || subnet.Bits > 0 && !subnet.Addr.IsValid()
+	}
+	return dst, private
+}
+
+func (t *tagger) appendCPEID(dst []byte) []byte {
+	if t.CPEID == "" {
+		return dst
+	}
+	return append(appendOption(dst, optionCPEID, len(t.CPEID)), t.CPEID...)
+}
+
+// macText is the address in the form that was asked for.
+func (t *tagger) macText(mac []byte) string {
+	switch {
+	case t.MACText:
+		var text []byte
+		for i := range mac {
+			if i > 0 {
+				text = append(text, ':')
+			}
+			text = hex.AppendEncode(text, mac[i:i+1])
+		}
+		return string(text)
+	case t.MACBase64:
+		return base64.StdEncoding.EncodeToString(mac)
+	}
+	return ""
+}
+
+func appendOption(dst []byte, code uint16, size int) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, code)
+	return binary.BigEndian.AppendUint16(dst, uint16(size))
+}
+
+// append appends the option of RFC 7871 §6: family, bits, scope 0, and the
+// octets that the bits reach into, with zeros after them.
+func (s *ClientSubnet) append(dst []byte, client netip.Addr) []byte {
+	addr := client
+	if s.Addr.IsValid() {
+		addr = s.Addr
+	}
+	family := byte(2)
+	if addr.Is4() {
+		family = 1
+	}
+	bits := min(s.Bits, addr.BitLen())
+	octets := addr.AsSlice()[:(bits+7)/8]
+	if rest := bits % 8; rest != 0 {
+		octets[len(octets)-1] &= 0xff << (8 - rest)
+	}
+	dst = appendOption(dst, optionSubnet, 4+len(octets))
+	dst = append(dst, 0, family, byte(bits), 0)
+	return append(dst, octets...)
+}
+
+// append appends the option: a magic word, version 1, no flags, then fields of
+// a type and a value each.
+func (u *Umbrella) append(dst []byte, client netip.Addr) []byte {
+	start := len(dst)
+	dst = append(appendOption(dst, optionUmbrella, 0), "ODNS\x01\x00"...)
+	if u.Org != 0 {
+		dst = binary.BigEndian.AppendUint32(append(dst, 0, 0x08), u.Org)
+	}
+	if client.Is4() {
+		dst = append(dst, 0, 0x10)
+	} else {
+		dst = append(dst, 0, 0x20)
+	}
+	dst = append(dst, client.AsSlice()...)
+	if u.HasDevice {
+		dst = append(append(dst, 0, 0x40), u.Device[:]...)
+	}
+	if u.Asset != 0 {
+		dst = binary.BigEndian.AppendUint32(append(dst, 0, 0x04), u.Asset)
+	}
+	binary.BigEndian.PutUint16(dst[start+2:], uint16(len(dst)-start-4))
+	return dst
+}

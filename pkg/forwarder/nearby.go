@@ -1,0 +1,85 @@
+package forwarder
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// nearby maps this host's IPv4 addresses to their networks
+// (--localise-queries).
+func nearby(networks []netip.Prefix) map[netip.Addr]netip.Prefix {
+	var near map[netip.Addr]netip.Prefix
+	for _, n := range networks {
+		if addr := n.Addr().Unmap(); addr.Is4() {
+			if near == nil {
+				near = map[netip.Addr]netip.Prefix{}
+			}
+			near[addr] = n.Masked()
+		}
+	}
+	return near
+}
+
+// only returns the network to which n's IPv4 addresses are limited for a query
+// that came to the address at: the network of at if it holds one of them. The
+// zero value limits nothing.
+func (l *localIndex) only(n *localNode, at netip.Addr) netip.Prefix {
+	if l.near == nil {
+		return netip.Prefix{}
+	}
+	network, ok := l.near[at.Unmap()]
+	if !ok {
+		return netip.Prefix{}
+	}
+	for i := range n.addrs {
+		if network.Contains(n.addrs[i].addr) {
+			return network
+		}
+	}
+	return netip.Prefix{}
+}
+
+// hidden reports whether an address is left out because of only.
+func hidden(only netip.Prefix, addr netip.Addr) bool {
+	return only.IsValid() && addr.Is4() && !only.Contains(addr)
+}
+
+// hostMX appends the MX record of a host without one of its own: the host
+// itself (--selfmx) or the mail server of all (--localmx).
+func (l *localIndex) hostMX(b *wire.Builder, n *localNode, owner, shown []byte) (found, whole bool) {
+	if !n.host || !l.selfMX && l.mailTarget == "" {
+		return false, true
+	}
+	for i := range n.records {
+		if n.records[i].Type == wire.TypeMX {
+			return false, true
+		}
+	}
+	var buf [2 + wire.MaxName]byte
+	data := binary.BigEndian.AppendUint16(buf[:0], 1)
+	if l.selfMX {
+		data = append(data, owner...)
+	} else {
+		data = append(data, l.mailTarget...)
+	}
+	return true, b.Record(shown, wire.TypeMX, l.ttl, data)
+}
+
+// ifaceName returns the name that --interface-name or --dynamic-host gives the
+// address of a reverse name; it goes before PTR records.
+func (l *localIndex) ifaceName(owner []byte) *localName {
+	if !l.dynamic {
+		return nil
+	}
+	addr, ok := dnsname.ReverseAddr(owner)
+	if !ok {
+		return nil
+	}
+	if n := l.reverse[addr.Unmap()]; n != nil && n.dynamic {
+		return n
+	}
+	return nil
+}
