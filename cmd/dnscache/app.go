@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/version"
@@ -41,6 +42,12 @@ type app struct {
 
 	localOnly *localService // nil without --local-service
 
+	interfaces interfaces    // the last seen, if something follows them
+	watch      *addressWatch // nil when they are only looked at from time to time
+	bindAgain  bool          // some address could not be bound yet
+	macs       *neighbours   // nil without --add-mac
+	hostName   dnsname.Name
+
 	queryLog *queryLog
 	forward  *forwarder.Forwarder
 	listener *listener.Server
@@ -56,6 +63,7 @@ func newApp(ctx context.Context, options *dnsmasqopt.Options, nanny *dnsmasqopt.
 	if err != nil {
 		return nil, fault(dnsmasqopt.ExitConfig, "%v", err)
 	}
+	id.keepBind = id.uid != 0 && options.Listen.BindDynamic && options.Listen.Port < 1024
 	if err := a.checkSourcePorts(id); err != nil {
 		return nil, err
 	}
@@ -72,6 +80,10 @@ func newApp(ctx context.Context, options *dnsmasqopt.Options, nanny *dnsmasqopt.
 		return nil, fault(dnsmasqopt.ExitFile, "cannot open log %s: %s", options.Process.LogFacility.File, systemText(err))
 	}
 	a.logger = newLogger(a.log, options, nanny)
+	if err := a.lookAround(); err != nil {
+		a.log.close()
+		return nil, fault(dnsmasqopt.ExitOther, "%v", err)
+	}
 	a.queryLog = &queryLog{log: a.log, extra: options.Process.LogQueries == dnsmasqopt.QueryLogExtra}
 	if a.forward, err = forwarder.New(a.forwarderConfig(nil)); err != nil {
 		a.log.close()
@@ -119,7 +131,14 @@ type handler interface {
 // program can work.
 func (a *app) listen() error {
 	addrs := a.env.addrs
-	if len(addrs) == 0 {
+	if a.options.Listen.BindDynamic {
+		for _, name := range missingInterfaces(&a.options.Listen, a.interfaces) {
+			a.log.printf("warning: interface %s does not currently exist", name)
+		}
+	}
+	if len(addrs) == 0 && a.options.Listen.BindDynamic {
+		addrs = dynamicAddrs(&a.options.Listen, a.interfaces)
+	} else if len(addrs) == 0 {
 		plain, err := listenAddrs(&a.options.Listen, systemInterfaces)
 		if err != nil {
 			return fault(dnsmasqopt.ExitNetwork, "%v", err)
@@ -137,6 +156,7 @@ func (a *app) listen() error {
 	var err error
 	a.listener, err = listener.Listen(listener.Config{
 		Addrs:    addrs,
+		Dynamic:  a.options.Listen.BindDynamic,
 		Handler:  answer,
 		OnPanic:  forwarder.OnPanic,
 		Logger:   a.logger,
@@ -182,6 +202,9 @@ func (a *app) close() {
 		a.metrics.Close()
 	}
 	a.forward.Close()
+	if a.macs != nil {
+		a.macs.close()
+	}
 	if a.options.Process.PidFile != "" && a.listener != nil && !a.options.Process.NoDaemon {
 		_ = os.Remove(a.options.Process.PidFile) // the directory may belong to root
 	}
@@ -217,7 +240,7 @@ func (a *app) start(ctx context.Context) {
 		a.resolv.poll(true)
 		a.sources.resolv = a.resolv.servers
 	}
-	a.hosts = readHosts(&a.options.Local, a.log)
+	a.hosts = readHosts(&a.options.Local, a.log, a.interfaces)
 	a.hostsStamp = hostsStamp(a.options.Local.HostsDirs)
 	a.apply()
 }
@@ -262,6 +285,12 @@ func (a *app) run(ctx context.Context) error {
 	if a.metrics != nil {
 		group.Go(func() error { return a.serveMetrics(ctx) })
 	}
+	if a.watch != nil {
+		group.Go(func() error {
+			a.watch.run(ctx)
+			return nil
+		})
+	}
 	changes := make(chan liveConfig)
 	if a.live != nil {
 		group.Go(func() error {
@@ -299,6 +328,10 @@ func (a *app) loop(ctx context.Context, changes <-chan liveConfig) {
 		statistics = ticker.C
 	}
 	var over <-chan time.Time // the end of the lame-duck time
+	var addresses <-chan struct{}
+	if a.watch != nil {
+		addresses = a.watch.changed
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -314,6 +347,8 @@ func (a *app) loop(ctx context.Context, changes <-chan liveConfig) {
 			}
 		case <-poll.C:
 			a.poll()
+		case <-addresses:
+			a.followInterfaces()
 		case <-statistics:
 			a.logStatistics()
 		case c := <-changes:
@@ -350,7 +385,7 @@ func (a *app) signal(sig os.Signal) (end bool) {
 // reload is SIGHUP: the cache is cleared and all files but those with options
 // are read again.
 func (a *app) reload() {
-	a.hosts = readHosts(&a.options.Local, a.log)
+	a.hosts = readHosts(&a.options.Local, a.log, a.interfaces)
 	a.hostsStamp = hostsStamp(a.options.Local.HostsDirs)
 	if a.options.Process.ServersFile != "" {
 		a.readServersFile()
@@ -376,7 +411,7 @@ func (a *app) poll() {
 	}
 	if stamp := hostsStamp(a.options.Local.HostsDirs); stamp != a.hostsStamp {
 		a.hostsStamp = stamp
-		a.hosts = readHosts(&a.options.Local, a.log)
+		a.hosts = readHosts(&a.options.Local, a.log, a.interfaces)
 		changed = true
 	}
 	if changed {
@@ -388,6 +423,9 @@ func (a *app) poll() {
 	}
 	if a.localOnly != nil {
 		a.localOnly.refresh(systemInterfaces)
+	}
+	if a.bindAgain || a.watch == nil && follows(a.options) {
+		a.followInterfaces()
 	}
 }
 

@@ -27,9 +27,20 @@ const staleRecheck = 5
 // staleTTL is the TTL of stale answers, RFC 8767 §4.
 const staleTTL = 30
 
+// surroundings is what answers depend on besides options and files.
+type surroundings struct {
+	interfaces interfaces
+	// host is this host's name.
+	host dnsname.Name
+	// mac finds the hardware address of a client; nil without --add-mac.
+	mac func(netip.Addr) []byte
+}
+
 // forwarderConfig turns options, servers and hosts files into what the
 // forwarder works with.
-func forwarderConfig(o *dnsmasqopt.Options, servers []dnsmasqopt.Server, hosts []hostsFile) forwarder.Config {
+func forwarderConfig(o *dnsmasqopt.Options, servers []dnsmasqopt.Server, hosts []hostsFile, around *surroundings) forwarder.Config {
+	local := localData(&o.Local, hosts, around)
+	local.Networks = around.interfaces.near(&o.Listen)
 	return forwarder.Config{
 		Upstream: upstream.Config{
 			Routes:      routes(servers, o.Local.Addresses),
@@ -52,7 +63,8 @@ func forwarderConfig(o *dnsmasqopt.Options, servers []dnsmasqopt.Server, hosts [
 		StaleAtOnce: o.Cache.UseStale,
 		Version:     version.String(),
 		NoIdent:     o.Cache.NoIdent,
-		Local:       localData(&o.Local, hosts),
+		Local:       local,
+		Client:      clientInfo(&o.Upstream.Client, around.mac),
 		Filter:      filter(&o.Filter),
 	}
 }
@@ -156,9 +168,11 @@ func routes(servers []dnsmasqopt.Server, addresses []dnsmasqopt.Address) []upstr
 const configSource = "config"
 
 // localData converts hosts files and records. --host-record comes before the
-// hosts files, since the first name of an address counts.
-func localData(l *dnsmasqopt.Local, hosts []hostsFile) forwarder.Local {
-	out := forwarder.Local{TTL: ttl(l.TTL)}
+// hosts files, since the first name of an address counts, and interfaces before
+// both.
+func localData(l *dnsmasqopt.Local, hosts []hostsFile, around *surroundings) forwarder.Local {
+	out := forwarder.Local{TTL: ttl(l.TTL), Hosts: around.interfaces.hosts(l)}
+	addMail(&out, l, around.host)
 	for _, r := range l.HostRecords {
 		out.Hosts = append(out.Hosts, forwarder.Host{
 			Names: r.Names, Addrs: r.Addrs, TTL: ttl(r.TTL), HasTTL: r.HasTTL, Source: configSource,
@@ -167,7 +181,7 @@ func localData(l *dnsmasqopt.Local, hosts []hostsFile) forwarder.Local {
 	for _, file := range hosts {
 		for _, h := range file.hosts {
 			out.Hosts = append(out.Hosts, forwarder.Host{
-				Names: expand(h.Names, l), Addrs: []netip.Addr{h.Addr}, Source: file.path,
+				Names: expand(&h, l, around.interfaces), Addrs: []netip.Addr{h.Addr}, Source: file.path,
 			})
 		}
 	}
@@ -192,16 +206,24 @@ func localData(l *dnsmasqopt.Local, hosts []hostsFile) forwarder.Local {
 	return out
 }
 
-// expand is --expand-hosts: names of one label also stand below --domain, and
-// that longer form comes first.
-func expand(names []dnsname.Name, l *dnsmasqopt.Local) []dnsname.Name {
-	if !l.ExpandHosts || l.Domain == "" {
+// expand is --expand-hosts: names of one label also stand below the address's
+// --domain, and that longer form comes first.
+func expand(h *dnsmasqopt.Host, l *dnsmasqopt.Local, list interfaces) []dnsname.Name {
+	if !l.ExpandHosts {
+		return h.Names
+	}
+	domain := l.DomainOf(h.Addr, list.networks)
+	return expandNames(h.Names, domain)
+}
+
+func expandNames(names []dnsname.Name, domain dnsname.Name) []dnsname.Name {
+	if domain == "" {
 		return names
 	}
 	var list []dnsname.Name
 	for _, name := range names {
 		if name.Labels() == 1 {
-			list = append(list, below(name, l.Domain))
+			list = append(list, below(name, domain))
 		}
 		list = append(list, name)
 	}

@@ -144,7 +144,7 @@ func TestForwarderConfig(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", tt.args, err)
 		}
-		got := forwarderConfig(o, o.Upstream.Servers, nil)
+		got := forwarderConfig(o, o.Upstream.Servers, nil, &surroundings{host: dnsname.MustParse("here")})
 		if diff := cmp.Diff(want, got, equal()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.args, diff)
 		}
@@ -157,7 +157,7 @@ func TestHostsReachTheForwarder(t *testing.T) {
 		t.Fatal(err)
 	}
 	hosts, _ := dnsmasqopt.ParseHosts([]byte("1.2.3.4 a b.c\n"))
-	got := localData(&o.Local, []hostsFile{{path: "/f", hosts: hosts}}).Hosts
+	got := localData(&o.Local, []hostsFile{{path: "/f", hosts: hosts}}, &surroundings{}).Hosts
 	name := dnsname.MustParse
 	want := []forwarder.Host{
 		{Names: []dnsname.Name{name("h")}, Addrs: addrs("1.2.3.4"), Source: "config"},

@@ -73,7 +73,7 @@ func (a *app) logCache(now time.Time) {
 			a.log.flush() // a large cache must not pile up in memory
 		}
 	}
-	local := localData(&a.options.Local, a.hosts)
+	local := localData(&a.options.Local, a.hosts, a.around())
 	for i := range local.Hosts {
 		for _, r := range hostRows(&local.Hosts[i]) {
 			add(&r)

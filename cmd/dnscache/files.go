@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,15 +17,18 @@ import (
 const maxConfigBytes = 64 << 20
 
 // systemFiles gives the option parser the file system and standard input.
-func systemFiles(stdin io.Reader) dnsmasqopt.Files {
+func systemFiles(ctx context.Context, e env) dnsmasqopt.Files {
 	return dnsmasqopt.Files{
 		ReadFile: func(path string) ([]byte, error) {
 			if path == "-" {
-				return io.ReadAll(io.LimitReader(stdin, maxConfigBytes))
+				return io.ReadAll(io.LimitReader(e.stdin, maxConfigBytes))
 			}
 			return readFile(path)
 		},
 		ReadDir: regularFiles,
+		Run: func(command string) ([]byte, error) {
+			return runScript(ctx, command, e.stderr, scriptTimeout)
+		},
 	}
 }
 

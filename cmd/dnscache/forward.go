@@ -9,12 +9,21 @@ import (
 
 // forwarderConfig is the configuration with these servers.
 func (a *app) forwarderConfig(servers []dnsmasqopt.Server) forwarder.Config {
-	cfg := forwarderConfig(a.options, servers, a.hosts)
+	cfg := forwarderConfig(a.options, servers, a.hosts, a.around())
 	cfg.Logger = a.logger
 	if a.options.Process.LogQueries != dnsmasqopt.QueryLogOff {
 		cfg.Log = a.queryLog
 	}
 	return cfg
+}
+
+// around is what answers depend on now.
+func (a *app) around() *surroundings {
+	s := &surroundings{interfaces: a.interfaces, host: a.hostName}
+	if a.macs != nil {
+		s.mac = a.macs.lookup
+	}
+	return s
 }
 
 // counters returns what was counted so far.

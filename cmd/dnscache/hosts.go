@@ -58,7 +58,7 @@ func hostsDir(dir string, log *lineLog) []string {
 
 // readHosts reads all hosts files. A file that cannot be read is logged and
 // left out.
-func readHosts(l *dnsmasqopt.Local, log *lineLog) []hostsFile {
+func readHosts(l *dnsmasqopt.Local, log *lineLog, list interfaces) []hostsFile {
 	var files []hostsFile
 	for _, path := range hostsFiles(l, log) {
 		data, err := readFile(path)
@@ -72,12 +72,7 @@ func readHosts(l *dnsmasqopt.Local, log *lineLog) []hostsFile {
 		}
 		names := 0
 		for _, h := range hosts {
-			for _, name := range h.Names {
-				names++
-				if l.ExpandHosts && l.Domain != "" && name.Labels() == 1 {
-					names++
-				}
-			}
+			names += len(expand(&h, l, list))
 		}
 		log.printf("read %s - %d names", path, names)
 		files = append(files, hostsFile{path: path, hosts: hosts})

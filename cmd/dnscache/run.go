@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, e env) int {
 	if e.lookup == nil {
 		e.lookup = systemLookup
 	}
-	options, nanny, err := parseArgs(args, e)
+	options, nanny, err := parseArgs(ctx, args, e)
 	switch {
 	case err != nil:
 		return fail(e.stderr, err)
@@ -76,13 +76,13 @@ func fail(stderr io.Writer, err error) int {
 
 // parseArgs reads the command line and the files that it names. nanny is nil
 // when there are no flags of dnsmasq-nanny.
-func parseArgs(args []string, e env) (*dnsmasqopt.Options, *dnsmasqopt.Nanny, error) {
+func parseArgs(ctx context.Context, args []string, e env) (*dnsmasqopt.Options, *dnsmasqopt.Nanny, error) {
 	before, rest, isNanny := dnsmasqopt.SplitNanny(args)
 	if !isNanny {
-		options, err := dnsmasqopt.Parse(rest, systemFiles(e.stdin))
+		options, err := dnsmasqopt.Parse(rest, systemFiles(ctx, e))
 		return options, nil, err
 	}
-	options, err := dnsmasqopt.ParseAfterNanny(rest, systemFiles(e.stdin))
+	options, err := dnsmasqopt.ParseAfterNanny(rest, systemFiles(ctx, e))
 	nanny, nannyErr := dnsmasqopt.ParseNanny(before)
 	return options, &nanny, errors.Join(nannyErr, err)
 }

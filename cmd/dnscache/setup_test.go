@@ -260,7 +260,7 @@ func TestHostsFiles(t *testing.T) {
 		NoHosts: true, AddnHosts: []string{dir + "/one", dir + "/none"}, HostsDirs: []string{dir + "/d"},
 		ExpandHosts: true, Domain: "\x01x\x00",
 	}
-	files := readHosts(local, log)
+	files := readHosts(local, log, nil)
 	var got []string
 	for _, f := range files {
 		for _, h := range f.hosts {

@@ -6,6 +6,9 @@ import (
 	"os/user"
 	"strconv"
 	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // defaultUser is the user that a program started as root becomes: "nobody", by
@@ -19,6 +22,9 @@ type identity struct {
 	change bool
 	// asked is whether --user or --group said so.
 	asked bool
+	// keepBind is whether low ports must still be bound afterwards, for
+	// --bind-dynamic.
+	keepBind bool
 }
 
 // errUnknownUser says that a name has no number.
@@ -107,8 +113,30 @@ func (id identity) drop() error {
 	if err := syscall.Setgid(id.gid); err != nil {
 		return fmt.Errorf("failed to change group-id to %d: %w", id.gid, err)
 	}
+	if id.keepBind {
+		if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1, 0); errno != 0 {
+			return fmt.Errorf("failed to keep capabilities: %w", errno)
+		}
+	}
 	if err := syscall.Setuid(id.uid); err != nil {
 		return fmt.Errorf("failed to change user-id to %d: %w", id.uid, err)
+	}
+	if id.keepBind {
+		return keepBindCapability()
+	}
+	return nil
+}
+
+// keepBindCapability gives up every capability but that for low ports.
+func keepBindCapability() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	data[0].Effective = 1 << unix.CAP_NET_BIND_SERVICE
+	data[0].Permitted = data[0].Effective
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET,
+		uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0) //nolint:gosec // what the call takes
+	if errno != 0 {
+		return fmt.Errorf("failed to keep the right to bind low ports: %w", errno)
 	}
 	return nil
 }

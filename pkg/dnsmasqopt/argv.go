@@ -138,6 +138,7 @@ func (p *parser) all(args []string) (*Options, error) {
 		p.faults = append(p.faults, &Fault{Text: "junk found in command line", Detail: word + ": not an option", Exit: ExitConfig})
 	}
 	p.readPending()
+	p.resolvDomain()
 	if err := p.o.Validate(); err != nil {
 		p.faults = append(p.faults, err)
 	}

@@ -99,6 +99,8 @@ func bad(text, hint string, args ...any) error {
 type place struct {
 	file string // "" for the command line
 	line int
+	// script is whether file is a program that printed the line.
+	script bool
 }
 
 // fault puts an error about one option into dnsmasq's words. general is used
@@ -122,13 +124,16 @@ func (p place) fault(shown string, err error) *Fault {
 			text = "error"
 		}
 		f.Text = fmt.Sprintf("%s at line %d of %s", text, p.line, p.file)
+		if p.script {
+			f.Text = fmt.Sprintf("%s in output from %s", text, printable(p.file))
+		}
 	}
 	f.Detail = shown
 	if shown != "" {
 		f.Detail += ": " + err.Error()
 	}
 	if p.file != "" && f.Detail != "" {
-		f.Detail = fmt.Sprintf("%s:%d: %s", p.file, p.line, f.Detail)
+		f.Detail = fmt.Sprintf("%s:%d: %s", printable(p.file), p.line, f.Detail)
 	}
 	return f
 }

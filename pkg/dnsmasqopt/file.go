@@ -8,12 +8,15 @@ import (
 	"strings"
 )
 
-// Files is how configuration files are reached. Both functions must be set.
+// Files is how configuration files are reached. All functions must be set.
 type Files struct {
 	// ReadFile returns a whole file; the path "-" is standard input.
 	ReadFile func(path string) ([]byte, error)
 	// ReadDir returns the names of the regular files of a directory.
 	ReadDir func(path string) ([]string, error)
+	// Run runs the program of --conf-script and returns what it prints. An exit
+	// code other than 0 is a [ScriptError].
+	Run func(command string) ([]byte, error)
 }
 
 // NoFiles has no files at all.
@@ -24,6 +27,9 @@ func NoFiles() Files {
 		},
 		ReadDir: func(path string) ([]string, error) {
 			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+		},
+		Run: func(command string) ([]byte, error) {
+			return nil, &fs.PathError{Op: "fork/exec", Path: command, Err: fs.ErrNotExist}
 		},
 	}
 }
@@ -55,7 +61,7 @@ func (p *parser) lines(path string, data []byte) {
 	line := 0
 	for raw := range bytes.Lines(data) {
 		line++
-		at := place{file: path, line: line}
+		at := place{file: path, line: line, script: p.fromScript > 0}
 		u, ok, err := p.index.line(string(raw))
 		if err != nil {
 			p.faults = append(p.faults, at.fault(u.shown, err))

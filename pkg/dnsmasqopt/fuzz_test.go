@@ -17,6 +17,9 @@ func FuzzParse(f *testing.F) {
 		{"--dns-rr=a,5,01:02\n--synth-domain=a.b,10.0.0.0/24,p-*\n--alias=1.2.3.1-1.2.3.9,5.6.7.0,255.255.255.0", "conf-dir=/\n\x00\x01"},
 		{"-kRNqc5\n-8\n-\n--serve-stale=1h\n--metrics-address=[::1]:1", "alias=1.2.3.0,5.6.7.0,255.255.255.0"},
 		{"--rebind-domain-ok=/a/b/\n--filter-rr=ANY,A,TYPE65\n--bogus-nxdomain=::1/64\n--mx-host=a,b,5\n--ptr-record=a", "p\"\\"},
+		{"--add-mac=text\n--add-subnet=1.2.3.4/24,::1/64\n--add-cpe-id=a\n--umbrella=deviceid:0123456789abcdef,orgid:1,assetid:2", "add-subnet=24,x\numbrella=orgid:\n"},
+		{"--interface-name=a.b,eth0/4\n--dynamic-host=a,::8,0.0.0.8,lo\n-eL\n-t\nmail.ex\n-m\na", "mx-host=a,,5\ninterface-name=a,b/5\n"},
+		{"--domain=a,10.0.0.0/9,local\n--domain=b,::1,::9\n--domain=c,eth0\n--bind-dynamic\n-y", "domain=#\ndomain=x,::/0,local\nconf-script=x y\n"},
 	} {
 		f.Add(seed[0], seed[1])
 	}

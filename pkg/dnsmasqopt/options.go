@@ -79,6 +79,11 @@ type Listen struct {
 	Interfaces, ExceptInterfaces []string
 	// BindInterfaces is --bind-interfaces.
 	BindInterfaces bool
+	// BindDynamic is --bind-dynamic: each address is bound by itself, also those
+	// that appear later.
+	BindDynamic bool
+	// LocaliseQueries is --localise-queries.
+	LocaliseQueries bool
 	// LocalService is --local-service: only clients on networks of this host
 	// are answered; LocalHostOnly is its value "host". Lists of addresses or
 	// interfaces switch both off.
@@ -111,6 +116,8 @@ type Upstream struct {
 	ProxyDNSSEC bool
 	// MixCase is --do-0x20-encode, undone by a later --no-0x20-encode.
 	MixCase bool
+	// Client is what is told about the client that asks.
+	Client ClientInfo
 }
 
 // Cache is what is kept of upstream's answers and for how long.
@@ -168,6 +175,10 @@ type Local struct {
 	// ExpandHosts is --expand-hosts, Domain is --domain, "" when not given.
 	ExpandHosts bool
 	Domain      dnsname.Name
+	// DomainFromResolv is --domain=#; Parse then sets Domain. DomainRanges are
+	// the --domain for some addresses, see [Local.DomainOf].
+	DomainFromResolv bool
+	DomainRanges     []DomainRange
 
 	// Addresses is --address.
 	Addresses []Address
@@ -179,6 +190,13 @@ type Local struct {
 	Records []Record
 	// SynthDomains is --synth-domain.
 	SynthDomains []SynthDomain
+	// InterfaceNames is --interface-name and --dynamic-host.
+	InterfaceNames []InterfaceName
+	// SelfMX and LocalMX are --selfmx and --localmx; MXTarget is --mx-target, ""
+	// when not given. MailHosts are those --mx-host that name no mail server.
+	SelfMX, LocalMX bool
+	MXTarget        dnsname.Name
+	MailHosts       []MailHost
 }
 
 // Own holds the options that dnsmasq does not have.

@@ -39,6 +39,16 @@ func mapFiles(files map[string]string) Files {
 			}
 			return names, nil
 		},
+		Run: func(command string) ([]byte, error) {
+			text, ok := files["!"+command]
+			switch {
+			case !ok:
+				return nil, missing(command)
+			case strings.HasPrefix(command, "fail"):
+				return []byte(text), &ScriptError{Code: 7}
+			}
+			return []byte(text), nil
+		},
 	}
 }
 

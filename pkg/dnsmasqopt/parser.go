@@ -24,6 +24,8 @@ type parser struct {
 	read []string
 	// depth counts files that include each other.
 	depth int
+	// fromScript counts programs of --conf-script whose output is being read.
+	fromScript int
 	// at is the option that is being applied.
 	at place
 }
@@ -106,6 +108,8 @@ type pendingFile struct {
 	path  string
 	rules []string // suffix rules of --conf-dir
 	dir   bool
+	// script is whether path is the command of --conf-script.
+	script bool
 }
 
 // readPending reads the default file unless another was named, and the files
@@ -121,9 +125,12 @@ func (p *parser) readPending() {
 		}
 	}
 	for _, f := range pending {
-		if f.dir {
+		switch {
+		case f.dir:
 			p.readDir(f)
-		} else {
+		case f.script:
+			p.readScript(f.path)
+		default:
 			p.readFile(f.path)
 		}
 	}
@@ -149,7 +156,10 @@ func (p *parser) readFile(path string) {
 	}
 	p.read = append(p.read, path)
 	p.depth++
+	script := p.fromScript
+	p.fromScript = 0
 	p.lines(path, data)
+	p.fromScript = script
 	p.depth--
 }
 

@@ -215,25 +215,6 @@ func setPTR(p *parser, value string, _ bool) error {
 	return p.addRecord(owner, typePTR, []byte(target))
 }
 
-func setMX(p *parser, value string, _ bool) error {
-	list := items(value)
-	if len(list) < 2 || list[1] == "" {
-		return bad("", "needs the name of the mail server")
-	}
-	preference := uint16(1)
-	if len(list) > 2 {
-		var err error
-		if preference, err = number16(strings.Join(list[2:], ","), "bad MX preference"); err != nil {
-			return err
-		}
-	}
-	target, err := nameItem(strings.Trim(list[1], blanks))
-	if err != nil {
-		return err
-	}
-	return p.addRecord(list[0], typeMX, append(binary.BigEndian.AppendUint16(nil, preference), target...))
-}
-
 func setNAPTR(p *parser, value string, _ bool) error {
 	const wrong = "bad NAPTR record"
 	list := items(value)
@@ -349,22 +330,6 @@ func lastAddr(prefix netip.Prefix) netip.Addr {
 	}
 	last, _ := netip.AddrFromSlice(bytes)
 	return last
-}
-
-func setDomain(p *parser, value string, _ bool) error {
-	switch name, _, ranged := strings.Cut(value, ","); {
-	case ranged:
-		return bad("", "ranges belong to DHCP leases; give the domain alone")
-	case name == "#":
-		return bad("", "the search list of resolv.conf is not used; name the domain")
-	case name == "":
-		p.o.Local.Domain = ""
-		return nil
-	default:
-		domain, err := nameItem(name)
-		p.o.Local.Domain = domain
-		return err
-	}
 }
 
 // typeNumber reads a record type, by name or by number (RFC 3597 §5).

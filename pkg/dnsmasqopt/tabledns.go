@@ -19,6 +19,7 @@ func processOptions() []Spec {
 		{Name: "group", Short: 'g', Arg: OptionalArgument, Param: "name|gid", Repeat: Once, Status: Implemented, Default: "the user's", Help: "run as this group when started as root", set: str(func(o *Options) *string { return &o.Process.Group })},
 		{Name: "conf-file", Short: 'C', Arg: RequiredArgument, Param: "path|-", Status: Implemented, Default: DefaultConfFile, Help: "read options from a file, - is standard input; replaces the default file", set: setConfFile},
 		{Name: "conf-dir", Short: '7', Arg: RequiredArgument, Param: "dir[,suffix...]", Status: Implemented, Help: "read options from the files of a directory", set: setConfDir},
+		{Name: "conf-script", Arg: RequiredArgument, Param: "program[ argument...]", Status: Implemented, Help: "read options from what a program prints; it has 60 seconds", set: setConfScript},
 		{Name: "servers-file", Arg: RequiredArgument, Param: "path", Repeat: Once, Status: Implemented, Help: "read server and rev-server lines from a file, again at SIGHUP", set: setPath(func(o *Options) *string { return &o.Process.ServersFile })},
 	}
 }
@@ -30,10 +31,10 @@ func listenOptions() []Spec {
 		{Name: "interface", Short: 'i', Arg: RequiredArgument, Param: "name[,name...]", Status: Implemented, Default: "all", Help: "take queries on the addresses of these interfaces and of lo; name* is a prefix", set: setInterface},
 		{Name: "except-interface", Short: 'I', Arg: RequiredArgument, Param: "name[,name...]", Status: Implemented, Help: "take no queries on the addresses of these interfaces", set: setExceptInterface},
 		{Name: "bind-interfaces", Short: 'z', Status: Implemented, Help: "bind each address instead of all of them at once", set: boolean(func(o *Options) *bool { return &o.Listen.BindInterfaces })},
-		{Name: "bind-dynamic", Help: "addresses are looked up once, at start"},
+		{Name: "bind-dynamic", Status: Implemented, Help: "bind each address, also those that appear later", set: boolean(func(o *Options) *bool { return &o.Listen.BindDynamic })},
 		{Name: "max-tcp-connections", Arg: RequiredArgument, Param: "n", Repeat: Once, Status: Implemented, Default: "1024", Help: "serve this many TCP connections at a time, at most half of them and 256 of one client", set: setTCPConnections},
 		{Name: "local-service", Arg: OptionalArgument, Param: "net|host", Status: Implemented, Help: "answer only clients on networks that this host is connected to, or only this host; without effect beside the options for addresses and interfaces", set: setLocalService},
-		{Name: "localise-queries", Short: 'y', Help: "answers do not depend on the interface of the query"},
+		{Name: "localise-queries", Short: 'y', Status: Implemented, Help: "of the IPv4 addresses of a local name give those on the network of the address that was asked, if there are any", set: boolean(func(o *Options) *bool { return &o.Listen.LocaliseQueries })},
 	}
 }
 
@@ -59,12 +60,12 @@ func upstreamOptions() []Spec {
 		{Name: "proxy-dnssec", Status: Implemented, Help: "pass upstream's AD flag on", set: boolean(func(o *Options) *bool { return &o.Upstream.ProxyDNSSEC })},
 		{Name: "do-0x20-encode", Status: Implemented, Help: "draw the case of letters in questions at random, and take only answers that repeat it; a server that changes the case is asked without", set: boolean(func(o *Options) *bool { return &o.Upstream.MixCase })},
 		{Name: "no-0x20-encode", Status: Accepted, Help: "undo --do-0x20-encode: names are sent as asked", set: unset(func(o *Options) *bool { return &o.Upstream.MixCase })},
-		{Name: "add-mac", Arg: OptionalArgument, Param: "base64|text", Help: "nothing about clients is added to queries"},
+		{Name: "add-mac", Arg: OptionalArgument, Param: "base64|text", Status: Implemented, Help: "tell upstream the hardware address of clients on a connected network; their answers are not kept", set: setAddMAC},
 		{Name: "strip-mac", Status: Accepted, Help: "options of a client's query are never passed on"},
-		{Name: "add-subnet", Arg: OptionalArgument, Param: "bits[,bits]", Repeat: Once, Help: "nothing about clients is added to queries"},
+		{Name: "add-subnet", Arg: OptionalArgument, Param: "[address/]bits[,[address/]bits]", Repeat: Once, Status: Implemented, Help: "tell upstream the network of clients, of IPv4 and IPv6, or a fixed one (RFC 7871); answers that depend on the client are not kept", set: setAddSubnet},
 		{Name: "strip-subnet", Status: Accepted, Help: "options of a client's query are never passed on"},
-		{Name: "add-cpe-id", Arg: RequiredArgument, Param: "text", Repeat: Once, Help: "nothing about clients is added to queries"},
-		{Name: "umbrella", Arg: OptionalArgument, Param: "spec", Help: "nothing about clients is added to queries"},
+		{Name: "add-cpe-id", Arg: RequiredArgument, Param: "text", Repeat: Once, Status: Implemented, Help: "tell upstream this text", set: setCPEID},
+		{Name: "umbrella", Arg: OptionalArgument, Param: "deviceid:hex,orgid:n,assetid:n", Repeat: Once, Status: Implemented, Help: "tell Cisco Umbrella the address of clients, and these ids; answers are not kept", set: setUmbrella},
 	}
 }
 
@@ -108,8 +109,8 @@ func localOptions() []Spec {
 		{Name: "addn-hosts", Short: 'H', Arg: RequiredArgument, Param: "path", Status: Implemented, Help: "read one more hosts file, or every file of a directory", set: setAddnHosts},
 		{Name: "hostsdir", Arg: RequiredArgument, Param: "dir", Status: Implemented, Help: "read the hosts files of a directory, again when they change", set: setHostsDir},
 		{Name: "expand-hosts", Short: 'E', Status: Implemented, Help: "add --domain to names without a dot in hosts files", set: boolean(func(o *Options) *bool { return &o.Local.ExpandHosts })},
-		{Name: "domain", Short: 's', Arg: RequiredArgument, Param: "domain", Status: Implemented, Help: "domain for --expand-hosts and --srv-host", set: setDomain},
-		{Name: "domain-suffix", Arg: RequiredArgument, Param: "domain", Status: Implemented, Help: "the same as --domain", set: setDomain},
+		{Name: "domain", Short: 's', Arg: RequiredArgument, Param: "domain[,network[,local]|,first,last|,interface]", Status: Implemented, Help: "domain for --expand-hosts and --srv-host, or for the hosts of some addresses; # takes it from the search list of resolv.conf", set: setDomain},
+		{Name: "domain-suffix", Arg: RequiredArgument, Param: "domain[,...]", Status: Implemented, Help: "the same as --domain", set: setDomain},
 	}
 }
 
@@ -120,16 +121,16 @@ func recordOptions() []Spec {
 		{Name: "txt-record", Short: 'Y', Arg: RequiredArgument, Param: "name[,text...]", Status: Implemented, Help: "TXT record", set: setTXT},
 		{Name: "srv-host", Short: 'W', Arg: RequiredArgument, Param: "name[,target[,port[,priority[,weight]]]]", Status: Implemented, Help: "SRV record", set: setSRV},
 		{Name: "ptr-record", Arg: RequiredArgument, Param: "name[,target]", Status: Implemented, Help: "PTR record", set: setPTR},
-		{Name: "mx-host", Short: 'm', Arg: RequiredArgument, Param: "name[,target][,preference]", Status: Implemented, Help: "MX record", set: setMX},
+		{Name: "mx-host", Short: 'm', Arg: RequiredArgument, Param: "name[,target][,preference]", Status: Implemented, Help: "MX record; without a target that is --mx-target or this host", set: setMX},
 		{Name: "naptr-record", Arg: RequiredArgument, Param: "name,order,preference,flags,service,regexp[,replacement]", Status: Implemented, Help: "NAPTR record", set: setNAPTR},
 		{Name: "caa-record", Arg: RequiredArgument, Param: "name,flags,tag,value", Status: Implemented, Help: "CAA record", set: setCAA},
 		{Name: "dns-rr", Arg: RequiredArgument, Param: "name,type[,hex]", Status: Implemented, Help: "record of any type, by number", set: setRR},
 		{Name: "synth-domain", Arg: RequiredArgument, Param: "domain,range[,prefix[*]]", Status: Implemented, Help: "names made of addresses, and addresses made of names", set: setSynthDomain},
-		{Name: "selfmx", Short: 'e', Status: Refused, Help: "there is no mail for cluster hosts; use --mx-host"},
-		{Name: "localmx", Short: 'L', Status: Refused, Help: "there is no mail for cluster hosts; use --mx-host"},
-		{Name: "mx-target", Short: 't', Arg: RequiredArgument, Param: "name", Repeat: Once, Status: Refused, Help: "there is no mail for cluster hosts; use --mx-host"},
-		{Name: "interface-name", Arg: RequiredArgument, Param: "name,interface[/4|/6]", Help: "names do not follow interface addresses; use --host-record"},
-		{Name: "dynamic-host", Arg: RequiredArgument, Param: "name,address...,interface", Help: "names do not follow interface addresses; use --host-record"},
+		{Name: "selfmx", Short: 'e', Status: Implemented, Help: "every name of the hosts files is its own mail server", set: boolean(func(o *Options) *bool { return &o.Local.SelfMX })},
+		{Name: "localmx", Short: 'L', Status: Implemented, Help: "the mail server of every name of the hosts files is --mx-target or this host", set: boolean(func(o *Options) *bool { return &o.Local.LocalMX })},
+		{Name: "mx-target", Short: 't', Arg: RequiredArgument, Param: "name", Repeat: Once, Status: Implemented, Default: "this host", Help: "mail server for --mx-host and --localmx, and of this host", set: setMXTarget},
+		{Name: "interface-name", Arg: RequiredArgument, Param: "name,interface[/4|/6]", Status: Implemented, Help: "name of the addresses that an interface has now", set: setInterfaceName},
+		{Name: "dynamic-host", Arg: RequiredArgument, Param: "name,address[,address],interface", Status: Implemented, Help: "name of these hosts on the networks that an interface has now", set: setDynamicHost},
 	}
 }
 

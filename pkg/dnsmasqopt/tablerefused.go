@@ -50,7 +50,6 @@ func integrationOptions() []Spec {
 		row{"dumpmask", 0, RequiredArgument, Once},
 	)
 	return append(specs, refuse(noScripts,
-		row{"conf-script", 0, RequiredArgument, Many},
 		row{"script-arp", 0, NoArgument, Many},
 		row{"script-on-renewal", 0, NoArgument, Many},
 	)...)

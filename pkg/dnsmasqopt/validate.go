@@ -17,6 +17,9 @@ func (o *Options) Validate() error {
 	if o.Listen.Port == 0 {
 		wrong("bad command line options: try --help", "--port=0: switches DNS off, and dnscache does nothing else")
 	}
+	if o.Listen.BindInterfaces && o.Listen.BindDynamic {
+		wrong("cannot set --bind-interfaces and --bind-dynamic", "")
+	}
 	if o.Upstream.NoPoll && !o.Upstream.NoResolv && len(o.Upstream.ResolvFiles) > 1 {
 		wrong("only one resolv.conf file allowed in no-poll mode.", "")
 	}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// hostName is the name of this host, the root when it has none that is a name.
+func hostName() dnsname.Name {
+	text, err := os.Hostname()
+	if err != nil {
+		return dnsname.Root
+	}
+	name, err := dnsname.Parse(strings.ToLower(text))
+	if err != nil {
+		return dnsname.Root
+	}
+	return name
+}
+
+func nameList(name dnsname.Name) []dnsname.Name { return []dnsname.Name{name} }
+
+// addMail adds what --mx-host, --mx-target, --localmx and --selfmx ask for. As
+// in dnsmasq this host has a record of preference 0 once there is a mail server
+// for all.
+func addMail(out *forwarder.Local, l *dnsmasqopt.Local, host dnsname.Name) {
+	target := host
+	if l.MXTarget != "" {
+		target = l.MXTarget
+	}
+	add := func(name dnsname.Name, preference uint16) {
+		out.Records = append(out.Records, forwarder.Record{
+			Name: name, Type: wire.TypeMX,
+			Data: append(binary.BigEndian.AppendUint16(nil, preference), target...),
+		})
+	}
+	if l.MXTarget != "" || l.LocalMX {
+		add(host, 0)
+	}
+	for _, m := range l.MailHosts {
+		add(m.Name, m.Preference)
+	}
+	out.SelfMX = l.SelfMX
+	if l.LocalMX {
+		out.MailTarget = target
+	}
+}
+
+// clientInfo converts what other servers are told about clients.
+func clientInfo(c *dnsmasqopt.ClientInfo, mac func(netip.Addr) []byte) forwarder.Client {
+	return forwarder.Client{
+		MAC: mac, MACRaw: c.MAC, MACBase64: c.MACBase64, MACText: c.MACText,
+		Subnet:  c.AddSubnet,
+		Subnet4: forwarder.ClientSubnet(c.Subnet4), Subnet6: forwarder.ClientSubnet(c.Subnet6),
+		CPEID:    c.CPEID,
+		Umbrella: forwarder.Umbrella(c.Umbrella),
+	}
+}

@@ -1,0 +1,130 @@
+package dnsmasqopt
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// InterfaceName is one --interface-name or --dynamic-host: a name for the
+// addresses of an interface, or for addresses on its networks. It is
+// comparable.
+type InterfaceName struct {
+	Name      dnsname.Name
+	Interface string
+	// V4 and V6 say which families the name has.
+	V4, V6 bool
+	// Dynamic marks --dynamic-host: the network part is the interface's, the
+	// host part is that of Host4 and Host6, which are valid where V4 and V6 are
+	// set.
+	Dynamic      bool
+	Host4, Host6 netip.Addr
+}
+
+func setInterfaceName(p *parser, value string, _ bool) error {
+	const wrong = "bad interface name"
+	list := items(value)
+	if len(list) != 2 {
+		return bad(wrong, "needs a name and an interface")
+	}
+	name, err := nameItem(strings.Trim(list[0], blanks))
+	if err != nil {
+		return bad(wrong, "%v", err)
+	}
+	r := InterfaceName{Name: name, V4: true, V6: true}
+	device, family, hasFamily := strings.Cut(unhide(strings.Trim(list[1], blanks)), "/")
+	if hasFamily {
+		r.V4, r.V6 = family == "4", family == "6"
+		if !r.V4 && !r.V6 {
+			return bad("", "/%s is neither /4 nor /6", family)
+		}
+	}
+	if !isInterface(device) {
+		return bad(wrong, "%q is no name of an interface", device)
+	}
+	r.Interface = device
+	p.o.Local.InterfaceNames = appendNew(p.o.Local.InterfaceNames, r)
+	return nil
+}
+
+func setDynamicHost(p *parser, value string, _ bool) error {
+	const wrong = "bad dynamic host"
+	list := items(value)
+	r := InterfaceName{Dynamic: true}
+	rest := list[1:]
+	for ; len(rest) > 0; rest = rest[1:] {
+		addr, err := netip.ParseAddr(unhide(strings.Trim(rest[0], blanks)))
+		switch {
+		case err != nil:
+		case addr.Zone() != "":
+			return bad(wrong, "%q has a zone", rest[0])
+		case addr.Is4() && !r.V4:
+			r.V4, r.Host4 = true, addr
+			continue
+		case addr.Is6() && !r.V6:
+			r.V6, r.Host6 = true, addr
+			continue
+		default:
+			return bad(wrong, "%q is a second address of its family", rest[0])
+		}
+		break
+	}
+	if len(rest) == 0 || !r.V4 && !r.V6 {
+		return bad("missing address in dynamic host", "needs a name, an address and an interface")
+	}
+	name, err := nameItem(strings.Trim(list[0], blanks))
+	if err != nil {
+		return bad(wrong, "%v", err)
+	}
+	r.Name, r.Interface = name, unhide(strings.Trim(rest[0], blanks))
+	if len(rest) > 1 || !isInterface(r.Interface) {
+		return bad(wrong, "%q is no name of an interface", strings.Join(rest, ","))
+	}
+	p.o.Local.InterfaceNames = appendNew(p.o.Local.InterfaceNames, r)
+	return nil
+}
+
+// isInterface reports whether Linux takes the name for an interface
+// (IFNAMSIZ with its final zero).
+func isInterface(name string) bool {
+	return name != "" && len(name) <= 15 && name != "." && name != ".." && !strings.ContainsAny(name, "/ \t")
+}
+
+// Addrs returns the addresses that the name has when the interface has the
+// given addresses, each with the bits of its network, in their order.
+// Link-local IPv6 addresses are left out.
+func (r *InterfaceName) Addrs(networks []netip.Prefix) []netip.Addr {
+	var list []netip.Addr
+	for _, network := range networks {
+		addr, bits := network.Addr().Unmap(), network.Bits()
+		if addr.Is6() && addr.IsLinkLocalUnicast() || addr.Is4() && !r.V4 || addr.Is6() && !r.V6 {
+			continue
+		}
+		switch {
+		case !r.Dynamic:
+		case addr.Is4():
+			addr = combine(addr, r.Host4, bits)
+		default:
+			addr = combine(addr, r.Host6, bits)
+		}
+		list = appendNew(list, addr)
+	}
+	return list
+}
+
+// combine takes the first bits from network and the others from host.
+func combine(network, host netip.Addr, bits int) netip.Addr {
+	a, b := network.AsSlice(), host.AsSlice()
+	for i := range a {
+		switch {
+		case 8*i >= bits:
+			a[i] = b[i]
+		case 8*(i+1) > bits:
+			mask := byte(0xff) >> (bits % 8)
+			a[i] = a[i]&^mask | b[i]&mask
+		}
+	}
+	addr, _ := netip.AddrFromSlice(a)
+	return addr
+}

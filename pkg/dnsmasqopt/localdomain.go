@@ -1,0 +1,182 @@
+package dnsmasqopt
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// DomainRange is a --domain for some addresses only: those from First to Last,
+// or those on the networks of Interface when that is not "".
+type DomainRange struct {
+	Domain      dnsname.Name
+	First, Last netip.Addr
+	Interface   string
+}
+
+// contains reports whether the range holds addr. networks returns those of an
+// interface.
+func (r *DomainRange) contains(addr netip.Addr, networks func(string) []netip.Prefix) bool {
+	if r.Interface == "" {
+		return addr.BitLen() == r.First.BitLen() && !addr.Less(r.First) && !r.Last.Less(addr)
+	}
+	return networks != nil && slices.ContainsFunc(networks(r.Interface), func(n netip.Prefix) bool { return n.Contains(addr) })
+}
+
+// DomainOf returns the domain that --expand-hosts gives the names of an
+// address: that of the last --domain with a range that holds it, else that of
+// the --domain without one. "" is none. networks returns the networks of an
+// interface; it may be nil.
+func (l *Local) DomainOf(addr netip.Addr, networks func(string) []netip.Prefix) dnsname.Name {
+	addr = addr.Unmap()
+	for i := len(l.DomainRanges) - 1; i >= 0; i-- {
+		if r := &l.DomainRanges[i]; r.contains(addr, networks) {
+			return r.Domain
+		}
+	}
+	return l.Domain
+}
+
+func setDomain(p *parser, value string, _ bool) error {
+	name, rest, ranged := strings.Cut(value, ",")
+	switch {
+	case ranged:
+		return p.addDomainRange(name, items(rest))
+	case name == "#":
+		p.o.Local.DomainFromResolv = true
+		return nil
+	case name == "":
+		p.o.Local.Domain = ""
+		return nil
+	}
+	domain, err := nameItem(name)
+	p.o.Local.Domain = domain
+	return err
+}
+
+// addDomainRange reads network[,local], first[,last] or an interface.
+func (p *parser) addDomainRange(name string, list []string) error {
+	domain, err := nameItem(strings.Trim(name, blanks))
+	if err != nil {
+		return err
+	}
+	r := DomainRange{Domain: domain}
+	first := unhide(strings.Trim(list[0], blanks))
+	if strings.Contains(first, "/") {
+		prefix, err := rangeNetwork(first)
+		if err != nil {
+			return err
+		}
+		r.First, r.Last = prefix.Addr(), lastAddr(prefix)
+		if len(list) > 2 || len(list) == 2 && list[1] != "local" {
+			return bad("", "%q: only local may follow a network", strings.Join(list[1:], ","))
+		}
+		if len(list) == 2 {
+			p.addLocalNetwork(domain, prefix)
+		}
+		p.o.Local.DomainRanges = append(p.o.Local.DomainRanges, r)
+		return nil
+	}
+	if err := r.setRange(first, list[1:]); err != nil {
+		return err
+	}
+	p.o.Local.DomainRanges = append(p.o.Local.DomainRanges, r)
+	return nil
+}
+
+// setRange reads an address with the last one of a range, or an interface.
+func (r *DomainRange) setRange(first string, rest []string) error {
+	addr, err := netip.ParseAddr(first)
+	if err != nil || addr.Zone() != "" {
+		if len(rest) > 0 || !isInterface(first) {
+			return bad("", "%q is neither a network, nor an address, nor an interface alone", first)
+		}
+		r.Interface = first
+		return nil
+	}
+	r.First, r.Last = addr, addr
+	if len(rest) == 0 {
+		return nil
+	}
+	last, err := netip.ParseAddr(unhide(strings.Trim(rest[0], blanks)))
+	switch {
+	case err != nil || last.BitLen() != addr.BitLen() || last.Zone() != "":
+		return bad("", "%q is not an address of the same family", rest[0])
+	case len(rest) > 1:
+		return bad("", "too many values; local follows address/bits only")
+	case last.Less(addr):
+		return bad("", "the range from %s to %s is empty", addr, last)
+	}
+	r.Last = last
+	return nil
+}
+
+// rangeNetwork reads address/bits. Unlike those of --rev-server the bits may
+// be 0.
+func rangeNetwork(text string) (netip.Prefix, error) {
+	addrText, bitsText, _ := strings.Cut(text, "/")
+	addr, err := netip.ParseAddr(addrText)
+	if err != nil || addr.Zone() != "" {
+		return netip.Prefix{}, bad("", "%q is not an address", addrText)
+	}
+	bits, err := digits(bitsText)
+	switch {
+	case err != nil:
+		return netip.Prefix{}, err
+	case bits > addr.BitLen():
+		return netip.Prefix{}, bad("bad prefix length", "%q", bitsText)
+	}
+	return netip.PrefixFrom(addr, bits).Masked(), nil
+}
+
+// addLocalNetwork is "local" after a network: neither names of the domain nor
+// names of the addresses are asked for elsewhere.
+func (p *parser) addLocalNetwork(domain dnsname.Name, prefix netip.Prefix) {
+	zones := []dnsname.Name{domain}
+	if prefix.Bits() > 0 {
+		zones = append(zones, reverseZones(prefix)...)
+	} else if prefix.Addr().Is4() {
+		zones = append(zones, dnsname.MustParse("in-addr.arpa"))
+	} else {
+		zones = append(zones, dnsname.MustParse("ip6.arpa"))
+	}
+	for _, zone := range zones {
+		p.o.Upstream.Servers = appendNew(p.o.Upstream.Servers,
+			Server{Kind: ServerLocal, Domain: Domain{Match: MatchSuffix, Name: zone}})
+	}
+}
+
+// resolvDomain is --domain=#: the first name of the search list of the one
+// resolv.conf.
+func (p *parser) resolvDomain() {
+	l, u := &p.o.Local, &p.o.Upstream
+	if !l.DomainFromResolv {
+		return
+	}
+	fault := func(exit int, text string) {
+		p.faults = append(p.faults, &Fault{Text: text, Exit: exit})
+	}
+	if u.NoResolv || len(u.ResolvFiles) != 1 {
+		fault(ExitConfig, "must have exactly one resolv.conf to read domain from.")
+		return
+	}
+	path := u.ResolvFiles[0]
+	data, err := p.files.ReadFile(path)
+	if err != nil {
+		fault(ExitFile, "failed to read "+path+": "+reason(err))
+		return
+	}
+	for line := range strings.Lines(string(data)) {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == "search" {
+			if name, err := parseName(words[1]); err == nil {
+				l.Domain = name
+				return
+			}
+		}
+	}
+	if l.Domain == "" {
+		fault(ExitOther, "no search directive found in "+path)
+	}
+}

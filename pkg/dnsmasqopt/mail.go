@@ -1,0 +1,55 @@
+package dnsmasqopt
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// MailHost is one --mx-host without the name of a mail server: that is
+// --mx-target, or without it this host.
+type MailHost struct {
+	Name       dnsname.Name
+	Preference uint16
+}
+
+// defaultPreference is that of --mx-host.
+const defaultPreference = 1
+
+func setMX(p *parser, value string, _ bool) error {
+	list := items(value)
+	preference := uint16(defaultPreference)
+	if len(list) > 2 && list[2] != "" {
+		var err error
+		if preference, err = number16(strings.Join(list[2:], ","), "bad MX preference"); err != nil {
+			return err
+		}
+	}
+	if len(list) == 1 {
+		name, err := nameItem(strings.Trim(list[0], blanks))
+		if err != nil {
+			return err
+		}
+		p.o.Local.MailHosts = appendNew(p.o.Local.MailHosts, MailHost{name, preference})
+		return nil
+	}
+	// An empty target is the root, as in dnsmasq: no mail (RFC 7505).
+	target := dnsname.Root
+	if text := strings.Trim(list[1], blanks); text != "" && text != "." {
+		var err error
+		if target, err = nameItem(text); err != nil {
+			return err
+		}
+	}
+	return p.addRecord(list[0], typeMX, append(binary.BigEndian.AppendUint16(nil, preference), target...))
+}
+
+func setMXTarget(p *parser, value string, _ bool) error {
+	name, err := nameItem(strings.Trim(value, blanks))
+	if err != nil {
+		return err
+	}
+	p.o.Local.MXTarget = name
+	return nil
+}

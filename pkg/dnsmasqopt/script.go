@@ -1,0 +1,54 @@
+package dnsmasqopt
+
+import (
+	"errors"
+	"fmt"
+)
+
+// exitScript is added to the exit code of a program of --conf-script.
+const exitScript = 10
+
+// ScriptError says that a program of --conf-script ended with an exit code
+// other than 0, or was ended by a signal, whose number then is the code.
+type ScriptError struct{ Code int }
+
+// Error returns the code.
+func (e *ScriptError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
+
+func setConfScript(p *parser, value string, _ bool) error {
+	command := unhide(value)
+	if p.at.file != "" {
+		p.readScript(command)
+		return nil
+	}
+	p.pending = append(p.pending, pendingFile{path: command, script: true})
+	return nil
+}
+
+// readScript runs a program and applies what it prints.
+func (p *parser) readScript(command string) {
+	if command == "" {
+		return
+	}
+	if p.depth >= maxDepth {
+		p.faults = append(p.faults, &Fault{Text: "cannot execute " + printable(command) + ": too many nested files", Exit: ExitFile})
+		return
+	}
+	output, err := p.files.Run(command)
+	code, failed := errors.AsType[*ScriptError](err)
+	if err != nil && !failed {
+		p.faults = append(p.faults, &Fault{Text: "cannot execute " + printable(command) + ": " + reason(err), Exit: ExitFile})
+		return
+	}
+	p.depth++
+	p.fromScript++
+	p.lines(command, output)
+	p.fromScript--
+	p.depth--
+	if failed {
+		p.faults = append(p.faults, &Fault{
+			Text: printable(command) + " returns non-zero error code", Detail: code.Error(),
+			Exit: exitScript + code.Code,
+		})
+	}
+}
