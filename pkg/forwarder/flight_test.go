@@ -139,19 +139,26 @@ func TestHashIsNotTheQuestion(t *testing.T) {
 			}
 		}
 	}
+	// Each once for clients about whom one thing is told, and once for others.
+	tags := []string{"", "\xfe\x32\x00\x01x"}
+	var twice []wire.Query
+	for _, q := range queries {
+		twice = append(twice, q, q)
+	}
+	queries = twice
 	const hash = 5
 	all := make([]*flight, len(queries))
 	for i := range queries {
 		q := &queries[i]
-		all[i] = &flight{hash: hash, nlen: len(q.Name), typ: q.Type, class: q.Class, flags: q.Flags}
+		all[i] = &flight{hash: hash, nlen: len(q.Name), typ: q.Type, class: q.Class, flags: q.Flags, tags: tags[i%2]}
 		copy(all[i].name[:], q.Name)
-		if sh.find(hash, q) != nil {
+		if sh.find(hash, q, tags[i%2]) != nil {
 			t.Errorf("question %d is another one's", i)
 		}
 		sh.insert(all[i])
 	}
 	for i := range queries {
-		if sh.find(hash, &queries[i]) != all[i] {
+		if sh.find(hash, &queries[i], tags[i%2]) != all[i] {
 			t.Errorf("question %d is lost among those of its hash", i)
 		}
 	}
