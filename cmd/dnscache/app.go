@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -44,7 +45,7 @@ type app struct {
 
 	interfaces interfaces    // the last seen, if something follows them
 	watch      *addressWatch // nil when they are only looked at from time to time
-	bindAgain  bool          // some address could not be bound yet
+	bindTries  int           // how often some address could not be bound
 	macs       *neighbours   // nil without --add-mac
 	hostName   dnsname.Name
 
@@ -136,8 +137,9 @@ func (a *app) listen() error {
 			a.log.printf("warning: interface %s does not currently exist", name)
 		}
 	}
+	var dynamic []netip.AddrPort
 	if len(addrs) == 0 && a.options.Listen.BindDynamic {
-		addrs = dynamicAddrs(&a.options.Listen, a.interfaces)
+		dynamic = dynamicAddrs(&a.options.Listen, a.interfaces)
 	} else if len(addrs) == 0 {
 		plain, err := listenAddrs(&a.options.Listen, systemInterfaces)
 		if err != nil {
@@ -164,6 +166,13 @@ func (a *app) listen() error {
 	})
 	if err != nil {
 		return listenFault(err, addrs)
+	}
+	if _, _, err := a.listener.Update(slices.Concat(a.listener.Addrs(), dynamic)); err != nil {
+		// An IPv6 address is not there before the network has agreed to it.
+		if !errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EADDRINUSE) {
+			return listenFault(err, dynamic)
+		}
+		a.bindTries = 1
 	}
 	if address := a.options.Own.MetricsAddress; address != "" {
 		if a.metrics, err = net.Listen("tcp", address); err != nil {
@@ -424,7 +433,7 @@ func (a *app) poll() {
 	if a.localOnly != nil {
 		a.localOnly.refresh(systemInterfaces)
 	}
-	if a.bindAgain || a.watch == nil && follows(a.options) {
+	if a.bindTries > 0 || a.watch == nil && follows(a.options) {
 		a.followInterfaces()
 	}
 }

@@ -74,13 +74,18 @@ func (a *app) readInterfaces() (changed bool) {
 // are listened on, and to local data.
 func (a *app) followInterfaces() {
 	changed := a.readInterfaces()
-	if a.options.Listen.BindDynamic && (changed || a.bindAgain) {
+	if a.options.Listen.BindDynamic && (changed || a.bindTries > 0) {
 		a.rebind()
 	}
 	if changed {
 		a.apply()
 	}
 }
+
+// quietTries is how often an address is tried, once a second, before it is
+// logged that it cannot be bound: an IPv6 address is not there before the
+// network has agreed to it.
+const quietTries = 5
 
 // rebind listens on the addresses that --bind-dynamic means now.
 func (a *app) rebind() {
@@ -91,11 +96,11 @@ func (a *app) rebind() {
 	for _, addr := range removed {
 		a.log.printf("stopped listening on %s port %d", addr.Addr(), addr.Port())
 	}
-	// An IPv6 address cannot be bound before the network has agreed to it.
-	if err != nil && !a.bindAgain {
+	if err == nil {
+		a.bindTries = 0
+	} else if a.bindTries++; a.bindTries == quietTries {
 		a.log.printf("warning: %v", err)
 	}
-	a.bindAgain = err != nil
 }
 
 // of names the interface with an address.
