@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-./hack/apt.sh shellcheck=shellcheck gcc=gcc dig=dnsutils dnsmasq=dnsmasq-base
+./hack/apt.sh shellcheck=shellcheck gcc=gcc dig=dnsutils dnsmasq=dnsmasq-base ip=iproute2
 tools=$(./hack/tools.sh)
 
 step() { echo "== $*" >&2; }
