@@ -37,18 +37,16 @@ func kill(tb testing.TB, p corev1.Pod, name string, want int) {
 	wantRestarted(tb, addonApp, name, before)
 }
 
-// highlyAvailable installs the overlay ha for this test.
+// highlyAvailable installs the overlay ha for this test. The way back is a
+// rolling update like any other: the next test may begin meanwhile.
 func highlyAvailable(tb testing.TB) {
 	tb.Helper()
-	install := func(folder string) {
-		kubectl(tb, "-n", system, "apply", "-k", folder)
-		kubectl(tb, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=3m")
-	}
 	tb.Cleanup(func() {
 		kubectl(tb, "-n", system, "delete", "poddisruptionbudget", "kube-dns")
-		install(manifests)
+		kubectl(tb, "-n", system, "apply", "-k", manifests)
 	})
-	install(manifests + "/overlays/ha")
+	kubectl(tb, "-n", system, "apply", "-k", manifests+"/overlays/ha")
+	kubectl(tb, "-n", system, "rollout", "status", "deployment/kube-dns", "--timeout=3m")
 	awaitReady(tb, addonApp, 2, 5*time.Minute)
 	eventually(tb, 3*time.Minute, func() string {
 		allowed := kubectl(tb, "-n", system, "get", "poddisruptionbudget", "kube-dns", "-o", "jsonpath={.status.disruptionsAllowed}")
