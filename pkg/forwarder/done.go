@@ -160,7 +160,7 @@ func (fl *flight) giveStale(st *state, s *sink, waiting []waiter) []waiter {
 		if result != answercache.Stale && result != answercache.Hit {
 			return waiting[i:]
 		}
-		s.buf = fl.f.finishCached(st, &q, &w.asker, out, 0, result)
+		s.buf = fl.f.completeCached(st, &q, &w.asker, out, 0, result)
 		s.send(w)
 	}
 	return nil

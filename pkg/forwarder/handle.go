@@ -153,9 +153,16 @@ func refusedType(t uint16) (rcode int, refused bool) {
 	return 0, false
 }
 
-// finishCached completes what the cache appended at reply[base:].
+// finishCached counts a hit and completes what the cache appended at
+// reply[base:].
 func (f *Forwarder) finishCached(st *state, q *wire.Query, a *asker, out []byte, base int, result answercache.Result) []byte {
 	f.countHit(a)
+	return f.completeCached(st, q, a, out, base, result)
+}
+
+// completeCached is finishCached for a query that was counted before, as
+// forwarded or coalesced.
+func (f *Forwarder) completeCached(st *state, q *wire.Query, a *asker, out []byte, base int, result answercache.Result) []byte {
 	var (
 		b   wire.Cookie
 		opt wire.OPT

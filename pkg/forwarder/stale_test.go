@@ -60,9 +60,13 @@ func TestServeStale(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, c, _ := stale(t, rfc8767, test.next)
+			f, c, _ := stale(t, rfc8767, test.next)
+			before := f.Stats()
 			if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if st := f.Stats(); st.Hits != before.Hits || st.Forwarded != before.Forwarded+1 || st.Stale > before.Stale+1 {
+				t.Errorf("not counted once, as forwarded: %+v", st)
 			}
 		})
 	}

@@ -17,9 +17,9 @@ type Stats struct {
 	// Rejected counts packets that hold no question to answer, by verdict; those
 	// of wire.Drop got no answer.
 	Rejected map[wire.Verdict]uint64
-	// Hits are answers given at once, from whatever source, refusals included.
-	// Stale and FailedHits are those of expired answers and remembered failures,
-	// Local those of local data.
+	// Hits are answers given at once, from whatever source, refusals included;
+	// FailedHits and Local are those of remembered failures and local data. Stale
+	// are expired answers, given at once or when servers failed or were slow.
 	Hits, Stale, FailedHits, Local uint64
 	Forwarded                      uint64 // questions that upstream was asked for an asker
 	Refreshed                      uint64 // questions that upstream was asked for the cache
