@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -221,27 +221,27 @@ func TestTCP(t *testing.T) {
 			if q := c.query(); q != nil {
 				c.send(answerTo(q))
 			}
-		}, good, 3}, // the second question may meet the end of the first connection
+		}, good, 2 * maxTCPAttempts}, // the second question may meet the end of the first connection
 		{"octet by octet", octets, good, 1},
 		{"the longest", long, "NOERROR" + strings.Repeat(" "+strings.Repeat("x", 240), 240), 1},
 		{"closes the first connection at once", func(nth int, c *peer) {
 			if nth > 1 {
 				serial(nth, c)
 			}
-		}, good, 3},
+		}, good, 2 * maxTCPAttempts},
 		{"closes the first connection in a message", func(nth int, c *peer) {
 			if nth > 1 {
 				serial(nth, c)
 			} else if q := c.query(); q != nil {
 				c.send(answerTo(q)[:20])
 			}
-		}, good, 3},
+		}, good, 2 * maxTCPAttempts},
 		{"closes every connection in a message", func(_ int, c *peer) {
 			if q := c.query(); q != nil {
 				c.send(answerTo(q)[:20])
 			}
-		}, cut, 4},
-		{"closes every connection at once", func(int, *peer) {}, cut, 4},
+		}, cut, 2 * maxTCPAttempts},
+		{"closes every connection at once", func(int, *peer) {}, cut, 2 * maxTCPAttempts},
 		{"wrong id first", changed(func(m *dns.Msg) { m.Id ^= 0x100 }), good, 1},
 		{"wrong name first", changed(func(m *dns.Msg) { m.Question[0].Name = "wwx.example." }), good, 1},
 		{"wrong type first", changed(func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeA }), good, 1},
@@ -254,7 +254,7 @@ func TestTCP(t *testing.T) {
 					return
 				}
 			}
-		}, cut, 4},
+		}, cut, 2 * maxTCPAttempts},
 		{"a length of more than comes", func(_ int, c *peer) {
 			if q := c.query(); q != nil {
 				b := answerTo(q)
@@ -270,8 +270,8 @@ func TestTCP(t *testing.T) {
 				c.send(b)
 				c.query()
 			}
-		}, "malformed answer", 4},
-		{"silent", func(_ int, c *peer) { c.query(); c.query() }, cut, 4},
+		}, "malformed answer", 2 * maxTCPAttempts},
+		{"silent", func(_ int, c *peer) { c.query(); c.query() }, cut, 2 * maxTCPAttempts},
 		{"truncated over TCP too", changed(func(m *dns.Msg) { m.Truncated = true }), cut, 1},
 	}
 	for _, test := range tests {
@@ -298,21 +298,19 @@ func TestTCP(t *testing.T) {
 	}
 }
 
-// TestTCPReorder: many questions share few connections and are answered in the
-// server's order.
+// TestTCPReorder: many questions share few connections and are answered in any
+// order.
 func TestTCPReorder(t *testing.T) {
 	t.Parallel()
 	const questions = 100
 	server := newTruncating(t, func(_ int, c *peer) {
-		var held []*dns.Msg
+		var answers sync.WaitGroup
+		defer answers.Wait()
 		for q := c.query(); q != nil; q = c.query() {
-			if held = append(held, q); len(held) < 5 {
-				continue
-			}
-			for _, q := range slices.Backward(held) {
+			answers.Go(func() {
+				time.Sleep(rand.N(20 * time.Millisecond))
 				c.send(answerTo(q))
-			}
-			held = nil
+			})
 		}
 	})
 	s, _ := running(t, Config{Routes: all(server.spec), Timeout: hang})
@@ -320,22 +318,15 @@ func TestTCPReorder(t *testing.T) {
 	for i := range questions {
 		owners = append(owners, s.askText(fmt.Sprintf("n%d.example.", i)))
 	}
-	// The servers hold back what is not a multiple of five.
-	answered := 0
-	for i := 0; answered < questions-4*maxStreams; i = (i + 1) % questions {
-		select {
-		case got := <-owners[i].done:
-			if want := fmt.Sprintf("NOERROR n%d.example.", i); got != want {
-				t.Fatalf("got %q, want %q", got, want)
-			}
-			answered++
-		case <-time.After(time.Millisecond):
+	for i, o := range owners {
+		if got, want := o.wait(t), fmt.Sprintf("NOERROR n%d.example.", i); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 	if n := server.conns.Load(); n > maxStreams {
 		t.Errorf("%d connections, want at most %d", n, maxStreams)
 	}
-	if st := s.Stats(); st.TCPRefused != 0 || st.TCPExchanges != questions {
+	if st := s.Stats(); st.TCPRefused != 0 || st.TCPExchanges < questions {
 		t.Errorf("stats %+v", st)
 	}
 }
@@ -437,8 +428,8 @@ func TestTCPIdle(t *testing.T) {
 	server := newTruncating(t, serial)
 	s, _ := running(t, Config{Routes: all(server.spec)})
 	s.askText("www.example.").wait(t)
-	if n := s.Stats().TCPConns; n != 1 {
-		t.Errorf("%d connections, want 1", n)
+	if n := s.Stats().TCPDials; n == 0 {
+		t.Error("no connection was made")
 	}
 	for end := time.Now().Add(hang); s.Stats().TCPConns != 0 || server.open.Load() != 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
