@@ -46,11 +46,15 @@ func TestClientOptions(t *testing.T) {
 		{"a text for oneself", Client{CPEID: "abc", Subnet: true}, "", "fe320003616263", false},
 		{"umbrella", Client{Umbrella: Umbrella{On: true}}, "127.0.0.1", "4f44000c4f444e53010000107f000001", true},
 		{
-			"umbrella with ids", Client{Umbrella: umbrella}, "fd00:1::99",
+			"umbrella with ids",
+			Client{Umbrella: umbrella},
+			"fd00:1::99",
 			"4f44002e4f444e5301000008000000010020fd00000100000000000000000000009900400123456789abcdef000400000002", true,
 		},
 		{
-			"all", Client{MAC: oneMAC, MACRaw: true, MACText: true, Subnet: true, Subnet4: ClientSubnet{Bits: 24}, CPEID: "xyz", Umbrella: Umbrella{On: true}}, "10.1.2.99",
+			"all",
+			Client{MAC: oneMAC, MACRaw: true, MACText: true, Subnet: true, Subnet4: ClientSubnet{Bits: 24}, CPEID: "xyz", Umbrella: Umbrella{On: true}},
+			"10.1.2.99",
 			"fde90006020000000099" + "fe31001130323a30303a30303a30303a30303a3939" + "fe32000378797a" + "4f44000c4f444e53010000100a010263" + "00080007000118000a0102", true,
 		},
 	} {

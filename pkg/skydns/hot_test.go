@@ -42,6 +42,7 @@ func hotCases() []struct{ name, query string } {
 // sharedFixture has an address that two Services have, as a pod on its node's
 // network may be in both.
 func sharedFixture(tb testing.TB) *fakeBackend {
+	tb.Helper()
 	f := newFixture(tb)
 	for _, name := range []string{"exporter", "agent"} {
 		f.add(tb, headless("monitor", name), slice([]records.Port{tcp("m", 1)}, "10.0.9.9"))

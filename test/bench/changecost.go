@@ -28,7 +28,7 @@ type costTarget struct {
 
 func (t *costTarget) close() {
 	if t.process != nil {
-		t.process.stop()
+		t.stop()
 	}
 	t.cluster.front.Stop()
 	os.RemoveAll(t.root)

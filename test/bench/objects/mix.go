@@ -76,7 +76,8 @@ func (m *Mix) pack() error {
 			return fmt.Errorf("packing %q: %w", q.Name, err)
 		}
 		b = binary.BigEndian.AppendUint16(b[:n:n], q.Type)
-		m.wires = append(m.wires, append(b, 0, 1))
+		b = binary.BigEndian.AppendUint16(b, dns.ClassINET)
+		m.wires = append(m.wires, b)
 	}
 	return nil
 }
