@@ -39,8 +39,8 @@ cluster-down: ## take that cluster down
 test-cluster: ## bring a cluster up, test the addon on it, take it down (root, Linux)
 	@./hack/test-cluster.sh
 
-soak-cluster: ## long outages, hundreds of pods and kills again and again on such a cluster, 20-25 minutes
-	@SOAK=1 TIMEOUT=45m ./hack/test-cluster.sh
+soak-cluster: ## long outages, hundreds of pods and kills again and again on such a cluster, for SOAK (default 12m) and some 8 minutes
+	@SOAK=$${SOAK:-12m} TIMEOUT=$${TIMEOUT:-45m} ./hack/test-cluster.sh
 
 clean: ## remove what the build made
 	rm -rf bin dist

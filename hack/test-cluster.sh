@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Brings a cluster up, runs the tests of test/cluster on it and takes it down.
-# KEEP=1 takes a cluster that is up, and leaves it up; SOAK=1 runs the long
-# scenarios; TIMEOUT (25m) ends the tests in any case. Arguments go to `go test`,
-# for example -run TestCluster/Questions.
+# KEEP=1 takes a cluster that is up, and leaves it up; SOAK=12m runs the long
+# scenarios, rounds of them for that time; TIMEOUT (25m) ends the tests in any
+# case. Arguments go to `go test`, for example -run TestCluster/Questions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=hack/cluster/lib.sh

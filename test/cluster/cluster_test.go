@@ -87,8 +87,12 @@ type named struct {
 // TestCluster is the order of things. What leaves the addon and the node alone
 // runs side by side, so that waiting for one costs nothing for the others.
 func TestCluster(t *testing.T) {
-	if os.Getenv("SOAK") != "" {
-		soakCluster(t)
+	if text := os.Getenv("SOAK"); text != "" {
+		lasts, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal("SOAK: ", err)
+		}
+		soakCluster(t, lasts)
 		return
 	}
 	sideBySide(t, "Questions", []named{

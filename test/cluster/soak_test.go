@@ -11,11 +11,12 @@ import (
 
 // soakCluster is what takes too long for every change: outages of many minutes,
 // hundreds of pods, kills again and again, with questions all the while.
-func soakCluster(t *testing.T) {
+// lasts is for how long rounds of them are begun.
+func soakCluster(t *testing.T, lasts time.Duration) {
 	t.Helper()
 	sideBySide(t, "Soak", []named{
 		{"UnreachableFromTheStart", func(t *testing.T) { testUnreachable(t, 10*time.Minute) }},
-		{"Rounds", soakRounds},
+		{"Rounds", func(t *testing.T) { soakRounds(t, lasts) }},
 	})
 	t.Run("BackToCoreDNS", testBackToCoreDNS)
 	t.Run("APIServerDown", func(t *testing.T) { testAPIServerDown(t, 3*time.Minute) })
@@ -27,8 +28,7 @@ type span struct{ from, to time.Time }
 // soakRounds does to an addon of two pods what happens to addons, round after
 // round. A name that existed fails, if at all, when kube-proxy does not know
 // yet that a killed dnscache does not listen.
-func soakRounds(t *testing.T) {
-	const lasts = 12 * time.Minute
+func soakRounds(t *testing.T, lasts time.Duration) {
 	highlyAvailable(t)
 	t.Cleanup(func() { _, _ = tryKubectl("", "scale", "statefulset/db", "--replicas=2") })
 	askers := []string{"soak-a", "soak-b", "soak-c"}
