@@ -30,8 +30,8 @@ type Object interface {
 	metav1.Object
 }
 
-// maxLog is how many changes of one kind are remembered. A watch from before
-// that is too old, as with a real server's etcd after a compaction.
+// maxLog is how many changes of one kind are remembered at least. A watch from
+// before twice that is too old, as after a compaction of a real one's etcd.
 const maxLog = 20_000
 
 // Server is the API server, an http.Handler. Its methods are safe for
@@ -157,7 +157,7 @@ func (s *Server) record(k *kind, what watch.EventType, o Object) *held {
 	o.SetResourceVersion(strconv.Itoa(s.version))
 	h := &held{object: o}
 	k.log = append(k.log, event{s.version, what, h})
-	if n := len(k.log) - maxLog; n > 0 {
+	if n := len(k.log) - maxLog; n > maxLog { // not at each change: it is a copy
 		k.oldest = k.log[n-1].version
 		k.log = slices.Clone(k.log[n:])
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -198,6 +200,10 @@ func (r *clusterRun) changeLatency(ctx context.Context) error {
 }
 
 func (r *clusterRun) measureChanges(ctx context.Context, s *clusterServer) (latency, error) {
+	// The garbage collector of this process, which holds the whole cluster, would
+	// delay what writes and what asks.
+	runtime.GC()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	p, err := newProber(s.process)
 	if err != nil {
 		return latency{}, err

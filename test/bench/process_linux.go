@@ -20,7 +20,7 @@ import (
 )
 
 // startLimit is how long a server may take until it answers.
-const startLimit = time.Minute
+const startLimit = 3 * time.Minute
 
 // A server that starts is asked for a right answer every pollEvery, or after
 // pollTimeout if it does not answer at all.
