@@ -308,7 +308,9 @@ func optText(opt *dns.OPT) string {
 		case *dns.EDNS0_COOKIE:
 			text += fmt.Sprintf(" cookie-of-%d", len(o.Cookie)/2)
 		case *dns.EDNS0_SUBNET:
-			text += " ecs"
+			text += fmt.Sprintf(" ecs=%s/%d/%d", o.Address, o.SourceNetmask, o.SourceScope)
+		case *dns.EDNS0_LOCAL:
+			text += fmt.Sprintf(" option-%d=%x", o.Code, o.Data)
 		default:
 			text += fmt.Sprintf(" option-%d", o.Option())
 		}
