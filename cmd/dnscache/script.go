@@ -47,21 +47,21 @@ func runScript(ctx context.Context, command string, stderr io.Writer, timeout ti
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, fmt.Errorf("it took longer than %s", timeout)
 	case !ok:
-		return out.Bytes(), err
+		return out.buf.Bytes(), err
 	default:
 		status, _ := exit.Sys().(syscall.WaitStatus)
 		code := status.ExitStatus()
 		if status.Signaled() {
 			code = int(status.Signal())
 		}
-		return out.Bytes(), &dnsmasqopt.ScriptError{Code: code}
+		return out.buf.Bytes(), &dnsmasqopt.ScriptError{Code: code}
 	}
 }
 
-// boundedBuffer ends the program that fills it beyond its size.
+// boundedBuffer ends the program that fills it beyond its size. It has no
+// ReadFrom, which would go around the bound.
 type boundedBuffer struct {
-	bytes.Buffer
-
+	buf    bytes.Buffer
 	left   int
 	full   bool
 	cancel func()
@@ -75,5 +75,5 @@ func (b *boundedBuffer) Write(p []byte) (int, error) {
 		return 0, io.ErrShortWrite
 	}
 	b.left -= len(p)
-	return b.Buffer.Write(p)
+	return b.buf.Write(p)
 }
