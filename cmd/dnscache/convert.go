@@ -111,30 +111,11 @@ func strategy(u *dnsmasqopt.Upstream) upstream.Strategy {
 	}
 }
 
-// domain converts a list's member; both packages number the matches alike in
-// meaning, not by agreement.
-func domain(d dnsmasqopt.Domain) upstream.Domain {
-	out := upstream.Domain{Name: d.Name, Text: d.Text}
-	switch d.Match {
-	case dnsmasqopt.MatchSuffix:
-		out.Match = upstream.MatchSuffix
-	case dnsmasqopt.MatchBelow:
-		out.Match = upstream.MatchBelow
-	case dnsmasqopt.MatchText:
-		out.Match = upstream.MatchText
-	case dnsmasqopt.MatchUnqualified:
-		out.Match = upstream.MatchUnqualified
-	default:
-		out.Match = upstream.MatchAll
-	}
-	return out
-}
-
 // routes converts --server and its like and --address.
 func routes(servers []dnsmasqopt.Server, addresses []dnsmasqopt.Address) []upstream.Route {
 	list := make([]upstream.Route, 0, len(servers)+len(addresses))
 	for _, s := range servers {
-		r := upstream.Route{Domain: domain(s.Domain)}
+		r := upstream.Route{Domain: s.Domain}
 		switch s.Kind {
 		case dnsmasqopt.ServerLocal:
 			r.Local = true
@@ -150,7 +131,7 @@ func routes(servers []dnsmasqopt.Server, addresses []dnsmasqopt.Address) []upstr
 		list = append(list, r)
 	}
 	for _, a := range addresses {
-		r := upstream.Route{Domain: domain(a.Domain)}
+		r := upstream.Route{Domain: a.Domain}
 		switch a.Kind {
 		case dnsmasqopt.AddressNull:
 			r.Zero = true
@@ -194,7 +175,7 @@ func localData(l *dnsmasqopt.Local, hosts []hostsFile, around *surroundings) for
 	}
 	for _, c := range l.CNAMEs {
 		out.CNAMEs = append(out.CNAMEs, forwarder.CNAME{
-			Alias: c.Alias.Name, Below: c.Alias.Match == dnsmasqopt.MatchBelow,
+			Alias: c.Alias.Name, Below: c.Alias.Match == dnsname.MatchBelow,
 			Target: c.Target, TTL: ttl(c.TTL), HasTTL: c.HasTTL,
 		})
 	}
@@ -256,9 +237,7 @@ func filter(f *dnsmasqopt.Filter) forwarder.Filter {
 	if f.FilterAAAA {
 		out.Types = append(out.Types, wire.TypeAAAA)
 	}
-	for _, d := range f.RebindDomainOK {
-		out.RebindDomains = append(out.RebindDomains, domain(d))
-	}
+	out.RebindDomains = append(out.RebindDomains, f.RebindDomainOK...)
 	for _, a := range f.Aliases {
 		out.Aliases = append(out.Aliases, forwarder.Alias(a))
 	}

@@ -30,8 +30,8 @@ func equal() cmp.Options {
 func TestForwarderConfig(t *testing.T) {
 	name := dnsname.MustParse
 	addr := netip.MustParseAddr
-	suffix := func(text string) upstream.Domain {
-		return upstream.Domain{Match: upstream.MatchSuffix, Name: name(text)}
+	suffix := func(text string) dnsname.Domain {
+		return dnsname.Domain{Match: dnsname.MatchSuffix, Name: name(text)}
 	}
 	type config = forwarder.Config
 	for _, tt := range []struct {
@@ -81,9 +81,9 @@ func TestForwarderConfig(t *testing.T) {
 		}},
 		{"--local=//  --local=/*.a/ --local=/*a/", func(c *config) {
 			c.Upstream.Routes = []upstream.Route{
-				{Domain: upstream.Domain{Match: upstream.MatchUnqualified}, Local: true},
-				{Domain: upstream.Domain{Match: upstream.MatchBelow, Name: name("a")}, Local: true},
-				{Domain: upstream.Domain{Match: upstream.MatchText, Text: "a"}, Local: true},
+				{Domain: dnsname.Domain{Match: dnsname.MatchUnqualified}, Local: true},
+				{Domain: dnsname.Domain{Match: dnsname.MatchBelow, Name: name("a")}, Local: true},
+				{Domain: dnsname.Domain{Match: dnsname.MatchText, Text: "a"}, Local: true},
 			}
 		}},
 		{"--domain-needed --bogus-priv --filterwin2k", func(c *config) {
@@ -91,7 +91,7 @@ func TestForwarderConfig(t *testing.T) {
 		}},
 		{"--filter-A --filter-AAAA --filter-rr=ANY,HTTPS", func(c *config) { c.Filter.Types = []uint16{255, 65, 1, 28} }},
 		{"--stop-dns-rebind --rebind-localhost-ok --rebind-domain-ok=/a/", func(c *config) {
-			c.Filter = forwarder.Filter{StopRebind: true, RebindLocalhost: true, RebindDomains: []upstream.Domain{suffix("a")}}
+			c.Filter = forwarder.Filter{StopRebind: true, RebindLocalhost: true, RebindDomains: []dnsname.Domain{suffix("a")}}
 		}},
 		{"--bogus-nxdomain=1.2.3.4 --ignore-address=5.6.7.0/24", func(c *config) {
 			c.Filter.BogusNX = []netip.Prefix{netip.MustParsePrefix("1.2.3.4/32")}

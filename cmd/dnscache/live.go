@@ -90,7 +90,7 @@ func (s *liveSource) config(ctx context.Context, lookUp bool) (c liveConfig, com
 func (c *liveConfig) add(domain dnsname.Name, addr netip.AddrPort) {
 	server := dnsmasqopt.Server{Addr: addr.Addr(), Port: addr.Port()}
 	if domain != "" {
-		server.Domain = dnsmasqopt.Domain{Match: dnsmasqopt.MatchSuffix, Name: domain}
+		server.Domain = dnsname.Domain{Match: dnsname.MatchSuffix, Name: domain}
 	}
 	c.servers = append(c.servers, server)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // serverSources are the places that servers come from.
@@ -137,7 +138,7 @@ func serverLines(servers []dnsmasqopt.Server) []string {
 			continue
 		}
 		name := s.Domain.String()
-		if s.Domain.Match == dnsmasqopt.MatchUnqualified {
+		if s.Domain.Match == dnsname.MatchUnqualified {
 			name = "unqualified names"
 		}
 		if s.Kind == dnsmasqopt.ServerStandard {
@@ -157,11 +158,11 @@ func serverText(a netip.AddrPort) string {
 	return fmt.Sprintf("%s#%d", a.Addr(), a.Port())
 }
 
-func domainText(d dnsmasqopt.Domain) string {
+func domainText(d dnsname.Domain) string {
 	switch d.Match {
-	case dnsmasqopt.MatchAll:
+	case dnsname.MatchAll:
 		return ""
-	case dnsmasqopt.MatchUnqualified:
+	case dnsname.MatchUnqualified:
 		return " for unqualified names"
 	default:
 		return " for domain " + d.String()

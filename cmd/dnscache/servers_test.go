@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // optionServers parses words of --server.
@@ -83,7 +84,7 @@ func TestServerLines(t *testing.T) {
 	for i := range 40 {
 		addr := netip.AddrFrom4([4]byte{127, 0, 0, byte(i)})
 		many = append(many, dnsmasqopt.Server{Addr: addr, Port: 53})
-		many = append(many, dnsmasqopt.Server{Kind: dnsmasqopt.ServerLocal, Domain: dnsmasqopt.Domain{Match: dnsmasqopt.MatchText, Text: addr.String()}})
+		many = append(many, dnsmasqopt.Server{Kind: dnsmasqopt.ServerLocal, Domain: dnsname.Domain{Match: dnsname.MatchText, Text: addr.String()}})
 	}
 	lines := serverLines(many)
 	if len(lines) != 30+1+8+1 || lines[30] != "using 10 more nameservers" || lines[39] != "using 32 more local addresses" {

@@ -74,7 +74,7 @@ func (r *router) apply() {
 	}
 	c := &coverage{}
 	for _, route := range list {
-		c.all = c.all || route.Domain.Match == upstream.MatchAll
+		c.all = c.all || route.Domain.Match == dnsname.MatchAll
 		c.domains = append(c.domains, route.Domain.Name)
 	}
 	r.covered.Store(c)
@@ -120,7 +120,7 @@ func routes(servers []netip.AddrPort, stubs map[dnsname.Name][]dnsconfig.Server,
 		if len(stubs[domain]) == 0 {
 			continue // as upstream's, which then has no server line for it
 		}
-		route := upstream.Route{Domain: upstream.Domain{Match: upstream.MatchSuffix, Name: domain}}
+		route := upstream.Route{Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: domain}}
 		for _, s := range stubs[domain] {
 			if s.Name == "" && s.Addr.Port() != 0 {
 				route.Servers = append(route.Servers, upstream.Server{Addr: s.Addr})

@@ -144,7 +144,7 @@ func (p *parser) addLocalNetwork(domain dnsname.Name, prefix netip.Prefix) {
 	}
 	for _, zone := range zones {
 		p.o.Upstream.Servers = appendNew(p.o.Upstream.Servers,
-			Server{Kind: ServerLocal, Domain: Domain{Match: MatchSuffix, Name: zone}})
+			Server{Kind: ServerLocal, Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: zone}})
 	}
 }
 

@@ -150,7 +150,7 @@ type Filter struct {
 	// StopRebind, RebindLocalhostOK and RebindDomainOK are --stop-dns-rebind
 	// and its exceptions.
 	StopRebind, RebindLocalhostOK bool
-	RebindDomainOK                []Domain
+	RebindDomainOK                []dnsname.Domain
 	// BogusNXDomain and IgnoreAddress are the options of the same name.
 	BogusNXDomain, IgnoreAddress []netip.Prefix
 	// Aliases is --alias.

@@ -68,7 +68,7 @@ func TestKubernetesCommandLines(t *testing.T) {
 	server := func(domain, addr string, port uint16) Server {
 		s := Server{Addr: netip.MustParseAddr(addr), Port: port}
 		if domain != "" {
-			s.Domain = Domain{Match: MatchSuffix, Name: dnsname.MustParse(domain)}
+			s.Domain = dnsname.Domain{Match: dnsname.MatchSuffix, Name: dnsname.MustParse(domain)}
 		}
 		return s
 	}
@@ -100,7 +100,7 @@ func TestKubernetesCommandLines(t *testing.T) {
 			o.Process.LogQueries = QueryLogExtra
 			o.Listen.Port = 5353
 			o.Cache.Size = 10000
-			o.Local.Addresses = []Address{{Domain: Domain{Match: MatchSuffix, Name: dnsname.MustParse("x")}, Addr: netip.MustParseAddr("1.2.3.4")}}
+			o.Local.Addresses = []Address{{Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: dnsname.MustParse("x")}, Addr: netip.MustParseAddr("1.2.3.4")}}
 		}},
 		{"our manifest", "-k --cache-size=10000 --serve-stale=24h --lameduck=15s --metrics-address=:10054", func(o *Options) {
 			o.Cache.Size = 10000

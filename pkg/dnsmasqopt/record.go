@@ -42,8 +42,8 @@ type HostRecord struct {
 
 // CNAME is one alias of --cname.
 type CNAME struct {
-	// Alias is MatchSuffix for the one name, MatchBelow for "*.name".
-	Alias  Domain
+	// Alias is dnsname.MatchSuffix for the one name, dnsname.MatchBelow for "*.name".
+	Alias  dnsname.Domain
 	Target dnsname.Name
 	// TTL holds when HasTTL is set, else --local-ttl does.
 	TTL    time.Duration
@@ -117,7 +117,7 @@ func setCNAME(p *parser, value string, _ bool) error {
 		if err != nil {
 			return bad(wrong, "%v", err)
 		}
-		if alias.Match != MatchSuffix && alias.Match != MatchBelow {
+		if alias.Match != dnsname.MatchSuffix && alias.Match != dnsname.MatchBelow {
 			return bad(wrong, "alias %q is no name", item)
 		}
 		if slices.ContainsFunc(p.o.Local.CNAMEs, func(c CNAME) bool { return c.Alias == alias }) {

@@ -24,7 +24,7 @@ const (
 // Server is one --server, --local or --rev-server for one domain; an option
 // with several domains gives one Server for each. It is comparable.
 type Server struct {
-	Domain Domain
+	Domain dnsname.Domain
 	Kind   ServerKind
 	// Addr and Port are set for ServerAsk, unless Host is. Addr may have a zone.
 	Addr netip.Addr
@@ -43,7 +43,7 @@ type Server struct {
 // String returns the server as it stands in an option.
 func (s Server) String() string {
 	var b strings.Builder
-	if s.Domain.Match != MatchAll {
+	if s.Domain.Match != dnsname.MatchAll {
 		b.WriteString("/" + s.Domain.String() + "/")
 	} else if s.Kind != ServerAsk {
 		b.WriteString("/#/")
@@ -96,7 +96,7 @@ func parseServer(value string) ([]Server, error) {
 	servers := make([]Server, 0, len(domains))
 	for _, d := range domains {
 		target.Domain = d
-		if target.Kind == ServerStandard && d.Match == MatchAll {
+		if target.Kind == ServerStandard && d.Match == dnsname.MatchAll {
 			continue // every name goes to the standard servers as it is
 		}
 		servers = append(servers, target)
@@ -232,7 +232,7 @@ func parseRevServer(value string) ([]Server, error) {
 	}
 	var servers []Server
 	for _, zone := range reverseZones(prefix) {
-		target.Domain = Domain{Match: MatchSuffix, Name: zone}
+		target.Domain = dnsname.Domain{Match: dnsname.MatchSuffix, Name: zone}
 		servers = append(servers, target)
 	}
 	return servers, nil
@@ -305,7 +305,7 @@ const (
 
 // Address is one --address for one domain. It is comparable.
 type Address struct {
-	Domain Domain
+	Domain dnsname.Domain
 	Kind   AddressKind
 	Addr   netip.Addr // set for AddressLiteral
 }

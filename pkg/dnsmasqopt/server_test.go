@@ -12,7 +12,9 @@ import (
 
 func TestParseServer(t *testing.T) {
 	addr := netip.MustParseAddr
-	domain := func(text string) Domain { return Domain{Match: MatchSuffix, Name: dnsname.MustParse(text)} }
+	domain := func(text string) dnsname.Domain {
+		return dnsname.Domain{Match: dnsname.MatchSuffix, Name: dnsname.MustParse(text)}
+	}
 	for _, tt := range []struct {
 		value string
 		want  []Server
@@ -37,13 +39,13 @@ func TestParseServer(t *testing.T) {
 		{"/.a.b/1.2.3.4", []Server{{Domain: domain("a.b"), Addr: addr("1.2.3.4"), Port: 53}}},
 		{"/A.b./", []Server{{Domain: domain("a.b"), Kind: ServerLocal}}},
 		{"/a/b/#", []Server{{Domain: domain("a"), Kind: ServerStandard}, {Domain: domain("b"), Kind: ServerStandard}}},
-		{"//", []Server{{Domain: Domain{Match: MatchUnqualified}, Kind: ServerLocal}}},
+		{"//", []Server{{Domain: dnsname.Domain{Match: dnsname.MatchUnqualified}, Kind: ServerLocal}}},
 		{"/a//1.2.3.4", []Server{
 			{Domain: domain("a"), Addr: addr("1.2.3.4"), Port: 53},
-			{Domain: Domain{Match: MatchUnqualified}, Addr: addr("1.2.3.4"), Port: 53},
+			{Domain: dnsname.Domain{Match: dnsname.MatchUnqualified}, Addr: addr("1.2.3.4"), Port: 53},
 		}},
-		{"/*.a.b/1.2.3.4", []Server{{Domain: Domain{Match: MatchBelow, Name: dnsname.MustParse("a.b")}, Addr: addr("1.2.3.4"), Port: 53}}},
-		{"/*wild.com/1.2.3.4", []Server{{Domain: Domain{Match: MatchText, Text: "wild.com"}, Addr: addr("1.2.3.4"), Port: 53}}},
+		{"/*.a.b/1.2.3.4", []Server{{Domain: dnsname.Domain{Match: dnsname.MatchBelow, Name: dnsname.MustParse("a.b")}, Addr: addr("1.2.3.4"), Port: 53}}},
+		{"/*wild.com/1.2.3.4", []Server{{Domain: dnsname.Domain{Match: dnsname.MatchText, Text: "wild.com"}, Addr: addr("1.2.3.4"), Port: 53}}},
 		{"/#/1.2.3.4", []Server{{Addr: addr("1.2.3.4"), Port: 53}}},
 		{"/*/1.2.3.4", []Server{{Addr: addr("1.2.3.4"), Port: 53}}},
 	} {
@@ -95,7 +97,7 @@ func TestParseRevServer(t *testing.T) {
 }
 
 func TestParseAddress(t *testing.T) {
-	domain := Domain{Match: MatchSuffix, Name: dnsname.MustParse("a")}
+	domain := dnsname.Domain{Match: dnsname.MatchSuffix, Name: dnsname.MustParse("a")}
 	for _, tt := range []struct {
 		value string
 		want  []Address

@@ -44,7 +44,7 @@ func (o *Options) Validate() error {
 func (o *Options) cnameLoop() dnsname.Name {
 	next := make(map[dnsname.Name]dnsname.Name, len(o.Local.CNAMEs))
 	for _, c := range o.Local.CNAMEs {
-		if c.Alias.Match == MatchSuffix {
+		if c.Alias.Match == dnsname.MatchSuffix {
 			next[c.Alias.Name] = c.Target
 		}
 	}
@@ -60,7 +60,7 @@ func (o *Options) cnameLoop() dnsname.Name {
 			}
 			name = target
 		}
-		if name == c.Alias.Name && c.Alias.Match == MatchSuffix {
+		if name == c.Alias.Name && c.Alias.Match == dnsname.MatchSuffix {
 			return name
 		}
 	}

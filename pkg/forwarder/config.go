@@ -148,7 +148,7 @@ type Filter struct {
 	// RebindLocalhost lets loopback ones through, RebindDomains names.
 	StopRebind      bool
 	RebindLocalhost bool
-	RebindDomains   []upstream.Domain
+	RebindDomains   []dnsname.Domain
 	// BogusNX makes answers with such an address NXDOMAIN (--bogus-nxdomain);
 	// Ignore drops them, as if upstream had failed (--ignore-address).
 	BogusNX, Ignore []netip.Prefix

@@ -16,7 +16,7 @@ import (
 func Example() {
 	f, err := forwarder.New(forwarder.Config{
 		Upstream: upstream.Config{Routes: []upstream.Route{{
-			Domain: upstream.Domain{Match: upstream.MatchSuffix, Name: dnsname.MustParse("example.")},
+			Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: dnsname.MustParse("example.")},
 			Addrs:  []netip.Addr{netip.MustParseAddr("127.0.0.99")},
 		}}},
 		Local: forwarder.Local{TTL: 60},

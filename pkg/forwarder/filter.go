@@ -191,7 +191,7 @@ func (f *Forwarder) review(st *state, q *wire.Query, r *wire.Reply, s *sink) (*w
 	if fl == nil || q.Class != wire.ClassIN {
 		return r, v
 	}
-	rebind := fl.StopRebind && !slices.ContainsFunc(fl.RebindDomains, func(d upstream.Domain) bool { return d.Contains(q.Name) })
+	rebind := fl.StopRebind && !slices.ContainsFunc(fl.RebindDomains, func(d dnsname.Domain) bool { return d.Contains(q.Name) })
 	var rec wire.Record
 	for it := r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
 		addr, ok := addressOf(r.Msg, &rec)

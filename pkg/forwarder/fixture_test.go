@@ -322,8 +322,8 @@ func to(servers ...*fakeServer) Config {
 
 func name(text string) dnsname.Name { return dnsname.MustParse(text) }
 
-func suffix(text string) upstream.Domain {
-	return upstream.Domain{Match: upstream.MatchSuffix, Name: name(text)}
+func suffix(text string) dnsname.Domain {
+	return dnsname.Domain{Match: dnsname.MatchSuffix, Name: name(text)}
 }
 
 func addrs(texts ...string) []netip.Addr {

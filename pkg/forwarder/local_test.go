@@ -144,7 +144,7 @@ func TestFilters(t *testing.T) {
 		},
 		{
 			"rebind allowed for a domain",
-			Filter{StopRebind: true, RebindDomains: []upstream.Domain{suffix("example.")}},
+			Filter{StopRebind: true, RebindDomains: []dnsname.Domain{suffix("example.")}},
 			zone(0, rec), question("www.example.", dns.TypeA), good, 1,
 		},
 		{

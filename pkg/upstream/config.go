@@ -10,33 +10,6 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Match says which names a [Domain] stands for.
-type Match uint8
-
-// The forms of a domain, dnsmasq's --server.
-const (
-	// MatchAll is every name.
-	MatchAll Match = iota
-	// MatchSuffix is the name and everything below it.
-	MatchSuffix
-	// MatchBelow is everything below the name, not the name itself ("*.x.y").
-	MatchBelow
-	// MatchText is every name whose presentation form ends with the text,
-	// whatever label it cuts through ("*text").
-	MatchText
-	// MatchUnqualified is names of one label; the root is not one ("//").
-	MatchUnqualified
-)
-
-// Domain is a set of names. It is comparable.
-type Domain struct {
-	Match Match
-	// Name is set for MatchSuffix and MatchBelow.
-	Name dnsname.Name
-	// Text is set for MatchText: lower case, without a trailing dot.
-	Text string
-}
-
 // Server is one server to ask and the way to it. It is comparable: equal ones
 // are asked once and keep their health over a Reload.
 type Server struct {
@@ -52,7 +25,7 @@ type Server struct {
 // Route says what to do with the names of a domain. Routes of one domain add
 // up, in order.
 type Route struct {
-	Domain Domain
+	Domain dnsname.Domain
 	// Servers are asked.
 	Servers []Server
 	// Standard asks the servers of the routes for all names ("/domain/#").

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"cmp"
 	"net/netip"
 	"slices"
@@ -85,7 +84,7 @@ func newTable(routes []Route, resolve func(domain string, servers []Server) *Gro
 }
 
 // rule returns the rule for a domain, made if there is none.
-func (t *Table) rule(d Domain) *rule {
+func (t *Table) rule(d dnsname.Domain) *rule {
 	of := func(m map[dnsname.Name]*rule) *rule {
 		t.maxLabels = max(t.maxLabels, d.Name.Labels())
 		r := m[d.Name]
@@ -102,13 +101,13 @@ func (t *Table) rule(d Domain) *rule {
 		return *p
 	}
 	switch {
-	case d.Match == MatchSuffix && d.Name != dnsname.Root:
+	case d.Match == dnsname.MatchSuffix && d.Name != dnsname.Root:
 		return of(t.suffixes)
-	case d.Match == MatchBelow && d.Name != dnsname.Root:
+	case d.Match == dnsname.MatchBelow && d.Name != dnsname.Root:
 		return of(t.below)
-	case d.Match == MatchUnqualified:
+	case d.Match == dnsname.MatchUnqualified:
 		return one(&t.plain)
-	case d.Match == MatchText && d.Text != "":
+	case d.Match == dnsname.MatchText && d.Text != "":
 		for _, x := range t.texts {
 			if x.text == d.Text {
 				return x.rule
@@ -211,7 +210,7 @@ func (t *Table) domain(name []byte, qtype uint16) Decision {
 		// before that rest. "x.y" has two octets fewer than its wire form.
 		rest := len(suffix) - int(suffix[0]) - 1 - 2
 		for len(texts) > 0 && len(texts[0].text) > rest {
-			if x := texts[0]; endsIn(name, x.text) {
+			if x := texts[0]; (dnsname.Domain{Match: dnsname.MatchText, Text: x.text}).Contains(name) {
 				if d := t.decide(x.rule, qtype); d.Kind != Nobody {
 					return d
 				}
@@ -267,36 +266,4 @@ func (t *Table) any(r *rule) Decision {
 		return Decision{Kind: Literal, Addrs: t.zeros}
 	}
 	return Decision{}
-}
-
-// Contains reports whether an uncompressed wire name, in any case, is in d.
-func (d Domain) Contains(name []byte) bool {
-	var buf [dnsname.MaxName]byte
-	name = wire.AppendLower(buf[:0], name)
-	switch d.Match {
-	case MatchSuffix:
-		return wire.HasSuffix(name, []byte(d.Name))
-	case MatchBelow:
-		return len(name) > len(d.Name) && wire.HasSuffix(name, []byte(d.Name))
-	case MatchText:
-		return endsIn(name, d.Text)
-	case MatchUnqualified:
-		return len(name) > 1 && int(name[0])+2 == len(name)
-	}
-	return true
-}
-
-// endsIn reports whether the presentation form of a canonical wire name ends
-// in text. Dots in text stand for ends of labels; characters that are escaped in
-// presentation form are compared as they are.
-func endsIn(name []byte, text string) bool {
-	var buf [dnsname.MaxName]byte
-	out := buf[:0]
-	for off := 0; off < len(name) && name[off] != 0; off += int(name[off]) + 1 {
-		if off > 0 {
-			out = append(out, '.')
-		}
-		out = append(out, name[off+1:off+1+int(name[off])]...)
-	}
-	return len(out) >= len(text) && bytes.Equal(out[len(out)-len(text):], []byte(text))
 }

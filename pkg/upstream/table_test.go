@@ -12,7 +12,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-func suffix(text string) Domain { return Domain{Match: MatchSuffix, Name: dnsname.MustParse(text)} }
+func suffix(text string) dnsname.Domain {
+	return dnsname.Domain{Match: dnsname.MatchSuffix, Name: dnsname.MustParse(text)}
+}
 
 func at(port uint16) Server {
 	return Server{Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)}
@@ -58,11 +60,11 @@ func TestLookup(t *testing.T) {
 		Route{Domain: suffix("lit6.only."), Addrs: []netip.Addr{addr("::9")}},
 		Route{Domain: suffix("null."), Zero: true},
 		Route{Domain: suffix("both."), Servers: []Server{at(5)}, Standard: true},
-		Route{Domain: Domain{Match: MatchBelow, Name: dnsname.MustParse("strict.")}, Servers: []Server{at(6)}},
-		Route{Domain: Domain{Match: MatchText, Text: "wild.com"}, Servers: []Server{at(7)}},
+		Route{Domain: dnsname.Domain{Match: dnsname.MatchBelow, Name: dnsname.MustParse("strict.")}, Servers: []Server{at(6)}},
+		Route{Domain: dnsname.Domain{Match: dnsname.MatchText, Text: "wild.com"}, Servers: []Server{at(7)}},
 		Route{Domain: suffix("exact.wild.com."), Servers: []Server{at(8)}},
 		Route{Domain: suffix("com."), Servers: []Server{at(9)}},
-		Route{Domain: Domain{Match: MatchUnqualified}, Servers: []Server{at(10)}},
+		Route{Domain: dnsname.Domain{Match: dnsname.MatchUnqualified}, Servers: []Server{at(10)}},
 	)
 	tests := []struct {
 		name  string
@@ -128,9 +130,9 @@ func TestLookupAgreesWithSearch(t *testing.T) {
 	for range 300 {
 		var routes []Route
 		for i := range 8 {
-			d := Domain{Match: Match(1 + random.IntN(3))}
+			d := dnsname.Domain{Match: dnsname.Match(1 + random.IntN(3))}
 			text := pick(1 + random.IntN(3))
-			if d.Match == MatchText {
+			if d.Match == dnsname.MatchText {
 				d.Text = strings.TrimSuffix(text, ".")
 			} else {
 				d.Name = dnsname.MustParse(text)
@@ -149,10 +151,10 @@ func TestLookupAgreesWithSearch(t *testing.T) {
 				if r.Domain.Name != "" {
 					length = 2*(len(r.Domain.Name)-2) + 1
 				}
-				if r.Domain.Match == MatchSuffix && text == r.Domain.Name.String() || r.Domain.Match == MatchBelow {
+				if r.Domain.Match == dnsname.MatchSuffix && text == r.Domain.Name.String() || r.Domain.Match == dnsname.MatchBelow {
 					length++ // both forms of one name: the exact one holds for itself only
 				}
-				if r.Domain.Match == MatchSuffix && text != r.Domain.Name.String() {
+				if r.Domain.Match == dnsname.MatchSuffix && text != r.Domain.Name.String() {
 					length += 2
 				}
 				if r.Domain.Contains([]byte(dnsname.MustParse(text))) && length > best {
