@@ -1,8 +1,8 @@
 package dnsmasq
 
 import (
-	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -34,35 +33,52 @@ type side struct {
 // process is a running program whose output is kept.
 type process struct {
 	cmd  *exec.Cmd
-	log  logBuffer
+	log  *logFile
 	done chan struct{}
 }
 
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+// logFile takes the output. It is a file and no pipe, so that all is there
+// when the program has ended, however late this test is to read it and
+// whatever children hold on to it.
+type logFile struct{ file *os.File }
+
+func newLogFile() (*logFile, error) {
+	file, err := os.CreateTemp("", "kube-dns-output")
+	if err != nil {
+		return nil, err
+	}
+	name := file.Name()
+	file.Close()
+	if file, err = os.OpenFile(name, os.O_RDWR|os.O_APPEND, 0); err != nil {
+		return nil, err
+	}
+	return &logFile{file}, os.Remove(name)
 }
 
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+// String is what has been written until now.
+func (l *logFile) String() string {
+	info, err := l.file.Stat()
+	if err != nil {
+		return err.Error()
+	}
+	text, err := io.ReadAll(io.NewSectionReader(l.file, 0, info.Size()))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 func start(dir, path string, args []string) (*process, error) {
-	p := &process{cmd: exec.Command(path, args...), done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = &p.log, &p.log, dir
+	log, err := newLogFile()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{cmd: exec.Command(path, args...), log: log, done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = log.file, log.file, dir
 	p.cmd.Env = append(os.Environ(), "LC_ALL=C")
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	// A child that dnsmasq leaves behind must not hold up the end of the test.
-	p.cmd.WaitDelay = time.Second
 	if err := p.cmd.Start(); err != nil {
+		log.file.Close()
 		return nil, err
 	}
 	go func() {
@@ -72,10 +88,11 @@ func start(dir, path string, args []string) (*process, error) {
 	return p, nil
 }
 
-// kill ends the program and its children.
+// kill ends the program and its children, and with it the log.
 func (p *process) kill() {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // it may have ended by itself
 	<-p.done
+	p.log.file.Close()
 }
 
 const (
