@@ -246,7 +246,7 @@ func records(reply *dns.Msg, name string, qtype uint16) []dns.RR {
 	owner := name
 	// As many steps as records: a loop of aliases ends.
 	for range len(reply.Answer) + 1 {
-		var next string
+		var alias *dns.CNAME
 		var found []dns.RR
 		for _, rr := range reply.Answer {
 			if !strings.EqualFold(rr.Header().Name, owner) {
@@ -254,18 +254,18 @@ func records(reply *dns.Msg, name string, qtype uint16) []dns.RR {
 			}
 			if rr.Header().Rrtype == qtype || qtype == dns.TypeANY {
 				found = append(found, rr)
-			} else if alias, ok := rr.(*dns.CNAME); ok && next == "" {
-				next = alias.Target
-				chain = append(chain, rr)
+			} else if cname, ok := rr.(*dns.CNAME); ok && alias == nil {
+				alias = cname
 			}
 		}
 		if len(found) > 0 {
 			return append(chain, found...)
 		}
-		if next == "" {
+		if alias == nil {
 			return nil
 		}
-		owner = next
+		chain = append(chain, alias)
+		owner = alias.Target
 	}
 	return nil
 }
