@@ -67,7 +67,8 @@ type Config struct {
 	// clients give up. Default: 4 s.
 	Timeout time.Duration
 	// FirstRetry is the time after which a question is asked again, doubled each
-	// time (--fast-dns-retry). Default: from the measured round trip times.
+	// time (--fast-dns-retry), over TCP no less than 2 s. Default: from the measured
+	// round trip times.
 	FirstRetry time.Duration
 	// Sockets is the number of UDP sockets per server. Default: 4 for a
 	// loopback address, else 256. An attacker who cannot see the traffic has

@@ -165,7 +165,7 @@ func TestMixedQuestions(t *testing.T) {
 		seen.note(q)
 		return [][]byte{packed(textReply(q))}
 	})
-	s, _ := running(t, Config{Routes: all(srv), MixCase: true, FirstRetry: hang})
+	s, _ := running(t, Config{Routes: all(srv), MixCase: true})
 	const own = "wWw.a-name-with-many-letters.Example."
 	for range 20 {
 		if got, want := s.askNames(t, own), "NOERROR "+own+" "+own; got != want {
@@ -193,7 +193,7 @@ func TestMiscasedReplies(t *testing.T) {
 		forged.Question[0].Name = lower
 		return [][]byte{packed(forged), packed(textReply(q))}
 	})
-	s, _ := running(t, Config{Routes: all(srv), MixCase: true, FirstRetry: hang})
+	s, _ := running(t, Config{Routes: all(srv), MixCase: true})
 	for i := range 20 {
 		name := fmt.Sprintf("n%d.%s", i, longName)
 		if got, want := s.askNames(t, name), "NOERROR "+name+" "+name; got != want {
@@ -215,7 +215,7 @@ func TestLowerCasingServer(t *testing.T) {
 		q.Question[0].Name = strings.ToLower(q.Question[0].Name)
 		return [][]byte{packed(textReply(q))}
 	})
-	s, _ := running(t, Config{Routes: all(srv), MixCase: true, FirstRetry: hang, Timeout: hang})
+	s, _ := running(t, Config{Routes: all(srv), MixCase: true})
 	for range 10 {
 		if got, want := s.askNames(t, longName), "NOERROR "+longName+" "+longName; got != want {
 			t.Fatalf("got %q, want %q", got, want)

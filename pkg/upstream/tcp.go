@@ -12,7 +12,8 @@ const (
 	// each once more on a fresh connection.
 	maxTCPAttempts = 4
 	// tcpPatience is how long an answer over TCP may take before the servers are
-	// asked anew; it still counts when it comes later.
+	// asked anew, unless Config.FirstRetry is longer; it still counts when it comes
+	// later.
 	tcpPatience = int64(2 * time.Second)
 )
 
@@ -52,7 +53,7 @@ func (ex *exchange) attemptTCP(srv *server, edns, alone bool, now int64) bool {
 	ex.tcpAttempts++
 	ex.n++
 	ex.open++
-	ex.retryAt = now + tcpPatience
+	ex.retryAt = now + max(tcpPatience, int64(s.cfg.Load().FirstRetry))
 	srv.counters.sent.Add(1)
 	srv.counters.retried.Add(1)
 	s.tcpSum.Add(1)
