@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -128,6 +129,25 @@ func (s *fakeServer) seen() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.queries)
+}
+
+// all returns the queries that came.
+func (s *fakeServer) all() []*dns.Msg {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.queries)
+}
+
+// refuse closes the UDP port. A connected socket keeps it from others, so that
+// the kernel tells who asks that nobody is there.
+func (s *fakeServer) refuse(tb testing.TB) {
+	tb.Helper()
+	s.udp.Close()
+	taken, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(s.addr), net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:1")))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { taken.Close() })
 }
 
 // last returns the last query.
@@ -308,14 +328,19 @@ func run(tb testing.TB, cfg Config) *Forwarder {
 }
 
 // to is a configuration that asks the given servers about everything, with a
-// cache.
+// cache. It is patient: on a busy machine an answer may be late, and a server
+// alone must not be asked twice for that.
 func to(servers ...*fakeServer) Config {
 	var specs []upstream.Server
 	for _, s := range servers {
 		specs = append(specs, upstream.Server{Addr: s.addr})
 	}
+	up := upstream.Config{Routes: []upstream.Route{{Servers: specs}}, Timeout: hang * 3 / 4}
+	if len(servers) == 1 {
+		up.FirstRetry = hang / 4
+	}
 	return Config{
-		Upstream: upstream.Config{Routes: []upstream.Route{{Servers: specs}}},
+		Upstream: up,
 		Cache:    answercache.Config{Entries: 1000, FailureTTL: 1},
 	}
 }

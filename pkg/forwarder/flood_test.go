@@ -87,7 +87,7 @@ func TestFloodMemory(t *testing.T) {
 				sizes = append(sizes, heap())
 			}
 			st := f.Stats()
-			if st.OverLimit == 0 || st.Hits+st.Forwarded+st.Coalesced != serial || st.InFlight != 0 || st.Cache.Entries > 1000 {
+			if st.OverLimit == 0 && test.name == "a silent server" || st.Hits+st.Forwarded+st.Coalesced != serial || st.InFlight != 0 || st.Cache.Entries > 1000 {
 				t.Errorf("stats %+v", st)
 			}
 			if first, last := sizes[1], sizes[rounds-1]; last > first+1<<20 {

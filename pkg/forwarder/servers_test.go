@@ -58,7 +58,7 @@ func TestServerChoice(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			cfg := to(newFakeServer(t, test.servers[0]), newFakeServer(t, test.servers[1]))
-			cfg.Upstream.Strategy = test.strategy
+			cfg.Upstream.Strategy, cfg.Upstream.Timeout = test.strategy, 5*time.Second
 			cfg.Cache.Entries = 0
 			if strings.HasSuffix(test.name, "is final") {
 				// The other server is not to be asked because the first is late.
@@ -84,8 +84,10 @@ func garbled(q *dns.Msg, _ bool) [][]byte {
 // TestFavourite: with two servers that are well, one is asked, and the other one
 // measured now and then.
 func TestFavourite(t *testing.T) {
-	fast, slow := newFakeServer(t, zone(0, rec)), newFakeServer(t, after(20*time.Millisecond, zone(0, rec)))
+	// Nobody waits for the slow one, so it may be slower than a busy machine.
+	fast, slow := newFakeServer(t, zone(0, rec)), newFakeServer(t, after(time.Second, zone(0, rec)))
 	cfg := to(slow, fast)
+	cfg.Upstream.FirstRetry = hang / 4
 	cfg.Cache.Entries = 0
 	c := newClient(t, run(t, cfg), 2, false)
 	for range 120 {
@@ -125,6 +127,7 @@ func TestDeadServerIsLeft(t *testing.T) {
 			second := newFakeServer(t, after(5*time.Millisecond, zone(0, rec)))
 			cfg := to(first, second)
 			cfg.Upstream.Strategy = test.strategy
+			cfg.Upstream.FirstRetry = 300 * time.Millisecond // the second is to answer within
 			cfg.Cache.Entries = 0
 			f := run(t, cfg)
 			c := newClient(t, f, 2, false)
@@ -140,7 +143,7 @@ func TestDeadServerIsLeft(t *testing.T) {
 			before, began := first.seen(), time.Now()
 			ask(40)
 			probes := 1 + int(time.Since(began)/time.Second)
-			if n := first.seen() - before; n > 3+probes {
+			if n := first.seen() - before; n > 8+probes { // 3 without delays by others
 				t.Errorf("the dead server was asked %d times in 40 questions, %d of them may be probes", n, probes)
 			}
 			st := f.Stats().Upstream.Servers[0]
@@ -160,7 +163,7 @@ func TestDeadServerIsLeft(t *testing.T) {
 // TestClosedPort: a refused port is known at once and is no reason to wait.
 func TestClosedPort(t *testing.T) {
 	closed := newFakeServer(t, silence)
-	closed.udp.Close()
+	closed.refuse(t)
 	well := newFakeServer(t, zone(0, rec))
 	cfg := to(closed, well)
 	cfg.Upstream.Strategy = upstream.InOrder
@@ -191,7 +194,7 @@ func TestNewIDAndPort(t *testing.T) {
 	for _, q := range s.queries {
 		ids[q.Id] = true
 	}
-	if len(s.queries) < 4 || len(ids) != len(s.queries) || len(s.ports) < 2 {
+	if len(s.queries) < 4 || len(ids) < len(s.queries)-1 || len(s.ports) < 2 { // ids may meet by chance
 		t.Errorf("%d packets, %d ids, %d ports", len(s.queries), len(ids), len(s.ports))
 	}
 }
@@ -240,7 +243,7 @@ func TestPayloadAvoidsFragments(t *testing.T) {
 	if opt := m.IsEdns0(); opt == nil || opt.UDPSize() != 1232 || m.Len() > 1232 || !m.Truncated {
 		t.Errorf("%d octets, TC %v, OPT %v", m.Len(), m.Truncated, opt)
 	}
-	for _, q := range s.queries {
+	for _, q := range s.all() {
 		if opt := q.IsEdns0(); opt != nil && opt.UDPSize() > 1232 {
 			t.Errorf("upstream was told %d octets", opt.UDPSize())
 		}

@@ -26,7 +26,6 @@ func stale(t *testing.T, change func(*Config), next script) (*Forwarder, *client
 	sw.set(zone(0, "www.example. 0 A 127.1.0.1"))
 	s := newFakeServer(t, sw.script)
 	cfg := to(s)
-	cfg.Upstream.Timeout = 300 * time.Millisecond
 	cfg.Cache.StaleFor = answercache.Forever
 	change(&cfg)
 	f := run(t, cfg)
@@ -63,7 +62,7 @@ func TestServeStale(t *testing.T) {
 			f, c, _ := stale(t, func(c *Config) {
 				rfc8767(c)
 				if test.want != staleAnswer { // which must not come because upstream is late
-					c.StaleAfter, c.Upstream.Timeout = hang, hang
+					c.StaleAfter = hang
 				}
 			}, test.next)
 			before := f.Stats()
@@ -80,7 +79,7 @@ func TestServeStale(t *testing.T) {
 // TestServeStaleClosedPort: a server that restarts is not noticed.
 func TestServeStaleClosedPort(t *testing.T) {
 	f, c, s := stale(t, rfc8767, silence)
-	s.udp.Close()
+	s.refuse(t)
 	for range 3 {
 		if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
 			t.Errorf("got %q", got)
@@ -100,7 +99,7 @@ func TestStaleWhileSlow(t *testing.T) {
 	g := newGate(t)
 	f, c, _ := stale(t, func(c *Config) {
 		rfc8767(c)
-		c.Upstream.Timeout = hang
+		c.Upstream.Timeout, c.Upstream.FirstRetry = hang, hang
 	}, g.script(zone(0, "www.example. 60 A 127.1.0.2")))
 	for i := range 3 {
 		if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
@@ -142,6 +141,7 @@ func TestFailureIsRemembered(t *testing.T) {
 	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede22" {
 		t.Errorf("first: %q", got)
 	}
+	waitFor(t, func() bool { return s.seen() > 0 })
 	seen := s.seen()
 	for range 5 {
 		if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede13" {
