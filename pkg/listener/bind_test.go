@@ -80,12 +80,7 @@ func TestTwoProcessesOnOnePort(t *testing.T) {
 
 // Racing processes: exactly one gets the port, however the starts interleave.
 func TestManyServersRaceForOnePort(t *testing.T) {
-	free, err := Listen(Config{Addrs: []netip.AddrPort{loopback4}, Handler: handlerFunc(echo)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addrs()[0]
-	free.Close()
+	addr := quietPort(t)
 	const racers = 8
 	results := make(chan *Server, racers)
 	for range racers {

@@ -154,6 +154,19 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 	}
 }
 
+// idleConns counts the connections that may be evicted. One is idle a moment
+// after its answer was written.
+func idleConns(s *Server) (n int) {
+	s.conns.mu.Lock()
+	defer s.conns.mu.Unlock()
+	for c := range s.conns.conns {
+		if _, idle := c.idleSince(); idle {
+			n++
+		}
+	}
+	return n
+}
+
 func TestConfigDefaults(t *testing.T) {
 	cfg, err := Config{Addrs: []netip.AddrPort{loopback4}, Handler: handlerFunc(echo)}.withDefaults()
 	if err != nil {

@@ -237,10 +237,11 @@ func TestTCPHangUpLosesNoAnswer(t *testing.T) {
 }
 
 func TestTCPIdleTimeout(t *testing.T) {
-	s := start(t, Config{IdleTimeout: 800 * time.Millisecond, Handler: handlerFunc(echo)})
+	t.Parallel()
+	s := start(t, Config{IdleTimeout: 3 * time.Second, Handler: handlerFunc(echo)})
 	c := dialTCP(t, s.Addrs()[0])
-	for range 5 { // activity moves the end
-		time.Sleep(200 * time.Millisecond)
+	for range 7 { // activity moves the end
+		time.Sleep(500 * time.Millisecond)
 		write(t, c, query(1, 20))
 		read(t, c)
 	}
@@ -253,6 +254,7 @@ func TestTCPIdleTimeout(t *testing.T) {
 // An unanswered query keeps the connection beyond IdleTimeout, but not beyond
 // PendingTimeout.
 func TestTCPPendingTimeout(t *testing.T) {
+	t.Parallel()
 	var col collector
 	s := start(t, Config{IdleTimeout: 400 * time.Millisecond, PendingTimeout: 3 * time.Second, Handler: &col})
 	c := dialTCP(t, s.Addrs()[0])
@@ -341,6 +343,8 @@ func TestTCPLimitIsPerClient(t *testing.T) {
 		return c
 	}
 	one, two := from("127.0.0.1"), from("127.0.0.2")
+	// A connection is idle a moment after its answer was written.
+	eventually(t, "both are idle", func() bool { return idleConns(s) == 2 })
 	from("127.0.0.2")
 	wantClosed(t, two)
 	write(t, one, query(2, 20))

@@ -60,8 +60,8 @@ func TestUDPSourceAddress(t *testing.T) {
 
 // Both wildcards share a port number because IPv6 sockets are IPv6 only.
 func TestWildcardsSideBySide(t *testing.T) {
-	s4 := start(t, Config{Addrs: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:0")}, Handler: handlerFunc(echo)})
-	port := s4.Addrs()[0].Port()
+	port := quietPort(t).Port()
+	start(t, Config{Addrs: []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), port)}, Handler: handlerFunc(echo)})
 	s6, err := Listen(Config{
 		Addrs:   []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), port)},
 		Handler: handlerFunc(echo),
