@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -40,9 +39,8 @@ type ConfigMapWatcher struct {
 func NewConfigMapWatcher(sources Sources, namespace, name string, log *slog.Logger, changed func(ConfigMapState)) *ConfigMapWatcher {
 	w := &ConfigMapWatcher{namespace: namespace, name: name, changed: changed}
 	w.feed = &feed{
-		src:     sources.ConfigMap(namespace, name),
-		example: &corev1.ConfigMap{},
-		store:   newStore(newHealth("configmaps", log), convertConfigMap, w),
+		src:   sources.ConfigMap(namespace, name),
+		store: newStore(newHealth("configmaps", log), anyItem, convertConfigMap, w),
 	}
 	w.feed.health = w.feed.store.health
 	return w
@@ -61,12 +59,12 @@ func (w *ConfigMapWatcher) Status() ResourceStatus { return w.feed.health.status
 // Export adds how c's watch goes to the metrics of w.
 func (w *Watcher) Export(c *ConfigMapWatcher) { w.configMap.Store(c) }
 
-func convertConfigMap(obj any) any {
+func convertConfigMap(obj any) (any, bool) {
 	m, ok := obj.(*corev1.ConfigMap)
 	if !ok {
-		return nil
+		return nil, false
 	}
-	return ConfigMapState{Found: true, Data: m.Data, Version: m.ResourceVersion}
+	return ConfigMapState{Found: true, Data: m.Data, Version: m.ResourceVersion}, true
 }
 
 // known implements sink.
@@ -74,7 +72,7 @@ func (w *ConfigMapWatcher) known(_ key, value any) any { return value }
 
 // set implements sink. Sources that do not know field selectors deliver other
 // ConfigMaps too.
-func (w *ConfigMapWatcher) set(it *item, _ time.Time) {
+func (w *ConfigMapWatcher) set(it *item) {
 	if it.key == (key{w.namespace, w.name}) {
 		w.deliver(it.value.(ConfigMapState))
 	}
@@ -89,13 +87,13 @@ func (w *ConfigMapWatcher) remove(k key) {
 
 // replace implements sink.
 func (w *ConfigMapWatcher) replace(items []*item) {
+	s := ConfigMapState{}
 	for _, it := range items {
 		if it.key == (key{w.namespace, w.name}) {
-			w.deliver(it.value.(ConfigMapState))
-			return
+			s, _ = it.value.(ConfigMapState)
 		}
 	}
-	w.deliver(ConfigMapState{})
+	w.deliver(s)
 }
 
 func (w *ConfigMapWatcher) deliver(s ConfigMapState) {
@@ -110,6 +108,6 @@ func (w *ConfigMapWatcher) deliver(s ConfigMapState) {
 }
 
 var (
-	_ sink                    = (*ConfigMapWatcher)(nil)
-	_ cache.TransformingStore = (*store)(nil)
+	_ sink                 = (*ConfigMapWatcher)(nil)
+	_ cache.ReflectorStore = (*store)(nil)
 )

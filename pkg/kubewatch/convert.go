@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
@@ -16,46 +17,67 @@ import (
 // of an object (text that is no address, an unknown protocol) becomes a zero
 // value, which records.Build leaves out and names. It is safe for concurrent
 // use.
+//
+// Its convert methods take objects that were decoded as they are; the decoder
+// calls the methods below them, so there is one meaning.
 type converter struct{ shared interner }
 
+// serviceFields are the fields of a Service's spec that count.
+type serviceFields struct {
+	kind, externalName, clusterIP []byte
+	clusterIPs                    [][]byte
+	ports                         []records.Port
+	publishNotReady               bool
+}
+
 // convertService returns a *records.Service.
-func (c *converter) convertService(obj any) any {
+func (c *converter) convertService(obj any) (any, bool) {
 	in, ok := obj.(*corev1.Service)
 	if !ok {
-		return nil
+		return nil, false
 	}
-	out := &records.Service{
-		Namespace:       c.shared.intern(in.Namespace),
-		Name:            in.Name,
-		PublishNotReady: in.Spec.PublishNotReadyAddresses,
+	f := serviceFields{
+		kind:            []byte(in.Spec.Type),
+		externalName:    []byte(in.Spec.ExternalName),
+		clusterIP:       []byte(in.Spec.ClusterIP),
+		publishNotReady: in.Spec.PublishNotReadyAddresses,
 	}
-	if !in.CreationTimestamp.IsZero() {
-		out.Created = in.CreationTimestamp.Unix()
+	for _, text := range in.Spec.ClusterIPs {
+		f.clusterIPs = append(f.clusterIPs, []byte(text))
 	}
-	addrs := in.Spec.ClusterIPs
-	if len(addrs) == 0 && in.Spec.ClusterIP != "" {
-		addrs = []string{in.Spec.ClusterIP}
+	for i := range in.Spec.Ports {
+		p := &in.Spec.Ports[i]
+		f.ports = append(f.ports, c.port([]byte(p.Name), []byte(p.Protocol), p.Port))
+	}
+	k := key{c.shared.intern([]byte(in.Namespace)), in.Name}
+	return c.service(k, in.CreationTimestamp, &f), true
+}
+
+// service returns the Service k, whose name becomes part of it.
+func (c *converter) service(k key, created metav1.Time, f *serviceFields) *records.Service {
+	out := &records.Service{Namespace: k.namespace, Name: k.name, PublishNotReady: f.publishNotReady}
+	if !created.IsZero() {
+		out.Created = created.Unix()
+	}
+	addrs := f.clusterIPs
+	if len(addrs) == 0 && len(f.clusterIP) > 0 {
+		addrs = [][]byte{f.clusterIP}
 	}
 	switch {
-	case in.Spec.Type == corev1.ServiceTypeExternalName:
+	case string(f.kind) == string(corev1.ServiceTypeExternalName):
 		// Ports and addresses mean nothing there.
-		out.Kind, out.ExternalName = records.ExternalName, in.Spec.ExternalName
+		out.Kind, out.ExternalName = records.ExternalName, string(f.externalName)
 		return out
-	case len(addrs) == 0 || addrs[0] == corev1.ClusterIPNone || addrs[0] == "":
+	case len(addrs) == 0 || string(addrs[0]) == corev1.ClusterIPNone || len(addrs[0]) == 0:
 		out.Kind = records.Headless
 		return out // its endpoints have ports of their own
 	}
 	out.Kind = records.ClusterIP
 	out.ClusterIPs = make([]netip.Addr, 0, len(addrs))
 	for _, text := range addrs {
-		addr, _ := records.ParseAddr(text)
-		out.ClusterIPs = append(out.ClusterIPs, addr)
+		out.ClusterIPs = append(out.ClusterIPs, parseAddr(text))
 	}
-	ports := make([]records.Port, 0, len(in.Spec.Ports))
-	for _, p := range in.Spec.Ports {
-		ports = append(ports, c.port(p.Name, p.Protocol, p.Port))
-	}
-	out.Ports = c.shared.internPorts(ports)
+	out.Ports = c.shared.internPorts(f.ports)
 	return out
 }
 
@@ -67,47 +89,67 @@ type sliceValue struct {
 	parts []*records.Slice
 }
 
+// sliceFields are the fields of an EndpointSlice that count.
+type sliceFields struct {
+	service, addressType []byte
+	ports                []records.Port
+	endpoints            []records.Endpoint
+}
+
 // convertSlice returns a sliceValue, or nil for a slice that belongs to no
 // Service or holds names instead of addresses.
-func (c *converter) convertSlice(obj any) any {
+func (c *converter) convertSlice(obj any) (any, bool) {
 	in, ok := obj.(*discoveryv1.EndpointSlice)
 	if !ok {
-		return nil
+		return nil, false
 	}
-	service := in.Labels[discoveryv1.LabelServiceName]
-	if service == "" || (in.AddressType != discoveryv1.AddressTypeIPv4 && in.AddressType != discoveryv1.AddressTypeIPv6) {
-		return nil
-	}
-	out := &records.Slice{Name: in.Name}
-	ports := make([]records.Port, 0, len(in.Ports))
+	f := sliceFields{service: []byte(in.Labels[discoveryv1.LabelServiceName]), addressType: []byte(in.AddressType)}
 	for i := range in.Ports {
 		// A port without number means all ports: nothing that a record could
 		// name.
 		if p := &in.Ports[i]; p.Port != nil {
-			ports = append(ports, c.port(deref(p.Name), deref(p.Protocol), *p.Port))
+			f.ports = append(f.ports, c.port([]byte(deref(p.Name)), []byte(deref(p.Protocol)), *p.Port))
 		}
 	}
-	out.Ports = c.shared.internPorts(ports)
-	out.Grow(len(in.Endpoints))
 	for i := range in.Endpoints {
 		e := &in.Endpoints[i]
 		// A nil ready means unknown and is to be read as ready (discovery/v1,
 		// EndpointConditions).
 		ready := e.Conditions.Ready == nil || *e.Conditions.Ready
 		for _, text := range e.Addresses {
-			addr, _ := records.ParseAddr(text)
-			out.Add(records.Endpoint{Addr: addr, Hostname: deref(e.Hostname), Ready: ready})
+			f.endpoints = append(f.endpoints, records.Endpoint{Addr: parseAddr([]byte(text)), Hostname: deref(e.Hostname), Ready: ready})
 		}
 	}
-	return sliceValue{service: service, parts: []*records.Slice{out}}
+	return c.slice(in.Name, &f), true
+}
+
+// slice returns the slice of that name.
+func (c *converter) slice(name string, f *sliceFields) any {
+	known := string(f.addressType) == string(discoveryv1.AddressTypeIPv4) || string(f.addressType) == string(discoveryv1.AddressTypeIPv6)
+	if len(f.service) == 0 || !known {
+		return nil
+	}
+	out := &records.Slice{Name: name, Ports: c.shared.internPorts(f.ports)}
+	out.Grow(len(f.endpoints))
+	for _, e := range f.endpoints {
+		out.Add(e)
+	}
+	v := sliceValue{parts: []*records.Slice{out}}
+	// Controllers name a slice after its Service: the two can share memory.
+	if n := len(f.service); n <= len(name) && name[:n] == string(f.service) {
+		v.service = name[:n]
+	} else {
+		v.service = string(f.service)
+	}
+	return v
 }
 
 // convertEndpoints returns a sliceValue of the Service of the same name, or
 // nil where there are no endpoints: leader election locks look like that.
-func (c *converter) convertEndpoints(obj any) any {
+func (c *converter) convertEndpoints(obj any) (any, bool) {
 	in, ok := obj.(*corev1.Endpoints) //nolint:staticcheck // the fallback for servers without EndpointSlices
 	if !ok || len(in.Subsets) == 0 {
-		return nil
+		return nil, ok
 	}
 	out := sliceValue{service: in.Name}
 	for i := range in.Subsets {
@@ -115,39 +157,71 @@ func (c *converter) convertEndpoints(obj any) any {
 		part := &records.Slice{Name: in.Name}
 		ports := make([]records.Port, 0, len(subset.Ports))
 		for _, p := range subset.Ports {
-			ports = append(ports, c.port(p.Name, p.Protocol, p.Port))
+			ports = append(ports, c.port([]byte(p.Name), []byte(p.Protocol), p.Port))
 		}
 		part.Ports = c.shared.internPorts(ports)
 		part.Grow(len(subset.Addresses) + len(subset.NotReadyAddresses))
 		add := func(addrs []corev1.EndpointAddress, ready bool) {
 			for j := range addrs {
-				addr, _ := records.ParseAddr(addrs[j].IP)
-				part.Add(records.Endpoint{Addr: addr, Hostname: addrs[j].Hostname, Ready: ready})
+				part.Add(records.Endpoint{Addr: parseAddr([]byte(addrs[j].IP)), Hostname: addrs[j].Hostname, Ready: ready})
 			}
 		}
 		add(subset.Addresses, true)
 		add(subset.NotReadyAddresses, false)
 		out.parts = append(out.parts, part)
 	}
-	return out
+	return out, true
 }
 
 // port converts one port of any kind of object. An empty protocol is TCP, the
 // API's default.
-func (c *converter) port(name string, protocol corev1.Protocol, number int32) records.Port {
+func (c *converter) port(name, protocol []byte, number int32) records.Port {
 	p := records.Port{Name: c.shared.intern(name)}
-	switch protocol {
-	case corev1.ProtocolTCP, "":
+	switch string(protocol) {
+	case string(corev1.ProtocolTCP), "":
 		p.Protocol = records.TCP
-	case corev1.ProtocolUDP:
+	case string(corev1.ProtocolUDP):
 		p.Protocol = records.UDP
-	case corev1.ProtocolSCTP:
+	case string(corev1.ProtocolSCTP):
 		p.Protocol = records.SCTP
 	}
 	if number >= 1 && number <= 65535 {
 		p.Number = uint16(number)
 	}
 	return p
+}
+
+// parseAddr is records.ParseAddr, which takes no memory for the usual form of
+// IPv4. The zero Addr stands for text that is no address.
+func parseAddr(text []byte) netip.Addr {
+	if addr, ok := parseIPv4(text); ok {
+		return addr
+	}
+	addr, _ := records.ParseAddr(string(text))
+	return addr
+}
+
+// parseIPv4 reads four numbers without leading zeros.
+func parseIPv4(text []byte) (netip.Addr, bool) {
+	var octets [4]byte
+	at, digits, n := 0, 0, 0
+	for _, c := range text {
+		switch {
+		case c == '.' && digits > 0 && at < len(octets)-1:
+			octets[at] = byte(n)
+			at, digits, n = at+1, 0, 0
+		case c-'0' < 10 && (digits == 0 || n > 0):
+			n = 10*n + int(c-'0')
+			digits++
+			if n > 255 {
+				return netip.Addr{}, false
+			}
+		default:
+			return netip.Addr{}, false
+		}
+	}
+	octets[at] = byte(n)
+	return netip.AddrFrom4(octets), digits > 0 && at == len(octets)-1
 }
 
 func deref[T any](p *T) T {
@@ -170,36 +244,45 @@ type interner struct {
 	ports map[string][]records.Port // by all that the list holds
 }
 
-func (in *interner) intern(s string) string {
+// intern returns text as a string.
+func (in *interner) intern(text []byte) string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return share(&in.texts, s, s)
+	if same, ok := in.texts[string(text)]; ok {
+		return same
+	}
+	own := string(text)
+	remember(&in.texts, own, own)
+	return own
 }
 
-// internPorts returns a list equal to ports, which must not be changed.
+// internPorts returns a list equal to ports, which must not be changed. It is
+// not ports itself.
 func (in *interner) internPorts(ports []records.Port) []records.Port {
 	if len(ports) == 0 {
 		return nil
 	}
-	var id []byte
+	var short [64]byte
+	id := short[:0]
 	for _, p := range ports {
 		id = binary.BigEndian.AppendUint16(append(id, byte(p.Protocol)), p.Number)
 		id = append(binary.AppendUvarint(id, uint64(len(p.Name))), p.Name...)
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return share(&in.ports, string(id), slices.Clip(ports))
-}
-
-func share[V any](known *map[string]V, id string, value V) V {
-	if same, ok := (*known)[id]; ok {
+	if same, ok := in.ports[string(id)]; ok {
 		return same
 	}
+	own := slices.Clip(slices.Clone(ports))
+	remember(&in.ports, string(id), own)
+	return own
+}
+
+func remember[V any](known *map[string]V, id string, value V) {
 	if *known == nil {
 		*known = map[string]V{}
 	}
 	if len(*known) < maxShared {
 		(*known)[id] = value
 	}
-	return value
 }

@@ -37,10 +37,9 @@ const (
 // feed brings the objects of one source into a store. Lists are fetched page
 // by page and compacted at once; its health says how it goes.
 type feed struct {
-	src     cache.ListerWatcherWithContext
-	example runtime.Object // says which type the watch delivers
-	store   *store
-	health  *health
+	src    cache.ListerWatcherWithContext
+	store  *store
+	health *health
 	// denied, when not nil, is called with an error that says that the server
 	// forbids or does not know the resource; if it was listed before, only after
 	// patience.
@@ -53,8 +52,9 @@ func (f *feed) run(ctx context.Context) {
 		ListWithContextFunc:  f.list,
 		WatchFuncWithContext: f.watch,
 	}, f.src)
-	reflector := cache.NewReflectorWithOptions(source, f.example, f.store, cache.ReflectorOptions{
-		Name: f.health.resource,
+	// Types are the store's business.
+	reflector := cache.NewReflectorWithOptions(source, nil, f.store, cache.ReflectorOptions{
+		Name: f.health.resource, TypeDescription: f.health.resource,
 		Backoff: &wait.Backoff{
 			Duration: retryMin, Factor: 2, Cap: retryMax, Steps: 10, Jitter: 0.5,
 		},
@@ -85,17 +85,17 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// list fetches every page and returns compact items. It asks for the most
+// list fetches every page and returns a batch of items. It asks for the most
 // recent state, because at resource version 0, which the reflector would ask
 // for, servers ignore the limit and may go back in time.
 func (f *feed) list(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
-	all := &metainternalversion.List{}
+	all := &batch{ObjectMeta: f.store.empty}
 	options := metav1.ListOptions{Limit: pageSize}
 	for {
 		page, err := f.src.ListWithContext(ctx, options)
 		if apierrors.IsResourceExpired(err) && options.Continue != "" {
 			// The snapshot that the pages come from is too old: once more, whole.
-			all, options = &metainternalversion.List{}, metav1.ListOptions{}
+			all.items, options = nil, metav1.ListOptions{}
 			continue
 		}
 		if err != nil {
@@ -112,17 +112,19 @@ func (f *feed) list(ctx context.Context, _ metav1.ListOptions) (runtime.Object, 
 		err = meta.EachListItem(page, func(obj runtime.Object) error {
 			item, err := f.store.compact(obj)
 			if err == nil {
-				all.Items = append(all.Items, item)
+				all.items = append(all.items, item)
 			}
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
-		all.ResourceVersion = listMeta.GetResourceVersion()
 		options.Continue = listMeta.GetContinue()
 		if options.Continue == "" {
-			return all, nil
+			return &metainternalversion.List{
+				ListMeta: metav1.ListMeta{ResourceVersion: listMeta.GetResourceVersion()},
+				Items:    []runtime.Object{all},
+			}, nil
 		}
 	}
 }
@@ -130,11 +132,14 @@ func (f *feed) list(ctx context.Context, _ metav1.ListOptions) (runtime.Object, 
 // watch opens a watch or, when options ask for it, a streamed list.
 func (f *feed) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	w, err := f.src.WatchWithContext(ctx, options)
+	streaming := options.SendInitialEvents != nil && *options.SendInitialEvents
 	if err == nil {
 		f.health.succeeded()
+		if streaming {
+			w = gather(w, f.store)
+		}
 		return w, nil
 	}
-	streaming := options.SendInitialEvents != nil && *options.SendInitialEvents
 	if streaming && apierrors.IsInvalid(err) {
 		return nil, err // a server that cannot stream; the reflector lists instead
 	}

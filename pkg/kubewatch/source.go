@@ -65,16 +65,19 @@ func RESTConfig(kubeconfig, masterURL, userAgent string) (*rest.Config, error) {
 }
 
 // APISources returns the sources that read from the API server cfg names. It
-// connects to nothing yet. cfg is not changed.
+// connects to nothing yet. cfg is not changed. What Services and Slices deliver
+// is for a Watcher only: of an object that comes in protobuf there is no more
+// than it keeps.
 //
 // The client knows the few types above only, instead of client-go's generated
 // clientset, which would more than double the size of the binary.
 func APISources(cfg *rest.Config) (Sources, error) {
-	core, err := restClient(cfg, corev1.SchemeGroupVersion, "/api")
+	decoder := newDecoder()
+	core, err := restClient(cfg, decoder, corev1.SchemeGroupVersion, "/api")
 	if err != nil {
 		return Sources{}, err
 	}
-	discovery, err := restClient(cfg, discoveryv1.SchemeGroupVersion, "/apis")
+	discovery, err := restClient(cfg, decoder, discoveryv1.SchemeGroupVersion, "/apis")
 	if err != nil {
 		return Sources{}, err
 	}
@@ -113,11 +116,11 @@ func listWatch(client rest.Interface, namespace, resource, selector string) cach
 }
 
 // restClient returns a client for one API group that prefers protobuf.
-func restClient(cfg *rest.Config, gv schema.GroupVersion, apiPath string) (rest.Interface, error) {
+func restClient(cfg *rest.Config, decoder *decoder, gv schema.GroupVersion, apiPath string) (rest.Interface, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.GroupVersion = &gv
 	cfg.APIPath = apiPath
-	cfg.NegotiatedSerializer = trimmingFactory{serializer.NewCodecFactory(newScheme()).WithoutConversion()}
+	cfg.NegotiatedSerializer = compactFactory{serializer.NewCodecFactory(newScheme()).WithoutConversion(), decoder}
 	// The server warns that Endpoints are deprecated. They are read only where
 	// there is no other way, and then we say so ourselves.
 	cfg.WarningHandler = rest.NoWarnings{}

@@ -146,7 +146,7 @@ func (s serviceSink) known(k key, value any) any {
 	return value
 }
 
-func (s serviceSink) set(it *item, _ time.Time) {
+func (s serviceSink) set(it *item) {
 	s.mu.Lock()
 	s.setService(it.key, it.value.(*records.Service))
 	s.mu.Unlock()
@@ -159,24 +159,37 @@ func (s serviceSink) remove(k key) {
 }
 
 func (s serviceSink) replace(items []*item) {
-	keep := make(map[key]struct{}, len(items))
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	var keep map[key]struct{} // nil while nothing can be gone
+	if s.services > 0 {
+		keep = make(map[key]struct{}, len(items))
+	}
 	for _, it := range items {
-		keep[it.key] = struct{}{}
-		s.setService(it.key, it.value.(*records.Service))
-	}
-	var gone []key
-	for k, e := range s.entries {
-		if _, ok := keep[k]; !ok && e.service != nil {
-			gone = append(gone, k)
+		service, ok := it.value.(*records.Service)
+		if !ok {
+			delete(keep, it.key)
+			s.removeService(it.key)
+			continue
 		}
+		if keep != nil {
+			keep[it.key] = struct{}{}
+		}
+		s.setService(it.key, service)
 	}
-	for _, k := range gone {
-		s.removeService(k)
+	if keep != nil {
+		var gone []key
+		for k, e := range s.entries {
+			if _, ok := keep[k]; !ok && e.service != nil {
+				gone = append(gone, k)
+			}
+		}
+		for _, k := range gone {
+			s.removeService(k)
+		}
 	}
 	s.servicesListed, s.relisted = true, true
 	s.nudge()
-	s.mu.Unlock()
 }
 
 func (s *state) setService(k key, service *records.Service) {
@@ -218,13 +231,13 @@ func (s sliceSink) known(k key, value any) any {
 	return value
 }
 
-func (s sliceSink) set(it *item, trigger time.Time) {
+func (s sliceSink) set(it *item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := it.value.(sliceValue)
-	if s.setSlice(it.key, v) && !trigger.IsZero() && s.servicesListed && s.slicesListed {
+	if s.setSlice(it.key, v) && !it.trigger.IsZero() && s.servicesListed && s.slicesListed {
 		k := key{it.key.namespace, v.service}
-		s.triggers[k] = append(s.triggers[k], trigger)
+		s.triggers[k] = append(s.triggers[k], it.trigger)
 	}
 }
 
@@ -235,20 +248,33 @@ func (s sliceSink) remove(k key) {
 }
 
 func (s sliceSink) replace(items []*item) {
-	keep := make(map[key]struct{}, len(items))
 	s.mu.Lock()
-	for _, it := range items {
-		keep[it.key] = struct{}{}
-		s.setSlice(it.key, it.value.(sliceValue))
+	defer s.mu.Unlock()
+	var keep map[key]struct{} // nil while nothing can be gone
+	if len(s.owners) > 0 {
+		keep = make(map[key]struct{}, len(items))
 	}
-	for k := range s.owners {
-		if _, ok := keep[k]; !ok {
-			s.removeSlice(k)
+	for _, it := range items {
+		v, ok := it.value.(sliceValue)
+		if !ok {
+			delete(keep, it.key)
+			s.removeSlice(it.key)
+			continue
+		}
+		if keep != nil {
+			keep[it.key] = struct{}{}
+		}
+		s.setSlice(it.key, v)
+	}
+	if keep != nil {
+		for k := range s.owners {
+			if _, ok := keep[k]; !ok {
+				s.removeSlice(k)
+			}
 		}
 	}
 	s.slicesListed, s.relisted = true, true
 	s.nudge()
-	s.mu.Unlock()
 }
 
 // setSlice keeps v and reports whether it is new.

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
@@ -90,19 +88,14 @@ func New(cfg Config) *Watcher {
 		synced:   make(chan struct{}),
 	}
 	c := &converter{}
-	newFeed := func(src cache.ListerWatcherWithContext, resource string, f feed, convert convertFunc, to sink) *feed {
-		f.src = src
-		f.health = newHealth(resource, cfg.Logger)
-		f.store = newStore(f.health, convert, to)
-		return &f
+	newFeed := func(src cache.ListerWatcherWithContext, resource string, kind itemKind, convert convertFunc, to sink) *feed {
+		h := newHealth(resource, cfg.Logger)
+		return &feed{src: src, health: h, store: newStore(h, kind, convert, to)}
 	}
-	w.services = newFeed(cfg.Sources.Services, "services",
-		feed{example: &corev1.Service{}}, c.convertService, serviceSink{w.state})
-	w.slices = newFeed(cfg.Sources.Slices, "endpointslices.discovery.k8s.io",
-		feed{example: &discoveryv1.EndpointSlice{}}, c.convertSlice, sliceSink{w.state})
+	w.services = newFeed(cfg.Sources.Services, "services", serviceItem, c.convertService, serviceSink{w.state})
+	w.slices = newFeed(cfg.Sources.Slices, "endpointslices.discovery.k8s.io", sliceItem, c.convertSlice, sliceSink{w.state})
 	if cfg.Sources.Endpoints != nil {
-		w.endpoints = newFeed(cfg.Sources.Endpoints, "endpoints",
-			feed{example: &corev1.Endpoints{}}, c.convertEndpoints, sliceSink{w.state}) //nolint:staticcheck // the fallback
+		w.endpoints = newFeed(cfg.Sources.Endpoints, "endpoints", anyItem, c.convertEndpoints, sliceSink{w.state})
 	}
 	w.metrics = newMetrics(cfg.Registerer, w)
 	return w

@@ -106,10 +106,12 @@ func (f *fixture) naive() *treecache.Tree {
 	tree := treecache.New(dnsname.MustParse("cluster.local"))
 	c := &converter{}
 	for _, s := range f.services.objects {
-		service := c.convertService(s).(*records.Service)
+		value, _ := c.convertService(s)
+		service := value.(*records.Service)
 		var list []*records.Slice
 		for _, sl := range f.slices.sorted() {
-			if v, ok := c.convertSlice(sl).(sliceValue); ok && v.service == s.GetName() && sl.GetNamespace() == s.GetNamespace() {
+			value, _ := c.convertSlice(sl)
+			if v, ok := value.(sliceValue); ok && v.service == s.GetName() && sl.GetNamespace() == s.GetNamespace() {
 				list = append(list, v.parts...)
 			}
 		}
@@ -539,7 +541,7 @@ func TestStreamedList(t *testing.T) {
 
 func TestTombstone(t *testing.T) {
 	s := newState()
-	store := newStore(newHealth("services", slog.New(slog.DiscardHandler)), (&converter{}).convertService, serviceSink{s})
+	store := newStore(newHealth("services", slog.New(slog.DiscardHandler)), serviceItem, (&converter{}).convertService, serviceSink{s})
 	for _, obj := range []any{testService("a", "10.0.0.1"), testService("b", "10.0.0.2"), testService("c", "10.0.0.3")} {
 		if err := store.Add(obj); err != nil {
 			t.Fatal(err)
@@ -553,8 +555,10 @@ func TestTombstone(t *testing.T) {
 	if got := s.keys(); len(got) != 1 || got[0].name != "c" {
 		t.Errorf("left: %v, want c", got)
 	}
-	if err := store.Add("text"); err == nil {
-		t.Error("a text was taken for an object")
+	for _, wrong := range []any{"text", testSlice("d", "d"), &item{kind: sliceItem}} {
+		if err := store.Add(wrong); err == nil {
+			t.Errorf("%T was taken for a Service", wrong)
+		}
 	}
 }
 

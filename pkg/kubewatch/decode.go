@@ -1,0 +1,340 @@
+package kubewatch
+
+import (
+	"bytes"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kube-dns/kube-dns/pkg/records"
+)
+
+// decoder makes items of encoded Services and EndpointSlices. It reads what the
+// generated decoders read, with the same result: a field that comes again
+// replaces what it held, is appended to what it listed, or is merged into the
+// message that it is. What is unusual otherwise it leaves to them. Field numbers
+// are those of the API's generated.proto files, which never change.
+//
+// It is safe for concurrent use, and keeps nothing of the data it is given.
+type decoder struct {
+	converter converter
+	empty     *metav1.ObjectMeta
+	kinds     map[typeMeta]*decodable
+	drafts    sync.Pool // of *draft
+}
+
+// typeMeta says what kind of object there is.
+type typeMeta struct{ apiVersion, kind string }
+
+// decodable is one kind that the decoder knows.
+type decodable struct {
+	gvk  schema.GroupVersionKind
+	item itemKind
+	list bool
+}
+
+func newDecoder() *decoder {
+	d := &decoder{empty: &metav1.ObjectMeta{}, kinds: map[typeMeta]*decodable{}}
+	add := func(gv schema.GroupVersion, name string, kind itemKind) {
+		for _, list := range []bool{false, true} {
+			if list {
+				name += "List"
+			}
+			d.kinds[typeMeta{gv.String(), name}] = &decodable{gvk: gv.WithKind(name), item: kind, list: list}
+		}
+	}
+	add(corev1.SchemeGroupVersion, "Service", serviceItem)
+	add(discoveryv1.SchemeGroupVersion, "EndpointSlice", sliceItem)
+	return d
+}
+
+// draft is what is read of one object. The octets are part of the data.
+type draft struct {
+	namespace, name, version []byte
+	created                  metav1.Time
+	trigger                  []byte
+	end                      bool // of a bookmark: the initial events are complete
+	service                  serviceFields
+	slice                    sliceFields
+}
+
+// maxDraft bounds what is kept to read the next object: a slice of the usual
+// maximum of endpoints.
+const maxDraft = 1000
+
+// reset empties d but keeps its lists' memory.
+func (d *draft) reset() {
+	endpoints := emptied(d.slice.endpoints)
+	if cap(endpoints) > maxDraft {
+		endpoints = nil
+	}
+	*d = draft{
+		service: serviceFields{clusterIPs: emptied(d.service.clusterIPs), ports: emptied(d.service.ports)},
+		slice:   sliceFields{endpoints: endpoints, ports: emptied(d.slice.ports)},
+	}
+}
+
+// emptied returns list without elements; its memory refers to nothing.
+func emptied[T any](list []T) []T {
+	clear(list)
+	return list[:0]
+}
+
+// magic begins every protobuf message of the Kubernetes API.
+const magic = "k8s\x00"
+
+// decode returns the item, or the list of items, that data holds. Nil means
+// that it has to be decoded as it is. The kind must not be changed.
+func (d *decoder) decode(data []byte) (runtime.Object, *schema.GroupVersionKind) {
+	data, ok := bytes.CutPrefix(data, []byte(magic))
+	if !ok {
+		return nil, nil
+	}
+	kind, object := d.envelope(data)
+	if kind == nil {
+		return nil, nil
+	}
+	dr, _ := d.drafts.Get().(*draft)
+	if dr == nil {
+		dr = &draft{}
+	}
+	defer func() {
+		dr.reset() // it lets go of data
+		d.drafts.Put(dr)
+	}()
+	if kind.list {
+		if list := d.list(dr, object, kind.item); list != nil {
+			return list, &kind.gvk
+		}
+		return nil, nil
+	}
+	if it := d.item(dr, object, kind.item); it != nil {
+		return it, &kind.gvk
+	}
+	return nil, nil
+}
+
+// envelope returns what is in a runtime.Unknown.
+func (d *decoder) envelope(data []byte) (kind *decodable, object []byte) {
+	var types []byte
+	m := message{rest: data}
+	for m.next() {
+		switch m.number {
+		case 1:
+			m.broken = m.broken || types != nil
+			types = m.bytes()
+		case 2:
+			object = m.bytes()
+		}
+	}
+	if m.broken || len(object) == 0 {
+		return nil, nil
+	}
+	var apiVersion, name []byte
+	m = message{rest: types}
+	for m.next() {
+		switch m.number {
+		case 1:
+			apiVersion = m.bytes()
+		case 2:
+			name = m.bytes()
+		}
+	}
+	if m.broken {
+		return nil, nil
+	}
+	return d.kinds[typeMeta{string(apiVersion), string(name)}], object
+}
+
+// list returns nil if one of its items cannot be read.
+func (d *decoder) list(dr *draft, data []byte, kind itemKind) *metainternalversion.List {
+	list := &metainternalversion.List{}
+	m := message{rest: data}
+	for m.next() {
+		switch m.number {
+		case 1:
+			m.broken = m.broken || list.ListMeta.Unmarshal(m.bytes()) != nil
+		case 2:
+			it := d.item(dr, m.bytes(), kind)
+			if it == nil {
+				return nil
+			}
+			list.Items = append(list.Items, it)
+		}
+	}
+	if m.broken {
+		return nil
+	}
+	return list
+}
+
+// item returns nil for an object that cannot be read.
+func (d *decoder) item(dr *draft, data []byte, kind itemKind) *item {
+	dr.reset()
+	ok := false
+	if kind == serviceItem {
+		ok = dr.readService(d, data)
+	} else {
+		ok = dr.readSlice(d, data)
+	}
+	if !ok {
+		return nil
+	}
+	it := &item{
+		ObjectMeta: d.empty, kind: kind, end: dr.end, version: string(dr.version),
+		key: key{d.converter.shared.intern(dr.namespace), string(dr.name)},
+	}
+	if kind == serviceItem {
+		it.value = d.converter.service(it.key, dr.created, &dr.service)
+	} else {
+		it.value, it.trigger = d.converter.slice(it.key.name, &dr.slice), parseTrigger(dr.trigger)
+	}
+	return it
+}
+
+func (d *draft) readService(in *decoder, data []byte) bool {
+	m := message{rest: data}
+	for m.next() {
+		switch m.number {
+		case 1:
+			m.broken = !d.readMeta(m.bytes()) || m.broken
+		case 2:
+			m.broken = !d.readSpec(in, m.bytes()) || m.broken
+		}
+	}
+	return !m.broken
+}
+
+func (d *draft) readMeta(data []byte) bool {
+	m := message{rest: data}
+	for m.next() {
+		switch m.number {
+		case 1:
+			d.name = m.bytes()
+		case 3:
+			d.namespace = m.bytes()
+		case 6:
+			d.version = m.bytes()
+		case 8:
+			m.broken = d.created.Unmarshal(m.bytes()) != nil || m.broken
+		case 11:
+			name, value, ok := mapEntry(m.bytes())
+			m.broken = m.broken || !ok
+			if string(name) == discoveryv1.LabelServiceName {
+				d.slice.service = value
+			}
+		case 12:
+			name, value, ok := mapEntry(m.bytes())
+			m.broken = m.broken || !ok
+			switch string(name) {
+			case corev1.EndpointsLastChangeTriggerTime:
+				d.trigger = value
+			case metav1.InitialEventsAnnotationKey:
+				d.end = string(value) == "true"
+			}
+		}
+	}
+	return !m.broken
+}
+
+func (d *draft) readSpec(in *decoder, data []byte) bool {
+	s := &d.service
+	m := message{rest: data}
+	for m.next() {
+		switch m.number {
+		case 1:
+			p, _, ok := in.port(m.bytes())
+			m.broken = m.broken || !ok
+			s.ports = append(s.ports, p)
+		case 3:
+			s.clusterIP = m.bytes()
+		case 4:
+			s.kind = m.bytes()
+		case 10:
+			s.externalName = m.bytes()
+		case 13:
+			s.publishNotReady = m.bool()
+		case 18:
+			s.clusterIPs = append(s.clusterIPs, m.bytes())
+		}
+	}
+	return !m.broken
+}
+
+// port reads a ServicePort or an EndpointPort, which have the same fields;
+// numbered says whether there was a number.
+func (d *decoder) port(data []byte) (p records.Port, numbered, ok bool) {
+	var name, protocol []byte
+	number := int32(0)
+	m := message{rest: data}
+	for m.next() {
+		switch m.number {
+		case 1:
+			name = m.bytes()
+		case 2:
+			protocol = m.bytes()
+		case 3:
+			number, numbered = int32(m.int()), true
+		}
+	}
+	return d.converter.port(name, protocol, number), numbered, !m.broken
+}
+
+func (d *draft) readSlice(in *decoder, data []byte) bool {
+	s := &d.slice
+	m := message{rest: data}
+	for m.next() {
+		switch m.number {
+		case 1:
+			m.broken = !d.readMeta(m.bytes()) || m.broken
+		case 2:
+			m.broken = !d.readEndpoint(m.bytes()) || m.broken
+		case 3:
+			p, numbered, ok := in.port(m.bytes())
+			m.broken = m.broken || !ok
+			if numbered {
+				s.ports = append(s.ports, p)
+			}
+		case 4:
+			s.addressType = m.bytes()
+		}
+	}
+	return !m.broken
+}
+
+func (d *draft) readEndpoint(data []byte) bool {
+	list, first := d.slice.endpoints, len(d.slice.endpoints)
+	var hostname []byte
+	ready := true
+	m := message{rest: data}
+	for m.next() {
+		switch m.number {
+		case 1:
+			list = append(list, records.Endpoint{Addr: parseAddr(m.bytes())})
+		case 2:
+			conditions := message{rest: m.bytes()}
+			for conditions.next() {
+				if conditions.number == 1 {
+					ready = conditions.bool()
+				}
+			}
+			m.broken = m.broken || conditions.broken
+		case 3:
+			hostname = m.bytes()
+		}
+	}
+	name := ""
+	if len(hostname) > 0 && len(list) > first {
+		name = string(hostname)
+	}
+	for i := first; i < len(list); i++ {
+		list[i].Hostname, list[i].Ready = name, ready
+	}
+	d.slice.endpoints = list
+	return !m.broken
+}
