@@ -193,6 +193,25 @@ func (a *Answer) At(i int) Record {
 	return r
 }
 
+// Addr returns the address of record i as At does, and costs less.
+func (a *Answer) Addr(i int) netip.Addr {
+	switch a.view {
+	case viewHosts:
+		return a.set.hostAddr(int(a.lo) + i)
+	case viewList:
+		return a.list[i].Addr
+	}
+	return netip.Addr{}
+}
+
+// TTL returns the TTL of record i as At does, and costs less.
+func (a *Answer) TTL(i int) uint32 {
+	if a.view == viewList {
+		return a.list[i].TTL
+	}
+	return a.set.ttl
+}
+
 // Glue returns the addresses that the target of record i has in the same Set,
 // for the additional section, without a lookup. It reports false when they are
 // not known here: then look up the target, in the tree or elsewhere.

@@ -28,7 +28,12 @@ func (h *hashedHosts) stride() int {
 	return narrowHost
 }
 
-func (h *hashedHosts) len() int { return len(h.packed) / h.stride() }
+func (h *hashedHosts) len() int {
+	if h.wide { // dividing by a constant takes no division
+		return len(h.packed) / wideHost
+	}
+	return len(h.packed) / narrowHost
+}
 
 func (h *hashedHosts) hash(at int) uint32 {
 	p := h.packed[at*h.stride():]

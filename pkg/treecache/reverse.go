@@ -5,12 +5,46 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 )
 
-// claim says which owners claim an address. It is immutable. The claim of a
-// single owner is shared by all its addresses.
+// claim says which owners claim an address. Each owner has one of its own, that
+// lives as long as the owner does and is shared by all the addresses which nobody
+// else claims. It does not change, but for current.
 type claim struct {
-	paths []Path // ordered
+	path Path // the owner's
+	// current is the owner's Set. It changes with the Tree's index for exact
+	// lookups, not with a Snapshot: so the Set of an address is found without
+	// looking for its path.
+	current atomic.Pointer[Set]
+	// several are the claims of owners that claim the same address, ordered by
+	// path. Then there is neither path nor Set.
+	several []*claim
+}
+
+// len returns the number of owners.
+func (c *claim) len() int {
+	if c.several == nil {
+		return 1
+	}
+	return len(c.several)
+}
+
+// at returns the claim of owner i alone.
+func (c *claim) at(i int) *claim {
+	if c.several == nil {
+		return c
+	}
+	return c.several[i]
+}
+
+// find returns the place of path among the owners.
+func (c *claim) find(path Path) (int, bool) {
+	if c.several == nil {
+		at := cmp.Compare(path, c.path)
+		return max(at, 0), at == 0
+	}
+	return slices.BinarySearchFunc(c.several, path, func(o *claim, path Path) int { return cmp.Compare(o.path, path) })
 }
 
 // reverseIndex holds the claims of all addresses. IPv4 has a trie of its own:
@@ -57,7 +91,7 @@ func (x *reverseIndex) set(seed maphash.Seed, edit uint64, addr netip.Addr, c *c
 // reclaim brings the reverse index from the addresses of was to those of is,
 // both of one owner, and touches only those that came or went.
 func (w *writer) reclaim(self *claim, was, is *Set) {
-	w.difference(was, is, func(addr netip.Addr) { w.unclaim(addr, self.paths[0]) })
+	w.difference(was, is, func(addr netip.Addr) { w.unclaim(addr, self.path) })
 	w.difference(is, was, func(addr netip.Addr) { w.claim(addr, self) })
 }
 
@@ -94,11 +128,15 @@ func (w *writer) difference(a, b *Set, f func(netip.Addr)) {
 func (w *writer) claim(addr netip.Addr, self *claim) {
 	s, c := w.snapshot, self
 	if old := s.reverse.get(s.seed, addr); old != nil {
-		at, found := slices.BinarySearch(old.paths, self.paths[0])
+		at, found := old.find(self.path)
 		if found {
 			return
 		}
-		c = &claim{paths: with(old.paths, at, self.paths[0])}
+		list := old.several
+		if list == nil {
+			list = []*claim{old}
+		}
+		c = &claim{several: with(list, at, self)}
 	}
 	s.reverse.set(s.seed, w.edit, addr, c)
 }
@@ -109,15 +147,16 @@ func (w *writer) unclaim(addr netip.Addr, path Path) {
 	if old == nil {
 		return
 	}
-	at, found := slices.BinarySearch(old.paths, path)
+	at, found := old.find(path)
 	if !found {
 		return
 	}
 	var c *claim
-	if paths := without(old.paths, at); len(paths) == 1 { // share the claim of the owner that is left
-		_, c = s.find(paths[0])
-	} else if len(paths) > 1 {
-		c = &claim{paths: paths}
+	switch n := old.len(); {
+	case n == 2:
+		c = old.several[1-at]
+	case n > 2:
+		c = &claim{several: without(old.several, at)}
 	}
 	s.reverse.set(s.seed, w.edit, addr, c)
 }
@@ -130,38 +169,38 @@ func (w *writer) unclaim(addr netip.Addr, path Path) {
 // The records are in *scratch, which grows as needed: the Answer is good until
 // that is used again. nil stands for a new one.
 func (s *Snapshot) Reverse(addr netip.Addr, scratch *[]Record) Answer {
-	return s.rank(s.claimants(addr), addr, scratch, s.lookup)
+	return s.rank(s.claimants(addr), addr, scratch, func(c *claim) *Set { return s.lookup(c.path) })
 }
 
 // Reverse answers as that of the current Snapshot, and costs less.
 func (t *Tree) Reverse(addr netip.Addr, scratch *[]Record) Answer {
 	s := t.Snapshot()
-	paths := s.claimants(addr)
-	if len(paths) == 0 {
+	c := s.claimants(addr)
+	if c == nil {
 		return Answer{}
 	}
 	// The Sets may be newer or older than s.
-	if a := s.rank(paths, addr, scratch, t.exact.get); a.Len() >= len(paths) {
+	if a := s.rank(c, addr, scratch, (*claim).set); a.Len() >= c.len() {
 		return a
 	}
-	return s.rank(paths, addr, scratch, s.lookup)
+	return s.Reverse(addr, scratch)
 }
 
-// claimants returns the paths of the owners that claim addr.
-func (s *Snapshot) claimants(addr netip.Addr) []Path {
+// set returns the current Set of the one owner.
+func (c *claim) set() *Set { return c.current.Load() }
+
+// claimants returns the claim of the owners of addr, nil when there are none.
+func (s *Snapshot) claimants(addr netip.Addr) *claim {
 	if addr.Is4In6() || !addr.IsValid() {
 		return nil
 	}
-	if c := s.reverse.get(s.seed, addr.WithZone("")); c != nil {
-		return c.paths
-	}
-	return nil
+	return s.reverse.get(s.seed, addr.WithZone(""))
 }
 
-// rank answers with the names that the owners at paths give to addr, in answer
-// order. find finds their Sets.
-func (s *Snapshot) rank(paths []Path, addr netip.Addr, scratch *[]Record, find func(Path) *Set) Answer {
-	if len(paths) == 0 {
+// rank answers with the names that the owners of addr give to it, in answer
+// order. setOf returns the Set of one of them.
+func (s *Snapshot) rank(c *claim, addr netip.Addr, scratch *[]Record, setOf func(*claim) *Set) Answer {
+	if c == nil {
 		return Answer{}
 	}
 	if scratch == nil {
@@ -171,8 +210,8 @@ func (s *Snapshot) rank(paths []Path, addr netip.Addr, scratch *[]Record, find f
 	list := (*scratch)[:0]
 	var few [8]int64
 	created := few[:0] // when the owner of each in list was
-	for _, p := range paths {
-		set := find(p)
+	for i := range c.len() {
+		set := setOf(c.at(i))
 		if set == nil {
 			continue
 		}

@@ -51,7 +51,10 @@ const fullWeight = 100
 // floor(100/sum × weight), but at least 1, so that no target is starved
 // (RFC 2782: weight 0 is chosen only when all others fail).
 func share(n int) uint16 {
-	return uint16(max(1, fullWeight/max(1, n)))
+	if n <= 1 { // nearly always, and a division takes its time
+		return fullWeight
+	}
+	return uint16(max(1, fullWeight/n))
 }
 
 // Spec describes a Set. NewSet copies what it keeps of the slices; strings are

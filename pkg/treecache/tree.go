@@ -92,9 +92,9 @@ func (t *Tree) change(path Path, set *Set) bool {
 	t.edit++
 	w := writer{snapshot: &next, edit: t.edit}
 	if self == nil { // the text of path belongs to the Set
-		self = &claim{paths: []Path{Path(strings.Clone(string(path)))}}
+		self = &claim{path: Path(strings.Clone(string(path)))}
 	}
-	path = self.paths[0] // let all that is kept share one text
+	path = self.path // let all that is kept share one text
 	labels := path.labels()
 	if was != nil && (set == nil || was.entry() != set.entry()) {
 		w.remove(&next.top, labels[:], was.entry())
@@ -105,6 +105,7 @@ func (t *Tree) change(path Path, set *Set) bool {
 	} else {
 		t.exact.remove(path)
 	}
+	self.current.Store(set)
 	w.reclaim(self, was, set)
 	next.counts.subtract(was.counts())
 	next.counts.add(set.counts())
