@@ -68,7 +68,8 @@ type Watcher struct {
 	endpointsInUse              atomic.Bool
 	configMap                   atomic.Pointer[ConfigMapWatcher] // nil: none
 
-	synced chan struct{} // closed when the first build is in the tree
+	synced    chan struct{} // closed when the first build is in the tree
+	hasSynced atomic.Bool   // says the same; it is asked for on every query
 }
 
 // New returns a Watcher that does nothing before Run. It panics if a required
@@ -116,14 +117,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 // HasSynced reports whether every list was complete once and its records are
 // in the tree. Before, nothing may be concluded from a name that is missing.
 // Once true it stays true.
-func (w *Watcher) HasSynced() bool {
-	select {
-	case <-w.synced:
-		return true
-	default:
-		return false
-	}
-}
+func (w *Watcher) HasSynced() bool { return w.hasSynced.Load() }
 
 // Synced returns a channel that is closed when HasSynced turns true.
 func (w *Watcher) Synced() <-chan struct{} { return w.synced }
@@ -226,6 +220,7 @@ func (w *Watcher) build(ctx context.Context) {
 		if !w.HasSynced() {
 			c := w.state.counts()
 			w.log.Info("every list is complete and in the tree", "services", c.services, "slices", c.slices, "endpoints", c.endpoints)
+			w.hasSynced.Store(true)
 			close(w.synced)
 		}
 		if work.relisted {
