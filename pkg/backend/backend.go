@@ -109,6 +109,10 @@ func (b *Backend) Records(name []byte) treecache.Answer {
 	return a
 }
 
+// Warm reads from memory what Records will need for names, as
+// [treecache.Tree.Warm].
+func (b *Backend) Warm(names [][]byte) (sum uint64) { return b.tree.Warm(names) }
+
 // hasWildcard reports whether the name may have a label "*". Inside a longer
 // label the same octets do no harm, since Match goes by labels.
 func hasWildcard(name []byte) bool {

@@ -112,12 +112,15 @@ func (w *worker) follow(a *treecache.Answer) (index int, ok bool) {
 	w.indices = w.indices[:0]
 	aliases := false
 	for i := range a.Len() {
+		if a.Addr(i).IsValid() {
+			continue
+		}
 		record := a.At(i)
 		switch {
 		case record.Alias && !aliases:
 			aliases = true
 			w.indices = append(w.indices[:0], i)
-		case record.Alias, addresses && !aliases && !record.Addr.IsValid() && record.HasTarget() && !record.Repeat && record.Port != 0:
+		case record.Alias, addresses && !aliases && record.HasTarget() && !record.Repeat && record.Port != 0:
 			w.indices = append(w.indices, i)
 		}
 	}
@@ -148,7 +151,7 @@ func (w *worker) withAddress(a *treecache.Answer, first int) int {
 		w.target = record.AppendTarget(w.target[:0])
 		target := w.s.cfg.Backend.Records(w.target)
 		for i := range target.Len() {
-			if isFamily(target.At(i).Addr, w.q.Type == wire.TypeAAAA) {
+			if isFamily(target.Addr(i), w.q.Type == wire.TypeAAAA) {
 				return at
 			}
 		}
@@ -251,11 +254,11 @@ func (w *worker) appendTargetAddrs(a *treecache.Answer, i int) bool {
 	}
 	w.addrs.reset(glue.Len())
 	for k := range glue.Len() {
-		record := glue.At(k)
-		if !record.Addr.IsValid() || !w.addrs.add(record.Addr) {
+		addr := glue.Addr(k)
+		if !addr.IsValid() || !w.addrs.add(addr) {
 			continue
 		}
-		if !w.b.Addr(w.target, record.TTL, record.Addr) {
+		if !w.b.Addr(w.target, glue.TTL(k), addr) {
 			return false
 		}
 	}
@@ -266,8 +269,7 @@ func (w *worker) appendTargetAddrs(a *treecache.Answer, i int) bool {
 func minTTL(a *treecache.Answer) uint32 {
 	ttl := uint32(maxTTL)
 	for i := range a.Len() {
-		record := a.At(i)
-		ttl = min(ttl, record.TTL)
+		ttl = min(ttl, a.TTL(i))
 	}
 	return ttl
 }

@@ -104,7 +104,7 @@ type pending struct {
 // done answers with the chain and what the other server said about its last
 // name.
 func (p *pending) done(reply []byte, err error) {
-	w := p.s.workers.Get().(*worker)
+	w := p.s.newBatch()
 	buffer := p.s.buffers.Get().(*[]byte)
 	defer func() {
 		if r := recover(); r != nil {

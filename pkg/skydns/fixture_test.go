@@ -46,6 +46,8 @@ func (f *fakeBackend) ReverseRecord(addr netip.Addr, scratch *[]treecache.Record
 	return f.tree.Reverse(addr, scratch)
 }
 
+func (f *fakeBackend) Warm(names [][]byte) uint64 { return f.tree.Warm(names) }
+
 // add puts a Service into the tree.
 func (f *fakeBackend) add(tb testing.TB, svc *records.Service, slices ...*records.Slice) {
 	tb.Helper()

@@ -299,6 +299,15 @@ func FuzzHandle(f *testing.F) {
 		if n := c.server.metrics.sum(func(c *counters) uint64 { return c.panics.Load() }); n > 0 {
 			t.Fatalf("crash on %x", packet)
 		}
+		part, seen := c.server.Split().(*Part), slices.Clone(packet)
+		part.Preview([][]byte{seen})
+		if again := part.Handle(seen, c.replyTo(), nil); len(again) > 0 && len(again) != len(out) {
+			t.Fatalf("%d octets of reply to %x, %d when it was seen before", len(out), packet, len(again))
+		}
+		part.Flush()
+		for len(c.late) > 0 {
+			<-c.late
+		}
 		if out[0] != packet[0] || out[1] != packet[1] || !reply.Response || (!stream && len(out) > 1232) {
 			t.Fatalf("%d octets of reply to %x:\n%v", len(out), packet, &reply)
 		}

@@ -101,12 +101,13 @@ type Config struct {
 	MetricsSubsystem string
 }
 
-// Server implements listener.Handler and listener.Flusher. It is safe for concurrent use and starts
-// nothing.
+// Server implements listener.Handler, listener.Flusher and listener.Splitter. It
+// is safe for concurrent use and starts nothing.
 type Server struct {
 	cfg     Config
 	log     *slog.Logger
 	outside listener.Flusher // Config.Outside, if it is one
+	warmer  Warmer           // Config.Backend, if it is one
 	metrics *metrics
 	workers sync.Pool // *worker
 	buffers sync.Pool // *[]byte of wire.MaxMessage octets, for answers that come later
@@ -162,6 +163,7 @@ func New(cfg Config) (*Server, error) {
 		_, _ = rand.Read(s.cfg.CookieSecret[:]) // never fails, it aborts the program
 	}
 	s.outside, _ = cfg.Outside.(listener.Flusher)
+	s.warmer, _ = cfg.Backend.(Warmer)
 	s.buffers.New = func() any {
 		b := make([]byte, 0, wire.MaxMessage)
 		return &b
@@ -173,15 +175,22 @@ func New(cfg Config) (*Server, error) {
 // Handle implements listener.Handler. A crash in it costs the one query: it is
 // answered with SERVFAIL, logged and counted.
 func (s *Server) Handle(packet []byte, to listener.ReplyTo, reply []byte) (out []byte) {
-	w := s.workers.Get().(*worker)
+	w := s.newBatch()
 	defer func() {
 		if r := recover(); r != nil {
 			out = s.crashed(r, packet, reply) // w may be in any state: it is dropped
 		}
 	}()
-	out = w.handle(packet, to, reply)
+	out = w.handle(packet, nil, to, reply)
 	s.workers.Put(w)
 	return out
+}
+
+// newBatch returns a worker for questions that come together.
+func (s *Server) newBatch() *worker {
+	w := s.workers.Get().(*worker)
+	w.second = 0
+	return w
 }
 
 // Answered counts an answer that Outside gave later than its Handle returned:

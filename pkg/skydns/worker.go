@@ -16,6 +16,7 @@ type worker struct {
 	counters *counters
 	tick     uint32
 	pending  [systems]uint64 // queries not yet in the histogram of durations
+	second   int64           // Unix time of the batch, 0 while nobody asked for it
 
 	q     wire.Query
 	b     wire.Builder
@@ -51,8 +52,30 @@ type result struct {
 	extra cause
 }
 
-// handle answers one query, or hands it on.
-func (w *worker) handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
+// unix returns the time in seconds. It is the same for all of a batch.
+func (w *worker) unix() int64 {
+	if w.second == 0 {
+		w.second = time.Now().Unix()
+	}
+	return w.second
+}
+
+// read reads the query and its name, unless that was done: then into v.
+func (w *worker) read(packet []byte, v *parsed) wire.Verdict {
+	if v != nil {
+		w.q = v.query
+		w.name = append(w.name[:0], v.name...)
+		return v.verdict
+	}
+	verdict := wire.ParseQuery(packet, &w.q)
+	if verdict == wire.Accept {
+		w.name = dnsname.AppendLower(w.name[:0], w.q.Name)
+	}
+	return verdict
+}
+
+// handle answers one query, or hands it on. v may be what is known of it.
+func (w *worker) handle(packet []byte, v *parsed, to listener.ReplyTo, reply []byte) []byte {
 	var start time.Time
 	timed := w.tick%sampleEvery == 0
 	w.tick++
@@ -60,7 +83,7 @@ func (w *worker) handle(packet []byte, to listener.ReplyTo, reply []byte) []byte
 		start = time.Now()
 	}
 	w.to = to
-	switch verdict := wire.ParseQuery(packet, &w.q); verdict {
+	switch verdict := w.read(packet, v); verdict {
 	case wire.Accept:
 	case wire.Drop:
 		return nil
@@ -70,7 +93,6 @@ func (w *worker) handle(packet []byte, to listener.ReplyTo, reply []byte) []byte
 	if w.s.cfg.LogQueries {
 		w.s.log.Debug("query", "qname", nameText(w.q.Name), "qtype", w.q.Type, "client", to.Peer())
 	}
-	w.name = dnsname.AppendLower(w.name[:0], w.q.Name)
 	w.chain.clear()
 
 	var r result
@@ -126,7 +148,7 @@ func (w *worker) finish(r result) []byte {
 func (w *worker) opt(ede wire.ExtendedError) wire.OPT {
 	o := wire.OPT{EDE: ede}
 	if w.q.EDNS.ClientCookie != nil {
-		o.Cookie = w.s.cfg.CookieSecret.Cookie(&w.cookie, &w.q, w.to.Peer().Addr(), uint32(time.Now().Unix()))
+		o.Cookie = w.s.cfg.CookieSecret.Cookie(&w.cookie, &w.q, w.to.Peer().Addr(), uint32(w.unix()))
 	}
 	return o
 }

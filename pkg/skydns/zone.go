@@ -30,11 +30,11 @@ const (
 
 // soa returns the zone's SOA. Its minimum and its TTL in negative answers are
 // the same, so RFC 2308 §5 leaves no doubt.
-func (s *Server) soa() wire.SOA {
-	now := time.Now().Unix()
+func (w *worker) soa() wire.SOA {
+	now := w.unix()
 	return wire.SOA{
-		MName: s.nameServer, RName: s.mailbox, Serial: uint32(now - now%serialStep),
-		Refresh: soaRefresh, Retry: soaRetry, Expire: soaExpire, Minimum: s.negativeTTL,
+		MName: w.s.nameServer, RName: w.s.mailbox, Serial: uint32(now - now%serialStep),
+		Refresh: soaRefresh, Retry: soaRetry, Expire: soaExpire, Minimum: w.s.negativeTTL,
 	}
 }
 
@@ -42,7 +42,7 @@ func (s *Server) soa() wire.SOA {
 // nil is the question's.
 func (w *worker) appendSOA(owner []byte) {
 	w.b.Open(wire.Authority)
-	soa := w.s.soa()
+	soa := w.soa()
 	if !w.b.SOA(owner, w.s.negativeTTL, &soa) && !w.to.Stream() {
 		w.b.SetTC()
 	}
@@ -101,7 +101,7 @@ func (w *worker) answerAny(owner []byte) bool {
 func (w *worker) answerApex(owner []byte, ttl uint32) bool {
 	switch w.q.Type {
 	case wire.TypeSOA:
-		soa := w.s.soa()
+		soa := w.soa()
 		return w.b.SOA(owner, min(ttl, zoneTTL), &soa)
 	case wire.TypeNS:
 		if !w.b.NameRecord(owner, wire.TypeNS, min(ttl, zoneTTL), w.s.nameServer) {
@@ -159,10 +159,9 @@ func (w *worker) collectAddrs(a *treecache.Answer, v6 bool) (ttl uint32) {
 	w.addrs.reset(n)
 	ttl = maxTTL
 	for i := range n {
-		record := a.At(i)
-		if isFamily(record.Addr, v6) {
-			w.addrs.add(record.Addr)
-			ttl = min(ttl, record.TTL)
+		if addr := a.Addr(i); isFamily(addr, v6) {
+			w.addrs.add(addr)
+			ttl = min(ttl, a.TTL(i))
 		}
 	}
 	return ttl
