@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
@@ -40,7 +41,7 @@ func TestSearchList(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := cluster(t)
-			c := quick()
+			c := patient()
 			c.ResolvConf = writeResolvConf(t, "nameserver 127.0.0.1\n"+tt.conf+"\n")
 			c.ServerPort = s.port()
 			args := []string{"-type=A", tt.ask}
@@ -79,7 +80,11 @@ func TestServersInTurn(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ans, err := quick().ask(t.Context(), tt.servers, "x.test.", []uint16{dns.TypeA})
+			c := patient()
+			if tt.servers[0] == silent.addr {
+				c.TryTimeout = 500 * time.Millisecond
+			}
+			ans, err := c.ask(t.Context(), tt.servers, "x.test.", []uint16{dns.TypeA})
 			switch {
 			case tt.ok && err != nil:
 				t.Fatal(err)
@@ -97,7 +102,7 @@ func TestServerByName(t *testing.T) {
 		"ns.search1. A": {"ns.search1. 30 IN A 127.0.0.1"},
 		"x.test. A":     {"x.test. 30 IN A 10.0.0.1"},
 	}))
-	c := quick()
+	c := patient()
 	c.ResolvConf = writeResolvConf(t, "search search1\nnameserver 127.0.0.1\n")
 	c.ServerPort = s.port()
 	for _, host := range []string{"ns", "localhost"} {

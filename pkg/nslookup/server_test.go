@@ -48,7 +48,7 @@ func newScripted(t *testing.T, do script) *scripted {
 				return
 			}
 			stream := dns.Conn{Conn: c}
-			_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+			_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 			p, err := stream.ReadMsgHeader(nil)
 			if err == nil {
 				for _, r := range do(true, s.note(t, p)) {
@@ -150,15 +150,17 @@ func zone(t *testing.T, records map[string][]string) script {
 	}
 }
 
-// deadPort returns a port of 127.0.0.1 with nobody behind it.
+// deadPort returns a port of 127.0.0.1 with nobody behind it. A socket that is
+// connected elsewhere keeps it from others.
 func deadPort(t *testing.T) string {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	here, elsewhere := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
+	c, err := net.DialUDP("udp", here, elsewhere)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pc.Close()
-	return strconv.Itoa(pc.LocalAddr().(*net.UDPAddr).Port)
+	t.Cleanup(func() { c.Close() })
+	return strconv.Itoa(c.LocalAddr().(*net.UDPAddr).Port)
 }
 
 func writeResolvConf(t *testing.T, text string) string {
