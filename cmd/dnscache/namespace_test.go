@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -48,7 +49,7 @@ func ip(t *testing.T, command string) {
 func at(addr, name string, qtype uint16) string {
 	q := new(dns.Msg)
 	q.SetQuestion(name, qtype)
-	m, err := dns.Exchange(q, net.JoinHostPort(addr, "5353"))
+	m, _, err := (&dns.Client{Timeout: 10 * time.Second}).Exchange(q, net.JoinHostPort(addr, "5353"))
 	if err != nil {
 		return ""
 	}
@@ -63,7 +64,7 @@ func startInside(t *testing.T, args ...string) *lockedBuffer {
 		stdin: strings.NewReader(""), stdout: log, stderr: log, signals: signals,
 		started: func([]netip.AddrPort, netip.AddrPort) { close(started) },
 	}
-	args = append([]string{"--user=root", "--conf-file=", "--no-resolv", "--no-hosts", "--port=5353"}, args...)
+	args = append([]string{"--user=root", "--conf-file=", "--no-resolv", "--no-hosts", "--port=5353", "--fast-dns-retry=4000"}, args...)
 	go func() { exit <- run(t.Context(), args, e) }()
 	select {
 	case <-started:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -71,42 +72,49 @@ type program struct {
 	args                      []string
 }
 
-// freePort returns a port that nothing listens on, over UDP and TCP.
-func freePort(t *testing.T) int {
+// freePorts returns the first of n ports in a row on which nothing listens, over
+// UDP and TCP, and which nobody gets by asking for any: Linux gives those above
+// 32767 away.
+func freePorts(t *testing.T, n int) int {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	free := func(port int) bool {
+		l, err := net.Listen("tcp", portAddress(uint16(port)))
 		if err != nil {
-			t.Fatal(err)
+			return false
 		}
-		port := l.Addr().(*net.TCPAddr).Port
-		c, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			t.Cleanup(func() { c.Close(); l.Close() }) // so that no other call picks it
-			c.Close()
-			l.Close()
-			return port
+		defer l.Close()
+		c, err := net.ListenPacket("udp", portAddress(uint16(port)))
+		if err != nil {
+			return false
 		}
-		l.Close()
+		c.Close()
+		return true
 	}
-	t.Fatal("no free port")
+search:
+	for range 1000 {
+		first := 10000 + rand.IntN(20000)
+		for port := first; port < first+n; port++ {
+			if !free(port) {
+				continue search
+			}
+		}
+		return first
+	}
+	t.Fatal("no free ports")
 	return 0
 }
 
 func newProgram(t *testing.T, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, signals: make(chan os.Signal, 4), log: &safeBuffer{}, exit: make(chan int, 1)}
-	ports := map[string]int{}
-	address := func(what string) string {
-		ports[what] = freePort(t)
-		return "127.0.0.1:" + strconv.Itoa(ports[what])
-	}
-	p.dns, p.readiness, p.prom, p.dbg = address("dns"), address("readiness"), address("prom"), address("dbg")
-	p.env = map[string]string{"PROMETHEUS_PORT": strconv.Itoa(ports["prom"])}
+	first := freePorts(t, 4)
+	address := func(i int) string { return "127.0.0.1:" + strconv.Itoa(first+i) }
+	p.dns, p.readiness, p.prom, p.dbg = address(0), address(1), address(2), address(3)
+	p.env = map[string]string{"PROMETHEUS_PORT": strconv.Itoa(first + 2)}
 	p.resolvConf = filepath.Join(t.TempDir(), "none")
 	p.args = append([]string{
-		"--dns-bind-address=127.0.0.1", "--dns-port=" + strconv.Itoa(ports["dns"]),
-		"--healthz-port=" + strconv.Itoa(ports["readiness"]), "--debug-address=" + p.dbg,
+		"--dns-bind-address=127.0.0.1", "--dns-port=" + strconv.Itoa(first),
+		"--healthz-port=" + strconv.Itoa(first+1), "--debug-address=" + p.dbg,
 	}, args...)
 	return p
 }
@@ -187,7 +195,7 @@ func (p *program) awaitExit(want int) {
 
 // ask sends one question and returns the reply as "RCODE data data...".
 func (p *program) ask(network, name string, qtype uint16) (string, error) {
-	client := dns.Client{Net: network, Timeout: 5 * time.Second}
+	client := dns.Client{Net: network, Timeout: 20 * time.Second}
 	reply, _, err := client.Exchange(new(dns.Msg).SetQuestion(name, qtype), p.dns)
 	if err != nil {
 		return "", err
@@ -250,11 +258,13 @@ func TestServesObjects(t *testing.T) {
 	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.await("the changed file is served", func() bool {
-		text, err := p.ask("udp", "new.default.svc.cluster.local.", dns.TypeA)
-		return err == nil && text == "NOERROR 10.96.0.10"
-	})
-	p.wantAnswer(web, dns.TypeA, "NXDOMAIN")
+	// The two Services change one after the other.
+	for name, want := range map[string]string{"new.default.svc.cluster.local.": "NOERROR 10.96.0.10", web: "NXDOMAIN"} {
+		p.await("the changed file is served", func() bool {
+			text, err := p.ask("udp", name, dns.TypeA)
+			return err == nil && text == want
+		})
+	}
 	p.signals <- os.Interrupt
 	p.awaitExit(exitOK)
 }
@@ -310,7 +320,7 @@ func TestSignals(t *testing.T) {
 
 // TestUnsynced runs against an API server that is not there.
 func TestUnsynced(t *testing.T) {
-	nobody := freePort(t)
+	nobody := freePorts(t, 1)
 	p := newProgram(t, fmt.Sprintf("--kube-master-url=http://127.0.0.1:%d", nobody), "--nameservers=none",
 		"--initial-sync-timeout=100ms", "--lameduck=0s")
 	p.env["KUBERNETES_SERVICE_HOST"], p.env["KUBERNETES_SERVICE_PORT"] = "10.96.0.1", "443"
