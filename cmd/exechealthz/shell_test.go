@@ -38,7 +38,7 @@ func (l *lockedBuffer) String() string {
 func newShell() *shell {
 	return &shell{
 		processes: newProcesses(),
-		nslookup:  nslookup.Command{ResolvConf: "/nonexistent", TryTimeout: 50 * time.Millisecond, Tries: 2},
+		nslookup:  nslookup.Command{ResolvConf: "/nonexistent", TryTimeout: 10 * time.Second, Tries: 2},
 		env:       os.Environ(),
 	}
 }
@@ -69,7 +69,7 @@ func onceUntil(ctx context.Context, t *testing.T, sh *shell, command string) (st
 	select {
 	case err := <-done:
 		return out.String(), err
-	case <-time.After(15 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatalf("%q hangs", command)
 		return "", nil
 	}
@@ -306,7 +306,7 @@ func TestLeftoversEndWithTheRun(t *testing.T) {
 // TestPipeHeldFromOutside: a daemon that left the group and kept our pipe does
 // not keep the run from ending.
 func TestPipeHeldFromOutside(t *testing.T) {
-	out, err := once(t, newShell(), "sh -c 'setsid sleep 10 & sleep 0.5; echo done'", 8*time.Second)
+	out, err := once(t, newShell(), "sh -c 'setsid sleep 30 & sleep 0.5; echo done'", 28*time.Second)
 	if err != nil || out != "done\n" {
 		t.Errorf("error %v, output %q; want success", err, out)
 	}
@@ -326,7 +326,7 @@ func TestFIFOWithBothEnds(t *testing.T) {
 			}
 			sh := newShell()
 			sh.env = append(sh.env, "DIR="+dir)
-			if out, err := once(t, sh, command, 10*time.Second); err != nil || out != "hello\n" {
+			if out, err := once(t, sh, command, 30*time.Second); err != nil || out != "hello\n" {
 				t.Errorf("output %q, error %v", out, err)
 			}
 		})
@@ -334,7 +334,7 @@ func TestFIFOWithBothEnds(t *testing.T) {
 }
 
 func TestSubstitutionIsBounded(t *testing.T) {
-	out, err := once(t, newShell(), "x=$(head -c 1000000 /dev/zero | tr '\\0' x); echo ${#x}; y=$(cat /dev/zero)", 10*time.Second)
+	out, err := once(t, newShell(), "x=$(head -c 1000000 /dev/zero | tr '\\0' x); echo ${#x}; y=$(cat /dev/zero)", time.Minute)
 	if errors.Is(err, context.DeadlineExceeded) || err == nil || !strings.HasPrefix(out, "1000000\n") {
 		t.Errorf("error %v, output %.100q; want the second substitution to fail before the deadline", err, out)
 	}
@@ -344,7 +344,7 @@ func TestRunsShareNothing(t *testing.T) {
 	sh := newShell()
 	const command = "echo \"<$x>\"; x=1; cd /; f() { :; }; type f >/dev/null"
 	for range 2 {
-		if out, err := once(t, sh, command, 10*time.Second); err != nil || out != "<>\n" {
+		if out, err := once(t, sh, command, 30*time.Second); err != nil || out != "<>\n" {
 			t.Errorf("output %q, error %v", out, err)
 		}
 	}
