@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,9 +150,9 @@ func (w *Watcher) runUntilDenied(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	// A copy: a request of the last run may still be on its way back.
-	slices := *w.slices
-	slices.denied = cancel
-	slices.run(ctx)
+	f := *w.slices
+	f.denied = cancel
+	f.run(ctx)
 	if err := context.Cause(ctx); denied(err) {
 		return err
 	}
@@ -212,10 +213,7 @@ func (w *Watcher) build(ctx context.Context) {
 			w.settle(ctx)
 		}
 		work := w.state.take()
-		for _, k := range work.keys {
-			service := w.rebuild(k)
-			w.metrics.programmed(service, work.triggers[k], time.Now())
-		}
+		w.rebuild(work)
 		w.metrics.built(len(work.keys), time.Since(start))
 		if !w.HasSynced() {
 			c := w.state.counts()
@@ -251,9 +249,40 @@ func (w *Watcher) settle(ctx context.Context) {
 	}
 }
 
-// rebuild makes the records of one Service anew. It returns the Service, nil
-// when there is none.
-func (w *Watcher) rebuild(k key) *records.Service {
+// atOnce is how many Services are made visible at a time while there are
+// readers, so that none waits long for the others of its round.
+const atOnce = 64
+
+// rebuild makes the records of all Services of work anew.
+func (w *Watcher) rebuild(work taken) {
+	n := atOnce
+	if !w.HasSynced() {
+		n = len(work.keys) // nobody may conclude anything from half of them
+	}
+	for keys := range slices.Chunk(work.keys, max(n, 1)) {
+		changes := make([]treecache.Change, 0, len(keys))
+		for _, k := range keys {
+			if c, ok := w.change(k); ok {
+				changes = append(changes, c)
+			}
+		}
+		w.cfg.Tree.Apply(changes...)
+		if len(work.triggers) == 0 {
+			continue
+		}
+		now := time.Now()
+		for _, k := range keys {
+			if triggers := work.triggers[k]; len(triggers) > 0 {
+				service, _ := w.state.get(k)
+				w.metrics.programmed(service, triggers, now)
+			}
+		}
+	}
+}
+
+// change returns what is to be in the tree for one Service, false when there is
+// nothing that could be there.
+func (w *Watcher) change(k key) (treecache.Change, bool) {
 	service, list := w.state.get(k)
 	var set *treecache.Set
 	var found []records.Problem
@@ -262,9 +291,8 @@ func (w *Watcher) rebuild(k key) *records.Service {
 	}
 	w.problems.note(k, found)
 	if set != nil {
-		w.cfg.Tree.Replace(set)
-	} else if path, ok := records.Path(k.namespace, k.name); ok {
-		w.cfg.Tree.Remove(path)
+		return treecache.Change{Path: set.Path(), Set: set}, true
 	}
-	return service
+	path, ok := records.Path(k.namespace, k.name)
+	return treecache.Change{Path: path}, ok
 }

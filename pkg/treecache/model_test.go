@@ -235,13 +235,16 @@ func TestTreeAgainstModel(t *testing.T) {
 		owner := modelOwners[rng.IntN(len(modelOwners))]
 		service, namespace, _ := strings.Cut(owner, ".")
 		path := mustPath(t, service, namespace)
-		if rng.IntN(4) == 0 {
+		switch {
+		case step%3 == 0: // several at once, some of one owner
+			tree.Apply(randomChanges(t, rng, specs)...)
+		case rng.IntN(4) == 0:
 			_, had := specs[path]
 			if got := tree.Remove(path); got != had {
 				t.Fatalf("step %d: Remove(%s) = %v, want %v", step, owner, got, had)
 			}
 			delete(specs, path)
-		} else {
+		default:
 			specs[path] = randomSpec(t, rng, owner)
 			tree.Replace(NewSet(specs[path]))
 		}
@@ -253,6 +256,24 @@ func TestTreeAgainstModel(t *testing.T) {
 			t.FailNow()
 		}
 	}
+}
+
+// randomChanges returns changes, which it makes in specs.
+func randomChanges(t *testing.T, rng *rand.Rand, specs map[Path]*Spec) []Change {
+	t.Helper()
+	var changes []Change
+	for range 1 + rng.IntN(2*len(modelOwners)) {
+		owner := modelOwners[rng.IntN(len(modelOwners))]
+		service, namespace, _ := strings.Cut(owner, ".")
+		c := Change{Path: mustPath(t, service, namespace)}
+		delete(specs, c.Path)
+		if rng.IntN(3) > 0 {
+			specs[c.Path] = randomSpec(t, rng, owner)
+			c.Set = NewSet(specs[c.Path])
+		}
+		changes = append(changes, c)
+	}
+	return changes
 }
 
 func compareWithModel(t *testing.T, step int, tree *Tree, m *model, rng *rand.Rand) {

@@ -37,6 +37,8 @@ type Snapshot struct {
 type dir struct {
 	nodes   trie[string, node]
 	entries trie[string, node]
+	// edit is the transaction that made it, as of a trieNode.
+	edit uint64
 }
 
 // node is a child of a directory: a directory or an owner, never both.
@@ -68,49 +70,79 @@ func (s *Snapshot) Zone() dnsname.Name { return s.zone }
 // Owners returns the number of Sets.
 func (s *Snapshot) Owners() int { return s.counts.Owners }
 
+// Change is what an owner is to have.
+type Change struct {
+	Path Path
+	Set  *Set // its Path is Path; nil means nothing
+}
+
 // Replace puts set in the place of whatever its owner, set.Path(), had before,
 // and reports whether anything changed. The next lookup sees it. An owner is its
 // path, so two owners never collide.
 func (t *Tree) Replace(set *Set) (changed bool) {
-	return t.change(set.path, set)
+	return t.Apply(Change{set.path, set})
 }
 
 // Remove takes away all that the owner at path has, and reports whether there
 // was anything.
 func (t *Tree) Remove(path Path) (changed bool) {
-	return t.change(path, nil)
+	return t.Apply(Change{Path: path})
 }
 
-func (t *Tree) change(path Path, set *Set) bool {
+// Apply makes all changes, in their order, and reports whether there was any.
+// A Snapshot has either all of them or none, so many cost less in one call than
+// each in its own. When it returns, every lookup sees them.
+func (t *Tree) Apply(changes ...Change) (changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	next := *t.current.Load()
-	was, self := next.find(path)
+	t.edit++
+	w := writer{snapshot: &next, edit: t.edit}
+	made := changes[:0:0]
+	for _, c := range changes {
+		if w.change(c) {
+			made = append(made, c)
+		}
+	}
+	if len(made) == 0 {
+		return false
+	}
+	// The index shows each change at once: late, so that it is ahead of the
+	// Snapshot for a moment only.
+	for _, c := range made {
+		if c.Set != nil {
+			t.exact.put(c.Set)
+		} else {
+			t.exact.remove(c.Path)
+		}
+	}
+	next.counts.Owners, next.counts.Reverse = t.exact.size, next.reverse.size()
+	t.current.Store(&next)
+	return true
+}
+
+// change makes one change in the snapshot and reports whether it is one.
+func (w *writer) change(c Change) bool {
+	s, path, set := w.snapshot, c.Path, c.Set
+	was, self := s.find(path)
 	if was.equal(set) {
 		return false
 	}
-	t.edit++
-	w := writer{snapshot: &next, edit: t.edit}
 	if self == nil { // the text of path belongs to the Set
 		self = &claim{path: Path(strings.Clone(string(path)))}
 	}
 	path = self.path // let all that is kept share one text
 	labels := path.labels()
 	if was != nil && (set == nil || was.entry() != set.entry()) {
-		w.remove(&next.top, labels[:], was.entry())
+		w.remove(&s.top, labels[:], was.entry())
 	}
 	if set != nil {
-		w.put(&next.top, labels[:], node{set: set, self: self})
-		t.exact.put(set)
-	} else {
-		t.exact.remove(path)
+		w.put(&s.top, labels[:], node{set: set, self: self})
 	}
 	self.current.Store(set)
 	w.reclaim(self, was, set)
-	next.counts.subtract(was.counts())
-	next.counts.add(set.counts())
-	next.counts.Owners, next.counts.Reverse = t.exact.size, next.reverse.size()
-	t.current.Store(&next)
+	s.counts.subtract(was.counts())
+	s.counts.add(set.counts())
 	return true
 }
 
@@ -164,8 +196,13 @@ func (w *writer) put(d *dir, labels []string, owner node) {
 	if len(labels) > 1 {
 		sub := &dir{}
 		if old := d.nodes.get(hash, label); old != nil {
+			if old.dir.edit == w.edit {
+				w.put(old.dir, labels[1:], owner)
+				return
+			}
 			*sub = *old.dir
 		}
+		sub.edit = w.edit
 		w.put(sub, labels[1:], owner)
 		d.nodes.put(w.edit, hash, label, node{dir: sub}, s.hash)
 		return

@@ -248,3 +248,63 @@ func TestReadersSeeWholeSets(t *testing.T) {
 	close(done)
 	wg.Wait()
 }
+
+// TestApply: many changes at once are one Snapshot, and none of those before
+// changes with it.
+func TestApply(t *testing.T) {
+	changes := func(from, to int, address string) []Change {
+		var list []Change
+		for i := from; i < to; i++ {
+			set := NewSet(spec(t, fmt.Sprintf("web-%d.ns-%d", i, i%7), ClusterIP).hosts(fmt.Sprintf(address, i/250, i%250)))
+			list = append(list, Change{set.Path(), set})
+		}
+		return list
+	}
+	tree := newTree(t)
+	if tree.Apply() || tree.Apply(Change{Path: mustPath(t, "web-1", "ns-1")}) {
+		t.Error("a change was reported where there is none")
+	}
+	states := []func() bool{
+		func() bool { return tree.Apply(changes(0, 500, "10.1.%d.%d")...) },
+		func() bool { return tree.Apply(changes(250, 750, "10.1.%d.%d")...) },
+		func() bool { return tree.Apply(changes(0, 750, "10.2.%d.%d")...) },
+		func() bool {
+			var gone []Change
+			for _, c := range changes(100, 700, "10.2.%d.%d") {
+				gone = append(gone, Change{Path: c.Path})
+			}
+			return tree.Apply(gone...)
+		},
+	}
+	text := func(s *Snapshot) string {
+		var b strings.Builder
+		fmt.Fprintln(&b, s.Counts())
+		for i := range 750 {
+			fmt.Fprintln(&b, show(s.Lookup(wireName(fmt.Sprintf("web-%d.ns-%d", i, i%7)))))
+			for _, network := range []byte{1, 2} {
+				fmt.Fprintln(&b, show(s.Reverse(netip.AddrFrom4([4]byte{10, network, byte(i / 250), byte(i % 250)}), nil)))
+			}
+		}
+		return b.String()
+	}
+	snapshots, texts := []*Snapshot{tree.Snapshot()}, []string{text(tree.Snapshot())}
+	for i, apply := range states {
+		if !apply() {
+			t.Errorf("state %d: nothing changed", i)
+		}
+		snapshots, texts = append(snapshots, tree.Snapshot()), append(texts, text(tree.Snapshot()))
+		for j, s := range snapshots {
+			if diff := cmp.Diff(texts[j], text(s)); diff != "" {
+				t.Fatalf("state %d changed with state %d\n%s", j, i+1, diff)
+			}
+		}
+	}
+	for i, want := range []int{0, 500, 750, 750, 150} {
+		if got := snapshots[i].Owners(); got != want {
+			t.Errorf("state %d: %d owners, want %d", i, got, want)
+		}
+	}
+	if tree.Apply(changes(0, 100, "10.2.%d.%d")...) {
+		t.Error("the same again was a change")
+	}
+}
