@@ -14,8 +14,10 @@ import (
 )
 
 // The node in trouble: no API server for a minute, and as busy as can be for
-// half of it. Nothing that existed fails, and nothing is restarted.
+// half of it. Nothing that existed fails, and nothing is restarted, not even
+// where the API server comes back with fewer rights for an addon.
 func testNodeInTrouble(t *testing.T) {
+	takenAway := takeRightsAway(t)
 	const app = "slow"
 	variant(t, app, func(d *appsv1.Deployment) {
 		container(d, "healthz").Resources.Limits = corev1.ResourceList{"cpu": resource.MustParse("10m"), "memory": resource.MustParse("50Mi")}
@@ -32,6 +34,31 @@ func testNodeInTrouble(t *testing.T) {
 	for name, n := range restarts(t, app) {
 		if n > 0 {
 			t.Errorf("%s was restarted %d times", name, n)
+		}
+	}
+	takenAway()
+}
+
+// takeRightsAway takes all rights from an addon that runs. That shows when its
+// watches end and it asks anew; what is returned checks it then: a line of the
+// log says what is missing, and what is known is answered on.
+func takeRightsAway(t *testing.T) (check func()) {
+	t.Helper()
+	const app = "robbed"
+	account(t, app, "")
+	variant(t, app, func(d *appsv1.Deployment) { d.Spec.Template.Spec.ServiceAccountName = app })
+	awaitReady(t, app, 1, 5*time.Minute)
+	kubectl(t, "delete", "clusterrolebinding", app)
+	return func() {
+		t.Helper()
+		wantLine(t, app, "kubedns", "level=ERROR", "lacks a rule", "resource=services")
+		wantLine(t, app, "kubedns", "level=ERROR", "lacks a rule", "resource=endpointslices")
+		wantAt(t, thePod(t, app).Status.PodIP+":10053", known[0]+".", "NOERROR 10.96.0.1")
+		awaitReady(t, app, 1, time.Minute)
+		for name, n := range restarts(t, app) {
+			if n > 0 {
+				t.Errorf("%s was restarted %d times", name, n)
+			}
 		}
 	}
 }
