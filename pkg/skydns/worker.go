@@ -230,6 +230,10 @@ func (w *worker) answerReverse(reply []byte) (r result, claimed bool) {
 		for i := range a.Len() {
 			record := a.At(i)
 			w.target = record.AppendTarget(w.target[:0])
+			// One target has nothing in common with the question.
+			if a.Len() == 1 && w.b.Record(nil, wire.TypePTR, ttl, w.target) {
+				break
+			}
 			if !w.b.NameRecord(nil, wire.TypePTR, ttl, w.target) {
 				return w.tooLong(r), true
 			}

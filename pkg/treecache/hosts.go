@@ -21,6 +21,9 @@ const (
 	wideHost   = 4 + 16
 )
 
+// fewHosts is up to how many hosts are compared one by one.
+const fewHosts = 8
+
 func (h *hashedHosts) stride() int {
 	if h.wide {
 		return wideHost
@@ -64,7 +67,12 @@ func (h *hashedHosts) firstOf(hash uint32) int {
 // find returns the host with this address.
 func (h *hashedHosts) find(addr netip.Addr) (int, bool) {
 	n := h.len()
-	if n == 0 {
+	if n <= fewHosts { // which takes less than the hash of an address
+		for at := range n {
+			if h.addr(at) == addr {
+				return at, true
+			}
+		}
 		return 0, false
 	}
 	hash := hashLabel(addr)

@@ -61,6 +61,19 @@ func BenchmarkBuilder(b *testing.B) {
 			bl.Finish(OPT{})
 		}
 	})
+	b.Run("negative", func(b *testing.B) {
+		q := askQuery(b, "www.example.com.default.svc.cluster.local.", TypeA, true)
+		zone := wireName(b, "cluster.local.")
+		soa := SOA{MName: wireName(b, "ns.dns.cluster.local."), RName: wireName(b, "hostmaster.cluster.local.")}
+		var bl Builder
+		b.ReportAllocs()
+		for b.Loop() {
+			bl.Start(buf, q, 1232)
+			bl.Open(Authority)
+			bl.SOA(zone, 5, &soa)
+			bl.Finish(OPT{})
+		}
+	})
 	for _, n := range []int{3, 100} {
 		b.Run(fmt.Sprintf("srv=%d", n), func(b *testing.B) {
 			q, targets := srvTargets(b, n)

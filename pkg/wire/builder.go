@@ -208,12 +208,13 @@ type SOA struct {
 
 // SOA appends an SOA record.
 func (b *Builder) SOA(owner []byte, ttl uint32, soa *SOA) bool {
-	at, ok := b.begin(owner, TypeSOA, ttl, 22)
+	zone := b.inQuestion(owner)
+	at, ok := b.beginAt(owner, zone, TypeSOA, ttl, 22)
 	if !ok {
 		return false
 	}
-	b.appendName(soa.MName, sameSpelling)
-	b.appendName(soa.RName, sameSpelling)
+	b.appendBelow(soa.MName, owner, zone)
+	b.appendBelow(soa.RName, owner, zone)
 	for _, v := range [...]uint32{soa.Serial, soa.Refresh, soa.Retry, soa.Expire, soa.Minimum} {
 		b.buf = binary.BigEndian.AppendUint32(b.buf, v)
 	}
@@ -263,6 +264,12 @@ func (b *Builder) appendString(s string) {
 // so that what cannot fit is refused before it is written. at is where the
 // record begins.
 func (b *Builder) begin(owner []byte, typ uint16, ttl uint32, atLeast int) (at place, ok bool) {
+	return b.beginAt(owner, 0, typ, ttl, atLeast)
+}
+
+// beginAt is begin for an owner that is known to be at offset off of the
+// message, unless that is 0.
+func (b *Builder) beginAt(owner []byte, off int, typ uint16, ttl uint32, atLeast int) (at place, ok bool) {
 	at.start = len(b.buf)
 	least := 2 // a pointer
 	if len(owner) == 1 || owner == nil && !b.question {
@@ -272,6 +279,8 @@ func (b *Builder) begin(owner []byte, typ uint16, ttl uint32, atLeast int) (at p
 		return at, false
 	}
 	switch {
+	case off != 0:
+		b.buf = append(b.buf, pointerMark|byte(off>>8), byte(off))
 	case owner != nil:
 		b.appendName(owner, anySpelling)
 	case b.question:
@@ -304,6 +313,49 @@ func (b *Builder) end(at place) bool {
 	msg := b.buf[b.base:]
 	SetCount(msg, b.section, Count(msg, b.section)+1)
 	return true
+}
+
+// inQuestion returns the offset in the message where the question's name has
+// zone as its end, in that spelling; 0 if it has not, or if other names may be
+// known by now. In a negative answer, the most frequent of those that need
+// compression, it spares the table of names.
+func (b *Builder) inQuestion(zone []byte) int {
+	if b.names.used != 0 || !b.question || zone == nil {
+		return 0
+	}
+	question := b.buf[b.base+HeaderLen:]
+	at, ok := cutZone(question[:nameSkip(question, 0)], zone)
+	if !ok {
+		return 0
+	}
+	return HeaderLen + at
+}
+
+// cutZone returns where in name its last labels begin, which are those of zone
+// in the same spelling.
+func cutZone(name, zone []byte) (at int, ok bool) {
+	at = len(name) - len(zone)
+	if at < 0 || string(name[at:]) != string(zone) {
+		return 0, false
+	}
+	i := 0
+	for i < at {
+		i += int(name[i]) + 1
+	}
+	return at, i == at
+}
+
+// appendBelow appends a name in RDATA. If off is not 0, zone is at this offset
+// of the message, and the name is probably below it.
+func (b *Builder) appendBelow(name, zone []byte, off int) {
+	if off != 0 {
+		if at, ok := cutZone(name, zone); ok {
+			b.buf = append(b.buf, name[:at]...)
+			b.buf = append(b.buf, pointerMark|byte(off>>8), byte(off))
+			return
+		}
+	}
+	b.appendName(name, sameSpelling)
 }
 
 // appendName appends a name, its longest known suffix replaced by a pointer

@@ -102,6 +102,37 @@ func TestBuilderRecords(t *testing.T) {
 	}
 }
 
+// TestBuilderNegative: a negative answer is as small as compression makes it,
+// wherever in the question's name the zone is, if it is there.
+func TestBuilderNegative(t *testing.T) {
+	zone := wireName(t, "cluster.local.")
+	soa := SOA{MName: wireName(t, "ns.dns.cluster.local."), RName: wireName(t, "hostmaster.cluster.local."), Minimum: 5}
+	for _, question := range []string{
+		"web.default.svc.cluster.local.", "cluster.local.", "a.cluster.local.", "ns.dns.cluster.local.",
+		"xcluster.local.", "x\\007cluster.local.", "local.", ".", "web.Cluster.local.", "WEB.cluster.local.",
+	} {
+		t.Run(question, func(t *testing.T) {
+			q := askQuery(t, question, TypeA, true)
+			var b Builder
+			b.Start(nil, q, MaxMessage)
+			b.Open(Authority)
+			if !b.SOA(zone, 5, &soa) {
+				t.Fatal("it did not fit")
+			}
+			out := b.Finish(OPT{})
+			m := unpack(t, out)
+			want := []string{"2 cluster.local.\t5\tin\tsoa\tns.dns.cluster.local. hostmaster.cluster.local. 0 0 0 0 5"}
+			if diff := cmp.Diff(want, lines(m)); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			m.Compress = true
+			if packed, err := m.Pack(); err != nil || len(out) > len(packed)+len("cluster") { // but for a zone in another spelling
+				t.Errorf("%d octets, miekg/dns needs %d, %v", len(out), len(packed), err)
+			}
+		})
+	}
+}
+
 // RFC 2782: the target of an SRV record is never a pointer, yet later names may
 // point into it.
 func TestBuilderSRVTarget(t *testing.T) {
