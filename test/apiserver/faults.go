@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -145,10 +147,18 @@ type Front struct {
 	done   chan struct{}
 }
 
-// Open serves s on a free port.
+// Open serves s on a free port. It is below those that Linux gives to sockets
+// that name none, so that nobody takes it while it is closed, least of all
+// those who try to connect to it.
 func Open(s *Server) (*Front, error) {
-	f := &Front{server: s, addr: "127.0.0.1:0"}
-	return f, f.Start()
+	var err error
+	for range 100 {
+		f := &Front{server: s, addr: fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))}
+		if err = f.Start(); err == nil {
+			return f, nil
+		}
+	}
+	return nil, err
 }
 
 // URL is where the server is.

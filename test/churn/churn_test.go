@@ -222,7 +222,7 @@ func startKubedns(t *testing.T, api string) *kubedns {
 	}
 	k.Process = addon.StartEnv(t, []string{"PROMETHEUS_PORT=" + strconv.Itoa(ports[2])}, filepath.Join(bin, "kubedns"), "--kube-master-url="+api, "--domain=cluster.local.", "--nameservers=none",
 		"--dns-bind-address=127.0.0.1", "--dns-port="+strconv.Itoa(ports[0]), "--healthz-port="+strconv.Itoa(ports[1]), "--debug-address=")
-	k.WaitURL(t, k.readiness, 30*time.Second)
+	k.WaitURL(t, k.readiness, time.Minute)
 	return k
 }
 

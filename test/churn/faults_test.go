@@ -130,13 +130,13 @@ func TestFaults(t *testing.T) {
 	live := startKubedns(t, front.URL())
 	watch := startAsking(t, live.addr)
 	for _, f := range allFaults() {
-		said := strings.Count(live.Log(), f.logs)
+		said, began := strings.Count(live.Log(), f.logs), time.Now()
 		f.begin(c, front)
 		for range faultChanges {
 			c.change()
 		}
 		if f.away != "" {
-			live.wantAway(t, f.away)
+			live.wantAway(t, f.away, began)
 		}
 		if f.logs != "" && strings.Count(live.Log(), f.logs) != said+1 {
 			t.Errorf("%s: kubedns must say %q once more, after %d times", f.name, f.logs, said)
@@ -162,14 +162,14 @@ func (c *cluster) sample() []question {
 }
 
 // wantAway waits until kubedns says that it lost a resource, and that it is
-// ready nonetheless, with data as old as they are.
-func (k *kubedns) wantAway(t *testing.T, resource string) {
+// ready nonetheless, with data as old as they are. The fault began at began.
+func (k *kubedns) wantAway(t *testing.T, resource string, began time.Time) {
 	t.Helper()
 	start := time.Now()
 	metric := fmt.Sprintf("kubedns_kubernetes_connected{resource=%q} 0\n", resource)
 	detail := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(resource) + `: .*$`)
 	var verbose, metrics string
-	for end := start.Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := start.Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		verbose, metrics = k.get(t, k.readiness+"?verbose"), k.get(t, k.metrics)
 		if strings.Contains(metrics, metric) && time.Since(start) > away {
 			break
@@ -179,8 +179,9 @@ func (k *kubedns) wantAway(t *testing.T, resource string) {
 		}
 	}
 	t.Logf("%s", detail.FindString(verbose))
-	if age := k.age(t, resource); age < away-time.Second || age > time.Since(start)+2*time.Second {
-		t.Errorf("data of %s is %v old by the metrics, and it was lost %v ago", resource, age, time.Since(start))
+	// It was heard of a second before, or some more on a busy machine.
+	if age := k.age(t, resource); age < away-time.Second || age > time.Since(began)+5*time.Second {
+		t.Errorf("data of %s is %v old by the metrics, and it was lost %v ago", resource, age, time.Since(began))
 	}
 }
 
@@ -189,7 +190,7 @@ func (k *kubedns) wantAway(t *testing.T, resource string) {
 func (k *kubedns) wantHeard(t *testing.T) {
 	t.Helper()
 	for _, resource := range []string{"services", "endpointslices.discovery.k8s.io"} {
-		for end := time.Now().Add(20 * time.Second); k.age(t, resource) > time.Second; time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); k.age(t, resource) > time.Second; time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("nothing is heard of %s any more", resource)
 			}

@@ -154,7 +154,7 @@ func ask(tb testing.TB, network, server, name string, typ uint16) *dns.Msg {
 
 func exchange(tb testing.TB, network, server string, q *dns.Msg) *dns.Msg {
 	tb.Helper()
-	client := dns.Client{Net: network, Timeout: 5 * time.Second}
+	client := dns.Client{Net: network, Timeout: 20 * time.Second}
 	m, _, err := client.Exchange(q, server)
 	if err != nil {
 		tb.Fatalf("asking %s over %s for %v: %v", server, network, q.Question, err)

@@ -87,7 +87,7 @@ func (c *cluster) client(t *testing.T, as pair) *http.Client {
 	roots.AppendCertsFromPEM(c.ca.pem)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Timeout: 10 * time.Second, Transport: transport}
+	return &http.Client{Timeout: 30 * time.Second, Transport: transport}
 }
 
 // startAPI starts the API server and waits until it is ready.
@@ -158,7 +158,7 @@ func (c *cluster) apply(t *testing.T, text string) {
 	t.Helper()
 	// Right after the start, RBAC or the namespace may lag behind readiness.
 	var last string
-	eventually(t, 20*time.Second, func() bool {
+	eventually(t, time.Minute, func() bool {
 		status, reply, err := c.do(t, http.MethodPatch, path(t, text)+"?fieldManager=e2e&force=true", "application/apply-patch+yaml", []byte(text))
 		last = fmt.Sprint(status, " ", err, " ", reply)
 		return err == nil && status/100 == 2

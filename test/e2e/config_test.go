@@ -64,7 +64,7 @@ func TestConfigMap(t *testing.T) {
 	d.want(t, federated, dns.TypeCNAME, "NOERROR", remote("z1.r1", "example.com"))
 
 	c.apply(t, configMap("kube-dns", `upstreamNameservers: 'nonsense', federations: "myfed=example.org"`))
-	eventually(t, 20*time.Second, func() bool { return strings.Contains(d.Log(), "configuration rejected") }, func() string { return "nothing was rejected" })
+	eventually(t, time.Minute, func() bool { return strings.Contains(d.Log(), "configuration rejected") }, func() string { return "nothing was rejected" })
 	d.always(t, time.Second, federated, dns.TypeCNAME, "NOERROR", remote("z1.r1", "example.com"))
 	c.stopAPI()
 	d.always(t, 2*time.Second, outsideName, dns.TypeA, "NOERROR", "A 198.51.100.7")

@@ -67,7 +67,7 @@ func (c *cluster) applyAll(t *testing.T, file string) (refused []string) {
 	}
 	// The API server makes this one, with the first address of its range, and
 	// one of the tables completes it.
-	eventually(t, 20*time.Second, func() bool {
+	eventually(t, time.Minute, func() bool {
 		status, _, err := c.do(t, http.MethodGet, "/api/v1/namespaces/default/services/kubernetes", "", nil)
 		return err == nil && status == http.StatusOK
 	}, func() string { return "no Service kubernetes" })
@@ -85,7 +85,7 @@ func (c *cluster) applyAll(t *testing.T, file string) (refused []string) {
 		}
 		var status int
 		var reply string
-		eventually(t, 20*time.Second, func() bool {
+		eventually(t, time.Minute, func() bool {
 			status, reply, err = c.do(t, http.MethodPatch, path(t, text)+"?fieldManager=e2e&force=true", "application/apply-patch+yaml", []byte(text))
 			return err == nil && (status/100 == 2 || status == http.StatusUnprocessableEntity)
 		}, func() string { return reply })
@@ -122,8 +122,8 @@ func (d *kubedns) rows(t *testing.T, file string, leftOut []string) {
 			q := new(dns.Msg).SetQuestion(row.Name, row.Type)
 			q.SetEdns0(1232, false)
 			var diff string
-			eventually(t, 20*time.Second, func() bool {
-				m, _, err := (&dns.Client{Net: network, Timeout: 5 * time.Second}).Exchange(q, d.addr)
+			eventually(t, time.Minute, func() bool {
+				m, _, err := (&dns.Client{Net: network, Timeout: 20 * time.Second}).Exchange(q, d.addr)
 				if err != nil {
 					diff = err.Error()
 					return false

@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,7 +65,8 @@ func withPrograms(run func() int) (int, error) {
 // by the binding system:kube-dns.
 const user = "addon"
 
-// addon gives the user the rights of our ClusterRole.
+// addon gives the user the rights of our ClusterRole and waits until the API
+// server knows of it.
 func (c *cluster) addon(t *testing.T) {
 	t.Helper()
 	content, err := os.ReadFile("../../manifests/base/clusterrole.yaml")
@@ -73,6 +75,15 @@ func (c *cluster) addon(t *testing.T) {
 	}
 	c.apply(t, string(content))
 	c.bind(t, "kube-dns-addon", user)
+	for _, of := range []string{"resource: services", "group: discovery.k8s.io, resource: endpointslices"} {
+		review := fmt.Sprintf("{apiVersion: authorization.k8s.io/v1, kind: SubjectAccessReview, spec: {user: %s, resourceAttributes: {verb: watch, %s}}}", user, of)
+		var last string
+		eventually(t, time.Minute, func() bool {
+			status, reply, err := c.do(t, http.MethodPost, "/apis/authorization.k8s.io/v1/subjectaccessreviews", "application/yaml", []byte(review))
+			last = fmt.Sprint(status, " ", err, " ", reply)
+			return strings.Contains(reply, `"allowed":true`)
+		}, func() string { return "no rights: " + last })
+	}
 }
 
 // bind gives a user the rights of a ClusterRole.

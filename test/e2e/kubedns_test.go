@@ -49,7 +49,7 @@ func start(t *testing.T, program string, env []string, args ...string) *kubedns 
 func (d *kubedns) end(t *testing.T) {
 	t.Helper()
 	d.Running(t)
-	if code := d.Stop(t, 15*time.Second); code != 0 {
+	if code := d.Stop(t, 30*time.Second); code != 0 {
 		t.Errorf("kubedns: exit code %d", code)
 	}
 	for _, bad := range []string{"DATA RACE", "panic:", "goroutine "} {
@@ -87,7 +87,7 @@ func (d *kubedns) waitReady(t *testing.T) {
 // ask returns the rcode and the records of one answer, sorted, as "TYPE rdata".
 func (d *kubedns) ask(network, name string, qtype uint16) ([]string, error) {
 	q := new(dns.Msg).SetQuestion(name, qtype)
-	client := &dns.Client{Net: network, Timeout: 2 * time.Second, UDPSize: 1232}
+	client := &dns.Client{Net: network, Timeout: 20 * time.Second, UDPSize: 1232}
 	q.SetEdns0(1232, false)
 	r, _, err := client.Exchange(q, d.addr)
 	if err != nil {
@@ -108,7 +108,7 @@ func (d *kubedns) want(t *testing.T, name string, qtype uint16, want ...string) 
 	for _, network := range []string{"udp", "tcp"} {
 		var got []string
 		var err error
-		eventually(t, 20*time.Second, func() bool {
+		eventually(t, time.Minute, func() bool {
 			d.Running(t)
 			got, err = d.ask(network, name, qtype)
 			return err == nil && slices.Equal(got, want)

@@ -44,7 +44,7 @@ func TestMemory(t *testing.T) {
 				t.Errorf("%d lists were asked for, want 2", n)
 			}
 			api.Forget()
-			eventually(t, 30*time.Second, func() bool { return lists() >= 4 }, func() string { return "no relist" })
+			eventually(t, time.Minute, func() bool { return lists() >= 4 }, func() string { return "no relist" })
 			d.want(t, objects.FullName(last), dns.TypeA, "NOERROR", "A "+objects.ClusterIP(last))
 			d.settle(t, "after a relist")
 			if peak := d.memory(t, "VmHWM"); peak > peakBudget {
