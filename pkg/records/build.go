@@ -76,8 +76,8 @@ func (b *builder) problem(slice, field, reason string) {
 
 func (b *builder) clusterIPs() {
 	for i, addr := range b.svc.ClusterIPs {
-		if !usable(addr) {
-			b.problem("", fmt.Sprintf("spec.clusterIPs[%d]", i), "not an IP address")
+		if fault := faultOf(addr); fault != "" {
+			b.problem("", fmt.Sprintf("spec.clusterIPs[%d]", i), fault)
 			continue
 		}
 		b.spec.Hosts = append(b.spec.Hosts, treecache.Host{Addr: addr})
@@ -87,9 +87,15 @@ func (b *builder) clusterIPs() {
 	}
 }
 
-// usable reports whether addr can be in a record: "::" and "0.0.0.0" cannot.
-func usable(addr netip.Addr) bool {
-	return addr.IsValid() && !addr.Unmap().IsUnspecified()
+// faultOf says why addr cannot be in a record, "" if it can.
+func faultOf(addr netip.Addr) string {
+	switch {
+	case !addr.IsValid():
+		return "not an IP address"
+	case addr.Unmap().IsUnspecified():
+		return "the unspecified address, at which nobody can be reached"
+	}
+	return ""
 }
 
 // slice adds the endpoints of s that count, at the ports of s.
@@ -100,8 +106,8 @@ func (b *builder) slice(s *Slice) {
 		if !e.Ready && !b.svc.PublishNotReady {
 			continue
 		}
-		if !usable(e.Addr) {
-			b.problem(s.Name, fmt.Sprintf("endpoints[%d].addresses", i), "not an IP address")
+		if fault := faultOf(e.Addr); fault != "" {
+			b.problem(s.Name, fmt.Sprintf("endpoints[%d].addresses", i), fault)
 			continue
 		}
 		hostname := strings.ToLower(e.Hostname)

@@ -89,14 +89,16 @@ type Slice struct {
 	hostnames []string
 }
 
-// endpoint keeps IPv4 as IPv4-mapped IPv6; the zero address stands for text that
-// was no address ("::" is no endpoint's address).
+// endpoint keeps IPv4 as IPv4-mapped IPv6.
 type endpoint struct {
 	addr     [16]byte
-	hostname uint32 // index+1 into hostnames; the top bit says ready
+	hostname uint32 // index+1 into hostnames, and the bits below
 }
 
-const readyBit = 1 << 31
+const (
+	readyBit  = 1 << 31
+	noAddrBit = 1 << 30 // the text was no address
+)
 
 // Grow makes room for n more endpoints, so that Add need not grow the slice
 // step by step.
@@ -112,12 +114,14 @@ func (s *Slice) Grow(n int) {
 // stays shared.
 func (s *Slice) Add(e Endpoint) {
 	var c endpoint
-	if e.Addr.IsValid() {
-		c.addr = e.Addr.As16()
-	}
 	if e.Hostname != "" {
 		s.hostnames = append(s.hostnames, e.Hostname)
 		c.hostname = uint32(len(s.hostnames))
+	}
+	if e.Addr.IsValid() {
+		c.addr = e.Addr.As16()
+	} else {
+		c.hostname |= noAddrBit
 	}
 	if e.Ready {
 		c.hostname |= readyBit
@@ -132,10 +136,10 @@ func (s *Slice) Len() int { return len(s.endpoints) }
 func (s *Slice) At(i int) Endpoint {
 	c := &s.endpoints[i]
 	e := Endpoint{Ready: c.hostname&readyBit != 0}
-	if c.addr != [16]byte{} {
+	if c.hostname&noAddrBit == 0 {
 		e.Addr = netip.AddrFrom16(c.addr).Unmap()
 	}
-	if at := c.hostname &^ readyBit; at > 0 {
+	if at := c.hostname &^ (readyBit | noAddrBit); at > 0 {
 		e.Hostname = s.hostnames[at-1]
 	}
 	return e
