@@ -58,8 +58,8 @@ func clientInfo(c *dnsmasqopt.ClientInfo, mac func(netip.Addr) []byte) forwarder
 	return forwarder.Client{
 		MAC: mac, MACRaw: c.MAC, MACBase64: c.MACBase64, MACText: c.MACText,
 		Subnet:  c.AddSubnet,
-		Subnet4: forwarder.ClientSubnet(c.Subnet4), Subnet6: forwarder.ClientSubnet(c.Subnet6),
+		Subnet4: c.Subnet4, Subnet6: c.Subnet6,
 		CPEID:    c.CPEID,
-		Umbrella: forwarder.Umbrella(c.Umbrella),
+		Umbrella: c.Umbrella,
 	}
 }

@@ -23,14 +23,15 @@ type ClientInfo struct {
 	Umbrella Umbrella
 }
 
-// ClientSubnet is a half of --add-subnet: Bits of Addr, or of the client's
-// address when Addr is not valid.
+// ClientSubnet is a half of --add-subnet: the first Bits of Addr, or of the
+// client's address when Addr is not valid.
 type ClientSubnet struct {
 	Bits int
 	Addr netip.Addr
 }
 
-// Umbrella is --umbrella. Org and Asset are sent when they are not 0.
+// Umbrella is --umbrella, what Cisco Umbrella is told. Org and Asset are sent
+// when they are not 0.
 type Umbrella struct {
 	On         bool
 	Org, Asset uint32

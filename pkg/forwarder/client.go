@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
 )
 
 // Client says what is told other servers about the client that asks, in EDNS
@@ -19,26 +21,11 @@ type Client struct {
 	// (--add-subnet, RFC 7871); Subnet4 and Subnet6 are for clients of either
 	// family.
 	Subnet           bool
-	Subnet4, Subnet6 ClientSubnet
+	Subnet4, Subnet6 dnsmasqopt.ClientSubnet
 	// CPEID is told as it is (--add-cpe-id).
 	CPEID string
 	// Umbrella tells the client's address and the ids (--umbrella).
-	Umbrella Umbrella
-}
-
-// ClientSubnet is the first Bits of Addr, or of the client's address when Addr
-// is not valid.
-type ClientSubnet struct {
-	Bits int
-	Addr netip.Addr
-}
-
-// Umbrella is what Cisco Umbrella is told. Org and Asset are left out when 0.
-type Umbrella struct {
-	On         bool
-	Org, Asset uint32
-	Device     [8]byte
-	HasDevice  bool
+	Umbrella dnsmasqopt.Umbrella
 }
 
 // Codes of options, by the IANA registry and, from 65001 on, by dnsmasq.
@@ -112,14 +99,14 @@ func (t *tagger) append(dst []byte, addr netip.Addr, mac []byte) (out []byte, pr
 	}
 	dst = t.appendCPEID(dst)
 	if t.Umbrella.On {
-		dst, private = t.Umbrella.append(dst, addr), true
+		dst, private = appendUmbrella(dst, &t.Umbrella, addr), true
 	}
 	if t.Subnet {
 		subnet := &t.Subnet6
 		if addr.Is4() {
 			subnet = &t.Subnet4
 		}
-		dst = subnet.append(dst, addr)
+		dst = appendSubnet(dst, subnet, addr)
 		private = private || subnet.Bits > 0 && !subnet.Addr.IsValid()
 	}
 	return dst, private
@@ -155,9 +142,9 @@ func appendOption(dst []byte, code uint16, size int) []byte {
 	return binary.BigEndian.AppendUint16(dst, uint16(size))
 }
 
-// append appends the option of RFC 7871 §6: family, bits, scope 0, and the
+// appendSubnet appends the option of RFC 7871 §6: family, bits, scope 0, and the
 // octets that the bits reach into, with zeros after them.
-func (s *ClientSubnet) append(dst []byte, client netip.Addr) []byte {
+func appendSubnet(dst []byte, s *dnsmasqopt.ClientSubnet, client netip.Addr) []byte {
 	addr := client
 	if s.Addr.IsValid() {
 		addr = s.Addr
@@ -176,9 +163,9 @@ func (s *ClientSubnet) append(dst []byte, client netip.Addr) []byte {
 	return append(dst, octets...)
 }
 
-// append appends the option: a magic word, version 1, no flags, then fields of
+// appendUmbrella appends the option of Cisco Umbrella: a magic word, version 1, no flags, then fields of
 // a type and a value each.
-func (u *Umbrella) append(dst []byte, client netip.Addr) []byte {
+func appendUmbrella(dst []byte, u *dnsmasqopt.Umbrella, client netip.Addr) []byte {
 	start := len(dst)
 	dst = append(appendOption(dst, optionUmbrella, 0), "ODNS\x01\x00"...)
 	if u.Org != 0 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -21,7 +22,7 @@ func oneMAC(addr netip.Addr) []byte {
 
 // TestClientOptions holds the options as dnsmasq 2.90 was seen to send them.
 func TestClientOptions(t *testing.T) {
-	umbrella := Umbrella{On: true, Org: 1, Asset: 2, Device: [8]byte{1, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef}, HasDevice: true}
+	umbrella := dnsmasqopt.Umbrella{On: true, Org: 1, Asset: 2, Device: [8]byte{1, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef}, HasDevice: true}
 	fixed := netip.MustParseAddr("1.2.3.4")
 	for _, tt := range []struct {
 		name    string
@@ -36,15 +37,15 @@ func TestClientOptions(t *testing.T) {
 		{"MAC as text", Client{MAC: oneMAC, MACText: true, MACBase64: true}, "10.1.2.99", "fe31001130323a30303a30303a30303a30303a3939", true},
 		{"no subnet", Client{Subnet: true}, "10.1.2.99", "0008000400010000", false},
 		{"no subnet, IPv6", Client{Subnet: true}, "fd00:1::99", "0008000400020000", false},
-		{"subnet", Client{Subnet: true, Subnet4: ClientSubnet{Bits: 24}}, "10.1.2.99", "00080007000118000a0102", true},
-		{"bits within an octet", Client{Subnet: true, Subnet4: ClientSubnet{Bits: 20}}, "10.1.255.99", "00080007000114000a01f0", true},
-		{"subnet, IPv6", Client{Subnet: true, Subnet6: ClientSubnet{Bits: 60}}, "fd00:1::99", "0008000c00023c00fd00000100000000", true},
-		{"subnet of a mapped address", Client{Subnet: true, Subnet4: ClientSubnet{Bits: 24}}, "::ffff:10.1.2.99", "00080007000118000a0102", true},
-		{"fixed subnet", Client{Subnet: true, Subnet4: ClientSubnet{24, fixed}}, "10.1.2.99", "0008000700011800010203", false},
-		{"fixed subnet of the other family", Client{Subnet: true, Subnet6: ClientSubnet{24, fixed}}, "fd00:1::99", "0008000700011800010203", false},
+		{"subnet", Client{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 24}}, "10.1.2.99", "00080007000118000a0102", true},
+		{"bits within an octet", Client{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 20}}, "10.1.255.99", "00080007000114000a01f0", true},
+		{"subnet, IPv6", Client{Subnet: true, Subnet6: dnsmasqopt.ClientSubnet{Bits: 60}}, "fd00:1::99", "0008000c00023c00fd00000100000000", true},
+		{"subnet of a mapped address", Client{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 24}}, "::ffff:10.1.2.99", "00080007000118000a0102", true},
+		{"fixed subnet", Client{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 24, Addr: fixed}}, "10.1.2.99", "0008000700011800010203", false},
+		{"fixed subnet of the other family", Client{Subnet: true, Subnet6: dnsmasqopt.ClientSubnet{Bits: 24, Addr: fixed}}, "fd00:1::99", "0008000700011800010203", false},
 		{"a text", Client{CPEID: "abc"}, "10.1.2.99", "fe320003616263", false},
 		{"a text for oneself", Client{CPEID: "abc", Subnet: true}, "", "fe320003616263", false},
-		{"umbrella", Client{Umbrella: Umbrella{On: true}}, "127.0.0.1", "4f44000c4f444e53010000107f000001", true},
+		{"umbrella", Client{Umbrella: dnsmasqopt.Umbrella{On: true}}, "127.0.0.1", "4f44000c4f444e53010000107f000001", true},
 		{
 			"umbrella with ids",
 			Client{Umbrella: umbrella},
@@ -53,7 +54,7 @@ func TestClientOptions(t *testing.T) {
 		},
 		{
 			"all",
-			Client{MAC: oneMAC, MACRaw: true, MACText: true, Subnet: true, Subnet4: ClientSubnet{Bits: 24}, CPEID: "xyz", Umbrella: Umbrella{On: true}},
+			Client{MAC: oneMAC, MACRaw: true, MACText: true, Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 24}, CPEID: "xyz", Umbrella: dnsmasqopt.Umbrella{On: true}},
 			"10.1.2.99",
 			"fde90006020000000099" + "fe31001130323a30303a30303a30303a30303a3939" + "fe32000378797a" + "4f44000c4f444e53010000100a010263" + "00080007000118000a0102", true,
 		},
@@ -92,7 +93,7 @@ func told(t *testing.T, s *fakeServer) string {
 func TestClientAnswersAreNotShared(t *testing.T) {
 	s := newFakeServer(t, zone(0, "www.example. 300 A 127.1.0.1"))
 	cfg := to(s)
-	cfg.Client = Client{Subnet: true, Subnet4: ClientSubnet{Bits: 32}}
+	cfg.Client = Client{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 32}}
 	f := run(t, cfg)
 	for i, host := range []byte{2, 3, 2} {
 		c := newClient(t, f, host, false)
@@ -114,7 +115,7 @@ func TestClientQuestionsAreNotShared(t *testing.T) {
 		return [][]byte{pack(reply(q, 0, "www.example. 300 A 127.1.0.1"))}
 	})
 	cfg := to(s)
-	cfg.Client = Client{Subnet: true, Subnet4: ClientSubnet{Bits: 32}}
+	cfg.Client = Client{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 32}}
 	f := run(t, cfg)
 	first, second := newClient(t, f, 2, false), newClient(t, f, 3, false)
 	q, again, r := question("www.example.", dns.TypeA), question("www.example.", dns.TypeA), question("www.example.", dns.TypeA)
@@ -137,7 +138,7 @@ func TestConstantOptionsAreCached(t *testing.T) {
 	cfg := to(s)
 	cfg.Client = Client{
 		MAC: oneMAC, MACRaw: true, CPEID: "house-7",
-		Subnet: true, Subnet4: ClientSubnet{Bits: 24, Addr: netip.MustParseAddr("192.0.2.1")},
+		Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 24, Addr: netip.MustParseAddr("192.0.2.1")},
 	}
 	f := run(t, cfg)
 	c := newClient(t, f, 2, false)
@@ -170,7 +171,7 @@ func TestOtherSubnetIsIgnored(t *testing.T) {
 		return [][]byte{echo(q, "127.6.6.6", "127.9.0.0/24"), echo(q, "127.6.6.6", "127.0.0.0/16"), echo(q, "127.1.0.1", "127.0.0.0/24")}
 	})
 	cfg := to(s)
-	cfg.Client = Client{Subnet: true, Subnet4: ClientSubnet{Bits: 24}}
+	cfg.Client = Client{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 24}}
 	c := newClient(t, run(t, cfg), 2, false)
 	if got := summary(c.ask(question("www.example.", dns.TypeA))); !strings.Contains(got, "127.1.0.1") {
 		t.Errorf("answer %s", got)
@@ -189,7 +190,7 @@ func FuzzClientOptions(f *testing.F) {
 		}
 		tg := newTagger(&Client{
 			MAC: func(netip.Addr) []byte { return mac }, MACRaw: true, MACText: true, CPEID: id,
-			Subnet: true, Subnet4: ClientSubnet{Bits: int(bits)}, Subnet6: ClientSubnet{Bits: int(bits)}, Umbrella: Umbrella{On: true},
+			Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: int(bits)}, Subnet6: dnsmasqopt.ClientSubnet{Bits: int(bits)}, Umbrella: dnsmasqopt.Umbrella{On: true},
 		})
 		options, _ := tg.of(addr)
 		query := wire.AppendQuery(nil, 1, 0, []byte("\x01a\x00"), wire.TypeA, wire.ClassIN, &wire.OPT{Raw: []byte(options)})
