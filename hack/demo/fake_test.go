@@ -16,7 +16,7 @@ import (
 )
 
 // fakeEnv says how the fake programs behave: ok, wrong (answers), dies (dnscache
-// does, at once), unhealthy, deaf (to SIGTERM).
+// does, when kubedns has started), unhealthy, deaf (to SIGTERM).
 const fakeEnv = "DEMO_TEST_FAKE"
 
 // TestMain lets the test binary play the three programs, by the name it is
@@ -39,9 +39,9 @@ func fake(name, mode string, args []string) error {
 		flag, value, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
 		flags[flag] = value
 	}
-	fmt.Fprintf(os.Stderr, "%s starts\n", name)
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
+	fmt.Fprintf(os.Stderr, "%s starts\n", name)
 	ended := make(chan error, 3)
 	serveHTTP := func(port string) {
 		if mode == "unhealthy" {
@@ -53,12 +53,18 @@ func fake(name, mode string, args []string) error {
 	}
 	switch name {
 	case "kubedns":
+		if err := os.WriteFile(started(), nil, 0o600); err != nil {
+			return err
+		}
 		serveHTTP(flags["healthz-port"])
 	case "exechealthz":
 		awaitDnscache(args)
 		serveHTTP(flags["port"])
 	case "dnscache":
 		if mode == "dies" {
+			for _, err := os.Stat(started()); err != nil; _, err = os.Stat(started()) {
+				time.Sleep(10 * time.Millisecond)
+			}
 			return fmt.Errorf("dnscache: something is wrong")
 		}
 		server := &dns.Server{Addr: "127.0.0.1:" + flags["port"], Net: "udp", Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
@@ -78,6 +84,9 @@ func fake(name, mode string, args []string) error {
 	}
 	return nil
 }
+
+// started is a file that is there when kubedns has told that it starts.
+func started() string { return filepath.Join(filepath.Dir(os.Args[0]), "started") }
 
 // awaitDnscache returns when the program that the checks for dnscache ask gives
 // any answer: until then exechealthz would not say that all is well.
