@@ -56,6 +56,7 @@ type kind struct {
 	list     func() runtime.Object
 
 	objects map[string]*held // by namespace/name
+	order   []string         // the keys of objects, sorted; nil when they changed
 	log     []event          // ordered by version
 	oldest  int              // no watch can begin before this version
 	pages   map[string][]*held
@@ -136,6 +137,8 @@ func (s *Server) Put(o Object) {
 	what, key := watch.Added, o.GetNamespace()+"/"+o.GetName()
 	if k.objects[key] != nil {
 		what = watch.Modified
+	} else {
+		k.order = nil
 	}
 	k.objects[key] = s.record(k, what, o)
 }
@@ -147,6 +150,7 @@ func (s *Server) Delete(o Object) {
 	k, key := s.of(o), o.GetNamespace()+"/"+o.GetName()
 	if old := k.objects[key]; old != nil {
 		delete(k.objects, key)
+		k.order = nil
 		s.record(k, watch.Deleted, old.object.DeepCopyObject().(Object))
 	}
 }
@@ -180,8 +184,11 @@ func (s *Server) Objects(o Object) []Object {
 // selected returns the objects that a request wants, ordered as in etcd. s.mu
 // must be held.
 func (k *kind) selected(want func(Object) bool) []*held {
+	if k.order == nil {
+		k.order = slices.Sorted(maps.Keys(k.objects))
+	}
 	var out []*held
-	for _, key := range slices.Sorted(maps.Keys(k.objects)) {
+	for _, key := range k.order {
 		if want(k.objects[key].object) {
 			out = append(out, k.objects[key])
 		}

@@ -157,6 +157,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, k *kind) {
 		return
 	}
 	events := s.newStream(w, r, k)
+	defer events.flush()
 	if expired {
 		events.sendExpired()
 		return
