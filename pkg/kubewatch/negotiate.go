@@ -1,6 +1,8 @@
 package kubewatch
 
 import (
+	"bufio"
+	"io"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,6 +31,7 @@ func (f compactFactory) SupportedMediaTypes() []runtime.SerializerInfo {
 		if stream := infos[i].StreamSerializer; stream != nil {
 			events := *stream
 			events.Serializer = eventSerializer{events.Serializer}
+			events.Framer = bufferedFramer{events.Framer}
 			infos[i].StreamSerializer = &events
 		}
 	}
@@ -51,6 +54,22 @@ func (s *objectSerializer) Decode(data []byte, defaults *schema.GroupVersionKind
 		}
 	}
 	return s.Serializer.Decode(data, defaults, into)
+}
+
+// streamBuffer is how much of a watch is read at once, if so much came.
+const streamBuffer = 32 << 10
+
+// bufferedFramer reads the frames of a stream through a buffer. A frame takes
+// two reads, and one from the body of an HTTP response goes through several
+// layers, with a lock each.
+type bufferedFramer struct{ runtime.Framer }
+
+// NewFrameReader implements runtime.Framer.
+func (f bufferedFramer) NewFrameReader(r io.ReadCloser) io.ReadCloser {
+	return f.Framer.NewFrameReader(struct {
+		io.Reader
+		io.Closer
+	}{bufio.NewReaderSize(r, streamBuffer), r})
 }
 
 // eventSerializer decodes the events of a watch. The encoded object of an event
