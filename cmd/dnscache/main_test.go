@@ -63,7 +63,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 1000 {
-		port := strconv.Itoa(10000 + rand.IntN(20000))
+		port := strconv.Itoa(11000 + rand.IntN(9000))
 		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			continue

@@ -70,7 +70,7 @@ func freePorts(t *testing.T) []string {
 	t.Helper()
 	var list []string
 	for range 1000 {
-		port := strconv.Itoa(10000 + rand.IntN(20000))
+		port := strconv.Itoa(11000 + rand.IntN(9000))
 		ln, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			continue

@@ -89,7 +89,9 @@ func TestPart(t *testing.T) {
 // TestPreview: packets are answered alike whether they were shown before or not,
 // all of them or some, and when the cache changes in between.
 func TestPreview(t *testing.T) {
-	s := newFakeServer(t, zone(0, rec))
+	sw := new(switched)
+	sw.set(zone(0, rec))
+	s := newFakeServer(t, sw.script)
 	cfg := to(s)
 	f := run(t, cfg)
 	c := newClient(t, f, 2, false)
@@ -122,7 +124,8 @@ func TestPreview(t *testing.T) {
 			t.Errorf("%s shown (-want +got):\n%s", name, diff)
 		}
 	}
-	seen := s.seen()
+	seen, g := s.seen(), newGate(t)
+	sw.set(g.script(zone(0, rec))) // which may be asked before the batch ends
 	for i, a := range answers(packets, func() {
 		cfg.Cache.Entries++ // another cache, which is empty
 		if err := f.Reload(cfg); err != nil {
@@ -133,6 +136,7 @@ func TestPreview(t *testing.T) {
 			t.Errorf("packet %d is answered by %x from the cache that is gone", i, a)
 		}
 	}
+	g.lift()
 	waitFor(t, func() bool { return s.seen() == seen+1 && f.Stats().InFlight == 0 })
 }
 

@@ -136,7 +136,7 @@ func TestPortSharedByAnother(t *testing.T) {
 func quietPort(t *testing.T) netip.AddrPort {
 	t.Helper()
 	for range 100 {
-		port := uint16(10000 + rand.IntN(20000))
+		port := uint16(11000 + rand.IntN(9000))
 		s, err := Listen(Config{
 			Addrs:   []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), port)},
 			Handler: handlerFunc(echo),

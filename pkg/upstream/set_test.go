@@ -397,7 +397,7 @@ func freePorts(tb testing.TB, n uint16) uint16 {
 	tb.Helper()
 search:
 	for range 1000 {
-		low := 10000 + rand.N[uint16](20000)
+		low := 11000 + rand.N[uint16](9000)
 		for port := low; port < low+n; port++ {
 			pc, err := net.ListenPacket("udp", fmt.Sprintf(":%d", port))
 			if err != nil {

@@ -52,7 +52,7 @@ func FreePorts(tb testing.TB, n int) []int {
 		if tries > 100*n {
 			tb.Fatal("no free ports on 127.0.0.1")
 		}
-		port := 10000 + rand.IntN(20000)
+		port := 11000 + rand.IntN(9000)
 		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err != nil {
 			continue
