@@ -78,11 +78,12 @@ func cmdTerminate(ts *testscript.TestScript, _ bool, _ []string) {
 }
 
 // freePort returns a port that nobody uses, over UDP and TCP, nor gets by asking
-// for any: Linux gives those above 32767 away.
+// for any: Linux gives those above 32767 away. Tests of other packages take
+// theirs from other ranges.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 1000 {
-		port := strconv.Itoa(11000 + rand.IntN(9000))
+		port := strconv.Itoa(13000 + rand.IntN(1000))
 		ln, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			continue

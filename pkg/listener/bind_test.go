@@ -132,11 +132,12 @@ func TestPortSharedByAnother(t *testing.T) {
 }
 
 // quietPort returns a port of 127.0.0.1 that is free on every address and that
-// the kernel gives to nobody who asks for any port.
+// the kernel gives to nobody who asks for any port. Tests of other packages take
+// theirs from other ranges.
 func quietPort(t *testing.T) netip.AddrPort {
 	t.Helper()
 	for range 100 {
-		port := uint16(11000 + rand.IntN(9000))
+		port := uint16(16000 + rand.IntN(1000))
 		s, err := Listen(Config{
 			Addrs:   []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), port)},
 			Handler: handlerFunc(echo),

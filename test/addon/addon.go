@@ -44,7 +44,8 @@ func Build(dir string, flags []string, names ...string) error {
 
 // FreePorts returns n ports on 127.0.0.1 that nothing listens on just now,
 // over UDP and TCP. They are below those that Linux gives to sockets that name
-// none, so that nobody takes one by chance before it is used.
+// none, so that nobody takes one by chance before it is used, and in no range of
+// the unit tests.
 func FreePorts(tb testing.TB, n int) []int {
 	tb.Helper()
 	ports := make([]int, 0, n)
@@ -52,7 +53,7 @@ func FreePorts(tb testing.TB, n int) []int {
 		if tries > 100*n {
 			tb.Fatal("no free ports on 127.0.0.1")
 		}
-		port := 11000 + rand.IntN(9000)
+		port := 17000 + rand.IntN(3000)
 		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err != nil {
 			continue

@@ -153,7 +153,7 @@ type Front struct {
 func Open(s *Server) (*Front, error) {
 	var err error
 	for range 100 {
-		f := &Front{server: s, addr: fmt.Sprintf("127.0.0.1:%d", 11000+rand.IntN(9000))}
+		f := &Front{server: s, addr: fmt.Sprintf("127.0.0.1:%d", 17000+rand.IntN(3000))}
 		if err = f.Start(); err == nil {
 			return f, nil
 		}
