@@ -154,7 +154,7 @@ func (r *clusterRun) queryCost(ctx context.Context) error {
 		title:   fmt.Sprintf("%v: mixed questions at %d/s", r.Cluster, clusterRate),
 		budgets: []budget{{"kubedns", "echo", 1.3}, {"kubedns", "CoreDNS", 0.3}},
 	}
-	rows, err := r.rounds(ctx, sc.name, targets, 2000, 30_000)
+	rows, err := r.rounds(ctx, sc.name, targets, 2000, 48_000)
 	if err == nil {
 		r.printTable(sc, rows)
 	}

@@ -85,38 +85,39 @@ func (s *session) start(ctx context.Context, sc scenario, root string, p peer) (
 	return t, err
 }
 
+// turns is in how many parts each target does its share of a round, all in turn:
+// what the machine does besides hits all of them then, and so does luck in which
+// socket of a server gets which client.
+const turns = 8
+
 // rounds asks every target count questions in each round, before the first one
 // warm or as many as there are, and measures what they take.
 func (s *session) rounds(ctx context.Context, name string, targets []*target, warm, count int) ([]row, error) {
-	asked := 0 // number of the next new name
+	for _, t := range targets { // later the caches are full
+		if _, err := t.run(ctx, 0, max(warm, t.distinct)); err != nil {
+			return nil, err
+		}
+		warm = max(warm, t.distinct)
+	}
+	asked := warm // number of the next new name; each server is asked for the same
+	part := max(int(float64(count)*s.scale)/turns, 1)
 	for round := range s.settings.rounds {
 		fmt.Fprintf(s.stderr, "%s: round %d of %d\n", name, round+1, s.settings.rounds)
-		count := max(int(float64(count)*s.scale), 1)
-		first := asked // each server is asked for the same names
-		for _, t := range targets {
-			if round == 0 { // later the caches are full
-				warm := max(warm, t.distinct)
-				if _, err := t.run(ctx, asked, warm); err != nil {
+		used, answered := make([]time.Duration, len(targets)), make([]int, len(targets))
+		for range turns {
+			for i, t := range targets {
+				took, r, err := t.measure(ctx, asked, part)
+				if err != nil {
 					return nil, err
 				}
-				first = asked + warm
+				used[i], answered[i] = used[i]+took, answered[i]+r.Answered
+				t.failed += r.Lost + r.Wrong
 			}
-			before, err := t.cpu()
-			if err != nil {
-				return nil, err
-			}
-			r, err := t.run(ctx, first, count)
-			if err != nil {
-				return nil, err
-			}
-			after, err := t.cpu()
-			if err != nil {
-				return nil, err
-			}
-			t.perOne = append(t.perOne, (after-before)/time.Duration(max(r.Answered, 1)))
-			t.failed += r.Lost + r.Wrong
+			asked += part
 		}
-		asked = first + count
+		for i, t := range targets {
+			t.perOne = append(t.perOne, used[i]/time.Duration(max(answered[i], 1)))
+		}
 	}
 	rows := make([]row, 0, len(targets))
 	for _, t := range targets {
@@ -127,6 +128,19 @@ func (s *session) rounds(ctx context.Context, name string, targets []*target, wa
 		rows = append(rows, t.row)
 	}
 	return rows, nil
+}
+
+// measure returns the processor time that the server takes for count questions.
+func (t *target) measure(ctx context.Context, first, count int) (used time.Duration, r load.Result, err error) {
+	before, err := t.cpu()
+	if err != nil {
+		return 0, r, err
+	}
+	if r, err = t.run(ctx, first, count); err != nil {
+		return 0, r, err
+	}
+	after, err := t.cpu()
+	return after - before, r, err
 }
 
 // run puts count questions, numbered from first on.
