@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kube-dns/kube-dns/test/addon"
 )
 
 // TestMain lets scripts and tests start this program as a process of its own.
@@ -58,27 +59,10 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// freePort returns a port that nobody uses at the moment, nor gets by asking for
-// any: Linux gives those above 32767 away. Tests of other packages take theirs
-// from other ranges.
+// freePort returns a port of this package's that nobody uses, over UDP and TCP.
 func freePort(t *testing.T) string {
 	t.Helper()
-	for range 1000 {
-		port := strconv.Itoa(12000 + rand.IntN(1000))
-		l, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err != nil {
-			continue
-		}
-		l.Close()
-		pc, err := net.ListenPacket("udp", "127.0.0.1:"+port)
-		if err != nil {
-			continue
-		}
-		pc.Close()
-		return port
-	}
-	t.Fatal("no port is free")
-	return ""
+	return strconv.Itoa(addon.FreePortsFrom(t, 12000, 1000, 1)[0])
 }
 
 // TestProcess starts the program as Kubernetes does and looks at it from

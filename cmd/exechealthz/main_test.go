@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +16,8 @@ import (
 
 	"github.com/miekg/dns"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kube-dns/kube-dns/test/addon"
 )
 
 func TestMain(m *testing.M) {
@@ -77,27 +78,10 @@ func cmdTerminate(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// freePort returns a port that nobody uses, over UDP and TCP, nor gets by asking
-// for any: Linux gives those above 32767 away. Tests of other packages take
-// theirs from other ranges.
+// freePort returns a port of this package's that nobody uses, over UDP and TCP.
 func freePort(t *testing.T) string {
 	t.Helper()
-	for range 1000 {
-		port := strconv.Itoa(13000 + rand.IntN(1000))
-		ln, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err != nil {
-			continue
-		}
-		ln.Close()
-		pc, err := net.ListenPacket("udp", "127.0.0.1:"+port)
-		if err != nil {
-			continue
-		}
-		pc.Close()
-		return port
-	}
-	t.Fatal("no port is free")
-	return ""
+	return strconv.Itoa(addon.FreePortsFrom(t, 13000, 1000, 1)[0])
 }
 
 // dnsServer starts a server that knows one name and returns its address.

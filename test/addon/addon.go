@@ -43,17 +43,24 @@ func Build(dir string, flags []string, names ...string) error {
 }
 
 // FreePorts returns n ports on 127.0.0.1 that nothing listens on just now,
-// over UDP and TCP. They are below those that Linux gives to sockets that name
-// none, so that nobody takes one by chance before it is used, and in no range of
-// the unit tests.
+// over UDP and TCP, for the tests of whole programs.
 func FreePorts(tb testing.TB, n int) []int {
+	tb.Helper()
+	return FreePortsFrom(tb, 17000, 3000, n)
+}
+
+// FreePortsFrom returns such ports out of size from low on, which are to be
+// below 32768, from where Linux gives ports to sockets that name none: so nobody
+// takes one by chance before it is used. Packages that are tested at the same
+// time take theirs from ranges of their own.
+func FreePortsFrom(tb testing.TB, low, size, n int) []int {
 	tb.Helper()
 	ports := make([]int, 0, n)
 	for tries := 0; len(ports) < n; tries++ {
 		if tries > 100*n {
 			tb.Fatal("no free ports on 127.0.0.1")
 		}
-		port := 17000 + rand.IntN(3000)
+		port := low + rand.IntN(size)
 		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err != nil {
 			continue
