@@ -1,7 +1,7 @@
 # Every target is a name; the work is in hack/*.sh, each runnable alone.
 SHELL := /bin/sh
 .DEFAULT_GOAL := build
-.PHONY: build run test check bench fuzz soak soak-dnscache images cluster cluster-down test-cluster soak-cluster clean help
+.PHONY: build run test check bench fuzz soak soak-dnscache images cluster cluster-down test-cluster test-conformance soak-cluster clean help
 
 build: ## build bin/kubedns, bin/dnscache and bin/exechealthz
 	@./hack/build.sh
@@ -38,6 +38,9 @@ cluster-down: ## take that cluster down
 
 test-cluster: ## bring a cluster up, test the addon on it, take it down (root, Linux)
 	@./hack/test-cluster.sh
+
+test-conformance: ## Kubernetes' own DNS specs on such a cluster, IPv4 first and IPv6 first (root, Linux)
+	@./hack/test-conformance.sh
 
 soak-cluster: ## long outages, hundreds of pods and kills again and again on such a cluster, for SOAK (default 12m) and some 8 minutes
 	@SOAK=$${SOAK:-12m} TIMEOUT=$${TIMEOUT:-45m} ./hack/test-cluster.sh

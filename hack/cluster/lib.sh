@@ -10,9 +10,36 @@ service_range=10.96.0.0/16
 pod_range=10.244.0.0/24
 host_ip6=fd00:10:250::1
 node_ip6=fd00:10:250::2
+service_ip6=fd00:10:96::1
+dns_ip6=fd00:10:96::a
 service_range6=fd00:10:96::/112
 pod_range6=fd00:10:244::/64
 host_if=kube-dns-host
+
+# FAMILY=ipv6 makes IPv6 the cluster's first family: of Services, of Pods and of
+# the addon's address, for which the overlay ipv6 is applied.
+case ${FAMILY:-ipv4} in
+ipv4)
+	advertise_ip=$node_ip
+	node_ips=$node_ip,$node_ip6
+	service_ranges=$service_range,$service_range6
+	pod_ranges=$pod_range,$pod_range6
+	cluster_dns=$dns_ip
+	addon=manifests
+	;;
+ipv6)
+	advertise_ip=$node_ip6
+	node_ips=$node_ip6,$node_ip
+	service_ranges=$service_range6,$service_range
+	pod_ranges=$pod_range6,$pod_range
+	cluster_dns=$dns_ip6
+	addon=manifests/overlays/ipv6
+	;;
+*)
+	echo "cluster: FAMILY is $FAMILY; want ipv4 or ipv6" >&2
+	exit 1
+	;;
+esac
 
 say() { echo "cluster: $*" >&2; }
 

@@ -50,7 +50,7 @@ sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.route_localnet=1 net.ipv6.con
 cat >/etc/cni/net.d/10-bridge.conflist <<CNI
 {"cniVersion": "1.0.0", "name": "pods", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
-   "ipam": {"type": "host-local", "ranges": [[{"subnet": "$pod_range"}], [{"subnet": "$pod_range6"}]],
+   "ipam": {"type": "host-local", "ranges": [[{"subnet": "${pod_ranges%,*}"}], [{"subnet": "${pod_ranges#*,}"}]],
             "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 CNI
@@ -81,7 +81,7 @@ authentication:
   anonymous: {enabled: false}
   x509: {clientCAFile: $pki/ca.crt}
 authorization: {mode: Webhook}
-clusterDNS: [$dns_ip]
+clusterDNS: ["$cluster_dns"]
 clusterDomain: cluster.local
 resolvConf: $state/resolv.conf
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
@@ -126,14 +126,15 @@ run etcd "$bin/etcd" --data-dir="$state/volatile/etcd" --unsafe-no-fsync \
 	--listen-client-urls=http://127.0.0.1:2379 --advertise-client-urls=http://127.0.0.1:2379 \
 	--listen-peer-urls=http://127.0.0.1:2380 --log-level=warn
 run kube-apiserver "$bin/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 \
-	--advertise-address="$node_ip" --secure-port=6443 --service-cluster-ip-range="$service_range,$service_range6" \
+	--advertise-address="$advertise_ip" --secure-port=6443 --service-cluster-ip-range="$service_ranges" \
 	--tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
 	--client-ca-file="$pki/ca.crt" --requestheader-client-ca-file="$pki/ca.crt" \
 	--kubelet-client-certificate="$pki/admin.crt" --kubelet-client-key="$pki/admin.key" \
 	--kubelet-preferred-address-types=InternalIP \
 	--service-account-key-file="$pki/sa.crt" --service-account-signing-key-file="$pki/sa.key" \
 	--service-account-issuer=https://kubernetes.default.svc.cluster.local \
-	--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged
+	--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged \
+	${APISERVER_FEATURE_GATES:+"--feature-gates=$APISERVER_FEATURE_GATES"}
 # With the default grace period, an API server that was away for a minute makes
 # the controller take the node for dead before the kubelet is heard again, and
 # all its pods out of their Services, whatever they run.
@@ -144,9 +145,9 @@ run kube-controller-manager "$bin/kube-controller-manager" --kubeconfig="$pki/ku
 run kube-scheduler "$bin/kube-scheduler" --kubeconfig="$pki/kube-scheduler.kubeconfig" --leader-elect=false
 run containerd containerd --config "$state/containerd.toml"
 run kubelet "$bin/kubelet" --config="$state/kubelet.yaml" --kubeconfig="$pki/kubelet.kubeconfig" \
-	--hostname-override=node --node-ip="$node_ip,$node_ip6" --root-dir=/var/lib/kubelet
+	--hostname-override=node --node-ip="$node_ips" --root-dir=/var/lib/kubelet
 run kube-proxy "$bin/kube-proxy" --kubeconfig="$pki/kube-proxy.kubeconfig" --hostname-override=node \
-	--cluster-cidr="$pod_range,$pod_range6" --proxy-mode=iptables --oom-score-adj=0 \
+	--cluster-cidr="$pod_ranges" --proxy-mode=iptables --oom-score-adj=0 \
 	--conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0
 
 # As the first process: reap what containers' shims leave, until told to end.

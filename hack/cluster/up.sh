@@ -2,7 +2,8 @@
 # Brings up a one-node cluster on this machine from Kubernetes' own programs,
 # with no registry and no daemon, loads the addon's images and applies the
 # manifests. Runs again over a cluster that is up: images and manifests are
-# renewed, the node stays.
+# renewed, the node stays. FAMILY=ipv6 makes IPv6 the first family;
+# APISERVER_FEATURE_GATES is passed to the API server.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -29,7 +30,7 @@ start_node() {
 	"$here/down.sh" quiet
 	mkdir -p "$state/logs"
 	rm -rf "$state/volatile" "$state/pids" "$state/stopped"
-	"$state/bin/pki" "$state/pki" "$node_ip" "$service_ip"
+	"$state/bin/pki" "$state/pki" "$node_ip" "$node_ip6" "$service_ip" "$service_ip6"
 	# setsid: Ctrl-C in the terminal ends up.sh, not a node that is up.
 	setsid unshare --mount --pid --net --uts --ipc --fork --kill-child --mount-proc --propagation private \
 		bash "$here/node.sh" "$state" "$bin" >"$state/logs/node.log" 2>&1 </dev/null 9>&- &
@@ -88,7 +89,7 @@ done
 wait_for 180 "node registration" "$kubectl" get node node
 wait_for 180 "default service account" "$kubectl" -n kube-system get serviceaccount default
 say "applying the manifests"
-"$kubectl" apply -k manifests >/dev/null
+"$kubectl" apply -k "$addon" >/dev/null
 if [ "${1:-}" != nowait ]; then
 	if ! "$kubectl" -n kube-system rollout status deployment/kube-dns --timeout=3m >&2; then
 		"$kubectl" -n kube-system describe pods -l k8s-app=kube-dns >&2 || true
@@ -102,7 +103,7 @@ cat <<TEXT
 The cluster is up. Try:
   export KUBECONFIG=$KUBECONFIG
   $kubectl -n kube-system get pods
-  dig @$dns_ip kubernetes.default.svc.cluster.local
+  dig @$cluster_dns kubernetes.default.svc.cluster.local
   $kubectl run ask --rm -i --restart=Never --image=kube-dns.test/client:1 -- lookup kubernetes.default
   make cluster-down
 TEXT

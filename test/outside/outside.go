@@ -6,13 +6,16 @@ package outside
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
 )
 
 // records are all that the resolver knows. Names under servfail.example.com.
-// fail, and every reverse name is from-upstream.example.com.
+// fail. Every other reverse name is from-upstream.example.com., but for those of
+// documentation addresses, which do not exist. Kubernetes' own DNS tests need
+// that, and the names of the last two lines.
 const records = `
 www.example.com.     300 IN A     198.51.100.7
 www.example.com.     300 IN AAAA  2001:db8:ee::7
@@ -24,6 +27,8 @@ example.com.         300 IN A     192.0.2.53
 nowhere.example.net. 300 IN TXT   "no address here"
 web.default.myfed.svc.testcontinent-testreg-testzone.testcontinent-testreg.example.com.  60 IN A 203.0.113.5
 nope.default.myfed.svc.testcontinent-testreg-testzone.testcontinent-testreg.example.com. 60 IN A 203.0.113.5
+8.8.8.8.in-addr.arpa. 300 IN PTR dns.google.
+8.8.8.8.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.6.8.4.0.6.8.4.1.0.0.2.ip6.arpa. 300 IN PTR dns.google.
 `
 
 const soa = "example.com. 60 IN SOA ns.example.com. hostmaster.example.com. 1 3600 600 86400 30"
@@ -62,7 +67,7 @@ func (h *Handler) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	switch {
 	case strings.HasSuffix(name, ".servfail.example.com."):
 		m.Rcode = dns.RcodeServerFailure
-	case q.Question[0].Qtype == dns.TypePTR && dns.IsSubDomain("arpa.", name):
+	case q.Question[0].Qtype == dns.TypePTR && dns.IsSubDomain("arpa.", name) && !h.listed(name):
 		m.Answer = []dns.RR{&dns.PTR{
 			Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypePTR, Class: dns.ClassINET, Ttl: 120},
 			Ptr: "from-upstream.example.com.",
@@ -71,6 +76,13 @@ func (h *Handler) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		h.answer(m, name, q.Question[0].Qtype)
 	}
 	_ = w.WriteMsg(m) // the asker may be gone
+}
+
+// listed reports whether a reverse name is answered from the records, rather
+// than with the name that all others have.
+func (h *Handler) listed(name string) bool {
+	return dns.IsSubDomain("2.0.192.in-addr.arpa.", name) || dns.IsSubDomain("8.b.d.0.1.0.0.2.ip6.arpa.", name) ||
+		slices.ContainsFunc(h.known, func(rr dns.RR) bool { return rr.Header().Name == name })
 }
 
 // answer follows CNAMEs as far as they lead.

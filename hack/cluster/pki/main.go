@@ -16,17 +16,27 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
 )
 
 func main() {
-	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: pki DIR NODE-ADDRESS SERVICE-ADDRESS")
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "usage: pki DIR NODE-ADDRESS [API-SERVER-ADDRESS...]")
 		os.Exit(2)
 	}
-	if err := write(os.Args[1], net.ParseIP(os.Args[2]), net.ParseIP(os.Args[3])); err != nil {
+	var addrs []netip.Addr
+	for _, arg := range os.Args[2:] {
+		addr, err := netip.ParseAddr(arg)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "pki: invalid address:", err)
+			os.Exit(2)
+		}
+		addrs = append(addrs, addr)
+	}
+	if err := write(os.Args[1], addrs); err != nil {
 		fmt.Fprintln(os.Stderr, "pki:", err)
 		os.Exit(1)
 	}
@@ -50,10 +60,9 @@ var clients = map[string]pkix.Name{
 	"kubelet":                 {CommonName: "system:node:node", Organization: []string{"system:nodes"}},
 }
 
-func write(dir string, node, service net.IP) error {
-	if node == nil || service == nil {
-		return fmt.Errorf("not an address")
-	}
+// write fills dir. addrs are the addresses of the API server; clients use the
+// first one.
+func write(dir string, addrs []netip.Addr) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -66,7 +75,7 @@ func write(dir string, node, service net.IP) error {
 	}
 	server, err := issue(ca, pkix.Name{CommonName: "kube-apiserver"},
 		[]string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
-		[]net.IP{node, service, net.IPv4(127, 0, 0, 1)})
+		append(ipsOf(addrs), net.IPv4(127, 0, 0, 1)))
 	if err != nil {
 		return err
 	}
@@ -88,11 +97,19 @@ func write(dir string, node, service net.IP) error {
 		if err := c.save(dir, name); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, name+".kubeconfig"), kubeconfig(ca, c, node), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name+".kubeconfig"), kubeconfig(ca, c, addrs[0]), 0o600); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func ipsOf(addrs []netip.Addr) []net.IP {
+	ips := make([]net.IP, len(addrs))
+	for i, addr := range addrs {
+		ips[i] = addr.AsSlice()
+	}
+	return ips
 }
 
 // issue makes a certificate signed by ca, or by itself where ca is nil.
@@ -145,7 +162,7 @@ func (p *pair) save(dir, name string) error {
 	return os.WriteFile(filepath.Join(dir, name+".key"), p.keyPEM, 0o600)
 }
 
-func kubeconfig(ca, client *pair, node net.IP) []byte {
+func kubeconfig(ca, client *pair, node netip.Addr) []byte {
 	b64 := base64.StdEncoding.EncodeToString
 	return fmt.Appendf(nil, `apiVersion: v1
 kind: Config

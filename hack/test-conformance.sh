@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# test-conformance.sh [FLAG...]: runs Kubernetes' own end-to-end specs about DNS,
+# built from the Kubernetes version that hack/kube.mod pins, on the node of
+# `make cluster`: first with IPv4 as the cluster's first family, then with IPv6.
+#   FAMILIES="ipv4"  only these
+#   KEEP=1           use a cluster that is up, and leave it up (one family)
+#   SCALE=1          the spec with 10 000 Services instead
+# FLAGs go to the suite, for example --ginkgo.focus=ExternalName. JUnit files
+# and the suite's log are written to dist/conformance.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+families=${FAMILIES:-ipv4 ipv6}
+[ -z "${KEEP:-}" ] || families=${FAMILY:-ipv4}
+export FAMILY=${families%% *}
+# shellcheck source=hack/cluster/lib.sh
+. hack/cluster/lib.sh
+need_root
+[ -n "${LOCKED:-}" ] || one_run
+# One spec is about names that this gate allows.
+export APISERVER_FEATURE_GATES=RelaxedServiceNameValidation=true
+
+version=$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' hack/kube.mod)
+[ "$version" = "$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' hack/e2e/go.mod)" ] ||
+	die "hack/e2e/go.mod and hack/kube.mod pin different versions of Kubernetes"
+cache=${KUBE_DNS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-dns}/e2e-$version
+out=dist/conformance
+mkdir -p "$cache" "$out"
+
+build() { # NAME PACKAGE COMMAND...: once
+	local name=$1 package=$2
+	shift 2
+	[ ! -x "$cache/$name" ] || return 0
+	say "building $name of Kubernetes $version (some minutes, once)"
+	(cd hack/e2e && CGO_ENABLED=0 "$@" -trimpath -buildvcs=false -ldflags '-s -w' -o "$cache/.$name" "$package")
+	mv "$cache/.$name" "$cache/$name"
+}
+./hack/apt.sh dig=bind9-dnsutils busybox=busybox-static musl-gcc=musl-tools nc.openbsd=netcat-openbsd \
+	curl=curl wget=wget ss=iproute2
+build e2e.test . go test -vet=off -c
+build agnhost k8s.io/kubernetes/test/images/agnhost go build
+coredns=$(./hack/coredns.sh)
+
+tmp=$(mktemp -d)
+finish() {
+	status=$?
+	trap '' INT TERM
+	rm -rf "$tmp"
+	[ -n "${KEEP:-}" ] || ./hack/cluster/down.sh quiet
+	exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# The suite asks for its images by the names in this file's registries.
+export KUBE_TEST_REPO_LIST=$tmp/repos.yaml
+echo 'promoterE2eRegistry: kube-dns.test' >"$KUBE_TEST_REPO_LIST"
+image() { "$cache/e2e.test" --list-images | grep "^kube-dns.test/$1:"; }
+hack/e2e/rootfs.sh musl "$tmp/agnhost" "$cache/agnhost" "$coredns"
+hack/e2e/rootfs.sh glibc "$tmp/jessie-dnsutils"
+hack/e2e/pack.sh "$(image agnhost)" "$tmp/agnhost" '["/agnhost"]' '["pause"]' "$tmp/agnhost.tar"
+hack/e2e/pack.sh "$(image jessie-dnsutils)" "$tmp/jessie-dnsutils" null '["bash"]' "$tmp/jessie-dnsutils.tar"
+
+# The specs: all of DNS, those of Services that ask for names, /etc/hosts.
+focus='\[sig-network\] (DNS |Services should (be able to change the type|implement service.kubernetes.io/headless|provide secure master))|KubeletManagedEtcHosts'
+skip='Provider:GCE|PerformanceDNS'
+if [ -n "${SCALE:-}" ]; then
+	focus=PerformanceDNS
+	skip=Provider:GCE
+fi
+
+run() { # FAMILY FLAG...
+	export FAMILY=$1
+	shift
+	if [ -z "${KEEP:-}" ]; then
+		./hack/cluster/down.sh quiet
+		./hack/cluster/up.sh >&2 9>&-
+	fi
+	for image in agnhost jessie-dnsutils; do
+		./hack/cluster/ctl.sh in ctr -n k8s.io images import "$tmp/$image.tar" >&2
+	done
+	say "running the specs of Kubernetes $version, $FAMILY first"
+	timeout -k 30 45m "$cache/e2e.test" --kubeconfig="$state/pki/admin.kubeconfig" --provider=skeleton --num-nodes=1 \
+		--kubectl-path="$(./hack/kube-binaries.sh kubectl)/kubectl" --dns-domain=cluster.local \
+		--ginkgo.no-color --ginkgo.timeout=40m --ginkgo.focus="$focus" --ginkgo.skip="$skip" \
+		--ginkgo.junit-report="$PWD/$out/$FAMILY.xml" "$@" >"$out/$FAMILY.log" 2>&1 || {
+		tail -n 60 "$out/$FAMILY.log" >&2
+		./hack/cluster/dump.sh >&2 || true
+		die "specs failed with $FAMILY first; the whole log is $out/$FAMILY.log"
+	}
+	grep -E '^(Ran|SUCCESS|FAIL)' "$out/$FAMILY.log"
+}
+for family in $families; do
+	run "$family" "$@"
+done
+go run ./hack/junit -version "$version" "$out"/*.xml
