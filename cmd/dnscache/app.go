@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
@@ -49,7 +50,7 @@ type app struct {
 	macs       *neighbours   // nil without --add-mac
 	hostName   dnsname.Name
 
-	queryLog *queryLog
+	queryLog *querylog.Log
 	forward  *forwarder.Forwarder
 	listener *listener.Server
 	metrics  net.Listener // nil when there are none
@@ -85,8 +86,15 @@ func newApp(ctx context.Context, options *dnsmasqopt.Options, nanny *dnsmasqopt.
 		a.log.close()
 		return nil, fault(dnsmasqopt.ExitOther, "%v", err)
 	}
-	a.queryLog = &queryLog{log: a.log, extra: options.Process.LogQueries == dnsmasqopt.QueryLogExtra}
-	if a.forward, err = forwarder.New(a.forwarderConfig(nil)); err != nil {
+	a.queryLog = &querylog.Log{
+		Line:  func(text string) { a.log.line(text, true) },
+		Extra: options.Process.LogQueries == dnsmasqopt.QueryLogExtra,
+	}
+	cfg, err := a.forwarderConfig(nil)
+	if err == nil {
+		a.forward, err = forwarder.New(cfg)
+	}
+	if err != nil {
 		a.log.close()
 		return nil, fault(dnsmasqopt.ExitConfig, "%v", err)
 	}
@@ -267,8 +275,12 @@ func (a *app) apply() {
 			a.log.printf("%s", line)
 		}
 	}
-	if err := a.forward.Reload(a.forwarderConfig(servers)); err != nil {
-		a.log.printf("error: the change is not applied: %v", err)
+	cfg, err := a.forwarderConfig(servers)
+	if err == nil {
+		err = a.forward.Reload(cfg)
+	}
+	if err != nil {
+		a.log.printf("error: cannot apply the change; keeping the previous configuration: %v", err)
 	}
 }
 

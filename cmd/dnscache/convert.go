@@ -6,6 +6,10 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/chaos"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/ednstag"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/filter"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
@@ -36,37 +40,61 @@ type surroundings struct {
 	mac func(netip.Addr) []byte
 }
 
-// forwarderConfig turns options, servers and hosts files into what the
-// forwarder works with.
-func forwarderConfig(o *dnsmasqopt.Options, servers []dnsmasqopt.Server, hosts []hostsFile, around *surroundings) forwarder.Config {
-	local := localData(&o.Local, hosts, around)
-	local.Networks = around.interfaces.near(&o.Listen)
-	return forwarder.Config{
-		Upstream: upstream.Config{
-			Routes:      routes(servers, o.Local.Addresses),
-			Strategy:    strategy(&o.Upstream),
-			Payload:     o.Upstream.EDNSPacketMax,
-			Timeout:     min(o.Upstream.FastRetryTotal, maxTimeout),
-			FirstRetry:  o.Upstream.FastRetry,
-			Port:        o.Upstream.QueryPort,
-			MinPort:     o.Upstream.MinPort,
-			MaxPort:     o.Upstream.MaxPort,
-			DetectLoops: o.Upstream.LoopDetect,
-			MixCase:     o.Upstream.MixCase,
+// plan is what options, servers and hosts files ask for: how to resolve, and
+// dnsmasq's policies around it.
+type plan struct {
+	resolve forwarder.Config // without its stages
+	local   local.Config
+	filter  filter.Config
+	tags    ednstag.Config
+	ident   bool // class CH tells the version and statistics
+}
+
+// newPlan makes the plan.
+func newPlan(o *dnsmasqopt.Options, servers []dnsmasqopt.Server, hosts []hostsFile, around *surroundings) *plan {
+	p := &plan{
+		resolve: forwarder.Config{
+			Upstream: upstream.Config{
+				Routes:      routes(servers, o.Local.Addresses),
+				Strategy:    strategy(&o.Upstream),
+				Payload:     o.Upstream.EDNSPacketMax,
+				Timeout:     min(o.Upstream.FastRetryTotal, maxTimeout),
+				FirstRetry:  o.Upstream.FastRetry,
+				Port:        o.Upstream.QueryPort,
+				MinPort:     o.Upstream.MinPort,
+				MaxPort:     o.Upstream.MaxPort,
+				DetectLoops: o.Upstream.LoopDetect,
+				MixCase:     o.Upstream.MixCase,
+			},
+			Cache:       cacheConfig(o),
+			InFlight:    o.Upstream.ForwardMax,
+			StaleAtOnce: o.Cache.UseStale,
 		},
-		Cache:       cacheConfig(o),
-		InFlight:    o.Upstream.ForwardMax,
-		Payload:     o.Upstream.EDNSPacketMax,
-		MaxTTL:      ttl(o.Cache.MaxTTL),
-		KeepAD:      o.Upstream.ProxyDNSSEC,
-		ServeStale:  o.Own.ServeStale > 0,
-		StaleAtOnce: o.Cache.UseStale,
-		Version:     version.String(),
-		NoIdent:     o.Cache.NoIdent,
-		Local:       local,
-		Client:      clientInfo(&o.Upstream.Client, around.mac),
-		Filter:      filter(&o.Filter),
+		local:  localData(&o.Local, hosts, around),
+		filter: filterConfig(&o.Filter),
+		tags:   clientInfo(&o.Upstream.Client, around.mac),
+		ident:  !o.Cache.NoIdent,
 	}
+	p.local.Networks = around.interfaces.near(&o.Listen)
+	return p
+}
+
+// config returns the forwarder's configuration with all stages, in dnsmasq's
+// order: what is known here comes before every filter.
+func (p *plan) config() (forwarder.Config, error) {
+	cfg := p.resolve
+	data, err := local.New(&p.local)
+	if err != nil {
+		return cfg, err
+	}
+	if p.ident {
+		cfg.Stages = append(cfg.Stages, chaos.New("dnscache-"+version.String()))
+	}
+	cfg.Stages = append(cfg.Stages, data.Stage(), filter.New(&p.filter))
+	if tags, tells := ednstag.New(&p.tags); tells {
+		cfg.Stages = append(cfg.Stages, tags)
+	}
+	return cfg, nil
 }
 
 // maxTimeout is the longest that an exchange may take: a client gives up after
@@ -145,23 +173,20 @@ func routes(servers []dnsmasqopt.Server, addresses []dnsmasqopt.Address) []upstr
 	return list
 }
 
-// configSource is how the query log names data from options.
-const configSource = "config"
-
 // localData converts hosts files and records. --host-record comes before the
 // hosts files, since the first name of an address counts, and interfaces before
 // both.
-func localData(l *dnsmasqopt.Local, hosts []hostsFile, around *surroundings) forwarder.Local {
-	out := forwarder.Local{TTL: ttl(l.TTL), Hosts: around.interfaces.hosts(l)}
+func localData(l *dnsmasqopt.Local, hosts []hostsFile, around *surroundings) local.Config {
+	out := local.Config{TTL: ttl(l.TTL), Hosts: around.interfaces.hosts(l)}
 	addMail(&out, l, around.host)
 	for _, r := range l.HostRecords {
-		out.Hosts = append(out.Hosts, forwarder.Host{
+		out.Hosts = append(out.Hosts, local.Host{
 			Names: r.Names, Addrs: r.Addrs, TTL: ttl(r.TTL), HasTTL: r.HasTTL, Source: configSource,
 		})
 	}
 	for _, file := range hosts {
 		for _, h := range file.hosts {
-			out.Hosts = append(out.Hosts, forwarder.Host{
+			out.Hosts = append(out.Hosts, local.Host{
 				Names: expand(&h, l, around.interfaces), Addrs: []netip.Addr{h.Addr}, Source: file.path,
 			})
 		}
@@ -171,16 +196,16 @@ func localData(l *dnsmasqopt.Local, hosts []hostsFile, around *surroundings) for
 		if r.Type == wire.TypeSRV && name.Labels() == 2 {
 			name = below(name, l.Domain)
 		}
-		out.Records = append(out.Records, forwarder.Record{Name: name, Type: r.Type, Data: r.Data})
+		out.Records = append(out.Records, local.Record{Name: name, Type: r.Type, Data: r.Data})
 	}
 	for _, c := range l.CNAMEs {
-		out.CNAMEs = append(out.CNAMEs, forwarder.CNAME{
+		out.CNAMEs = append(out.CNAMEs, local.CNAME{
 			Alias: c.Alias.Name, Below: c.Alias.Match == dnsname.MatchBelow,
 			Target: c.Target, TTL: ttl(c.TTL), HasTTL: c.HasTTL,
 		})
 	}
 	for _, s := range l.SynthDomains {
-		out.Synth = append(out.Synth, forwarder.Synth{
+		out.Synth = append(out.Synth, local.Synth{
 			Domain: s.Domain, First: s.First, Last: s.Last, Prefix: s.Prefix, Indexed: s.Indexed,
 		})
 	}
@@ -220,8 +245,8 @@ func below(name, domain dnsname.Name) dnsname.Name {
 	return name[:len(name)-1] + domain
 }
 
-func filter(f *dnsmasqopt.Filter) forwarder.Filter {
-	out := forwarder.Filter{
+func filterConfig(f *dnsmasqopt.Filter) filter.Config {
+	out := filter.Config{
 		DomainNeeded:    f.DomainNeeded,
 		BogusPriv:       f.BogusPriv,
 		Win2k:           f.FilterWin2k,
@@ -239,7 +264,7 @@ func filter(f *dnsmasqopt.Filter) forwarder.Filter {
 	}
 	out.RebindDomains = append(out.RebindDomains, f.RebindDomainOK...)
 	for _, a := range f.Aliases {
-		out.Aliases = append(out.Aliases, forwarder.Alias(a))
+		out.Aliases = append(out.Aliases, filter.Alias(a))
 	}
 	return out
 }

@@ -9,11 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/filter"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
-	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
 // equal compares addresses and prefixes by value.
@@ -33,42 +34,42 @@ func TestForwarderConfig(t *testing.T) {
 	suffix := func(text string) dnsname.Domain {
 		return dnsname.Domain{Match: dnsname.MatchSuffix, Name: name(text)}
 	}
-	type config = forwarder.Config
+
 	for _, tt := range []struct {
 		args string
-		want func(c *config)
+		want func(p *plan)
 	}{
-		{"", func(*config) {}},
-		{"--cache-size=7", func(c *config) { c.Cache.Entries = 7 }},
-		{"--no-negcache", func(c *config) { c.Cache.NoNegative = true }},
-		{"--neg-ttl=5", func(c *config) { c.Cache.NegativeTTL = 5 }},
-		{"--max-ttl=6", func(c *config) { c.Cache.MaxTTL, c.MaxTTL = 6, 6 }},
-		{"--max-cache-ttl=7", func(c *config) { c.Cache.MaxCacheTTL = 7 }},
-		{"--min-cache-ttl=8", func(c *config) { c.Cache.MinTTL = 8 }},
-		{"--no-round-robin", func(c *config) { c.Cache.RoundRobin = false }},
-		{"--no-ident", func(c *config) { c.NoIdent = true }},
-		{"--use-stale-cache", func(c *config) { c.StaleAtOnce, c.Cache.StaleFor = true, 86400 }},
-		{"--use-stale-cache=0", func(c *config) { c.StaleAtOnce, c.Cache.StaleFor = true, answercache.Forever }},
-		{"--nxdomain-cut", func(c *config) { c.Cache.NXDomainCut = true }},
-		{"--serve-stale=24h", func(c *config) {
-			c.ServeStale, c.Cache.StaleFor, c.Cache.StaleTTL, c.Cache.StaleRecheck = true, 86400, 30, 5
+		{"", func(*plan) {}},
+		{"--cache-size=7", func(p *plan) { p.resolve.Cache.Entries = 7 }},
+		{"--no-negcache", func(p *plan) { p.resolve.Cache.NoNegative = true }},
+		{"--neg-ttl=5", func(p *plan) { p.resolve.Cache.NegativeTTL = 5 }},
+		{"--max-ttl=6", func(p *plan) { p.resolve.Cache.MaxTTL = 6 }},
+		{"--max-cache-ttl=7", func(p *plan) { p.resolve.Cache.MaxCacheTTL = 7 }},
+		{"--min-cache-ttl=8", func(p *plan) { p.resolve.Cache.MinTTL = 8 }},
+		{"--no-round-robin", func(p *plan) { p.resolve.Cache.RoundRobin = false }},
+		{"--no-ident", func(p *plan) { p.ident = false }},
+		{"--use-stale-cache", func(p *plan) { p.resolve.StaleAtOnce, p.resolve.Cache.StaleFor = true, 86400 }},
+		{"--use-stale-cache=0", func(p *plan) { p.resolve.StaleAtOnce, p.resolve.Cache.StaleFor = true, answercache.Forever }},
+		{"--nxdomain-cut", func(p *plan) { p.resolve.Cache.NXDomainCut = true }},
+		{"--serve-stale=24h", func(p *plan) {
+			p.resolve.Cache.StaleFor, p.resolve.Cache.StaleTTL, p.resolve.Cache.StaleRecheck = 86400, 30, 5
 		}},
-		{"--proxy-dnssec", func(c *config) { c.KeepAD, c.Cache.KeepAD = true, true }},
-		{"--dns-forward-max=9", func(c *config) { c.InFlight = 9 }},
-		{"--edns-packet-max=4096", func(c *config) { c.Payload, c.Upstream.Payload = 4096, 4096 }},
-		{"--strict-order", func(c *config) { c.Upstream.Strategy = upstream.InOrder }},
-		{"--all-servers", func(c *config) { c.Upstream.Strategy = upstream.All }},
-		{"--fast-dns-retry=200,3000", func(c *config) {
-			c.Upstream.FirstRetry, c.Upstream.Timeout = 200*time.Millisecond, 3*time.Second
+		{"--proxy-dnssec", func(p *plan) { p.resolve.Cache.KeepAD = true }},
+		{"--dns-forward-max=9", func(p *plan) { p.resolve.InFlight = 9 }},
+		{"--edns-packet-max=4096", func(p *plan) { p.resolve.Upstream.Payload = 4096 }},
+		{"--strict-order", func(p *plan) { p.resolve.Upstream.Strategy = upstream.InOrder }},
+		{"--all-servers", func(p *plan) { p.resolve.Upstream.Strategy = upstream.All }},
+		{"--fast-dns-retry=200,3000", func(p *plan) {
+			p.resolve.Upstream.FirstRetry, p.resolve.Upstream.Timeout = 200*time.Millisecond, 3*time.Second
 		}},
-		{"--fast-dns-retry", func(c *config) { c.Upstream.FirstRetry, c.Upstream.Timeout = time.Second, maxTimeout }},
-		{"--do-0x20-encode", func(c *config) { c.Upstream.MixCase = true }},
-		{"--do-0x20-encode --no-0x20-encode", func(*config) {}},
-		{"--dns-loop-detect", func(c *config) { c.Upstream.DetectLoops = true }},
-		{"--query-port=5", func(c *config) { c.Upstream.Port = 5 }},
-		{"--min-port=5 --max-port=6", func(c *config) { c.Upstream.MinPort, c.Upstream.MaxPort = 5, 6 }},
-		{"--server=/a/1.2.3.4#5@lo@5.6.7.8#9 --local=/b/ --server=/c/# --address=/d/1.2.3.4 --address=/e/# --address=/f/", func(c *config) {
-			c.Upstream.Routes = []upstream.Route{
+		{"--fast-dns-retry", func(p *plan) { p.resolve.Upstream.FirstRetry, p.resolve.Upstream.Timeout = time.Second, maxTimeout }},
+		{"--do-0x20-encode", func(p *plan) { p.resolve.Upstream.MixCase = true }},
+		{"--do-0x20-encode --no-0x20-encode", func(*plan) {}},
+		{"--dns-loop-detect", func(p *plan) { p.resolve.Upstream.DetectLoops = true }},
+		{"--query-port=5", func(p *plan) { p.resolve.Upstream.Port = 5 }},
+		{"--min-port=5 --max-port=6", func(p *plan) { p.resolve.Upstream.MinPort, p.resolve.Upstream.MaxPort = 5, 6 }},
+		{"--server=/a/1.2.3.4#5@lo@5.6.7.8#9 --local=/b/ --server=/c/# --address=/d/1.2.3.4 --address=/e/# --address=/f/", func(p *plan) {
+			p.resolve.Upstream.Routes = []upstream.Route{
 				{Domain: suffix("a"), Servers: []upstream.Server{{
 					Addr: netip.MustParseAddrPort("1.2.3.4:5"), Source: netip.MustParseAddrPort("5.6.7.8:9"), Interface: "lo",
 				}}},
@@ -79,73 +80,76 @@ func TestForwarderConfig(t *testing.T) {
 				{Domain: suffix("f"), Local: true},
 			}
 		}},
-		{"--local=//  --local=/*.a/ --local=/*a/", func(c *config) {
-			c.Upstream.Routes = []upstream.Route{
+		{"--local=//  --local=/*.a/ --local=/*a/", func(p *plan) {
+			p.resolve.Upstream.Routes = []upstream.Route{
 				{Domain: dnsname.Domain{Match: dnsname.MatchUnqualified}, Local: true},
 				{Domain: dnsname.Domain{Match: dnsname.MatchBelow, Name: name("a")}, Local: true},
 				{Domain: dnsname.Domain{Match: dnsname.MatchText, Text: "a"}, Local: true},
 			}
 		}},
-		{"--domain-needed --bogus-priv --filterwin2k", func(c *config) {
-			c.Filter = forwarder.Filter{DomainNeeded: true, BogusPriv: true, Win2k: true}
+		{"--domain-needed --bogus-priv --filterwin2k", func(p *plan) {
+			p.filter = filter.Config{DomainNeeded: true, BogusPriv: true, Win2k: true}
 		}},
-		{"--filter-A --filter-AAAA --filter-rr=ANY,HTTPS", func(c *config) { c.Filter.Types = []uint16{255, 65, 1, 28} }},
-		{"--stop-dns-rebind --rebind-localhost-ok --rebind-domain-ok=/a/", func(c *config) {
-			c.Filter = forwarder.Filter{StopRebind: true, RebindLocalhost: true, RebindDomains: []dnsname.Domain{suffix("a")}}
+		{"--filter-A --filter-AAAA --filter-rr=ANY,HTTPS", func(p *plan) { p.filter.Types = []uint16{255, 65, 1, 28} }},
+		{"--stop-dns-rebind --rebind-localhost-ok --rebind-domain-ok=/a/", func(p *plan) {
+			p.filter = filter.Config{StopRebind: true, RebindLocalhost: true, RebindDomains: []dnsname.Domain{suffix("a")}}
 		}},
-		{"--bogus-nxdomain=1.2.3.4 --ignore-address=5.6.7.0/24", func(c *config) {
-			c.Filter.BogusNX = []netip.Prefix{netip.MustParsePrefix("1.2.3.4/32")}
-			c.Filter.Ignore = []netip.Prefix{netip.MustParsePrefix("5.6.7.0/24")}
+		{"--bogus-nxdomain=1.2.3.4 --ignore-address=5.6.7.0/24", func(p *plan) {
+			p.filter.BogusNX = []netip.Prefix{netip.MustParsePrefix("1.2.3.4/32")}
+			p.filter.Ignore = []netip.Prefix{netip.MustParsePrefix("5.6.7.0/24")}
 		}},
-		{"--alias=1.2.3.0,5.6.7.0,255.255.255.0", func(c *config) {
-			c.Filter.Aliases = []forwarder.Alias{{First: addr("1.2.3.0"), Last: addr("1.2.3.255"), To: addr("5.6.7.0"), Mask: addr("255.255.255.0")}}
+		{"--alias=1.2.3.0,5.6.7.0,255.255.255.0", func(p *plan) {
+			p.filter.Aliases = []filter.Alias{{First: addr("1.2.3.0"), Last: addr("1.2.3.255"), To: addr("5.6.7.0"), Mask: addr("255.255.255.0")}}
 		}},
-		{"--local-ttl=77 --host-record=a,b,1.2.3.4,::1,60", func(c *config) {
-			c.Local.TTL = 77
-			c.Local.Hosts = []forwarder.Host{{Names: []dnsname.Name{name("a"), name("b")}, Addrs: addrs("1.2.3.4 ::1"), TTL: 60, HasTTL: true, Source: "config"}}
+		{"--local-ttl=77 --host-record=a,b,1.2.3.4,::1,60", func(p *plan) {
+			p.local.TTL = 77
+			p.local.Hosts = []local.Host{{Names: []dnsname.Name{name("a"), name("b")}, Addrs: addrs("1.2.3.4 ::1"), TTL: 60, HasTTL: true, Source: "config"}}
 		}},
-		{"--cname=a,*.b,t,60", func(c *config) {
-			c.Local.CNAMEs = []forwarder.CNAME{
+		{"--cname=a,*.b,t,60", func(p *plan) {
+			p.local.CNAMEs = []local.CNAME{
 				{Alias: name("a"), Target: name("t"), TTL: 60, HasTTL: true},
 				{Alias: name("b"), Below: true, Target: name("t"), TTL: 60, HasTTL: true},
 			}
 		}},
-		{"--txt-record=a,b,c --ptr-record=p,q --mx-host=m,n,5 --dns-rr=r,65,0001", func(c *config) {
-			c.Local.Records = []forwarder.Record{
+		{"--txt-record=a,b,c --ptr-record=p,q --mx-host=m,n,5 --dns-rr=r,65,0001", func(p *plan) {
+			p.local.Records = []local.Record{
 				{Name: name("a"), Type: 16, Data: []byte("\x01b\x01c")},
 				{Name: name("p"), Type: 12, Data: []byte(name("q"))},
 				{Name: name("m"), Type: 15, Data: []byte("\x00\x05" + name("n"))},
 				{Name: name("r"), Type: 65, Data: []byte{0, 1}},
 			}
 		}},
-		{"--srv-host=_x._tcp,t,80,1,2 --srv-host=_x._tcp.e --domain=d.e", func(c *config) {
-			c.Local.Records = []forwarder.Record{
+		{"--srv-host=_x._tcp,t,80,1,2 --srv-host=_x._tcp.e --domain=d.e", func(p *plan) {
+			p.local.Records = []local.Record{
 				{Name: name("_x._tcp.d.e"), Type: 33, Data: []byte("\x00\x01\x00\x02\x00\x50" + name("t"))},
 				{Name: name("_x._tcp.e"), Type: 33, Data: []byte("\x00\x00\x00\x00\x00\x01" + dnsname.Root)},
 			}
 		}},
-		{"--naptr-record=a,1,2,s,x,y,z --caa-record=c,0,issue,v", func(c *config) {
-			c.Local.Records = []forwarder.Record{
+		{"--naptr-record=a,1,2,s,x,y,z --caa-record=c,0,issue,v", func(p *plan) {
+			p.local.Records = []local.Record{
 				{Name: name("a"), Type: 35, Data: []byte("\x00\x01\x00\x02\x01s\x01x\x01y" + name("z"))},
 				{Name: name("c"), Type: 257, Data: []byte("\x00\x05issuev")},
 			}
 		}},
-		{"--synth-domain=a.b,10.0.0.0/24,p-*", func(c *config) {
-			c.Local.Synth = []forwarder.Synth{{Domain: name("a.b"), First: addr("10.0.0.0"), Last: addr("10.0.0.255"), Prefix: "p-", Indexed: true}}
+		{"--synth-domain=a.b,10.0.0.0/24,p-*", func(p *plan) {
+			p.local.Synth = []local.Synth{{Domain: name("a.b"), First: addr("10.0.0.0"), Last: addr("10.0.0.255"), Prefix: "p-", Indexed: true}}
 		}},
 	} {
-		want := config{
-			Upstream: upstream.Config{Payload: 1232, Routes: []upstream.Route{}},
-			Cache:    answercache.Config{Entries: 150, FailureTTL: failureTTL, RoundRobin: true},
-			InFlight: 150, Payload: 1232, Version: version.String(),
+		want := plan{
+			resolve: forwarder.Config{
+				Upstream: upstream.Config{Payload: 1232, Routes: []upstream.Route{}},
+				Cache:    answercache.Config{Entries: 150, FailureTTL: failureTTL, RoundRobin: true},
+				InFlight: 150,
+			},
+			ident: true,
 		}
 		tt.want(&want)
 		o, err := dnsmasqopt.Parse(strings.Fields(tt.args), dnsmasqopt.NoFiles())
 		if err != nil {
 			t.Fatalf("%s: %v", tt.args, err)
 		}
-		got := forwarderConfig(o, o.Upstream.Servers, nil, &surroundings{host: dnsname.MustParse("here")})
-		if diff := cmp.Diff(want, got, equal()); diff != "" {
+		got := *newPlan(o, o.Upstream.Servers, nil, &surroundings{host: dnsname.MustParse("here")})
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(plan{}), equal()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.args, diff)
 		}
 	}
@@ -159,7 +163,7 @@ func TestHostsReachTheForwarder(t *testing.T) {
 	hosts, _ := dnsmasqopt.ParseHosts([]byte("1.2.3.4 a b.c\n"))
 	got := localData(&o.Local, []hostsFile{{path: "/f", hosts: hosts}}, &surroundings{}).Hosts
 	name := dnsname.MustParse
-	want := []forwarder.Host{
+	want := []local.Host{
 		{Names: []dnsname.Name{name("h")}, Addrs: addrs("1.2.3.4"), Source: "config"},
 		{Names: []dnsname.Name{name("a.d"), name("a"), name("b.c")}, Addrs: addrs("1.2.3.4"), Source: "/f"},
 	}

@@ -6,9 +6,10 @@ import (
 	"os"
 	"strings"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/ednstag"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
-	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -30,13 +31,13 @@ func nameList(name dnsname.Name) []dnsname.Name { return []dnsname.Name{name} }
 // addMail adds what --mx-host, --mx-target, --localmx and --selfmx ask for. As
 // in dnsmasq this host has a record of preference 0 once there is a mail server
 // for all.
-func addMail(out *forwarder.Local, l *dnsmasqopt.Local, host dnsname.Name) {
+func addMail(out *local.Config, l *dnsmasqopt.Local, host dnsname.Name) {
 	target := host
 	if l.MXTarget != "" {
 		target = l.MXTarget
 	}
 	add := func(name dnsname.Name, preference uint16) {
-		out.Records = append(out.Records, forwarder.Record{
+		out.Records = append(out.Records, local.Record{
 			Name: name, Type: wire.TypeMX,
 			Data: append(binary.BigEndian.AppendUint16(nil, preference), target...),
 		})
@@ -54,8 +55,8 @@ func addMail(out *forwarder.Local, l *dnsmasqopt.Local, host dnsname.Name) {
 }
 
 // clientInfo converts what other servers are told about clients.
-func clientInfo(c *dnsmasqopt.ClientInfo, mac func(netip.Addr) []byte) forwarder.Client {
-	return forwarder.Client{
+func clientInfo(c *dnsmasqopt.ClientInfo, mac func(netip.Addr) []byte) ednstag.Config {
+	return ednstag.Config{
 		MAC: mac, MACRaw: c.MAC, MACBase64: c.MACBase64, MACText: c.MACText,
 		Subnet:  c.AddSubnet,
 		Subnet4: c.Subnet4, Subnet6: c.Subnet6,

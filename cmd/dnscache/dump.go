@@ -9,8 +9,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
-	"github.com/kube-dns/kube-dns/pkg/forwarder"
 )
 
 // dumpRow is one line of the table that SIGUSR1 logs with --log-queries or
@@ -73,9 +73,9 @@ func (a *app) logCache(now time.Time) {
 			a.log.flush() // a large cache must not pile up in memory
 		}
 	}
-	local := localData(&a.options.Local, a.hosts, a.around())
-	for i := range local.Hosts {
-		for _, r := range hostRows(&local.Hosts[i]) {
+	data := localData(&a.options.Local, a.hosts, a.around())
+	for i := range data.Hosts {
+		for _, r := range hostRows(&data.Hosts[i]) {
 			add(&r)
 		}
 	}
@@ -88,7 +88,7 @@ func (a *app) logCache(now time.Time) {
 }
 
 // hostRows are the rows of a line of a hosts file or of a --host-record.
-func hostRows(h *forwarder.Host) []dumpRow {
+func hostRows(h *local.Host) []dumpRow {
 	var rows []dumpRow
 	for i, name := range h.Names {
 		for _, addr := range h.Addrs {

@@ -12,8 +12,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
-	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -79,7 +79,7 @@ func TestCacheRows(t *testing.T) {
 		{"chain to nothing", "a.b.", dns.TypeA, 3, []string{"a.b. 60 CNAME c.d."}, []string{line("a.b", "c.d", "CF"), line("c.d", "", " F   NX")}},
 		{"no reverse name", "4.3.2.1.in-addr.arpa.", dns.TypePTR, 3, nil, []string{line("", "1.2.3.4", "4 R  NX")}},
 		{"long name", long, dns.TypeA, 0, []string{long + " 60 A 1.2.3.4"}, []string{line(long[:30], "1.2.3.4", "4F")}},
-		{"forged line", `a\010b.`, dns.TypeA, 0, []string{`a\010b. 60 A 1.2.3.4`}, []string{line(unprintable, "1.2.3.4", "4F")}},
+		{"forged line", `a\010b.`, dns.TypeA, 0, []string{`a\010b. 60 A 1.2.3.4`}, []string{line("<name unprintable>", "1.2.3.4", "4F")}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestCacheRows(t *testing.T) {
 }
 
 func TestHostRows(t *testing.T) {
-	host := forwarder.Host{
+	host := local.Host{
 		Names: []dnsname.Name{dnsname.MustParse("a.b"), dnsname.MustParse("a")},
 		Addrs: []netip.Addr{netip.MustParseAddr("1.2.3.4"), netip.MustParseAddr("::1")}, Source: "/etc/hosts",
 	}

@@ -2,19 +2,28 @@ package main
 
 import (
 	"cmp"
+	"net/netip"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 )
 
 // forwarderConfig is the configuration with these servers.
-func (a *app) forwarderConfig(servers []dnsmasqopt.Server) forwarder.Config {
-	cfg := forwarderConfig(a.options, servers, a.hosts, a.around())
+func (a *app) forwarderConfig(servers []dnsmasqopt.Server) (forwarder.Config, error) {
+	p := newPlan(a.options, servers, a.hosts, a.around())
+	p.filter.OnRebind = func(name []byte, suppressed uint64) { a.log.printf("%s", querylog.Rebind(name, suppressed)) }
+	cfg, err := p.config()
+	if err != nil {
+		return cfg, err
+	}
+	cfg.OnOverLimit = func(o forwarder.OverLimit) { a.log.printf("%s", querylog.OverLimit(o)) }
+	cfg.Upstream.OnLoop = func(server netip.AddrPort) { a.log.printf("%s", querylog.Loop(server)) }
 	cfg.Logger = a.logger
 	if a.options.Process.LogQueries != dnsmasqopt.QueryLogOff {
 		cfg.Log = a.queryLog
 	}
-	return cfg
+	return cfg, nil
 }
 
 // around is what answers depend on now.

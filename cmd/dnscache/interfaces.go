@@ -6,8 +6,8 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
-	"github.com/kube-dns/kube-dns/pkg/forwarder"
 )
 
 // follows reports whether something depends on the addresses of interfaces, so
@@ -33,11 +33,11 @@ func (list interfaces) networks(name string) []netip.Prefix {
 }
 
 // hosts are the names of --interface-name and --dynamic-host now.
-func (list interfaces) hosts(l *dnsmasqopt.Local) []forwarder.Host {
-	var out []forwarder.Host
+func (list interfaces) hosts(l *dnsmasqopt.Local) []local.Host {
+	var out []local.Host
 	for i := range l.InterfaceNames {
 		n := &l.InterfaceNames[i]
-		out = append(out, forwarder.Host{
+		out = append(out, local.Host{
 			Names: nameList(n.Name), Addrs: n.Addrs(list.networks(n.Interface)),
 			Source: configSource, Interface: true,
 		})

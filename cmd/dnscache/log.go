@@ -173,10 +173,6 @@ func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool { return 
 
 // Handle implements [slog.Handler].
 func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
-	if text, ok := knownWords(r); ok {
-		h.log.line(text, r.Level < slog.LevelInfo)
-		return nil
-	}
 	var b strings.Builder
 	if r.Level >= slog.LevelError {
 		b.WriteString("error: ")
@@ -191,33 +187,6 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 	})
 	h.log.line(b.String(), r.Level < slog.LevelInfo)
 	return nil
-}
-
-// knownWords puts the messages that people look for in dnsmasq's log into its
-// words.
-func knownWords(r slog.Record) (text string, ok bool) {
-	attrs := map[string]string{}
-	r.Attrs(func(a slog.Attr) bool {
-		attrs[a.Key] = a.Value.String()
-		return true
-	})
-	switch r.Message {
-	case "Maximum number of concurrent DNS queries reached":
-		text = r.Message + " (max: " + attrs["max"] + ")"
-		if domain := attrs["domain"]; domain != "" {
-			text = "Maximum number of concurrent DNS queries to " + domain + " reached (max: " + attrs["max"] + ")"
-		}
-	case "NOT using nameserver: query loop detected":
-		return "NOT using nameserver " + attrs["server"] + " - query loop detected", true
-	case "possible DNS-rebind attack detected":
-		text = r.Message + ": " + attrs["qname"]
-	default:
-		return "", false
-	}
-	if n := attrs["suppressed"]; n != "" && n != "0" {
-		text += ", and " + n + " more"
-	}
-	return text, true
 }
 
 // WithAttrs implements [slog.Handler].
@@ -242,12 +211,12 @@ func (h *logHandler) WithGroup(name string) slog.Handler {
 	return &with
 }
 
-// appendAttr writes " key=value"; values that would be hard to read or could
-// forge a line are quoted.
+// appendAttr writes " key=value". Values that would be hard to read or could
+// forge a line are quoted; "suppressed" is written only if something was.
 func appendAttr(b *strings.Builder, group string, a slog.Attr) {
 	value := a.Value.Resolve()
-	if a.Equal(slog.Attr{}) {
-		return
+	if a.Equal(slog.Attr{}) || a.Key == "suppressed" && value.String() == "0" {
+		return // nothing was left out
 	}
 	if value.Kind() == slog.KindGroup {
 		if a.Key != "" {

@@ -142,15 +142,13 @@ func TestSlogLines(t *testing.T) {
 	logger.Info("plain", "server", "1.2.3.4:53", "count", 3)
 	logger.With("a", "x y").WithGroup("g").Warn("quoted", "b", "line\nbreak", "c", "")
 	logger.Error("broken", slog.Group("d", "e", 1))
-	logger.Warn("Maximum number of concurrent DNS queries reached", "max", 150, "domain", "", "suppressed", 0)
-	logger.Warn("Maximum number of concurrent DNS queries reached", "max", 150, "domain", "a.b", "suppressed", 7)
-	logger.Warn("possible DNS-rebind attack detected", "qname", "www.example", "suppressed", 0)
+	logger.Warn("full", "suppressed", 7)
+	logger.Warn("full", "suppressed", 0)
 	want := `plain server=1.2.3.4:53 count=3
 warning: quoted a="x y" g.b="line\nbreak" g.c=""
 error: broken d.e=1
-Maximum number of concurrent DNS queries reached (max: 150)
-Maximum number of concurrent DNS queries to a.b reached (max: 150), and 7 more
-possible DNS-rebind attack detected: www.example
+warning: full suppressed=7
+warning: full
 `
 	if got := text(); got != want {
 		t.Errorf("wrote\n%s\nwant\n%s", got, want)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
@@ -155,7 +156,7 @@ func serverLines(servers []dnsmasqopt.Server) []string {
 
 // serverText writes an address and its port in dnsmasq's way.
 func serverText(a netip.AddrPort) string {
-	return fmt.Sprintf("%s#%d", a.Addr(), a.Port())
+	return querylog.ServerText(a)
 }
 
 func domainText(d dnsname.Domain) string {

@@ -100,16 +100,18 @@ func (r *router) covers(name []byte) bool {
 	return false
 }
 
+// resolveFunc resolves a question of this program; see forwarder.Resolve.
+type resolveFunc = func(question *wire.Query, done func(*wire.Reply, error))
+
 // resolver gives to skydns what resolve finds, and ErrNobody for names about
 // which nobody can be asked.
-func (r *router) resolver(resolve func([]byte, func([]byte, error))) func([]byte, func([]byte, error)) {
-	return func(query []byte, done func([]byte, error)) {
-		var q wire.Query
-		if wire.ParseQuery(query, &q) == wire.Accept && !r.covers(dnsname.AppendLower(nil, q.Name)) {
+func (r *router) resolver(resolve resolveFunc) resolveFunc {
+	return func(question *wire.Query, done func(*wire.Reply, error)) {
+		if !r.covers(dnsname.AppendLower(nil, question.Name)) {
 			done(nil, skydns.ErrNobody)
 			return
 		}
-		resolve(query, done)
+		resolve(question, done)
 	}
 }
 

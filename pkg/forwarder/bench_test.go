@@ -136,12 +136,12 @@ func TestForwardAllocations(t *testing.T) {
 func BenchmarkHit(b *testing.B) {
 	f := run(b, benchConfig(newEcho(b), 1000))
 	c := newClient(b, f, 2, false)
-	c.ask(question("www.example.", dns.TypeA))
+	c.Ask(question("www.example.", dns.TypeA))
 	packet, out := pack(question("www.example.", dns.TypeA, "edns")), make([]byte, 0, wire.MaxMessage)
-	c.ask(question("www.example.", dns.TypeA))
+	c.Ask(question("www.example.", dns.TypeA))
 	b.ReportAllocs()
 	for b.Loop() {
-		f.Handle(packet, c.to, out)
+		f.Handle(packet, c.To, out)
 	}
 }
 

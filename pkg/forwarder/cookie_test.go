@@ -16,7 +16,7 @@ func TestCookies(t *testing.T) {
 	ask := func(q *dns.Msg) string {
 		q.SetEdns0(1232, false)
 		q.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0011223344556677"}}
-		m := c.ask(q)
+		m := c.Ask(q)
 		if o := m.IsEdns0(); o != nil && len(o.Option) > 0 {
 			if cookie, ok := o.Option[0].(*dns.EDNS0_COOKIE); ok {
 				return cookie.Cookie

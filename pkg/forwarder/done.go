@@ -13,13 +13,14 @@ import (
 // sink collects the answers that one goroutine of the upstream set gives.
 type sink struct {
 	f     *Forwarder
-	batch listener.Batch
-	buf   []byte
-	msg   []byte     // a reply after filters
-	reply wire.Reply // of msg
+	batch listener.Batch // answers to clients, sent by Flush
+	buf   []byte         // empty memory for an answer
 	relay wire.Relay
+	reply Reply // in the hands of the stages
 
-	cookie wire.Cookie
+	question wire.Query // that reply answers
+	msg      wire.Query // of the waiter that is answered
+	q        Query      // likewise
 }
 
 var (
@@ -35,26 +36,31 @@ func (s *sink) Flush() { s.batch.Flush() }
 // maxKeptReply is the largest buffer that a sink keeps.
 const maxKeptReply = 16 << 10
 
-// send gives s.buf to a waiter.
-func (s *sink) send(w *waiter) {
-	if w.resolve != nil {
-		s.tell(w, s.buf, nil)
-	} else {
-		if s.f.answered != nil {
-			s.f.answered(time.Duration(s.f.now()-w.since), s.buf)
-		}
-		s.batch.Add(w.to, s.buf)
+// query makes the query of a waiter again; its answer goes to s.buf.
+func (s *sink) query(st *state, fl *flight, w *waiter) *Query {
+	s.msg = fl.query(w)
+	q := &s.q
+	q.asker, q.Msg, q.Private = w.asker, &s.msg, fl.private
+	q.f, q.st, q.reply, q.out = s.f, st, s.buf[:0], nil
+	return q
+}
+
+// send gives out to a waiter that is a client.
+func (s *sink) send(w *waiter, out []byte) {
+	if s.f.answered != nil {
+		s.f.answered(time.Duration(s.f.now()-w.since), out)
 	}
-	if cap(s.buf) > maxKeptReply {
+	s.batch.Add(w.to, out)
+	if s.buf = out[:0]; cap(s.buf) > maxKeptReply {
 		s.buf = make([]byte, 0, 2048)
 	}
 }
 
 // tell calls back an asker within this program, and survives its crash.
-func (s *sink) tell(w *waiter, reply []byte, err error) {
+func (s *sink) tell(w *waiter, reply *wire.Reply, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			s.f.crashed(cause, reply)
+			s.f.crashed(cause, nil)
 		}
 	}()
 	w.resolve(reply, err)
@@ -62,7 +68,7 @@ func (s *sink) tell(w *waiter, reply []byte, err error) {
 
 // Done implements upstream.Owner: it stores the reply and answers all who
 // wait.
-func (fl *flight) Done(us upstream.Sink, r *upstream.Result) {
+func (fl *flight) Done(us upstream.Sink, res *upstream.Result) {
 	f, s := fl.f, us.(*sink)
 	sh := &f.shards[fl.hash%flightShards]
 	sh.mu.Lock()
@@ -78,49 +84,73 @@ func (fl *flight) Done(us upstream.Sink, r *upstream.Result) {
 		fl.recycle()
 	}()
 	st := f.state.Load()
-	q := fl.question()
-	reply, v := r.Reply, verdict{store: r.Reply}
-	if reply != nil && (st.filter != nil || st.local != nil) {
-		reply, v = f.review(st, &q, reply, s)
-	}
-	if st.cache != nil && cacheable(&q) && !fl.private {
-		switch now := f.now(); {
-		case reply == nil:
-			st.cache.StoreFailure(&q, wire.RcodeServFail, now)
-		case failure(reply.Rcode):
-			st.cache.StoreFailure(&q, reply.Rcode, now)
-		case v.absentFor > 0:
-			st.cache.StoreAbsent(&q, v.absentFor, now)
-		case v.store != nil:
-			st.cache.Store(&q, v.store, now)
+	s.question = fl.question()
+	r := &s.reply
+	r.begin(f, &s.question, res)
+	if r.Msg != nil {
+		for _, hook := range st.reply {
+			if hook(r) || r.Msg == nil {
+				break
+			}
 		}
 	}
-	if reply == nil || failure(reply.Rcode) {
-		if rest := fl.giveStale(st, s, waiting); rest == nil {
+	fl.store(st, r)
+	if r.Msg == nil || failure(r.Msg.Rcode) {
+		if waiting = fl.giveStale(st, s, waiting); len(waiting) == 0 {
 			return
 		}
 	}
-	if reply == nil {
-		code, err := reasonOf(r)
+	if r.Msg == nil {
+		code, err := reasonOf(res, r)
 		fl.fail(st, s, waiting, code, err)
 		return
 	}
+	fl.relayTo(st, s, &waiting)
+}
+
+// store puts a judged reply, or that there was none, into the cache.
+func (fl *flight) store(st *state, r *Reply) {
+	q := r.Question
+	if st.cache == nil || !cacheable(q) || fl.private {
+		return
+	}
+	switch now := fl.f.now(); {
+	case r.Msg == nil:
+		st.cache.StoreFailure(q, wire.RcodeServFail, now)
+	case failure(r.Msg.Rcode):
+		st.cache.StoreFailure(q, r.Msg.Rcode, now)
+	case r.Keep != nil:
+		st.cache.Store(q, r.Keep, now)
+	case r.AbsentFor > 0:
+		st.cache.StoreAbsent(q, r.AbsentFor, now)
+	}
+}
+
+// relayTo passes s.reply on to all who wait. Those who have their answer are
+// taken from waiting, so that a crash costs one answer only.
+func (fl *flight) relayTo(st *state, s *sink, waiting *[]waiter) {
+	r := &s.reply
 	if st.log != nil {
-		f.logReply(st, fl, r, reply)
+		e := Event{Kind: EventReply, Msg: r.Msg.Msg, Rcode: r.Msg.Rcode, Server: r.Server}
+		if r.Msg.Truncated() {
+			e.Kind = EventTruncated
+		}
+		fl.log(st, e)
 	}
-	s.relay = wire.Relay{MaxTTL: st.cfg.MaxTTL, KeepAD: st.cfg.KeepAD}
-	if !v.ede.Present {
-		v.ede = extendedOf(reply)
+	if !r.Reason.Present {
+		r.Reason = extendedOf(r.Msg)
 	}
-	for len(waiting) > 0 {
-		w := &waiting[0]
-		waiting = waiting[1:]
-		q := fl.query(w)
-		s.relay.Limit = w.limit(&q, st.cfg.Payload)
-		s.relay.OPT = f.opt(st, &q, &w.asker, &s.cookie)
-		s.relay.OPT.EDE = v.ede
-		s.buf = wire.AppendReply(s.buf[:0], &q, reply, &s.relay)
-		s.send(w)
+	s.relay = wire.Relay{MaxTTL: st.cfg.Cache.MaxTTL, KeepAD: st.cfg.Cache.KeepAD}
+	for len(*waiting) > 0 {
+		w := &(*waiting)[0]
+		*waiting = (*waiting)[1:]
+		if w.resolve != nil {
+			s.tell(w, r.Msg, nil)
+			continue
+		}
+		q := s.query(st, fl, w)
+		s.relay.Limit, s.relay.OPT = q.limit(), q.opt(r.Reason)
+		s.send(w, wire.AppendReply(q.reply, q.Msg, r.Msg, &s.relay))
 	}
 }
 
@@ -138,7 +168,7 @@ func (fl *flight) Slow(us upstream.Sink) {
 	waiting, extra := fl.waiters, fl.extra
 	fl.waiters, fl.extra, fl.slow = nil, 0, true
 	sh.mu.Unlock()
-	if rest := fl.giveStale(st, s, waiting); rest != nil {
+	if rest := fl.giveStale(st, s, waiting); len(rest) > 0 {
 		sh.mu.Lock()
 		fl.waiters, fl.extra, fl.slow = append(rest, fl.waiters...), fl.extra+extra, false
 		sh.mu.Unlock()
@@ -147,43 +177,44 @@ func (fl *flight) Slow(us upstream.Sink) {
 	f.limit.releaseWaiters(extra)
 }
 
-// giveStale answers all of waiting with the expired answer. It returns them if
-// there is none or none is to be given, nil when they are answered.
+// giveStale answers those who wait with the expired answer, and returns those
+// for whom there is none.
 func (fl *flight) giveStale(st *state, s *sink, waiting []waiter) []waiter {
-	if st.cache == nil || fl.private || !st.cfg.ServeStale && !st.cfg.StaleAtOnce || len(waiting) == 0 {
+	if st.cache == nil || fl.private || st.cfg.Cache.StaleFor == 0 {
 		return waiting
 	}
 	for i := range waiting {
 		w := &waiting[i]
-		q := fl.query(w)
-		out, result := st.cache.Lookup(s.buf[:0], &q, fl.f.now(), true)
+		q := s.query(st, fl, w)
+		out, result := st.cache.Lookup(q.reply, q.Msg, s.f.now(), true)
 		if result != answercache.Stale && result != answercache.Hit {
 			return waiting[i:]
 		}
-		s.buf = fl.f.completeCached(st, &q, &w.asker, out, 0, result)
-		s.send(w)
+		q.answerCached(out, result)
+		if w.resolve == nil {
+			s.send(w, q.out)
+		} else if r := new(wire.Reply); wire.ParseReply(q.out, r) {
+			s.tell(w, r, nil)
+		}
 	}
 	return nil
 }
 
 // fail answers waiting with SERVFAIL and the reason.
 func (fl *flight) fail(st *state, s *sink, waiting []waiter, code uint16, err error) {
-	ede := wire.Extended(code, err.Error())
+	reason := wire.Extended(code, err.Error())
 	for i := range waiting {
 		w := &waiting[i]
 		if w.resolve != nil {
 			s.tell(w, nil, err)
 			continue
 		}
-		q := fl.query(w)
+		q := s.query(st, fl, w)
 		fl.f.tally(w.to).failed.Add(1)
 		if st.log != nil {
-			fl.f.logError(st, &q, &w.asker, wire.RcodeServFail, ede)
+			q.log(Event{Kind: EventError, Rcode: wire.RcodeServFail, Reason: code, HasReason: true}, nil)
 		}
-		opt := fl.f.opt(st, &q, &w.asker, &s.cookie)
-		opt.EDE = ede
-		s.buf = wire.AppendError(s.buf[:0], &q, wire.RcodeServFail, opt)
-		s.send(w)
+		s.send(w, wire.AppendError(q.reply, q.Msg, wire.RcodeServFail, q.opt(reason)))
 	}
 }
 
@@ -191,10 +222,10 @@ var errCrashed = errors.New("internal error")
 
 // reasonOf is the extended error for an exchange without a reply, RFC 8914
 // §4.23 and §4.24.
-func reasonOf(r *upstream.Result) (code uint16, reason error) {
-	switch err := r.Err; {
-	case r.Reply != nil:
-		return wire.EDEFiltered, errIgnored
+func reasonOf(res *upstream.Result, r *Reply) (code uint16, reason error) {
+	switch err := res.Err; {
+	case r.rejected != nil:
+		return wire.EDEFiltered, r.rejected
 	case errors.Is(err, upstream.ErrUnreachable):
 		return wire.EDENetworkError, err
 	case errors.Is(err, upstream.ErrMalformed):
@@ -202,7 +233,7 @@ func reasonOf(r *upstream.Result) (code uint16, reason error) {
 	case errors.Is(err, upstream.ErrClosed):
 		return wire.EDENotReady, err
 	}
-	return wire.EDENoReachableAuthority, r.Err
+	return wire.EDENoReachableAuthority, res.Err
 }
 
 // failure reports whether an rcode says that the question could not be

@@ -4,32 +4,33 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/miekg/dns"
-
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
-	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// A forwarder with one address of its own. What comes from other servers needs
-// Run.
+// A forwarder with a stage that answers for one name. What comes from servers
+// needs Run.
 func Example() {
-	f, err := forwarder.New(forwarder.Config{
-		Upstream: upstream.Config{Routes: []upstream.Route{{
-			Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: dnsname.MustParse("example.")},
-			Addrs:  []netip.Addr{netip.MustParseAddr("127.0.0.99")},
-		}}},
-		Local: forwarder.Local{TTL: 60},
-	})
+	stage := forwarder.Stage{Query: func(q *forwarder.Query) bool {
+		if string(q.Name) != "\x03www\x07example\x00" || q.Msg.Type != wire.TypeA {
+			return false
+		}
+		q.Build().Addr(nil, 60, netip.MustParseAddr("127.0.0.99"))
+		return q.Answer("example")
+	}}
+	f, err := forwarder.New(forwarder.Config{Stages: []forwarder.Stage{stage}})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer f.Close()
-	query, _ := new(dns.Msg).SetQuestion("www.example.", dns.TypeA).Pack()
-	f.Resolve(query, func(reply []byte, err error) {
-		m := new(dns.Msg)
-		fmt.Println(m.Unpack(reply), err, m.Answer)
+	question := wire.Query{Name: []byte(dnsname.MustParse("www.example.")), Type: wire.TypeA, Class: wire.ClassIN, Flags: wire.FlagRD}
+	f.Resolve(&question, func(reply *wire.Reply, err error) {
+		var r wire.Record
+		for it := reply.Records(); it.Next(&r); {
+			fmt.Println(err, r.TTL, reply.Msg[r.Data:r.End])
+		}
 	})
-	// Output: <nil> <nil> [www.example.	60	IN	A	127.0.0.99]
+	// Output: <nil> 60 [127 0 0 99]
 }

@@ -72,18 +72,19 @@ const (
 	joinedSlow                   // that one is slow: give an expired answer
 )
 
-// hashOf returns the hash of what leaves this program.
-func (f *Forwarder) hashOf(q *wire.Query, name []byte, tags string) uint64 {
+// hash returns the hash of what leaves this program for q.
+func (q *Query) hash() uint64 {
 	var buf [wire.MaxName + 7]byte
-	key := append(buf[:0], name...)
-	key = binary.BigEndian.AppendUint16(key, q.Type)
-	key = binary.BigEndian.AppendUint16(key, q.Class)
-	key = binary.BigEndian.AppendUint16(key, q.Flags&keyFlags)
-	if q.EDNS.DO {
+	m := q.Msg
+	key := append(buf[:0], q.Name...)
+	key = binary.BigEndian.AppendUint16(key, m.Type)
+	key = binary.BigEndian.AppendUint16(key, m.Class)
+	key = binary.BigEndian.AppendUint16(key, m.Flags&keyFlags)
+	if m.EDNS.DO {
 		key = append(key, 1)
 	}
-	key = append(key, tags...)
-	return maphash.Bytes(f.seed, key)
+	key = append(key, q.Options...)
+	return maphash.Bytes(q.f.seed, key)
 }
 
 // find returns the flight of q's question, nil if there is none.
@@ -120,60 +121,89 @@ func (sh *flightShard) remove(fl *flight) {
 	}
 }
 
-// join makes a wait for the answer to q, asking g if nobody has asked yet.
-// stale says that an expired answer is there. a is nil for a refresh, which
-// tells other servers tags.
-func (f *Forwarder) join(st *state, g *upstream.Group, q *wire.Query, name []byte, a *asker, tags string, stale bool) joinResult {
-	hash := f.hashOf(q, name, tags)
+// join makes q wait for the answer to its question, asking g if nobody has
+// asked yet. stale says that the cache has an expired answer that may be given.
+func (f *Forwarder) join(q *Query, g *upstream.Group, stale bool) joinResult {
+	hash := q.hash()
 	sh := &f.shards[hash%flightShards]
 	sh.mu.Lock()
-	if fl := sh.find(hash, q, tags); fl != nil {
+	if fl := sh.find(hash, q.Msg, q.Options); fl != nil {
 		defer sh.mu.Unlock()
-		if a == nil {
-			return refused
-		}
-		return f.joinFlight(st, fl, q, a, stale)
+		return f.joinFlight(fl, q, stale)
 	}
-	bucket, ok := f.limit.admit(f, a)
+	bucket, ok := f.limit.admit(f, &q.asker)
 	if !ok {
 		sh.mu.Unlock()
 		return refused
 	}
-	fl := f.flights.Get().(*flight)
-	fl.hash, fl.bucket, fl.extra, fl.slow = hash, bucket, 0, false
-	fl.nlen = copy(fl.name[:], q.Name)
-	fl.typ, fl.class, fl.flags, fl.do = q.Type, q.Class, q.Flags&keyFlags, q.EDNS.DO
-	fl.tags, fl.private = tags, a != nil && a.private
-	if a != nil {
-		fl.serial, fl.client = a.serial, a.to
-		fl.add(q, a)
-	}
+	fl := f.newFlight(q, hash, bucket)
+	fl.private, fl.serial, fl.client = q.Private, q.serial, q.to
+	fl.add(q)
 	sh.insert(fl)
 	sh.mu.Unlock()
 	var slowAfter time.Duration
 	if stale {
-		slowAfter = st.cfg.StaleAfter
+		slowAfter = q.st.cfg.StaleAfter
 		if g.Down() {
 			slowAfter = 1 // there is nothing to wait for
 		}
 	}
-	// The question must not alias fl, which may end before Send returns.
-	f.set.Send(g, &upstream.Question{Name: q.Name, Type: q.Type, Class: q.Class, Flags: q.Flags & keyFlags, DO: q.EDNS.DO, Options: tags}, slowAfter, fl)
+	f.send(q, g, slowAfter, fl)
 	return began
+}
+
+// begin asks g q's question for the cache alone, unless it is being asked or
+// too many are.
+func (f *Forwarder) begin(q *Query, g *upstream.Group) bool {
+	hash := q.hash()
+	sh := &f.shards[hash%flightShards]
+	sh.mu.Lock()
+	bucket, ok := 0, sh.find(hash, q.Msg, q.Options) == nil
+	if ok {
+		bucket, ok = f.limit.admit(f, nil)
+	}
+	if !ok {
+		sh.mu.Unlock()
+		return false
+	}
+	fl := f.newFlight(q, hash, bucket)
+	sh.insert(fl)
+	sh.mu.Unlock()
+	f.send(q, g, 0, fl)
+	return true
+}
+
+// newFlight returns a flight for q's question that nobody waits for.
+func (f *Forwarder) newFlight(q *Query, hash uint64, bucket int) *flight {
+	fl, m := f.flights.Get().(*flight), q.Msg
+	fl.hash, fl.bucket, fl.extra, fl.slow = hash, bucket, 0, false
+	fl.nlen = copy(fl.name[:], m.Name)
+	fl.typ, fl.class, fl.flags, fl.do = m.Type, m.Class, m.Flags&keyFlags, m.EDNS.DO
+	fl.tags, fl.private, fl.serial = q.Options, false, 0
+	return fl
+}
+
+// send hands q's question to the set. It must not alias fl, which may end
+// before Send returns.
+func (f *Forwarder) send(q *Query, g *upstream.Group, slowAfter time.Duration, fl *flight) {
+	m := q.Msg
+	f.set.Send(g, &upstream.Question{
+		Name: m.Name, Type: m.Type, Class: m.Class, Flags: m.Flags & keyFlags, DO: m.EDNS.DO, Options: q.Options,
+	}, slowAfter, fl)
 }
 
 // dedupWaiters is up to how many waiters a repeated query is looked for among
 // them. Beyond that the search would cost more than a second answer.
 const dedupWaiters = 64
 
-// joinFlight adds a to those who wait for fl. The shard's lock is held.
-func (f *Forwarder) joinFlight(st *state, fl *flight, q *wire.Query, a *asker, stale bool) joinResult {
+// joinFlight adds q to those who wait for fl. The shard's lock is held.
+func (f *Forwarder) joinFlight(fl *flight, q *Query, stale bool) joinResult {
 	if stale && fl.slow {
 		return joinedSlow
 	}
-	if a.resolve == nil && len(fl.waiters) <= dedupWaiters {
+	if q.resolve == nil && len(fl.waiters) <= dedupWaiters {
 		for i := range fl.waiters {
-			if w := &fl.waiters[i]; w.id == q.ID && w.to == a.to {
+			if w := &fl.waiters[i]; w.id == q.Msg.ID && w.to == q.to {
 				return joined // the client asks again: it waits already
 			}
 		}
@@ -182,29 +212,29 @@ func (f *Forwarder) joinFlight(st *state, fl *flight, q *wire.Query, a *asker, s
 		return refused
 	}
 	fl.extra++
-	fl.add(q, a)
-	if st.log != nil {
-		f.logDuplicate(st, q, a)
+	fl.add(q)
+	if q.st.log != nil {
+		q.log(Event{Kind: EventDuplicate}, nil)
 	}
 	return joined
 }
 
-// add appends a waiter.
-func (fl *flight) add(q *wire.Query, a *asker) {
+// add makes q wait for fl.
+func (fl *flight) add(q *Query) {
+	m := q.Msg
 	w := waiter{
-		asker: *a, id: q.ID, flags: q.Flags, size: q.EDNS.Size, edns: q.EDNS.Present, nameAt: -1,
+		asker: q.asker, id: m.ID, flags: m.Flags, size: m.EDNS.Size, edns: m.EDNS.Present, nameAt: -1,
 	}
 	if fl.f.answered != nil {
 		w.since = fl.f.now()
 	}
-	w.part = nil // others answer it
-	if string(q.Name) != string(fl.name[:fl.nlen]) {
+	if string(m.Name) != string(fl.name[:fl.nlen]) {
 		w.nameAt = int32(len(fl.names))
-		fl.names = append(fl.names, q.Name...)
+		fl.names = append(fl.names, m.Name...)
 	}
-	if q.EDNS.ClientCookie != nil {
+	if m.EDNS.ClientCookie != nil {
 		w.hasCookie = true
-		copy(w.cookie[:], q.EDNS.ClientCookie)
+		copy(w.cookie[:], m.EDNS.ClientCookie)
 	}
 	fl.waiters = append(fl.waiters, w)
 }
@@ -227,16 +257,6 @@ func (fl *flight) question() wire.Query {
 	q := wire.Query{Flags: fl.flags, Name: fl.name[:fl.nlen], Type: fl.typ, Class: fl.class}
 	q.EDNS.Present, q.EDNS.DO = fl.do, fl.do
 	return q
-}
-
-// refresh asks upstream for an answer that is wanted in the cache only.
-func (f *Forwarder) refresh(st *state, q *wire.Query, name []byte, tags string) {
-	d := f.set.Table().Lookup(name, q.Type)
-	if d.Kind == upstream.Ask {
-		if f.join(st, d.Group, q, name, nil, tags, false) == began {
-			f.tallies[0].refreshed.Add(1)
-		}
-	}
 }
 
 // recycle gives the flight back for another question.

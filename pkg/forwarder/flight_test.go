@@ -48,13 +48,13 @@ func TestIdenticalQuestionsAreAskedOnce(t *testing.T) {
 			q.SetEdns0(uint16(600+i), false)
 		}
 		q.Id = uint16(100 + i)
-		c.start(q)
-		c.start(q) // the same client asks again: still one answer
+		c.Start(q)
+		c.Start(q) // the same client asks again: still one answer
 	}
-	waitFor(t, func() bool { return s.seen() > 0 })
+	waitFor(t, func() bool { return s.Seen() > 0 })
 	g.lift()
 	for i := range 30 {
-		m := c.wait(uint16(100 + i))
+		m := c.Wait(uint16(100 + i))
 		if got := m.Question[0].Name; got != spellings[i%3] {
 			t.Errorf("answer %d is spelled %s", i, got)
 		}
@@ -66,7 +66,7 @@ func TestIdenticalQuestionsAreAskedOnce(t *testing.T) {
 	if st.Forwarded != 1 || st.Coalesced != 59 || st.InFlight != 0 || st.Waiting != 0 {
 		t.Errorf("stats %+v", st)
 	}
-	for _, q := range s.all() {
+	for _, q := range s.All() {
 		if q.Question[0].Name != spellings[0] {
 			t.Errorf("upstream was asked for %s, the spelling of nobody who asked first", q.Question[0].Name)
 		}
@@ -82,19 +82,19 @@ func TestDifferentQuestionsAreNotMixed(t *testing.T) {
 	for i, options := range [][]string{nil, {"cd"}, {"do"}, {"ad"}, {"nord"}} {
 		q := question("www.example.", dns.TypeA, options...)
 		q.Id = uint16(i)
-		c.start(q)
+		c.Start(q)
 	}
 	other := question("www.example.", dns.TypeTXT)
 	other.Id = 5
-	c.start(other)
+	c.Start(other)
 	other.Question[0].Qclass, other.Id = dns.ClassHESIOD, 6
-	c.start(other)
+	c.Start(other)
 	if st := f.Stats(); st.Forwarded != 7 {
 		t.Errorf("forwarded %d, want 7", st.Forwarded)
 	}
 	g.lift()
 	for i := range 7 {
-		c.wait(uint16(i))
+		c.Wait(uint16(i))
 	}
 }
 
@@ -116,14 +116,14 @@ func TestClientOptionsDoNotSplitQuestions(t *testing.T) {
 			&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: fmt.Sprintf("%016x", i)},
 			&dns.EDNS0_LOCAL{Code: 65001, Data: []byte{byte(i)}},
 		}
-		c.start(q)
+		c.Start(q)
 	}
 	g.lift()
 	for i := range askers {
-		c.wait(uint16(i))
+		c.Wait(uint16(i))
 	}
-	if s.seen() != 1 {
-		t.Errorf("upstream was asked %d times", s.seen())
+	if s.Seen() != 1 {
+		t.Errorf("upstream was asked %d times", s.Seen())
 	}
 }
 
@@ -174,7 +174,7 @@ func TestFloodsAreBounded(t *testing.T) {
 	refused := 0
 	for i := range 20 {
 		q := question(fmt.Sprintf("n%d.example.", i), dns.TypeA, "edns")
-		if out := f.Handle(pack(q), greedy.to, make([]byte, 0, 65535)); len(out) > 0 {
+		if out := f.Handle(pack(q), greedy.To, make([]byte, 0, 65535)); len(out) > 0 {
 			m := new(dns.Msg)
 			if err := m.Unpack(out); err != nil || m.Rcode != dns.RcodeRefused {
 				t.Fatalf("%v, %v", m, err)
@@ -189,7 +189,7 @@ func TestFloodsAreBounded(t *testing.T) {
 	taken := 0
 	for i := range 10 {
 		q := question(fmt.Sprintf("m%d.example.", i), dns.TypeA)
-		if out := f.Handle(pack(q), modest.to, make([]byte, 0, 65535)); len(out) == 0 {
+		if out := f.Handle(pack(q), modest.To, make([]byte, 0, 65535)); len(out) == 0 {
 			taken++
 		}
 	}
@@ -200,14 +200,14 @@ func TestFloodsAreBounded(t *testing.T) {
 	for i := range 60 {
 		q := question("n0.example.", dns.TypeA)
 		q.Id = uint16(i)
-		greedy.start(q)
+		greedy.Start(q)
 	}
 	if st := f.Stats(); st.Waiting != 4*10 {
 		t.Errorf("%d wait, want 40", st.Waiting)
 	}
 	g.lift()
 	waitFor(t, func() bool { st := f.Stats(); return st.InFlight == 0 && st.Waiting == 0 && st.Upstream.InFlight == 0 })
-	if m := greedy.ask(question("later.example.", dns.TypeA)); m.Rcode != 0 {
+	if m := greedy.Ask(question("later.example.", dns.TypeA)); m.Rcode != 0 {
 		t.Errorf("after the flood: %v", m)
 	}
 }
@@ -231,7 +231,7 @@ func TestManyInFlight(t *testing.T) {
 	for i := range count {
 		q := question(fmt.Sprintf("n%d.example.", i), dns.TypeA, "edns")
 		q.Id = uint16(i)
-		c.start(q)
+		c.Start(q)
 	}
 	if n := runtime.NumGoroutine(); n > before+15 {
 		t.Errorf("%d goroutines with %d questions in flight, %d before", n, count, before)
@@ -241,7 +241,7 @@ func TestManyInFlight(t *testing.T) {
 	}
 	stop()
 	for i := range count {
-		m := c.wait(uint16(i))
+		m := c.Wait(uint16(i))
 		if got := summary(m); got != "SERVFAIL; rd; opt ede14" {
 			t.Fatalf("answer %d: %s", i, got)
 		}
@@ -269,22 +269,27 @@ func TestTruncationToEachClient(t *testing.T) {
 	for _, cached := range []bool{false, true} {
 		f := run(t, to(s))
 		if cached {
-			newClient(t, f, 9, true).ask(question("www.example.", dns.TypeA))
+			newClient(t, f, 9, true).Ask(question("www.example.", dns.TypeA))
 		}
 		udp, tcp := newClient(t, f, 2, false), newClient(t, f, 3, true)
 		plain := question("www.example.", dns.TypeA)
-		if m := udp.ask(plain); !m.Truncated || len(pack(m)) > 512 || len(m.Answer) < 20 {
+		if m := udp.Ask(plain); !m.Truncated || len(pack(m)) > 512 || len(m.Answer) < 20 {
 			t.Errorf("cached %v, UDP without EDNS: %d records, TC %v, %d octets", cached, len(m.Answer), m.Truncated, len(pack(m)))
 		}
-		if m := tcp.ask(plain); m.Truncated || len(m.Answer) != 60 {
+		if m := tcp.Ask(plain); m.Truncated || len(m.Answer) != 60 {
 			t.Errorf("cached %v, TCP: %d records, TC %v", cached, len(m.Answer), m.Truncated)
 		}
 		big := question("www.example.", dns.TypeA)
 		big.SetEdns0(4096, false)
-		if m := udp.ask(big); len(m.Answer) != 60 || len(pack(m)) > 1232 {
+		if m := udp.Ask(big); len(m.Answer) != 60 || len(pack(m)) > 1232 {
 			t.Errorf("cached %v, UDP with EDNS: %d records, %d octets", cached, len(m.Answer), len(pack(m)))
 		}
 	}
+}
+
+// asking is a question of this program itself.
+func asking(text string) *wire.Query {
+	return &wire.Query{Name: []byte(name(text)), Type: wire.TypeA, Class: wire.ClassIN, Flags: wire.FlagRD}
 }
 
 func TestResolve(t *testing.T) {
@@ -292,30 +297,25 @@ func TestResolve(t *testing.T) {
 	f := run(t, to(s))
 	for i := range 3 {
 		done := make(chan string, 2)
-		query := pack(question("www.example.", dns.TypeA, "edns"))
-		f.Resolve(query, func(b []byte, err error) {
+		f.Resolve(asking("www.example."), func(r *wire.Reply, err error) {
 			m := new(dns.Msg)
-			if err != nil || m.Unpack(b) != nil {
+			if err != nil || m.Unpack(r.Msg) != nil {
 				done <- "unreadable"
 			}
+			m.Extra = nil // what the server sent has its OPT
 			done <- summary(m)
 		})
 		select {
 		case got := <-done:
-			if want := "NOERROR; rd; www.example. 30 IN A 127.1.0.1; opt"; got != want {
+			if want := "NOERROR; rd; www.example. 30 IN A 127.1.0.1"; got != want {
 				t.Errorf("%d: got %q, want %q", i, got, want)
 			}
 		case <-time.After(hang):
 			t.Fatal("done was not called")
 		}
 	}
-	if s.seen() != 1 {
-		t.Errorf("upstream saw %d queries", s.seen())
-	}
-	called := false
-	f.Resolve([]byte{1, 2, 3}, func(_ []byte, err error) { called = err != nil })
-	if !called {
-		t.Error("no error for what is no query")
+	if s.Seen() != 1 {
+		t.Errorf("upstream saw %d queries", s.Seen())
 	}
 }
 
@@ -325,7 +325,7 @@ func TestResolveFails(t *testing.T) {
 	cfg.Upstream.Timeout = 100 * time.Millisecond
 	f := run(t, cfg)
 	done := make(chan error, 1)
-	f.Resolve(pack(question("www.example.", dns.TypeA)), func(_ []byte, err error) { done <- err })
+	f.Resolve(asking("www.example."), func(_ *wire.Reply, err error) { done <- err })
 	select {
 	case err := <-done:
 		if err == nil {
@@ -343,17 +343,17 @@ func TestPanic(t *testing.T) {
 	cfg.Log = panicking{}
 	f := run(t, cfg)
 	c := newClient(t, f, 2, false)
-	if m := c.ask(question("crash.example.", dns.TypeA)); m.Rcode != dns.RcodeServerFailure {
+	if m := c.Ask(question("crash.example.", dns.TypeA)); m.Rcode != dns.RcodeServerFailure {
 		t.Errorf("crash on the way in: %v", m)
 	}
-	if m := c.ask(question("late.example.", dns.TypeA)); m.Rcode != dns.RcodeServerFailure {
+	if m := c.Ask(question("late.example.", dns.TypeA)); m.Rcode != dns.RcodeServerFailure {
 		t.Errorf("crash on the way out: %v", m)
 	}
-	if m := c.ask(question("www.example.", dns.TypeA)); m.Rcode != 0 {
+	if m := c.Ask(question("www.example.", dns.TypeA)); m.Rcode != 0 {
 		t.Errorf("afterwards: %v", m)
 	}
 	crash := make(chan struct{}, 1)
-	f.Resolve(pack(question("new.example.", dns.TypeA)), func([]byte, error) {
+	f.Resolve(asking("new.example."), func(*wire.Reply, error) {
 		defer func() { crash <- struct{}{} }()
 		panic("as asked")
 	})
@@ -363,7 +363,7 @@ func TestPanic(t *testing.T) {
 		t.Fatal("Resolve does not call back")
 	}
 	waitFor(t, func() bool { st := f.Stats(); return st.Panics == 3 && st.InFlight == 0 })
-	if m := c.ask(question("last.example.", dns.TypeA)); m.Rcode != 0 {
+	if m := c.Ask(question("last.example.", dns.TypeA)); m.Rcode != 0 {
 		t.Errorf("at last: %v", m)
 	}
 }
@@ -372,7 +372,7 @@ func TestPanic(t *testing.T) {
 type panicking struct{}
 
 func (panicking) Log(e *Event) {
-	switch text := nameText(e.Name); {
+	switch text := wireText(e.Name); {
 	case text == "crash.example" && e.Kind == EventQuery, text == "late.example" && e.Kind == EventReply:
 		panic("as asked")
 	}
@@ -387,12 +387,12 @@ func TestStopping(t *testing.T) {
 	stop := start(f)
 	c := newClient(t, f, 2, false)
 	q := question("www.example.", dns.TypeA, "edns")
-	c.start(q)
+	c.Start(q)
 	stop()
-	if got := summary(c.wait(q.Id)); got != "SERVFAIL; rd; opt ede14" {
+	if got := summary(c.Wait(q.Id)); got != "SERVFAIL; rd; opt ede14" {
 		t.Errorf("in flight: %s", got)
 	}
-	if m := c.ask(question("later.example.", dns.TypeA)); m.Rcode != dns.RcodeServerFailure {
+	if m := c.Ask(question("later.example.", dns.TypeA)); m.Rcode != dns.RcodeServerFailure {
 		t.Errorf("after the end: %v", m)
 	}
 }
@@ -401,13 +401,13 @@ func TestHitAllocations(t *testing.T) {
 	s := newFakeServer(t, zone(0, "www.example. 300 A 127.1.0.1"))
 	f := run(t, to(s))
 	c := newClient(t, f, 2, false)
-	c.ask(question("www.example.", dns.TypeA, "edns"))
+	c.Ask(question("www.example.", dns.TypeA, "edns"))
 	packet, out := pack(question("WWW.example.", dns.TypeA, "edns")), make([]byte, 0, wire.MaxMessage)
 	if raceEnabled {
 		return // the race detector allocates
 	}
 	if n := testing.AllocsPerRun(1000, func() {
-		if len(f.Handle(packet, c.to, out)) == 0 {
+		if len(f.Handle(packet, c.To, out)) == 0 {
 			t.Fatal("no hit")
 		}
 	}); n != 0 {
@@ -428,7 +428,7 @@ func TestAnswered(t *testing.T) {
 	}
 	c := newClient(t, run(t, cfg), 2, false)
 	for range 2 {
-		c.ask(question("www.example.", dns.TypeA))
+		c.Ask(question("www.example.", dns.TypeA))
 	}
 	if n := <-told; n < wire.HeaderLen {
 		t.Errorf("a reply of %d octets", n)

@@ -122,21 +122,21 @@ func TestOnlyTheQuestionIsAnswered(t *testing.T) {
 	})
 	cfg := to(honest)
 	cfg.Upstream.Routes = append(cfg.Upstream.Routes,
-		upstream.Route{Domain: suffix("a.evil.example."), Servers: []upstream.Server{{Addr: liar.addr}}})
+		upstream.Route{Domain: suffix("a.evil.example."), Servers: []upstream.Server{{Addr: liar.Addr}}})
 	cfg.Cache.Entries = 1000
 	f := run(t, cfg)
 	c := newClient(t, f, 2, false)
 	for range 2 {
-		if m := c.ask(question("a.evil.example.", dns.TypeA)); len(m.Answer) == 0 {
+		if m := c.Ask(question("a.evil.example.", dns.TypeA)); len(m.Answer) == 0 {
 			t.Fatalf("got %v", m)
 		}
 	}
 	for _, name := range []string{"www.bank.example.", "b.evil.example.", "c.evil.example.", "example."} {
-		if got, want := summary(c.ask(question(name, dns.TypeA))), "NOERROR; rd; "+name+" 30 IN A 127.1.0.1"; got != want {
+		if got, want := summary(c.Ask(question(name, dns.TypeA))), "NOERROR; rd; "+name+" 30 IN A 127.1.0.1"; got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
-	if liar.seen() != 1 || honest.seen() != 4 {
-		t.Errorf("the servers were asked %d and %d times, want 1 and 4", liar.seen(), honest.seen())
+	if liar.Seen() != 1 || honest.Seen() != 4 {
+		t.Errorf("the servers were asked %d and %d times, want 1 and 4", liar.Seen(), honest.Seen())
 	}
 }

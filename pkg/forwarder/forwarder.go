@@ -3,11 +3,9 @@ package forwarder
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
-	"reflect"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -41,20 +39,25 @@ type Forwarder struct {
 	panics   atomic.Uint64
 	logged   everyTenSeconds
 	full     everyTenSeconds
-	rebinds  everyTenSeconds
 }
 
 // state is one configuration and what was made of it. It never changes.
 type state struct {
-	cfg    Config
-	cache  *answercache.Cache // nil without a cache
-	local  *localIndex        // nil without local data
-	filter *filter            // nil without filters
-	tags   *tagger            // nil when nothing is told about clients
-	log    QueryLog
+	cfg   Config
+	cache *answercache.Cache // nil without a cache
+	log   QueryLog           // Config.Log
 	// base counts what the cache had counted at the last Clear.
 	base answercache.Stats
+	// The hooks of the stages, in their order.
+	query []func(*Query) bool
+	hit   []func(*Query, []byte, int) ([]byte, wire.ExtendedError)
+	miss  []func(*Query, upstream.Decision) bool
+	reply []func(*Reply) bool
 }
+
+// servesStale reports whether expired answers are given when servers fail or
+// are slow, RFC 8767.
+func (st *state) servesStale() bool { return st.cfg.Cache.StaleFor > 0 && !st.cfg.StaleAtOnce }
 
 var _ listener.Handler = (*Forwarder)(nil)
 
@@ -67,10 +70,8 @@ func New(cfg Config) (*Forwarder, error) {
 	for i := range f.shards {
 		f.shards[i].flights = map[uint64]*flight{}
 	}
-	st, err := f.newState(cfg, nil)
-	if err != nil {
-		return nil, err
-	}
+	st := f.newState(cfg, nil)
+	var err error
 	if f.set, err = upstream.New(st.cfg.Upstream); err != nil {
 		return nil, err
 	}
@@ -78,31 +79,37 @@ func New(cfg Config) (*Forwarder, error) {
 	return f, nil
 }
 
-// newState checks cfg and makes what follows from it. The cache is old's if its
+// newState makes what follows from cfg. The cache is old's if its
 // configuration is the same.
-func (f *Forwarder) newState(cfg Config, old *state) (*state, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
-		return nil, err
-	}
+func (f *Forwarder) newState(cfg Config, old *state) *state {
+	cfg = cfg.withDefaults()
 	cfg.Upstream.NewSink = func() upstream.Sink { return newSink(f) }
 	cfg.Upstream.Logger = cfg.Logger
 	if cfg.Log != nil {
 		cfg.Upstream.OnSend = onSend
 	}
 	st := &state{cfg: cfg, log: cfg.Log}
-	if st.local, err = newLocalIndex(&cfg.Local); err != nil {
-		return nil, err
+	for _, stage := range cfg.Stages {
+		if stage.Query != nil {
+			st.query = append(st.query, stage.Query)
+		}
+		if stage.Hit != nil {
+			st.hit = append(st.hit, stage.Hit)
+		}
+		if stage.Miss != nil {
+			st.miss = append(st.miss, stage.Miss)
+		}
+		if stage.Reply != nil {
+			st.reply = append(st.reply, stage.Reply)
+		}
 	}
-	st.tags = newTagger(&cfg.Client)
-	st.filter = newFilter(&cfg.Filter, cfg.Upstream.Routes)
 	switch {
-	case old != nil && old.cfg.Cache == cfg.Cache && reflect.DeepEqual(old.cfg.Filter, cfg.Filter):
+	case old != nil && old.cfg.Cache == cfg.Cache:
 		st.cache, st.base = old.cache, old.base
 	case cfg.Cache.Entries > 0:
 		st.cache = answercache.New(cfg.Cache)
 	}
-	return st, nil
+	return st
 }
 
 func (f *Forwarder) use(st *state) {
@@ -111,14 +118,12 @@ func (f *Forwarder) use(st *state) {
 }
 
 // Reload applies another configuration. Queries in flight end as they began.
-// The cache stays unless its own configuration changed.
+// The cache stays unless its own configuration changed; call Clear if stages
+// judge replies differently now.
 func (f *Forwarder) Reload(cfg Config) error {
 	f.reload.Lock()
 	defer f.reload.Unlock()
-	st, err := f.newState(cfg, f.state.Load())
-	if err != nil {
-		return err
-	}
+	st := f.newState(cfg, f.state.Load())
 	if err := f.set.Reload(st.cfg.Upstream); err != nil {
 		return err
 	}
@@ -168,6 +173,7 @@ func (f *Forwarder) handleSafely(packet []byte, to listener.ReplyTo, reply []byt
 	p := f.parts.Get().(*Part) // dropped if it crashes
 	out = p.Handle(packet, to, reply)
 	p.end()
+	p.q.clear()
 	f.parts.Put(p)
 	return out
 }
@@ -193,31 +199,39 @@ func (f *Forwarder) crashed(cause any, packet []byte) {
 	}
 }
 
-// errDropped says that a query given to Resolve was no query.
-var errDropped = errors.New("not a query")
-
-// Resolve answers a query of this program itself. done is called exactly once:
-// at once, or later on another goroutine. reply is valid during the call; it
-// is not limited in size. An error means that there is no reply; SERVFAIL and
-// the like are replies. query is not kept.
-func (f *Forwarder) Resolve(query []byte, done func(reply []byte, err error)) {
-	st := f.state.Load()
+// Resolve answers a question of this program itself: q holds Name, Type, Class
+// (IN), Flags (RD, AD, CD) and EDNS.DO, and is not kept. done is called exactly
+// once: at once, or later on another goroutine. reply is valid during the call;
+// it is not limited in size. An error means that there is no reply; SERVFAIL
+// and the like are replies.
+func (f *Forwarder) Resolve(question *wire.Query, done func(reply *wire.Reply, err error)) {
 	buf := f.buffers.get()
 	defer f.buffers.put(buf)
-	var q wire.Query
-	if v := wire.ParseQuery(query, &q); v != wire.Accept {
-		done(nil, errDropped)
-		return
-	}
-	a := asker{resolve: done}
 	p := f.parts.Get().(*Part)
-	out := f.answer(st, &q, &a, (*buf)[:0], &cacheKey{key: p.key[:0], now: f.now()})
-	f.parts.Put(p)
-	if len(out) > 0 {
-		done(out, nil)
+	q := &p.q
+	q.clear()
+	q.f, q.st, q.part = f, f.state.Load(), nil
+	q.resolve, q.Msg, q.key, q.now, q.reply = done, question, p.key[:0], f.now(), (*buf)[:0]
+	q.answer()
+	if len(q.out) > 0 {
+		var reply wire.Reply
+		if wire.ParseReply(q.out, &reply) {
+			done(&reply, nil)
+		} else {
+			done(nil, upstream.ErrMalformed)
+		}
 	}
+	q.clear()
+	f.parts.Put(p)
 	f.set.Flush()
 }
+
+// CookieSecret returns the key of the cookies that f gives, for others that
+// answer for the same address.
+func (f *Forwarder) CookieSecret() wire.CookieSecret { return f.secret }
+
+// wall is the time in seconds since 1970.
+func (f *Forwarder) wall() int64 { return f.base.Unix() + f.now()/1e9 }
 
 // everyTenSeconds lets one log line through per ten seconds.
 type everyTenSeconds struct {

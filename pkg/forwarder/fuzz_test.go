@@ -56,15 +56,15 @@ func FuzzReplies(f *testing.F) {
 		fw.Clear()
 		bad <- packets{raw, flags}
 		q := question("www.example.", dns.TypeA, "edns")
-		c.start(q)
-		answer := c.waitRaw(q.Id)
+		c.Start(q)
+		answer := c.WaitRaw(q.Id)
 		// miekg/dns refuses more RDATA than it should, wire is held to it elsewhere.
 		var r wire.Reply
 		if !wire.ParseReply(answer, &r) || !r.EDNS.Present || len(r.Msg) != len(answer) || len(answer) > 1232 {
 			t.Errorf("answer %x", answer)
 		}
 		fw.Clear()
-		if m := c.ask(question("www.example.", dns.TypeA)); m.Rcode != 0 || len(m.Answer) != 1 {
+		if m := c.Ask(question("www.example.", dns.TypeA)); m.Rcode != 0 || len(m.Answer) != 1 {
 			t.Errorf("the next question: %v", m)
 		}
 		if st := fw.Stats(); st.Panics != 0 {

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -64,7 +63,10 @@ func TestThroughListener(t *testing.T) {
 // reads it anew; hits count when the batch ends.
 func TestPart(t *testing.T) {
 	cfg := to(newFakeServer(t, silence))
-	cfg.Local.Hosts = []Host{{Names: []dnsname.Name{"\x03own\x00"}, Addrs: []netip.Addr{netip.MustParseAddr("127.1.0.1")}}}
+	cfg.Stages = []Stage{{Query: func(q *Query) bool {
+		q.Build().Addr(nil, 1, netip.MustParseAddr("127.1.0.1"))
+		return q.Answer("")
+	}}}
 	f := run(t, cfg)
 	p := f.Batched().Split().(*Part)
 	out, q := make([]byte, 0, wire.MaxMessage), pack(question("own.", dns.TypeA))
@@ -95,7 +97,7 @@ func TestPreview(t *testing.T) {
 	cfg := to(s)
 	f := run(t, cfg)
 	c := newClient(t, f, 2, false)
-	c.ask(question("www.example.", dns.TypeA))
+	c.Ask(question("www.example.", dns.TypeA))
 	p := f.Batched().Split().(*Part)
 	var packets [][]byte
 	for i := range 40 {
@@ -113,7 +115,7 @@ func TestPreview(t *testing.T) {
 		}
 		between()
 		for _, packet := range packets {
-			all = append(all, string(p.Handle(packet, c.to, out)))
+			all = append(all, string(p.Handle(packet, c.To, out)))
 		}
 		p.Flush()
 		return all
@@ -124,7 +126,7 @@ func TestPreview(t *testing.T) {
 			t.Errorf("%s shown (-want +got):\n%s", name, diff)
 		}
 	}
-	seen, g := s.seen(), newGate(t)
+	seen, g := s.Seen(), newGate(t)
 	sw.set(g.script(zone(0, rec))) // which may be asked before the batch ends
 	for i, a := range answers(packets, func() {
 		cfg.Cache.Entries++ // another cache, which is empty
@@ -137,7 +139,7 @@ func TestPreview(t *testing.T) {
 		}
 	}
 	g.lift()
-	waitFor(t, func() bool { return s.seen() == seen+1 && f.Stats().InFlight == 0 })
+	waitFor(t, func() bool { return s.Seen() == seen+1 && f.Stats().InFlight == 0 })
 }
 
 // TestOnPanic: a packet that crashed a Part is answered.

@@ -29,7 +29,7 @@ func TestMixedCase(t *testing.T) {
 	for _, name := range spellings {
 		q := question(name, dns.TypeA)
 		queries = append(queries, q)
-		c.start(q)
+		c.Start(q)
 	}
 	check := func(m *dns.Msg, name string) {
 		t.Helper()
@@ -39,15 +39,15 @@ func TestMixedCase(t *testing.T) {
 	}
 	gate.lift()
 	for i, q := range queries {
-		check(c.wait(q.Id), spellings[i])
+		check(c.Wait(q.Id), spellings[i])
 	}
 	for _, name := range spellings {
-		check(c.ask(question(name, dns.TypeA)), name)
+		check(c.Ask(question(name, dns.TypeA)), name)
 	}
-	if n := server.seen(); n != 1 {
+	if n := server.Seen(); n != 1 {
 		t.Errorf("the server was asked %d times, want once", n)
 	}
-	asked := server.last().Question[0].Name
+	asked := server.Last().Question[0].Name
 	for _, name := range spellings {
 		if asked == name {
 			t.Errorf("the server was asked for %s as it is", name)

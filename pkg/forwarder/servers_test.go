@@ -66,7 +66,7 @@ func TestServerChoice(t *testing.T) {
 			}
 			c := newClient(t, run(t, cfg), 2, false)
 			for i := range 2 {
-				if got := summary(c.ask(question("www.example.", dns.TypeA))); got != test.want {
+				if got := summary(c.Ask(question("www.example.", dns.TypeA))); got != test.want {
 					t.Errorf("answer %d: got %q, want %q", i, got, test.want)
 				}
 			}
@@ -91,12 +91,12 @@ func TestFavourite(t *testing.T) {
 	cfg.Cache.Entries = 0
 	c := newClient(t, run(t, cfg), 2, false)
 	for range 120 {
-		c.ask(question("www.example.", dns.TypeA))
+		c.Ask(question("www.example.", dns.TypeA))
 	}
-	if n := fast.seen(); n < 118 {
+	if n := fast.Seen(); n < 118 {
 		t.Errorf("the fast server was asked %d times of 120", n)
 	}
-	if n := slow.seen(); n < 2 || n > 5 {
+	if n := slow.Seen(); n < 2 || n > 5 {
 		t.Errorf("the slow server was asked %d times, want once at first and once in 50", n)
 	}
 }
@@ -133,17 +133,17 @@ func TestDeadServerIsLeft(t *testing.T) {
 			c := newClient(t, f, 2, false)
 			ask := func(n int) {
 				for range n {
-					if got := summary(c.ask(question("www.example.", dns.TypeA))); got != good {
+					if got := summary(c.Ask(question("www.example.", dns.TypeA))); got != good {
 						t.Errorf("got %q", got)
 					}
 				}
 			}
 			ask(test.before)
 			dead.Store(true)
-			before, began := first.seen(), time.Now()
+			before, began := first.Seen(), time.Now()
 			ask(40)
 			probes := 1 + int(time.Since(began)/time.Second)
-			if n := first.seen() - before; n > 8+probes { // 3 without delays by others
+			if n := first.Seen() - before; n > 8+probes { // 3 without delays by others
 				t.Errorf("the dead server was asked %d times in 40 questions, %d of them may be probes", n, probes)
 			}
 			st := f.Stats().Upstream.Servers[0]
@@ -163,18 +163,18 @@ func TestDeadServerIsLeft(t *testing.T) {
 // TestClosedPort: a refused port is known at once and is no reason to wait.
 func TestClosedPort(t *testing.T) {
 	closed := newFakeServer(t, silence)
-	closed.refuse(t)
+	closed.Refuse(t)
 	well := newFakeServer(t, zone(0, rec))
 	cfg := to(closed, well)
 	cfg.Upstream.Strategy = upstream.InOrder
 	cfg.Upstream.FirstRetry = time.Hour // only the refusal can move it on
 	c := newClient(t, run(t, cfg), 2, false)
-	if got := summary(c.ask(question("www.example.", dns.TypeA))); got != good {
+	if got := summary(c.Ask(question("www.example.", dns.TypeA))); got != good {
 		t.Errorf("got %q", got)
 	}
 	cfg = to(closed)
 	c = newClient(t, run(t, cfg), 2, false)
-	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede23" {
+	if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede23" {
 		t.Errorf("alone: %q", got)
 	}
 }
@@ -187,15 +187,14 @@ func TestNewIDAndPort(t *testing.T) {
 	cfg.Upstream.FirstRetry = 10 * time.Millisecond
 	cfg.Upstream.Timeout = time.Second
 	c := newClient(t, run(t, cfg), 2, false)
-	c.ask(question("www.example.", dns.TypeA))
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	c.Ask(question("www.example.", dns.TypeA))
+	queries := s.All()
 	ids := map[uint16]bool{}
-	for _, q := range s.queries {
+	for _, q := range queries {
 		ids[q.Id] = true
 	}
-	if len(s.queries) < 4 || len(ids) < len(s.queries)-1 || len(s.ports) < 2 { // ids may meet by chance
-		t.Errorf("%d packets, %d ids, %d ports", len(s.queries), len(ids), len(s.ports))
+	if len(queries) < 4 || len(ids) < len(queries)-1 || s.Ports() < 2 { // ids may meet by chance
+		t.Errorf("%d packets, %d ids, %d ports", len(queries), len(ids), s.Ports())
 	}
 }
 
@@ -210,8 +209,8 @@ func TestWhatUpstreamSees(t *testing.T) {
 		&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0011223344556677"},
 		&dns.EDNS0_LOCAL{Code: 65001, Data: []byte{1}},
 	}
-	newClient(t, f, 2, false).ask(q)
-	got := s.last()
+	newClient(t, f, 2, false).Ask(q)
+	got := s.Last()
 	got.Id = 0
 	want := question("www.example.", dns.TypeA, "do", "cd", "ad")
 	want.Id = 0
@@ -238,12 +237,12 @@ func TestPayloadAvoidsFragments(t *testing.T) {
 	c := newClient(t, run(t, to(s)), 2, false)
 	q := question("www.example.", dns.TypeA)
 	q.SetEdns0(4096, false)
-	m := c.ask(q)
+	m := c.Ask(q)
 	m.Compress = true
 	if opt := m.IsEdns0(); opt == nil || opt.UDPSize() != 1232 || m.Len() > 1232 || !m.Truncated {
 		t.Errorf("%d octets, TC %v, OPT %v", m.Len(), m.Truncated, opt)
 	}
-	for _, q := range s.all() {
+	for _, q := range s.All() {
 		if opt := q.IsEdns0(); opt != nil && opt.UDPSize() > 1232 {
 			t.Errorf("upstream was told %d octets", opt.UDPSize())
 		}
@@ -304,7 +303,7 @@ func TestTruncatedReplies(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			f := run(t, to(newFakeServer(t, test.server)))
-			m := newClient(t, f, 2, true).ask(question("www.example.", dns.TypeA))
+			m := newClient(t, f, 2, true).Ask(question("www.example.", dns.TypeA))
 			if len(m.Answer) != test.answers || m.Truncated != test.tc || m.Rcode != 0 {
 				t.Errorf("%d answers, TC %v, want %d, %v: %v", len(m.Answer), m.Truncated, test.answers, test.tc, m)
 			}
@@ -317,25 +316,25 @@ func TestReload(t *testing.T) {
 	a, b := newFakeServer(t, zone(0, rec)), newFakeServer(t, zone(0, "new.example. 30 A 127.1.0.2"))
 	f := run(t, to(a))
 	c := newClient(t, f, 2, false)
-	c.ask(question("www.example.", dns.TypeA))
+	c.Ask(question("www.example.", dns.TypeA))
 	if err := f.Reload(to(b)); err != nil {
 		t.Fatal(err)
 	}
-	if got := summary(c.ask(question("www.example.", dns.TypeA))); got != good {
+	if got := summary(c.Ask(question("www.example.", dns.TypeA))); got != good {
 		t.Errorf("cached: %q", got)
 	}
-	if got := summary(c.ask(question("new.example.", dns.TypeA))); got != "NOERROR; rd; new.example. 30 IN A 127.1.0.2" {
+	if got := summary(c.Ask(question("new.example.", dns.TypeA))); got != "NOERROR; rd; new.example. 30 IN A 127.1.0.2" {
 		t.Errorf("new server: %q", got)
 	}
 	f.Clear()
-	c.ask(question("www.example.", dns.TypeA))
-	if a.seen() != 1 || b.seen() != 2 {
-		t.Errorf("servers saw %d and %d, want 1 and 2", a.seen(), b.seen())
+	c.Ask(question("www.example.", dns.TypeA))
+	if a.Seen() != 1 || b.Seen() != 2 {
+		t.Errorf("servers saw %d and %d, want 1 and 2", a.Seen(), b.Seen())
 	}
 	if err := f.Reload(Config{Upstream: upstream.Config{Routes: []upstream.Route{{Servers: []upstream.Server{{}}}}}}); err == nil {
 		t.Error("a configuration with an impossible server was taken")
 	}
-	if got := summary(c.ask(question("new.example.", dns.TypeA))); got != "NOERROR; rd; new.example. 30 IN A 127.1.0.2" {
+	if got := summary(c.Ask(question("new.example.", dns.TypeA))); got != "NOERROR; rd; new.example. 30 IN A 127.1.0.2" {
 		t.Errorf("after a refused configuration: %q", got)
 	}
 }
@@ -345,18 +344,18 @@ func TestRoutes(t *testing.T) {
 	def, cluster := newFakeServer(t, zone(0, "d. 30 A 127.1.0.1")), newFakeServer(t, zone(0, "c. 30 A 127.1.0.2"))
 	cfg := to(def)
 	cfg.Upstream.Routes = append(cfg.Upstream.Routes,
-		upstream.Route{Domain: suffix("cluster.local."), Servers: []upstream.Server{{Addr: cluster.addr, Source: netip.MustParseAddrPort("127.0.0.1:0")}}},
+		upstream.Route{Domain: suffix("cluster.local."), Servers: []upstream.Server{{Addr: cluster.Addr, Source: netip.MustParseAddrPort("127.0.0.1:0")}}},
 		upstream.Route{Domain: suffix("out.cluster.local."), Standard: true},
 	)
 	c := newClient(t, run(t, cfg), 2, false)
 	for _, text := range []string{"a.svc.cluster.local.", "CLUSTER.local."} {
-		c.ask(question(text, dns.TypeA))
+		c.Ask(question(text, dns.TypeA))
 	}
 	for _, text := range []string{"xcluster.local.", "a.out.cluster.local.", "local.", "."} {
-		c.ask(question(text, dns.TypeA))
+		c.Ask(question(text, dns.TypeA))
 	}
-	if cluster.seen() != 2 || def.seen() != 4 {
-		t.Errorf("cluster saw %d, default %d, want 2 and 4", cluster.seen(), def.seen())
+	if cluster.Seen() != 2 || def.Seen() != 4 {
+		t.Errorf("cluster saw %d, default %d, want 2 and 4", cluster.Seen(), def.Seen())
 	}
 }
 
@@ -371,7 +370,7 @@ func TestLoop(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		c := newClient(t, f.Load(), 8, false)
-		out := f.Load().Handle(pack(q), c.to, make([]byte, 0, 65535))
+		out := f.Load().Handle(pack(q), c.To, make([]byte, 0, 65535))
 		if len(out) == 0 {
 			return nil
 		}
@@ -384,11 +383,11 @@ func TestLoop(t *testing.T) {
 	waitFor(t, func() bool { return fw.Stats().Looped > 0 })
 	c := newClient(t, fw, 2, false)
 	for range 3 {
-		if got := summary(c.ask(question("www.example.", dns.TypeA))); got != good {
+		if got := summary(c.Ask(question("www.example.", dns.TypeA))); got != good {
 			t.Errorf("got %q", got)
 		}
 	}
-	if n := loop.seen(); n != 1 {
+	if n := loop.Seen(); n != 1 {
 		t.Errorf("the looping server was asked %d times, want once", n)
 	}
 	if err := fw.Reload(to(loop)); err != nil {

@@ -30,14 +30,14 @@ func stale(t *testing.T, change func(*Config), next script) (*Forwarder, *client
 	change(&cfg)
 	f := run(t, cfg)
 	c := newClient(t, f, 2, false)
-	c.ask(question("www.example.", dns.TypeA))
+	c.Ask(question("www.example.", dns.TypeA))
 	sw.set(next)
 	return f, c, s
 }
 
 // rfc8767 serves expired answers when upstream fails.
 func rfc8767(c *Config) {
-	c.ServeStale, c.Cache.StaleTTL, c.StaleAfter = true, 30, 50*time.Millisecond
+	c.Cache.StaleTTL, c.StaleAfter = 30, 50*time.Millisecond
 }
 
 const staleAnswer = "NOERROR; rd; www.example. 30 IN A 127.1.0.1; opt ede3"
@@ -66,7 +66,7 @@ func TestServeStale(t *testing.T) {
 				}
 			}, test.next)
 			before := f.Stats()
-			if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != test.want {
+			if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 			if st := f.Stats(); st.Hits != before.Hits || st.Forwarded != before.Forwarded+1 || st.Stale > before.Stale+1 {
@@ -79,13 +79,13 @@ func TestServeStale(t *testing.T) {
 // TestServeStaleClosedPort: a server that restarts is not noticed.
 func TestServeStaleClosedPort(t *testing.T) {
 	f, c, s := stale(t, rfc8767, silence)
-	s.refuse(t)
+	s.Refuse(t)
 	for range 3 {
-		if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+		if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
 			t.Errorf("got %q", got)
 		}
 	}
-	if got := summary(c.ask(question("other.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede23" {
+	if got := summary(c.Ask(question("other.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede23" {
 		t.Errorf("a name that is not cached: %q", got)
 	}
 	if st := f.Stats(); st.Stale == 0 {
@@ -102,7 +102,7 @@ func TestStaleWhileSlow(t *testing.T) {
 		c.Upstream.Timeout, c.Upstream.FirstRetry = hang, hang
 	}, g.script(zone(0, "www.example. 60 A 127.1.0.2")))
 	for i := range 3 {
-		if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+		if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
 			t.Errorf("answer %d: %q", i, got)
 		}
 	}
@@ -111,7 +111,7 @@ func TestStaleWhileSlow(t *testing.T) {
 	}
 	g.lift()
 	waitFor(t, func() bool { return f.Stats().InFlight == 0 })
-	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "NOERROR; rd; www.example. 60 IN A 127.1.0.2; opt" {
+	if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != "NOERROR; rd; www.example. 60 IN A 127.1.0.2; opt" {
 		t.Errorf("after the refresh: %q", got)
 	}
 }
@@ -119,11 +119,11 @@ func TestStaleWhileSlow(t *testing.T) {
 // TestStaleAtOnce is dnsmasq's --use-stale-cache.
 func TestStaleAtOnce(t *testing.T) {
 	f, c, s := stale(t, func(c *Config) { c.StaleAtOnce = true }, zone(0, "www.example. 60 A 127.1.0.2"))
-	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "NOERROR; rd; www.example. 0 IN A 127.1.0.1; opt ede3" {
+	if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != "NOERROR; rd; www.example. 0 IN A 127.1.0.1; opt ede3" {
 		t.Errorf("expired: %q", got)
 	}
-	waitFor(t, func() bool { return s.seen() == 2 && f.Stats().InFlight == 0 })
-	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "NOERROR; rd; www.example. 60 IN A 127.1.0.2; opt" {
+	waitFor(t, func() bool { return s.Seen() == 2 && f.Stats().InFlight == 0 })
+	if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != "NOERROR; rd; www.example. 60 IN A 127.1.0.2; opt" {
 		t.Errorf("refreshed: %q", got)
 	}
 	if st := f.Stats(); st.Stale != 1 || st.Refreshed != 1 {
@@ -138,17 +138,17 @@ func TestFailureIsRemembered(t *testing.T) {
 	cfg.Cache.FailureTTL = 60
 	cfg.Upstream = upstream.Config{Routes: cfg.Upstream.Routes, Timeout: 100 * time.Millisecond}
 	c := newClient(t, run(t, cfg), 2, false)
-	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede22" {
+	if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede22" {
 		t.Errorf("first: %q", got)
 	}
-	waitFor(t, func() bool { return s.seen() > 0 })
-	seen := s.seen()
+	waitFor(t, func() bool { return s.Seen() > 0 })
+	seen := s.Seen()
 	for range 5 {
-		if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede13" {
+		if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != "SERVFAIL; rd; opt ede13" {
 			t.Errorf("then: %q", got)
 		}
 	}
-	if s.seen() != seen {
+	if s.Seen() != seen {
 		t.Error("upstream was asked although the failure is known")
 	}
 }
@@ -159,9 +159,9 @@ func TestStaleWhenDown(t *testing.T) {
 		rfc8767(c)
 		c.StaleAfter, c.Upstream.Timeout, c.Upstream.FirstRetry = 2*hang, 2*hang, 10*time.Millisecond
 	}, silence)
-	c.start(question("other.example.", dns.TypeA))
+	c.Start(question("other.example.", dns.TypeA))
 	waitFor(t, func() bool { return f.Stats().Upstream.Servers[0].Down })
-	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+	if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
 		t.Errorf("got %q", got)
 	}
 }
@@ -172,8 +172,8 @@ func TestStaleAtTheLimit(t *testing.T) {
 		rfc8767(c)
 		c.InFlight, c.StaleAfter, c.Upstream.Timeout = 1, 2*hang, 2*hang
 	}, silence)
-	c.start(question("other.example.", dns.TypeA))
-	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+	c.Start(question("other.example.", dns.TypeA))
+	if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
 		t.Errorf("got %q", got)
 	}
 	if st := f.Stats(); st.OverLimit != 0 || st.InFlight != 1 {
@@ -188,17 +188,17 @@ func TestStaleRecheck(t *testing.T) {
 		rfc8767(c)
 		c.Cache.FailureTTL, c.Cache.StaleRecheck = 1, 300
 	}, zone(2))
-	if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+	if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
 		t.Fatalf("got %q", got)
 	}
 	waitFor(t, func() bool { return f.Stats().InFlight == 0 })
-	seen, forwarded := s.seen(), f.Stats().Forwarded
+	seen, forwarded := s.Seen(), f.Stats().Forwarded
 	for range 5 {
-		if got := summary(c.ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+		if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
 			t.Errorf("got %q", got)
 		}
 	}
-	if st := f.Stats(); s.seen() != seen || st.Forwarded != forwarded || st.Stale != 6 {
-		t.Errorf("upstream was asked %d times more, stats %+v", s.seen()-seen, st)
+	if st := f.Stats(); s.Seen() != seen || st.Forwarded != forwarded || st.Stale != 6 {
+		t.Errorf("upstream was asked %d times more, stats %+v", s.Seen()-seen, st)
 	}
 }

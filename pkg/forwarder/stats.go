@@ -53,15 +53,6 @@ func (f *Forwarder) tally(to listener.ReplyTo) *tally {
 	return &f.tallies[to.Peer().Port()%tallyShards]
 }
 
-// countHit counts an answer given at once.
-func (f *Forwarder) countHit(a *asker) {
-	if a.part != nil {
-		a.part.hits++
-		return
-	}
-	f.tally(a.to).hits.Add(1)
-}
-
 // Stats returns the counters as they are now, read one by one.
 func (f *Forwarder) Stats() Stats {
 	st := f.state.Load()

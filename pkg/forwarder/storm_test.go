@@ -66,7 +66,7 @@ func TestStorm(t *testing.T) {
 	cfg := to(a, b)
 	cfg.InFlight = 100000
 	cfg.Cache.Entries = 50
-	cfg.Cache.StaleFor, cfg.ServeStale, cfg.StaleAfter = 60, true, 30*time.Millisecond
+	cfg.Cache.StaleFor, cfg.StaleAfter = 60, 30*time.Millisecond
 	cfg.Upstream.Timeout = time.Second
 	cfg.Upstream.FirstRetry = 20 * time.Millisecond
 	cfg.Upstream.SocketUses = 20
@@ -111,7 +111,7 @@ func TestStorm(t *testing.T) {
 		next := cfg
 		next.Upstream.Strategy = upstream.Strategy(i % 3)
 		if i%4 == 3 {
-			next.Upstream.Routes = []upstream.Route{{Servers: []upstream.Server{{Addr: b.addr}}}}
+			next.Upstream.Routes = []upstream.Route{{Servers: []upstream.Server{{Addr: b.Addr}}}}
 		}
 		if err := f.Reload(next); err != nil {
 			t.Error(err)

@@ -85,9 +85,9 @@ func (w *worker) resolve(start wire.Mark, ttl uint32) (r result, later bool) {
 	p.q.Name = append([]byte(nil), w.q.Name...)
 	p.q.EDNS.Options, p.q.EDNS.ServerCookie = nil, nil // they alias the packet
 	p.q.EDNS.ClientCookie = slices.Clone(p.q.EDNS.ClientCookie)
-	query := wire.AppendQuery(nil, 0, wire.FlagRD|w.q.Flags&wire.FlagCD, target, w.q.Type, wire.ClassIN,
-		&wire.OPT{DO: w.q.EDNS.DO})
-	w.s.cfg.Resolve(query, p.done)
+	question := wire.Query{Name: target, Type: w.q.Type, Class: wire.ClassIN, Flags: wire.FlagRD | w.q.Flags&wire.FlagCD}
+	question.EDNS.DO = w.q.EDNS.DO
+	w.s.cfg.Resolve(&question, p.done)
 	return r, true
 }
 
@@ -103,7 +103,7 @@ type pending struct {
 
 // done answers with the chain and what the other server said about its last
 // name.
-func (p *pending) done(reply []byte, err error) {
+func (p *pending) done(reply *wire.Reply, err error) {
 	w := p.s.newBatch()
 	buffer := p.s.buffers.Get().(*[]byte)
 	defer func() {
@@ -132,14 +132,13 @@ var ErrNobody = errors.New("no server for the name")
 var errNoAnswer = errors.New("the reply does not answer the question")
 
 // answerResolved builds the answer to a pending question.
-func (w *worker) answerResolved(buffer []byte, p *pending, reply []byte, err error) result {
+func (w *worker) answerResolved(buffer []byte, p *pending, up *wire.Reply, err error) result {
 	w.begin(buffer)
 	start := w.b.Mark()
 	last := p.chain.at(p.chain.len() - 1)
-	var up wire.Reply
 	if err == nil {
 		asked := wire.Query{Name: last, Type: p.q.Type, Class: wire.ClassIN}
-		if !wire.ParseReply(reply, &up) || !up.Answers(&asked) {
+		if !up.Answers(&asked) {
 			err = errNoAnswer
 		}
 	}
@@ -161,7 +160,7 @@ func (w *worker) answerResolved(buffer []byte, p *pending, reply []byte, err err
 	if err != nil {
 		return result{} // RFC 1034 §4.3.2: the CNAME is all that we know
 	}
-	return w.copyResolved(start, p, &up)
+	return w.copyResolved(start, p, up)
 }
 
 // copyResolved appends the records that belong to the last target of the

@@ -16,6 +16,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/records"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 const zone = "cluster.local."
@@ -135,11 +136,30 @@ type upstream struct {
 	asked []string
 }
 
-func (u *upstream) resolve(query []byte, done func([]byte, error)) {
-	go func() {
-		reply, err := u.answer(query)
-		done(reply, err)
-	}()
+func (u *upstream) resolve(question *wire.Query, done func(*wire.Reply, error)) {
+	query := packed(question)
+	go func() { tell(done)(u.answer(query)) }()
+}
+
+// packed makes a message of a question.
+func packed(q *wire.Query) []byte {
+	return wire.AppendQuery(nil, 0, q.Flags, q.Name, q.Type, q.Class, &wire.OPT{DO: q.EDNS.DO})
+}
+
+// tell gives done a message that came back.
+func tell(done func(*wire.Reply, error)) func([]byte, error) {
+	return func(msg []byte, err error) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		var r wire.Reply
+		if !wire.ParseReply(msg, &r) {
+			done(nil, errors.New("unreadable"))
+			return
+		}
+		done(&r, nil)
+	}
 }
 
 func (u *upstream) answer(query []byte) ([]byte, error) {

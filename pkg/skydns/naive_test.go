@@ -14,6 +14,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/records"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // naive answers a question about a name below svc.cluster.local, the slow and
@@ -273,8 +274,8 @@ func FuzzHandle(f *testing.F) {
 		}
 	}
 	up := &upstream{}
-	c := newClient(f, Config{Version: "v", Hostname: "h", Resolve: func(query []byte, done func([]byte, error)) {
-		done(up.answer(query))
+	c := newClient(f, Config{Version: "v", Hostname: "h", Resolve: func(q *wire.Query, done func(*wire.Reply, error)) {
+		tell(done)(up.answer(packed(q)))
 	}})
 	f.Fuzz(func(t *testing.T, packet []byte, stream bool) {
 		if len(packet) < 12 {

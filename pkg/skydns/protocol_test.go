@@ -378,10 +378,10 @@ func TestFlushReachesOutside(t *testing.T) {
 }
 
 func TestNobodyToResolve(t *testing.T) {
-	for name, resolve := range map[string]func([]byte, func([]byte, error)){
+	for name, resolve := range map[string]func(*wire.Query, func(*wire.Reply, error)){
 		"nil":       nil,
-		"at once":   func(_ []byte, done func([]byte, error)) { done(nil, ErrNobody) },
-		"some time": func(_ []byte, done func([]byte, error)) { go done(nil, ErrNobody) },
+		"at once":   func(_ *wire.Query, done func(*wire.Reply, error)) { done(nil, ErrNobody) },
+		"some time": func(_ *wire.Query, done func(*wire.Reply, error)) { go done(nil, ErrNobody) },
 	} {
 		c := newClient(t, Config{Resolve: resolve})
 		if got, want := render(c.ask(question(t, "e1.ext A"))), "NOERROR aa\ne1.ext.S 30 CNAME ext.example.com."; got != want {
@@ -438,10 +438,10 @@ func (p panicCounter) Collect(ch chan<- prometheus.Metric) {
 func TestCrashWhileChasing(t *testing.T) {
 	f := newFixture(t)
 	up := &upstream{}
-	c := newClient(t, Config{Backend: crashBackend{f}, Resolve: func(query []byte, done func([]byte, error)) {
-		reply, err := up.answer(query)
+	c := newClient(t, Config{Backend: crashBackend{f}, Resolve: func(q *wire.Query, done func(*wire.Reply, error)) {
+		reply, err := up.answer(packed(q))
 		reply = bytes.Replace(reply, []byte("\x03web\x07default"), []byte("\x03w!b\x07default"), 1)
-		go done(reply, err)
+		go tell(done)(reply, err)
 	}})
 	if reply := c.ask(question(t, "back.ext A")); reply.Rcode != dns.RcodeServerFailure || len(reply.Answer) > 0 {
 		t.Errorf("crash: %v, want SERVFAIL", reply)

@@ -69,10 +69,12 @@ type Config struct {
 	// that has lost those it should ask.
 	Covers          func(name []byte) bool
 	RefuseUncovered bool
-	// Resolve finds the targets of external names outside the domain. done is
-	// called exactly once, on any goroutine, and reply is valid during that
-	// call. Nil is like one that always gives ErrNobody.
-	Resolve func(query []byte, done func(reply []byte, err error))
+	// Resolve asks other servers about the targets of external names outside the
+	// domain. question holds Name, Type, Class, Flags and EDNS.DO, and is valid
+	// until Resolve returns. done is called exactly once, on any goroutine, and
+	// reply is valid during that call. Nil is like one that always gives
+	// ErrNobody.
+	Resolve func(question *wire.Query, done func(reply *wire.Reply, err error))
 
 	// NegativeTTL is how long others may remember that a name or a type does not
 	// exist. Whole seconds; 0 means not at all.

@@ -98,6 +98,9 @@ type Config struct {
 	// OnSend is called for every packet that is sent for an owner, on the packet
 	// path and with locks held: it must not call the set. Nil: nothing.
 	OnSend func(owner Owner, server netip.AddrPort)
+	// OnLoop is called when DetectLoops finds that a server loops. It must not
+	// call the set. Nil: Logger gets it.
+	OnLoop func(server netip.AddrPort)
 	// Logger gets changes of servers' health and socket errors, rate-limited.
 	// Nil discards them.
 	Logger *slog.Logger

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"encoding/hex"
-	"fmt"
 	"math/rand/v2"
 
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -60,11 +59,19 @@ func (s *Set) Looped(name []byte, qtype uint16) bool {
 	for _, srv := range s.table.Load().forAll() {
 		if srv.loopProbe.Load() == number {
 			if !srv.looping.Swap(true) {
-				srv.log.Warn("NOT using nameserver: query loop detected",
-					"server", fmt.Sprintf("%s#%d", srv.spec.Addr.Addr(), srv.spec.Addr.Port()))
+				s.tellLoop(srv)
 			}
 			return true
 		}
 	}
 	return false
+}
+
+// tellLoop reports a server that is not asked any more.
+func (s *Set) tellLoop(srv *server) {
+	if tell := s.cfg.Load().OnLoop; tell != nil {
+		tell(srv.spec.Addr)
+		return
+	}
+	srv.log.Warn("query loop detected; not asking this server", "server", srv.spec.Addr.String())
 }

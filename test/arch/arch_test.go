@@ -86,6 +86,11 @@ var rules = []rule{
 		deny: []string{"k8s.io/", "github.com/miekg/dns", "github.com/spf13/", "sigs.k8s.io/"},
 	},
 	{
+		name: "kubedns and exechealthz link nothing of dnsmasq",
+		who:  []string{"cmd/kubedns", "cmd/exechealthz", "pkg/forwarder", "pkg/skydns", "pkg/upstream"},
+		deny: []string{module + "/pkg/dnsmasq/", module + "/pkg/dnsmasqopt"},
+	},
+	{
 		name: "dnscache links nothing of Kubernetes",
 		who:  []string{"cmd/dnscache"},
 		deny: []string{"k8s.io/", "sigs.k8s.io/", module + "/pkg/skydns", module + "/pkg/treecache"},

@@ -19,8 +19,10 @@ type Part struct {
 	now  int64  // of the batch, 0 between two of them
 	hits uint64 // not yet counted
 	key  [answercache.MaxKey]byte
+	msg  wire.Query // of a packet that Preview has not read
+	q    Query      // the query in progress
 
-	// What Preview found out of the packets that Handle gets next.
+	// What Preview found out about the packets that Handle gets next.
 	ahead  []parsed
 	next   int // of ahead
 	keys   []byte
@@ -68,16 +70,23 @@ func (p *Part) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
 	if p.now == 0 {
 		p.now = p.f.now()
 	}
-	a := asker{to: to, part: p}
+	q := &p.q
+	q.f, q.st, q.part = p.f, p.f.state.Load(), p
+	q.to, q.resolve, q.serial = to, nil, 0
+	q.Options, q.Private = "", false
+	q.now, q.reply, q.out = p.now, reply, nil
 	for p.next < len(p.ahead) {
 		v := &p.ahead[p.next]
 		p.next++
 		if v.packet == &packet[0] {
-			k := cacheKey{key: p.keys[v.from:v.to], cache: v.cache, spot: v.spot, now: p.now}
-			return p.f.handleParsed(p.f.state.Load(), &v.query, v.verdict, &a, reply, &k)
+			q.Msg, q.key, q.cache, q.spot = &v.query, p.keys[v.from:v.to], v.cache, v.spot
+			q.handle(v.verdict)
+			return q.out
 		}
 	}
-	return p.f.handle(packet, &a, reply, &cacheKey{key: p.key[:0], now: p.now})
+	q.Msg, q.key, q.cache = &p.msg, p.key[:0], nil
+	q.handle(wire.ParseQuery(packet, &p.msg))
+	return q.out
 }
 
 // Preview implements listener.Previewer: it reads the packets and has the cache

@@ -1,4 +1,8 @@
-package forwarder
+// Package ednstag tells servers about the client that asks, in EDNS options, as
+// dnsmasq does: --add-mac, --add-subnet, --add-cpe-id, --umbrella.
+//
+// Use [New] and give the stage to a forwarder.
+package ednstag
 
 import (
 	"encoding/base64"
@@ -7,11 +11,13 @@ import (
 	"net/netip"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Client says what is told other servers about the client that asks, in EDNS
+// Config says what is told other servers about the client that asks, in EDNS
 // options. The zero value tells nothing.
-type Client struct {
+type Config struct {
 	// MAC returns the hardware address of a client, nil when it is not known. It
 	// must not block, and may be called from any goroutine. Nil tells none. What
 	// is told are the octets (MACRaw), base64 or text; --add-mac.
@@ -39,18 +45,28 @@ const (
 
 // tagger makes the options.
 type tagger struct {
-	Client
+	Config
 	// fixed4 and fixed6 are the options for clients of either family about whom
 	// nothing is told that depends on them, fixed those for nobody.
 	fixed4, fixed6, fixed string
 }
 
-// newTagger returns nil when nothing is told.
-func newTagger(cfg *Client) *tagger {
-	t := &tagger{Client: *cfg}
+// New returns the stage for cfg, and whether it has anything to tell.
+func New(cfg *Config) (stage forwarder.Stage, tells bool) {
 	if cfg.MAC == nil && !cfg.Subnet && cfg.CPEID == "" && !cfg.Umbrella.On {
-		return nil
+		return forwarder.Stage{}, false
 	}
+	t := newTagger(cfg)
+	return forwarder.Stage{Query: func(q *forwarder.Query) bool {
+		if q.Msg.Class != wire.ClassCH {
+			q.Options, q.Private = t.of(q.Client())
+		}
+		return false
+	}}, true
+}
+
+func newTagger(cfg *Config) *tagger {
+	t := &tagger{Config: *cfg}
 	all, _ := t.append(nil, netip.IPv4Unspecified(), nil)
 	t.fixed4 = string(all)
 	all, _ = t.append(nil, netip.IPv6Unspecified(), nil)

@@ -1,4 +1,4 @@
-package forwarder
+package local
 
 import (
 	"encoding/binary"
@@ -26,7 +26,7 @@ func nearby(networks []netip.Prefix) map[netip.Addr]netip.Prefix {
 // only returns the network to which n's IPv4 addresses are limited for a query
 // that came to the address at: the network of at if it holds one of them. The
 // zero value limits nothing.
-func (l *localIndex) only(n *localNode, at netip.Addr) netip.Prefix {
+func (l *Data) only(n *nameData, at netip.Addr) netip.Prefix {
 	if l.near == nil {
 		return netip.Prefix{}
 	}
@@ -49,7 +49,7 @@ func hidden(only netip.Prefix, addr netip.Addr) bool {
 
 // hostMX appends the MX record of a host without one of its own: the host
 // itself (--selfmx) or the mail server of all (--localmx).
-func (l *localIndex) hostMX(b *wire.Builder, n *localNode, owner, shown []byte) (found, whole bool) {
+func (l *Data) hostMX(b *wire.Builder, n *nameData, owner, shown []byte) (found, whole bool) {
 	if !n.host || !l.selfMX && l.mailTarget == "" {
 		return false, true
 	}
@@ -70,7 +70,7 @@ func (l *localIndex) hostMX(b *wire.Builder, n *localNode, owner, shown []byte) 
 
 // ifaceName returns the name that --interface-name or --dynamic-host gives the
 // address of a reverse name; it goes before PTR records.
-func (l *localIndex) ifaceName(owner []byte) *localName {
+func (l *Data) ifaceName(owner []byte) *reverseName {
 	if !l.dynamic {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package main
+package querylog
 
 import (
 	"net/netip"
@@ -75,38 +75,54 @@ func TestEventLines(t *testing.T) {
 		},
 		{"nothing", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: aaaa, Msg: answerMsg(t, 0)}, "reply a.b is NODATA-IPv6"},
 		{"nothing of another type", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: dns.TypeMX, Msg: answerMsg(t, 0)}, "reply a.b is NODATA"},
-		{"no such name, no records kept", forwarder.Event{Kind: forwarder.EventConfig, Name: wire("a.b"), Type: a, Rcode: 3}, "config a.b is NXDOMAIN"},
+		{"no such name, no records kept", forwarder.Event{Kind: forwarder.EventLocal, Name: wire("a.b"), Type: a, Rcode: 3}, "config a.b is NXDOMAIN"},
 		{"stale", forwarder.Event{Kind: forwarder.EventStale, Name: wire("a.b"), Type: a, Msg: answerMsg(t, 0, "a.b. 0 A 1.2.3.4")}, "cached-stale a.b is 1.2.3.4"},
-		{"hosts file", forwarder.Event{Kind: forwarder.EventConfig, Source: "/etc/hosts", Name: wire("a.b"), Type: a, Msg: answerMsg(t, 0, "a.b. 0 A 1.2.3.4")}, "/etc/hosts a.b is 1.2.3.4"},
+		{"hosts file", forwarder.Event{Kind: forwarder.EventLocal, Source: "/etc/hosts", Name: wire("a.b"), Type: a, Msg: answerMsg(t, 0, "a.b. 0 A 1.2.3.4")}, "/etc/hosts a.b is 1.2.3.4"},
 		{
 			"reverse",
 			forwarder.Event{Kind: forwarder.EventReply, Name: wire("4.3.2.1.in-addr.arpa"), Type: dns.TypePTR, Msg: answerMsg(t, 0, "4.3.2.1.in-addr.arpa. 5 PTR host.x.")},
 			"reply 1.2.3.4 is host.x",
 		},
 		{"text", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: dns.TypeTXT, Msg: answerMsg(t, 0, `a.b. 0 TXT "one" "two"`)}, "reply a.b is one|reply a.b is two"},
-		{"local text", forwarder.Event{Kind: forwarder.EventConfig, Name: wire("a.b"), Type: dns.TypeTXT, Msg: answerMsg(t, 0, `a.b. 0 TXT "one" "two"`)}, "config a.b is <TXT>"},
+		{"local text", forwarder.Event{Kind: forwarder.EventLocal, Name: wire("a.b"), Type: dns.TypeTXT, Msg: answerMsg(t, 0, `a.b. 0 TXT "one" "two"`)}, "config a.b is <TXT>"},
 		{"others by type", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: dns.TypeMX, Msg: answerMsg(t, 0, "a.b. 5 MX 1 m.")}, "reply a.b is <MX>"},
 		{"upstream's error", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Rcode: 2}, "reply error is SERVFAIL"},
 		{"our error", forwarder.Event{Kind: forwarder.EventError, Rcode: 5, Reason: 14, HasReason: true}, "config error is REFUSED (EDE: not ready)"},
 		{"truncated", forwarder.Event{Kind: forwarder.EventTruncated}, "reply is truncated"},
 		{"duplicate", forwarder.Event{Kind: forwarder.EventDuplicate}, "reply query is duplicate"},
 	} {
-		if diff := cmp.Diff(tt.want, strings.Join(eventLines(&tt.event), "|")); diff != "" {
+		if diff := cmp.Diff(tt.want, strings.Join(Lines(&tt.event), "|")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
 }
 
 func TestQueryLogExtra(t *testing.T) {
-	log, text := testLog(t)
+	var text string
+	line := func(s string) { text += s + "\n" }
 	event := forwarder.Event{
 		Kind: forwarder.EventForwarded, Serial: 7, Client: netip.MustParseAddrPort("1.2.3.4:5555"),
 		Name: []byte(dnsname.MustParse("a.b")), Server: netip.MustParseAddrPort("127.0.0.1:53"),
 	}
-	(&queryLog{log: log}).Log(&event)
-	(&queryLog{log: log, extra: true}).Log(&event)
-	if got, want := text(), "forwarded a.b to 127.0.0.1\n7 1.2.3.4/5555 forwarded a.b to 127.0.0.1\n"; got != want {
-		t.Errorf("logged %q, want %q", got, want)
+	(&Log{Line: line}).Log(&event)
+	(&Log{Line: line, Extra: true}).Log(&event)
+	if want := "forwarded a.b to 127.0.0.1\n7 1.2.3.4/5555 forwarded a.b to 127.0.0.1\n"; text != want {
+		t.Errorf("logged %q, want %q", text, want)
+	}
+}
+
+// TestNotices: what people look for in dnsmasq's log is in its words.
+func TestNotices(t *testing.T) {
+	for got, want := range map[string]string{
+		OverLimit(forwarder.OverLimit{Max: 150}):                             "Maximum number of concurrent DNS queries reached (max: 150)",
+		OverLimit(forwarder.OverLimit{Max: 9, Domain: "a.b", Suppressed: 3}): "Maximum number of concurrent DNS queries to a.b reached (max: 9), and 3 more",
+		Rebind([]byte("\x01a\x01b\x00"), 0):                                  "possible DNS-rebind attack detected: a.b",
+		Rebind([]byte("\x01a\x01b\x00"), 7):                                  "possible DNS-rebind attack detected: a.b, and 7 more",
+		Loop(netip.MustParseAddrPort("127.0.0.1:53")):                        "NOT using nameserver 127.0.0.1#53 - query loop detected",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
 
@@ -115,8 +131,8 @@ func FuzzNameText(f *testing.F) {
 	f.Add([]byte("\x01a\x03b\nc\x00"))
 	f.Add([]byte("\x3fshort"))
 	f.Fuzz(func(t *testing.T, wire []byte) {
-		if text := nameText(wire); strings.ContainsAny(text, "\n\r\x1b\x00") || text == "" {
-			t.Errorf("nameText(%q) = %q", wire, text)
+		if text := NameText(wire); strings.ContainsAny(text, "\n\r\x1b\x00") || text == "" {
+			t.Errorf("NameText(%q) = %q", wire, text)
 		}
 	})
 }

@@ -1,0 +1,97 @@
+// Package chaos answers dnsmasq's names in class CH: its version and statistics,
+// which monitoring asks for.
+//
+// Use [New] and give the stage to a forwarder. All other names in class CH are
+// not implemented.
+package chaos
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// The names below "bind" that class CH answers; dnsmasq's, so that its
+// monitoring goes on working.
+const (
+	nameVersion    = "\x07version\x04bind\x00"
+	nameAuthors    = "\x07authors\x04bind\x00"
+	nameCopyright  = "\x09copyright\x04bind\x00"
+	nameSize       = "\x09cachesize\x04bind\x00"
+	nameInsertions = "\x0ainsertions\x04bind\x00"
+	nameEvictions  = "\x09evictions\x04bind\x00"
+	nameMisses     = "\x06misses\x04bind\x00"
+	nameHits       = "\x04hits\x04bind\x00"
+	nameAuth       = "\x04auth\x04bind\x00"
+	nameServers    = "\x07servers\x04bind\x00"
+)
+
+// New returns the stage. version answers version.bind.
+func New(version string) forwarder.Stage {
+	return forwarder.Stage{Query: func(q *forwarder.Query) bool {
+		if q.Msg.Class != wire.ClassCH || q.Msg.Type != wire.TypeTXT && q.Msg.Type != wire.TypeANY {
+			return false
+		}
+		texts := texts(q, version)
+		if len(texts) == 0 {
+			return false
+		}
+		b := q.Build()
+		b.SetAA(true)
+		if !b.TXT(nil, 0, texts...) {
+			b.SetTC()
+		}
+		return q.Answer("")
+	}}
+}
+
+// texts returns the strings of a name in class CH, none for a name that it does
+// not have. What counts as a hit and a miss is dnsmasq's: a miss is a question
+// for which a server was asked.
+func texts(q *forwarder.Query, version string) []string {
+	if !bytes.HasSuffix(q.Name, []byte("\x04bind\x00")) {
+		return nil
+	}
+	count := func(n uint64) []string { return []string{strconv.FormatUint(n, 10)} }
+	name := string(q.Name)
+	switch name {
+	case nameVersion:
+		return []string{version}
+	case nameAuthors, nameCopyright:
+		return []string{"The kube-dns authors"}
+	case nameAuth:
+		return count(0)
+	case nameSize, nameServers, nameInsertions, nameEvictions, nameMisses, nameHits:
+	default:
+		return nil
+	}
+	s := q.Stats()
+	switch name {
+	case nameSize:
+		return count(uint64(s.CacheSize))
+	case nameServers:
+		return servers(&s)
+	case nameInsertions:
+		return count(s.Cache.Insertions)
+	case nameEvictions:
+		return count(s.Cache.Evictions)
+	case nameMisses:
+		return count(s.Forwarded)
+	}
+	return count(s.Hits + s.Coalesced)
+}
+
+// servers is one text for each server: address#port, sent, failed.
+func servers(s *forwarder.Stats) []string {
+	var texts []string
+	for _, s := range s.Upstream.Servers {
+		texts = append(texts, fmt.Sprintf("%s#%d %d %d", s.Addr.Addr(), s.Addr.Port(), s.Sent, s.Failed))
+	}
+	if len(texts) == 0 {
+		return []string{""}
+	}
+	return texts
+}

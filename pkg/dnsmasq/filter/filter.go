@@ -1,0 +1,143 @@
+// Package filter refuses, removes and rewrites, as dnsmasq does: --domain-needed,
+// --bogus-priv, --filterwin2k, --filter-A and its like, --stop-dns-rebind,
+// --bogus-nxdomain, --ignore-address, --alias.
+//
+// Use [New] with a [Config] and give the [forwarder.Stage] to a forwarder,
+// after that of package local, so that local data is never filtered.
+package filter
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// Config says what is refused, removed or rewritten.
+type Config struct {
+	// DomainNeeded: A, AAAA and ANY of names of one label do not exist
+	// (--domain-needed).
+	DomainNeeded bool
+	// BogusPriv: PTR of private addresses do not exist (--bogus-priv).
+	BogusPriv bool
+	// Win2k: SOA, SRV, and ANY of names with an underscore have no data
+	// (--filterwin2k).
+	Win2k bool
+	// Types are removed from answers (--filter-A, --filter-AAAA, --filter-rr).
+	// ANY among them leaves of answers to ANY only A, AAAA, MX and CNAME.
+	Types []uint16
+	// StopRebind empties answers with private addresses (--stop-dns-rebind),
+	// RebindLocalhost lets loopback ones through, RebindDomains names.
+	StopRebind      bool
+	RebindLocalhost bool
+	RebindDomains   []dnsname.Domain
+	// BogusNX makes answers with such an address NXDOMAIN (--bogus-nxdomain);
+	// Ignore drops them, as if upstream had failed (--ignore-address).
+	BogusNX, Ignore []netip.Prefix
+	// Aliases rewrite A records (--alias).
+	Aliases []Alias
+	// OnRebind is told, at most once in ten seconds, that an answer about name
+	// (wire form) was emptied because of StopRebind, and of how many it was not
+	// told since. It must not block and not keep name. Nil: nobody is told.
+	OnRebind func(name []byte, suppressed uint64)
+}
+
+// Alias moves IPv4 addresses from First to Last to To, keeping the bits
+// outside Mask.
+type Alias struct {
+	First, Last, To, Mask netip.Addr
+}
+
+// filter is a Config ready for use.
+type filter struct {
+	Config
+	onlyCommon bool // ANY is among Types
+	private    []netip.Prefix
+	rebinds    notifier
+}
+
+// New returns the stage for cfg.
+func New(cfg *Config) forwarder.Stage {
+	fl := &filter{Config: *cfg, onlyCommon: slices.Contains(cfg.Types, wire.TypeANY), private: privateNetworks()}
+	fl.rebinds.notify = cfg.OnRebind
+	var s forwarder.Stage
+	if cfg.DomainNeeded || cfg.BogusPriv || cfg.Win2k {
+		s.Query = fl.refuse
+	}
+	if len(cfg.Types) > 0 {
+		s.Hit, s.Miss = fl.removeTypes, fl.miss
+	}
+	if cfg.StopRebind || len(cfg.Types)+len(cfg.BogusNX)+len(cfg.Ignore)+len(cfg.Aliases) > 0 {
+		s.Reply = fl.judge
+	}
+	return s
+}
+
+// refuse answers questions that nobody is to be asked. The flags are dnsmasq's:
+// it knows private networks by authority, but not names without a dot.
+func (fl *filter) refuse(q *forwarder.Query) bool {
+	if q.Msg.Class != wire.ClassIN {
+		return false
+	}
+	name, qtype := q.Name, q.Msg.Type
+	single := len(name) > 1 && int(name[0])+2 == len(name)
+	none := wire.ExtendedError{}
+	switch {
+	case fl.DomainNeeded && single && (qtype == wire.TypeA || qtype == wire.TypeAAAA || qtype == wire.TypeANY):
+		return q.AnswerEmpty(wire.RcodeNXDomain, none)
+	case fl.Win2k && (qtype == wire.TypeSOA || qtype == wire.TypeSRV):
+		return q.AnswerEmpty(wire.FlagAA, none)
+	case fl.Win2k && qtype == wire.TypeANY && slices.Contains(name, '_'):
+		return q.AnswerEmpty(wire.FlagAA, none)
+	case fl.BogusPriv && (qtype == wire.TypePTR || qtype == wire.TypeANY):
+		prefix, ok := reversePrefix(name)
+		if !ok || !contains(fl.private, prefix.Addr()) {
+			return false
+		}
+		// A route of its own says that the network is known there.
+		if d := q.Route(name, qtype); d.Kind != upstream.Ask || d.Group.Domain() == "" {
+			return q.AnswerEmpty(wire.FlagAA|wire.RcodeNXDomain, none)
+		}
+	}
+	return false
+}
+
+// miss answers that a name, which exists, has no data of a type that is removed
+// from answers: the server need not be asked for what would be removed.
+func (fl *filter) miss(q *forwarder.Query, _ upstream.Decision) bool {
+	if q.Msg.Type == wire.TypeANY || !slices.Contains(fl.Types, q.Msg.Type) || !q.HasRecords() {
+		return false
+	}
+	return q.AnswerEmpty(wire.RcodeSuccess, wire.Extended(wire.EDEFiltered, ""))
+}
+
+// notifier calls notify at most once in ten seconds.
+type notifier struct {
+	notify func(name []byte, suppressed uint64) // may be nil
+
+	mu         sync.Mutex // guards what follows
+	next       time.Time
+	suppressed uint64
+}
+
+func (n *notifier) tell(name []byte) {
+	if n.notify == nil {
+		return
+	}
+	n.mu.Lock()
+	now := time.Now()
+	if now.Before(n.next) {
+		n.suppressed++
+		n.mu.Unlock()
+		return
+	}
+	suppressed := n.suppressed
+	n.next, n.suppressed = now.Add(10*time.Second), 0
+	n.mu.Unlock()
+	n.notify(name, suppressed)
+}

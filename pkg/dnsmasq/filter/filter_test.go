@@ -1,0 +1,139 @@
+package filter
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/internal/dnstest"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+)
+
+const (
+	rec  = "www.example. 30 A 127.1.0.1"
+	good = "NOERROR; rd; www.example. 30 IN A 127.1.0.1"
+)
+
+// run makes a forwarder and runs it until the test ends.
+func run(t *testing.T, cfg forwarder.Config) *forwarder.Forwarder {
+	t.Helper()
+	f, err := forwarder.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dnstest.Run(t, f)
+	return f
+}
+
+// to asks s about everything, patiently.
+func to(s *dnstest.Server, stages ...forwarder.Stage) forwarder.Config {
+	return forwarder.Config{
+		Upstream: upstream.Config{
+			Routes:  []upstream.Route{{Servers: []upstream.Server{{Addr: s.Addr}}}},
+			Timeout: dnstest.Hang * 3 / 4, FirstRetry: dnstest.Hang / 4,
+		},
+		Cache:  answercache.Config{Entries: 1000, FailureTTL: 1},
+		Stages: stages,
+	}
+}
+
+func TestFilters(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	tests := []struct {
+		name     string
+		filter   Config
+		server   dnstest.Script
+		query    *dns.Msg
+		want     string
+		upstream int // packets for two queries
+	}{
+		{"domain needed", Config{DomainNeeded: true}, dnstest.Silence, dnstest.Question("plain.", dns.TypeA), "NXDOMAIN; rd", 0},
+		{"domain needed, other type", Config{DomainNeeded: true}, dnstest.Zone(3), dnstest.Question("plain.", dns.TypeTXT), "NXDOMAIN; rd", 2},
+		{"domain needed, root", Config{DomainNeeded: true}, dnstest.Zone(0), dnstest.Question(".", dns.TypeA), "NOERROR; rd", 2},
+		{"private address", Config{BogusPriv: true}, dnstest.Silence, dnstest.Question("1.0.0.10.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
+		{"private network", Config{BogusPriv: true}, dnstest.Silence, dnstest.Question("168.192.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
+		{"public address", Config{BogusPriv: true}, dnstest.Zone(3), dnstest.Question("1.0.0.11.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
+		{"carrier's address", Config{BogusPriv: true}, dnstest.Zone(3), dnstest.Question("1.0.64.100.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
+		{"Windows", Config{Win2k: true}, dnstest.Silence, dnstest.Question("www.example.", dns.TypeSRV), "NOERROR; aa; rd", 0},
+		{
+			"type removed",
+			Config{Types: []uint16{dns.TypeAAAA}},
+			dnstest.Zone(0, "www.example. 30 AAAA ::1"),
+			dnstest.Question("www.example.", dns.TypeAAAA, "edns"), "NOERROR; rd; opt ede17", 1,
+		},
+		{
+			"type removed from a chain",
+			Config{Types: []uint16{dns.TypeA}},
+			dnstest.Zone(0, "www.example. 30 CNAME x.example.", "x.example. 30 A 127.1.0.1"),
+			dnstest.Question("www.example.", dns.TypeA), "NOERROR; rd; www.example. 30 IN CNAME x.example.", 1,
+		},
+		{
+			"other types stay", Config{Types: []uint16{dns.TypeAAAA}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), good, 1,
+		},
+		{
+			"ANY is made small", Config{Types: []uint16{dns.TypeANY}}, dnstest.Zone(0, rec, `www.example. 30 TXT "x"`), dnstest.Question("www.example.", dns.TypeANY), good, 1,
+		},
+		{
+			"rebind", Config{StopRebind: true}, dnstest.Zone(0, "www.example. 30 A 10.0.0.1"), dnstest.Question("www.example.", dns.TypeA, "edns"), "NOERROR; rd; opt ede15", 2,
+		},
+		{
+			"rebind by IPv6", Config{StopRebind: true}, dnstest.Zone(0, "www.example. 30 AAAA ::ffff:10.0.0.1"), dnstest.Question("www.example.", dns.TypeAAAA), "NOERROR; rd", 2,
+		},
+		{
+			"rebind allowed for loopback", Config{StopRebind: true, RebindLocalhost: true}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), good, 1,
+		},
+		{
+			"rebind allowed for a domain",
+			Config{StopRebind: true, RebindDomains: []dnsname.Domain{dnstest.Suffix("example.")}},
+			dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), good, 1,
+		},
+		{
+			"bogus NXDOMAIN", Config{BogusNX: []netip.Prefix{prefix("127.1.0.0/16")}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), "NXDOMAIN; rd", 1,
+		},
+		{
+			"ignored", Config{Ignore: []netip.Prefix{prefix("127.1.0.0/16")}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA, "edns"), "SERVFAIL; rd; opt ede17", 2,
+		},
+		{
+			"moved", Config{Aliases: []Alias{{
+				First: netip.MustParseAddr("127.1.0.0"), Last: netip.MustParseAddr("127.1.255.255"),
+				To: netip.MustParseAddr("127.9.9.0"), Mask: netip.MustParseAddr("255.255.255.0"),
+			}}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), "NOERROR; rd; www.example. 30 IN A 127.9.9.1", 1,
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := dnstest.NewServer(t, test.server)
+			cfg := to(s, New(&test.filter))
+			cfg.Cache.FailureTTL = 0
+			c := dnstest.NewClient(t, run(t, cfg), 2, false)
+			for i := range 2 {
+				if got := dnstest.Summary(c.Ask(test.query)); got != test.want {
+					t.Errorf("answer %d: got %q, want %q", i, got, test.want)
+				}
+			}
+			if s.Seen() != test.upstream {
+				t.Errorf("upstream saw %d queries, want %d", s.Seen(), test.upstream)
+			}
+		})
+	}
+}
+
+// TestFilteredTypeIsNotAsked: where the name is known to exist, a type that is
+// removed from answers costs no question.
+func TestFilteredTypeIsNotAsked(t *testing.T) {
+	s := dnstest.NewServer(t, dnstest.Zone(0, rec))
+	cfg := to(s, New(&Config{Types: []uint16{dns.TypeAAAA}}))
+	c := dnstest.NewClient(t, run(t, cfg), 2, false)
+	c.Ask(dnstest.Question("www.example.", dns.TypeA))
+	if got := dnstest.Summary(c.Ask(dnstest.Question("www.example.", dns.TypeAAAA, "edns"))); got != "NOERROR; rd; opt ede17" || s.Seen() != 1 {
+		t.Errorf("got %q, upstream saw %d queries", got, s.Seen())
+	}
+	c.Ask(dnstest.Question("www.example.", dns.TypeMX))
+	if s.Seen() != 2 {
+		t.Error("another type was not asked for")
+	}
+}

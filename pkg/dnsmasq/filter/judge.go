@@ -1,0 +1,81 @@
+package filter
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// errIgnored stands for a reply that --ignore-address drops.
+var errIgnored = errors.New("answer was ignored as configured")
+
+// judge applies the filters to a server's reply.
+func (fl *filter) judge(r *forwarder.Reply) bool {
+	q := r.Question
+	if q.Class != wire.ClassIN {
+		return false
+	}
+	rebind := fl.StopRebind && !slices.ContainsFunc(fl.RebindDomains, func(d dnsname.Domain) bool { return d.Contains(q.Name) })
+	var rec wire.Record
+	for it := r.Msg.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
+		addr, ok := addressOf(r.Msg.Msg, &rec)
+		switch {
+		case !ok:
+		case contains(fl.Ignore, addr):
+			r.Reject(errIgnored)
+			return true
+		case contains(fl.BogusNX, addr):
+			// As long as dnsmasq keeps it: there is no SOA to say.
+			r.AbsentFor = rec.TTL
+			r.Empty(wire.RcodeNXDomain)
+			return true
+		case rebind && contains(fl.private, addr) && (!fl.RebindLocalhost || !isLocalhost(addr)):
+			fl.rebinds.tell(q.Name)
+			r.Empty(wire.RcodeSuccess)
+			r.Reason = wire.Extended(wire.EDEBlocked, "private address")
+			return true
+		}
+	}
+	if len(fl.Aliases) > 0 {
+		fl.move(r)
+	}
+	if len(fl.Types) > 0 && fl.touches(q.Type, r.Msg) {
+		r.Reason = wire.Extended(wire.EDEFiltered, "")
+		// The cache keeps what was sent, in memory of its own.
+		kept := new(wire.Reply)
+		wire.ParseReply(slices.Clone(r.Msg.Msg), kept)
+		r.Keep = kept
+		bare := *q
+		bare.EDNS = wire.EDNS{}
+		r.Replace(fl.rebuild(r.Buffer(), &bare, kept))
+	}
+	return false
+}
+
+// move rewrites A records (--alias), in the cache too.
+func (fl *filter) move(r *forwarder.Reply) {
+	msg := append(r.Buffer(), r.Msg.Msg...)
+	var rec wire.Record
+	for it := r.Msg.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
+		if rec.Type != wire.TypeA || rec.Class != wire.ClassIN {
+			continue
+		}
+		addr := netip.AddrFrom4([4]byte(msg[rec.Data:rec.End]))
+		for _, al := range fl.Aliases {
+			if addr.Less(al.First) || al.Last.Less(addr) {
+				continue
+			}
+			to, mask := al.To.As4(), al.Mask.As4()
+			for i := range 4 {
+				msg[rec.Data+i] = msg[rec.Data+i]&^mask[i] | to[i]&mask[i]
+			}
+			break
+		}
+	}
+	r.Replace(msg)
+	r.Keep = r.Msg
+}

@@ -1,0 +1,86 @@
+package local
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// Config is the local data. Names are canonical.
+type Config struct {
+	// TTL is that of local data without one of its own, and of the address
+	// literals of routes (--local-ttl), in seconds.
+	TTL uint32
+	// Hosts are names with addresses: hosts files and --host-record. The first
+	// host that has an address gives its reverse name.
+	Hosts []Host
+	// Records are of any type.
+	Records []Record
+	// CNAMEs are aliases of names in Hosts or Records (--cname).
+	CNAMEs []CNAME
+	// Synth are computed names (--synth-domain).
+	Synth []Synth
+	// Networks are the addresses of this host with the bits of their networks.
+	// When there are any, of the IPv4 addresses of a name only those on the
+	// network of the address that was asked are given, unless there are none
+	// (--localise-queries).
+	Networks []netip.Prefix
+	// SelfMX makes every one of Hosts its own mail server (--selfmx); else
+	// MailTarget, if not "", is that (--localmx). MX records among Records go
+	// first.
+	SelfMX     bool
+	MailTarget dnsname.Name
+}
+
+// Host is a line of a hosts file or a --host-record: every name has every
+// address; the first name is that of the addresses.
+type Host struct {
+	Names []dnsname.Name
+	Addrs []netip.Addr
+	// TTL holds if HasTTL is set, else Config.TTL does.
+	TTL    uint32
+	HasTTL bool
+	// Source is named in the query log: the file, or "config".
+	Source string
+	// Interface marks the addresses of an interface (--interface-name,
+	// --dynamic-host), which must stand before all others in Hosts. They replace
+	// the addresses that others give the same name, even if there are none now,
+	// their reverse names go before PTR records, and they have no mail server.
+	Interface bool
+}
+
+// Record is a local record with TTL Config.TTL. Data is in uncompressed wire
+// form.
+type Record struct {
+	Name dnsname.Name
+	Type uint16
+	Data []byte
+}
+
+// CNAME is an alias. Below means that every name below Alias is one, but not
+// Alias itself ("*.alias").
+type CNAME struct {
+	Alias  dnsname.Name
+	Below  bool
+	Target dnsname.Name
+	TTL    uint32 // holds if HasTTL is set
+	HasTTL bool
+}
+
+// Synth gives each address of a range a name: Prefix, the address with dashes
+// (or with Indexed its place in the range), Domain.
+type Synth struct {
+	Domain      dnsname.Name
+	First, Last netip.Addr
+	Prefix      string
+	Indexed     bool
+}
+
+// check returns what is wrong with a record.
+func (r *Record) check() error {
+	if len(r.Data) > 65535 || !dnsname.Valid([]byte(r.Name)) {
+		return fmt.Errorf("local record of %q cannot be sent", r.Name)
+	}
+	return nil
+}

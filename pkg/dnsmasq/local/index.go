@@ -1,0 +1,171 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// Data is a Config ready for lookups. It does not change except for turn. Its
+// methods may be called from any goroutine.
+type Data struct {
+	names   map[dnsname.Name]*nameData
+	above   map[dnsname.Name]bool   // names that have local names below them
+	aliases map[dnsname.Name]*CNAME // "*.name"
+	reverse map[netip.Addr]*reverseName
+	synth   []Synth
+	ttl     uint32
+	turn    atomic.Uint32 // the addresses' order changes with each answer
+
+	near       map[netip.Addr]netip.Prefix // nil without --localise-queries
+	selfMX     bool
+	mailTarget dnsname.Name
+	dynamic    bool // some hosts are interfaces
+}
+
+// nameData is all that is known of a name.
+type nameData struct {
+	addrs   []address
+	records []Record
+	cname   *CNAME
+	host    bool // some addresses are those of a host
+	dynamic bool // the addresses are those of an interface
+}
+
+type address struct {
+	addr   netip.Addr
+	ttl    uint32
+	source string
+}
+
+type reverseName struct {
+	name    dnsname.Name
+	ttl     uint32
+	source  string
+	dynamic bool // of an interface
+}
+
+// maxLocalChain bounds aliases of aliases.
+const maxLocalChain = 10
+
+// New returns the data of cfg, or all that is wrong with it.
+func New(cfg *Config) (*Data, error) {
+	l := &Data{
+		names: map[dnsname.Name]*nameData{}, above: map[dnsname.Name]bool{}, aliases: map[dnsname.Name]*CNAME{},
+		reverse: map[netip.Addr]*reverseName{}, synth: cfg.Synth, ttl: cfg.TTL,
+		near: nearby(cfg.Networks), selfMX: cfg.SelfMX, mailTarget: cfg.MailTarget,
+	}
+	var errs []error
+	for i := range cfg.Hosts {
+		l.addHost(&cfg.Hosts[i])
+	}
+	for _, r := range cfg.Records {
+		if err := r.check(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		n := l.node(r.Name)
+		n.records = append(n.records, r)
+	}
+	for i := range cfg.CNAMEs {
+		c := &cfg.CNAMEs[i]
+		if c.Below {
+			l.aliases[c.Alias] = c
+			l.markAbove(c.Alias)
+		} else {
+			l.node(c.Alias).cname = c
+		}
+	}
+	for i := range cfg.CNAMEs {
+		errs = append(errs, l.checkChain(&cfg.CNAMEs[i]))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *Data) node(name dnsname.Name) *nameData {
+	n := l.names[name]
+	if n == nil {
+		n = new(nameData)
+		l.names[name] = n
+		l.markAbove(name.Parent())
+	}
+	return n
+}
+
+// markAbove notes that there are local names below up.
+func (l *Data) markAbove(up dnsname.Name) {
+	for ; up != dnsname.Root && up != ""; up = up.Parent() {
+		l.above[up] = true
+	}
+}
+
+func (l *Data) addHost(h *Host) {
+	ttl := l.ttl
+	if h.HasTTL {
+		ttl = h.TTL
+	}
+	for _, name := range h.Names {
+		n := l.node(name)
+		if n.dynamic && !h.Interface {
+			continue
+		}
+		n.dynamic, n.host = h.Interface, !h.Interface
+		l.dynamic = l.dynamic || h.Interface
+		for _, a := range h.Addrs {
+			n.addAddr(address{a.Unmap(), ttl, h.Source})
+		}
+	}
+	for _, a := range h.Addrs {
+		if a = a.Unmap(); l.reverse[a] == nil && len(h.Names) > 0 {
+			l.reverse[a] = &reverseName{h.Names[0], ttl, h.Source, h.Interface}
+		}
+	}
+}
+
+func (n *nameData) addAddr(a address) {
+	for _, have := range n.addrs {
+		if have.addr == a.addr {
+			return
+		}
+	}
+	n.addrs = append(n.addrs, a)
+}
+
+// checkChain refuses aliases that lead back to themselves.
+func (l *Data) checkChain(c *CNAME) error {
+	first := c
+	for range maxLocalChain {
+		if c = l.cnameOf([]byte(c.Target)); c == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("CNAME loop at %v", first.Alias)
+}
+
+// cnameOf returns the alias that name is, nil if it is none.
+func (l *Data) cnameOf(name []byte) *CNAME {
+	if n := l.names[dnsname.Name(name)]; n != nil {
+		return n.cname
+	}
+	for len(l.aliases) > 0 && len(name) > 1 {
+		name = name[1+int(name[0]):]
+		if c := l.aliases[dnsname.Name(name)]; c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// Knows reports whether name, in any case, or a name below it has local data.
+func (l *Data) Knows(name []byte) bool {
+	var buf [wire.MaxName]byte
+	name = wire.AppendLower(buf[:0], name)
+	return l.names[dnsname.Name(name)] != nil || l.above[dnsname.Name(name)]
+}

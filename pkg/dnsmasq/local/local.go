@@ -1,0 +1,74 @@
+// Package local answers from data of one's own, as dnsmasq does: hosts files,
+// --host-record and other records, --cname, --synth-domain, and the addresses of
+// --address.
+//
+// Use [New] to make the data of a [Config], and give its [Data.Stage] to a
+// forwarder. Data never changes; a new configuration has new Data.
+package local
+
+import (
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// Stage returns the stage that answers from l.
+func (l *Data) Stage() forwarder.Stage {
+	s := forwarder.Stage{Miss: l.miss, Reply: l.reply}
+	if len(l.names)+len(l.aliases)+len(l.synth) > 0 {
+		s.Query = l.query
+	}
+	return s
+}
+
+func (l *Data) query(q *forwarder.Query) bool {
+	return q.Msg.Class == wire.ClassIN && l.answer(q)
+}
+
+// miss answers for domains about which nobody is asked.
+func (l *Data) miss(q *forwarder.Query, d upstream.Decision) bool {
+	switch d.Kind {
+	case upstream.Literal: // --address=/domain/addr
+		b := q.Build()
+		b.SetAA(true)
+		for _, addr := range d.Addrs {
+			if !b.Addr(nil, l.ttl, addr) {
+				b.SetTC()
+				break
+			}
+		}
+		return q.Answer("")
+	case upstream.LocalOnly: // --local=/domain/: no data, or no such name
+		if l.Knows(q.Name) || hasLiteral(q, q.Name) {
+			return q.AnswerEmpty(wire.RcodeSuccess, wire.ExtendedError{})
+		}
+		return q.AnswerEmpty(wire.RcodeNXDomain, wire.ExtendedError{})
+	}
+	return false
+}
+
+// reply corrects a server that does not know a name which exists here: the name
+// has no data of this type (dnsmasq answers the same).
+func (l *Data) reply(r *forwarder.Reply) bool {
+	q := r.Question
+	if r.Msg.Rcode != wire.RcodeNXDomain || q.Class != wire.ClassIN {
+		return false
+	}
+	var buf [wire.MaxName]byte
+	name := wire.AppendLower(buf[:0], q.Name)
+	if !l.Knows(name) && !hasLiteral(r, name) {
+		return false
+	}
+	r.Empty(wire.RcodeSuccess | wire.FlagAA)
+	return true
+}
+
+// router is the part of a query or a reply that knows the routing table.
+type router interface {
+	Route(name []byte, qtype uint16) upstream.Decision
+}
+
+// hasLiteral reports whether a canonical name has an address from a route.
+func hasLiteral(r router, name []byte) bool {
+	return r.Route(name, wire.TypeA).Kind == upstream.Literal || r.Route(name, wire.TypeAAAA).Kind == upstream.Literal
+}

@@ -1,0 +1,180 @@
+package local
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/internal/dnstest"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+)
+
+// run makes a forwarder and runs it until the test ends.
+func run(t *testing.T, cfg forwarder.Config) *forwarder.Forwarder {
+	t.Helper()
+	f, err := forwarder.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dnstest.Run(t, f)
+	return f
+}
+
+// to asks s about everything, patiently.
+func to(s *dnstest.Server, stages ...forwarder.Stage) forwarder.Config {
+	return forwarder.Config{
+		Upstream: upstream.Config{
+			Routes:  []upstream.Route{{Servers: []upstream.Server{{Addr: s.Addr}}}},
+			Timeout: dnstest.Hang * 3 / 4, FirstRetry: dnstest.Hang / 4,
+		},
+		Cache:  answercache.Config{Entries: 1000, FailureTTL: 1},
+		Stages: stages,
+	}
+}
+
+func TestLocalData(t *testing.T) {
+	s := dnstest.NewServer(t, dnstest.Zone(3))
+	data, err := New(&Config{
+		TTL: 7,
+		Hosts: []Host{
+			{Names: []dnsname.Name{dnstest.Name("host.lan."), dnstest.Name("alias.lan.")}, Addrs: dnstest.Addrs("127.3.0.1", "::3")},
+			{Names: []dnsname.Name{dnstest.Name("second.lan.")}, Addrs: dnstest.Addrs("127.3.0.1", "127.3.0.2"), TTL: 9, HasTTL: true},
+		},
+		Records: []Record{
+			{Name: dnstest.Name("text.lan."), Type: dns.TypeTXT, Data: []byte("\x02hi")},
+			{Name: dnstest.Name("text.lan."), Type: dns.TypeMX, Data: []byte("\x00\x05\x04host\x03lan\x00")},
+			{Name: dnstest.Name("_srv.lan."), Type: dns.TypeSRV, Data: []byte("\x00\x01\x00\x02\x00\x50\x04host\x03lan\x00")},
+			{Name: dnstest.Name("_srv.lan."), Type: dns.TypeSRV, Data: []byte("\x00\x01\x00\x02\x00\x51\x04host\x03lan\x00")},
+			{Name: dnstest.Name("_srv.lan."), Type: dns.TypeSRV, Data: []byte("\x00\x01\x00\x02\x00\x50\x04host\x07example\x00")},
+			{Name: dnstest.Name("below.deep.lan."), Type: dns.TypeTXT, Data: []byte("\x00")},
+		},
+		CNAMEs: []CNAME{
+			{Alias: dnstest.Name("c.lan."), Target: dnstest.Name("d.lan.")},
+			{Alias: dnstest.Name("d.lan."), Target: dnstest.Name("host.lan."), TTL: 3, HasTTL: true},
+			{Alias: dnstest.Name("wild.lan."), Below: true, Target: dnstest.Name("host.lan.")},
+		},
+		Synth: []Synth{
+			{Domain: dnstest.Name("syn."), First: netip.MustParseAddr("127.4.0.0"), Last: netip.MustParseAddr("127.4.0.9"), Prefix: "ip-"},
+			{Domain: dnstest.Name("idx."), First: netip.MustParseAddr("127.5.0.0"), Last: netip.MustParseAddr("127.5.0.9"), Prefix: "n", Indexed: true},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := to(s, data.Stage())
+	c := dnstest.NewClient(t, run(t, cfg), 2, false)
+	tests := []struct {
+		name     string
+		qtype    uint16
+		want     string
+		upstream bool
+	}{
+		{"Host.lan.", dns.TypeA, "NOERROR; aa; rd; Host.lan. 7 IN A 127.3.0.1", false},
+		{"alias.lan.", dns.TypeAAAA, "NOERROR; aa; rd; alias.lan. 7 IN AAAA ::3", false},
+		{"second.lan.", dns.TypeA, "NOERROR; aa; rd; second.lan. 9 IN A 127.3.0.1; second.lan. 9 IN A 127.3.0.2", false},
+		{"host.lan.", dns.TypeTXT, "NOERROR; aa; rd", true},
+		{"deep.lan.", dns.TypeTXT, "NOERROR; aa; rd", true},
+		{"other.lan.", dns.TypeA, "NXDOMAIN; rd", true},
+		{"1.0.3.127.in-addr.arpa.", dns.TypePTR, "NOERROR; aa; rd; 1.0.3.127.in-addr.arpa. 7 IN PTR host.lan.", false},
+		{"text.lan.", dns.TypeTXT, `NOERROR; aa; rd; text.lan. 7 IN TXT "hi"`, false},
+		{
+			"text.lan.", dns.TypeMX,
+			"NOERROR; aa; rd; text.lan. 7 IN MX 5 host.lan.; host.lan. 7 IN A 127.3.0.1; host.lan. 7 IN AAAA ::3", false,
+		},
+		{
+			"_srv.lan.", dns.TypeSRV, "NOERROR; aa; rd; _srv.lan. 7 IN SRV 1 2 80 host.lan.; _srv.lan. 7 IN SRV 1 2 81 host.lan.; " +
+				"_srv.lan. 7 IN SRV 1 2 80 host.example.; host.lan. 7 IN A 127.3.0.1; host.lan. 7 IN AAAA ::3", false,
+		},
+		{"text.lan.", dns.TypeANY, `NOERROR; aa; rd; text.lan. 7 IN TXT "hi"; text.lan. 7 IN MX 5 host.lan.`, false},
+		{"c.lan.", dns.TypeA, "NOERROR; aa; rd; c.lan. 7 IN CNAME d.lan.; d.lan. 3 IN CNAME host.lan.; host.lan. 7 IN A 127.3.0.1", false},
+		{"c.lan.", dns.TypeCNAME, "NOERROR; aa; rd; c.lan. 7 IN CNAME d.lan.", false},
+		{"c.lan.", dns.TypeTXT, "NOERROR; aa; rd; c.lan. 7 IN CNAME d.lan.; d.lan. 3 IN CNAME host.lan.", false},
+		{"x.wild.lan.", dns.TypeAAAA, "NOERROR; aa; rd; x.wild.lan. 7 IN CNAME host.lan.; host.lan. 7 IN AAAA ::3", false},
+		{"wild.lan.", dns.TypeA, "NOERROR; aa; rd", true},
+		{"ip-127-4-0-3.syn.", dns.TypeA, "NOERROR; aa; rd; ip-127-4-0-3.syn. 7 IN A 127.4.0.3", false},
+		{"ip-127-4-0-10.syn.", dns.TypeA, "NXDOMAIN; rd", true},
+		{"3.0.4.127.in-addr.arpa.", dns.TypePTR, "NOERROR; aa; rd; 3.0.4.127.in-addr.arpa. 7 IN PTR ip-127-4-0-3.syn.", false},
+		{"n4.idx.", dns.TypeA, "NOERROR; aa; rd; n4.idx. 7 IN A 127.5.0.4", false},
+		{"n99999999999999999999.idx.", dns.TypeA, "NXDOMAIN; rd", true},
+		{"4.0.5.127.in-addr.arpa.", dns.TypePTR, "NOERROR; aa; rd; 4.0.5.127.in-addr.arpa. 7 IN PTR n4.idx.", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name+dns.TypeToString[test.qtype], func(t *testing.T) {
+			before := s.Seen()
+			got := dnstest.Summary(c.Ask(dnstest.Question(test.name, test.qtype)))
+			if got != test.want || (s.Seen() > before) != test.upstream {
+				t.Errorf("got %q, want %q; upstream asked %v, want %v", got, test.want, s.Seen() > before, test.upstream)
+			}
+		})
+	}
+}
+
+func TestAliasLoop(t *testing.T) {
+	_, err := New(&Config{CNAMEs: []CNAME{
+		{Alias: dnstest.Name("a."), Target: dnstest.Name("b.")}, {Alias: dnstest.Name("b."), Target: dnstest.Name("a.")},
+	}})
+	if err == nil {
+		t.Error("aliases in a circle were taken")
+	}
+}
+
+// TestRoutes: what routes answer without a server, twice.
+func TestRoutes(t *testing.T) {
+	for _, r := range []struct {
+		name     string
+		query    *dns.Msg
+		route    upstream.Route
+		want     string
+		upstream int // packets for two queries
+	}{
+		{
+			name: "address literal", query: dnstest.Question("x.a4.", dns.TypeA),
+			route: upstream.Route{Domain: dnstest.Suffix("a4."), Addrs: dnstest.Addrs("127.9.9.9")},
+			want:  "NOERROR; aa; rd; x.a4. 77 IN A 127.9.9.9",
+		},
+		{
+			name: "other types of a literal go upstream, which does not know the name", query: dnstest.Question("x.a4.", dns.TypeAAAA),
+			route: upstream.Route{Domain: dnstest.Suffix("a4."), Addrs: dnstest.Addrs("127.9.9.9")},
+			want:  "NOERROR; aa; rd", upstream: 2,
+		},
+		{
+			name: "literal and local", query: dnstest.Question("pre.", dns.TypeAAAA),
+			route: upstream.Route{Domain: dnstest.Suffix("pre."), Addrs: dnstest.Addrs("127.9.9.9"), Local: true},
+			want:  "NOERROR; rd",
+		},
+		{
+			name: "zero address", query: dnstest.Question("null.", dns.TypeAAAA),
+			route: upstream.Route{Domain: dnstest.Suffix("null."), Zero: true},
+			want:  "NOERROR; aa; rd; null. 77 IN AAAA ::",
+		},
+		{
+			name: "local domain", query: dnstest.Question("x.only.", dns.TypeTXT),
+			route: upstream.Route{Domain: dnstest.Suffix("only."), Local: true},
+			want:  "NXDOMAIN; rd",
+		},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			data, err := New(&Config{TTL: 77})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := dnstest.NewServer(t, dnstest.Zone(3))
+			cfg := to(s, data.Stage())
+			cfg.Upstream.Routes = append(cfg.Upstream.Routes, r.route)
+			c := dnstest.NewClient(t, run(t, cfg), 2, false)
+			for i := range 2 {
+				if got := dnstest.Summary(c.Ask(r.query)); got != r.want {
+					t.Errorf("answer %d: got %q, want %q", i, got, r.want)
+				}
+				r.query.Id++
+			}
+			if s.Seen() != r.upstream {
+				t.Errorf("upstream saw %d packets, want %d", s.Seen(), r.upstream)
+			}
+		})
+	}
+}

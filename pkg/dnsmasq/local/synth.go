@@ -1,0 +1,90 @@
+package local
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// synthName computes the name of an address (--synth-domain).
+func (l *Data) synthName(addr netip.Addr) (dnsname.Name, bool) {
+	for i := range l.synth {
+		s := &l.synth[i]
+		if addr.BitLen() != s.First.BitLen() || addr.Less(s.First) || s.Last.Less(addr) {
+			continue
+		}
+		label := s.Prefix
+		if s.Indexed {
+			index, ok := distance(s.First, addr)
+			if !ok {
+				continue
+			}
+			label += strconv.FormatUint(index, 10)
+		} else {
+			label += strings.Map(dashed, addr.String())
+		}
+		if name, err := dnsname.Parse(label + "." + s.Domain.String()); err == nil {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+func dashed(r rune) rune {
+	if r == '.' || r == ':' {
+		return '-'
+	}
+	return r
+}
+
+// synthAddr is the inverse of synthName.
+func (l *Data) synthAddr(name []byte) (netip.Addr, bool) {
+	for i := range l.synth {
+		s := &l.synth[i]
+		at, ok := dnsname.CutZone(name, s.Domain)
+		if !ok || at == 0 || at != int(name[0])+1 {
+			continue
+		}
+		rest, ok := strings.CutPrefix(string(name[1:at]), s.Prefix)
+		if !ok {
+			continue
+		}
+		var addr netip.Addr
+		if s.Indexed {
+			index, err := strconv.ParseUint(rest, 10, 63)
+			if addr, ok = forward(s.First, index); err != nil || !ok {
+				continue
+			}
+		} else if addr, ok = dnsname.ParseDashed(rest); !ok {
+			continue
+		}
+		if addr.BitLen() == s.First.BitLen() && !addr.Less(s.First) && !s.Last.Less(addr) {
+			return addr, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// distance is b - a, for addresses that differ in the lower 64 bits only.
+func distance(a, b netip.Addr) (uint64, bool) {
+	x, y := a.As16(), b.As16()
+	return binary.BigEndian.Uint64(y[8:]) - binary.BigEndian.Uint64(x[8:]), [8]byte(x[:8]) == [8]byte(y[:8])
+}
+
+// forward is the address n after a, in the same 64 (or 32) bits.
+func forward(a netip.Addr, n uint64) (netip.Addr, bool) {
+	x := a.As16()
+	low := binary.BigEndian.Uint64(x[8:])
+	if a.Is4() && n > 1<<32-1-(low&(1<<32-1)) || low+n < low {
+		return netip.Addr{}, false
+	}
+	binary.BigEndian.PutUint64(x[8:], low+n)
+	to := netip.AddrFrom16(x)
+	if a.Is4() {
+		to = to.Unmap()
+	}
+	return to, true
+}

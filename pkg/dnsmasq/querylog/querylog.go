@@ -1,0 +1,257 @@
+// Package querylog words the events of queries as dnsmasq does, for those who
+// read its log with eyes or scripts.
+//
+// Use [Log] as the query log of a forwarder, and the other functions for what
+// dnsmasq says besides.
+package querylog
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+)
+
+// ConfigSource names data from options in the log.
+const ConfigSource = "config"
+
+// Log writes the lines of --log-queries.
+type Log struct {
+	// Line takes one line. It must not block for long.
+	Line func(text string)
+	// Extra puts serial number and client before each line (--log-queries=extra).
+	Extra bool
+}
+
+var _ forwarder.QueryLog = (*Log)(nil)
+
+// Log implements [forwarder.QueryLog].
+func (l *Log) Log(e *forwarder.Event) {
+	prefix := ""
+	if l.Extra {
+		prefix = fmt.Sprintf("%d %s/%d ", e.Serial, e.Client.Addr().Unmap(), e.Client.Port())
+	}
+	for _, text := range Lines(e) {
+		l.Line(prefix + text)
+	}
+}
+
+// OverLimit says that a question was refused because of --dns-forward-max.
+func OverLimit(o forwarder.OverLimit) string {
+	to := ""
+	if o.Domain != "" {
+		to = "to " + o.Domain + " "
+	}
+	return fmt.Sprintf("Maximum number of concurrent DNS queries %sreached (max: %d)", to, o.Max) + andMore(o.Suppressed)
+}
+
+// Rebind says that an answer was emptied because of --stop-dns-rebind. name is
+// in wire form.
+func Rebind(name []byte, suppressed uint64) string {
+	return "possible DNS-rebind attack detected: " + NameText(name) + andMore(suppressed)
+}
+
+// Loop says that a server is not asked because of --dns-loop-detect.
+func Loop(server netip.AddrPort) string {
+	return "NOT using nameserver " + ServerText(server) + " - query loop detected"
+}
+
+// andMore counts the like events that have no line of their own.
+func andMore(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return ", and " + strconv.FormatUint(n, 10) + " more"
+}
+
+// ServerText is dnsmasq's text for a server.
+func ServerText(a netip.AddrPort) string {
+	return a.Addr().String() + "#" + strconv.Itoa(int(a.Port()))
+}
+
+// Lines words an event as dnsmasq does.
+func Lines(e *forwarder.Event) []string {
+	switch e.Kind {
+	case forwarder.EventQuery:
+		return []string{fmt.Sprintf("query[%s] %s from %s", TypeText(e.Type), NameText(e.Name), e.Client.Addr().Unmap())}
+	case forwarder.EventForwarded:
+		return []string{"forwarded " + NameText(e.Name) + " to " + shortServer(e.Server)}
+	case forwarder.EventDuplicate:
+		return []string{"reply query is duplicate"}
+	case forwarder.EventTruncated:
+		return []string{"reply is truncated"}
+	case forwarder.EventReply:
+		return answerLines("reply", e)
+	case forwarder.EventCached:
+		return answerLines("cached", e)
+	case forwarder.EventStale:
+		return answerLines("cached-stale", e)
+	case forwarder.EventLocal:
+		if e.Source != "" {
+			return answerLines(e.Source, e)
+		}
+		return answerLines(ConfigSource, e)
+	case forwarder.EventError:
+		return []string{ConfigSource + " error is " + rcodeText(e.Rcode) + reasonText(e)}
+	}
+	return nil
+}
+
+// answerLines words the records of an answer, one line each.
+func answerLines(source string, e *forwarder.Event) []string {
+	if e.Rcode != dns.RcodeSuccess && e.Rcode != dns.RcodeNameError {
+		return []string{source + " error is " + rcodeText(e.Rcode) + reasonText(e)}
+	}
+	var lines []string
+	add := func(name, value string) { lines = append(lines, source+" "+name+" is "+value) }
+	var m dns.Msg
+	last := NameText(e.Name)
+	if len(e.Msg) > 0 && m.Unpack(e.Msg) == nil {
+		for _, rr := range m.Answer {
+			owner := RecordName(rr.Header().Name)
+			switch rr := rr.(type) {
+			case *dns.A:
+				add(owner, rr.A.String())
+			case *dns.AAAA:
+				add(owner, rr.AAAA.String())
+			case *dns.CNAME:
+				add(owner, "<CNAME>")
+				last = RecordName(rr.Target)
+			case *dns.PTR:
+				if addr, ok := ReverseAddr(rr.Hdr.Name); ok {
+					owner = addr.String()
+				}
+				add(owner, RecordName(rr.Ptr))
+			case *dns.TXT:
+				if e.Kind == forwarder.EventLocal {
+					add(owner, "<TXT>")
+					continue
+				}
+				for _, s := range rr.Txt {
+					add(owner, printableText(s))
+				}
+			default:
+				add(owner, "<"+TypeText(rr.Header().Rrtype)+">")
+			}
+		}
+	}
+	answered := len(m.Answer) > 0 && last == NameText(e.Name) || len(m.Answer) > 0 && m.Answer[len(m.Answer)-1].Header().Rrtype != dns.TypeCNAME
+	switch {
+	case e.Rcode == dns.RcodeNameError:
+		add(last, "NXDOMAIN")
+	case !answered && e.Type == dns.TypeA:
+		add(last, "NODATA-IPv4")
+	case !answered && e.Type == dns.TypeAAAA:
+		add(last, "NODATA-IPv6")
+	case !answered && e.Type != dns.TypeCNAME:
+		add(last, "NODATA")
+	}
+	return lines
+}
+
+// ReverseAddr returns the address that a reverse name stands for.
+func ReverseAddr(name string) (netip.Addr, bool) {
+	wire, err := dnsname.Parse(name)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	return dnsname.ReverseAddr([]byte(wire))
+}
+
+// TypeText is dnsmasq's text for a type.
+func TypeText(t uint16) string {
+	if text, ok := dns.TypeToString[t]; ok {
+		return text
+	}
+	return "type=" + strconv.Itoa(int(t))
+}
+
+// rcodeText is dnsmasq's text for a response code.
+func rcodeText(rcode int) string {
+	switch rcode {
+	case dns.RcodeServerFailure:
+		return "SERVFAIL"
+	case dns.RcodeRefused:
+		return "REFUSED"
+	case dns.RcodeNotImplemented:
+		return "not implemented"
+	}
+	return strconv.Itoa(rcode)
+}
+
+// reasonText is the extended error, RFC 8914.
+func reasonText(e *forwarder.Event) string {
+	if !e.HasReason {
+		return ""
+	}
+	text := dns.ExtendedErrorCodeToString[e.Reason]
+	if text == "" {
+		text = strconv.Itoa(int(e.Reason))
+	}
+	return " (EDE: " + strings.ToLower(text) + ")"
+}
+
+// shortServer omits the usual port.
+func shortServer(a netip.AddrPort) string {
+	if a.Port() == 53 {
+		return a.Addr().String()
+	}
+	return ServerText(a)
+}
+
+const unprintable = "<name unprintable>"
+
+// NameText is the text of a wire name as sent. Names that a terminal or a
+// script could mistake for something else are not printed.
+func NameText(wire []byte) string {
+	if len(wire) == 0 {
+		return "."
+	}
+	var b strings.Builder
+	for i := 0; i < len(wire) && wire[i] != 0; {
+		n := int(wire[i])
+		if n > 63 || i+1+n > len(wire) {
+			return unprintable
+		}
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		for _, c := range wire[i+1 : i+1+n] {
+			if c <= ' ' || c >= 0x7f || c == '.' {
+				return unprintable
+			}
+			b.WriteByte(c)
+		}
+		i += 1 + n
+	}
+	if b.Len() == 0 {
+		return "."
+	}
+	return b.String()
+}
+
+// RecordName is the same for a name in presentation form.
+func RecordName(name string) string {
+	if name == "." {
+		return name
+	}
+	if strings.ContainsAny(name, "\\") {
+		return unprintable
+	}
+	return strings.TrimSuffix(name, ".")
+}
+
+// printableText keeps a record's text from forging lines.
+func printableText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '.'
+		}
+		return r
+	}, s)
+}

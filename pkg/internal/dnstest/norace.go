@@ -1,0 +1,6 @@
+//go:build !race
+
+package dnstest
+
+// RaceEnabled says that the race detector is on: it allocates and is slow.
+const RaceEnabled = false

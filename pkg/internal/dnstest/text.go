@@ -1,0 +1,137 @@
+package dnstest
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// Question makes a query. Options: "edns", "do", "cd", "ad", "nord".
+func Question(name string, qtype uint16, options ...string) *dns.Msg {
+	q := new(dns.Msg)
+	q.SetQuestion(name, qtype)
+	for _, o := range options {
+		switch o {
+		case "edns":
+			q.SetEdns0(1232, false)
+		case "do":
+			q.SetEdns0(1232, true)
+		case "cd":
+			q.CheckingDisabled = true
+		case "ad":
+			q.AuthenticatedData = true
+		case "nord":
+			q.RecursionDesired = false
+		default:
+			panic("unknown option " + o)
+		}
+	}
+	return q
+}
+
+// Summary is a reply in short: rcode, flags, records of all sections, OPT.
+func Summary(m *dns.Msg) string {
+	var parts []string
+	parts = append(parts, dns.RcodeToString[m.Rcode])
+	for _, f := range []struct {
+		set  bool
+		text string
+	}{
+		{m.Authoritative, "aa"},
+		{m.Truncated, "tc"},
+		{m.RecursionDesired, "rd"},
+		{!m.RecursionAvailable, "-ra"},
+		{m.AuthenticatedData, "ad"},
+		{m.CheckingDisabled, "cd"},
+		{m.Zero, "z"},
+	} {
+		if f.set {
+			parts = append(parts, f.text)
+		}
+	}
+	for _, rr := range slices.Concat(m.Answer, m.Ns, m.Extra) {
+		if opt, ok := rr.(*dns.OPT); ok {
+			text := "opt"
+			if opt.Do() {
+				text += " do"
+			}
+			for _, o := range opt.Option {
+				if e, ok := o.(*dns.EDNS0_EDE); ok {
+					text += " ede" + strconv.Itoa(int(e.InfoCode))
+				} else {
+					text += " option" + strconv.Itoa(int(o.Option()))
+				}
+			}
+			parts = append(parts, text)
+			continue
+		}
+		parts = append(parts, strings.ReplaceAll(rr.String(), "\t", " "))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Run runs r until the test ends, when it must return soon and without an
+// error.
+func Run(tb testing.TB, r interface {
+	Run(ctx context.Context) error
+}) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	tb.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				tb.Error(err)
+			}
+		case <-time.After(Hang):
+			tb.Error("Run does not end")
+		}
+	})
+}
+
+func Name(text string) dnsname.Name { return dnsname.MustParse(text) }
+
+func Suffix(text string) dnsname.Domain {
+	return dnsname.Domain{Match: dnsname.MatchSuffix, Name: Name(text)}
+}
+
+func Addrs(texts ...string) []netip.Addr {
+	var list []netip.Addr
+	for _, text := range texts {
+		list = append(list, netip.MustParseAddr(text))
+	}
+	return list
+}
+
+// NewSinkhole returns the address of a socket that nobody reads.
+func NewSinkhole(tb testing.TB) netip.AddrPort {
+	tb.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { pc.Close() })
+	return netip.MustParseAddrPort(pc.LocalAddr().String())
+}
+
+// WaitFor waits until ok.
+func WaitFor(tb testing.TB, ok func() bool) {
+	tb.Helper()
+	for end := time.Now().Add(Hang); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			tb.Fatal("what was waited for did not happen")
+		}
+	}
+}
