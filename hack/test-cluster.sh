@@ -37,6 +37,8 @@ go_on() {
 	job=""
 }
 
+./hack/apt.sh dig=bind9-dnsutils
+
 # What an earlier run left, whichever way it ended, goes first.
 [ -n "${KEEP:-}" ] || ./hack/cluster/down.sh quiet
 go_on ./hack/cluster/up.sh >&2

@@ -70,12 +70,25 @@ if [ -n "${SCALE:-}" ]; then
 	skip=Provider:GCE
 fi
 
+# overlay writes a kustomization for a family: the specs of the ConfigMap ask
+# kubedns at the Pod's address, which the base manifest does not open.
+overlay() {
+	printf 'resources: [../../../manifests/base]\ncomponents:\n  - ../../../manifests/components/kubedns-port\n'
+	[ "$1" != ipv6 ] || echo '  - ../../../manifests/components/ipv6'
+}
+
 run() { # FAMILY FLAG...
-	export FAMILY=$1
+	export FAMILY=$1 ADDON=$out/addon-$1
 	shift
+	mkdir -p "$ADDON"
+	overlay "$FAMILY" >"$ADDON/kustomization.yaml"
 	if [ -z "${KEEP:-}" ]; then
 		./hack/cluster/down.sh quiet
 		./hack/cluster/up.sh >&2 9>&-
+	else
+		kubectl=$(./hack/kube-binaries.sh kubectl)/kubectl
+		"$kubectl" --kubeconfig "$state/pki/admin.kubeconfig" apply -k "$ADDON" >&2
+		"$kubectl" --kubeconfig "$state/pki/admin.kubeconfig" -n kube-system rollout status deployment/kube-dns --timeout=3m >&2
 	fi
 	for image in agnhost jessie-dnsutils; do
 		./hack/cluster/ctl.sh in ctr -n k8s.io images import "$tmp/$image.tar" >&2

@@ -17,7 +17,8 @@ pod_range6=fd00:10:244::/64
 host_if=kube-dns-host
 
 # FAMILY=ipv6 makes IPv6 the cluster's first family: of Services, of Pods and of
-# the addon's address, for which the overlay ipv6 is applied.
+# the addon's address, for which the overlay ipv6 is applied. ADDON names another
+# folder to apply.
 case ${FAMILY:-ipv4} in
 ipv4)
 	advertise_ip=$node_ip
@@ -25,7 +26,7 @@ ipv4)
 	service_ranges=$service_range,$service_range6
 	pod_ranges=$pod_range,$pod_range6
 	cluster_dns=$dns_ip
-	addon=manifests
+	addon=${ADDON:-manifests}
 	;;
 ipv6)
 	advertise_ip=$node_ip6
@@ -33,7 +34,7 @@ ipv6)
 	service_ranges=$service_range6,$service_range
 	pod_ranges=$pod_range6,$pod_range
 	cluster_dns=$dns_ip6
-	addon=manifests/overlays/ipv6
+	addon=${ADDON:-manifests/overlays/ipv6}
 	;;
 *)
 	echo "cluster: FAMILY is $FAMILY; want ipv4 or ipv6" >&2

@@ -222,6 +222,31 @@ func askAt(server, name string, qtype uint16) string {
 	return strings.Join(text, " ")
 }
 
+// askKubedns asks the kubedns of a pod for a name's IPv4 addresses and returns
+// them, or what went wrong. kubedns listens on the pod's loopback interface
+// alone, so dig runs in the pod's network namespace. It asks again over TCP
+// where an answer is truncated.
+func askKubedns(tb testing.TB, p corev1.Pod, name string) string {
+	tb.Helper()
+	out, err := tryCtl("in", "nsenter", "-t", process(tb, p, "kubedns"), "-n",
+		"dig", "+short", "+tries=1", "+time=5", "@127.0.0.1", "-p", "10053", name, "A")
+	if err != nil {
+		return err.Error()
+	}
+	return out
+}
+
+// wantOfKubedns waits until the kubedns of a pod answers with such an address.
+func wantOfKubedns(tb testing.TB, p corev1.Pod, name, want string) {
+	tb.Helper()
+	eventually(tb, 5*time.Minute, func() string {
+		if got := askKubedns(tb, p, name); !strings.Contains(got, want) {
+			return fmt.Sprintf("kubedns of %s for %s: %s, want %s", p.Name, name, got, want)
+		}
+		return ""
+	})
+}
+
 // wantAt waits until a server answers a question about addresses as wanted.
 func wantAt(tb testing.TB, server, name, want string) {
 	tb.Helper()

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -195,11 +194,11 @@ func testScaledBackends(t *testing.T) {
 // answers with that many. Behind dnscache an answer stays for its TTL.
 func backends(tb testing.TB, n int) {
 	tb.Helper()
-	server := pods(tb, addonApp)[0].Status.PodIP + ":10053"
+	server := pods(tb, addonApp)[0]
 	kubectl(tb, "scale", "statefulset/db", fmt.Sprintf("--replicas=%d", n))
 	start := time.Now()
 	eventually(tb, 10*time.Minute, func() string {
-		got := strings.Count(askAt(server, "db.dns-test.svc.cluster.local.", dns.TypeA), "10.244.")
+		got := strings.Count(askKubedns(tb, server, "db.dns-test.svc.cluster.local."), "10.244.")
 		if got != n {
 			return fmt.Sprintf("%d addresses, want %d", got, n)
 		}

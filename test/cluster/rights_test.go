@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -73,7 +72,7 @@ func testEachVerbIsNeeded(t *testing.T) {
 				c.Args = append(c.Args, "--federations=myfed=example.com")
 				c.Env = append(c.Env, corev1.EnvVar{Name: "KUBE_FEATURE_WatchListClient", Value: "false"})
 			})
-			ip := thePod(t, app).Status.PodIP
+			p := thePod(t, app)
 			resource := strings.TrimSuffix(missing.resource+"."+missing.group, ".")
 			eventually(t, 5*time.Minute, func() string {
 				for line := range strings.Lines(logs(t, app, "kubedns")) {
@@ -90,7 +89,7 @@ func testEachVerbIsNeeded(t *testing.T) {
 				}
 			case "list nodes":
 				// A federated name without a local Service leads to the zone's.
-				if got := askAt(ip+":10053", "nope.default.myfed.svc.cluster.local.", dns.TypeA); strings.Contains(got, "203.0.113.5") {
+				if got := askKubedns(t, p, "nope.default.myfed.svc.cluster.local."); strings.Contains(got, "203.0.113.5") {
 					t.Errorf("a federated name is answered without the right to list nodes: %s", got)
 				}
 			}
@@ -109,8 +108,7 @@ func testAllVerbsSuffice(t *testing.T) {
 		c.Env = append(c.Env, corev1.EnvVar{Name: "KUBE_FEATURE_WatchListClient", Value: "false"})
 	})
 	awaitReady(t, "with-all", 1, 5*time.Minute)
-	ip := thePod(t, "with-all").Status.PodIP
-	wantAt(t, ip+":10053", "web.dns-test.svc.cluster.local.", "NOERROR 10.96.")
+	wantOfKubedns(t, thePod(t, "with-all"), "web.dns-test.svc.cluster.local.", "10.96.")
 	if log := logs(t, "with-all", "kubedns"); strings.Contains(log, "lacks a rule") {
 		t.Errorf("a verb is missing:\n%s", log)
 	}

@@ -53,7 +53,7 @@ func takeRightsAway(t *testing.T) (check func()) {
 		t.Helper()
 		wantLine(t, app, "kubedns", "level=ERROR", "lacks a rule", "resource=services")
 		wantLine(t, app, "kubedns", "level=ERROR", "lacks a rule", "resource=endpointslices")
-		wantAt(t, thePod(t, app).Status.PodIP+":10053", known[0]+".", "NOERROR 10.96.0.1")
+		wantOfKubedns(t, thePod(t, app), known[0]+".", "10.96.0.1")
 		awaitReady(t, app, 1, time.Minute)
 		for name, n := range restarts(t, app) {
 			if n > 0 {

@@ -120,6 +120,7 @@ func TestOverlays(t *testing.T) {
 		"federations":   isFederated,
 		"ha":            isRedundant,
 		"ipv6":          isIPv6,
+		"kubedns-port":  isReachable,
 		"networkpolicy": isGuarded,
 		"scrape":        isScraped,
 	}
@@ -142,7 +143,13 @@ func TestOverlays(t *testing.T) {
 	for name := range differences {
 		t.Errorf("overlay %s is gone", name)
 	}
-	t.Run("none", func(t *testing.T) { check(t, programs, kustomize(t, root)) })
+	t.Run("none", func(t *testing.T) {
+		objects := kustomize(t, root)
+		check(t, programs, objects)
+		if !slices.Contains(args(t, objects, "kubedns"), loopbackOnly) {
+			t.Error("kubedns answers at the Pod's address")
+		}
+	})
 	t.Run("together", func(t *testing.T) {
 		objects := together(t, "domain", "direct", "federations", "ha", "networkpolicy", "scrape")
 		check(t, programs, objects)
@@ -158,6 +165,8 @@ func check(t *testing.T, programs string, objects []runtime.Object) {
 	checkNames(t, objects)
 	checkProbes(t, deployment(t, objects))
 	checkSecurity(t, deployment(t, objects))
+	checkToken(t, deployment(t, objects))
+	checkLoopback(t, deployment(t, objects))
 	for _, c := range deployment(t, objects).Spec.Template.Spec.Containers {
 		program, _, _ := strings.Cut(c.Image, ":")
 		if out := refusal(t, filepath.Join(programs, program), c.Args); out != "" {
@@ -230,6 +239,81 @@ func checkSecurity(t *testing.T, d *appsv1.Deployment) {
 		if s.Capabilities == nil || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) || len(s.Capabilities.Add) > 0 {
 			t.Errorf("%s keeps capabilities: %v", c.Name, s.Capabilities)
 		}
+	}
+}
+
+// tokenPath is where client-go looks for the ServiceAccount's token.
+const tokenPath = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+// checkToken: the ServiceAccount's token is in kubedns's container and in no
+// other, together with what client-go needs beside it.
+func checkToken(t *testing.T, d *appsv1.Deployment) {
+	t.Helper()
+	pod := d.Spec.Template.Spec
+	if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
+		t.Error("every container gets the ServiceAccount's token")
+	}
+	secret := map[string]bool{}
+	for _, v := range pod.Volumes {
+		if v.Secret != nil || v.HostPath != nil {
+			t.Errorf("volume %s is a Secret or a folder of the node", v.Name)
+		}
+		if v.Projected == nil {
+			continue
+		}
+		var files []string
+		for _, s := range v.Projected.Sources {
+			switch {
+			case s.ServiceAccountToken != nil:
+				secret[v.Name] = true
+				files = append(files, s.ServiceAccountToken.Path)
+			case s.ConfigMap != nil:
+				files = append(files, s.ConfigMap.Items[0].Path)
+			case s.DownwardAPI != nil:
+				files = append(files, s.DownwardAPI.Items[0].Path)
+			}
+		}
+		if want := []string{"token", "ca.crt", "namespace"}; !slices.Equal(files, want) {
+			t.Errorf("volume %s holds %v, want %v", v.Name, files, want)
+		}
+	}
+	if len(secret) != 1 {
+		t.Errorf("%d volumes hold a token, want 1", len(secret))
+	}
+	for _, c := range pod.Containers {
+		has := slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool {
+			return secret[m.Name] && m.MountPath == tokenPath && m.ReadOnly
+		})
+		if want := c.Name == "kubedns"; has != want {
+			t.Errorf("%s: token mounted: %v, want %v", c.Name, has, want)
+		}
+	}
+}
+
+const loopbackOnly = "--dns-bind-address=127.0.0.1"
+
+// checkLoopback: kubedns's DNS port is reachable at the Pod's address exactly
+// where the container declares it.
+func checkLoopback(t *testing.T, d *appsv1.Deployment) {
+	t.Helper()
+	for _, c := range d.Spec.Template.Spec.Containers {
+		if c.Name != "kubedns" {
+			continue
+		}
+		declared := slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.ContainerPort == 10053 })
+		if bound := slices.Contains(c.Args, loopbackOnly); bound == declared {
+			t.Errorf("kubedns bound to loopback: %v, port 10053 declared: %v", bound, declared)
+		}
+	}
+}
+
+func isReachable(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	if got := args(t, objects, "kubedns"); slices.ContainsFunc(got, func(arg string) bool { return strings.HasPrefix(arg, "--dns-bind-address") }) {
+		t.Errorf("kubedns is bound to one address: %q", got)
+	}
+	if declared := ports(t, objects); !declared["10053/UDP"] || !declared["10053/TCP"] {
+		t.Errorf("ports %v, want 10053 among them", declared)
 	}
 }
 
