@@ -48,6 +48,7 @@ func newLiveSource(nanny dnsmasqopt.Nanny, lookup lookupFunc, logger *slog.Logge
 	s := &liveSource{nanny: nanny, lookup: lookup, logger: logger, known: map[string]netip.Addr{}}
 	s.poller = dnsconfig.Poller{
 		FS:     os.DirFS(nanny.ConfigDir),
+		Dir:    nanny.ConfigDir,
 		Apply:  func(c dnsconfig.Config) { s.current = c },
 		Logger: logger,
 	}

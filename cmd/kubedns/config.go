@@ -41,7 +41,10 @@ func (a *app) openConfig(sources kubewatch.Sources, env environment, registry pr
 	a.config.apply(dnsconfig.Config{})
 	switch {
 	case a.opts.configDir != "":
-		poller := &dnsconfig.Poller{FS: os.DirFS(a.opts.configDir), Apply: a.config.apply, Result: a.config.metrics.result, Logger: a.log}
+		poller := &dnsconfig.Poller{
+			FS: os.DirFS(a.opts.configDir), Dir: a.opts.configDir,
+			Apply: a.config.apply, Result: a.config.metrics.result, Logger: a.log,
+		}
 		poller.Load()
 		a.parts = append(a.parts, func(ctx context.Context) error {
 			poll(ctx, a.opts.configPeriod, poller.Load)
@@ -79,9 +82,13 @@ func poll(ctx context.Context, period time.Duration, load func()) {
 func (c *configurer) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapState) {
 	return func(state kubewatch.ConfigMapState) {
 		changed, err := tracker.Offer(state.Version, state.Data)
+		for _, warning := range tracker.NewWarnings() {
+			c.log.Warn("configuration: "+warning, "config_map", c.opts.configMap)
+		}
 		if err != nil {
 			c.metrics.result(err)
-			c.log.Error("configuration rejected, keeping the last good one", "version", state.Version, "error", err)
+			c.log.Error("configuration rejected; "+tracker.Fallback(), "config_map", c.opts.configMap,
+				"version", state.Version, "error", err)
 			return
 		}
 		if changed {

@@ -20,7 +20,7 @@ import (
 )
 
 // The keys of the ConfigMap, and the names of the files in its mounted form.
-// Other keys are ignored.
+// Other keys have no effect; see [UnknownKeys].
 const (
 	KeyFederations         = "federations"
 	KeyStubDomains         = "stubDomains"
@@ -134,6 +134,10 @@ func ParseNameserver(text string) (netip.AddrPort, error) {
 
 // parseServer reads an address, with or without a port from 0 to 65535.
 func parseServer(text string) (Server, error) {
+	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
+		return Server{}, fmt.Errorf("%q: brackets are for an IPv6 address with a port; write %s or %s:%d",
+			text, text[1:len(text)-1], text, DefaultPort)
+	}
 	if addr, err := netip.ParseAddr(text); err == nil {
 		if addr.Zone() != "" {
 			return Server{}, fmt.Errorf("%q: an address with a zone is not supported", text)
@@ -178,7 +182,7 @@ func parseStubServer(text string) (Server, error) {
 func parseStubDomains(text string) (map[dnsname.Name][]Server, error) {
 	var raw map[string][]string
 	if err := json.Unmarshal([]byte(text), &raw); err != nil {
-		return nil, fmt.Errorf("not a JSON object of arrays of strings: %w", err)
+		return nil, fmt.Errorf("not a JSON object of arrays of strings%s: %w", jsonHint(text), err)
 	}
 	domains := make(map[dnsname.Name][]Server, len(raw))
 	for _, domain := range slices.Sorted(maps.Keys(raw)) {
@@ -205,7 +209,7 @@ func parseStubDomains(text string) (map[dnsname.Name][]Server, error) {
 func parseUpstream(text string) ([]Server, error) {
 	var raw []string
 	if err := json.Unmarshal([]byte(text), &raw); err != nil {
-		return nil, fmt.Errorf("not a JSON array of strings: %w", err)
+		return nil, fmt.Errorf("not a JSON array of strings%s: %w", jsonHint(text), err)
 	}
 	if len(raw) > MaxUpstreamNameservers {
 		return nil, fmt.Errorf("%d servers given, at most %d are allowed", len(raw), MaxUpstreamNameservers)

@@ -3,6 +3,7 @@ package dnsconfig
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -20,7 +21,11 @@ import (
 func ReadDir(fsys fs.FS) (version string, data map[string]string, err error) {
 	entries, err := fs.ReadDir(fsys, ".") // sorted by name
 	if err != nil {
-		return "", nil, fmt.Errorf("reading the configuration directory: %w", err)
+		var fault *fs.PathError // its path is ".", which tells nobody anything
+		if errors.As(err, &fault) {
+			err = fault.Err
+		}
+		return "", nil, fmt.Errorf("reading the directory: %w", err)
 	}
 	data = map[string]string{}
 	sum := sha256.New()
@@ -55,30 +60,63 @@ func ReadDir(fsys fs.FS) (version string, data map[string]string, err error) {
 	return hex.EncodeToString(sum.Sum(nil)), data, nil
 }
 
-// Tracker turns a stream of versions into a stream of accepted configurations.
-// The zero value has seen nothing, and its configuration is the default one. It
+// Tracker follows the versions of a configuration and keeps the last valid one.
+// The zero value has seen none, and its configuration is the zero [Config]. It
 // is not safe for concurrent use.
 type Tracker struct {
-	seen    bool
-	version string
-	current Config
+	seen     bool
+	version  string
+	accepted bool
+	current  Config
+	// warned holds the warnings given so far, fresh those not yet fetched.
+	warned map[string]bool
+	fresh  []string
 }
 
 // Current returns the last configuration that was accepted.
 func (t *Tracker) Current() Config { return t.current }
 
-// Offer hands in what the source holds now. changed reports that the version is
-// new and its data good; then Current returns it. Data that is not good gives an
-// error once: the same version offered again is not looked at again.
+// Fallback says, for a message about a configuration that cannot be used, which
+// one stays in force.
+func (t *Tracker) Fallback() string {
+	if t.accepted {
+		return "keeping the last valid one"
+	}
+	return "using the defaults"
+}
+
+// Offer passes in what the source holds now. changed reports that the version is
+// new and its data valid; then Current returns it. Invalid data gives an error
+// once: the same version is not parsed again.
 func (t *Tracker) Offer(version string, data map[string]string) (changed bool, err error) {
 	if t.seen && version == t.version {
 		return false, nil
 	}
 	t.seen, t.version = true, version
+	for _, warning := range UnknownKeys(data) {
+		if !t.warned[warning] {
+			if t.warned == nil || len(t.warned) >= maxWarned {
+				t.warned = map[string]bool{}
+			}
+			t.warned[warning] = true
+			t.fresh = append(t.fresh, warning)
+		}
+	}
 	config, err := Parse(data)
 	if err != nil {
 		return false, err
 	}
-	t.current = config
+	t.current, t.accepted = config, true
 	return true, nil
+}
+
+// maxWarned bounds the warnings that are remembered.
+const maxWarned = 1000
+
+// NewWarnings returns the warnings about the versions offered since the last
+// call, each only once in the Tracker's life.
+func (t *Tracker) NewWarnings() []string {
+	fresh := t.fresh
+	t.fresh = nil
+	return fresh
 }

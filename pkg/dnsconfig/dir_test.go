@@ -141,7 +141,7 @@ func TestPoller(t *testing.T) {
 	if diff := cmp.Diff([]bool{true, true, false, false, true}, results); diff != "" {
 		t.Errorf("results: -want +got:\n%s", diff)
 	}
-	for text, want := range map[string]int{"configuration rejected": 1, "configuration unreadable": 1, "configuration accepted": 3} {
+	for text, want := range map[string]int{"configuration rejected": 1, "cannot read the configuration": 1, "configuration accepted": 3} {
 		if got := strings.Count(log.String(), text); got != want {
 			t.Errorf("%q logged %d times, want %d:\n%s", text, got, want, log.String())
 		}

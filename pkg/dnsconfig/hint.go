@@ -1,0 +1,90 @@
+package dnsconfig
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// knownKeys are all keys that have an effect.
+func knownKeys() []string {
+	return []string{KeyFederations, KeyStubDomains, KeyUpstreamNameservers}
+}
+
+// UnknownKeys returns one warning for each key of data that has no effect, in
+// the order of the keys. A key that looks like a misspelled one names it.
+func UnknownKeys(data map[string]string) []string {
+	var warnings []string
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		if slices.Contains(knownKeys(), key) {
+			continue
+		}
+		warning := fmt.Sprintf("unknown key %q has no effect", key)
+		if known := nearestKey(key); known != "" {
+			warning += fmt.Sprintf("; did you mean %q?", known)
+		}
+		warnings = append(warnings, warning)
+	}
+	return warnings
+}
+
+// nearestKey returns the known key that key is probably meant to be, or "".
+func nearestKey(key string) string {
+	// Case, separators and a suffix such as ".json" are the usual differences.
+	plain := func(text string) string {
+		text, _, _ = strings.Cut(strings.ToLower(text), ".")
+		return strings.NewReplacer("-", "", "_", "", " ", "").Replace(text)
+	}
+	best, bestDistance := "", 4
+	for _, known := range knownKeys() {
+		if d := distance(plain(key), plain(known)); d < bestDistance && d < len(key)/2+1 {
+			best, bestDistance = known, d
+		}
+	}
+	return best
+}
+
+// distance is the Levenshtein distance of two texts. Long ones are cut, since
+// they are not misspellings of a key.
+func distance(a, b string) int {
+	const longest = 64
+	a, b = a[:min(len(a), longest)], b[:min(len(b), longest)]
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
+
+var trailingComma = regexp.MustCompile(`,\s*[\]}]`) //nolint:gochecknoglobals // a constant
+
+// jsonHint says what usually makes a value invalid JSON, or "".
+func jsonHint(text string) string {
+	switch {
+	case strings.HasPrefix(text, "\ufeff"):
+		return " (it begins with a byte order mark; remove it)"
+	case strings.TrimSpace(text) == "":
+		return " (the value is empty)"
+	case strings.ContainsAny(text, "\u201c\u201d\u2018\u2019\u00ab\u00bb"):
+		return " (it has typographic quotation marks; use \")"
+	case strings.Contains(text, "'") && !strings.Contains(text, `"`):
+		return " (it has single quotation marks; use \")"
+	case trailingComma.MatchString(text):
+		return " (it has a comma before a closing bracket; remove the comma)"
+	}
+	return ""
+}
