@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,6 +25,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/skydns"
+	"github.com/kube-dns/kube-dns/pkg/stubdomain"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/version"
@@ -38,7 +41,7 @@ type app struct {
 	backend *backend.Backend
 	forward *forwarder.Forwarder
 	server  *skydns.Server
-	router  *router
+	routes  *stubdomain.Router
 	config  *configurer
 
 	// ending is set while the program answers its last queries.
@@ -73,8 +76,8 @@ func newApp(opts *options, env environment, log *slog.Logger) (*app, error) {
 		return nil, fmt.Errorf("reading the host's name: %w", err)
 	}
 	a.server, err = skydns.New(skydns.Config{
-		Domain: opts.domain, Backend: a.backend, Outside: a.forward.Batched(), Resolve: a.router.resolver(a.forward.Resolve),
-		Covers: a.router.covers, RefuseUncovered: opts.noNameserver,
+		Domain: opts.domain, Backend: a.backend, Outside: a.forward.Batched(), Resolve: a.forward.Resolve,
+		Route: a.routes.Route, Delegated: a.routes.Delegated, RefuseUncovered: opts.noNameserver,
 		NegativeTTL: opts.negativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.domain,
 		Version: "kubedns-" + version.String(), Hostname: hostname, CookieSecret: a.forward.CookieSecret(),
 		Logger: log, LogQueries: opts.verbosity >= 3,
@@ -146,25 +149,43 @@ func (a *app) openForwarder() error {
 	if a.forward, err = forwarder.New(config); err != nil {
 		return fmt.Errorf("making the forwarder: %w", err)
 	}
-	a.router = &router{
-		log: a.log, domain: a.opts.domain, local: a.backend.Records, lookup: askServers, wake: make(chan struct{}, 1),
-		reload: func(routes []upstream.Route) error {
+	a.routes = stubdomain.New(stubdomain.Config{
+		Domain: a.opts.domain, Local: a.backend.Records, Logger: a.log,
+		Reload: func(routes []upstream.Route) error {
 			config.Upstream.Routes = routes
 			return a.forward.Reload(config)
 		},
-	}
-	a.parts = append(a.parts, a.forward.Run, a.router.run)
+	})
+	a.parts = append(a.parts, a.forward.Run, a.routes.Run)
 	return nil
 }
 
-// openDNS binds the DNS port.
+// openDNS binds the DNS port. An unspecified address stands for all addresses of
+// both families, on a kernel with IPv6 switched off for those of IPv4.
 func (a *app) openDNS(handler listener.Handler, registry *prometheus.Registry) error {
-	addr := netip.AddrPortFrom(a.opts.bindAddress, a.opts.dnsPort)
-	server, err := listener.Listen(listener.Config{Addrs: []netip.AddrPort{addr}, Handler: handler, Logger: a.log})
+	listen := func(addrs ...netip.Addr) (*listener.Server, error) {
+		config := listener.Config{Handler: handler, Logger: a.log}
+		for _, addr := range addrs {
+			config.Addrs = append(config.Addrs, netip.AddrPortFrom(addr, a.opts.dnsPort))
+		}
+		return listener.Listen(config)
+	}
+	addrs := []netip.Addr{a.opts.bindAddress}
+	if a.opts.bindAddress.IsUnspecified() {
+		addrs = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	}
+	server, err := listen(addrs...)
+	if len(addrs) > 1 && (errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)) {
+		a.log.Info("this kernel has no IPv6; answering over IPv4 only", "reason", err)
+		addrs = addrs[:1]
+		server, err = listen(addrs...)
+	}
 	if err != nil {
 		return fmt.Errorf("--dns-bind-address and --dns-port: %w", err)
 	}
-	a.log.Info("answering DNS", "address", addr.String())
+	for _, addr := range addrs {
+		a.log.Info("answering DNS", "address", netip.AddrPortFrom(addr, a.opts.dnsPort).String())
+	}
 	registry.MustRegister(newSocketMetrics(server.Stats), newForwardMetrics(a.forward.Stats))
 	a.parts = append(a.parts, server.Run)
 	return nil

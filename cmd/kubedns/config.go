@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -14,6 +16,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/backend"
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
+	"github.com/kube-dns/kube-dns/pkg/resolvconf"
+	"github.com/kube-dns/kube-dns/pkg/stubdomain"
 )
 
 // configurer puts the live configuration into force. For each key the flag of
@@ -23,7 +27,7 @@ type configurer struct {
 	log        *slog.Logger
 	resolvConf string
 	backend    *backend.Backend
-	router     *router
+	routes     *stubdomain.Router
 	metrics    *configMetrics
 
 	// federated is closed when there are federations for the first time.
@@ -35,7 +39,7 @@ type configurer struct {
 // holds now.
 func (a *app) openConfig(sources kubewatch.Sources, env environment, registry prometheus.Registerer) {
 	a.config = &configurer{
-		opts: a.opts, log: a.log, resolvConf: env.resolvConf, backend: a.backend, router: a.router,
+		opts: a.opts, log: a.log, resolvConf: env.resolvConf, backend: a.backend, routes: a.routes,
 		metrics: newConfigMetrics(registry), federated: make(chan struct{}),
 	}
 	a.config.apply(dnsconfig.Config{})
@@ -109,7 +113,7 @@ func (c *configurer) apply(config dnsconfig.Config) {
 	if len(federations) > 0 {
 		c.federatedOnce.Do(func() { close(c.federated) })
 	}
-	c.router.set(c.servers(config), config.StubDomains)
+	c.routes.Set(c.servers(config), config.StubDomains)
 }
 
 // servers returns whom to ask about names that no stub domain covers.
@@ -124,9 +128,28 @@ func (c *configurer) servers(config dnsconfig.Config) []netip.AddrPort {
 	if c.opts.noNameserver || len(c.opts.nameservers) > 0 {
 		return c.opts.nameservers
 	}
-	servers, err := systemServers(c.resolvConf, c.log)
-	if err != nil {
-		c.log.Error("no servers for names outside the domain", "error", err)
+	return c.systemServers()
+}
+
+// systemServers returns the servers of resolv.conf. What is wrong with the file
+// is logged.
+func (c *configurer) systemServers() []netip.AddrPort {
+	addrs, skipped, err := resolvconf.Read(c.resolvConf)
+	for _, s := range skipped {
+		c.log.Warn("skipping a line of resolv.conf", "file", c.resolvConf, "line", s.Line, "reason", s.Reason)
+	}
+	const consequence = "names outside the cluster domain cannot be resolved, except those of stub domains"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.log.Warn("there is no resolv.conf; "+consequence, "file", c.resolvConf)
+	case err != nil:
+		c.log.Error("cannot read resolv.conf; "+consequence, "file", c.resolvConf, "error", err)
+	case len(addrs) == 0:
+		c.log.Warn("no usable server in resolv.conf; "+consequence, "file", c.resolvConf)
+	}
+	var servers []netip.AddrPort
+	for _, addr := range addrs {
+		servers = append(servers, netip.AddrPortFrom(addr, dnsconfig.DefaultPort))
 	}
 	return servers
 }

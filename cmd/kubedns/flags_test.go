@@ -5,8 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -210,37 +208,5 @@ func TestLogLevel(t *testing.T) {
 		if got := (&options{verbosity: v}).logLevel(); got != want {
 			t.Errorf("-v=%d: level %v, want %v", v, got, want)
 		}
-	}
-}
-
-func TestSystemServers(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "resolv.conf")
-	text := "# comment\nsearch a b\nnameserver 127.0.0.53\nnameserver 192.0.2.1\n nameserver\t2001:db8::1 trailing\noptions ndots:5\n" +
-		"nameserver ::1\nnameserver fe80::1%eth0\nnameserver\n;nameserver 192.0.2.9\n"
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	got, err := systemServers(path, slog.New(slog.NewTextHandler(&log, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:53"), netip.MustParseAddrPort("[2001:db8::1]:53")}
-	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	for _, skipped := range []string{"127.0.0.53", "::1", "fe80::1%eth0"} {
-		if !strings.Contains(log.String(), "server="+skipped+"\n") {
-			t.Errorf("no warning about %s:\n%s", skipped, log.String())
-		}
-	}
-	if got, err := systemServers(path+".none", discard()); err != nil || len(got) > 0 {
-		t.Errorf("missing file: %v, %v; want nothing", got, err)
-	}
-	if err := os.WriteFile(path, []byte("nameserver nonsense\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := systemServers(path, discard()); err == nil || !strings.Contains(err.Error(), "nonsense") {
-		t.Errorf("error %v does not name the bad server", err)
 	}
 }

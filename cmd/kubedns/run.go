@@ -139,6 +139,7 @@ func (a *app) complainUnsynced(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-a.watcher.Synced():
+			a.routes.Refresh()
 			debug.FreeOSMemory() // the first lists took more than what is kept of them
 			return nil
 		case <-time.After(wait):
@@ -188,5 +189,6 @@ func (a *app) health() health {
 		}
 		h.detail = append(h.detail, line)
 	}
+	h.detail = append(h.detail, a.routes.Describe()...)
 	return h
 }

@@ -74,7 +74,7 @@ func (w *worker) answerFrom(owner []byte, ttl uint32, a treecache.Answer) (r res
 		}
 		owner = target
 		w.target = dnsname.AppendLower(w.target[:0], target)
-		at, inside := dnsname.CutZone(w.target, w.s.cfg.Domain)
+		at, inside := w.s.cutOwn(w.target)
 		if !inside {
 			return w.resolve(start, ttl)
 		}
@@ -244,7 +244,7 @@ func (w *worker) appendGlue(a *treecache.Answer, first int) {
 func (w *worker) appendTargetAddrs(a *treecache.Answer, i int) bool {
 	glue, ok := a.Glue(i)
 	if !ok {
-		if _, inside := dnsname.CutZone(w.target, w.s.cfg.Domain); !inside {
+		if _, inside := w.s.cutOwn(w.target); !inside {
 			return true
 		}
 		glue = w.s.cfg.Backend.Records(w.target)

@@ -71,14 +71,22 @@ func (c *chain) copy() chain {
 // in the domain. start is the reply before the chain.
 func (w *worker) resolve(start wire.Mark, ttl uint32) (r result, later bool) {
 	target := w.chain.at(w.chain.len() - 1)
+	w.target = dnsname.AppendLower(w.target[:0], target)
+	route := w.s.route(w.target)
 	switch {
-	case labels(target) < 2:
+	case route.Kind == RouteUnavailable:
 		w.b.Rollback(start)
-		return w.failed("single-label names are not forwarded"), false
+		r = w.failed(route.Reason)
+		r.ede.Code = wire.EDENoReachableAuthority
+		return r, false
+	case route.Kind == RouteNobody && w.s.cfg.RefuseUncovered:
+		return r, false // RFC 1034 §4.3.2: the CNAME is all that we know
+	case route.Kind != RouteStub && keptInside(w.target, w.q.Type):
+		return w.noSingleLabel(), false
 	case w.resolved:
 		w.b.Rollback(start)
 		return w.failed("external name leads in and out of the domain"), false
-	case w.s.cfg.Resolve == nil:
+	case route.Kind == RouteNobody, w.s.cfg.Resolve == nil:
 		return r, false // RFC 1034 §4.3.2: the CNAME is all that we know
 	}
 	p := &pending{s: w.s, q: w.q, to: w.to, chain: w.chain.copy(), ttl: ttl, start: time.Now()}
@@ -185,7 +193,7 @@ func (w *worker) copyResolved(start wire.Mark, p *pending, up *wire.Reply) resul
 		if rec.Type == wire.TypeCNAME && w.q.Type != wire.TypeCNAME {
 			owner, _, _ = wire.AppendName(owner[:0], up.Msg, rec.Data)
 			w.target = dnsname.AppendLower(w.target[:0], owner)
-			if at, inside := dnsname.CutZone(w.target, w.s.cfg.Domain); inside {
+			if at, inside := w.s.cutOwn(w.target); inside {
 				r, own := w.answerOwn(owner, ttl, w.target[:at])
 				if !own {
 					r, _ = w.answerFrom(owner, ttl, w.s.cfg.Backend.Records(w.target))
@@ -231,7 +239,7 @@ func (w *worker) copyTargetAddrs(up *wire.Reply) {
 			if hash, ok := w.hashName(up.Msg, rec.Owner); !ok || !w.seen.has(hash) {
 				continue
 			}
-			if _, inside := dnsname.CutZone(w.target, w.s.cfg.Domain); inside {
+			if _, inside := w.s.cutOwn(w.target); inside {
 				continue
 			}
 			if !w.b.Copy(up.Msg, &rec, rec.TTL) {

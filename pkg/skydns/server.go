@@ -62,13 +62,19 @@ type Config struct {
 	// listener.Flusher it is told when a batch ends. Answers that it gives later
 	// should be told to [Server.Answered].
 	Outside listener.Handler
-	// Covers reports whether there is anyone whom Outside could ask about a
-	// canonical wire name. It keeps no reference to name and must not block. Nil:
-	// always. Other names are REFUSED if RefuseUncovered is set, as befits a
-	// server that is to know its own domain only, else SERVFAIL, as for a server
-	// that has lost those it should ask.
-	Covers          func(name []byte) bool
+	// Route tells where questions about a canonical wire name go that the Backend
+	// does not answer for. It keeps no reference to name and must not block. Nil:
+	// always RouteDefault.
+	Route func(name []byte) Route
+	// RefuseUncovered makes questions REFUSED for which there is nobody to ask
+	// (RouteNobody), as befits a server that is to know its own domain only, else
+	// SERVFAIL, as for a server that has lost those it should ask.
 	RefuseUncovered bool
+	// Delegated reports whether a canonical wire name, in the domain or in a
+	// reverse zone, belongs to a stub domain: Outside then answers for it, not the
+	// Backend. It keeps no reference to name and must not block or be slow: it is
+	// called for every question about the domain. Nil: never.
+	Delegated func(name []byte) bool
 	// Resolve asks other servers about the targets of external names outside the
 	// domain. question holds Name, Type, Class, Flags and EDNS.DO, and is valid
 	// until Resolve returns. done is called exactly once, on any goroutine, and

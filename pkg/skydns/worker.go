@@ -98,7 +98,7 @@ func (w *worker) handle(packet []byte, v *parsed, to listener.ReplyTo, reply []b
 	var r result
 	switch w.q.Class {
 	case wire.ClassIN:
-		at, inside := dnsname.CutZone(w.name, w.s.cfg.Domain)
+		at, inside := w.s.cutOwn(w.name)
 		if inside {
 			w.begin(reply)
 			var later bool
@@ -172,46 +172,11 @@ func (w *worker) refuse(reply []byte, rcode int, ede wire.ExtendedError) []byte 
 	return out
 }
 
-// answerOutside hands on a question about a name that is not ours. A name of
-// less than two labels is never sent to other servers: it comes from search
-// lists, and upstream kube-dns answers it so.
-func (w *worker) answerOutside(packet, reply []byte) []byte {
-	cfg := &w.s.cfg
-	covered := cfg.Outside != nil && (cfg.Covers == nil || cfg.Covers(w.name))
-	switch {
-	case cfg.Outside == nil, !covered && cfg.RefuseUncovered:
-		out := w.refuse(reply, wire.RcodeRefused, wire.Extended(wire.EDENotAuthoritative, ""))
-		wire.SetFlags(out[len(reply):], wire.Flags(out[len(reply):])&^wire.FlagRA)
-		return out
-	case !covered:
-		return w.refuse(reply, wire.RcodeServFail, wire.Extended(wire.EDENoReachableAuthority, "there is no server to ask"))
-	case labels(w.name) < 2:
-		return w.refuse(reply, wire.RcodeServFail, wire.Extended(wire.EDENotSupported, "single-label names are not forwarded"))
-	}
-	w.counters.requests[systemRecursive].Add(1)
-	out := cfg.Outside.Handle(packet, w.to, reply)
-	if len(out) > len(reply) {
-		w.counters.observeOutside(0, out[len(reply):])
-	}
-	return out
-}
-
-// labels counts the labels of a name, up to two.
-func labels(name []byte) int {
-	switch {
-	case len(name) < 2:
-		return 0
-	case len(name) <= int(name[0])+2:
-		return 1
-	}
-	return 2
-}
-
 // answerReverse answers a question about the reverse name of an address that
 // the domain has. It reports false when the question is not of that kind.
 func (w *worker) answerReverse(reply []byte) (r result, claimed bool) {
 	addr, ok := dnsname.ReverseAddr(w.name)
-	if !ok {
+	if !ok || w.s.cfg.Delegated != nil && w.s.cfg.Delegated(w.name) {
 		return result{}, false
 	}
 	a := w.s.cfg.Backend.ReverseRecord(addr, &w.records)

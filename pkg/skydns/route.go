@@ -1,0 +1,101 @@
+package skydns
+
+import (
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// Route tells where questions go about a name that the Backend does not answer
+// for.
+type Route struct {
+	Kind RouteKind
+	// Reason says why there is nobody to ask, for the kinds that say so.
+	Reason string
+}
+
+// RouteKind is a class of destinations.
+type RouteKind uint8
+
+// The destinations.
+const (
+	// RouteDefault: the default servers, for names without one of their own.
+	RouteDefault RouteKind = iota
+	// RouteStub: the servers of the name's stub domain.
+	RouteStub
+	// RouteNobody: there are no default servers.
+	RouteNobody
+	// RouteUnavailable: the name has a stub domain, none of whose servers can be
+	// asked. Nobody else may hear of it.
+	RouteUnavailable
+)
+
+// route tells where questions about a canonical wire name go.
+func (s *Server) route(name []byte) Route {
+	switch {
+	case s.cfg.Route != nil:
+		return s.cfg.Route(name)
+	case s.cfg.Outside == nil && s.cfg.Resolve == nil:
+		return Route{Kind: RouteNobody}
+	}
+	return Route{}
+}
+
+// cutOwn returns where the domain begins in a canonical wire name, and whether
+// the Backend answers for that name: not if it belongs to a stub domain below
+// the domain.
+func (s *Server) cutOwn(name []byte) (at int, own bool) {
+	at, own = dnsname.CutZone(name, s.cfg.Domain)
+	return at, own && (s.cfg.Delegated == nil || !s.cfg.Delegated(name))
+}
+
+// answerOutside hands on a question about a name that is not ours, or answers
+// that it cannot be asked.
+func (w *worker) answerOutside(packet, reply []byte) []byte {
+	cfg := &w.s.cfg
+	route := w.s.route(w.name)
+	switch {
+	case route.Kind == RouteUnavailable:
+		return w.refuse(reply, wire.RcodeServFail, wire.Extended(wire.EDENoReachableAuthority, route.Reason))
+	case cfg.Outside == nil, route.Kind == RouteNobody && cfg.RefuseUncovered:
+		out := w.refuse(reply, wire.RcodeRefused, wire.Extended(wire.EDENotAuthoritative, ""))
+		wire.SetFlags(out[len(reply):], wire.Flags(out[len(reply):])&^wire.FlagRA)
+		return out
+	case route.Kind != RouteStub && keptInside(w.name, w.q.Type):
+		w.begin(reply)
+		w.b.SetAA(false)
+		return w.finish(w.noSingleLabel())
+	case route.Kind == RouteNobody:
+		return w.refuse(reply, wire.RcodeServFail, wire.Extended(wire.EDENoReachableAuthority, route.Reason))
+	}
+	w.counters.requests[systemRecursive].Add(1)
+	out := cfg.Outside.Handle(packet, w.to, reply)
+	if len(out) > len(reply) {
+		w.counters.observeOutside(0, out[len(reply):])
+	}
+	return out
+}
+
+// keptInside reports whether a question must not leave the cluster: one for the
+// address of a name of one label. Such names come from search lists and mean a
+// host nearby. Questions of other types are about top-level domains, or the
+// root.
+func keptInside(name []byte, qtype uint16) bool {
+	switch qtype {
+	case wire.TypeA, wire.TypeAAAA, wire.TypeANY:
+		return len(name) > 1 && len(name) == int(name[0])+2
+	}
+	return false
+}
+
+// root is the wire form of the root's name.
+var root = []byte{0}
+
+// noSingleLabel answers that a name of one label does not exist. The SOA lets
+// caches keep that for the negative TTL.
+func (w *worker) noSingleLabel() result {
+	w.appendSOA(root)
+	return result{
+		system: systemAuth, rcode: wire.RcodeNXDomain,
+		ede: wire.Extended(wire.EDEOther, "addresses of single-label names are not looked up outside the cluster"),
+	}
+}
