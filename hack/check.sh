@@ -1,6 +1,7 @@
 #!/bin/sh
-# Everything that can be said about the code without a cluster: formatting,
-# vet, linters, shell scripts, module files, import rules, race-enabled tests.
+# Checks the code without a cluster: formatting, vet, linters, dead code, known
+# vulnerabilities, shell scripts, module files, import rules, race-enabled tests.
+# VULNDB names another vulnerability database than the public one.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -19,15 +20,37 @@ step go vet
 go vet ./...
 GOARCH=arm64 go vet ./pkg/... ./cmd/...
 step staticcheck
-# Uses of what is deprecated (SA1019) are golangci-lint's to judge: there each
-# one that stays says why.
+# golangci-lint judges the uses of deprecated code (SA1019): there, each use that
+# stays is annotated with its reason.
 "$tools/staticcheck" -checks=inherit,-SA1019 ./...
 step golangci-lint
 "$tools/golangci-lint" run ./...
+step deadcode
+# Reports the functions that neither a program nor a test can reach. It exits with
+# 0 whatever it finds.
+unreachable=$("$tools/deadcode" -test -tags cluster ./...)
+if [ -n "$unreachable" ]; then
+	echo "$unreachable" >&2
+	exit 1
+fi
+step govulncheck
+# Exits with 3 if a program calls code with a known vulnerability, and with 1 if
+# the check itself could not run, as on a machine that cannot reach the database.
+status=0
+report=$(timeout 120 "$tools/govulncheck" -db="${VULNDB:-https://vuln.go.dev}" ./... 2>&1) || status=$?
+case $status in
+0) ;;
+3)
+	echo "$report" >&2
+	exit 1
+	;;
+*) echo "NOT CHECKED for known vulnerabilities, continuing without: $(echo "$report" | tail -n 1)" >&2 ;;
+esac
 step shellcheck
-shellcheck hack/*.sh hack/cluster/*.sh .ci/run
+shellcheck hack/*.sh hack/*/*.sh .ci/run
 step go mod tidy
 go mod tidy -diff
 step race-enabled tests
-# Most of test/ runs the real programs beside others: make test does that.
+# Most of the tests under test/ run the real programs beside others: `make test`
+# runs those.
 go list ./... | grep -v -e /test/ | xargs go test -race -shuffle=on -timeout=10m ./test/arch ./test/manifests
