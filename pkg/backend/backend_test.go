@@ -50,7 +50,7 @@ func add(tb testing.TB, tree *treecache.Tree, svc records.Service, slices []*rec
 	}
 }
 
-// fixture is the cluster of the reference's table.
+// fixture is the cluster of docs/reference/kubedns.md §16.
 func fixture(tb testing.TB) *treecache.Tree {
 	tb.Helper()
 	tree := treecache.New(dnsname.MustParse(testZone))
@@ -126,7 +126,7 @@ func show(a treecache.Answer) string {
 
 func lines(words ...string) string { return strings.Join(words, "\n") }
 
-// TestReferenceRows are the rows of the reference's table that the backend
+// TestReferenceRows are the rows of docs/reference/kubedns.md §16 that the backend
 // decides. Numbers are the table's.
 func TestReferenceRows(t *testing.T) {
 	b := New(Config{Tree: fixture(t), Wildcards: true})

@@ -18,7 +18,7 @@ func remoteName(service string) string {
 	return "Found\nttl 0 alias 0 100 0 " + service + ".myfed.svc." + testPlaceZone + "." + testPlaceRegion + ".example.com."
 }
 
-// TestFederationRows are rows 88 to 95 of the reference's table.
+// TestFederationRows are rows 88 to 95 of docs/reference/kubedns.md §16.
 func TestFederationRows(t *testing.T) {
 	tree := fixture(t)
 	b := New(Config{Tree: tree, Wildcards: true})

@@ -20,7 +20,7 @@ type row struct {
 	up1, up2      int
 }
 
-// TestRows holds the forwarder to the reference table of dnsmasq, with the
+// TestRows holds the forwarder to docs/reference/dnsmasq.md §12, with the
 // differences that are on purpose.
 func TestRows(t *testing.T) {
 	const soa = "ns example. 60 SOA ns.example. h.example. 1 2 3 4 "

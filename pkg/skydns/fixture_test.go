@@ -94,7 +94,7 @@ func tcp(name string, number uint16) records.Port {
 	return records.Port{Name: name, Protocol: records.TCP, Number: number}
 }
 
-// newFixture builds the objects that the reference tables use.
+// newFixture builds the objects that docs/reference/kubedns.md §16 uses.
 func newFixture(tb testing.TB) *fakeBackend {
 	tb.Helper()
 	f := &fakeBackend{tree: treecache.New(dnsname.MustParse(zone)), extra: map[dnsname.Name]treecache.Answer{}}

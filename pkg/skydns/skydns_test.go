@@ -16,8 +16,8 @@ const (
 	failed = "SERVFAIL aa"
 )
 
-// TestAnswers goes through the tables of the references, as far as they concern
-// this package. "row" is a row of kube-dns's table.
+// TestAnswers checks the tables of docs/reference as far as they concern this
+// package. "row" is a row of docs/reference/kubedns.md §16.
 func TestAnswers(t *testing.T) {
 	up := &upstream{}
 	c := newClient(t, Config{

@@ -12,7 +12,7 @@ type scenario struct {
 	budgets     []budget
 }
 
-// budget is a row of DESIGN.md §6: ours takes at most factor times theirs.
+// budget is a row of docs/benchmarks.md: ours takes at most factor times theirs.
 type budget struct {
 	ours, theirs string
 	factor       float64
