@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/listener"
@@ -29,8 +29,8 @@ import (
 // loop uses the fields that change.
 type app struct {
 	env     env
-	options *dnsmasqopt.Options
-	nanny   *dnsmasqopt.Nanny // nil without flags of dnsmasq-nanny
+	options *options.Options
+	nanny   *options.Nanny // nil without flags of dnsmasq-nanny
 	log     *lineLog
 	logger  *slog.Logger
 
@@ -59,36 +59,36 @@ type app struct {
 
 // newApp reads what there is to read and binds the ports, in the order in which
 // dnsmasq does. Nothing runs yet.
-func newApp(ctx context.Context, options *dnsmasqopt.Options, nanny *dnsmasqopt.Nanny, e env) (*app, error) {
-	a := &app{env: e, options: options, nanny: nanny, registry: prometheus.NewRegistry()}
-	id, err := chooseIdentity(options.Process.User, options.Process.Group, options.Process.NoDaemon)
+func newApp(ctx context.Context, o *options.Options, nanny *options.Nanny, e env) (*app, error) {
+	a := &app{env: e, options: o, nanny: nanny, registry: prometheus.NewRegistry()}
+	id, err := chooseIdentity(o.Process.User, o.Process.Group, o.Process.NoDaemon)
 	if err != nil {
-		return nil, fault(dnsmasqopt.ExitConfig, "%v", err)
+		return nil, fault(options.ExitConfig, "%v", err)
 	}
-	id.keepBind = id.uid != 0 && options.Listen.BindDynamic && options.Listen.Port < 1024
+	id.keepBind = id.uid != 0 && o.Listen.BindDynamic && o.Listen.Port < 1024
 	if err := a.checkSourcePorts(id); err != nil {
 		return nil, err
 	}
-	servers, err := resolveServers(ctx, options.Upstream.Servers, e.lookup)
+	servers, err := resolveServers(ctx, o.Upstream.Servers, e.lookup)
 	if err != nil {
-		return nil, &dnsmasqopt.Fault{
+		return nil, &options.Fault{
 			Text:   "bad command line options: Name or service not known",
-			Detail: "--server: " + err.Error(), Exit: dnsmasqopt.ExitConfig,
+			Detail: "--server: " + err.Error(), Exit: options.ExitConfig,
 		}
 	}
-	a.sources = serverSources{options: servers, noResolv: options.Upstream.NoResolv}
-	a.log, err = openLog(options.Process.LogFacility.File, e.stderr)
+	a.sources = serverSources{options: servers, noResolv: o.Upstream.NoResolv}
+	a.log, err = openLog(o.Process.LogFacility.File, e.stderr)
 	if err != nil {
-		return nil, fault(dnsmasqopt.ExitFile, "cannot open log %s: %s", options.Process.LogFacility.File, systemText(err))
+		return nil, fault(options.ExitFile, "cannot open log %s: %s", o.Process.LogFacility.File, systemText(err))
 	}
-	a.logger = newLogger(a.log, options, nanny)
+	a.logger = newLogger(a.log, o, nanny)
 	if err := a.lookAround(); err != nil {
 		a.log.close()
-		return nil, fault(dnsmasqopt.ExitOther, "%v", err)
+		return nil, fault(options.ExitOther, "%v", err)
 	}
 	a.queryLog = &querylog.Log{
 		Line:  func(text string) { a.log.line(text, true) },
-		Extra: options.Process.LogQueries == dnsmasqopt.QueryLogExtra,
+		Extra: o.Process.LogQueries == options.QueryLogExtra,
 	}
 	cfg, err := a.forwarderConfig(nil)
 	if err == nil {
@@ -96,7 +96,7 @@ func newApp(ctx context.Context, options *dnsmasqopt.Options, nanny *dnsmasqopt.
 	}
 	if err != nil {
 		a.log.close()
-		return nil, fault(dnsmasqopt.ExitConfig, "%v", err)
+		return nil, fault(options.ExitConfig, "%v", err)
 	}
 	if err := a.listen(); err != nil {
 		a.close()
@@ -122,7 +122,7 @@ func (a *app) checkSourcePorts(id identity) error {
 	}
 	for _, option := range slices.Sorted(maps.Keys(ports)) {
 		if port := ports[option]; port > 0 && port < 1024 {
-			return fault(dnsmasqopt.ExitConfig, "source port %d of %s needs --user=root", port, option)
+			return fault(options.ExitConfig, "source port %d of %s needs --user=root", port, option)
 		}
 	}
 	return nil
@@ -151,7 +151,7 @@ func (a *app) listen() error {
 	} else if len(addrs) == 0 {
 		plain, err := listenAddrs(&a.options.Listen, systemInterfaces)
 		if err != nil {
-			return fault(dnsmasqopt.ExitNetwork, "%v", err)
+			return fault(options.ExitNetwork, "%v", err)
 		}
 		for _, addr := range plain {
 			addrs = append(addrs, netip.AddrPortFrom(addr, a.options.Listen.Port))
@@ -204,7 +204,7 @@ func (a *app) settle(id identity) error {
 	}
 	if !a.options.Process.NoDaemon {
 		if err := writePidFile(a.options.Process.PidFile, owner); err != nil {
-			return fault(dnsmasqopt.ExitFile, "%v", err)
+			return fault(options.ExitFile, "%v", err)
 		}
 	}
 	return a.become(id)
@@ -392,7 +392,7 @@ func (a *app) signal(sig os.Signal) (end bool) {
 		a.reload()
 	case syscall.SIGUSR1:
 		a.logStatistics()
-		if p := &a.options.Process; p.LogQueries != dnsmasqopt.QueryLogOff || p.NoDaemon {
+		if p := &a.options.Process; p.LogQueries != options.QueryLogOff || p.NoDaemon {
 			a.logCache(time.Now())
 		}
 	case syscall.SIGUSR2:

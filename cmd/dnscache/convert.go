@@ -10,7 +10,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/ednstag"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/filter"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
@@ -51,7 +51,7 @@ type plan struct {
 }
 
 // newPlan makes the plan.
-func newPlan(o *dnsmasqopt.Options, servers []dnsmasqopt.Server, hosts []hostsFile, around *surroundings) *plan {
+func newPlan(o *options.Options, servers []options.Server, hosts []hostsFile, around *surroundings) *plan {
 	p := &plan{
 		resolve: forwarder.Config{
 			Upstream: upstream.Config{
@@ -101,7 +101,7 @@ func (p *plan) config() (forwarder.Config, error) {
 // 5 seconds (resolv.conf(5)) and has to hear of the failure before.
 const maxTimeout = 4500 * time.Millisecond
 
-func cacheConfig(o *dnsmasqopt.Options) answercache.Config {
+func cacheConfig(o *options.Options) answercache.Config {
 	cfg := answercache.Config{
 		Entries:     o.Cache.Size,
 		MinTTL:      ttl(o.Cache.MinCacheTTL),
@@ -128,7 +128,7 @@ func cacheConfig(o *dnsmasqopt.Options) answercache.Config {
 // ttl is d in whole seconds.
 func ttl(d time.Duration) uint32 { return uint32(min(d/time.Second, 1<<31-1)) }
 
-func strategy(u *dnsmasqopt.Upstream) upstream.Strategy {
+func strategy(u *options.Upstream) upstream.Strategy {
 	switch {
 	case u.AllServers:
 		return upstream.All
@@ -140,14 +140,14 @@ func strategy(u *dnsmasqopt.Upstream) upstream.Strategy {
 }
 
 // routes converts --server and its like and --address.
-func routes(servers []dnsmasqopt.Server, addresses []dnsmasqopt.Address) []upstream.Route {
+func routes(servers []options.Server, addresses []options.Address) []upstream.Route {
 	list := make([]upstream.Route, 0, len(servers)+len(addresses))
 	for _, s := range servers {
 		r := upstream.Route{Domain: s.Domain}
 		switch s.Kind {
-		case dnsmasqopt.ServerLocal:
+		case options.ServerLocal:
 			r.Local = true
-		case dnsmasqopt.ServerStandard:
+		case options.ServerStandard:
 			r.Standard = true
 		default:
 			server := upstream.Server{Addr: netip.AddrPortFrom(s.Addr, s.Port), Interface: s.Interface}
@@ -161,9 +161,9 @@ func routes(servers []dnsmasqopt.Server, addresses []dnsmasqopt.Address) []upstr
 	for _, a := range addresses {
 		r := upstream.Route{Domain: a.Domain}
 		switch a.Kind {
-		case dnsmasqopt.AddressNull:
+		case options.AddressNull:
 			r.Zero = true
-		case dnsmasqopt.AddressLocal:
+		case options.AddressLocal:
 			r.Local = true
 		default:
 			r.Addrs = []netip.Addr{a.Addr}
@@ -176,7 +176,7 @@ func routes(servers []dnsmasqopt.Server, addresses []dnsmasqopt.Address) []upstr
 // localData converts hosts files and records. --host-record comes before the
 // hosts files, since the first name of an address counts, and interfaces before
 // both.
-func localData(l *dnsmasqopt.Local, hosts []hostsFile, around *surroundings) local.Config {
+func localData(l *options.Local, hosts []hostsFile, around *surroundings) local.Config {
 	out := local.Config{TTL: ttl(l.TTL), Hosts: around.interfaces.hosts(l)}
 	addMail(&out, l, around.host)
 	for _, r := range l.HostRecords {
@@ -214,7 +214,7 @@ func localData(l *dnsmasqopt.Local, hosts []hostsFile, around *surroundings) loc
 
 // expand is --expand-hosts: names of one label also stand below the address's
 // --domain, and that longer form comes first.
-func expand(h *dnsmasqopt.Host, l *dnsmasqopt.Local, list interfaces) []dnsname.Name {
+func expand(h *options.Host, l *options.Local, list interfaces) []dnsname.Name {
 	if !l.ExpandHosts {
 		return h.Names
 	}
@@ -245,7 +245,7 @@ func below(name, domain dnsname.Name) dnsname.Name {
 	return name[:len(name)-1] + domain
 }
 
-func filterConfig(f *dnsmasqopt.Filter) filter.Config {
+func filterConfig(f *options.Filter) filter.Config {
 	out := filter.Config{
 		DomainNeeded:    f.DomainNeeded,
 		BogusPriv:       f.BogusPriv,

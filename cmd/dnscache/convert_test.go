@@ -11,7 +11,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/filter"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
@@ -144,7 +144,7 @@ func TestForwarderConfig(t *testing.T) {
 			ident: true,
 		}
 		tt.want(&want)
-		o, err := dnsmasqopt.Parse(strings.Fields(tt.args), dnsmasqopt.NoFiles())
+		o, err := options.Parse(strings.Fields(tt.args), options.NoFiles())
 		if err != nil {
 			t.Fatalf("%s: %v", tt.args, err)
 		}
@@ -156,11 +156,11 @@ func TestForwarderConfig(t *testing.T) {
 }
 
 func TestHostsReachTheForwarder(t *testing.T) {
-	o, err := dnsmasqopt.Parse(strings.Fields("--host-record=h,1.2.3.4 --expand-hosts --domain=d"), dnsmasqopt.NoFiles())
+	o, err := options.Parse(strings.Fields("--host-record=h,1.2.3.4 --expand-hosts --domain=d"), options.NoFiles())
 	if err != nil {
 		t.Fatal(err)
 	}
-	hosts, _ := dnsmasqopt.ParseHosts([]byte("1.2.3.4 a b.c\n"))
+	hosts, _ := options.ParseHosts([]byte("1.2.3.4 a b.c\n"))
 	got := localData(&o.Local, []hostsFile{{path: "/f", hosts: hosts}}, &surroundings{}).Hosts
 	name := dnsname.MustParse
 	want := []local.Host{

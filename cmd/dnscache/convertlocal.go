@@ -8,7 +8,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/ednstag"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -31,7 +31,7 @@ func nameList(name dnsname.Name) []dnsname.Name { return []dnsname.Name{name} }
 // addMail adds what --mx-host, --mx-target, --localmx and --selfmx ask for. As
 // in dnsmasq this host has a record of preference 0 once there is a mail server
 // for all.
-func addMail(out *local.Config, l *dnsmasqopt.Local, host dnsname.Name) {
+func addMail(out *local.Config, l *options.Local, host dnsname.Name) {
 	target := host
 	if l.MXTarget != "" {
 		target = l.MXTarget
@@ -55,7 +55,7 @@ func addMail(out *local.Config, l *dnsmasqopt.Local, host dnsname.Name) {
 }
 
 // clientInfo converts what other servers are told about clients.
-func clientInfo(c *dnsmasqopt.ClientInfo, mac func(netip.Addr) []byte) ednstag.Config {
+func clientInfo(c *options.ClientInfo, mac func(netip.Addr) []byte) ednstag.Config {
 	return ednstag.Config{
 		MAC: mac, MACRaw: c.MAC, MACBase64: c.MACBase64, MACText: c.MACText,
 		Subnet:  c.AddSubnet,

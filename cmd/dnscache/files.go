@@ -9,7 +9,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
 
 // maxConfigBytes bounds what is read of one file, so that a device or a wrong
@@ -17,8 +17,8 @@ import (
 const maxConfigBytes = 64 << 20
 
 // systemFiles gives the option parser the file system and standard input.
-func systemFiles(ctx context.Context, e env) dnsmasqopt.Files {
-	return dnsmasqopt.Files{
+func systemFiles(ctx context.Context, e env) options.Files {
+	return options.Files{
 		ReadFile: func(path string) ([]byte, error) {
 			if path == "-" {
 				return io.ReadAll(io.LimitReader(e.stdin, maxConfigBytes))

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"net/netip"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 )
 
 // forwarderConfig is the configuration with these servers.
-func (a *app) forwarderConfig(servers []dnsmasqopt.Server) (forwarder.Config, error) {
+func (a *app) forwarderConfig(servers []options.Server) (forwarder.Config, error) {
 	p := newPlan(a.options, servers, a.hosts, a.around())
 	p.filter.OnRebind = func(name []byte, suppressed uint64) { a.log.printf("%s", querylog.Rebind(name, suppressed)) }
 	cfg, err := p.config()
@@ -20,7 +20,7 @@ func (a *app) forwarderConfig(servers []dnsmasqopt.Server) (forwarder.Config, er
 	cfg.OnOverLimit = func(o forwarder.OverLimit) { a.log.printf("%s", querylog.OverLimit(o)) }
 	cfg.Upstream.OnLoop = func(server netip.AddrPort) { a.log.printf("%s", querylog.Loop(server)) }
 	cfg.Logger = a.logger
-	if a.options.Process.LogQueries != dnsmasqopt.QueryLogOff {
+	if a.options.Process.LogQueries != options.QueryLogOff {
 		cfg.Log = a.queryLog
 	}
 	return cfg, nil

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
 
 // defaultHosts is read unless --no-hosts is given.
@@ -15,11 +15,11 @@ const defaultHosts = "/etc/hosts"
 // hostsFile is the content of one hosts file.
 type hostsFile struct {
 	path  string
-	hosts []dnsmasqopt.Host
+	hosts []options.Host
 }
 
 // hostsFiles returns the paths of all hosts files that the options name.
-func hostsFiles(l *dnsmasqopt.Local, log *lineLog) []string {
+func hostsFiles(l *options.Local, log *lineLog) []string {
 	var paths []string
 	if !l.NoHosts {
 		paths = append(paths, defaultHosts)
@@ -58,7 +58,7 @@ func hostsDir(dir string, log *lineLog) []string {
 
 // readHosts reads all hosts files. A file that cannot be read is logged and
 // left out.
-func readHosts(l *dnsmasqopt.Local, log *lineLog, list interfaces) []hostsFile {
+func readHosts(l *options.Local, log *lineLog, list interfaces) []hostsFile {
 	var files []hostsFile
 	for _, path := range hostsFiles(l, log) {
 		data, err := readFile(path)
@@ -66,7 +66,7 @@ func readHosts(l *dnsmasqopt.Local, log *lineLog, list interfaces) []hostsFile {
 			log.printf("failed to load names from %s: %s", path, systemText(err))
 			continue
 		}
-		hosts, bad := dnsmasqopt.ParseHosts(data)
+		hosts, bad := options.ParseHosts(data)
 		for _, line := range bad {
 			log.printf("bad address at %s line %d", path, line)
 		}

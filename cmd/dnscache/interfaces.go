@@ -7,15 +7,15 @@ import (
 	"slices"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
 
 // follows reports whether something depends on the addresses of interfaces, so
 // that their changes have to be watched.
-func follows(o *dnsmasqopt.Options) bool {
+func follows(o *options.Options) bool {
 	l := &o.Local
 	return o.Listen.BindDynamic || o.Listen.LocaliseQueries || len(l.InterfaceNames) > 0 ||
-		slices.ContainsFunc(l.DomainRanges, func(r dnsmasqopt.DomainRange) bool { return r.Interface != "" })
+		slices.ContainsFunc(l.DomainRanges, func(r options.DomainRange) bool { return r.Interface != "" })
 }
 
 // interfaces are those that are there now.
@@ -33,7 +33,7 @@ func (list interfaces) networks(name string) []netip.Prefix {
 }
 
 // hosts are the names of --interface-name and --dynamic-host now.
-func (list interfaces) hosts(l *dnsmasqopt.Local) []local.Host {
+func (list interfaces) hosts(l *options.Local) []local.Host {
 	var out []local.Host
 	for i := range l.InterfaceNames {
 		n := &l.InterfaceNames[i]
@@ -46,7 +46,7 @@ func (list interfaces) hosts(l *dnsmasqopt.Local) []local.Host {
 }
 
 // near are the networks for --localise-queries.
-func (list interfaces) near(l *dnsmasqopt.Listen) []netip.Prefix {
+func (list interfaces) near(l *options.Listen) []netip.Prefix {
 	if !l.LocaliseQueries {
 		return nil
 	}
@@ -115,7 +115,7 @@ func (list interfaces) of(addr netip.Addr) string {
 
 // dynamicAddrs are the addresses to listen on now. Options may name interfaces
 // and addresses that are not there yet.
-func dynamicAddrs(l *dnsmasqopt.Listen, list interfaces) []netip.AddrPort {
+func dynamicAddrs(l *options.Listen, list interfaces) []netip.AddrPort {
 	everything := len(l.Interfaces) == 0 && len(l.Addresses) == 0
 	var addrs []netip.AddrPort
 	for _, i := range list {
@@ -141,7 +141,7 @@ func dynamicAddrs(l *dnsmasqopt.Listen, list interfaces) []netip.AddrPort {
 }
 
 // missingInterfaces are the names of --interface that fit no interface.
-func missingInterfaces(l *dnsmasqopt.Listen, list interfaces) []string {
+func missingInterfaces(l *options.Listen, list interfaces) []string {
 	var missing []string
 	for _, pattern := range l.Interfaces {
 		if !slices.ContainsFunc(list, func(i iface) bool { return matchInterface(pattern, i.name) }) {

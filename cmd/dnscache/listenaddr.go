@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
 
 // iface is a network interface with its addresses.
@@ -51,7 +51,7 @@ func systemInterfaces() ([]iface, error) {
 
 // listenAddrs returns the addresses that the options ask for. Without any
 // restriction these are the wildcards, else each address by itself.
-func listenAddrs(l *dnsmasqopt.Listen, interfaces func() ([]iface, error)) ([]netip.Addr, error) {
+func listenAddrs(l *options.Listen, interfaces func() ([]iface, error)) ([]netip.Addr, error) {
 	if len(l.Interfaces) == 0 && len(l.ExceptInterfaces) == 0 && !l.BindInterfaces {
 		if len(l.Addresses) > 0 {
 			return l.Addresses, nil

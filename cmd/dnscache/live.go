@@ -13,14 +13,14 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // liveConfig is what dnsmasq-nanny's directory asks for, with all names of
 // servers replaced by their addresses.
 type liveConfig struct {
-	servers []dnsmasqopt.Server
+	servers []options.Server
 	// upstream is whether it names servers that replace those of resolv.conf.
 	upstream bool
 }
@@ -31,7 +31,7 @@ func (c liveConfig) equal(d liveConfig) bool {
 
 // liveSource follows dnsmasq-nanny's directory.
 type liveSource struct {
-	nanny  dnsmasqopt.Nanny
+	nanny  options.Nanny
 	lookup lookupFunc
 	logger *slog.Logger
 
@@ -44,7 +44,7 @@ type liveSource struct {
 
 // newLiveSource returns the source for a directory. lookup is used for names of
 // servers outside the cluster.
-func newLiveSource(nanny dnsmasqopt.Nanny, lookup lookupFunc, logger *slog.Logger) *liveSource {
+func newLiveSource(nanny options.Nanny, lookup lookupFunc, logger *slog.Logger) *liveSource {
 	s := &liveSource{nanny: nanny, lookup: lookup, logger: logger, known: map[string]netip.Addr{}}
 	s.poller = dnsconfig.Poller{
 		FS:     os.DirFS(nanny.ConfigDir),
@@ -89,7 +89,7 @@ func (s *liveSource) config(ctx context.Context, lookUp bool) (c liveConfig, com
 
 // add adds a server for a domain, "" for all names.
 func (c *liveConfig) add(domain dnsname.Name, addr netip.AddrPort) {
-	server := dnsmasqopt.Server{Addr: addr.Addr(), Port: addr.Port()}
+	server := options.Server{Addr: addr.Addr(), Port: addr.Port()}
 	if domain != "" {
 		server.Domain = dnsname.Domain{Match: dnsname.MatchSuffix, Name: domain}
 	}
@@ -99,14 +99,14 @@ func (c *liveConfig) add(domain dnsname.Name, addr netip.AddrPort) {
 // address returns where a configured server is.
 func (s *liveSource) address(ctx context.Context, server dnsconfig.Server, lookUp bool) (netip.AddrPort, bool) {
 	if server.Name == "" {
-		return netip.AddrPortFrom(server.Addr.Addr(), cmp.Or(server.Addr.Port(), dnsmasqopt.DefaultPort)), true
+		return netip.AddrPortFrom(server.Addr.Addr(), cmp.Or(server.Addr.Port(), options.DefaultPort)), true
 	}
 	host := server.String()
 	if lookUp {
 		s.lookUp(ctx, host)
 	}
 	known, ok := s.known[host]
-	return netip.AddrPortFrom(known, dnsmasqopt.DefaultPort), ok
+	return netip.AddrPortFrom(known, options.DefaultPort), ok
 }
 
 // lookUp finds the address of a server. A known one stays for as long as it is

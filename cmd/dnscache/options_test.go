@@ -17,12 +17,12 @@ import (
 // --log-debug lets debugging messages through.
 func TestLogDebug(t *testing.T) {
 	for _, args := range [][]string{{"--conf-file="}, {"--conf-file=", "--log-debug"}} {
-		options, nanny, err := parseArgs(t.Context(), args, env{stderr: &bytes.Buffer{}})
+		o, nanny, err := parseArgs(t.Context(), args, env{stderr: &bytes.Buffer{}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		log, text := testLog(t)
-		newLogger(log, options, nanny).Log(context.Background(), slog.LevelDebug, "a detail", "key", 1)
+		newLogger(log, o, nanny).Log(context.Background(), slog.LevelDebug, "a detail", "key", 1)
 		want := ""
 		if len(args) > 1 {
 			want = "a detail key=1\n"

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
 
 // resolvFiles follows the files of --resolv-file. The newest one counts.
@@ -75,7 +75,7 @@ func (r *resolvFiles) poll(force bool) (changed bool) {
 	}
 	r.seen = now
 	var servers []netip.Addr
-	for _, addr := range dnsmasqopt.ParseResolvConf(data) {
+	for _, addr := range options.ParseResolvConf(data) {
 		if r.own(addr) {
 			r.log.printf("ignoring nameserver %s - local interface", addr)
 			continue
@@ -113,7 +113,7 @@ func firstPath(paths []string) string {
 // host it is this program or one that asks this program), and the addresses
 // that this program listens on.
 func ownServer(listening []netip.AddrPort, interfaces func() ([]iface, error)) func(netip.Addr) bool {
-	const port = dnsmasqopt.DefaultPort
+	const port = options.DefaultPort
 	own := map[netip.Addr]bool{}
 	for _, l := range listening {
 		if l.Port() != port {

@@ -14,7 +14,7 @@ import (
 	"syscall"
 
 	"github.com/kube-dns/kube-dns/pkg/cgroup"
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -41,56 +41,56 @@ func run(ctx context.Context, args []string, e env) int {
 	if e.lookup == nil {
 		e.lookup = systemLookup
 	}
-	options, nanny, err := parseArgs(ctx, args, e)
+	o, nanny, err := parseArgs(ctx, args, e)
 	switch {
 	case err != nil:
 		return fail(e.stderr, err)
-	case options.Help:
-		fmt.Fprint(e.stdout, dnsmasqopt.Usage(program))
+	case o.Help:
+		fmt.Fprint(e.stdout, options.Usage(program))
 		return 0
-	case options.Version:
+	case o.Version:
 		fmt.Fprintln(e.stdout, version.Get().Line(program))
 		return 0
-	case options.Test:
+	case o.Test:
 		fmt.Fprintf(e.stderr, "%s: syntax check OK.\n", program)
 		return 0
 	}
-	a, err := newApp(ctx, options, nanny, e)
+	a, err := newApp(ctx, o, nanny, e)
 	if err != nil {
 		return fail(e.stderr, err)
 	}
 	defer a.close()
 	if err := a.run(ctx); err != nil {
 		a.log.printf("FAILED to go on answering: %v", err)
-		return dnsmasqopt.ExitOther
+		return options.ExitOther
 	}
 	return 0
 }
 
 // fail reports why the program does not start, as dnsmasq does.
 func fail(stderr io.Writer, err error) int {
-	text, exit := dnsmasqopt.Report(program, err)
+	text, exit := options.Report(program, err)
 	fmt.Fprint(stderr, text)
 	return exit
 }
 
 // parseArgs reads the command line and the files that it names. nanny is nil
 // when there are no flags of dnsmasq-nanny.
-func parseArgs(ctx context.Context, args []string, e env) (*dnsmasqopt.Options, *dnsmasqopt.Nanny, error) {
-	before, rest, isNanny := dnsmasqopt.SplitNanny(args)
+func parseArgs(ctx context.Context, args []string, e env) (*options.Options, *options.Nanny, error) {
+	before, rest, isNanny := options.SplitNanny(args)
 	if !isNanny {
-		options, err := dnsmasqopt.Parse(rest, systemFiles(ctx, e))
-		return options, nil, err
+		o, err := options.Parse(rest, systemFiles(ctx, e))
+		return o, nil, err
 	}
-	options, err := dnsmasqopt.ParseAfterNanny(rest, systemFiles(ctx, e))
-	nanny, nannyErr := dnsmasqopt.ParseNanny(before)
-	return options, &nanny, errors.Join(nannyErr, err)
+	o, err := options.ParseAfterNanny(rest, systemFiles(ctx, e))
+	nanny, nannyErr := options.ParseNanny(before)
+	return o, &nanny, errors.Join(nannyErr, err)
 }
 
 // newLogger returns the logger for everything that is not in dnsmasq's words.
-func newLogger(log *lineLog, options *dnsmasqopt.Options, nanny *dnsmasqopt.Nanny) *slog.Logger {
+func newLogger(log *lineLog, o *options.Options, nanny *options.Nanny) *slog.Logger {
 	level := slog.LevelInfo
-	if options.Process.LogDebug || nanny != nil && nanny.Verbosity >= 3 {
+	if o.Process.LogDebug || nanny != nil && nanny.Verbosity >= 3 {
 		level = slog.LevelDebug
 	}
 	return slog.New(&logHandler{log: log, level: level})
@@ -98,7 +98,7 @@ func newLogger(log *lineLog, options *dnsmasqopt.Options, nanny *dnsmasqopt.Nann
 
 // fault is a reason not to start, with dnsmasq's exit code for it.
 func fault(exit int, format string, args ...any) error {
-	return &dnsmasqopt.Fault{Text: fmt.Sprintf(format, args...), Exit: exit}
+	return &options.Fault{Text: fmt.Sprintf(format, args...), Exit: exit}
 }
 
 // listenFault puts an error of the listener into dnsmasq's words, and adds the
@@ -113,10 +113,10 @@ func listenFault(err error, addrs []netip.AddrPort) error {
 			where = "port " + strconv.Itoa(int(a.Port()))
 		}
 	}
-	return &dnsmasqopt.Fault{
+	return &options.Fault{
 		Text:   fmt.Sprintf("failed to create listening socket for %s: %s", where, systemText(err)),
 		Detail: err.Error(),
-		Exit:   dnsmasqopt.ExitNetwork,
+		Exit:   options.ExitNetwork,
 	}
 }
 
@@ -144,5 +144,5 @@ func (a *app) become(id identity) error {
 		a.log.printf("warning: staying root: %v", err)
 		return nil
 	}
-	return fault(dnsmasqopt.ExitOther, "%v", err)
+	return fault(options.ExitOther, "%v", err)
 }

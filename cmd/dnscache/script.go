@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
 
 // Bounds of a program of --conf-script.
@@ -54,7 +54,7 @@ func runScript(ctx context.Context, command string, stderr io.Writer, timeout ti
 		if status.Signaled() {
 			code = int(status.Signal())
 		}
-		return out.buf.Bytes(), &dnsmasqopt.ScriptError{Code: code}
+		return out.buf.Bytes(), &options.ScriptError{Code: code}
 	}
 }
 

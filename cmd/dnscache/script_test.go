@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
 
 // A program of --conf-script that goes on for too long ends, with the children
@@ -60,7 +60,7 @@ func TestScriptEnds(t *testing.T) {
 		if string(got) != tt.want || text != tt.err {
 			t.Errorf("%q: %q, %q; want %q, %q", tt.command, got, text, tt.want, tt.err)
 		}
-		script, ok := errors.AsType[*dnsmasqopt.ScriptError](err)
+		script, ok := errors.AsType[*options.ScriptError](err)
 		if ok != (tt.code != 0) || ok && script.Code != tt.code {
 			t.Errorf("%q: the error is %#v, want code %d", tt.command, err, tt.code)
 		}

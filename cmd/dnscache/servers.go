@@ -9,17 +9,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // serverSources are the places that servers come from.
 type serverSources struct {
-	options []dnsmasqopt.Server // command line and configuration files
-	file    []dnsmasqopt.Server // --servers-file
-	live    liveConfig          // dnsmasq-nanny's directory
-	resolv  []netip.Addr        // --resolv-file
+	options []options.Server // command line and configuration files
+	file    []options.Server // --servers-file
+	live    liveConfig       // dnsmasq-nanny's directory
+	resolv  []netip.Addr     // --resolv-file
 	// noResolv is --no-resolv.
 	noResolv bool
 }
@@ -27,15 +27,15 @@ type serverSources struct {
 // servers returns the servers that hold now, each once, in the order in which
 // --strict-order asks them. Upstream servers of the live configuration replace
 // those of resolv.conf, as with dnsmasq-nanny.
-func (s *serverSources) servers() []dnsmasqopt.Server {
+func (s *serverSources) servers() []options.Server {
 	all := slices.Concat(s.options, s.file, s.live.servers)
 	if !s.noResolv && !s.live.upstream {
 		for _, addr := range s.resolv {
-			all = append(all, dnsmasqopt.Server{Addr: addr, Port: dnsmasqopt.DefaultPort})
+			all = append(all, options.Server{Addr: addr, Port: options.DefaultPort})
 		}
 	}
-	seen := make(map[dnsmasqopt.Server]bool, len(all))
-	return slices.DeleteFunc(all, func(server dnsmasqopt.Server) bool {
+	seen := make(map[options.Server]bool, len(all))
+	return slices.DeleteFunc(all, func(server options.Server) bool {
 		again := seen[server]
 		seen[server] = true
 		return again
@@ -53,7 +53,7 @@ func (a *app) readServersFile() {
 		a.log.printf("cannot read %s: %s", path, systemText(err))
 		return
 	}
-	servers, faults := dnsmasqopt.ParseServersFile(path, data)
+	servers, faults := options.ParseServersFile(path, data)
 	for _, f := range faults {
 		a.log.printf("%s", f.Text)
 	}
@@ -79,8 +79,8 @@ func systemLookup(ctx context.Context, host string) ([]netip.Addr, error) {
 
 // resolveServers replaces servers that are given by a name by their first
 // address. It leaves out those that have none, and returns the errors.
-func resolveServers(ctx context.Context, servers []dnsmasqopt.Server, lookup lookupFunc) ([]dnsmasqopt.Server, error) {
-	resolved := make([]dnsmasqopt.Server, 0, len(servers))
+func resolveServers(ctx context.Context, servers []options.Server, lookup lookupFunc) ([]options.Server, error) {
+	resolved := make([]options.Server, 0, len(servers))
 	var faults []string
 	for _, s := range servers {
 		if s.Host == "" {
@@ -113,11 +113,11 @@ const (
 )
 
 // serverLines describes servers in dnsmasq's words.
-func serverLines(servers []dnsmasqopt.Server) []string {
+func serverLines(servers []options.Server) []string {
 	var lines []string
 	more := 0
 	for _, s := range servers {
-		if s.Kind != dnsmasqopt.ServerAsk {
+		if s.Kind != options.ServerAsk {
 			continue
 		}
 		if len(lines) == loggedServers {
@@ -131,7 +131,7 @@ func serverLines(servers []dnsmasqopt.Server) []string {
 	}
 	locals, moreLocals := 0, 0
 	for _, s := range servers {
-		if s.Kind == dnsmasqopt.ServerAsk {
+		if s.Kind == options.ServerAsk {
 			continue
 		}
 		if locals++; locals > loggedLocals {
@@ -142,7 +142,7 @@ func serverLines(servers []dnsmasqopt.Server) []string {
 		if s.Domain.Match == dnsname.MatchUnqualified {
 			name = "unqualified names"
 		}
-		if s.Kind == dnsmasqopt.ServerStandard {
+		if s.Kind == options.ServerStandard {
 			lines = append(lines, "using standard nameservers for "+name)
 		} else {
 			lines = append(lines, "using only locally-known addresses for "+name)

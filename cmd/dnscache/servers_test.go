@@ -12,25 +12,25 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // optionServers parses words of --server.
-func optionServers(t *testing.T, words string) []dnsmasqopt.Server {
+func optionServers(t *testing.T, words string) []options.Server {
 	t.Helper()
 	var args []string
 	for word := range strings.FieldsSeq(words) {
 		args = append(args, "--server="+word)
 	}
-	o, err := dnsmasqopt.Parse(args, dnsmasqopt.NoFiles())
+	o, err := options.Parse(args, options.NoFiles())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return o.Upstream.Servers
 }
 
-func serverTexts(servers []dnsmasqopt.Server) string {
+func serverTexts(servers []options.Server) string {
 	var texts []string
 	for _, s := range servers {
 		texts = append(texts, s.String())
@@ -80,11 +80,11 @@ func TestServerLines(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
-	var many []dnsmasqopt.Server
+	var many []options.Server
 	for i := range 40 {
 		addr := netip.AddrFrom4([4]byte{127, 0, 0, byte(i)})
-		many = append(many, dnsmasqopt.Server{Addr: addr, Port: 53})
-		many = append(many, dnsmasqopt.Server{Kind: dnsmasqopt.ServerLocal, Domain: dnsname.Domain{Match: dnsname.MatchText, Text: addr.String()}})
+		many = append(many, options.Server{Addr: addr, Port: 53})
+		many = append(many, options.Server{Kind: options.ServerLocal, Domain: dnsname.Domain{Match: dnsname.MatchText, Text: addr.String()}})
 	}
 	lines := serverLines(many)
 	if len(lines) != 30+1+8+1 || lines[30] != "using 10 more nameservers" || lines[39] != "using 32 more local addresses" {
@@ -117,7 +117,7 @@ func TestResolveServers(t *testing.T) {
 func TestLiveDirectory(t *testing.T) {
 	dir := t.TempDir()
 	log, text := testLog(t)
-	nanny := dnsmasqopt.NannyDefaults()
+	nanny := options.NannyDefaults()
 	nanny.ConfigDir, nanny.SyncInterval = dir, time.Millisecond
 	down := false
 	lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
@@ -165,7 +165,7 @@ func TestLiveRun(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			log, _ := testLog(t)
-			nanny := dnsmasqopt.NannyDefaults()
+			nanny := options.NannyDefaults()
 			nanny.ConfigDir, nanny.SyncInterval, nanny.ApplyChanges = dir, time.Millisecond, tt.restart
 			tries := 0
 			lookup := func(context.Context, string) ([]netip.Addr, error) {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
 
 func addrs(text string) []netip.Addr {
@@ -54,7 +54,7 @@ func TestListenAddrs(t *testing.T) {
 		{"nothing left", "--interface=lo --except-interface=lo", "error: no interface is left to listen on"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o, err := dnsmasqopt.Parse(strings.Fields(tt.args), dnsmasqopt.NoFiles())
+			o, err := options.Parse(strings.Fields(tt.args), options.NoFiles())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +68,7 @@ func TestListenAddrs(t *testing.T) {
 			}
 		})
 	}
-	list, err := listenAddrs(&dnsmasqopt.Listen{}, interfaces)
+	list, err := listenAddrs(&options.Listen{}, interfaces)
 	if err != nil || len(list) == 0 || list[0] != netip.IPv4Unspecified() {
 		t.Errorf("without options: %v, %v; want the wildcards", list, err)
 	}
@@ -123,7 +123,7 @@ func TestSourcePortsOfRoot(t *testing.T) {
 		{"--query-port=53", "source port 53 of --query-port needs --user=root"},
 		{"--server=127.0.0.1@127.0.0.1#53", "source port 53 of --server=127.0.0.1#53@127.0.0.1#53 needs --user=root"},
 	} {
-		o, err := dnsmasqopt.Parse(strings.Fields(tt.args), dnsmasqopt.NoFiles())
+		o, err := options.Parse(strings.Fields(tt.args), options.NoFiles())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,7 +256,7 @@ func TestHostsFiles(t *testing.T) {
 		}
 		replace(t, path, content)
 	}
-	local := &dnsmasqopt.Local{
+	local := &options.Local{
 		NoHosts: true, AddnHosts: []string{dir + "/one", dir + "/none"}, HostsDirs: []string{dir + "/d"},
 		ExpandHosts: true, Domain: "\x01x\x00",
 	}

@@ -40,7 +40,7 @@ type rule struct {
 
 var core = []string{
 	"pkg/dnsname", "pkg/treecache", "pkg/records", "pkg/wire",
-	"pkg/answercache", "pkg/dnsmasqopt", "pkg/dnsconfig",
+	"pkg/answercache", "pkg/dnsmasq/options", "pkg/dnsconfig",
 }
 
 var rules = []rule{
@@ -82,13 +82,13 @@ var rules = []rule{
 	},
 	{
 		name: "configuration needs the standard library and names only",
-		who:  []string{"pkg/dnsconfig", "pkg/dnsmasqopt"},
+		who:  []string{"pkg/dnsconfig", "pkg/dnsmasq/options"},
 		deny: []string{"k8s.io/", "github.com/miekg/dns", "github.com/spf13/", "sigs.k8s.io/"},
 	},
 	{
 		name: "kubedns and exechealthz link nothing of dnsmasq",
 		who:  []string{"cmd/kubedns", "cmd/exechealthz", "pkg/forwarder", "pkg/skydns", "pkg/upstream"},
-		deny: []string{module + "/pkg/dnsmasq/", module + "/pkg/dnsmasqopt"},
+		deny: []string{module + "/pkg/dnsmasq/"},
 	},
 	{
 		name: "dnscache links nothing of Kubernetes",

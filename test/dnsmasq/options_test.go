@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/test/addon"
 )
 
@@ -51,8 +51,8 @@ func TestImplementedOptionsHaveTests(t *testing.T) {
 	}
 	code := programTests(t)
 	implemented := map[string]bool{}
-	for _, spec := range dnsmasqopt.Table() {
-		if spec.Status != dnsmasqopt.Implemented {
+	for _, spec := range options.Table() {
+		if spec.Status != options.Implemented {
 			continue
 		}
 		implemented[spec.Name] = true
@@ -112,7 +112,7 @@ func longNames(args []string) []string {
 	for _, arg := range args {
 		long, isLong := strings.CutPrefix(arg, "--")
 		long, _, _ = strings.Cut(long, "=")
-		for _, spec := range dnsmasqopt.Table() {
+		for _, spec := range options.Table() {
 			if isLong && long == spec.Name ||
 				!isLong && len(arg) > 1 && arg[0] == '-' && arg[1] == spec.Short {
 				names = append(names, spec.Name)

@@ -10,7 +10,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -27,11 +27,11 @@ type Config struct {
 	// (--add-subnet, RFC 7871); Subnet4 and Subnet6 are for clients of either
 	// family.
 	Subnet           bool
-	Subnet4, Subnet6 dnsmasqopt.ClientSubnet
+	Subnet4, Subnet6 options.ClientSubnet
 	// CPEID is told as it is (--add-cpe-id).
 	CPEID string
 	// Umbrella tells the client's address and the ids (--umbrella).
-	Umbrella dnsmasqopt.Umbrella
+	Umbrella options.Umbrella
 }
 
 // Codes of options, by the IANA registry and, from 65001 on, by dnsmasq.
@@ -160,7 +160,7 @@ func appendOption(dst []byte, code uint16, size int) []byte {
 
 // appendSubnet appends the option of RFC 7871 §6: family, bits, scope 0, and the
 // octets that the bits reach into, with zeros after them.
-func appendSubnet(dst []byte, s *dnsmasqopt.ClientSubnet, client netip.Addr) []byte {
+func appendSubnet(dst []byte, s *options.ClientSubnet, client netip.Addr) []byte {
 	addr := client
 	if s.Addr.IsValid() {
 		addr = s.Addr
@@ -181,7 +181,7 @@ func appendSubnet(dst []byte, s *dnsmasqopt.ClientSubnet, client netip.Addr) []b
 
 // appendUmbrella appends the option of Cisco Umbrella: a magic word, version 1, no flags, then fields of
 // a type and a value each.
-func appendUmbrella(dst []byte, u *dnsmasqopt.Umbrella, client netip.Addr) []byte {
+func appendUmbrella(dst []byte, u *options.Umbrella, client netip.Addr) []byte {
 	start := len(dst)
 	dst = append(appendOption(dst, optionUmbrella, 0), "ODNS\x01\x00"...)
 	if u.Org != 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/internal/dnstest"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
@@ -54,7 +54,7 @@ func oneMAC(addr netip.Addr) []byte {
 
 // TestClientOptions holds the options as dnsmasq 2.90 was seen to send them.
 func TestClientOptions(t *testing.T) {
-	umbrella := dnsmasqopt.Umbrella{On: true, Org: 1, Asset: 2, Device: [8]byte{1, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef}, HasDevice: true}
+	umbrella := options.Umbrella{On: true, Org: 1, Asset: 2, Device: [8]byte{1, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef}, HasDevice: true}
 	fixed := netip.MustParseAddr("1.2.3.4")
 	for _, tt := range []struct {
 		name    string
@@ -69,15 +69,15 @@ func TestClientOptions(t *testing.T) {
 		{"MAC as text", Config{MAC: oneMAC, MACText: true, MACBase64: true}, "10.1.2.99", "fe31001130323a30303a30303a30303a30303a3939", true},
 		{"no subnet", Config{Subnet: true}, "10.1.2.99", "0008000400010000", false},
 		{"no subnet, IPv6", Config{Subnet: true}, "fd00:1::99", "0008000400020000", false},
-		{"subnet", Config{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 24}}, "10.1.2.99", "00080007000118000a0102", true},
-		{"bits within an octet", Config{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 20}}, "10.1.255.99", "00080007000114000a01f0", true},
-		{"subnet, IPv6", Config{Subnet: true, Subnet6: dnsmasqopt.ClientSubnet{Bits: 60}}, "fd00:1::99", "0008000c00023c00fd00000100000000", true},
-		{"subnet of a mapped address", Config{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 24}}, "::ffff:10.1.2.99", "00080007000118000a0102", true},
-		{"fixed subnet", Config{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 24, Addr: fixed}}, "10.1.2.99", "0008000700011800010203", false},
-		{"fixed subnet of the other family", Config{Subnet: true, Subnet6: dnsmasqopt.ClientSubnet{Bits: 24, Addr: fixed}}, "fd00:1::99", "0008000700011800010203", false},
+		{"subnet", Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 24}}, "10.1.2.99", "00080007000118000a0102", true},
+		{"bits within an octet", Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 20}}, "10.1.255.99", "00080007000114000a01f0", true},
+		{"subnet, IPv6", Config{Subnet: true, Subnet6: options.ClientSubnet{Bits: 60}}, "fd00:1::99", "0008000c00023c00fd00000100000000", true},
+		{"subnet of a mapped address", Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 24}}, "::ffff:10.1.2.99", "00080007000118000a0102", true},
+		{"fixed subnet", Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 24, Addr: fixed}}, "10.1.2.99", "0008000700011800010203", false},
+		{"fixed subnet of the other family", Config{Subnet: true, Subnet6: options.ClientSubnet{Bits: 24, Addr: fixed}}, "fd00:1::99", "0008000700011800010203", false},
 		{"a text", Config{CPEID: "abc"}, "10.1.2.99", "fe320003616263", false},
 		{"a text for oneself", Config{CPEID: "abc", Subnet: true}, "", "fe320003616263", false},
-		{"umbrella", Config{Umbrella: dnsmasqopt.Umbrella{On: true}}, "127.0.0.1", "4f44000c4f444e53010000107f000001", true},
+		{"umbrella", Config{Umbrella: options.Umbrella{On: true}}, "127.0.0.1", "4f44000c4f444e53010000107f000001", true},
 		{
 			"umbrella with ids",
 			Config{Umbrella: umbrella},
@@ -86,7 +86,7 @@ func TestClientOptions(t *testing.T) {
 		},
 		{
 			"all",
-			Config{MAC: oneMAC, MACRaw: true, MACText: true, Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 24}, CPEID: "xyz", Umbrella: dnsmasqopt.Umbrella{On: true}},
+			Config{MAC: oneMAC, MACRaw: true, MACText: true, Subnet: true, Subnet4: options.ClientSubnet{Bits: 24}, CPEID: "xyz", Umbrella: options.Umbrella{On: true}},
 			"10.1.2.99",
 			"fde90006020000000099" + "fe31001130323a30303a30303a30303a30303a3939" + "fe32000378797a" + "4f44000c4f444e53010000100a010263" + "00080007000118000a0102", true,
 		},
@@ -124,7 +124,7 @@ func told(t *testing.T, s *dnstest.Server) string {
 // shared with others.
 func TestClientAnswersAreNotShared(t *testing.T) {
 	s := dnstest.NewServer(t, dnstest.Zone(0, "www.example. 300 A 127.1.0.1"))
-	cfg := to(t, s, Config{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 32}})
+	cfg := to(t, s, Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 32}})
 	f := run(t, cfg)
 	for i, host := range []byte{2, 3, 2} {
 		c := dnstest.NewClient(t, f, host, false)
@@ -145,7 +145,7 @@ func TestClientQuestionsAreNotShared(t *testing.T) {
 		<-release
 		return [][]byte{dnstest.Pack(dnstest.Reply(q, 0, "www.example. 300 A 127.1.0.1"))}
 	})
-	cfg := to(t, s, Config{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 32}})
+	cfg := to(t, s, Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 32}})
 	f := run(t, cfg)
 	first, second := dnstest.NewClient(t, f, 2, false), dnstest.NewClient(t, f, 3, false)
 	q, again, r := dnstest.Question("www.example.", dns.TypeA), dnstest.Question("www.example.", dns.TypeA), dnstest.Question("www.example.", dns.TypeA)
@@ -167,7 +167,7 @@ func TestConstantOptionsAreCached(t *testing.T) {
 	s := dnstest.NewServer(t, dnstest.Zone(0, "www.example. 300 A 127.1.0.1"))
 	cfg := to(t, s, Config{
 		MAC: oneMAC, MACRaw: true, CPEID: "house-7",
-		Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 24, Addr: netip.MustParseAddr("192.0.2.1")},
+		Subnet: true, Subnet4: options.ClientSubnet{Bits: 24, Addr: netip.MustParseAddr("192.0.2.1")},
 	})
 	f := run(t, cfg)
 	c := dnstest.NewClient(t, f, 2, false)
@@ -199,7 +199,7 @@ func TestOtherSubnetIsIgnored(t *testing.T) {
 	s := dnstest.NewServer(t, func(q *dns.Msg, _ bool) [][]byte {
 		return [][]byte{echo(q, "127.6.6.6", "127.9.0.0/24"), echo(q, "127.6.6.6", "127.0.0.0/16"), echo(q, "127.1.0.1", "127.0.0.0/24")}
 	})
-	cfg := to(t, s, Config{Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: 24}})
+	cfg := to(t, s, Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 24}})
 	c := dnstest.NewClient(t, run(t, cfg), 2, false)
 	if got := dnstest.Summary(c.Ask(dnstest.Question("www.example.", dns.TypeA))); !strings.Contains(got, "127.1.0.1") {
 		t.Errorf("answer %s", got)
@@ -218,7 +218,7 @@ func FuzzClientOptions(f *testing.F) {
 		}
 		tg := newTagger(&Config{
 			MAC: func(netip.Addr) []byte { return mac }, MACRaw: true, MACText: true, CPEID: id,
-			Subnet: true, Subnet4: dnsmasqopt.ClientSubnet{Bits: int(bits)}, Subnet6: dnsmasqopt.ClientSubnet{Bits: int(bits)}, Umbrella: dnsmasqopt.Umbrella{On: true},
+			Subnet: true, Subnet4: options.ClientSubnet{Bits: int(bits)}, Subnet6: options.ClientSubnet{Bits: int(bits)}, Umbrella: options.Umbrella{On: true},
 		})
 		options, _ := tg.of(addr)
 		query := wire.AppendQuery(nil, 1, 0, []byte("\x01a\x00"), wire.TypeA, wire.ClassIN, &wire.OPT{Raw: []byte(options)})

@@ -1,4 +1,4 @@
-package dnsmasqopt
+package options
 
 import (
 	"os"
@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-const document = "../../docs/dnscache-options.md"
+const document = "../../../docs/dnscache-options.md"
 
 // TestDocument holds docs/dnscache-options.md equal to the table; go generate
 // rewrites it.
@@ -22,7 +22,7 @@ func TestDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != Markdown() {
-		t.Errorf("%s does not say what the option table says; run go generate ./pkg/dnsmasqopt", document)
+		t.Errorf("%s does not say what the option table says; run go generate ./pkg/dnsmasq/options", document)
 	}
 }
 

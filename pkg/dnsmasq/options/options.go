@@ -1,4 +1,4 @@
-// Package dnsmasqopt reads dnsmasq's command line and configuration files
+// Package options reads dnsmasq's command line and configuration files
 // into typed values.
 //
 // One table (see [Table]) holds every option that dnsmasq 2.90 to 2.92 knows
@@ -6,7 +6,7 @@
 // nothing to change here, or refuses it and why. The parser, the help text and
 // docs/dnscache-options.md come from that table, so that no option is silently
 // ignored. The package reads files only through [Files] and has no clock.
-package dnsmasqopt
+package options
 
 import (
 	"net/netip"

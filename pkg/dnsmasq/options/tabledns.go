@@ -1,4 +1,4 @@
-package dnsmasqopt
+package options
 
 // The options that dnscache has a use for, by subject. Each function is one
 // part of [Table].

@@ -1,14 +1,14 @@
-package dnsmasqopt_test
+package options_test
 
 import (
 	"fmt"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasqopt"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
 
 func ExampleParse() {
 	args := []string{"-k", "--cache-s=1000", "--server", "/cluster.local/127.0.0.1#10053"}
-	options, err := dnsmasqopt.Parse(args, dnsmasqopt.NoFiles())
+	options, err := options.Parse(args, options.NoFiles())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -18,8 +18,8 @@ func ExampleParse() {
 }
 
 func ExampleReport() {
-	_, err := dnsmasqopt.Parse([]string{"--port=70000", "--dhcp-range=10.0.0.1,10.0.0.9"}, dnsmasqopt.NoFiles())
-	text, exit := dnsmasqopt.Report("dnscache", err)
+	_, err := options.Parse([]string{"--port=70000", "--dhcp-range=10.0.0.1,10.0.0.9"}, options.NoFiles())
+	text, exit := options.Report("dnscache", err)
 	fmt.Print(text)
 	fmt.Println("exit", exit)
 	// Output:
@@ -31,7 +31,7 @@ func ExampleReport() {
 }
 
 func ExampleSplitNanny() {
-	nanny, dnsmasq, found := dnsmasqopt.SplitNanny([]string{"-restartDnsmasq=true", "--", "-k", "--no-resolv"})
+	nanny, dnsmasq, found := options.SplitNanny([]string{"-restartDnsmasq=true", "--", "-k", "--no-resolv"})
 	fmt.Println(nanny, dnsmasq, found)
 	// Output: [-restartDnsmasq=true] [-k --no-resolv] true
 }

@@ -1,4 +1,4 @@
-package dnsmasqopt
+package options
 
 import (
 	"net/netip"

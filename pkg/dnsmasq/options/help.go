@@ -1,4 +1,4 @@
-package dnsmasqopt
+package options
 
 import (
 	"fmt"
@@ -72,7 +72,7 @@ func Markdown() string {
 	var b strings.Builder
 	b.WriteString(`# dnscache's options
 
-<!-- Written by go generate ./pkg/dnsmasqopt from the option table. Do not edit. -->
+<!-- Written by go generate ./pkg/dnsmasq/options from the option table. Do not edit. -->
 
 dnscache reads dnsmasq's command line and configuration files. This page lists every option that dnsmasq 2.90 to 2.92 knows:
 

@@ -1,4 +1,4 @@
-package dnsmasqopt
+package options
 
 // The parts of dnsmasq that dnscache has no counterpart for. Options are
 // listed so that each is refused by its name with the reason.
