@@ -115,6 +115,7 @@ var clientGo = []string{"pkg/kubewatch", "pkg/kubefiles", "cmd/kubedns"}
 var topLevel = []string{
 	"cmd", "pkg", "images", "manifests", "hack", "test", "docs",
 	"go.mod", "go.sum", "Makefile", "README.md", "LICENSE", "bin", "dist",
+	"CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md",
 }
 
 func TestImportRules(t *testing.T) {
