@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"sync"
+	"sync/atomic"
 
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -16,7 +17,8 @@ type Cache struct {
 	seed   maphash.Seed // random, so that nobody can choose colliding names
 	shift  uint         // the hash's upper bits, above shift, choose the shard
 	shards []shard
-	pool   sync.Pool // of *scratch
+	pool   sync.Pool     // of *scratch
+	epoch  atomic.Uint64 // how often Purge and Clear were called
 }
 
 // Shards keep processors out of each other's way. A lookup holds its shard's
@@ -114,7 +116,7 @@ type Spot struct {
 
 // Spot returns the spot of a key from AppendKey. c must not be nil.
 func (c *Cache) Spot(key []byte) (s Spot) {
-	s.hash, s.at = c.place(key)
+	s.hash, s.at = c.locate(key)
 	return s
 }
 
@@ -144,8 +146,8 @@ func (c *Cache) Warm(spots []Spot) (sum int64) {
 	return sum
 }
 
-// place returns the hash of a key, which chooses its shard, and its place there.
-func (c *Cache) place(key []byte) (hash uint64, at place) {
+// locate returns the hash of a key, which chooses its shard, and its place there.
+func (c *Cache) locate(key []byte) (hash uint64, at place) {
 	hash = maphash.Bytes(c.seed, key[:len(key)-typeLen])
 	return hash, placeOf(hash, keyType(key))
 }
@@ -160,8 +162,8 @@ func (c *Cache) place(key []byte) (hash uint64, at place) {
 // an SOA (but see Config.NegativeTTL), answers of TTL 0 (but see MinTTL and
 // StaleFor), chains with a loop or more than 16 links, questions for
 // transfers and meta types, replies meant for a part of the clients (RFC 7871).
-func (c *Cache) Store(q *wire.Query, r *wire.Reply, now int64) bool {
-	if c == nil || c.cfg.Entries == 0 || !storable(q, r) {
+func (c *Cache) Store(q *wire.Query, r *wire.Reply, asked Epoch, now int64) bool {
+	if !c.stores(asked) || !storable(q, r) {
 		return false
 	}
 	s := c.pool.Get().(*scratch)
@@ -179,8 +181,7 @@ func (c *Cache) Store(q *wire.Query, r *wire.Reply, now int64) bool {
 		return false
 	}
 	e.expires, e.life = now+int64(life)*second, life
-	hash, at := c.place(e.key())
-	return c.shard(hash).put(e, at, now)
+	return c.put(e, asked, now)
 }
 
 // StoreFailure remembers for Config.FailureTTL that q's question ended in
@@ -188,19 +189,22 @@ func (c *Cache) Store(q *wire.Query, r *wire.Reply, now int64) bool {
 // once. A valid or stale answer that is stored stays; a stale one is then
 // given out at once for Config.StaleRecheck. It reports whether it did
 // anything.
-func (c *Cache) StoreFailure(q *wire.Query, rcode int, now int64) bool {
-	if c == nil || c.cfg.Entries == 0 || c.cfg.FailureTTL == 0 || q.Class != wire.ClassIN {
+func (c *Cache) StoreFailure(q *wire.Query, rcode int, asked Epoch, now int64) bool {
+	if !c.stores(asked) || c.cfg.FailureTTL == 0 || q.Class != wire.ClassIN {
 		return false
 	}
 	e := emptyEntry(q, uint16(rcode)&rcodeMask|kindFailure, c.cfg.FailureTTL, now)
-	hash, at := c.place(e.key())
-	return c.shard(hash).fail(e, at, now)
+	hash, at := c.locate(e.key())
+	s := c.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.current(asked) && s.fail(e, at, now)
 }
 
 // StoreAbsent keeps for ttl seconds, within Config's limits, that q's name does
 // not exist, said without an SOA. It reports whether it did.
-func (c *Cache) StoreAbsent(q *wire.Query, ttl uint32, now int64) bool {
-	if c == nil || c.cfg.Entries == 0 || c.cfg.NoNegative || q.Class != wire.ClassIN {
+func (c *Cache) StoreAbsent(q *wire.Query, ttl uint32, asked Epoch, now int64) bool {
+	if !c.stores(asked) || c.cfg.NoNegative || q.Class != wire.ClassIN {
 		return false
 	}
 	life := storedTTL(ttl, &c.cfg)
@@ -208,8 +212,22 @@ func (c *Cache) StoreAbsent(q *wire.Query, ttl uint32, now int64) bool {
 		return false
 	}
 	e := emptyEntry(q, wire.RcodeNXDomain|kindNX, life, now)
-	hash, at := c.place(e.key())
-	return c.shard(hash).put(e, at, now)
+	return c.put(e, asked, now)
+}
+
+// stores reports whether c may store an answer of that epoch. Only put and
+// StoreFailure, under the shard's lock, know for sure.
+func (c *Cache) stores(asked Epoch) bool {
+	return c != nil && c.cfg.Entries > 0 && c.current(asked)
+}
+
+// put stores an entry unless a purge has begun since the epoch asked.
+func (c *Cache) put(e *entry, asked Epoch, now int64) bool {
+	hash, at := c.locate(e.key())
+	s := c.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.current(asked) && s.put(e, at, now)
 }
 
 // HasRecords reports whether a valid answer with records is stored for any type
@@ -218,18 +236,8 @@ func (c *Cache) HasRecords(key []byte, now int64) bool {
 	if c == nil {
 		return false
 	}
-	hash, at := c.place(key)
+	hash, at := c.locate(key)
 	return c.shard(hash).hasRecords(key[:len(key)-typeLen], at, now)
-}
-
-// Clear removes all entries. The counters stay.
-func (c *Cache) Clear() {
-	if c == nil {
-		return
-	}
-	for i := range c.shards {
-		c.shards[i].clear()
-	}
 }
 
 func (c *Cache) shard(hash uint64) *shard { return &c.shards[hash>>c.shift] }

@@ -13,7 +13,7 @@ func (c *Cache) cut(dst []byte, q *wire.Query, key []byte, now int64) (out []byt
 		if len(name) == 1 {
 			break // the root exists
 		}
-		hash, at := c.place(key)
+		hash, at := c.locate(key)
 		own, nx := c.shard(hash).table.Load().find(key, at, now)
 		if e := best(own, nx, now); e != nil && e.flags&kindNX != 0 {
 			e.visit()

@@ -43,23 +43,23 @@ func TestFloodsLeaveMemoryFlat(t *testing.T) {
 		{"large answers", 600, func(c *Cache, n int) {
 			number(large, n)
 			copy(reply.Name, large.Name)
-			if !c.Store(large, reply, at(0)) {
+			if !c.Store(large, reply, c.Epoch(), at(0)) {
 				t.Fatal("a large answer was not stored")
 			}
 		}},
 		{"large answers for few names", 600, func(c *Cache, n int) {
 			number(large, n%3)
 			copy(reply.Name, large.Name)
-			c.Store(large, reply, at(0))
+			c.Store(large, reply, c.Epoch(), at(0))
 		}},
-		{"failures", 60000, func(c *Cache, n int) { c.StoreFailure(l.name(n), wire.RcodeServFail, at(0)) }},
-		{"absent names", 60000, func(c *Cache, n int) { c.StoreAbsent(l.name(n), 60, at(0)) }},
+		{"failures", 60000, func(c *Cache, n int) { c.StoreFailure(l.name(n), wire.RcodeServFail, c.Epoch(), at(0)) }},
+		{"absent names", 60000, func(c *Cache, n int) { c.StoreAbsent(l.name(n), 60, c.Epoch(), at(0)) }},
 		{"all in turn", 30000, func(c *Cache, n int) {
 			l.store(c, n, at(0))
 			if n%20 == 0 {
 				number(large, n)
 				copy(reply.Name, large.Name)
-				c.Store(large, reply, at(0))
+				c.Store(large, reply, c.Epoch(), at(0))
 			}
 		}},
 	} {

@@ -64,11 +64,11 @@ func TestNXDomainAndAnswersReplaceEachOther(t *testing.T) {
 	store(t, c, at(6), q4, "nxdomain", absent)
 	expect("an answer of its own lives its time", 6, qa, false, Hit, "x.example. 1 A 1.2.3.4")
 	expect("and is not shown when it is over", 8, qa, true, Hit, gone("13")...)
-	c.StoreFailure(mx, wire.RcodeServFail, at(9))
+	c.StoreFailure(mx, wire.RcodeServFail, c.Epoch(), at(9))
 	expect("a failure does not hide what is known", 9, mx, false, Hit, gone("12")...)
 	expect("but for the expired", 22, mx, false, Expired)
 	expect("which may be given", 22, mx, true, Stale, gone("0")...)
-	c.StoreFailure(mx, wire.RcodeServFail, at(22))
+	c.StoreFailure(mx, wire.RcodeServFail, c.Epoch(), at(22))
 	expect("after a failure at once", 23, mx, false, Stale, gone("0")...)
 	checkShards(t, c)
 }
@@ -104,7 +104,7 @@ func TestStoreAbsent(t *testing.T) {
 	} {
 		tt.cfg.Entries = 10
 		c := New(tt.cfg)
-		if kept := c.StoreAbsent(ask(t, "no.example.", a), tt.ttl, at(0)); kept != (tt.want > 0) {
+		if kept := c.StoreAbsent(ask(t, "no.example.", a), tt.ttl, c.Epoch(), at(0)); kept != (tt.want > 0) {
 			t.Errorf("%s: kept %v", tt.name, kept)
 		}
 		for _, now := range []uint32{tt.want - min(tt.want, 1), tt.want} {
@@ -124,7 +124,7 @@ func TestHasRecords(t *testing.T) {
 	store(t, c, at(0), ask(t, "empty.example.", a), noData)
 	store(t, c, at(0), ask(t, "no.example.", a), "nxdomain", absent)
 	store(t, c, at(0), ask(t, "dead.example.", a), "nxdomain", "dead.example. 20 IN CNAME no.example.", absent)
-	c.StoreFailure(ask(t, "broken.example.", a), wire.RcodeServFail, at(0))
+	c.StoreFailure(ask(t, "broken.example.", a), wire.RcodeServFail, c.Epoch(), at(0))
 	for name, want := range map[string]bool{"WWW.example.": true, "alias.example.": true} {
 		if got := c.HasRecords(AppendKey(nil, ask(t, name, dns.TypeAAAA)), at(9)); got != want {
 			t.Errorf("%s: %v", name, got)

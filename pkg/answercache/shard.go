@@ -154,14 +154,8 @@ func (e *entry) result() Result {
 	return Hit
 }
 
-// put stores or replaces an entry and makes room for it.
+// put stores or replaces an entry and makes room for it. The lock is held.
 func (s *shard) put(e *entry, at place, now int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.putLocked(e, at, now)
-}
-
-func (s *shard) putLocked(e *entry, at place, now int64) bool {
 	cost := e.cost()
 	if cost > s.maxBytes {
 		return false
@@ -203,16 +197,14 @@ func (s *shard) putLocked(e *entry, at place, now int64) bool {
 // forgotten is a time at which every entry has expired.
 const forgotten = 1<<63 - 1
 
-// fail remembers a failure, unless an answer is there.
+// fail remembers a failure, unless an answer is there. The lock is held.
 func (s *shard) fail(e *entry, at place, now int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	own, nx := s.table.Load().find(e.key(), at, now)
 	if own == nil || own.flags&kindFailure != 0 || s.dead(own, now) {
 		own = nx
 	}
 	if own == nil || s.dead(own, now) {
-		return s.putLocked(e, at, now)
+		return s.put(e, at, now)
 	}
 	if own.valid(now) || nx.valid(now) {
 		return false

@@ -163,7 +163,7 @@ func TestOverTime(t *testing.T) {
 				case isStore:
 					store(t, c, at(s.at), q, strings.Split(records, "; ")...)
 				case s.do == "fail":
-					c.StoreFailure(q, wire.RcodeServFail, at(s.at))
+					c.StoreFailure(q, wire.RcodeServFail, c.Epoch(), at(s.at))
 				case s.do == "clear":
 					c.Clear()
 				default:
@@ -222,7 +222,7 @@ func TestEach(t *testing.T) {
 	c := New(Config{Entries: 10, FailureTTL: 5})
 	store(t, c, at(0), ask(t, "WWW.example.", a, "do"), "www.example. 10 IN A 1.2.3.4")
 	store(t, c, at(1), ask(t, "no.example.", a, "cd"), "nxdomain", "ns example. 60 IN SOA n. h. 1 2 3 4 15")
-	c.StoreFailure(ask(t, "bad.example.", aaaa), wire.RcodeServFail, at(2))
+	c.StoreFailure(ask(t, "bad.example.", aaaa), wire.RcodeServFail, c.Epoch(), at(2))
 	got := map[string]Item{}
 	c.Each(func(i Item) bool {
 		name, _, err := dns.UnpackDomainName(i.Name, 0)
@@ -261,7 +261,7 @@ func TestEach(t *testing.T) {
 func TestDisabled(t *testing.T) {
 	for name, c := range map[string]*Cache{"nil": nil, "no entries": New(Config{FailureTTL: 5}), "negative": New(Config{Entries: -1})} {
 		q := ask(t, "x.", a)
-		if store(t, c, at(0), q, "x. 10 IN A 1.2.3.4") || c.StoreFailure(q, 2, at(0)) {
+		if store(t, c, at(0), q, "x. 10 IN A 1.2.3.4") || c.StoreFailure(q, 2, c.Epoch(), at(0)) {
 			t.Errorf("%s: stored", name)
 		}
 		if _, result := lookup(t, c, at(0), q, true); result != Miss {

@@ -255,13 +255,13 @@ func TestAgreesWithTwin(t *testing.T) {
 			switch rng.IntN(4) {
 			case 0:
 				m := randomReply(t, rng, q)
-				got := c.Store(q, parsed(t, m), now)
+				got := c.Store(q, parsed(t, m), c.Epoch(), now)
 				if want := w.store(q, m, now); got != want {
 					t.Fatalf("config %d, step %d: Store = %v, the twin says %v for\n%v", i, n, got, want, m)
 				}
 			case 1:
 				if cfg.FailureTTL > 0 {
-					c.StoreFailure(q, wire.RcodeServFail, now)
+					c.StoreFailure(q, wire.RcodeServFail, c.Epoch(), now)
 					w.fail(q, now)
 				}
 			default:

@@ -116,13 +116,13 @@ func (fl *flight) store(st *state, r *Reply) {
 	}
 	switch now := fl.f.now(); {
 	case r.Msg == nil:
-		st.cache.StoreFailure(q, wire.RcodeServFail, now)
+		st.cache.StoreFailure(q, wire.RcodeServFail, fl.asked, now)
 	case failure(r.Msg.Rcode):
-		st.cache.StoreFailure(q, r.Msg.Rcode, now)
+		st.cache.StoreFailure(q, r.Msg.Rcode, fl.asked, now)
 	case r.Keep != nil:
-		st.cache.Store(q, r.Keep, now)
+		st.cache.Store(q, r.Keep, fl.asked, now)
 	case r.AbsentFor > 0:
-		st.cache.StoreAbsent(q, r.AbsentFor, now)
+		st.cache.StoreAbsent(q, r.AbsentFor, fl.asked, now)
 	}
 }
 

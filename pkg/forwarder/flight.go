@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -39,6 +40,8 @@ type flight struct {
 	bucket  int // of the limiter
 	serial  uint64
 	client  listener.ReplyTo
+	// asked is the cache's epoch from before the servers were chosen.
+	asked answercache.Epoch
 
 	// Guarded by the shard while the flight is in it.
 	waiters []waiter
@@ -179,7 +182,7 @@ func (f *Forwarder) newFlight(q *Query, hash uint64, bucket int) *flight {
 	fl.hash, fl.bucket, fl.extra, fl.slow = hash, bucket, 0, false
 	fl.nlen = copy(fl.name[:], m.Name)
 	fl.typ, fl.class, fl.flags, fl.do = m.Type, m.Class, m.Flags&keyFlags, m.EDNS.DO
-	fl.tags, fl.private, fl.serial = q.Options, false, 0
+	fl.tags, fl.private, fl.serial, fl.asked = q.Options, false, 0, q.epoch
 	return fl
 }
 
@@ -271,6 +274,6 @@ func (fl *flight) recycle() {
 	clear(fl.waiters)
 	fl.waiters, fl.names = fl.waiters[:0], fl.names[:0]
 	fl.tags = ""
-	fl.next, fl.client = nil, listener.ReplyTo{}
+	fl.next, fl.client, fl.asked = nil, listener.ReplyTo{}, answercache.Epoch{}
 	fl.f.flights.Put(fl)
 }

@@ -108,6 +108,7 @@ func refusedType(t uint16) (rcode int, refused bool) {
 // given.
 func (q *Query) forward(stale bool) {
 	f := q.f
+	q.epoch = q.st.cache.Epoch() // before the servers are chosen
 	d := q.Route(q.Name, q.Msg.Type)
 	for _, hook := range q.st.miss {
 		if hook(q, d) {
@@ -138,6 +139,7 @@ func (q *Query) forward(stale bool) {
 
 // refresh asks servers for an answer that is wanted in the cache only.
 func (q *Query) refresh() {
+	q.epoch = q.st.cache.Epoch() // before the servers are chosen
 	d := q.Route(q.Name, q.Msg.Type)
 	if d.Kind == upstream.Ask && q.f.begin(q, d.Group) {
 		q.f.tallies[0].refreshed.Add(1)

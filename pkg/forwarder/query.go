@@ -38,9 +38,10 @@ type Query struct {
 	key    []byte // in the cache, or empty memory for it
 	cache  *answercache.Cache
 	spot   answercache.Spot // of key in cache
-	now    int64            // Forwarder.now, for the cache
-	reply  []byte           // where the answer is appended
-	out    []byte           // the answer, reply included
+	epoch  answercache.Epoch
+	now    int64  // Forwarder.now, for the cache
+	reply  []byte // where the answer is appended
+	out    []byte // the answer, reply included
 	build  wire.Builder
 	cookie wire.Cookie // memory for the answer's cookie
 }
@@ -48,7 +49,7 @@ type Query struct {
 // clear forgets the last query and keeps what may be used again.
 func (q *Query) clear() {
 	q.asker, q.Msg, q.Name, q.Options, q.Private = asker{}, nil, nil, "", false
-	q.key, q.cache, q.reply, q.out = nil, nil, nil, nil
+	q.key, q.cache, q.epoch, q.reply, q.out = nil, nil, answercache.Epoch{}, nil, nil
 }
 
 // Client returns the address of the client, not valid for this program's own

@@ -1,0 +1,118 @@
+package answercache
+
+// Epoch identifies the time between two purges of one Cache. Take one with
+// [Cache.Epoch] before you decide which server to ask, and pass it to the
+// Store methods with the answer: an answer that was asked for before a purge
+// is not stored after it. The zero value stores nothing.
+type Epoch struct {
+	cache *Cache
+	n     uint64
+}
+
+// Epoch returns the current epoch.
+func (c *Cache) Epoch() Epoch {
+	if c == nil {
+		return Epoch{}
+	}
+	return Epoch{cache: c, n: c.epoch.Load()}
+}
+
+// purgeStep is how many entries a purge looks at between two holds of a
+// shard's lock, which bounds how long a Store has to wait.
+const purgeStep = 256
+
+// Purge removes every entry for which keep returns false, be it an answer, a
+// negative answer, a remembered failure or an expired entry, and returns how
+// many it removed. name is the name in the question, in canonical wire form
+// and read only; typ is the type in the question. One entry that says that a
+// name does not exist serves all types of the name; for it keep gets the type
+// of the question that led to it.
+//
+// Purge begins a new [Epoch]: answers asked for earlier are not stored any
+// more, whatever keep says about them. So when Purge returns, nothing that
+// keep rejects is left, nor can it come back from a question already on its
+// way.
+//
+// Lookups go on meanwhile. keep is called without a lock, so it may use c.
+func (c *Cache) Purge(keep func(name []byte, typ uint16) bool) (removed int) {
+	if c == nil {
+		return 0
+	}
+	c.epoch.Add(1)
+	for i := range c.shards {
+		removed += c.shards[i].purge(keep)
+	}
+	return removed
+}
+
+// Clear removes all entries and begins a new [Epoch]. The counters stay.
+func (c *Cache) Clear() {
+	if c == nil {
+		return
+	}
+	c.epoch.Add(1)
+	for i := range c.shards {
+		c.shards[i].clear()
+	}
+}
+
+// current reports whether answers of epoch may be stored. To be sure, call it
+// under the lock of the shard that is to hold the answer: Purge begins the new
+// epoch before it takes any of these locks.
+func (c *Cache) current(epoch Epoch) bool {
+	return epoch.cache == c && epoch.n == c.epoch.Load()
+}
+
+// purge is Cache.Purge for one shard. Entries stored meanwhile belong to the
+// new epoch, so it does not matter whether it sees them.
+func (s *shard) purge(keep func(name []byte, typ uint16) bool) (removed int) {
+	var entries [purgeStep]*entry
+	for at := 0; at >= 0; {
+		var n int
+		n, at = s.copyEntries(&entries, at)
+		rejected := entries[:0]
+		for _, e := range entries[:n] {
+			key := e.key()
+			end := len(key) - keyTail
+			if !keep(key[:end:end], keyType(key)) {
+				rejected = append(rejected, e)
+			}
+		}
+		removed += s.removeAll(rejected)
+	}
+	return removed
+}
+
+// copyEntries copies the entries of the next queue nodes from index at on. It
+// returns how many there are, and the index to go on with, negative at the end.
+func (s *shard) copyEntries(to *[purgeStep]*entry, at int) (n, next int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ; at < len(s.queue) && n < len(to); at++ {
+		if e := s.queue[at].entry; e != nil {
+			to[n] = e
+			n++
+		}
+	}
+	if at >= len(s.queue) {
+		return n, -1
+	}
+	return n, at
+}
+
+// removeAll removes those of the entries that are still stored, and returns
+// how many those were.
+func (s *shard) removeAll(entries []*entry) (removed int) {
+	if len(entries) == 0 {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range entries {
+		if int(e.node) < len(s.queue) && s.queue[e.node].entry == e {
+			s.remove(e)
+			removed++
+		}
+	}
+	return removed
+}
