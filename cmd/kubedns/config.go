@@ -20,8 +20,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/stubdomain"
 )
 
-// configurer puts the live configuration into force. For each key the flag of
-// the same meaning is what holds while the configuration does not have the key.
+// configurer applies the live configuration. For each key the flag of the same
+// meaning holds while the configuration does not have the key.
 type configurer struct {
 	opts       *options
 	log        *slog.Logger
@@ -42,12 +42,15 @@ func (a *app) openConfig(sources kubewatch.Sources, env environment, registry pr
 		opts: a.opts, log: a.log, resolvConf: env.resolvConf, backend: a.backend, routes: a.routes,
 		metrics: newConfigMetrics(registry), federated: make(chan struct{}),
 	}
-	a.config.apply(dnsconfig.Config{})
+	// Without a configuration the flags hold. They are not applied before a
+	// configuration that is there, or servers would be asked that it replaces.
+	applied := false
 	switch {
 	case a.opts.configDir != "":
 		poller := &dnsconfig.Poller{
 			FS: os.DirFS(a.opts.configDir), Dir: a.opts.configDir,
-			Apply: a.config.apply, Result: a.config.metrics.result, Logger: a.log,
+			Apply:  func(c dnsconfig.Config) { applied = true; a.config.apply(c) },
+			Result: a.config.metrics.result, Logger: a.log,
 		}
 		poller.Load()
 		a.parts = append(a.parts, func(ctx context.Context) error {
@@ -58,6 +61,9 @@ func (a *app) openConfig(sources kubewatch.Sources, env environment, registry pr
 		watcher := kubewatch.NewConfigMapWatcher(sources, a.opts.configNamespace, a.opts.configMap, a.log, a.config.offer(&dnsconfig.Tracker{}))
 		a.watcher.Export(watcher)
 		a.parts = append(a.parts, watcher.Run)
+	}
+	if !applied {
+		a.config.apply(dnsconfig.Config{})
 	}
 	if sources.Nodes != nil {
 		a.parts = append(a.parts, func(ctx context.Context) error {
@@ -103,7 +109,7 @@ func (c *configurer) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapS
 	}
 }
 
-// apply puts a configuration into force.
+// apply makes a configuration take effect.
 func (c *configurer) apply(config dnsconfig.Config) {
 	federations := config.Federations
 	if len(federations) == 0 {

@@ -265,3 +265,18 @@ func TestNoIPv6(t *testing.T) {
 	p.start().awaitReady()
 	p.wantAnswer(web, dns.TypeA, "NOERROR 10.96.0.10")
 }
+
+// TestConfigReplacesServers: what the configuration replaces is not read, so
+// nothing in it is warned of.
+func TestConfigReplacesServers(t *testing.T) {
+	path := writeFile(t, "objects.yaml", objects)
+	config := filepath.Dir(writeFile(t, "upstreamNameservers", `["192.0.2.53"]`))
+	p := newProgram(t, "--objects="+path, "--config-dir="+config)
+	p.start().awaitReady()
+	if strings.Contains(p.log.String(), "resolv.conf") {
+		t.Error("resolv.conf was read")
+	}
+	if _, body := p.get(p.readiness, "/readiness?verbose"); !strings.Contains(body, "other names: 192.0.2.53:53\n") {
+		t.Errorf("/readiness?verbose:\n%s", body)
+	}
+}

@@ -1,9 +1,11 @@
-// Package dnsconfig is the live configuration of the addon: the three keys
-// federations, stubDomains and upstreamNameservers of the ConfigMap "kube-dns",
-// as typed values, and the mounted directory they are read from.
+// Package dnsconfig reads the live configuration of the addon: the three keys
+// federations, stubDomains and upstreamNameservers of the ConfigMap "kube-dns".
+//
+// Use a [Poller] to follow the directory at which the ConfigMap is mounted, a
+// [Tracker] for contents from elsewhere, and [Parse] for one content.
 //
 // One bad key rejects a whole update, so that a typing error never leaves half
-// of an old and half of a new configuration in force.
+// of an old and half of a new configuration in effect.
 package dnsconfig
 
 import (
@@ -11,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -102,11 +105,16 @@ func ParseFederations(text string) (map[string]string, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
 	}
+	if strings.HasPrefix(text, "\ufeff") {
+		return nil, errors.New("it begins with a byte order mark; remove it")
+	}
 	federations := map[string]string{}
 	for pair := range strings.SplitSeq(text, ",") {
 		name, domain, ok := strings.Cut(pair, "=")
 		name, domain = strings.TrimSpace(name), strings.TrimSpace(domain)
 		switch {
+		case !ok && name == "":
+			return nil, errors.New("there is an empty entry; is there a comma too many?")
 		case !ok:
 			return nil, fmt.Errorf("%q is not of the form name=domain", strings.TrimSpace(pair))
 		case !dnsname.IsLabel1123(name):
@@ -127,22 +135,20 @@ func ParseNameserver(text string) (netip.AddrPort, error) {
 	case err != nil:
 		return netip.AddrPort{}, err
 	case server.Addr.Port() == 0:
-		return netip.AddrPort{}, fmt.Errorf("%q: port 0 is not a port to send to", text)
+		return netip.AddrPort{}, fmt.Errorf("%q: the port must be from 1 to 65535", text)
 	}
 	return server.Addr, nil
 }
 
-// parseServer reads an address, with or without a port from 0 to 65535.
+// parseServer reads an address, with or without a port from 0 to 65535. Blanks
+// around it are dropped.
 func parseServer(text string) (Server, error) {
-	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
-		return Server{}, fmt.Errorf("%q: brackets are for an IPv6 address with a port; write %s or %s:%d",
-			text, text[1:len(text)-1], text, DefaultPort)
-	}
+	text = strings.TrimSpace(text)
 	if addr, err := netip.ParseAddr(text); err == nil {
-		if addr.Zone() != "" {
-			return Server{}, fmt.Errorf("%q: an address with a zone is not supported", text)
-		}
-		return Server{Addr: netip.AddrPortFrom(addr.Unmap(), DefaultPort)}, nil
+		return serverAt(text, addr, DefaultPort)
+	}
+	if hint := serverHint(text); hint != "" {
+		return Server{}, fmt.Errorf("%q: %s", text, hint)
 	}
 	i := strings.LastIndexByte(text, ':')
 	if i < 0 {
@@ -157,10 +163,37 @@ func parseServer(text string) (Server, error) {
 		host, bracketed = host[1:len(host)-1], true
 	}
 	addr, err := netip.ParseAddr(host)
-	if err != nil || addr.Zone() != "" || addr.Is6() != bracketed {
+	if err != nil || addr.Is6() != bracketed {
 		return Server{}, fmt.Errorf("%q is not an IP address with a port", text)
 	}
-	return Server{Addr: netip.AddrPortFrom(addr.Unmap(), uint16(port))}, nil
+	return serverAt(text, addr, uint16(port))
+}
+
+// serverHint says how to write a server that was written in another program's
+// form, or "".
+func serverHint(text string) string {
+	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
+		return fmt.Sprintf("brackets are for an IPv6 address with a port; write %s or %s:%d",
+			strings.TrimSuffix(inner, "]"), text, DefaultPort)
+	}
+	if host, port, ok := strings.Cut(text, "#"); ok {
+		if _, err := netip.ParseAddr(host); err == nil {
+			return "the port goes behind a colon; write " + net.JoinHostPort(host, port)
+		}
+	}
+	return ""
+}
+
+// serverAt checks an address that was read from text.
+func serverAt(text string, addr netip.Addr, port uint16) (Server, error) {
+	addr = addr.Unmap()
+	switch {
+	case addr.Zone() != "":
+		return Server{}, fmt.Errorf("%q: an address with a zone is not supported", text)
+	case addr.IsUnspecified(), addr.IsMulticast():
+		return Server{}, fmt.Errorf("%q is not the address of a server", text)
+	}
+	return Server{Addr: netip.AddrPortFrom(addr, port)}, nil
 }
 
 // parseStubServer also takes a name, which must come without a port.
@@ -169,10 +202,12 @@ func parseStubServer(text string) (Server, error) {
 	if err == nil {
 		return server, nil
 	}
-	if !dnsname.IsSubdomain1123(text) {
+	trimmed := strings.TrimSuffix(strings.TrimSpace(text), ".")
+	last := trimmed[strings.LastIndexByte(trimmed, '.')+1:]
+	if !dnsname.IsSubdomain1123(trimmed) || strings.Trim(last, "0123456789") == "" { // no host's name ends in a number
 		return Server{}, fmt.Errorf("%w, nor a DNS name without a port", err)
 	}
-	name, nameErr := dnsname.Parse(text)
+	name, nameErr := dnsname.Parse(trimmed)
 	if nameErr != nil {
 		return Server{}, nameErr
 	}
