@@ -280,3 +280,29 @@ func TestConfigReplacesServers(t *testing.T) {
 		t.Errorf("/readiness?verbose:\n%s", body)
 	}
 }
+
+// TestObjectForms: files may write addresses as the API may hold them, and old
+// objects mean what they meant.
+func TestObjectForms(t *testing.T) {
+	slice := func(name, service, family, addresses, ready string) string {
+		return fmt.Sprintf("---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: %s, namespace: default, labels: {kubernetes.io/service-name: %s}}\n"+
+			"addressType: %s\nendpoints: [{addresses: [%s], conditions: {ready: %s}}]\n", name, service, family, addresses, ready)
+	}
+	tolerant := "---\napiVersion: v1\nkind: Service\nmetadata: {name: old, namespace: default, annotations: {service.alpha.kubernetes.io/tolerate-unready-endpoints: \"true\"}}\nspec: {clusterIP: None}\n"
+	path := writeFile(t, "objects.yaml", objects+service("zeros", "clusterIP: 010.096.000.009")+service("mapped", "clusterIP: '::ffff:10.96.0.8'")+
+		service("strict", "clusterIP: None")+service("named", "clusterIP: None")+tolerant+
+		slice("old-1", "old", "IPv4", "'010.1.0.1'", "false")+slice("strict-1", "strict", "IPv4", "10.1.0.2", "false")+slice("named-1", "named", "FQDN", "host.example.com", "true")+
+		"---\napiVersion: v1\nkind: Service\nmetadata: {name: ep, namespace: default}\nspec: {clusterIP: None}\n---\n"+
+		"apiVersion: v1\nkind: Endpoints\nmetadata: {name: ep, namespace: default}\nsubsets: [{addresses: [{ip: '::ffff:10.1.0.4'}, {ip: 'fd00::4'}]}]\n")
+	p := newProgram(t, "--objects="+path, "--nameservers=none").start()
+	p.awaitReady()
+	for name, want := range map[string]string{
+		"zeros": "NOERROR 10.96.0.9", "mapped": "NOERROR 10.96.0.8", "old": "NOERROR 10.1.0.1", "ep": "NOERROR 10.1.0.4",
+		"strict": "NXDOMAIN", "named": "NXDOMAIN",
+	} {
+		p.wantAnswer(name+".default.svc.cluster.local.", dns.TypeA, want)
+	}
+	if log := p.log.String(); !strings.Contains(log, "EndpointSlice named-1: addressType: FQDN slices have no DNS records") {
+		t.Error("no warning about the FQDN slice")
+	}
+}

@@ -8,6 +8,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
 // checker collects what an API server would have refused.
@@ -75,8 +76,8 @@ func (c *checker) clusterIP(field, text string) {
 }
 
 func (c *checker) addr(field, text string) netip.Addr {
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
+	addr, ok := records.ParseAddr(text)
+	if !ok {
 		c.fault(field, "%q is not an IP address", text)
 	}
 	return addr
@@ -104,7 +105,9 @@ func (c *checker) hostname(field, hostname string) {
 
 func (c *checker) slice(s *discoveryv1.EndpointSlice) {
 	switch s.AddressType {
-	case discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6, discoveryv1.AddressTypeFQDN:
+	case discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6:
+	case discoveryv1.AddressTypeFQDN:
+		c.warnings = append(c.warnings, "addressType: FQDN slices have no DNS records; their endpoints are ignored")
 	default:
 		c.fault("addressType", "%q is not IPv4, IPv6 or FQDN", s.AddressType)
 	}

@@ -2,11 +2,12 @@ package kubefiles
 
 import (
 	"fmt"
-	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
 // slicesOf returns the EndpointSlices that say what an Endpoints object says,
@@ -19,7 +20,7 @@ func slicesOf(e *corev1.Endpoints) []*discoveryv1.EndpointSlice { //nolint:stati
 		families := map[discoveryv1.AddressType]*discoveryv1.EndpointSlice{}
 		add := func(a *corev1.EndpointAddress, ready bool) {
 			family, suffix := discoveryv1.AddressTypeIPv4, "v4"
-			if addr, err := netip.ParseAddr(a.IP); err == nil && addr.Is6() {
+			if addr, ok := records.ParseAddr(a.IP); ok && addr.Is6() {
 				family, suffix = discoveryv1.AddressTypeIPv6, "v6"
 			}
 			s := families[family]

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,6 +29,20 @@ type serviceFields struct {
 	clusterIPs                    [][]byte
 	ports                         []records.Port
 	publishNotReady               bool
+	tolerateUnready               []byte // the annotation's value
+}
+
+// tolerateUnready is the annotation that meant publishNotReadyAddresses before
+// there was that field (Kubernetes DNS specification 1.1.0, §2.1).
+const tolerateUnready = "service.alpha.kubernetes.io/tolerate-unready-endpoints"
+
+// publishes reports whether endpoints count that are not ready.
+func (f *serviceFields) publishes() bool {
+	if f.publishNotReady || len(f.tolerateUnready) == 0 {
+		return f.publishNotReady
+	}
+	tolerate, err := strconv.ParseBool(string(f.tolerateUnready))
+	return err == nil && tolerate
 }
 
 // convertService returns a *records.Service.
@@ -41,6 +56,7 @@ func (c *converter) convertService(obj any) (any, bool) {
 		externalName:    []byte(in.Spec.ExternalName),
 		clusterIP:       []byte(in.Spec.ClusterIP),
 		publishNotReady: in.Spec.PublishNotReadyAddresses,
+		tolerateUnready: []byte(in.Annotations[tolerateUnready]),
 	}
 	for _, text := range in.Spec.ClusterIPs {
 		f.clusterIPs = append(f.clusterIPs, []byte(text))
@@ -55,7 +71,7 @@ func (c *converter) convertService(obj any) (any, bool) {
 
 // service returns the Service k, whose name becomes part of it.
 func (c *converter) service(k key, created metav1.Time, f *serviceFields) *records.Service {
-	out := &records.Service{Namespace: k.namespace, Name: k.name, PublishNotReady: f.publishNotReady}
+	out := &records.Service{Namespace: k.namespace, Name: k.name, PublishNotReady: f.publishes()}
 	if !created.IsZero() {
 		out.Created = created.Unix()
 	}

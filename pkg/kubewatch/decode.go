@@ -234,6 +234,8 @@ func (d *draft) readMeta(data []byte) bool {
 			switch string(name) {
 			case corev1.EndpointsLastChangeTriggerTime:
 				d.trigger = value
+			case tolerateUnready:
+				d.service.tolerateUnready = value
 			case metav1.InitialEventsAnnotationKey:
 				d.end = string(value) == "true"
 			}

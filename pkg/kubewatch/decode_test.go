@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+
+	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
 // protobufs returns the decoders that are used, and those below them.
@@ -170,7 +172,14 @@ func samples(tb testing.TB) map[string]sample {
 	relabelled := testSlice("web-2", "else", "010.0.0.1", "x", "::ffff:10.0.0.9", "fd00::1")
 	relabelled.Ports = append(relabelled.Ports, discoveryv1.EndpointPort{}, discoveryv1.EndpointPort{Port: new(int32(-1))})
 	slice := bare(tb, fullSlice())
+	tolerant := &corev1.ServiceList{}
+	for _, value := range []string{"true", "T", "1", "false", "", "yes", " true"} {
+		s := corev1.Service{Spec: corev1.ServiceSpec{ClusterIP: "None", PublishNotReadyAddresses: value == "yes"}}
+		s.Name, s.Annotations = "tolerant", map[string]string{tolerateUnready: value, "x": "true"}
+		tolerant.Items = append(tolerant.Items, s)
+	}
 	return map[string]sample{
+		"tolerant":       {encoded(tb, plain, core, tolerant), true},
 		"service":        {encoded(tb, plain, core, fullService()), true},
 		"services":       {encoded(tb, plain, core, &corev1.ServiceList{ListMeta: list, Items: []corev1.Service{*fullService(), {}, *other}}), true},
 		"slice":          {encoded(tb, plain, discovery, fullSlice()), true},
@@ -207,6 +216,38 @@ func TestDecode(t *testing.T) {
 	whole := samples(t)["slices"].data
 	for n := range whole { // cut off anywhere
 		sameDecoded(t, direct.Serializer, plain.Serializer, whole[:n])
+	}
+}
+
+// TestTolerateUnready: the annotation means publishNotReadyAddresses, from
+// protobuf as from decoded objects.
+func TestTolerateUnready(t *testing.T) {
+	direct, plain := protobufs(t)
+	for _, tt := range []struct {
+		annotation string
+		field      bool
+		want       bool
+	}{
+		{"", false, false},
+		{"", true, true},
+		{"true", false, true},
+		{"True", false, true},
+		{"1", false, true},
+		{"true", true, true},
+		{"false", false, false},
+		{"false", true, true},
+		{"yes", false, false},
+	} {
+		s := &corev1.Service{Spec: corev1.ServiceSpec{ClusterIP: "None", PublishNotReadyAddresses: tt.field}}
+		s.Name, s.Annotations = "s", map[string]string{tolerateUnready: tt.annotation}
+		decoded := sameDecoded(t, direct.Serializer, plain.Serializer, encoded(t, plain.Serializer, corev1.SchemeGroupVersion, s))
+		it, ok := decoded.(*item)
+		if !ok {
+			t.Fatalf("decoded a %T", decoded)
+		}
+		if got := it.value.(*records.Service).PublishNotReady; got != tt.want {
+			t.Errorf("annotation %q, field %v: %v, want %v", tt.annotation, tt.field, got, tt.want)
+		}
 	}
 }
 
