@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -177,8 +176,11 @@ func serverHint(text string) string {
 			strings.TrimSuffix(inner, "]"), text, DefaultPort)
 	}
 	if host, port, ok := strings.Cut(text, "#"); ok {
-		if _, err := netip.ParseAddr(host); err == nil {
-			return "the port goes behind a colon; write " + net.JoinHostPort(host, port)
+		if addr, err := netip.ParseAddr(host); err == nil {
+			if addr.Is6() {
+				host = "[" + host + "]"
+			}
+			return "the port goes behind a colon; write " + host + ":" + port
 		}
 	}
 	return ""
