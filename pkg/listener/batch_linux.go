@@ -34,7 +34,7 @@ func (b *Batch) Add(to ReplyTo, msg []byte) {
 		return
 	}
 	g := b.group(s)
-	if g.late.out.full() || len(g.data)+len(msg) > cap(g.data) {
+	if g.late.out.Full() || len(g.data)+len(msg) > cap(g.data) {
 		g.grow(s, len(msg))
 	}
 	start := len(g.data)
@@ -75,7 +75,7 @@ func (b *Batch) group(s *udpSocket) *batchGroup {
 // grow flushes a full group and gives it more room for the next time.
 func (g *batchGroup) grow(s *udpSocket, need int) {
 	g.flush()
-	if n := len(g.late.out.hdrs); n < batchPackets {
+	if n := len(g.late.out.Headers); n < batchPackets {
 		g.late.out = newOutgoing(2*n, s.v6)
 	}
 	if n := cap(g.data); n < batchMaxBytes {
@@ -114,18 +114,18 @@ func (l *lateSend) add(to ReplyTo, msg []byte) {
 
 // flush sends what was added, or counts it when the socket is closed.
 func (l *lateSend) flush() {
-	if l.out.n == 0 {
+	if l.out.Len() == 0 {
 		return
 	}
 	if err := l.sock.raw.Control(l.control); err != nil {
-		l.sock.stats.late.Add(uint64(l.out.n))
-		l.out.n = 0
+		l.sock.stats.late.Add(uint64(l.out.Len()))
+		l.out.Drop()
 	}
 }
 
 func (l *lateSend) send(fd uintptr) {
-	want := l.out.n
-	sent, errno := l.out.flush(fd)
+	want := l.out.Len()
+	sent, errno := l.out.Flush(int(fd))
 	l.sock.stats.lateReplies.Add(uint64(sent))
 	if sent != want {
 		l.sock.sendFailed(want-sent, errno)
@@ -144,6 +144,6 @@ func (s *udpSocket) Send(to ReplyTo, msg []byte) {
 	l := s.single.Get().(*lateSend)
 	l.add(to, msg)
 	l.flush()
-	l.out.iovs[0].Base = nil // msg belongs to the caller
+	l.out.Release() // msg belongs to the caller
 	s.single.Put(l)
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/mmsg"
 )
 
 const (
@@ -118,7 +120,7 @@ func newUDPLoop(s *udpSocket) *udpLoop {
 // batch more have probably come meanwhile and asking is cheaper than parking.
 func (l *udpLoop) readable(fd uintptr) bool {
 	for batches := 1; !l.closing.Load(); batches++ {
-		n, errno := recvmmsg(fd, l.in.hdrs)
+		n, errno := mmsg.Receive(int(fd), l.in.Headers)
 		switch errno {
 		case 0:
 		case unix.EAGAIN:
@@ -165,8 +167,8 @@ func (l *udpLoop) work(fd uintptr, n int) {
 func (l *udpLoop) preview(n int) {
 	l.ahead = l.ahead[:0]
 	for i := range n {
-		if h := &l.in.hdrs[i]; h.hdr.Flags&unix.MSG_TRUNC == 0 && h.size >= minMessageBytes && !l.in.peers[i].portZero() {
-			l.ahead = append(l.ahead, l.in.packet(i))
+		if h := &l.in.Headers[i]; !h.Truncated() && h.Size >= minMessageBytes && !l.in.peers[i].portZero() {
+			l.ahead = append(l.ahead, l.in.Packet(i))
 		}
 	}
 	l.part.preview(l.ahead)
@@ -182,24 +184,24 @@ func (l *udpLoop) answerFrom(fd uintptr, i, n int) (next int) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			to, source := l.replyTo(i)
-			packet := l.in.packet(i)
+			packet := l.in.Packet(i)
 			l.queue(l.srv.panicked(cause, packet, to, l.space(fd)), i, source)
 			l.in.reset(i)
 			next = i + 1
 		}
 	}()
 	for ; i < n; i++ {
-		h := &l.in.hdrs[i]
+		h := &l.in.Headers[i]
 		switch {
-		case h.hdr.Flags&unix.MSG_TRUNC != 0:
+		case h.Truncated():
 			l.drops.oversize++
-		case h.size < minMessageBytes:
+		case h.Size < minMessageBytes:
 			l.drops.short++
 		case l.in.peers[i].portZero():
 			l.drops.portZero++
 		default:
 			to, source := l.replyTo(i)
-			l.queue(l.part.handler.Handle(l.in.packet(i), to, l.space(fd)), i, source)
+			l.queue(l.part.handler.Handle(l.in.Packet(i), to, l.space(fd)), i, source)
 		}
 		l.in.reset(i)
 	}
@@ -244,11 +246,11 @@ func (l *udpLoop) queue(reply []byte, i int, source netip.Addr) {
 
 // flush sends the queued replies.
 func (l *udpLoop) flush(fd uintptr) {
-	want := l.out.n
+	want := l.out.Len()
 	if want == 0 {
 		return
 	}
-	sent, errno := l.out.flush(fd)
+	sent, errno := l.out.Flush(int(fd))
 	l.used = 0
 	l.stats.replies.Add(uint64(sent))
 	if sent != want {

@@ -120,7 +120,7 @@ func TestUDPPortZero(t *testing.T) {
 	defer s.Close()
 	l := newUDPLoop(s.udp[0])
 	for i, peer := range []string{"127.0.0.1:0", "127.0.0.1:256", "127.0.0.1:1"} {
-		l.in.hdrs[i].size = minMessageBytes
+		l.in.Headers[i].Size = minMessageBytes
 		l.in.peers[i].set(netip.MustParseAddrPort(peer), 0)
 	}
 	if err := l.raw.Control(func(fd uintptr) { l.work(fd, 3) }); err != nil {
