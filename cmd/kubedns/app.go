@@ -137,11 +137,16 @@ func (a *app) openSources() (kubewatch.Sources, error) {
 // clients at once, while a dead server holds each for seconds.
 const maxInFlight = 4096
 
+// giveUp is when a question is answered SERVFAIL because no server has answered
+// it. dnscache gives up on this program after 4 s, and must have the reason by
+// then; until then other servers of the list have been asked too.
+const giveUp = 3400 * time.Millisecond
+
 // openForwarder makes what asks other servers. It keeps no answers: that is the
 // cache's part, which stands before this program.
 func (a *app) openForwarder() error {
 	config := forwarder.Config{
-		Upstream: upstream.Config{Strategy: upstream.InOrder}, InFlight: maxInFlight, Logger: a.log,
+		Upstream: upstream.Config{Strategy: upstream.InOrder, Timeout: giveUp}, InFlight: maxInFlight, Logger: a.log,
 		// Nothing is asked before the server is there.
 		Answered: func(took time.Duration, reply []byte) { a.server.Answered(took, reply) },
 	}
