@@ -8,6 +8,7 @@ package backend
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 
@@ -86,20 +87,18 @@ func (b *Backend) Records(name []byte) treecache.Answer {
 		return b.pod(name, at)
 	}
 	a := b.tree.Lookup(name)
+	if f := b.federations.Load(); f != nil {
+		if federated, ok := b.federated(*f, name, a.Owner()); ok {
+			return federated
+		}
+	}
 	if a.Status == treecache.Found {
 		return a
-	}
-	// After the lookup: in a namespace that is called as a federation, the names
-	// of endpoints look like federated names.
-	if f := b.federations.Load(); f != nil {
-		if a, ok := b.federated(*f, name); ok {
-			return a
-		}
 	}
 	// A question without a "*" is never a pattern: kube-dns answers a namespace's
 	// own name with its external names, but the name has no records (RFC 1034).
 	if b.wildcards && hasWildcard(name) {
-		if m := b.tree.Snapshot().Match(name); m.Status == treecache.Found {
+		if m := b.tree.Snapshot().Match(name, rand.Uint64()); m.Status == treecache.Found || m.Truncated {
 			return m
 		}
 	}

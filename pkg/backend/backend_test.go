@@ -3,6 +3,7 @@ package backend
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,7 +122,9 @@ func show(a treecache.Answer) string {
 			b.WriteString(" again")
 		}
 	}
-	return b.String()
+	words := strings.Split(b.String(), "\n")
+	slices.Sort(words[1:]) // those of several Services are in no order
+	return strings.Join(words, "\n")
 }
 
 func lines(words ...string) string { return strings.Join(words, "\n") }
@@ -138,7 +141,7 @@ func TestReferenceRows(t *testing.T) {
 		l2     = "6661613463623165"
 	)
 	prodLabel := treecache.HashLabel(netip.MustParseAddr("10.96.0.11"))
-	bothWebs := lines("Found", "10.96.0.11 10 50 0 "+prodLabel+".web.prod", "10.96.0.10 10 50 0 6464633335393634.web.default")
+	bothWebs := lines("Found", "10.96.0.10 10 50 0 6464633335393634.web.default", "10.96.0.11 10 50 0 "+prodLabel+".web.prod")
 	hl := lines("Found", "10.0.0.1 10 33 0 "+l1+".hl.default", "10.0.0.2 10 33 0 "+l2+".hl.default", "10.0.0.3 10 33 0 pet-0.hl.default")
 	dupBoth := lines("10.0.1.1 10 100 0 same.hldup.default", "10.0.1.2 10 100 0 same.hldup.default again")
 	for _, tt := range []struct{ row, name, want string }{

@@ -44,7 +44,12 @@ const federatedLabels = 4
 // federated answers for a federated name; ok is false for any other name. The
 // answer is an alias with TTL 0: to the local Service if it can serve, else to
 // the name of the same Service in this zone and region of the federation.
-func (b *Backend) federated(domains map[string]dnsname.Name, name []byte) (a treecache.Answer, ok bool) {
+//
+// In a namespace that has a federation's name, the names of endpoints look like
+// federated names. endpoint is the Set that has the name so, nil when there is
+// none. It keeps the name unless the Service of that federated name is in this
+// cluster and comes before: who makes a namespace later takes no name away.
+func (b *Backend) federated(domains map[string]dnsname.Name, name []byte, endpoint *treecache.Set) (a treecache.Answer, ok bool) {
 	at, ok := dnsname.CutZone(name, b.svcZone)
 	if !ok {
 		return treecache.Answer{}, false
@@ -65,10 +70,14 @@ func (b *Backend) federated(domains map[string]dnsname.Name, name []byte) (a tre
 		!dnsname.IsLabel1123(string(name[federationAt+1:at])) {
 		return treecache.Answer{}, false
 	}
-	var local [dnsname.MaxName]byte
-	svc := append(append(local[:0], name[:federationAt]...), b.svcZone...)
+	var buffer [dnsname.MaxName]byte
+	svc := append(append(buffer[:0], name[:federationAt]...), b.svcZone...)
+	local := b.tree.Lookup(svc)
+	if endpoint != nil && (local.Owner() == nil || !local.Owner().Before(endpoint)) {
+		return treecache.Answer{}, false
+	}
 	target := dnsname.Name(svc)
-	if !servesLocally(b.tree.Lookup(svc)) {
+	if !servesLocally(local) {
 		target = b.remote(string(name[:at]), domain)
 	}
 	if target == "" {

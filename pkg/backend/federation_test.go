@@ -66,6 +66,27 @@ func TestFederationNamedLikeNamespace(t *testing.T) {
 	}
 }
 
+// TestFederationOrder: a namespace that has a federation's name takes no name
+// away from a Service that is older, and keeps its own names against a younger
+// one.
+func TestFederationOrder(t *testing.T) {
+	for _, tt := range []struct {
+		service, endpoint int64 // when each was created
+		federated         bool
+	}{{100, 200, true}, {200, 100, false}, {100, 100, true}} { // the last by name: web.default before default.myfed
+		tree := treecache.New(dnsname.MustParse(testZone))
+		b := New(Config{Tree: tree})
+		b.SetFederations(map[string]string{"myfed": "example.com"})
+		b.SetNode(testPlaceZone, testPlaceRegion)
+		add(t, tree, records.Service{Namespace: "default", Name: "web", ClusterIPs: addrs("10.96.0.10"), Created: tt.service}, slice(nil, "10.0.0.1"))
+		add(t, tree, records.Service{Namespace: "myfed", Name: "default", Kind: records.Headless, Created: tt.endpoint}, slice(nil, "10.6.6.6=web"))
+		got := show(b.Records(wire("web.default.myfed")))
+		if federated := strings.Contains(got, "alias"); federated != tt.federated {
+			t.Errorf("Service of %d, endpoint of %d: %s", tt.service, tt.endpoint, got)
+		}
+	}
+}
+
 func TestFederationNeedsPlace(t *testing.T) {
 	b := New(Config{Tree: fixture(t)})
 	b.SetFederations(map[string]string{"myfed": "example.com"})

@@ -3,6 +3,7 @@ package skydns
 import (
 	"hash/maphash"
 	"math/rand/v2"
+	"net/netip"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
@@ -36,11 +37,13 @@ func (w *worker) answerInside(at int) (r result, later bool) {
 func (w *worker) answerFrom(owner []byte, ttl uint32, a treecache.Answer) (r result, later bool) {
 	start := w.b.Mark()
 	for {
-		switch a.Status {
-		case treecache.Found:
-		case treecache.NoRecords:
+		switch {
+		case a.Status == treecache.Found:
+		case a.Truncated:
+			return w.tooWide(start), false
+		case a.Status == treecache.NoRecords:
 			return w.negative(wire.RcodeSuccess), false
-		case treecache.NoSuchName:
+		case a.Status == treecache.NoSuchName:
 			return w.negative(wire.RcodeNXDomain), false
 		default:
 			w.b.Rollback(start)
@@ -50,22 +53,25 @@ func (w *worker) answerFrom(owner []byte, ttl uint32, a treecache.Answer) (r res
 			switch {
 			case !complete:
 				r = w.tooLong(r)
-			case a.Truncated: // a wildcard that matched more than any message holds
+				w.reportLarge(&a)
+			case a.Truncated: // a wildcard that stands for more than may be looked at
 				r.extra = causeOverflow
 			}
 			return r, false
 		}
-		i, ok := w.follow(&a)
-		if !ok {
+		record, ok := w.follow(&a)
+		switch {
+		case ok:
+		case a.Truncated:
+			return w.tooWide(start), false
+		default:
 			return w.negative(wire.RcodeSuccess), false
 		}
 		if w.chain.len() == maxChain {
-			w.b.Rollback(start)
-			return w.failed("too many CNAMEs"), false
+			return w.failed(start, "too many CNAMEs"), false
 		}
-		record := a.At(i)
 		ttl = min(ttl, record.TTL)
-		target := w.chain.add(&record, ttl)
+		target := w.chain.appendTarget(&record, ttl)
 		if !w.b.NameRecord(owner, wire.TypeCNAME, ttl, target) {
 			return w.tooLong(r), false
 		}
@@ -85,9 +91,18 @@ func (w *worker) answerFrom(owner []byte, ttl uint32, a treecache.Answer) (r res
 	}
 }
 
-// failed is SERVFAIL because another name could not be resolved.
-func (w *worker) failed(why string) result {
+// failed is SERVFAIL because another name could not be resolved. Nothing of the
+// answer since start stays, and a failure is nobody's authoritative answer.
+func (w *worker) failed(start wire.Mark, why string) result {
+	w.b.Rollback(start)
+	w.b.SetAA(false)
 	return result{rcode: wire.RcodeServFail, ede: wire.Extended(wire.EDEOther, why)}
+}
+
+// tooWide is the answer to a wildcard when nothing was found in the part of the
+// cluster that may be looked at: that there is nothing would be a guess.
+func (w *worker) tooWide(start wire.Mark) result {
+	return w.failed(start, "wildcard stands for too many names")
 }
 
 // appendRecords appends the records of the type asked for, and reports whether
@@ -95,7 +110,9 @@ func (w *worker) failed(why string) result {
 func (w *worker) appendRecords(owner []byte, ttl uint32, a *treecache.Answer) (found, complete bool) {
 	switch w.q.Type {
 	case wire.TypeA, wire.TypeAAAA:
-		return w.appendAddrs(owner, ttl, a)
+		if !a.AtNode() {
+			return w.appendAddrs(owner, ttl, a, w.q.Type == wire.TypeAAAA)
+		}
 	case wire.TypeSRV:
 		return w.appendServices(owner, ttl, a)
 	}
@@ -104,78 +121,73 @@ func (w *worker) appendRecords(owner []byte, ttl uint32, a *treecache.Answer) (f
 
 // follow picks the record whose target the question is to be asked about
 // instead. That is an external name, for every type; of several, which only a
-// wildcard can find, a random one, because an owner has one CNAME. For
-// addresses it is also the target of a port, as in upstream kube-dns, of several
-// one that has such an address.
-func (w *worker) follow(a *treecache.Answer) (index int, ok bool) {
-	addresses := w.q.Type == wire.TypeA || w.q.Type == wire.TypeAAAA
-	w.indices = w.indices[:0]
-	aliases := false
-	for i := range a.Len() {
-		if a.Addr(i).IsValid() {
-			continue
-		}
-		record := a.At(i)
-		switch {
-		case record.Alias && !aliases:
-			aliases = true
-			w.indices = append(w.indices[:0], i)
-		case record.Alias, addresses && !aliases && record.HasTarget() && !record.Repeat && record.Port != 0:
-			w.indices = append(w.indices, i)
-		}
+// wildcard can find, a random one, because an owner has one CNAME. For addresses
+// it is also the Service that a port leads to, as in kube-dns.
+func (w *worker) follow(a *treecache.Answer) (record treecache.Record, ok bool) {
+	if n := a.Aliases(); n > 0 {
+		return a.Alias(startAt(n)), true
 	}
-	if len(w.indices) == 0 {
-		return 0, false
+	if a.AtNode() && (w.q.Type == wire.TypeA || w.q.Type == wire.TypeAAAA) {
+		return a.At(0), true
 	}
-	first := startAt(len(w.indices))
-	if !aliases {
-		first = w.withAddress(a, first)
-	}
-	return w.indices[first], true
+	return treecache.Record{}, false
 }
 
-// maxTargets bounds the targets of a port that are looked at for an address.
-const maxTargets = 64
+// maxSteps bounds how many addresses are looked at for one answer: each of those
+// that a message holds may come twice.
+const maxSteps = 1 << 13
 
-// withAddress returns the place in w.indices, counted around from first, of a
-// target that has an address of the family asked for: of a port's endpoints
-// only some may be of that family. It returns first if none is found.
-func (w *worker) withAddress(a *treecache.Answer, first int) int {
-	n := len(w.indices)
-	if n == 1 {
-		return first
+// appendAddrs appends the addresses of a family until the reply is full,
+// beginning at a random one so that clients that take the first spread over all.
+func (w *worker) appendAddrs(owner []byte, ttl uint32, a *treecache.Answer, v6 bool) (found, complete bool) {
+	few, ok := a.AppendFew(w.addrs.list[:0], v6)
+	w.addrs.list = few
+	if ok {
+		return w.appendFew(owner, min(ttl, a.TTL()), few)
 	}
-	for k := range min(n, maxTargets) {
-		at := (first + k) % n
-		record := a.At(w.indices[at])
-		w.target = record.AppendTarget(w.target[:0])
-		target := w.s.cfg.Backend.Records(w.target)
-		for i := range target.Len() {
-			if isFamily(target.Addr(i), w.q.Type == wire.TypeAAAA) {
-				return at
-			}
-		}
-	}
-	return first
-}
-
-// appendAddrs appends the addresses of the family asked for, beginning at a
-// random one so that clients that take the first spread over all.
-func (w *worker) appendAddrs(owner []byte, ttl uint32, a *treecache.Answer) (found, complete bool) {
-	ttl = min(ttl, w.collectAddrs(a, w.q.Type == wire.TypeAAAA))
-	list := w.addrs.list
-	if len(list) == 0 {
+	walk := a.Addrs(v6)
+	n := walk.Len()
+	if n == 0 {
 		return false, true
 	}
-	first := startAt(len(list))
-	for _, addr := range list[first:] {
+	ttl = min(ttl, a.TTL())
+	if n > 1 {
+		walk.StartAt(startAt(n))
+	}
+	distinct := walk.Distinct()
+	if !distinct {
+		w.addrs.reset(min(n, maxSteps))
+	}
+	for range maxSteps {
+		addr, ok := walk.Next()
+		if !ok {
+			return true, true
+		}
+		if !distinct && !w.addrs.insert(addr) {
+			continue
+		}
 		if !w.b.Addr(owner, ttl, addr) {
 			return true, false
 		}
+		if owner != nil {
+			owner = wire.SameOwner
+		}
 	}
-	for _, addr := range list[:first] {
-		if !w.b.Addr(owner, ttl, addr) {
-			return true, false
+	a.Truncated = true // a wildcard that has found the same addresses again and again
+	return true, true
+}
+
+// appendFew appends the addresses of a small Service, beginning at a random one.
+func (w *worker) appendFew(owner []byte, ttl uint32, addrs []netip.Addr) (found, complete bool) {
+	if len(addrs) == 0 {
+		return false, true
+	}
+	first := startAt(len(addrs))
+	for _, part := range [...][]netip.Addr{addrs[first:], addrs[:first]} {
+		for _, addr := range part {
+			if !w.b.Addr(owner, ttl, addr) {
+				return true, false
+			}
 		}
 	}
 	return true, true
@@ -190,86 +202,93 @@ func startAt(n int) int {
 	return int(rand.Uint32N(uint32(n)))
 }
 
-// appendServices appends SRV records, then the addresses of their targets as
-// far as there is room.
+// appendServices appends SRV records until the reply is full, then the
+// addresses of their targets as far as there is room.
 func (w *worker) appendServices(owner []byte, ttl uint32, a *treecache.Answer) (found, complete bool) {
-	w.indices = w.indices[:0]
-	for i := range a.Len() {
-		record := a.At(i)
-		if record.HasTarget() && !record.Repeat && !record.Alias {
-			w.indices = append(w.indices, i)
-			ttl = min(ttl, record.TTL)
-		}
-	}
-	n := len(w.indices)
-	if n == 0 {
-		return false, true
-	}
-	first := startAt(n)
-	for k := range n {
-		record := a.At(w.indices[(first+k)%n])
+	ttl = min(ttl, a.TTL())
+	walk := a.Services(startAt(a.Len()))
+	again := walk
+	n := 0
+	for record := &w.record; walk.Next(record); n++ {
 		w.target = record.AppendTarget(w.target[:0])
 		if !w.b.SRV(owner, ttl, record.Priority, record.Weight, record.Port, w.target) {
 			return true, false
 		}
+		if owner != nil {
+			owner = wire.SameOwner
+		}
 	}
-	w.b.Open(wire.Additional)
-	w.appendGlue(a, first)
-	return true, true
+	if n > 0 {
+		w.b.Open(wire.Additional)
+		if a.Owner() == nil {
+			n = min(n, maxForeign)
+		}
+		w.appendGlue(again, n)
+	}
+	return n > 0, true
 }
 
-// appendGlue appends the addresses of SRV targets, each target's once. What has
-// no room is left out, a target's addresses whole: RFC 2181 §9 asks for no TC
-// then.
-func (w *worker) appendGlue(a *treecache.Answer, first int) {
-	n := len(w.indices)
-	w.seen.reset(n)
-	for k := range n {
-		i := w.indices[(first+k)%n]
-		record := a.At(i)
+// maxForeign is of how many targets the addresses are given where the targets
+// are of several Services, which takes longer.
+const maxForeign = 160
+
+// appendGlue appends the addresses of the targets of the first n services, each
+// target's once. What has no room is left out, a target's addresses whole: RFC 2181 §9
+// asks for no TC then.
+func (w *worker) appendGlue(walk treecache.Services, n int) {
+	if n > 1 {
+		w.seen.reset(n)
+	}
+	record := &w.record
+	for i := 0; i < n && walk.Next(record); i++ {
 		w.target = record.AppendTarget(w.target[:0])
-		if n > 1 && !w.seen.add(maphash.Bytes(w.s.seed, w.target)) {
+		if n > 1 && !w.seen.insert(maphash.Bytes(w.s.seed, w.target)) {
 			continue
 		}
 		mark := w.b.Mark()
-		if !w.appendTargetAddrs(a, i) {
+		if !w.appendTargetAddrs(&walk) {
 			w.b.Rollback(mark)
 			return
 		}
 	}
 }
 
-// appendTargetAddrs appends the addresses of record i's target, which is in
-// w.target, and reports whether all had room.
-func (w *worker) appendTargetAddrs(a *treecache.Answer, i int) bool {
-	glue, ok := a.Glue(i)
+// appendTargetAddrs appends the addresses of the target of the last service,
+// which is in w.target, and reports whether all had room.
+func (w *worker) appendTargetAddrs(walk *treecache.Services) bool {
+	if addr, ttl, ok := walk.OneAddr(); ok {
+		return w.b.Addr(w.target, ttl, addr)
+	}
+	glue, ok := walk.Glue()
 	if !ok {
 		if _, inside := w.s.cutOwn(w.target); !inside {
 			return true
 		}
 		glue = w.s.cfg.Backend.Records(w.target)
 	}
-	if glue.Status != treecache.Found {
-		return true
-	}
-	w.addrs.reset(glue.Len())
-	for k := range glue.Len() {
-		addr := glue.Addr(k)
-		if !addr.IsValid() || !w.addrs.add(addr) {
+	owner := w.target
+	for _, v6 := range [...]bool{false, true} {
+		addrs := glue.Addrs(v6)
+		const least = 16 // octets of a record
+		distinct := addrs.Distinct()
+		switch n := addrs.Len(); {
+		case n == 0:
 			continue
-		}
-		if !w.b.Addr(w.target, glue.TTL(k), addr) {
+		case n > maxSteps, distinct && n*least > w.b.Room():
 			return false
+		case !distinct:
+			w.addrs.reset(n)
+		}
+		ttl := glue.TTL()
+		for addr, ok := addrs.Next(); ok; addr, ok = addrs.Next() {
+			if !distinct && !w.addrs.insert(addr) {
+				continue
+			}
+			if !w.b.Addr(owner, ttl, addr) {
+				return false
+			}
+			owner = wire.SameOwner
 		}
 	}
 	return true
-}
-
-// minTTL returns the smallest TTL in an answer.
-func minTTL(a *treecache.Answer) uint32 {
-	ttl := uint32(maxTTL)
-	for i := range a.Len() {
-		ttl = min(ttl, a.TTL(i))
-	}
-	return ttl
 }

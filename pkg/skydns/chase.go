@@ -2,7 +2,6 @@ package skydns
 
 import (
 	"errors"
-	"hash/maphash"
 	"slices"
 	"time"
 
@@ -28,8 +27,8 @@ func (c *chain) clear() { c.names, c.n = c.names[:0], 0 }
 
 func (c *chain) len() int { return c.n }
 
-// add appends the record's target and returns it.
-func (c *chain) add(record *treecache.Record, ttl uint32) []byte {
+// appendTarget appends the record's target and returns it.
+func (c *chain) appendTarget(record *treecache.Record, ttl uint32) []byte {
 	c.names = record.AppendTarget(c.names)
 	c.ends[c.n], c.ttls[c.n] = len(c.names), ttl
 	c.n++
@@ -75,8 +74,7 @@ func (w *worker) resolve(start wire.Mark, ttl uint32) (r result, later bool) {
 	route := w.s.route(w.target)
 	switch {
 	case route.Kind == RouteUnavailable:
-		w.b.Rollback(start)
-		r = w.failed(route.Reason)
+		r = w.failed(start, route.Reason)
 		r.ede.Code = wire.EDENoReachableAuthority
 		return r, false
 	case route.Kind == RouteNobody && w.s.cfg.RefuseUncovered:
@@ -84,8 +82,7 @@ func (w *worker) resolve(start wire.Mark, ttl uint32) (r result, later bool) {
 	case route.Kind != RouteStub && keptInside(w.target, w.q.Type):
 		return w.noSingleLabel(), false
 	case w.resolved:
-		w.b.Rollback(start)
-		return w.failed("external name leads in and out of the domain"), false
+		return w.failed(start, "external name leads in and out of the domain"), false
 	case route.Kind == RouteNobody, w.s.cfg.Resolve == nil:
 		return r, false // RFC 1034 §4.3.2: the CNAME is all that we know
 	}
@@ -154,9 +151,11 @@ func (w *worker) answerResolved(buffer []byte, p *pending, up *wire.Reply, err e
 	case errors.Is(err, ErrNobody):
 	case err != nil:
 		w.s.log.Debug("external name not resolved", "qname", nameText(last), "error", err)
-		return result{rcode: wire.RcodeServFail, ede: wire.Extended(wire.EDENoReachableAuthority, "external name not resolved")}
+		r := w.failed(start, "external name not resolved")
+		r.ede.Code = wire.EDENoReachableAuthority
+		return r
 	case up.Rcode != wire.RcodeSuccess && up.Rcode != wire.RcodeNXDomain:
-		return result{rcode: wire.RcodeServFail, ede: wire.Extended(wire.EDEOther, "external name failed upstream")}
+		return w.failed(start, "external name failed upstream")
 	}
 	var owner []byte
 	for i := range p.chain.len() {
@@ -169,93 +168,4 @@ func (w *worker) answerResolved(buffer []byte, p *pending, up *wire.Reply, err e
 		return result{} // RFC 1034 §4.3.2: the CNAME is all that we know
 	}
 	return w.copyResolved(start, p, up)
-}
-
-// copyResolved appends the records that belong to the last target of the
-// chain. What another server says about names in our domain is not believed:
-// if it leads back here, the rest is answered from the backend.
-func (w *worker) copyResolved(start wire.Mark, p *pending, up *wire.Reply) result {
-	r := result{rcode: up.Rcode}
-	owner := append(make([]byte, 0, wire.MaxName), p.chain.at(p.chain.len()-1)...)
-	answered := false
-	ttl := p.ttl
-	var rec wire.Record
-	for it := up.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
-		if rec.Class != wire.ClassIN || !wire.EqualNameAt(up.Msg, rec.Owner, owner) {
-			continue
-		}
-		if rec.Type == wire.TypeCNAME {
-			ttl = min(ttl, rec.TTL)
-		}
-		if !w.b.Copy(up.Msg, &rec, min(ttl, rec.TTL)) {
-			return w.tooLong(r)
-		}
-		if rec.Type == wire.TypeCNAME && w.q.Type != wire.TypeCNAME {
-			owner, _, _ = wire.AppendName(owner[:0], up.Msg, rec.Data)
-			w.target = dnsname.AppendLower(w.target[:0], owner)
-			if at, inside := w.s.cutOwn(w.target); inside {
-				r, own := w.answerOwn(owner, ttl, w.target[:at])
-				if !own {
-					r, _ = w.answerFrom(owner, ttl, w.s.cfg.Backend.Records(w.target))
-				}
-				if r.rcode == wire.RcodeServFail {
-					w.b.Rollback(start)
-				}
-				return r
-			}
-		}
-		answered = answered || rec.Type == w.q.Type
-	}
-	if answered && w.q.Type == wire.TypeSRV {
-		w.copyTargetAddrs(up)
-	}
-	if up.Truncated() && !w.to.Stream() {
-		w.b.SetTC()
-		r.extra = causeTruncated
-	}
-	if soa, minimum, ok := up.SOA(owner); !answered && ok {
-		w.b.Open(wire.Authority)
-		w.b.Copy(up.Msg, &soa, min(soa.TTL, minimum))
-	}
-	return r
-}
-
-// copyTargetAddrs appends the addresses that another server gives for the
-// targets of its SRV answer, as far as there is room. About names in our domain
-// it is not believed.
-func (w *worker) copyTargetAddrs(up *wire.Reply) {
-	w.seen.reset(wire.Count(up.Msg, wire.Answer))
-	w.b.Open(wire.Additional)
-	var rec wire.Record
-	for it := up.Records(); it.Next(&rec); {
-		switch {
-		case rec.Class != wire.ClassIN:
-		case rec.Section == wire.Answer && rec.Type == wire.TypeSRV:
-			const beforeTarget = 6 // priority, weight, port
-			if hash, ok := w.hashName(up.Msg, rec.Data+beforeTarget); ok {
-				w.seen.add(hash)
-			}
-		case rec.Section == wire.Additional && (rec.Type == wire.TypeA || rec.Type == wire.TypeAAAA):
-			if hash, ok := w.hashName(up.Msg, rec.Owner); !ok || !w.seen.has(hash) {
-				continue
-			}
-			if _, inside := w.s.cutOwn(w.target); inside {
-				continue
-			}
-			if !w.b.Copy(up.Msg, &rec, rec.TTL) {
-				return
-			}
-		}
-	}
-}
-
-// hashName puts the name at offset off of msg into w.target, and returns its
-// hash.
-func (w *worker) hashName(msg []byte, off int) (hash uint64, ok bool) {
-	name, _, ok := wire.AppendName(w.target[:0], msg, off)
-	if !ok {
-		return 0, false
-	}
-	w.target = dnsname.AppendLower(name[:0], name)
-	return maphash.Bytes(w.s.seed, w.target), true
 }

@@ -3,6 +3,7 @@ package skydns
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -38,7 +39,7 @@ func (f *fakeBackend) Records(name []byte) treecache.Answer {
 		return treecache.Answer{Status: treecache.Unavailable}
 	}
 	if slices.Contains(name, '*') {
-		return f.tree.Snapshot().Match(name)
+		return f.tree.Snapshot().Match(name, rand.Uint64())
 	}
 	return f.tree.Lookup(name)
 }

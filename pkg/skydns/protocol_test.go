@@ -55,7 +55,7 @@ func TestSizes(t *testing.T) {
 		{"UDP, SRV", "_http._tcp.big.default SRV", 300, false, 0, true, 6, 0}, // or 7, of shorter labels
 		{"TCP", "big.default A", 300, true, 0, false, 300, 0},
 		{"TCP, SRV", "_http._tcp.big.default SRV", 300, true, 0, false, 300, 300},
-		{"TCP, all that a message holds", "big.default A", 5000, true, 0, false, 4093, 0},
+		{"TCP, all that a message holds", "big.default A", 5000, true, 0, true, 4093, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -122,6 +122,7 @@ type Server struct {
 	seed    maphash.Seed
 	// crashLogged is when a crash was last logged, in Unix nanoseconds.
 	crashLogged atomic.Int64
+	large       largeServices
 
 	// Names of the zone in wire form.
 	apex, nameServer, mailbox []byte

@@ -1,39 +1,34 @@
 package skydns
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"slices"
 )
 
-// addrSet collects addresses in order and without duplicates: an endpoint may
-// have several names, and a wildcard may meet it twice.
+// addrSet remembers addresses: an endpoint may have several names, and a
+// wildcard may meet it twice.
 type addrSet struct {
+	seed  maphash.Seed // so that nobody can make up addresses that collide
 	list  []netip.Addr
 	slots []uint16 // open addressing: index in list + 1; empty for a few addresses
 }
 
-const (
-	// linearAddrs is up to how many addresses are compared one by one.
-	linearAddrs = 8
-	// maxAddrs is more than a message can hold.
-	maxAddrs = 1<<16 - 1
-)
+// linearAddrs is how many addresses are compared one by one at most.
+const linearAddrs = 8
 
-// reset empties the set, which will get at most n addresses.
+// reset empties the set, which will get at most n addresses, fewer than 2^16.
 func (s *addrSet) reset(n int) {
 	s.list = s.list[:0]
 	if n <= linearAddrs {
 		s.slots = s.slots[:0]
 		return
 	}
-	s.slots = zeroed(s.slots, tableSize(min(n, maxAddrs)))
+	s.slots = zeroed(s.slots, tableSize(n))
 }
 
-// add appends an address unless it is there already, and reports whether it did.
-func (s *addrSet) add(addr netip.Addr) bool {
-	if len(s.list) == maxAddrs {
-		return false
-	}
+// insert puts an address into the set and reports whether it is new there.
+func (s *addrSet) insert(addr netip.Addr) bool {
 	if len(s.slots) == 0 {
 		if slices.Contains(s.list, addr) {
 			return false
@@ -42,10 +37,8 @@ func (s *addrSet) add(addr netip.Addr) bool {
 		return true
 	}
 	b := addr.As16()
-	h := uint64(b[12])<<24 | uint64(b[13])<<16 | uint64(b[14])<<8 | uint64(b[15])
-	h ^= uint64(b[8])<<56 | uint64(b[9])<<48 | uint64(b[10])<<40 | uint64(b[11])<<32
 	mask := len(s.slots) - 1
-	i := int(h*0x9e3779b97f4a7c15>>32) & mask
+	i := int(maphash.Bytes(s.seed, b[:])>>32) & mask
 	for s.slots[i] != 0 {
 		if s.list[s.slots[i]-1] == addr {
 			return false
@@ -66,8 +59,8 @@ type hashSet struct {
 // reset empties the set, which will get at most n hashes.
 func (s *hashSet) reset(n int) { s.slots = zeroed(s.slots, tableSize(n)) }
 
-// add adds a hash and reports whether it is new.
-func (s *hashSet) add(h uint64) bool {
+// insert puts a hash into the set and reports whether it is new there.
+func (s *hashSet) insert(h uint64) bool {
 	h = max(h, 1) // 0 is an empty slot
 	mask := len(s.slots) - 1
 	i := int(h>>32) & mask
@@ -81,7 +74,7 @@ func (s *hashSet) add(h uint64) bool {
 	return true
 }
 
-// has reports whether a hash was added.
+// has reports whether a hash is in the set.
 func (s *hashSet) has(h uint64) bool {
 	h = max(h, 1)
 	mask := len(s.slots) - 1

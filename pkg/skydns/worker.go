@@ -30,9 +30,11 @@ type worker struct {
 	target  []byte // scratch, as the rest
 	cookie  wire.Cookie
 	addrs   addrSet
-	indices []int
+	record  treecache.Record
 	records []treecache.Record
 	seen    hashSet
+	aliases []alias
+	work    int // what may still be spent on a reply from outside
 }
 
 func newWorker(s *Server) *worker {
@@ -40,6 +42,7 @@ func newWorker(s *Server) *worker {
 		s: s, counters: s.metrics.shard(),
 		name:   make([]byte, 0, dnsname.MaxName),
 		target: make([]byte, 0, dnsname.MaxName),
+		addrs:  addrSet{seed: s.seed},
 	}
 }
 
@@ -191,7 +194,7 @@ func (w *worker) answerReverse(reply []byte) (r result, claimed bool) {
 	w.begin(reply)
 	switch w.q.Type {
 	case wire.TypePTR:
-		ttl := minTTL(&a)
+		ttl := a.TTL()
 		for i := range a.Len() {
 			record := a.At(i)
 			w.target = record.AppendTarget(w.target[:0])
@@ -213,15 +216,15 @@ func (w *worker) answerReverse(reply []byte) (r result, claimed bool) {
 	return r, true
 }
 
-// tooLong says that not all answers had room: TC sends a client to TCP, where
-// nothing more can be done than to leave records out.
+// tooLong says that not all answers had room. TC sends a client to TCP; there it
+// tells the client, and every cache, that this is not the whole RRset (RFC 2181
+// §9).
 func (w *worker) tooLong(r result) result {
-	if w.to.Stream() {
-		r.extra = causeOverflow
-		return r
-	}
 	w.b.SetTC()
 	r.extra = causeTruncated
+	if w.to.Stream() {
+		r.extra = causeOverflow
+	}
 	return r
 }
 

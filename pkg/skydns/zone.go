@@ -1,11 +1,9 @@
 package skydns
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
-	"github.com/kube-dns/kube-dns/pkg/treecache"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -137,11 +135,7 @@ func (w *worker) appendOwnAddrs(owner []byte, ttl uint32, v6 bool) bool {
 	ttl = min(ttl, recordTTL)
 	if len(w.s.service) > 0 {
 		a := w.s.cfg.Backend.Records(w.s.service)
-		w.collectAddrs(&a, v6)
-		for _, addr := range w.addrs.list {
-			w.b.Addr(owner, ttl, addr)
-		}
-		if len(w.addrs.list) > 0 {
+		if found, _ := w.appendAddrs(owner, ttl, &a, v6); found {
 			return true
 		}
 	}
@@ -150,25 +144,6 @@ func (w *worker) appendOwnAddrs(owner []byte, ttl uint32, v6 bool) bool {
 		return false
 	}
 	return w.b.Addr(owner, ttl, local)
-}
-
-// collectAddrs fills w.addrs with the addresses of one family, and returns
-// their smallest TTL.
-func (w *worker) collectAddrs(a *treecache.Answer, v6 bool) (ttl uint32) {
-	n := a.Len()
-	w.addrs.reset(n)
-	ttl = maxTTL
-	for i := range n {
-		if addr := a.Addr(i); isFamily(addr, v6) {
-			w.addrs.add(addr)
-			ttl = min(ttl, a.TTL(i))
-		}
-	}
-	return ttl
-}
-
-func isFamily(addr netip.Addr, v6 bool) bool {
-	return addr.IsValid() && addr.Is6() == v6
 }
 
 // answerChaos answers in class CH, where servers tell about themselves.

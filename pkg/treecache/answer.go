@@ -2,6 +2,7 @@ package treecache
 
 import (
 	"net/netip"
+	"sort"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
@@ -120,33 +121,45 @@ func AliasRecord(target dnsname.Name, ttl uint32) Record {
 // ever and safe for concurrent use. The zero Answer is NoSuchName.
 //
 // Records keep the order of the Set, records with the same target side by side;
-// rotation is the caller's business. Reverse answers are in answer order.
+// reverse answers are in answer order. An answer may have a hundred thousand
+// records, of which a message holds a part: use [Answer.Addrs] and
+// [Answer.Services], which begin where they are told and take little time for
+// each record, and not [Answer.At] for all of them.
 type Answer struct {
 	Status Status
-	// Truncated reports that a wildcard matched more than an answer can hold
-	// and that some records are missing.
+	// Truncated reports that a wildcard stands for more than may be looked at.
+	// The records are right but not all, and there may be records although the
+	// Status is NoSuchName.
 	Truncated bool
 
-	view   view
-	weight uint16
-	port   uint16
-	lo, hi int32 // hosts or port references [lo, hi) of set
-	set    *Set
-	refs   []portRef
+	weight uint16 // of each service
+	part          // where the records are
 	zone   dnsname.Name
-	list   []Record
+	list   []Record // of viewList
+	// several are the Sets of viewSeveral, what a wildcard has found.
+	several *[]part
 }
 
-// view says where the records of an Answer are.
+// part is where the records are that one Set has for an answer.
+type part struct {
+	set    *Set
+	port   *portNode // of services, nil for the unnamed port
+	lo, hi int32     // hosts or port references [lo, hi) of set
+	base   int32     // in several: records of the parts before
+	view   view
+}
+
+// view says what the records of a part are.
 type view uint8
 
 const (
-	viewList  view = iota // list
-	viewHosts             // hosts lo to hi of set: addresses
-	viewPorts             // hosts lo to hi of set: services at port
-	viewRefs              // refs lo to hi: services at their own ports
-	viewNode              // the node of set itself as target, at port
-	viewAlias             // the external name of set
+	viewList    view = iota // the records in list
+	viewHosts               // hosts lo to hi of set: addresses
+	viewPorts               // hosts lo to hi of set: services at port
+	viewRefs                // records lo to hi of port: services at their own ports
+	viewNode                // the node of set itself as target, at port
+	viewAlias               // the external name of set
+	viewSeveral             // those of several parts
 )
 
 // ListAnswer returns an Answer over records, which must not change afterwards:
@@ -155,7 +168,7 @@ func ListAnswer(records []Record) Answer {
 	if len(records) == 0 {
 		return Answer{Status: NoRecords}
 	}
-	return Answer{Status: Found, list: records, hi: int32(len(records))}
+	return Answer{Status: Found, list: records, part: part{hi: int32(len(records))}}
 }
 
 // Owner returns the Set that all records come from. It is nil when they come
@@ -167,16 +180,25 @@ func (a *Answer) Len() int { return int(a.hi - a.lo) }
 
 // At returns record i, from 0 to Len()-1.
 func (a *Answer) At(i int) Record {
-	if a.view == viewList {
-		return a.list[i]
-	}
-	s := a.set
-	r := Record{
-		TTL: s.ttl, Priority: s.priority, Weight: a.weight, Port: a.port,
-		path: s.path, zone: a.zone,
-	}
-	at := int(a.lo) + i
 	switch a.view {
+	case viewList:
+		return a.list[i]
+	case viewSeveral:
+		p := &(*a.several)[a.partOf(i)]
+		return a.record(p, i-int(p.base))
+	}
+	return a.record(&a.part, i)
+}
+
+// record returns record i of p, a part of a.
+func (a *Answer) record(p *part, i int) Record {
+	s := p.set
+	r := Record{TTL: s.ttl, Priority: s.priority, Weight: a.weight, path: s.path, zone: a.zone}
+	if p.port != nil {
+		r.Port = p.port.number
+	}
+	at := int(p.lo) + i
+	switch p.view {
 	case viewHosts:
 		r.Addr = s.hostAddr(at)
 		s.setLabel(&r, at)
@@ -185,50 +207,107 @@ func (a *Answer) At(i int) Record {
 		s.setLabel(&r, at)
 		r.Repeat = i > 0 && s.sameLabel(at-1, at)
 	case viewRefs:
-		r.Port = a.refs[at].port
-		s.setLabel(&r, int(a.refs[at].host))
+		r.Port = p.port.refs.list[at].port
+		s.setLabel(&r, int(p.port.refs.list[at].host))
 	case viewAlias:
 		r.Alias, r.path, r.zone = true, "", s.alias
 	}
 	return r
 }
 
-// Addr returns the address of record i as At does, and costs less.
-func (a *Answer) Addr(i int) netip.Addr {
-	switch a.view {
-	case viewHosts:
-		return a.set.hostAddr(int(a.lo) + i)
-	case viewList:
-		return a.list[i].Addr
+// parts returns the number of parts, of which there is one unless the answer is
+// a wildcard's.
+func (a *Answer) parts() int {
+	if a.several != nil {
+		return len(*a.several)
 	}
-	return netip.Addr{}
+	return 1
 }
 
-// TTL returns the TTL of record i as At does, and costs less.
-func (a *Answer) TTL(i int) uint32 {
+// partAt returns part k.
+func (a *Answer) partAt(k int) *part {
+	if a.several != nil {
+		return &(*a.several)[k]
+	}
+	return &a.part
+}
+
+// partOf returns the part that has record i.
+func (a *Answer) partOf(i int) int {
+	if a.several == nil {
+		return 0
+	}
+	parts := *a.several
+	return sort.Search(len(parts), func(k int) bool { return int(parts[k].base) > i }) - 1
+}
+
+// TTL returns the smallest TTL of all records, in seconds.
+func (a *Answer) TTL() uint32 {
+	if a.Status != Found {
+		return 0
+	}
+	ttl := ^uint32(0)
 	if a.view == viewList {
-		return a.list[i].TTL
+		for i := range a.list {
+			ttl = min(ttl, a.list[i].TTL)
+		}
+		return ttl
 	}
-	return a.set.ttl
+	for k := range a.parts() {
+		ttl = min(ttl, a.partAt(k).set.ttl)
+	}
+	return ttl
 }
 
-// Glue returns the addresses that the target of record i has in the same Set,
-// for the additional section, without a lookup. It reports false when they are
-// not known here: then look up the target, in the tree or elsewhere.
-func (a *Answer) Glue(i int) (Answer, bool) {
-	if a.Status != Found || a.view == viewList || a.view == viewAlias {
-		return Answer{}, false
-	}
-	s := a.set
-	g := Answer{Status: Found, view: viewHosts, weight: fullWeight, set: s, zone: a.zone}
-	at := int(a.lo) + i
+// AtNode reports whether the only record is a port whose target is the node of
+// its own Service, as those of ClusterIP Services are.
+func (a *Answer) AtNode() bool { return a.view == viewNode }
+
+// Aliases returns how many external names there are among the records.
+func (a *Answer) Aliases() int {
+	n := 0
 	switch a.view {
-	case viewNode:
-		return s.node(a.zone), true
-	case viewRefs:
-		at = int(a.refs[at].host)
+	case viewAlias:
+		n = 1
+	case viewList:
+		for i := range a.list {
+			if a.list[i].Alias {
+				n++
+			}
+		}
+	case viewSeveral:
+		for _, p := range *a.several {
+			if p.view == viewAlias {
+				n++
+			}
+		}
 	}
-	lo, hi := s.labelRange(at)
-	g.lo, g.hi = int32(lo), int32(hi)
-	return g, true
+	return n
+}
+
+// Alias returns external name i, from 0 to Aliases()-1.
+func (a *Answer) Alias(i int) Record {
+	switch a.view {
+	case viewAlias:
+		return a.record(&a.part, 0)
+	case viewList:
+		for k := range a.list {
+			if a.list[k].Alias {
+				if i == 0 {
+					return a.list[k]
+				}
+				i--
+			}
+		}
+	case viewSeveral:
+		for k := range *a.several {
+			if p := &(*a.several)[k]; p.view == viewAlias {
+				if i == 0 {
+					return a.record(p, 0)
+				}
+				i--
+			}
+		}
+	}
+	return Record{}
 }

@@ -13,13 +13,13 @@ type Counts struct {
 // Counts returns how much s holds.
 func (s *Snapshot) Counts() Counts { return s.counts }
 
-func (c *Counts) add(o Counts) {
+func (c *Counts) include(o Counts) {
 	c.Addresses += o.Addresses
 	c.Services += o.Services
 	c.Aliases += o.Aliases
 }
 
-func (c *Counts) subtract(o Counts) {
+func (c *Counts) exclude(o Counts) {
 	c.Addresses -= o.Addresses
 	c.Services -= o.Services
 	c.Aliases -= o.Aliases
@@ -37,7 +37,7 @@ func (s *Set) counts() Counts {
 	for i := range s.ports {
 		switch p := &s.ports[i]; {
 		case p.refs != nil:
-			c.Services += len(*p.refs)
+			c.Services += len(p.refs.list)
 		case s.kind == ClusterIP:
 			c.Services++
 		default:

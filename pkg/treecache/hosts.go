@@ -1,18 +1,21 @@
 package treecache
 
 import (
-	"bytes"
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
-// hashedHosts are the hosts without hostname, in order of hash and address. A
-// cluster has one for each endpoint of a headless Service, so they are packed,
-// without pointers: the hash, then the address, in network order.
+// hashedHosts are the hosts without a hostname. A cluster has one for each
+// endpoint of a headless Service, so they are packed without pointers: the hash
+// in network order, then the address. All IPv4 hosts come first, then all IPv6
+// hosts, each family in order of hash and address. So the hosts of one family
+// are a range, and so are those of one label: NewSet makes sure that no label
+// has hosts of both families here.
 type hashedHosts struct {
 	packed string
-	wide   bool // some address is IPv6, then all are kept as 16 octets
+	narrow int32 // IPv4 hosts
 }
 
 // Octets of one packed host.
@@ -21,39 +24,48 @@ const (
 	wideHost   = 4 + 16
 )
 
-// fewHosts is up to how many hosts are compared one by one.
+// fewHosts is how many hosts are compared one by one at most.
 const fewHosts = 8
 
-func (h *hashedHosts) stride() int {
-	if h.wide {
-		return wideHost
+func (h *hashedHosts) len() int {
+	if n := int(h.narrow); n*narrowHost != len(h.packed) {
+		return n + (len(h.packed)-n*narrowHost)/wideHost
 	}
-	return narrowHost
+	return int(h.narrow)
 }
 
-func (h *hashedHosts) len() int {
-	if h.wide { // dividing by a constant takes no division
-		return len(h.packed) / wideHost
+// host returns the packed octets of host at, from its hash on.
+func (h *hashedHosts) host(at int) string {
+	if at < int(h.narrow) {
+		return h.packed[at*narrowHost:]
 	}
-	return len(h.packed) / narrowHost
+	return h.packed[int(h.narrow)*narrowHost+(at-int(h.narrow))*wideHost:]
 }
 
 func (h *hashedHosts) hash(at int) uint32 {
-	p := h.packed[at*h.stride():]
+	p := h.host(at)
 	return uint32(p[0])<<24 | uint32(p[1])<<16 | uint32(p[2])<<8 | uint32(p[3])
 }
 
 func (h *hashedHosts) addr(at int) netip.Addr {
-	p := h.packed[at*h.stride()+4:]
-	if h.wide {
-		return netip.AddrFrom16([16]byte([]byte(p[:16]))).Unmap()
+	p := h.host(at)[4:]
+	if at < int(h.narrow) {
+		return netip.AddrFrom4([4]byte([]byte(p[:4])))
 	}
-	return netip.AddrFrom4([4]byte([]byte(p[:4])))
+	return netip.AddrFrom16([16]byte([]byte(p[:16])))
 }
 
-// firstOf returns the first host with at least this hash.
-func (h *hashedHosts) firstOf(hash uint32) int {
-	lo, hi := 0, h.len()
+// family returns the hosts [lo, hi) of a family.
+func (h *hashedHosts) family(v6 bool) (lo, hi int) {
+	if v6 {
+		return int(h.narrow), h.len()
+	}
+	return 0, int(h.narrow)
+}
+
+// firstOf returns the first of the hosts [lo, hi), which are of one family,
+// that has at least this hash.
+func (h *hashedHosts) firstOf(hash uint32, lo, hi int) int {
 	for lo < hi {
 		if mid := (lo + hi) / 2; h.hash(mid) < hash {
 			lo = mid + 1
@@ -64,48 +76,75 @@ func (h *hashedHosts) firstOf(hash uint32) int {
 	return lo
 }
 
-// find returns the host with this address.
+// withHash returns the hosts [lo, hi) that have this hash.
+func (h *hashedHosts) withHash(hash uint32) (lo, hi int) {
+	for _, v6 := range [...]bool{false, true} {
+		from, to := h.family(v6)
+		at := h.firstOf(hash, from, to)
+		if at == to || h.hash(at) != hash {
+			continue
+		}
+		if at+1 == to || h.hash(at+1) != hash { // nearly always
+			return at, at + 1
+		}
+		if hash == ^uint32(0) {
+			return at, to
+		}
+		return at, h.firstOf(hash+1, at+1, to)
+	}
+	return 0, 0
+}
+
+// find returns the host with this address. Many hosts may have one hash, since
+// it is easy to make up addresses that have: so it looks at few of them.
 func (h *hashedHosts) find(addr netip.Addr) (int, bool) {
-	n := h.len()
-	if n <= fewHosts { // which takes less than the hash of an address
-		for at := range n {
+	lo, hi := h.family(addr.Is6())
+	if hi-lo <= fewHosts { // which takes less than the hash of an address
+		for at := lo; at < hi; at++ {
 			if h.addr(at) == addr {
 				return at, true
 			}
 		}
 		return 0, false
 	}
-	hash := hashLabel(addr)
-	for at := h.firstOf(hash); at < n && h.hash(at) == hash; at++ {
-		if h.addr(at) == addr {
-			return at, true
+	hash, end := hashLabel(addr), hi
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if c := cmp.Compare(h.hash(mid), hash); c < 0 || c == 0 && h.addr(mid).Less(addr) {
+			lo = mid + 1
+		} else {
+			hi = mid
 		}
 	}
-	return 0, false
+	return lo, lo < end && h.addr(lo) == addr
 }
 
 // compare orders host a of h and host b of o as each of them is ordered.
 func (h *hashedHosts) compare(a int, o *hashedHosts, b int) int {
-	if c := cmp.Compare(h.hash(a), o.hash(b)); c != 0 {
-		return c
+	x, y := h.addr(a), o.addr(b)
+	if x.Is6() != y.Is6() {
+		return x.Compare(y)
 	}
-	return h.addr(a).Compare(o.addr(b))
+	return cmp.Or(cmp.Compare(h.hash(a), o.hash(b)), x.Compare(y))
 }
 
 // pack packs sorted hosts, all of them hashed.
 func pack(hosts []sortHost) hashedHosts {
 	var h hashedHosts
 	for i := range hosts {
-		h.wide = h.wide || hosts[i].addr.Is6()
+		if hosts[i].addr.Is4() {
+			h.narrow++
+		}
 	}
-	b := make([]byte, 0, len(hosts)*h.stride())
+	n := int(h.narrow)
+	b := make([]byte, 0, n*narrowHost+(len(hosts)-n)*wideHost)
 	for i := range hosts {
 		hash := hosts[i].hash
 		b = append(b, byte(hash>>24), byte(hash>>16), byte(hash>>8), byte(hash))
-		if ip := hosts[i].addr.As16(); h.wide {
-			b = append(b, ip[:]...)
-		} else {
+		if ip := hosts[i].addr.As16(); i < n {
 			b = append(b, ip[12:]...)
+		} else {
+			b = append(b, ip[:]...)
 		}
 	}
 	h.packed = string(b)
@@ -115,8 +154,10 @@ func pack(hosts []sortHost) hashedHosts {
 // namedHosts are the hosts with a hostname, in order of name and address. A nil
 // pointer has none.
 type namedHosts struct {
-	hosts  []namedHost
-	byAddr []uint32 // indices into hosts, in order of the address
+	hosts []namedHost
+	// byAddr has the indices into hosts in order of the address: IPv4 first.
+	byAddr []uint32
+	narrow int32 // IPv4 hosts
 }
 
 type namedHost struct {
@@ -139,17 +180,21 @@ func (n *namedHosts) all() []namedHost {
 	return n.hosts
 }
 
-// firstOf returns the first host with this name.
-func (n *namedHosts) firstOf(name string) (int, bool) {
-	lo, hi := 0, n.len()
-	for lo < hi {
-		if mid := (lo + hi) / 2; n.hosts[mid].name < name {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
+// address returns the address of host at.
+func (n *namedHosts) address(at int) netip.Addr {
+	return netip.AddrFrom16(n.hosts[at].addr).Unmap()
+}
+
+// withName returns the hosts [lo, hi) that have this name.
+func (n *namedHosts) withName(name string) (lo, hi int) {
+	lo, found := slices.BinarySearchFunc(n.all(), name, func(h namedHost, name string) int {
+		return strings.Compare(h.name, name)
+	})
+	if !found {
+		return 0, 0
 	}
-	return lo, lo < n.len() && n.hosts[lo].name == name
+	same := func(at int) bool { return n.hosts[at].name == name }
+	return lo, runEnd(lo, n.len(), same)
 }
 
 // at returns the hosts with this address, as a part of byAddr.
@@ -157,28 +202,36 @@ func (n *namedHosts) at(addr netip.Addr) []uint32 {
 	if n == nil {
 		return nil
 	}
-	ip := addr.As16()
-	lo, hi := 0, len(n.byAddr)
-	for lo < hi {
-		if mid := (lo + hi) / 2; n.compareAddr(mid, ip) < 0 {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
+	lo, found := slices.BinarySearchFunc(n.byAddr, addr, func(host uint32, addr netip.Addr) int {
+		return n.address(int(host)).Compare(addr)
+	})
+	if !found {
+		return nil
 	}
-	for hi < len(n.byAddr) && n.compareAddr(hi, ip) == 0 {
-		hi++
-	}
-	return n.byAddr[lo:hi]
+	return n.byAddr[lo:n.sameAddr(lo)]
 }
 
-// compareAddr compares the i-th address in order with ip.
-func (n *namedHosts) compareAddr(i int, ip [16]byte) int {
-	return bytes.Compare(n.hosts[n.byAddr[i]].addr[:], ip[:])
+// sameAddr returns the end of those that have the address of byAddr[at], where
+// at is their first.
+func (n *namedHosts) sameAddr(at int) int {
+	addr := n.hosts[n.byAddr[at]].addr
+	return runEnd(at, len(n.byAddr), func(i int) bool { return n.hosts[n.byAddr[i]].addr == addr })
 }
 
-// name takes sorted hosts, all of them named; nil when there are none.
-func name(hosts []sortHost) *namedHosts {
+// family returns the places [lo, hi) of a family in byAddr.
+func (n *namedHosts) family(v6 bool) (lo, hi int) {
+	switch {
+	case n == nil:
+		return 0, 0
+	case v6:
+		return int(n.narrow), len(n.byAddr)
+	}
+	return 0, int(n.narrow)
+}
+
+// nameHosts takes sorted hosts, all of them named; it returns nil when there
+// are none.
+func nameHosts(hosts []sortHost) *namedHosts {
 	if len(hosts) == 0 {
 		return nil
 	}
@@ -186,9 +239,48 @@ func name(hosts []sortHost) *namedHosts {
 	for i := range hosts {
 		n.hosts[i] = namedHost{name: hosts[i].name, addr: hosts[i].addr.As16()}
 		n.byAddr[i] = uint32(i)
+		if hosts[i].addr.Is4() {
+			n.narrow++
+		}
 	}
-	slices.SortStableFunc(n.byAddr, func(a, b uint32) int {
-		return bytes.Compare(n.hosts[a].addr[:], n.hosts[b].addr[:])
-	})
+	slices.SortStableFunc(n.byAddr, func(a, b uint32) int { return hosts[a].addr.Compare(hosts[b].addr) })
 	return n
+}
+
+// runEnd returns the end of the run that begins at lo: the first index in
+// (lo, hi] for which same is false. In a run of n it asks about 2 log n times.
+func runEnd(lo, hi int, same func(int) bool) int {
+	step := 1
+	for lo+step < hi && same(lo+step) {
+		lo += step
+		step *= 2
+	}
+	hi = min(hi, lo+step) // same(lo), and not same(hi) if hi is an index
+	for lo+1 < hi {
+		if mid := (lo + hi) / 2; same(mid) {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return hi
+}
+
+// runStart returns where the run that has at begins: the smallest index from lo
+// on for which same holds from there to at.
+func runStart(lo, at int, same func(int) bool) int {
+	step := 1
+	for at-step >= lo && same(at-step) {
+		at -= step
+		step *= 2
+	}
+	low := max(lo-1, at-step) // not same(low) if it is an index
+	for low+1 < at {
+		if mid := (low + at) / 2; same(mid) {
+			at = mid
+		} else {
+			low = mid
+		}
+	}
+	return at
 }

@@ -140,7 +140,7 @@ func FuzzLookup(f *testing.F) {
 	f.Add([]byte("\x00\x07cluster\x05local\x00"))
 	f.Fuzz(func(t *testing.T, name []byte) {
 		tree.Warm([][]byte{name})
-		a, m := tree.Lookup(name), s.Match(name)
+		a, m := tree.Lookup(name), s.Match(name, uint64(len(name)))
 		if got := s.Lookup(name); show(got) != show(a) {
 			t.Fatalf("Lookup(%q) = %s in the tree, %s in its snapshot", name, show(a), show(got))
 		}
@@ -158,8 +158,8 @@ func FuzzLookup(f *testing.F) {
 			if target := r.AppendTarget(nil); !dnsname.Valid(target) {
 				t.Fatalf("Lookup(%q): target %q", name, target)
 			}
-			if a.Addr(i) != r.Addr || a.TTL(i) != r.TTL {
-				t.Fatalf("Lookup(%q): record %d has %v, %d, alone %v, %d", name, i, r.Addr, r.TTL, a.Addr(i), a.TTL(i))
+			if a.TTL() > r.TTL {
+				t.Fatalf("Lookup(%q): record %d has TTL %d, the answer %d", name, i, r.TTL, a.TTL())
 			}
 		}
 	})

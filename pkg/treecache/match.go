@@ -1,19 +1,20 @@
 package treecache
 
 import (
+	"math"
+	"math/bits"
 	"slices"
-	"strings"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Bounds of the work that one wildcard question may cause.
+// Bounds of what one wildcard question may cost.
 const (
-	// MaxMatch is the number of records in a wildcard's answer: more than the
-	// 4095 address records that fit in a message of 64 KiB.
-	MaxMatch = 4096
-	// maxVisits is the number of nodes and entries that are looked at.
-	maxVisits = 1 << 15
+	// maxWork is in accesses to memory that the processor is likely to wait for,
+	// which take 0.1 ms. A directory of a thousand children is seen whole.
+	maxWork = 1 << 10
+	// MaxFound is how many Services a wildcard finds at most.
+	MaxFound = 256
 )
 
 // Match answers for a canonical wire name in which the label "*" is a wildcard,
@@ -26,93 +27,130 @@ const (
 //     its external names, of _port._proto its services.
 //
 // Everything else is matched as [Snapshot.Lookup] does, "any" included. The
-// answer is Found or NoSuchName; it is cut at MaxMatch records, or when too much
-// of the tree was looked at, and then Truncated. Several Services are in the
-// order of their paths.
-func (s *Snapshot) Match(name []byte) Answer {
+// Status is Found or NoSuchName. When a wildcard stands for more than may be
+// looked at, some are left out and the answer is Truncated; start says where in
+// each directory the search begins, so with a random number every Service is as
+// likely to be in the answer.
+func (s *Snapshot) Match(name []byte, start uint64) Answer {
 	var offsets [dnsname.MaxLabels]uint8
 	rel, ok := s.relative(offsets[:0], name)
-	if !ok || len(rel) == 0 {
+	if !ok || len(rel) == 0 || len(rel) > maxDepth {
 		return Answer{}
 	}
-	labels := make([]string, len(rel))
+	m := matcher{snapshot: s, start: start, left: maxWork}
+	n := len(rel)
 	for i, at := range rel {
-		labels[len(rel)-1-i] = labelAt(name, int(at))
+		label := labelAt(name, int(at))
+		m.labels[n-1-i] = label
+		m.hashes[n-1-i] = s.hash(label)
 	}
-	m := matcher{snapshot: s}
-	m.dir(&s.top, labels)
+	m.dir(&s.top, 0, n)
 	return m.answer()
 }
 
-// matcher walks the tree for one pattern.
+// maxDepth is how many labels the longest name has below the zone:
+// <host>._port._proto.<service>.<namespace>.svc.
+const maxDepth = pathLabels + 3
+
+// matcher searches the tree for one pattern.
 type matcher struct {
-	snapshot  *Snapshot
-	found     []Answer // one view per Set, all of viewList excluded
-	records   int      // in found
-	visits    int
-	truncated bool
+	snapshot *Snapshot
+	labels   [maxDepth]string // of the pattern, from the zone downwards
+	hashes   [maxDepth]uint64 // of labels
+	start    uint64           // where in each directory to begin
+	left     int              // of maxWork
+	found    []part
+	services int // in found
+	cut      bool
 }
 
 const wildcard = "*"
 
-// visit counts a node and reports whether the walk may go on.
-func (m *matcher) visit() bool {
-	m.visits++
-	if m.visits > maxVisits || m.records >= MaxMatch {
-		m.truncated = true
+// spend takes n from the work that is left, and reports whether there was as
+// much.
+func (m *matcher) spend(n int) bool {
+	m.left -= n
+	if m.left < 0 {
+		m.cut = true
 	}
-	return !m.truncated
+	return !m.cut
 }
 
-// dir matches labels, from d downwards.
-func (m *matcher) dir(d *dir, labels []string) {
-	label, rest := labels[0], labels[1:]
-	s := m.snapshot
+// dir matches the labels [at, n), from d downwards.
+func (m *matcher) dir(d *dir, at, n int) {
+	label := m.labels[at]
 	switch {
-	case label == wildcard && len(rest) == 0:
+	case label == wildcard && at == n-1:
 		m.entries(d)
 	case label == wildcard:
-		d.nodes.all(func(label string, n *node) bool {
-			if !m.visit() {
+		d.nodes.from(m.start, func(label string, child *node) bool {
+			if !m.spend(1) {
 				return false
 			}
 			if label[0] != '_' {
-				m.node(n, rest)
+				m.node(child, at+1, n)
 			}
-			return true
+			return !m.cut
 		})
 	default:
-		if n := d.child(s.hash(label), label); n != nil && m.visit() {
-			m.node(n, rest)
+		const accesses = 2 // of a trie
+		if child := d.child(m.hashes[at], label); m.spend(accesses) && child != nil {
+			m.node(child, at+1, n)
 		}
 	}
 }
 
 // entries adds the external names of d.
 func (m *matcher) entries(d *dir) {
-	d.entries.all(func(_ string, n *node) bool {
-		if !m.visit() {
+	d.entries.from(m.start, func(_ string, child *node) bool {
+		if !m.spend(1) {
 			return false
 		}
-		m.add(n.set.node(m.snapshot.zone))
-		return true
+		m.keep(child.set.node(m.snapshot.zone))
+		return !m.cut
 	})
 }
 
-// node matches labels, from n downwards.
-func (m *matcher) node(n *node, labels []string) {
+// node matches the labels [at, n), from child downwards.
+func (m *matcher) node(child *node, at, n int) {
 	switch {
-	case n.set != nil:
-		m.add(n.set.match(m.snapshot.zone, labels))
-	case len(labels) > 0:
-		m.dir(n.dir, labels)
+	case child.set != nil && m.spend(child.set.matchWork(n-at)):
+		m.keep(child.set.match(m.snapshot.zone, m.labels[at:n]))
+	case child.set == nil && at < n:
+		m.dir(child.dir, at, n)
 	}
 }
 
-func (m *matcher) add(a Answer) {
-	if a.Status == Found {
-		m.found = append(m.found, a)
-		m.records += a.Len()
+// matchWork returns what a search below the Set's node costs.
+func (s *Set) matchWork(labels int) int {
+	if labels == 0 {
+		return 0
+	}
+	return bits.Len(uint(s.numHosts()+len(s.ports))) / 2 // the last steps are close together
+}
+
+// keep adds what was found to the answer.
+func (m *matcher) keep(a Answer) {
+	switch {
+	case a.Status != Found:
+		return
+	case len(m.found) == MaxFound:
+		m.cut = true
+		return
+	}
+	m.found = append(m.found, a.part)
+	switch a.view {
+	case viewAlias: // an SRV answer has no external names
+	case viewRefs:
+		m.services += a.Len()
+	case viewNode:
+		m.services++
+	default:
+		if s := a.set; a.Len() == s.numHosts() {
+			m.services += int(s.targets)
+		} else {
+			m.services++
+		}
 	}
 }
 
@@ -136,45 +174,27 @@ func (s *Set) match(zone dnsname.Name, labels []string) Answer {
 	return Answer{}
 }
 
-// answer puts together what was found. The records of one Set stay a view.
+// answer puts together what was found.
 func (m *matcher) answer() Answer {
 	if len(m.found) == 0 {
-		return Answer{Truncated: m.truncated}
+		return Answer{Truncated: m.cut}
 	}
-	if len(m.found) == 1 && m.records <= MaxMatch {
-		a := m.found[0]
-		a.Truncated = m.truncated
+	a := Answer{Status: Found, Truncated: m.cut, zone: m.snapshot.zone, weight: share(m.services)}
+	if len(m.found) == 1 {
+		a.part = m.found[0]
 		return a
 	}
-	slices.SortFunc(m.found, func(a, b Answer) int {
-		return strings.Compare(string(a.set.path), string(b.set.path))
-	})
-	list := make([]Record, 0, min(m.records, MaxMatch))
-	aliases := make(map[dnsname.Name]bool)
-	services := 0
-	for i := range m.found {
-		a := &m.found[i]
-		for j := range a.Len() {
-			if len(list) == MaxMatch {
-				m.truncated = true
-				break
-			}
-			r := a.At(j)
-			if r.Alias { // targets of different Services differ otherwise
-				target := r.Target()
-				r.Repeat = aliases[target]
-				aliases[target] = true
-			}
-			if !r.Repeat && !r.Alias { // an SRV answer has no external names
-				services++
-			}
-			list = append(list, r)
+	found, total := m.found, 0
+	for i := range found {
+		p := &found[i]
+		if total+int(p.hi-p.lo) > math.MaxInt32 {
+			found, a.Truncated = found[:i], true
+			break
 		}
+		p.base = int32(total)
+		total += int(p.hi - p.lo)
 	}
-	for i := range list {
-		list[i].Weight = share(services)
-	}
-	a := ListAnswer(list)
-	a.Truncated = m.truncated
+	a.several = &found
+	a.part = part{view: viewSeveral, hi: int32(total)}
 	return a
 }

@@ -1,7 +1,7 @@
 package treecache
 
 import (
-	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -25,8 +25,8 @@ func TestMatch(t *testing.T) {
 	}
 	tree.Replace(NewSet(&Spec{Path: hidden, Hosts: []Host{{Addr: netip.MustParseAddr("10.96.0.99")}}}))
 	web := "Found\n10.96.0.10 10 100 0 6464633335393634.web.default"
-	both := lines("Found", "10.96.0.11 10 50 0 "+HashLabel(netip.MustParseAddr("10.96.0.11"))+".web.prod",
-		"10.96.0.10 10 50 0 6464633335393634.web.default")
+	both := lines("Found", "10.96.0.10 10 50 0 6464633335393634.web.default",
+		"10.96.0.11 10 50 0 "+HashLabel(netip.MustParseAddr("10.96.0.11"))+".web.prod")
 	hl := lines("Found", "10.0.0.1 10 50 0 a.hl.default", "10.0.0.3 10 50 0 pet-0.hl.default")
 	none := "NoSuchName"
 	for _, tt := range []struct{ name, want string }{
@@ -49,7 +49,7 @@ func TestMatch(t *testing.T) {
 			"10.96.0.10 10 33 0 6464633335393634.web.default")},
 		{"*._http._tcp.hl.default", lines("Found", "10 50 8080 a.hl.default", "10 50 8080 pet-0.hl.default")},
 		{"a._http._tcp.hl.*", "Found\n10 100 8080 a.hl.default"},
-		{"_http._tcp.web.*", lines("Found", "10 50 8080 web.prod", "10 50 80 web.default")},
+		{"_http._tcp.web.*", lines("Found", "10 50 80 web.default", "10 50 8080 web.prod")},
 		{"x.*._http._tcp.hl.default", none},
 		{"_tcp.web.*", none},
 		{"*.extns", "Found\nalias 10 100 0 ext.example.com."},
@@ -57,8 +57,8 @@ func TestMatch(t *testing.T) {
 		{"e1.*", "Found\nalias 10 100 0 ext.example.com."},
 		{"x.e1.*", none},
 		{"*.e1.extns", none},
-		{"*.*", lines("Found", "alias 10 100 0 ext.example.com.", "alias 10 100 0 other.example.com.",
-			"alias 10 100 0 EXT.example.com. again")},
+		{"*.*", lines("Found", "alias 10 100 0 EXT.example.com.", "alias 10 100 0 ext.example.com.",
+			"alias 10 100 0 other.example.com.")},
 		{"*.cluster.local.", none},
 		{"*.svc.cluster.local.", none},
 		{"svc.cluster.local.", none},
@@ -66,10 +66,21 @@ func TestMatch(t *testing.T) {
 		{"web.default.svc.*.local.", none}, // not under the zone
 		{"*.*.*.*.*.*.*.cluster.local.", none},
 	} {
-		if got := show(tree.Snapshot().Match(wireName(tt.name))); got != tt.want {
-			t.Errorf("%s:\n%s", tt.name, cmp.Diff(tt.want, got))
+		for range 20 {
+			if got := showSorted(tree.Snapshot().Match(wireName(tt.name), rand.Uint64())); got != tt.want {
+				t.Errorf("%s:\n%s", tt.name, cmp.Diff(tt.want, got))
+				break
+			}
 		}
 	}
+}
+
+// showSorted is show with the records in order: those of several Services have
+// none.
+func showSorted(a Answer) string {
+	words := strings.Split(show(a), "\n")
+	slices.Sort(words[1:])
+	return strings.Join(words, "\n")
 }
 
 // TestMatchWeighsServicesOnly: external names are no part of an SRV answer, so
@@ -80,9 +91,7 @@ func TestMatchWeighsServicesOnly(t *testing.T) {
 		spec(t, "web.extns", ExternalName).alias("ext.example.com"),
 	)
 	want := lines("Found", "10.96.0.10 10 100 0 6464633335393634.web.default", "alias 10 100 0 ext.example.com.")
-	got := strings.Split(show(tree.Snapshot().Match(wireName("web.*"))), "\n")
-	slices.Sort(got[1:])
-	if diff := cmp.Diff(want, strings.Join(got, "\n")); diff != "" {
+	if diff := cmp.Diff(want, showSorted(tree.Snapshot().Match(wireName("web.*"), 0))); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -95,7 +104,7 @@ func TestUpstreamTreeVectors(t *testing.T) {
 		spec(t, "p3.p1", Headless).hosts("10.0.0.3=key3"),
 	)
 	count := func(name string) int {
-		a := tree.Snapshot().Match(wireName(name))
+		a := tree.Snapshot().Match(wireName(name), 0)
 		return a.Len()
 	}
 	for _, tt := range []struct {
@@ -111,42 +120,5 @@ func TestUpstreamTreeVectors(t *testing.T) {
 	}
 	if got := count("key3.p3.p1"); got != 1 {
 		t.Errorf("after Remove of the sibling: %d records, want 1", got)
-	}
-}
-
-// TestMatchIsBounded: neither the records nor the nodes that one question
-// touches grow with the cluster.
-func TestMatchIsBounded(t *testing.T) {
-	tree := newTree(t)
-	for i := range 300 {
-		s := spec(t, fmt.Sprintf("hl.ns-%d", i), Headless)
-		for j := range 20 {
-			s.hosts(fmt.Sprintf("10.%d.%d.%d=h", i>>8, i&255, j))
-		}
-		tree.Replace(NewSet(s))
-	}
-	a := tree.Snapshot().Match(wireName("hl.*"))
-	if a.Len() != MaxMatch || !a.Truncated {
-		t.Errorf("%d records, truncated %v; want %d, true", a.Len(), a.Truncated, MaxMatch)
-	}
-	if a := tree.Snapshot().Match(wireName("x.hl.*")); a.Truncated || a.Status != NoSuchName {
-		t.Errorf("a pattern that matches nothing: %v, truncated %v", a.Status, a.Truncated)
-	}
-	big := spec(t, "big.default", Headless)
-	for i := range MaxMatch + 1 {
-		big.Hosts = append(big.Hosts, Host{Addr: netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)})})
-	}
-	tree.Replace(NewSet(big))
-	if a := tree.Snapshot().Match(wireName("*.big.default")); a.Len() != MaxMatch || !a.Truncated {
-		t.Errorf("%d records of one Service, truncated %v; want %d, true", a.Len(), a.Truncated, MaxMatch)
-	}
-	if a := tree.Snapshot().Lookup(wireName("big.default")); a.Len() != MaxMatch+1 || a.Truncated {
-		t.Errorf("%d records by the exact name, truncated %v; want %d, false", a.Len(), a.Truncated, MaxMatch+1)
-	}
-
-	m := matcher{snapshot: tree.Snapshot(), visits: maxVisits - 2}
-	m.dir(&m.snapshot.top, []string{"svc", "*", "hl"})
-	if a := m.answer(); !a.Truncated || a.Len() > 60 {
-		t.Errorf("after the last visits: %d records, truncated %v", a.Len(), a.Truncated)
 	}
 }

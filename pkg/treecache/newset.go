@@ -15,12 +15,15 @@ type sortHost struct {
 	index int    // in Spec.Hosts
 }
 
-// compareHosts orders hashed hosts before named ones.
+// compareHosts orders hashed hosts before named ones, and of the hashed ones
+// IPv4 before IPv6.
 func compareHosts(a, b sortHost) int {
-	if a.name != b.name {
+	switch {
+	case a.name != b.name:
 		return strings.Compare(a.name, b.name)
-	}
-	if a.hash != b.hash {
+	case a.name == "" && a.addr.Is4() != b.addr.Is4():
+		return a.addr.Compare(b.addr)
+	case a.hash != b.hash:
 		return cmp.Compare(a.hash, b.hash)
 	}
 	return a.addr.Compare(b.addr)
@@ -66,6 +69,9 @@ func (s *Set) addHosts(hosts []Host) []uint32 {
 	}
 	adoptNames(order)
 	slices.SortFunc(order, compareHosts)
+	if nameShared(order) {
+		slices.SortFunc(order, compareHosts)
+	}
 
 	first := make([]uint32, len(hosts))
 	for i := range first {
@@ -89,8 +95,41 @@ func (s *Set) addHosts(hosts []Host) []uint32 {
 			named = len(unique)
 		}
 	}
-	s.hashed, s.named = pack(unique[:named]), name(unique[named:])
+	s.hashed, s.named = pack(unique[:named]), nameHosts(unique[named:])
 	return first
+}
+
+// nameShared gives hosts without hostname the text of their label as hostname
+// where IPv4 and IPv6 hosts have one label, which takes a collision of hashes:
+// the hashed hosts of one label are of one family. hosts are sorted; the result
+// says whether they may no longer be.
+func nameShared(hosts []sortHost) (changed bool) {
+	n, narrow := 0, 0
+	for n < len(hosts) && hosts[n].name == "" {
+		if hosts[n].addr.Is4() {
+			narrow++
+		}
+		n++
+	}
+	v4, v6 := hosts[:narrow], hosts[narrow:n]
+	for len(v4) > 0 && len(v6) > 0 {
+		switch hash := v4[0].hash; {
+		case hash < v6[0].hash:
+			v4 = v4[1:]
+		case hash > v6[0].hash:
+			v6 = v6[1:]
+		default:
+			label := string(appendHashLabel(nil, hash)[1:])
+			for _, list := range [...]*[]sortHost{&v4, &v6} {
+				for len(*list) > 0 && (*list)[0].hash == hash {
+					(*list)[0].name, (*list)[0].hash = label, 0
+					*list = (*list)[1:]
+				}
+			}
+			changed = true
+		}
+	}
+	return changed
 }
 
 // adoptNames gives a host without hostname the hostname that its hash label
@@ -176,9 +215,32 @@ func (s *Set) mergePorts(node *portNode, ports []*Port, first []uint32) bool {
 		node.number = refs[0].port
 		return true
 	}
-	refs = slices.Clip(refs)
-	node.number, node.refs = 0, &refs
+	node.number, node.refs = 0, s.newPortRefs(refs)
 	return true
+}
+
+// newPortRefs works out which addresses the targets of refs have, each once.
+func (s *Set) newPortRefs(refs []portRef) *portRefs {
+	r := &portRefs{list: slices.Clip(refs)}
+	var hosts []uint32
+	for i := range refs {
+		if i > 0 && refs[i].host == refs[i-1].host {
+			continue
+		}
+		lo, hi := s.labelRange(int(refs[i].host))
+		for at := lo; at < hi; at++ {
+			hosts = append(hosts, uint32(at))
+		}
+	}
+	slices.SortFunc(hosts, func(a, b uint32) int { return s.hostAddr(int(a)).Compare(s.hostAddr(int(b))) })
+	hosts = slices.CompactFunc(hosts, func(a, b uint32) bool { return s.hostAddr(int(a)) == s.hostAddr(int(b)) })
+	r.hosts = slices.Clip(hosts)
+	for _, at := range hosts {
+		if s.hostAddr(int(at)).Is4() {
+			r.narrow++
+		}
+	}
+	return r
 }
 
 // equal reports whether two Sets give the same answers.
@@ -196,10 +258,10 @@ func (s *Set) equal(o *Set) bool {
 		})
 }
 
-// records returns refs, nil when there are none.
+// records returns the list of refs, nil when there are none.
 func (p *portNode) records() []portRef {
 	if p.refs == nil {
 		return nil
 	}
-	return *p.refs
+	return p.refs.list
 }

@@ -1,6 +1,10 @@
 package treecache
 
-import "github.com/kube-dns/kube-dns/pkg/dnsname"
+import (
+	"sort"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
 
 // parseProtocol reads the label of a protocol ("_tcp"); 0 for any other label.
 func parseProtocol(label string) Protocol {
@@ -15,15 +19,26 @@ func parseProtocol(label string) Protocol {
 	return 0
 }
 
+// findPort returns the place in s.ports of a port, or where it would be: they
+// are in order of protocol and name, and there may be thousands.
+func (s *Set) findPort(protocol Protocol, name string) int {
+	lo, hi := 0, len(s.ports)
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if p := &s.ports[mid]; p.protocol < protocol || p.protocol == protocol && p.name < name {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
 // hasProtocol reports whether a port has the protocol that label names.
 func (s *Set) hasProtocol(label string) bool {
 	protocol := parseProtocol(label)
-	for i := range s.ports {
-		if s.ports[i].protocol == protocol {
-			return true
-		}
-	}
-	return false
+	at := s.findPort(protocol, "")
+	return at < len(s.ports) && s.ports[at].protocol == protocol
 }
 
 // port returns the node of _name._protocol, given the two labels from the node
@@ -33,20 +48,19 @@ func (s *Set) port(protocol, name string) *portNode {
 	if want == 0 || name[0] != '_' {
 		return nil
 	}
-	for i := range s.ports {
-		if p := &s.ports[i]; p.protocol == want && p.name == name[1:] {
-			return p
-		}
+	at := s.findPort(want, name[1:])
+	if at == len(s.ports) || s.ports[at].protocol != want || s.ports[at].name != name[1:] {
+		return nil
 	}
-	return nil
+	return &s.ports[at]
 }
 
 // service answers for _port._proto.S.
 func (s *Set) service(zone dnsname.Name, p *portNode) Answer {
-	a := Answer{Status: Found, view: viewPorts, port: p.number, set: s, zone: zone}
+	a := Answer{Status: Found, zone: zone, part: part{set: s, view: viewPorts, port: p}}
 	switch {
 	case p.refs != nil:
-		a.view, a.refs, a.hi, a.weight = viewRefs, *p.refs, int32(len(*p.refs)), share(len(*p.refs))
+		a.view, a.hi, a.weight = viewRefs, int32(len(p.refs.list)), share(len(p.refs.list))
 	case s.kind == ClusterIP:
 		a.view, a.hi, a.weight = viewNode, 1, fullWeight
 	default:
@@ -66,17 +80,12 @@ func (s *Set) hostService(zone dnsname.Name, p *portNode, label string) Answer {
 	case viewPorts:
 		a.lo, a.hi, a.weight = int32(lo), int32(hi), fullWeight
 	case viewRefs:
-		first := 0
-		for first < len(a.refs) && a.refs[first].host != uint32(lo) {
-			first++
-		}
-		last := first
-		for last < len(a.refs) && a.refs[last].host == uint32(lo) {
-			last++
-		}
-		if first == last {
+		refs := p.refs.list
+		first := sort.Search(len(refs), func(i int) bool { return refs[i].host >= uint32(lo) })
+		if first == len(refs) || refs[first].host != uint32(lo) {
 			return Answer{}
 		}
+		last := runEnd(first, len(refs), func(i int) bool { return refs[i].host == uint32(lo) })
 		a.lo, a.hi, a.weight = int32(first), int32(last), share(last-first)
 	}
 	return a

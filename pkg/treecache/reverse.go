@@ -1,50 +1,38 @@
 package treecache
 
 import (
-	"cmp"
 	"hash/maphash"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 )
 
 // claim says which owners claim an address. Each owner has one of its own, that
-// lives as long as the owner does and is shared by all the addresses which nobody
-// else claims. It does not change, but for current.
+// lives as long as the owner keeps its kind and its age, and is shared by all the
+// addresses which nobody else claims. It does not change, but for current.
 type claim struct {
-	path Path // the owner's
-	// current is the owner's Set. It changes with the Tree's index for exact
-	// lookups, not with a Snapshot: so the Set of an address is found without
-	// looking for its path.
+	path    Path  // the owner's
+	created int64 // as of its Sets, and so is kind
+	// current is the owner's Set, nil when the claim is no longer its own. It
+	// changes with the Tree's index for exact lookups, not with a Snapshot: so
+	// the Set of an address is found without looking for its path.
 	current atomic.Pointer[Set]
-	// several are the claims of owners that claim the same address, ordered by
-	// path. Then there is neither path nor Set.
-	several []*claim
+	// several are the claims of owners that claim the same address. Then there
+	// is nothing else.
+	several *claimants
+	kind    Kind
 }
 
-// len returns the number of owners.
-func (c *claim) len() int {
-	if c.several == nil {
-		return 1
-	}
-	return len(c.several)
-}
+// standsFor reports whether c is the claim of an owner that has set.
+func (c *claim) standsFor(set *Set) bool { return c.created == set.created && c.kind == set.kind }
 
-// at returns the claim of owner i alone.
-func (c *claim) at(i int) *claim {
+// each calls yield for the claim of each owner alone, in answer order, until it
+// returns false.
+func (c *claim) each(yield func(*claim) bool) {
 	if c.several == nil {
-		return c
+		yield(c)
+		return
 	}
-	return c.several[i]
-}
-
-// find returns the place of path among the owners.
-func (c *claim) find(path Path) (int, bool) {
-	if c.several == nil {
-		at := cmp.Compare(path, c.path)
-		return max(at, 0), at == 0
-	}
-	return slices.BinarySearchFunc(c.several, path, func(o *claim, path Path) int { return cmp.Compare(o.path, path) })
+	c.several.each(yield)
 }
 
 // reverseIndex holds the claims of all addresses. IPv4 has a trie of its own:
@@ -88,11 +76,16 @@ func (x *reverseIndex) set(seed maphash.Seed, edit uint64, addr netip.Addr, c *c
 	}
 }
 
-// reclaim brings the reverse index from the addresses of was to those of is,
-// both of one owner, and touches only those that came or went.
-func (w *writer) reclaim(self *claim, was, is *Set) {
-	w.difference(was, is, func(addr netip.Addr) { w.unclaim(addr, self.path) })
-	w.difference(is, was, func(addr netip.Addr) { w.claim(addr, self) })
+// reclaim brings the reverse index from the addresses of was, which are claimed
+// by old, to those of is, claimed by now. Of one claim it touches only the
+// addresses that came or went.
+func (w *writer) reclaim(old *claim, was *Set, now *claim, is *Set) {
+	if old != nil && old != now {
+		w.difference(was, nil, func(addr netip.Addr) { w.unclaim(addr, old) })
+		was = nil
+	}
+	w.difference(was, is, func(addr netip.Addr) { w.unclaim(addr, now) })
+	w.difference(is, was, func(addr netip.Addr) { w.claim(addr, now) })
 }
 
 // difference calls f for the addresses that a claims and b does not, some of
@@ -128,48 +121,48 @@ func (w *writer) difference(a, b *Set, f func(netip.Addr)) {
 func (w *writer) claim(addr netip.Addr, self *claim) {
 	s, c := w.snapshot, self
 	if old := s.reverse.get(s.seed, addr); old != nil {
-		at, found := old.find(self.path)
-		if found {
-			return
-		}
 		list := old.several
-		if list == nil {
-			list = []*claim{old}
+		switch {
+		case old == self, list.has(self):
+			return
+		case list == nil:
+			list = list.inserted(old, s.seed)
 		}
-		c = &claim{several: with(list, at, self)}
+		c = &claim{several: list.inserted(self, s.seed)}
 	}
 	s.reverse.set(s.seed, w.edit, addr, c)
 }
 
-func (w *writer) unclaim(addr netip.Addr, path Path) {
+func (w *writer) unclaim(addr netip.Addr, self *claim) {
 	s := w.snapshot
 	old := s.reverse.get(s.seed, addr)
-	if old == nil {
-		return
-	}
-	at, found := old.find(path)
-	if !found {
-		return
-	}
 	var c *claim
-	switch n := old.len(); {
-	case n == 2:
-		c = old.several[1-at]
-	case n > 2:
-		c = &claim{several: without(old.several, at)}
+	switch {
+	case old == nil, old != self && !old.several.has(self):
+		return
+	case old == self:
+	case old.several.len() == 2:
+		c = old.several.removed(self).claim
+	default:
+		c = &claim{several: old.several.removed(self)}
 	}
 	s.reverse.set(s.seed, w.edit, addr, c)
 }
 
-// Reverse answers with every name that claims addr, in answer order: ClusterIPs
-// first, then hosts with a hostname, then the others; of equals the older
-// Service first, then by path. The names are the records' targets. It is
-// NoSuchName when nobody claims addr.
+// MaxNames is how many names one address has in an answer. Who makes more
+// Services for it makes no answer longer.
+const MaxNames = 64
+
+// Reverse answers with the names that claim addr, in answer order: those of
+// ClusterIP Services first; of equals the older Service first, then by path. Of
+// one Service the hosts with a hostname come first. The first MaxNames of them
+// are the records' targets. It is NoSuchName when nobody claims addr.
 //
 // The records are in *scratch, which grows as needed: the Answer is good until
 // that is used again. nil stands for a new one.
 func (s *Snapshot) Reverse(addr netip.Addr, scratch *[]Record) Answer {
-	return s.rank(s.claimants(addr), addr, scratch, func(c *claim) *Set { return s.lookup(c.path) })
+	a, _ := s.names(s.claimants(addr), addr, scratch, func(c *claim) *Set { return s.lookup(c.path) })
+	return a
 }
 
 // Reverse answers as that of the current Snapshot, and costs less.
@@ -180,7 +173,7 @@ func (t *Tree) Reverse(addr netip.Addr, scratch *[]Record) Answer {
 		return Answer{}
 	}
 	// The Sets may be newer or older than s.
-	if a := s.rank(c, addr, scratch, (*claim).set); a.Len() >= c.len() {
+	if a, whole := s.names(c, addr, scratch, (*claim).set); whole {
 		return a
 	}
 	return s.Reverse(addr, scratch)
@@ -197,51 +190,30 @@ func (s *Snapshot) claimants(addr netip.Addr) *claim {
 	return s.reverse.get(s.seed, addr.WithZone(""))
 }
 
-// rank answers with the names that the owners of addr give to it, in answer
-// order. setOf returns the Set of one of them.
-func (s *Snapshot) rank(c *claim, addr netip.Addr, scratch *[]Record, setOf func(*claim) *Set) Answer {
+// names answers with the names that the owners of addr give to it, in answer
+// order. setOf returns the Set of one of them. whole reports whether all of the
+// owners gave one.
+func (s *Snapshot) names(c *claim, addr netip.Addr, scratch *[]Record, setOf func(*claim) *Set) (a Answer, whole bool) {
 	if c == nil {
-		return Answer{}
+		return Answer{}, true
 	}
 	if scratch == nil {
 		scratch = &[]Record{}
 	}
 	addr = addr.WithZone("")
 	list := (*scratch)[:0]
-	var few [8]int64
-	created := few[:0] // when the owner of each in list was
-	for i := range c.len() {
-		set := setOf(c.at(i))
-		if set == nil {
-			continue
-		}
+	whole = true
+	c.each(func(owner *claim) bool {
 		n := len(list)
-		list = set.claims(list, s.zone, addr)
-		for range list[n:] {
-			created = append(created, set.created)
+		if set := setOf(owner); set != nil {
+			list = set.appendNames(list, s.zone, addr, MaxNames-n)
 		}
-	}
+		whole = whole && len(list) > n
+		return len(list) < MaxNames
+	})
 	*scratch = list
-	// Few claim one address; equals keep their order.
-	for i := range list {
-		for j := i; j > 0 && cmp.Or(cmp.Compare(list[j-1].rank(), list[j].rank()), cmp.Compare(created[j-1], created[j])) > 0; j-- {
-			list[j-1], list[j] = list[j], list[j-1]
-			created[j-1], created[j] = created[j], created[j-1]
-		}
-	}
 	if len(list) == 0 {
-		return Answer{}
+		return Answer{}, whole
 	}
-	return ListAnswer(list)
-}
-
-// rank orders the claimants of an address.
-func (r *Record) rank() int {
-	switch {
-	case r.hashed:
-		return 2
-	case r.label != "":
-		return 1
-	}
-	return 0
+	return ListAnswer(list), whole
 }

@@ -1,6 +1,7 @@
 package treecache
 
 import (
+	"cmp"
 	"net/netip"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -122,11 +123,20 @@ type Set struct {
 // portNode is the name _name._protocol.
 type portNode struct {
 	name string
-	// refs are the records, ordered by host and port, duplicates merged. nil,
-	// the usual case: all hosts at the one port number.
-	refs     *[]portRef
+	// refs are the records where hosts have different numbers, or some have
+	// none. nil, the usual case: all hosts at the one port number.
+	refs     *portRefs
 	number   uint16
 	protocol Protocol
+}
+
+// portRefs are the records of a port, one by one.
+type portRefs struct {
+	list []portRef // in order of host and port, without duplicates
+	// hosts are those that the records lead to, in order of their addresses,
+	// one for each address: IPv4 first.
+	hosts  []uint32
+	narrow int32 // IPv4 addresses
 }
 
 type portRef struct {
@@ -137,8 +147,21 @@ type portRef struct {
 // Path returns where the Set hangs.
 func (s *Set) Path() Path { return s.path }
 
+// Service returns the namespace and the name of the Service that the Set is of.
+func (s *Set) Service() (namespace, name string) {
+	labels := s.path.labels() // svc, namespace, name
+	return labels[1], labels[2]
+}
+
 // Kind returns what sort of Service the Set comes from.
 func (s *Set) Kind() Kind { return s.kind }
+
+// Before reports whether the Service of s comes before that of o where both claim
+// one name or address: the older one does, and of equals the one whose path is
+// less. Nobody comes before another by making a Service later.
+func (s *Set) Before(o *Set) bool {
+	return cmp.Or(cmp.Compare(s.created, o.created), cmp.Compare(s.path, o.path)) < 0
+}
 
 // HasEndpoints reports whether the Service has endpoints, ready or not.
 func (s *Set) HasEndpoints() bool { return s.hasEndpoints }
@@ -152,7 +175,7 @@ func (s *Set) hostAddr(at int) netip.Addr {
 	if at < n {
 		return s.hashed.addr(at)
 	}
-	return netip.AddrFrom16(s.named.hosts[at-n].addr).Unmap()
+	return s.named.address(at - n)
 }
 
 // setLabel makes the label of host at the first label of the target of r. An
@@ -182,24 +205,54 @@ func (s *Set) sameLabel(a, b int) bool {
 
 // labelRange returns the hosts [lo, hi) that share the label of host at.
 func (s *Set) labelRange(at int) (lo, hi int) {
-	lo, hi = at, at+1
-	for lo > 0 && s.sameLabel(lo-1, lo) {
-		lo--
+	return s.labelStart(at), s.labelEnd(at)
+}
+
+// hasNeighbour reports whether host at shares its label with another.
+func (s *Set) hasNeighbour(at int) bool {
+	if int(s.targets) == s.numHosts() {
+		return false
 	}
-	for hi < s.numHosts() && s.sameLabel(hi-1, hi) {
-		hi++
+	return at > 0 && s.sameLabel(at-1, at) || at+1 < s.numHosts() && s.sameLabel(at, at+1)
+}
+
+// labelStart returns the first host that has the label of host at.
+func (s *Set) labelStart(at int) int {
+	if at == 0 || int(s.targets) == s.numHosts() || !s.sameLabel(at-1, at) { // nearly always
+		return at
 	}
-	return lo, hi
+	n := s.hashed.len()
+	if at < n {
+		hash := s.hashed.hash(at)
+		return runStart(0, at, func(i int) bool { return s.hashed.hash(i) == hash })
+	}
+	name := s.named.hosts[at-n].name
+	return runStart(n, at, func(i int) bool { return s.named.hosts[i-n].name == name })
+}
+
+// labelEnd returns the end of the hosts that have the label of host at.
+func (s *Set) labelEnd(at int) int {
+	all := s.numHosts()
+	if at+1 == all || int(s.targets) == all || !s.sameLabel(at, at+1) {
+		return at + 1
+	}
+	n := s.hashed.len()
+	if at < n {
+		hash := s.hashed.hash(at)
+		return runEnd(at, n, func(i int) bool { return s.hashed.hash(i) == hash })
+	}
+	name := s.named.hosts[at-n].name
+	return runEnd(at, all, func(i int) bool { return s.named.hosts[i-n].name == name })
 }
 
 // node answers for the owner's own name.
 func (s *Set) node(zone dnsname.Name) Answer {
 	if s.alias != "" {
-		return Answer{Status: Found, view: viewAlias, weight: fullWeight, hi: 1, set: s, zone: zone}
+		return Answer{Status: Found, weight: fullWeight, zone: zone, part: part{set: s, view: viewAlias, hi: 1}}
 	}
 	return Answer{
-		Status: Found, view: viewHosts, weight: share(int(s.targets)),
-		hi: int32(s.numHosts()), set: s, zone: zone,
+		Status: Found, weight: share(int(s.targets)), zone: zone,
+		part: part{set: s, view: viewHosts, hi: int32(s.numHosts())},
 	}
 }
 
@@ -237,8 +290,8 @@ func (s *Set) host(zone dnsname.Name, label string) Answer {
 		return Answer{}
 	}
 	return Answer{
-		Status: Found, view: viewHosts, weight: fullWeight,
-		lo: int32(lo), hi: int32(hi), set: s, zone: zone,
+		Status: Found, weight: fullWeight, zone: zone,
+		part: part{set: s, view: viewHosts, lo: int32(lo), hi: int32(hi)},
 	}
 }
 
@@ -248,13 +301,14 @@ func (s *Set) findHost(label string) (lo, hi int) {
 	if s.kind == ExternalName {
 		return 0, 0
 	}
-	if at, ok := s.named.firstOf(label); ok {
-		return s.labelRange(s.hashed.len() + at)
+	if s.named != nil {
+		if lo, hi := s.named.withName(label); lo < hi {
+			n := s.hashed.len()
+			return n + lo, n + hi
+		}
 	}
 	if h, ok := parseHashLabel(label); ok {
-		if at := s.hashed.firstOf(h); at < s.hashed.len() && s.hashed.hash(at) == h {
-			return s.labelRange(at)
-		}
+		return s.hashed.withHash(h)
 	}
 	return 0, 0
 }
@@ -282,10 +336,10 @@ func (s *Set) has(addr netip.Addr) bool {
 	return hashed || len(s.named.at(addr)) > 0
 }
 
-// claims appends the names that the Set gives to addr: the node's for a
-// ClusterIP, else those of its hosts, hostnames first. An external name gives
-// none.
-func (s *Set) claims(dst []Record, zone dnsname.Name, addr netip.Addr) []Record {
+// appendNames appends the names that the Set gives to addr, at most limit of
+// them: the node's for a ClusterIP, else those of its hosts, hostnames first and
+// in their order. An external name gives none.
+func (s *Set) appendNames(dst []Record, zone dnsname.Name, addr netip.Addr, limit int) []Record {
 	if s.kind == ExternalName {
 		return dst
 	}
@@ -293,18 +347,19 @@ func (s *Set) claims(dst []Record, zone dnsname.Name, addr netip.Addr) []Record 
 	at, hashed := s.hashed.find(addr)
 	if s.kind == ClusterIP {
 		if hashed || len(named) > 0 {
-			a := Answer{view: viewNode, weight: fullWeight, set: s, zone: zone}
+			a := Answer{Status: Found, weight: fullWeight, zone: zone, part: part{set: s, view: viewNode, hi: 1}}
 			dst = append(dst, a.At(0))
 		}
 		return dst
 	}
-	a := Answer{view: viewPorts, weight: fullWeight, set: s, zone: zone}
-	for _, i := range named {
+	a := Answer{Status: Found, weight: fullWeight, zone: zone, part: part{set: s, view: viewPorts}}
+	for _, i := range named[:min(len(named), limit)] {
 		a.lo = int32(s.hashed.len()) + int32(i)
+		a.hi = a.lo + 1
 		dst = append(dst, a.At(0))
 	}
-	if hashed {
-		a.lo = int32(at)
+	if hashed && len(named) < limit {
+		a.lo, a.hi = int32(at), int32(at)+1
 		dst = append(dst, a.At(0))
 	}
 	return dst

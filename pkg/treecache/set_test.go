@@ -130,9 +130,9 @@ func TestSetNames(t *testing.T) {
 			"2001:db8::aaaa:0:0:1 10 50 0 6530303737393231.dual.default")},
 		{"_http._tcp.dual.default", "Found\n10 100 80 dual.default"}, // merged, then weighed
 
-		{"hl.default", lines("Found", "10.0.0.1 10 25 0 "+label1+".hl.default", // ordered by label
-			"2001:db8:2:: 10 25 0 "+HashLabel(netip.MustParseAddr("2001:db8:2::"))+".hl.default",
+		{"hl.default", lines("Found", "10.0.0.1 10 25 0 "+label1+".hl.default", // ordered by family and label
 			"10.0.0.2 10 25 0 "+label2+".hl.default",
+			"2001:db8:2:: 10 25 0 "+HashLabel(netip.MustParseAddr("2001:db8:2::"))+".hl.default",
 			"10.0.0.3 10 25 0 pet-0.hl.default")},
 		{"pet-0.hl.default", "Found\n10.0.0.3 10 100 0 pet-0.hl.default"},
 		{label1 + ".hl.default", "Found\n10.0.0.1 10 100 0 " + label1 + ".hl.default"},
@@ -219,18 +219,19 @@ func TestGlue(t *testing.T) {
 		name string
 		want []string // of each record: the glue's addresses, or "unknown"
 	}{
-		{"dual.default", []string{"2001:db8::1", "10.96.0.20"}},
-		{"_http._tcp.dual.default", []string{"2001:db8::1 10.96.0.20"}},
-		{"hl.default", []string{"10.0.0.1", "10.0.0.3 2001:db8::3", "10.0.0.3 2001:db8::3"}},
-		{"_http._tcp.hl.default", []string{"10.0.0.1", "10.0.0.3 2001:db8::3", "10.0.0.3 2001:db8::3"}},
+		{"dual.default", []string{"10.96.0.20", "2001:db8::1"}},
+		{"_http._tcp.dual.default", []string{"10.96.0.20 2001:db8::1"}},
+		{"hl.default", []string{"10.0.0.1", "10.0.0.3 2001:db8::3"}},
+		{"_http._tcp.hl.default", []string{"10.0.0.1", "10.0.0.3 2001:db8::3"}},
 		{"_odd._tcp.hl.default", []string{"10.0.0.1", "10.0.0.3 2001:db8::3", "10.0.0.3 2001:db8::3"}},
-		{"ext.names", []string{"unknown"}},
-		{"*.*", []string{"unknown"}},
+		{"ext.names", nil},
+		{"*.*", nil},
 	} {
-		a := tree.Snapshot().Match(wireName(tt.name))
+		a := tree.Snapshot().Match(wireName(tt.name), 0)
 		var got []string
-		for i := range a.Len() {
-			g, ok := a.Glue(i)
+		var r Record
+		for walk := a.Services(0); walk.Next(&r); {
+			g, ok := walk.Glue()
 			if !ok {
 				got = append(got, "unknown")
 				continue

@@ -128,8 +128,13 @@ func (w *writer) change(c Change) bool {
 	if was.equal(set) {
 		return false
 	}
-	if self == nil { // the text of path belongs to the Set
-		self = &claim{path: Path(strings.Clone(string(path)))}
+	old := self
+	switch {
+	case old == nil: // the text of path belongs to the Set
+		self = &claim{path: Path(strings.Clone(string(path))), created: set.created, kind: set.kind}
+	case set != nil && !old.standsFor(set):
+		self = &claim{path: old.path, created: set.created, kind: set.kind}
+		old.current.Store(nil)
 	}
 	path = self.path // let all that is kept share one text
 	labels := path.labels()
@@ -140,9 +145,9 @@ func (w *writer) change(c Change) bool {
 		w.put(&s.top, labels[:], node{set: set, self: self})
 	}
 	self.current.Store(set)
-	w.reclaim(self, was, set)
-	s.counts.subtract(was.counts())
-	s.counts.add(set.counts())
+	w.reclaim(old, was, self, set)
+	s.counts.exclude(was.counts())
+	s.counts.include(set.counts())
 	return true
 }
 

@@ -141,8 +141,9 @@ func TestReverseOrder(t *testing.T) {
 		spec(t, "ext.names", ExternalName).hosts("10.0.0.1"),
 	)
 	reverse := func(addr string) string { return show(tree.Snapshot().Reverse(netip.MustParseAddr(addr), nil)) }
-	want := lines("Found", "10 100 0 vip.default", "10 100 0 z.older.default", "10 100 0 a.named.default", "10 100 0 b.named.default",
-		"10 100 0 "+label1+".old.default", "10 100 0 "+label1+".twin.default", "10 100 0 "+label1+".young.default")
+	want := lines("Found", "10 100 0 vip.default", "10 100 0 z.older.default",
+		"10 100 0 "+label1+".old.default", "10 100 0 "+label1+".twin.default",
+		"10 100 0 a.named.default", "10 100 0 b.named.default", "10 100 0 "+label1+".young.default")
 	if diff := cmp.Diff(want, reverse("10.0.0.1")); diff != "" {
 		t.Error(diff)
 	}

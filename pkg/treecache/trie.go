@@ -209,6 +209,32 @@ func (n *trieNode[K, V]) all(yield func(K, *V) bool) bool {
 	return true
 }
 
+// from calls yield as all does, but begins at a place that the bits of start say
+// and goes around.
+func (t *trie[K, V]) from(start uint64, yield func(K, *V) bool) bool {
+	return t.root == nil || t.root.from(start, yield)
+}
+
+func (n *trieNode[K, V]) from(start uint64, yield func(K, *V) bool) bool {
+	leaves := len(n.leaves)
+	size := leaves + len(n.kids)
+	at := int(start&trieMask) * size >> trieBits
+	for range size {
+		switch {
+		case at < leaves:
+			if !yield(n.leaves[at].key, &n.leaves[at].val) {
+				return false
+			}
+		case !n.kids[at-leaves].from(bits.RotateLeft64(start, -trieBits), yield):
+			return false
+		}
+		if at++; at == size {
+			at = 0
+		}
+	}
+	return true
+}
+
 // with returns a copy of s, of exact capacity, with v inserted at i.
 func with[T any](s []T, i int, v T) []T {
 	c := make([]T, len(s)+1)

@@ -29,6 +29,7 @@ type Builder struct {
 	question bool
 	edns, do bool
 	section  Section
+	last     int // offset in the message of the owner appended last, 0 for none
 	names    nameTable
 }
 
@@ -45,6 +46,7 @@ func (b *Builder) Start(dst []byte, q *Query, limit int) {
 	b.limit = b.max
 	b.rcode = RcodeSuccess
 	b.section = Answer
+	b.last = 0
 	b.edns, b.do = q.EDNS.Present, q.EDNS.DO
 	if b.edns {
 		b.limit -= optFixedLen
@@ -134,6 +136,9 @@ func (b *Builder) Rollback(m Mark) {
 		SetCount(b.buf[b.base:], Answer+Section(i), int(n))
 	}
 	b.names.rollback(m.len - b.base)
+	if b.last >= m.len-b.base {
+		b.last = 0
+	}
 }
 
 // Finish appends the OPT record if the query had one, and returns the whole
@@ -281,6 +286,8 @@ func (b *Builder) beginAt(owner []byte, off int, typ uint16, ttl uint32, atLeast
 	switch {
 	case off != 0:
 		b.buf = append(b.buf, pointerMark|byte(off>>8), byte(off))
+	case isSameOwner(owner):
+		b.appendSameOwner()
 	case owner != nil:
 		b.appendName(owner, anySpelling)
 	case b.question:
@@ -309,6 +316,7 @@ func (b *Builder) end(at place) bool {
 		b.names.rollback(at.start - b.base)
 		return false
 	}
+	b.last = at.start - b.base
 	binary.BigEndian.PutUint16(b.buf[at.head+8:], uint16(len(b.buf)-at.head-recordHead))
 	msg := b.buf[b.base:]
 	SetCount(msg, b.section, Count(msg, b.section)+1)

@@ -23,6 +23,8 @@ type nameSlot struct {
 const (
 	tableSize = 256
 	maxProbes = 16
+	// nearlyFull is when few of the names that come find a slot.
+	nearlyFull = tableSize - maxProbes
 	// maxPointer is the first offset that a pointer cannot express.
 	maxPointer = 1 << 14
 )
@@ -127,6 +129,9 @@ func (t *nameTable) addQuestion(question []byte) {
 
 // append appends name to dst, whose message starts at base.
 func (t *nameTable) append(dst []byte, base int, name []byte, how compression) []byte {
+	if how == inFull && (t.used >= nearlyFull || len(dst)-base >= maxPointer) {
+		return append(dst, name...) // there is nothing to look for and nothing to remember
+	}
 	n := t.split(name)
 	known, to := n, 0
 	for i := range n {

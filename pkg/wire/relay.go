@@ -132,9 +132,12 @@ func sameOwner(msg []byte, a, b int) bool {
 func (b *Builder) Copy(msg []byte, rec *Record, ttl uint32) bool {
 	var buf [MaxName]byte
 	owner, _, ok := AppendName(buf[:0], msg, rec.Owner)
-	if !ok {
-		return false
-	}
+	return ok && b.CopyAs(owner, msg, rec, ttl)
+}
+
+// CopyAs is Copy with another owner.
+func (b *Builder) CopyAs(owner, msg []byte, rec *Record, ttl uint32) bool {
+	var buf [MaxName]byte
 	class := b.class
 	b.class = rec.Class
 	l := layoutOf(rec.Type, rec.Class)

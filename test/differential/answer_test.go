@@ -236,12 +236,17 @@ func (m *model) portAnswer(s *service, name, portName, protocol, label string, t
 		slices.Sort(a.Extra)
 		a.Extra = slices.Compact(a.Extra)
 		return []answer{a}
-	case typ == dns.TypeA || typ == dns.TypeAAAA: // kube-dns follows one target
-		var any []answer
-		for _, r := range all {
-			any = append(any, m.follow(name, r.target, typ, seen)...)
+	case typ == dns.TypeA || typ == dns.TypeAAAA:
+		if s.kind == "ClusterIP" { // kube-dns follows the target
+			return m.follow(name, s.full(), typ, seen)
 		}
-		return any
+		var hosts []host
+		for _, r := range all {
+			hosts = append(hosts, r.hosts...)
+		}
+		if records := addresses(name, typ, hosts); len(records) > 0 {
+			return []answer{{Rcode: "NOERROR", Answer: records}}
+		}
 	}
 	return nodata()
 }
@@ -275,8 +280,8 @@ func (m *model) pod(name, rest string, typ uint16) []answer {
 }
 
 // reverse answers for the name of an address with all that claim it, in order:
-// ClusterIPs, endpoints with a hostname, other endpoints; the oldest Service
-// first. Between equals the order is not said, and here that of the text.
+// ClusterIPs, then endpoints; the oldest Service first. Between equals the order
+// is not said, and here that of the text.
 func (m *model) reverse(name string, typ uint16) []answer {
 	claims := slices.Clone(m.claims[name])
 	switch {

@@ -17,7 +17,7 @@ var federations = map[string]string{
 
 var label1035 = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
-// federated answers, unless an endpoint has that very name, for <service>.<namespace>.<federation>.svc.cluster.local,
+// federated answers, unless an endpoint has that very name and its Service comes first, for <service>.<namespace>.<federation>.svc.cluster.local,
 // nil for other names: a CNAME to the Service in this cluster if it has
 // endpoints or needs none, else to this zone of the federation. No record may
 // be kept.
@@ -31,8 +31,10 @@ func (m *model) federated(name string, typ uint16, seen []string) []answer {
 	if !ok {
 		return nil
 	}
-	if s := m.services[labels[1]+"."+labels[2]]; s != nil && len(s.labelled(labels[0])) > 0 {
-		return nil
+	if host := m.services[labels[1]+"."+labels[2]]; host != nil && len(host.labelled(labels[0])) > 0 {
+		if local := m.services[labels[0]+"."+labels[1]]; local == nil || !local.before(host) {
+			return nil
+		}
 	}
 	target := rest + ".svc." + m.place + "." + domain + "."
 	s := m.services[labels[0]+"."+labels[1]]
@@ -52,6 +54,14 @@ func (m *model) federated(name string, typ uint16, seen []string) []answer {
 		slices.Sort(all[i].Answer)
 	}
 	return all
+}
+
+// before says which of two Services comes first.
+func (s *service) before(o *service) bool {
+	path := func(s *service) string {
+		return string(rune(len(s.name))) + s.name + string(rune(len(s.namespace))) + s.namespace
+	}
+	return cmp.Or(cmp.Compare(s.created, o.created), cmp.Compare(path(s), path(o))) < 0
 }
 
 // placeOf returns zone.region of the first of nodes that has both, by the

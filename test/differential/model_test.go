@@ -41,6 +41,7 @@ type service struct {
 	hosts           []host
 	ports           []port
 	endpoints       bool // there is one, ready or not
+	created         int64
 }
 
 // host is one address under one label.
@@ -59,7 +60,7 @@ type port struct {
 
 type claim struct {
 	target  string
-	rank    int // 0 for a ClusterIP, 1 for a hostname, 2 for another endpoint
+	rank    int // 0 for a ClusterIP, 1 for an endpoint
 	created int64
 }
 
@@ -79,14 +80,14 @@ func newModel(services []*corev1.Service, slices []*discoveryv1.EndpointSlice) *
 		if !label1123.MatchString(in.Name) || !label1123.MatchString(in.Namespace) {
 			continue
 		}
-		s := &service{name: in.Name, namespace: in.Namespace}
+		s := &service{name: in.Name, namespace: in.Namespace, created: in.CreationTimestamp.Unix()}
 		s.fill(in, owned[in.Name+"."+in.Namespace])
 		if s.target == "" && len(s.hosts) == 0 {
 			continue
 		}
 		s.mergeLabels()
 		m.services[s.name+"."+s.namespace] = s
-		m.claim(s, in.CreationTimestamp.Unix())
+		m.claim(s)
 	}
 	m.tree = newTree(m)
 	m.locate("")
@@ -239,15 +240,13 @@ func (s *service) mergeLabels() {
 	}
 }
 
-func (m *model) claim(s *service, created int64) {
+func (m *model) claim(s *service) {
 	for _, h := range s.hosts {
-		c := claim{target: s.full(), created: created}
-		switch {
-		case s.kind == "ExternalName":
+		c := claim{target: s.full(), created: s.created}
+		switch s.kind {
+		case "ExternalName":
 			continue
-		case s.kind == "Headless" && h.hashed:
-			c.rank, c.target = 2, h.label+"."+s.full()
-		case s.kind == "Headless":
+		case "Headless":
 			c.rank, c.target = 1, h.label+"."+s.full()
 		}
 		name, err := dns.ReverseAddr(h.addr.String())

@@ -128,6 +128,8 @@ func (m *model) wildcard(name string, typ uint16, seen []string) []answer {
 		for _, e := range found {
 			if e.addr.IsValid() {
 				hosts = append(hosts, host{addr: e.addr})
+			} else if e.port != 0 && !m.onePort(found) {
+				hosts = append(hosts, m.hostsAt(e.target)...)
 			}
 		}
 		if records := addresses(name, typ, hosts); len(records) > 0 {
@@ -139,10 +141,10 @@ func (m *model) wildcard(name string, typ uint16, seen []string) []answer {
 		}
 	}
 	// One CNAME is all that an owner can have: of an external name, or for
-	// addresses of a port's target.
+	// addresses the Service of a port.
 	targets := slices.DeleteFunc(slices.Clone(found), func(e entry) bool { return !e.alias })
-	if len(targets) == 0 && (typ == dns.TypeA || typ == dns.TypeAAAA) {
-		targets = slices.DeleteFunc(found, func(e entry) bool { return e.port == 0 })
+	if (typ == dns.TypeA || typ == dns.TypeAAAA) && m.onePort(found) {
+		targets = found[:1]
 	}
 	var any []answer
 	for _, e := range targets {
@@ -152,6 +154,23 @@ func (m *model) wildcard(name string, typ uint16, seen []string) []answer {
 		return nodata()
 	}
 	return any
+}
+
+// onePort reports whether all that was found is a port of one ClusterIP Service.
+func (m *model) onePort(found []entry) bool {
+	s := m.services[strings.TrimSuffix(found[0].target, ".svc.cluster.local.")]
+	return s != nil && s.kind == "ClusterIP" &&
+		!slices.ContainsFunc(found, func(e entry) bool { return e.port == 0 || e.target != found[0].target })
+}
+
+// hostsAt returns the hosts of a port's target.
+func (m *model) hostsAt(target string) []host {
+	name := strings.TrimSuffix(target, ".svc.cluster.local.")
+	if s := m.services[name]; s != nil {
+		return s.hosts
+	}
+	label, name, _ := strings.Cut(name, ".")
+	return ofLabel(m.services[name].hosts, label)
 }
 
 // wildServices is the answer for SRV.
