@@ -1,4 +1,4 @@
-# Every target is a name; the work is in hack/*.sh, each runnable alone.
+# The targets only call hack/*.sh, and each of those scripts can be run by itself.
 SHELL := /bin/sh
 .DEFAULT_GOAL := build
 .PHONY: build run test check bench fuzz soak soak-dnscache images cluster cluster-down test-cluster test-conformance soak-cluster clean help
@@ -6,47 +6,47 @@ SHELL := /bin/sh
 build: ## build bin/kubedns, bin/dnscache and bin/exechealthz
 	@./hack/build.sh
 
-run: build ## start the whole addon on loopback and ask it a few names (ONCE=1 ends after the answers)
+run: build ## start the whole addon on loopback and look up a few names (ONCE=1: exit afterwards)
 	@./hack/run.sh
 
-test: ## every test: unit, conformance, end to end with a real API server
+test: ## run the tests that need no cluster: unit, conformance, end to end with a real API server
 	@./hack/test.sh
 
-check: ## formatting, linters, import rules, module files, race-enabled unit tests
+check: ## check formatting, linters, dead code, known vulnerabilities, import rules; unit tests with the race detector
 	@./hack/check.sh
 
-bench: build ## CPU, memory and delays beside dnsmasq, unbound and CoreDNS, as ratios
+bench: build ## compare CPU, memory and delays with dnsmasq, unbound and CoreDNS
 	@./hack/bench.sh
 
-fuzz: ## every fuzz target for FUZZTIME each (default 30s)
+fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 	@./hack/fuzz.sh
 
-soak: ## the churn test for SOAK (default 8h): changes, API server faults and queries without end
+soak: ## change the cluster and break the API server under constant queries, for SOAK (default 8h)
 	@./hack/soak.sh
 
-soak-dnscache: build ## dnscache at full rate while its servers fail, for SOAK (default 20m)
+soak-dnscache: build ## query dnscache at full rate while its upstream servers fail, for SOAK (default 20m)
 	@./hack/soak-dnscache.sh
 
-images: ## make the three images as archives in dist/
+images: ## write the three images to dist/ as archives
 	@./hack/images.sh
 
-cluster: ## bring up a one-node cluster on this machine with the addon installed (root, Linux)
+cluster: ## bring up a one-node cluster with the addon on this machine (root, Linux)
 	@./hack/cluster/up.sh
 
-cluster-down: ## take that cluster down
+cluster-down: ## remove that cluster
 	@./hack/cluster/down.sh
 
-test-cluster: ## bring a cluster up, test the addon on it, take it down (root, Linux)
+test-cluster: ## test the addon on such a cluster (root, Linux)
 	@./hack/test-cluster.sh
 
-test-conformance: ## Kubernetes' own DNS specs on such a cluster, IPv4 first and IPv6 first (root, Linux)
+test-conformance: ## run Kubernetes' own DNS specs on such a cluster, IPv4 first, then IPv6 first (root, Linux)
 	@./hack/test-conformance.sh
 
-soak-cluster: ## long outages, hundreds of pods and kills again and again on such a cluster, for SOAK (default 12m) and some 8 minutes
+soak-cluster: ## repeat outages, kills and scaling to hundreds of Pods on such a cluster, for SOAK (default 12m) plus 8 minutes
 	@SOAK=$${SOAK:-12m} TIMEOUT=$${TIMEOUT:-45m} ./hack/test-cluster.sh
 
-clean: ## remove what the build made
+clean: ## remove bin and dist
 	rm -rf bin dist
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

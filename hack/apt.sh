@@ -1,6 +1,6 @@
 #!/bin/sh
-# apt.sh COMMAND=PACKAGE...: installs each PACKAGE whose COMMAND, a name or a
-# path, is missing, from Debian's archive. Without root it only says what to install.
+# apt.sh COMMAND=PACKAGE...: installs each Debian PACKAGE whose COMMAND (a name or a
+# path) is missing. Without root it only says what to install.
 set -eu
 
 want=""
@@ -15,7 +15,7 @@ fi
 echo "installing$want" >&2
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq >&2
-# Services that a package would start have no place on a build machine.
+# Keep packages from starting services on the build machine.
 policy=/usr/sbin/policy-rc.d
 made=""
 if [ ! -e "$policy" ]; then

@@ -1,11 +1,11 @@
 #!/bin/sh
-# bench.sh [FLAG...]: CPU per query of dnscache and kubedns beside a bare echo,
-# dnsmasq, unbound and CoreDNS, as ratios; and of kubedns beside CoreDNS's
-# kubernetes plugin the time to the first answer, the memory and the time from a
-# change to its answer. Flags go to "bench compare" (see test/bench), for example
-# -only cached,cluster or -rounds 9. COREDNS names a
-# CoreDNS binary to use; empty leaves CoreDNS out; unset builds the one that
-# hack/coredns.mod pins, which takes some minutes once.
+# bench.sh [FLAG...]: compares the CPU time per query of dnscache and kubedns with
+# that of a bare echo server, dnsmasq, unbound and CoreDNS. Compares kubedns with
+# CoreDNS's kubernetes plugin also in the time to the first answer, in memory, and
+# in the time from a change to its answer. Flags are passed to "bench compare" (see
+# test/bench), for example -only cached,cluster or -rounds 9. COREDNS names the
+# CoreDNS binary to use. If it is empty, CoreDNS is left out; if it is not set, the
+# version that hack/coredns.mod pins is built, which takes some minutes once.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,7 +15,7 @@ dir=${KUBE_DNS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-dns}/bench
 mkdir -p "$dir"
 coredns=${COREDNS-}
 if [ -z "${COREDNS+set}" ] && ! coredns=$(./hack/coredns.sh); then
-	echo "CoreDNS does not build here; it is left out" >&2
+	echo "CoreDNS cannot be built on this machine and is left out" >&2
 	coredns=""
 fi
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the three binaries into bin/ (or $1): static, reproducible, without cgo.
+# Builds the three binaries in bin/ (or in $1): static, reproducible, without cgo.
 set -eu
 cd "$(dirname "$0")/.."
 

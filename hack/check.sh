@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks the code without a cluster: formatting, vet, linters, dead code, known
 # vulnerabilities, shell scripts, module files, import rules, race-enabled tests.
-# VULNDB names another vulnerability database than the public one.
+# VULNDB is the URL of the vulnerability database to use instead of the public one.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,7 +13,7 @@ step() { echo "== $*" >&2; }
 step gofumpt
 unformatted=$("$tools/gofumpt" -l cmd pkg hack test)
 if [ -n "$unformatted" ]; then
-	echo "not gofumpt-clean:" "$unformatted" >&2
+	echo "not formatted by gofumpt:" "$unformatted" >&2
 	exit 1
 fi
 step go vet

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints the path of the CoreDNS that hack/coredns.mod pins, and builds it
-# first if it is missing, which takes some minutes once.
+# Prints the path of the CoreDNS version that hack/coredns.mod pins. Builds it if it
+# is missing, which takes some minutes.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Runs every fuzz target for FUZZTIME (default 30s) each, or those of the
-# package named as the first argument. Stops at the first finding.
+# Runs each fuzz target for FUZZTIME (default 30s): all of them, or those of the
+# package given as the first argument. Stops at the first failure.
 set -eu
 cd "$(dirname "$0")/.."
 
-# Inputs are made small in a few steps only: by default that takes a minute for
-# each that is new, which is all the time there is.
+# Minimizing a new input takes up to a minute by default, which is more than
+# FUZZTIME; a few steps are enough.
 fuzztime=${FUZZTIME:-30s}
 # shellcheck disable=SC2086 # the default is two folders
 for dir in $(grep -rl --include='*_test.go' '^func Fuzz' ${1:-pkg cmd} | xargs -n1 dirname | sort -u); do

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes the three images as archives in dist/, one for each architecture:
+# Writes the three images to dist/ as archives, one for each architecture:
 #   images.sh [TAG [ARCH...]]     (defaults: latest, amd64 arm64)
-# No daemon and no network are needed; the same sources give the same bytes.
-# An image that outgrows its budget is an error.
+# Needs no daemon and no network. The same sources give the same bytes. An image
+# that is larger than its budget is an error.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,9 +10,9 @@ tag=${1:-latest}
 [ $# -eq 0 ] || shift
 [ $# -gt 0 ] || set -- amd64 arm64
 
-# What one program may have, in bytes, and what the image that it replaces has:
-# kubernetes/dns 1.14.13 for amd64 as docker lists it (kube-dns,
-# dnsmasq-nanny, and the sidecar in exechealthz's place).
+# The budget of each image in bytes, and the size of the image that it replaces:
+# kubernetes/dns 1.14.13 for amd64 as docker lists it (kube-dns, dnsmasq-nanny, and
+# the sidecar in exechealthz's place).
 budget() {
 	case $1 in
 	kubedns) echo 20000000 ;;
@@ -34,7 +34,7 @@ printf '%-26s %12s %12s %12s %12s\n' archive compressed image budget replaced
 for arch; do
 	GOARCH=$arch ./hack/build.sh "dist/bin-$arch"
 	for name in kubedns dnscache exechealthz; do
-		# The user that the Dockerfile names is the image's user.
+		# The image runs as the user that the Dockerfile names.
 		user=$(sed -n 's/^USER //p' "images/$name/Dockerfile")
 		archive=dist/$name-$arch.tar
 		"$image" -name "$name:$tag" -arch "$arch" -user "$user" -max "$(budget "$name")" -o "$archive" "dist/bin-$arch/$name"

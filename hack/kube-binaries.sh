@@ -2,8 +2,8 @@
 # kube-binaries.sh [NAME...]: builds the Kubernetes programs that hack/kube.mod
 # pins (kube-apiserver, etcd, kube-controller-manager, kube-scheduler, kubelet,
 # kube-proxy, kubectl; default: the first two) into a cache folder and prints
-# that folder. Does nothing for those that are there. Safe to run twice at
-# once and to interrupt: a program appears under its name when it is complete.
+# that folder. Programs that are there already are not built again. It may be
+# interrupted, and may run twice at once: a program gets its name when it is complete.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -35,8 +35,8 @@ if [ -z "$missing" ]; then
 	exit 0
 fi
 
-# The version that the programs report. Times and commits are fixed, so that a
-# build depends on nothing but the module file and the Go version.
+# The version that the programs report. Time and commit are fixed, so that a build
+# depends only on the module file and on the Go version.
 plain=${version#v}
 minor=${plain#*.}
 ldflags="-s -w"
@@ -47,7 +47,7 @@ for pkg in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
 done
 
 mkdir -p "$dir"
-# The lock goes away with the last process that holds the descriptor.
+# The lock is released when the last process that holds the descriptor ends.
 exec 9>"$dir/.lock"
 if ! flock -n 9; then
 	echo "waiting for another build in $dir" >&2

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Prints the addon as one file for kubectl apply -f.
+# Prints the addon's manifests as one file for kubectl apply -f.
 #   render.sh [CLUSTER-IP [DOMAIN [FOLDER]]]
-# CLUSTER-IP (10.96.0.10) is the address that the kubelets were given with
-# --cluster-dns; on an existing cluster:
+# CLUSTER-IP (default 10.96.0.10) is the kubelets' --cluster-dns. On a cluster that
+# has a DNS Service, read it with
 #   kubectl -n kube-system get service kube-dns -o jsonpath='{.spec.clusterIP}'
-# DOMAIN is theirs too (cluster.local). FOLDER is an overlay, or a folder with
-# a kustomization of your own; it needs kubectl, or what KUBECTL names.
+# DOMAIN (default cluster.local) is the kubelets' --cluster-domain. FOLDER is an
+# overlay or a folder with your own kustomization; it needs kubectl, or the program
+# that KUBECTL names.
 set -eu
 folder=""
 [ -z "${3:-}" ] || folder=$(cd "$3" && pwd)
@@ -15,13 +16,13 @@ ip=${1:-10.96.0.10}
 domain=${2:-cluster.local}
 domain=${domain%.}
 case $ip in
-*[!0-9a-fA-F.:]* | "") echo "render.sh: $ip is no address" >&2 && exit 1 ;;
+*[!0-9a-fA-F.:]* | "") echo "render.sh: invalid address: $ip" >&2 && exit 1 ;;
 esac
 case $domain in
-*[!a-z0-9.-]* | "" | .* | *..*) echo "render.sh: $domain is no domain" >&2 && exit 1 ;;
+*[!a-z0-9.-]* | "" | .* | *..*) echo "render.sh: invalid domain: $domain" >&2 && exit 1 ;;
 esac
 
-# parts prints the documents as they stand.
+# parts prints the documents unchanged.
 parts() {
 	if [ -n "$folder" ]; then
 		"${KUBECTL:-kubectl}" kustomize "$folder"

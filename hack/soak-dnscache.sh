@@ -1,7 +1,7 @@
 #!/bin/sh
-# dnscache at the highest rate that the machine holds, while the servers that
-# it asks fail at random, for as long as SOAK says (20m unless set): every
-# question must be answered, no answer may be wrong, memory must not grow.
+# Queries dnscache as fast as it answers, while its upstream servers fail at random,
+# for the time in SOAK (default 20m). Every query must be answered, no answer may be
+# wrong, and memory must not grow.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,6 @@
 #!/bin/sh
-# The churn test for as long as SOAK says (8h unless set), with new random
-# changes and faults each time: answers must never go wrong, and memory must
-# not grow from epoch to epoch.
+# Runs the churn test for the time in SOAK (default 8h), with different random changes
+# and faults each time. No answer may be wrong, and memory must not grow.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Brings a cluster up, runs the tests of test/cluster on it and takes it down.
-# KEEP=1 takes a cluster that is up, and leaves it up; SOAK=12m runs the long
-# scenarios, rounds of them for that time; TIMEOUT (25m) ends the tests in any
-# case. Arguments go to `go test`, for example -run TestCluster/Questions.
+# Brings a cluster up, runs the tests of test/cluster on it, and removes it.
+# KEEP=1 uses a cluster that is up and leaves it up. SOAK=12m repeats the long
+# scenarios for that time. TIMEOUT (default 25m) limits the tests. Arguments are
+# passed to `go test`, for example -run TestCluster/Questions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=hack/cluster/lib.sh
@@ -29,7 +29,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# go_on runs a command that ends when this script is told to end, or killed.
+# go_on runs a command that is ended when this script is ended or killed.
 go_on() {
 	setpriv --pdeathsig TERM "$@" &
 	job=$!
@@ -39,11 +39,11 @@ go_on() {
 
 ./hack/apt.sh dig=bind9-dnsutils
 
-# What an earlier run left, whichever way it ended, goes first.
+# Remove what an earlier run may have left behind.
 [ -n "${KEEP:-}" ] || ./hack/cluster/down.sh quiet
 go_on ./hack/cluster/up.sh >&2
 
-# What clusters ran before: the tests migrate from it.
+# The tests migrate from CoreDNS.
 image=$(./hack/coredns.sh)
 dist/.image -name kube-dns.test/coredns:1 -arch "$(go env GOARCH)" -o "$state/images/coredns.tar" "coredns=$image"
 ./hack/cluster/ctl.sh in ctr -n k8s.io images import "$state/images/coredns.tar" >&2
@@ -52,7 +52,7 @@ KUBECTL="$(./hack/kube-binaries.sh kubectl)/kubectl"
 KUBECONFIG=$state/pki/admin.kubeconfig
 export KUBECTL KUBECONFIG
 limit=${TIMEOUT:-25m}
-# go test says which tests were running when its time is over; timeout is for
-# the case that it cannot.
+# When its time is over, go test says which tests were running; timeout ends it if it
+# cannot.
 go_on timeout -k 30 "$((${limit%m} + 2))m" \
 	go test -tags cluster -count=1 -v -parallel=24 -timeout="$limit" ./test/cluster "$@"

@@ -2,10 +2,10 @@
 # test-conformance.sh [FLAG...]: runs Kubernetes' own end-to-end specs about DNS,
 # built from the Kubernetes version that hack/kube.mod pins, on the node of
 # `make cluster`: first with IPv4 as the cluster's first family, then with IPv6.
-#   FAMILIES="ipv4"  only these
+#   FAMILIES="ipv4"  run with these first families only
 #   KEEP=1           use a cluster that is up, and leave it up (one family)
-#   SCALE=1          the spec with 10 000 Services instead
-# FLAGs go to the suite, for example --ginkgo.focus=ExternalName. JUnit files
+#   SCALE=1          run the spec with 10 000 Services instead
+# FLAGs are passed to the suite, for example --ginkgo.focus=ExternalName. JUnit files
 # and the suite's log are written to dist/conformance.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ export FAMILY=${families%% *}
 . hack/cluster/lib.sh
 need_root
 [ -n "${LOCKED:-}" ] || one_run
-# One spec is about names that this gate allows.
+# One spec uses names that need this feature gate.
 export APISERVER_FEATURE_GATES=RelaxedServiceNameValidation=true
 
 version=$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' hack/kube.mod)
@@ -53,7 +53,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The suite asks for its images by the names in this file's registries.
+# The suite takes the names of its images' registries from this file.
 export KUBE_TEST_REPO_LIST=$tmp/repos.yaml
 echo 'promoterE2eRegistry: kube-dns.test' >"$KUBE_TEST_REPO_LIST"
 image() { "$cache/e2e.test" --list-images | grep "^kube-dns.test/$1:"; }
@@ -62,7 +62,7 @@ hack/e2e/rootfs.sh glibc "$tmp/jessie-dnsutils"
 hack/e2e/pack.sh "$(image agnhost)" "$tmp/agnhost" '["/agnhost"]' '["pause"]' "$tmp/agnhost.tar"
 hack/e2e/pack.sh "$(image jessie-dnsutils)" "$tmp/jessie-dnsutils" null '["bash"]' "$tmp/jessie-dnsutils.tar"
 
-# The specs: all of DNS, those of Services that ask for names, /etc/hosts.
+# All specs of DNS, those of Services that look up names, and /etc/hosts.
 focus='\[sig-network\] (DNS |Services should (be able to change the type|implement service.kubernetes.io/headless|provide secure master))|KubeletManagedEtcHosts'
 skip='Provider:GCE|PerformanceDNS'
 if [ -n "${SCALE:-}" ]; then
@@ -70,8 +70,8 @@ if [ -n "${SCALE:-}" ]; then
 	skip=Provider:GCE
 fi
 
-# overlay writes a kustomization for a family: the specs of the ConfigMap ask
-# kubedns at the Pod's address, which the base manifest does not open.
+# overlay writes a kustomization for a family. The specs of the DNS ConfigMap query
+# kubedns at the Pod's address, which the base manifest does not allow.
 overlay() {
 	printf 'resources: [../../../manifests/base]\ncomponents:\n  - ../../../manifests/components/kubedns-port\n'
 	[ "$1" != ipv6 ] || echo '  - ../../../manifests/components/ipv6'

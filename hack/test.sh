@@ -1,7 +1,7 @@
 #!/bin/sh
-# Every test, on a machine that may have nothing but Go, make and Debian's
-# packages: unit tests, conformance over the real binaries, and the end-to-end
-# tests against a real API server.
+# Runs the tests that need no cluster: unit tests, conformance tests of the real
+# binaries, and end-to-end tests with a real API server. The machine needs Go, make
+# and Debian's packages.
 set -eu
 cd "$(dirname "$0")/.."
 

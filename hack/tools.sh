@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the development tools named in hack/tools.mod into a cache folder and
-# prints that folder. Does nothing when they are there for this tools.sum.
+# Builds the development tools named in hack/tools.mod into a cache folder and prints
+# that folder. Builds nothing if the folder for this tools.sum exists.
 set -eu
 cd "$(dirname "$0")/.."
 

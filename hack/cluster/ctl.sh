@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Reaches into a cluster that is up:
-#   ctl.sh stop PROGRAM    end a program of the node and keep it down
-#   ctl.sh start PROGRAM   let it come back
-#   ctl.sh restart PROGRAM end it; it comes back at once
+# Controls a cluster that is up:
+#   ctl.sh stop PROGRAM    end a program of the node and keep it from restarting
+#   ctl.sh start PROGRAM   let it start again
+#   ctl.sh restart PROGRAM end it; it starts again at once
 #   ctl.sh in COMMAND...   run a command inside the node
 # PROGRAM is etcd, kube-apiserver, kubelet, containerd and so on.
 set -euo pipefail
@@ -15,7 +15,7 @@ pid=$(node_pid)
 [ -n "$pid" ] || die "no cluster is up (make cluster)"
 
 in_node() { nsenter -t "$pid" --mount --pid --net --uts --ipc -- "$@"; }
-# The programs' numbers are those of the node's own PID namespace.
+# The process ids are those in the node's own PID namespace.
 end() { in_node kill "-$1" "$(cat "$state/pids/$2")"; }
 
 case ${1:-} in

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes the cluster down and leaves nothing behind. Runs again without harm.
+# Removes the cluster with everything that belongs to it. It may run when none is up.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -7,8 +7,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 need_root
 
-# The node's first process, and the one outside that started it, in case an
-# interrupted start knows no more than that one.
+# The node's first process, and the process outside that started it, since an
+# interrupted start may have recorded only the latter.
 for file in "$state/pid" "$state/outer"; do
 	pid=$(own_pid "$file")
 	[ -n "$pid" ] || continue
@@ -19,7 +19,7 @@ for file in "$state/pid" "$state/outer"; do
 	done
 done
 ip link del "$host_if" 2>/dev/null || true
-# The kernel keeps empty control groups; they are the node's, by name.
+# The kernel keeps empty control groups; those with these names are the node's.
 for controller in /sys/fs/cgroup /sys/fs/cgroup/*; do
 	for group in kubepods k8s.io; do
 		[ -d "$controller/$group" ] || continue

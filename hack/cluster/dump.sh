@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints what there is to know about a cluster whose tests failed: pods, events,
-# the addon's logs and the last words of the node's programs.
+# Prints the state of a cluster whose tests failed: Pods, events, the addon's logs,
+# and the last log lines of the node's programs.
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

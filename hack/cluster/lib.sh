@@ -54,22 +54,21 @@ need_root() {
 	[ "$(id -u)" = 0 ] || die "needs root: the node mounts, makes network interfaces and runs containers"
 }
 
-# node_pid prints the node's first process, nothing if there is none.
+# node_pid prints the process id of the node's first process, or nothing.
 node_pid() { own_pid "$state/pid"; }
 
-# own_pid prints the number in a file if it still is a process of the node.
+# own_pid prints the process id in a file if that is still a process of the node.
 own_pid() {
 	local pid
 	pid=$(cat "$1" 2>/dev/null) || return 0
-	# The number may have been given to somebody else since.
+	# The process id may have been reused since.
 	if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "node.sh $state "; then
 		echo "$pid"
 	fi
 }
 
-# one_run makes sure that no second run of this script's kind goes on at once.
-# The lock is held until the last process that has the descriptor ends; the
-# node does not get it.
+# one_run makes sure that only one such script runs at a time. The lock is held until
+# the last process that has the descriptor ends; the node does not inherit it.
 one_run() {
 	exec 9>"$state.lock"
 	flock -n 9 || die "another run uses the cluster in $state"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# node.sh STATE BINARIES: the machine that the cluster runs on. It is the first
+# node.sh STATE BINARIES: the machine on which the cluster runs. It is the first
 # process of its own PID, mount, network, UTS and IPC namespaces: when it ends,
 # every process, mount, interface and firewall rule of the node ends with it.
 # Started by up.sh.
@@ -22,7 +22,7 @@ for dir in /var/lib/kubelet /var/lib/containerd /var/lib/cni /var/log/pods /var/
 	mount --bind "$state/volatile$dir" "$dir"
 	mount --make-rshared "$dir"
 done
-# The kubelet sets these for the whole machine; let it write to copies.
+# The kubelet sets these sysctls for the whole machine; let it write to copies.
 for knob in vm/overcommit_memory kernel/panic kernel/panic_on_oops; do
 	copy=$state/volatile/$(basename "$knob")
 	cat "/proc/sys/$knob" >"$copy"
@@ -30,19 +30,19 @@ for knob in vm/overcommit_memory kernel/panic kernel/panic_on_oops; do
 done
 
 ip link set lo up
-# up.sh moves this end of the wire in.
+# up.sh moves this end of the veth pair into the node.
 for _ in $(seq 200); do
 	ip link show eth0 >/dev/null 2>&1 && break
 	sleep 0.05
 done
-# Both families. Nobody else is on the wire, so nobody is asked whether an
-# address is taken.
+# Addresses of both families. Nobody else is on the link, so duplicate address
+# detection is off.
 sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0 net.ipv6.conf.default.accept_dad=0
 ip addr add "$node_ip/24" dev eth0
 ip addr add "$node_ip6/64" dev eth0 nodad
 ip link set eth0 up
-# No default route: nothing leaves the node. kube-proxy needs some route for
-# the service range, or the kernel refuses the packet before it is rewritten.
+# There is no default route, so nothing leaves the node. The Service range needs a
+# route, or the kernel rejects the packet before kube-proxy's rules rewrite it.
 ip route add "$service_range" dev lo
 ip route add "$service_range6" dev lo src "$node_ip6"
 sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.route_localnet=1 net.ipv6.conf.all.forwarding=1
@@ -95,13 +95,13 @@ evictionHard: {memory.available: 50Mi, nodefs.available: 1Mi, imagefs.available:
 nodeStatusUpdateFrequency: 2s
 syncFrequency: 2s
 YAML
-# Pods of dnsPolicy Default, the addon among them, ask the scripted resolver,
-# and so do the node's own programs: no question leaves the machine.
+# Pods with dnsPolicy Default, the addon among them, and the node's own programs ask
+# the scripted resolver, so that no query leaves the machine.
 echo "nameserver $node_ip" >"$state/resolv.conf"
 mount --bind "$state/resolv.conf" /etc/resolv.conf
 
-# run NAME COMMAND...: a program of the node, started again when it ends
-# unless its name stands in $state/stopped.
+# run NAME COMMAND...: runs a program of the node and starts it again when it ends,
+# unless $state/stopped has a file of that name.
 run() {
 	local name=$1
 	shift
@@ -135,9 +135,9 @@ run kube-apiserver "$bin/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 \
 	--service-account-issuer=https://kubernetes.default.svc.cluster.local \
 	--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged \
 	${APISERVER_FEATURE_GATES:+"--feature-gates=$APISERVER_FEATURE_GATES"}
-# With the default grace period, an API server that was away for a minute makes
-# the controller take the node for dead before the kubelet is heard again, and
-# all its pods out of their Services, whatever they run.
+# With the default grace period, after an outage of the API server of one minute the
+# controller declares the node dead before the kubelet has reported again, and takes
+# all its Pods out of their Services.
 run kube-controller-manager "$bin/kube-controller-manager" --kubeconfig="$pki/kube-controller-manager.kubeconfig" \
 	--service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" \
 	--use-service-account-credentials --leader-elect=false --kube-api-qps=500 --kube-api-burst=1000 \
@@ -150,7 +150,8 @@ run kube-proxy "$bin/kube-proxy" --kubeconfig="$pki/kube-proxy.kubeconfig" --hos
 	--cluster-cidr="$pod_ranges" --proxy-mode=iptables --oom-score-adj=0 \
 	--conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0
 
-# As the first process: reap what containers' shims leave, until told to end.
+# As the first process, reap what the containers' shims leave behind, until told to
+# end.
 trap 'exit 0' TERM INT
 while :; do
 	wait -n || true

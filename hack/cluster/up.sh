@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Brings up a one-node cluster on this machine from Kubernetes' own programs,
-# with no registry and no daemon, loads the addon's images and applies the
-# manifests. Runs again over a cluster that is up: images and manifests are
-# renewed, the node stays. FAMILY=ipv6 makes IPv6 the first family;
-# APISERVER_FEATURE_GATES is passed to the API server.
+# Brings up a one-node cluster on this machine from Kubernetes' own programs, without
+# a registry or Docker, loads the addon's images, and applies the manifests. If the
+# cluster is up already, only images and manifests are renewed. FAMILY=ipv6 makes IPv6
+# the first family; APISERVER_FEATURE_GATES is passed to the API server.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,7 +12,7 @@ root=$(cd "$here/../.." && pwd)
 need_root
 cd "$root"
 
-# Debian's packages, each named by a command of its own.
+# Debian's packages, each with a command that it contains.
 ./hack/apt.sh containerd=containerd runc=runc iptables=iptables ip=iproute2 nsenter=util-linux pgrep=procps \
 	conntrack=conntrack /usr/lib/cni/bridge=containernetworking-plugins
 say "building what is missing (the first time takes minutes)"
@@ -31,7 +30,7 @@ start_node() {
 	mkdir -p "$state/logs"
 	rm -rf "$state/volatile" "$state/pids" "$state/stopped"
 	"$state/bin/pki" "$state/pki" "$node_ip" "$node_ip6" "$service_ip" "$service_ip6"
-	# setsid: Ctrl-C in the terminal ends up.sh, not a node that is up.
+	# setsid: Ctrl-C in the terminal must end up.sh, but not a node that is up.
 	setsid unshare --mount --pid --net --uts --ipc --fork --kill-child --mount-proc --propagation private \
 		bash "$here/node.sh" "$state" "$bin" >"$state/logs/node.log" 2>&1 </dev/null 9>&- &
 	local outer=$! inner=""
@@ -52,7 +51,7 @@ start_node() {
 		ip route replace "$service_range6" via "$node_ip6" dev "$host_if"
 		ip route replace "$pod_range6" via "$node_ip6" dev "$host_if"
 	else
-		say "this machine has no IPv6: the node's IPv6 addresses are reached from its pods alone"
+		say "this machine has no IPv6: the node's IPv6 addresses can be reached from its Pods only"
 	fi
 }
 
@@ -94,7 +93,7 @@ if [ "${1:-}" != nowait ]; then
 	if ! "$kubectl" -n kube-system rollout status deployment/kube-dns --timeout=3m >&2; then
 		"$kubectl" -n kube-system describe pods -l k8s-app=kube-dns >&2 || true
 		"$kubectl" -n kube-system logs -l k8s-app=kube-dns --all-containers --prefix --tail=20 >&2 || true
-		die "the addon did not get ready"
+		die "the addon did not become ready"
 	fi
 fi
 trap - EXIT
