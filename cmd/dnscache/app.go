@@ -262,7 +262,8 @@ func (a *app) start(ctx context.Context) {
 	a.apply()
 }
 
-// apply hands servers and local data to the forwarder. The cache stays.
+// apply hands servers and local data to the forwarder. The cache keeps the names
+// whose servers have not changed.
 func (a *app) apply() {
 	servers := a.sources.servers()
 	lines := serverLines(servers)

@@ -69,6 +69,8 @@ func newPlan(o *options.Options, servers []options.Server, hosts []hostsFile, ar
 			Cache:       cacheConfig(o),
 			InFlight:    o.Upstream.ForwardMax,
 			StaleAtOnce: o.Cache.UseStale,
+			// Where the server is kubedns, its ConfigMap is followed too.
+			FollowRoutes: true,
 		},
 		local:  localData(&o.Local, hosts, around),
 		filter: filterConfig(&o.Filter),

@@ -139,7 +139,7 @@ func TestForwarderConfig(t *testing.T) {
 			resolve: forwarder.Config{
 				Upstream: upstream.Config{Payload: 1232, Routes: []upstream.Route{}},
 				Cache:    answercache.Config{Entries: 150, FailureTTL: failureTTL, RoundRobin: true},
-				InFlight: 150,
+				InFlight: 150, FollowRoutes: true,
 			},
 			ident: true,
 		}

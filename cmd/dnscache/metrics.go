@@ -75,6 +75,7 @@ func metrics() []metric {
 	forward(gauge, "dnscache_waiting", "Queries waiting for another one's answer.", func(f *forwarder.Stats) float64 { return float64(f.Waiting) })
 	forward(counter, "dnscache_coalesced_total", "Queries answered with another one's answer from upstream.", func(f *forwarder.Stats) float64 { return float64(f.Coalesced) })
 	forward(counter, "dnscache_refreshes_total", "Questions asked to renew data that had ended.", func(f *forwarder.Stats) float64 { return float64(f.Refreshed) })
+	forward(counter, "dnscache_purged_total", "Cached answers dropped because other servers are now asked about their names.", func(f *forwarder.Stats) float64 { return float64(f.Purged) })
 	forward(counter, "dnscache_local_answers_total", "Queries answered from local data.", func(f *forwarder.Stats) float64 { return float64(f.Local) })
 	forward(counter, "dnscache_failed_total", "Queries answered with SERVFAIL because no server answered.", func(f *forwarder.Stats) float64 { return float64(f.Failed) })
 	forward(counter, "dnscache_failed_again_total", "Queries answered with a failure that was remembered.", func(f *forwarder.Stats) float64 { return float64(f.FailedHits) })

@@ -71,6 +71,7 @@ func TestMetricNames(t *testing.T) {
 		"COUNTER dnscache_local_answers_total",
 		"COUNTER dnscache_misses_total",
 		"COUNTER dnscache_panics_total",
+		"COUNTER dnscache_purged_total",
 		"COUNTER dnscache_queries_total",
 		"COUNTER dnscache_refreshes_total",
 		"COUNTER dnscache_rejected_total",

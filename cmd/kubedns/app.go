@@ -24,6 +24,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/kubefiles"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
 	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/routelist"
 	"github.com/kube-dns/kube-dns/pkg/skydns"
 	"github.com/kube-dns/kube-dns/pkg/stubdomain"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
@@ -43,6 +44,9 @@ type app struct {
 	server  *skydns.Server
 	routes  *stubdomain.Router
 	config  *configurer
+
+	// routeList is what caches before this program are told about whom it asks.
+	routeList atomic.Pointer[routelist.List]
 
 	// ending is set while the program answers its last queries.
 	ending atomic.Bool
@@ -77,7 +81,8 @@ func newApp(opts *options, env environment, log *slog.Logger) (*app, error) {
 	}
 	a.server, err = skydns.New(skydns.Config{
 		Domain: opts.domain, Backend: a.backend, Outside: a.forward.Batched(), Resolve: a.forward.Resolve,
-		Route: a.routes.Route, Delegated: a.routes.Delegated, RefuseUncovered: opts.noNameserver,
+		RouteList: func() []string { return a.routeList.Load().Texts() },
+		Route:     a.routes.Route, Delegated: a.routes.Delegated, RefuseUncovered: opts.noNameserver,
 		NegativeTTL: opts.negativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.domain,
 		Version: "kubedns-" + version.String(), Hostname: hostname, CookieSecret: a.forward.CookieSecret(),
 		Logger: log, LogQueries: opts.verbosity >= 3,
@@ -154,11 +159,17 @@ func (a *app) openForwarder() error {
 	if a.forward, err = forwarder.New(config); err != nil {
 		return fmt.Errorf("making the forwarder: %w", err)
 	}
+	a.routeList.Store(newRouteList(a.opts.domain, nil))
 	a.routes = stubdomain.New(stubdomain.Config{
 		Domain: a.opts.domain, Local: a.backend.Records, Logger: a.log,
 		Reload: func(routes []upstream.Route) error {
-			config.Upstream.Routes = routes
-			return a.forward.Reload(config)
+			list := newRouteList(a.opts.domain, routes)
+			config.Upstream.Routes, config.ReplyOptions = routes, list.Option()
+			if err := a.forward.Reload(config); err != nil {
+				return err
+			}
+			a.routeList.Store(list)
+			return nil
 		},
 	})
 	a.parts = append(a.parts, a.forward.Run, a.routes.Run)

@@ -30,6 +30,13 @@ type Config struct {
 	StaleAfter time.Duration
 	// StaleAtOnce gives expired answers at once and refreshes them afterwards.
 	StaleAtOnce bool
+	// FollowRoutes follows the routes of servers that show them (package
+	// routelist): what such a server got from servers that it would not ask any
+	// more leaves the cache.
+	FollowRoutes bool
+	// ReplyOptions are EDNS options in wire form for every answer with an OPT
+	// record that has room.
+	ReplyOptions []byte
 	// Stages are the policies around cache and servers, in their order.
 	Stages []Stage
 	// Log gets the story of every query. Nil: none.

@@ -17,6 +17,7 @@ type sink struct {
 	buf   []byte         // empty memory for an answer
 	relay wire.Relay
 	reply Reply // in the hands of the stages
+	asked bool  // a question waits for Flush of the set
 
 	question wire.Query // that reply answers
 	msg      wire.Query // of the waiter that is answered
@@ -31,7 +32,13 @@ var (
 func newSink(f *Forwarder) *sink { return &sink{f: f, buf: make([]byte, 0, 2048)} }
 
 // Flush implements upstream.Sink.
-func (s *sink) Flush() { s.batch.Flush() }
+func (s *sink) Flush() {
+	s.batch.Flush()
+	if s.asked {
+		s.asked = false
+		s.f.set.Flush()
+	}
+}
 
 // maxKeptReply is the largest buffer that a sink keeps.
 const maxKeptReply = 16 << 10
@@ -70,6 +77,10 @@ func (s *sink) tell(w *waiter, reply *wire.Reply, err error) {
 // wait.
 func (fl *flight) Done(us upstream.Sink, res *upstream.Result) {
 	f, s := fl.f, us.(*sink)
+	outdated := fl.outdated(res.Reply)
+	if outdated && fl.askAgain(s) {
+		return
+	}
 	sh := &f.shards[fl.hash%flightShards]
 	sh.mu.Lock()
 	sh.remove(fl)
@@ -87,14 +98,15 @@ func (fl *flight) Done(us upstream.Sink, res *upstream.Result) {
 	s.question = fl.question()
 	r := &s.reply
 	r.begin(f, &s.question, res)
-	if r.Msg != nil {
-		for _, hook := range st.reply {
-			if hook(r) || r.Msg == nil {
-				break
-			}
-		}
+	if st.cfg.FollowRoutes && r.Msg != nil {
+		f.follow.note(r)
 	}
-	fl.store(st, r)
+	if outdated {
+		r.Reject(errMoved)
+	} else {
+		r.judge(st)
+		fl.store(st, r)
+	}
 	if r.Msg == nil || failure(r.Msg.Rcode) {
 		if waiting = fl.giveStale(st, s, waiting); len(waiting) == 0 {
 			return
@@ -224,6 +236,8 @@ var errCrashed = errors.New("internal error")
 // §4.23 and §4.24.
 func reasonOf(res *upstream.Result, r *Reply) (code uint16, reason error) {
 	switch err := res.Err; {
+	case errors.Is(r.rejected, errMoved):
+		return wire.EDENotReady, errMoved
 	case r.rejected != nil:
 		return wire.EDEFiltered, r.rejected
 	case errors.Is(err, upstream.ErrUnreachable):

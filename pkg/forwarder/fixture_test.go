@@ -8,8 +8,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
-	"github.com/kube-dns/kube-dns/pkg/internal/dnstest"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
 const (

@@ -37,7 +37,10 @@ type flight struct {
 	tags  string // EDNS options about who asks
 	// private is whether the answer is for these clients alone.
 	private bool
-	bucket  int // of the limiter
+	routes  routing // what decided whom to ask
+	began   int64   // Forwarder.now
+	again   bool    // it was asked anew because of a change of routes
+	bucket  int     // of the limiter
 	serial  uint64
 	client  listener.ReplyTo
 	// asked is the cache's epoch from before the servers were chosen.
@@ -183,6 +186,7 @@ func (f *Forwarder) newFlight(q *Query, hash uint64, bucket int) *flight {
 	fl.nlen = copy(fl.name[:], m.Name)
 	fl.typ, fl.class, fl.flags, fl.do = m.Type, m.Class, m.Flags&keyFlags, m.EDNS.DO
 	fl.tags, fl.private, fl.serial, fl.asked = q.Options, false, 0, q.epoch
+	fl.routes, fl.began, fl.again = q.routes, q.now, false
 	return fl
 }
 
@@ -273,7 +277,7 @@ func (fl *flight) recycle() {
 	}
 	clear(fl.waiters)
 	fl.waiters, fl.names = fl.waiters[:0], fl.names[:0]
-	fl.tags = ""
 	fl.next, fl.client, fl.asked = nil, listener.ReplyTo{}, answercache.Epoch{}
+	fl.tags, fl.routes = "", routing{}
 	fl.f.flights.Put(fl)
 }

@@ -34,6 +34,9 @@ type Forwarder struct {
 	buffers buffers
 	tallies [tallyShards]tally
 	serial  atomic.Uint64
+	remote  atomic.Pointer[remoteRoutes] // never nil; changed under reload
+	follow  follower
+	purged  atomic.Uint64
 
 	answered func(took time.Duration, reply []byte) // Config.Answered
 	panics   atomic.Uint64
@@ -65,6 +68,8 @@ var _ listener.Handler = (*Forwarder)(nil)
 func New(cfg Config) (*Forwarder, error) {
 	f := &Forwarder{base: time.Now().Add(-time.Hour), seed: maphash.MakeSeed(), answered: cfg.Answered}
 	_, _ = rand.Read(f.secret[:]) // never fails, it aborts the program
+	f.remote.Store(&remoteRoutes{})
+	f.follow.init(f)
 	f.flights.New = func() any { return &flight{f: f} }
 	f.parts.New = func() any { return &Part{f: f} }
 	for i := range f.shards {
@@ -117,17 +122,20 @@ func (f *Forwarder) use(st *state) {
 	f.state.Store(st)
 }
 
-// Reload applies another configuration. Queries in flight end as they began.
-// The cache stays unless its own configuration changed; call Clear if stages
-// judge replies differently now.
+// Reload applies another configuration. Of the cache those entries stay whose
+// names have the servers that they had, unless the cache's own configuration
+// changed. Questions in flight whose names have other servers now are asked
+// anew. Call Clear if stages judge replies differently now.
 func (f *Forwarder) Reload(cfg Config) error {
 	f.reload.Lock()
 	defer f.reload.Unlock()
 	st := f.newState(cfg, f.state.Load())
+	old := f.routing()
 	if err := f.set.Reload(st.cfg.Upstream); err != nil {
 		return err
 	}
 	f.use(st)
+	f.purge(st, old)
 	return nil
 }
 
@@ -146,6 +154,7 @@ func (f *Forwarder) Clear() {
 func (f *Forwarder) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return f.set.Run(ctx) })
+	group.Go(func() error { f.follow.run(ctx); return nil })
 	return group.Wait()
 }
 

@@ -109,7 +109,8 @@ func refusedType(t uint16) (rcode int, refused bool) {
 func (q *Query) forward(stale bool) {
 	f := q.f
 	q.epoch = q.st.cache.Epoch() // before the servers are chosen
-	d := q.Route(q.Name, q.Msg.Type)
+	q.routes = f.routing()
+	d := q.routes.table.Lookup(q.Name, q.Msg.Type)
 	for _, hook := range q.st.miss {
 		if hook(q, d) {
 			return
@@ -140,7 +141,8 @@ func (q *Query) forward(stale bool) {
 // refresh asks servers for an answer that is wanted in the cache only.
 func (q *Query) refresh() {
 	q.epoch = q.st.cache.Epoch() // before the servers are chosen
-	d := q.Route(q.Name, q.Msg.Type)
+	q.routes = q.f.routing()
+	d := q.routes.table.Lookup(q.Name, q.Msg.Type)
 	if d.Kind == upstream.Ask && q.f.begin(q, d.Group) {
 		q.f.tallies[0].refreshed.Add(1)
 	}

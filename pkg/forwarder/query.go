@@ -39,9 +39,10 @@ type Query struct {
 	cache  *answercache.Cache
 	spot   answercache.Spot // of key in cache
 	epoch  answercache.Epoch
-	now    int64  // Forwarder.now, for the cache
-	reply  []byte // where the answer is appended
-	out    []byte // the answer, reply included
+	now    int64   // Forwarder.now, for the cache
+	routes routing // what decides whom to ask
+	reply  []byte  // where the answer is appended
+	out    []byte  // the answer, reply included
 	build  wire.Builder
 	cookie wire.Cookie // memory for the answer's cookie
 }
@@ -49,7 +50,7 @@ type Query struct {
 // clear forgets the last query and keeps what may be used again.
 func (q *Query) clear() {
 	q.asker, q.Msg, q.Name, q.Options, q.Private = asker{}, nil, nil, "", false
-	q.key, q.cache, q.epoch, q.reply, q.out = nil, nil, answercache.Epoch{}, nil, nil
+	q.key, q.cache, q.epoch, q.reply, q.out, q.routes = nil, nil, answercache.Epoch{}, nil, nil, routing{}
 }
 
 // Client returns the address of the client, not valid for this program's own
@@ -98,7 +99,7 @@ func (q *Query) limit() int {
 // opt is the OPT record of the answer. Its cookie, if the query has one, lies in
 // q.
 func (q *Query) opt(reason wire.ExtendedError) wire.OPT {
-	o := wire.OPT{Size: q.st.cfg.Upstream.Payload, EDE: reason}
+	o := wire.OPT{Size: q.st.cfg.Upstream.Payload, EDE: reason, Raw: q.st.cfg.ReplyOptions}
 	if q.Msg.EDNS.ClientCookie != nil && q.resolve == nil {
 		o.Cookie = q.f.secret.Cookie(&q.cookie, q.Msg, q.to.Peer().Addr(), uint32(q.f.wall()))
 	}

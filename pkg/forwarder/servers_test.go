@@ -311,25 +311,34 @@ func TestTruncatedReplies(t *testing.T) {
 	}
 }
 
-// TestReload: other servers hold at once, the cache stays.
+// TestReload: other servers hold at once, and of the cache those answers stay
+// whose names have the servers that they had.
 func TestReload(t *testing.T) {
 	a, b := newFakeServer(t, zone(0, rec)), newFakeServer(t, zone(0, "new.example. 30 A 127.1.0.2"))
-	f := run(t, to(a))
+	stub := newFakeServer(t, zone(0, "x.stub. 30 A 127.1.0.3"))
+	with := func(def *fakeServer) Config {
+		cfg := to(def)
+		cfg.Upstream.Routes = append(cfg.Upstream.Routes, upstream.Route{Domain: suffix("stub."), Servers: []upstream.Server{{Addr: stub.Addr}}})
+		return cfg
+	}
+	f := run(t, with(a))
 	c := newClient(t, f, 2, false)
 	c.Ask(question("www.example.", dns.TypeA))
-	if err := f.Reload(to(b)); err != nil {
+	c.Ask(question("x.stub.", dns.TypeA))
+	if err := f.Reload(with(b)); err != nil {
 		t.Fatal(err)
 	}
-	if got := summary(c.Ask(question("www.example.", dns.TypeA))); got != good {
-		t.Errorf("cached: %q", got)
-	}
+	c.Ask(question("x.stub.", dns.TypeA))
 	if got := summary(c.Ask(question("new.example.", dns.TypeA))); got != "NOERROR; rd; new.example. 30 IN A 127.1.0.2" {
 		t.Errorf("new server: %q", got)
 	}
-	f.Clear()
 	c.Ask(question("www.example.", dns.TypeA))
-	if a.Seen() != 1 || b.Seen() != 2 {
-		t.Errorf("servers saw %d and %d, want 1 and 2", a.Seen(), b.Seen())
+	if a.Seen() != 1 || b.Seen() != 2 || stub.Seen() != 1 || f.Stats().Purged != 1 {
+		t.Errorf("servers saw %d, %d and %d, want 1, 2 and 1; %d purged", a.Seen(), b.Seen(), stub.Seen(), f.Stats().Purged)
+	}
+	f.Clear()
+	if c.Ask(question("x.stub.", dns.TypeA)); stub.Seen() != 2 {
+		t.Errorf("after Clear the server saw %d", stub.Seen())
 	}
 	if err := f.Reload(Config{Upstream: upstream.Config{Routes: []upstream.Route{{Servers: []upstream.Server{{}}}}}}); err == nil {
 		t.Error("a configuration with an impossible server was taken")

@@ -62,6 +62,15 @@ func (r *Reply) begin(f *Forwarder, question *wire.Query, res *upstream.Result) 
 	r.Msg, r.Keep, r.AbsentFor, r.Reason, r.rejected = res.Reply, res.Reply, 0, wire.ExtendedError{}, nil
 }
 
+// judge lets the stages judge r.
+func (r *Reply) judge(st *state) {
+	for _, hook := range st.reply {
+		if r.Msg == nil || hook(r) {
+			return
+		}
+	}
+}
+
 // Route returns what the routing table says about a name in canonical form.
 func (r *Reply) Route(name []byte, qtype uint16) upstream.Decision {
 	return r.f.set.Table().Lookup(name, qtype)

@@ -28,6 +28,7 @@ type Stats struct {
 	Failed                         uint64 // SERVFAIL because no server answered
 	Looped                         uint64 // our own questions that came back (Config.Upstream.DetectLoops)
 	Panics                         uint64 // queries that crashed
+	Purged                         uint64 // entries that left the cache because other servers are asked now
 	InFlight                       int    // questions now
 	Waiting                        int    // askers that joined one, now
 
@@ -58,7 +59,7 @@ func (f *Forwarder) Stats() Stats {
 	st := f.state.Load()
 	s := Stats{
 		Rejected: map[wire.Verdict]uint64{},
-		Panics:   f.panics.Load(),
+		Panics:   f.panics.Load(), Purged: f.purged.Load(),
 		InFlight: int(f.limit.total.Load()), Waiting: int(f.limit.waiters.Load()),
 		CacheSize: max(st.cfg.Cache.Entries, 0),
 		Cache:     st.cache.Stats(), Upstream: f.set.Stats(),

@@ -82,6 +82,10 @@ type Config struct {
 	// ErrNobody.
 	Resolve func(question *wire.Query, done func(reply *wire.Reply, err error))
 
+	// RouteList returns the strings of routes.kube-dns in class CH, which tell caches
+	// whom Outside asks; see package routelist. Nil: REFUSED.
+	RouteList func() []string
+
 	// NegativeTTL is how long others may remember that a name or a type does not
 	// exist. Whole seconds; 0 means not at all.
 	NegativeTTL time.Duration

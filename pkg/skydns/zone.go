@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/routelist"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -148,6 +149,12 @@ func (w *worker) appendOwnAddrs(owner []byte, ttl uint32, v6 bool) bool {
 
 // answerChaos answers in class CH, where servers tell about themselves.
 func (w *worker) answerChaos() result {
+	if w.s.cfg.RouteList != nil && w.q.Type == wire.TypeTXT && string(w.name) == routelist.Question {
+		if !w.b.TXT(nil, 0, w.s.cfg.RouteList()...) {
+			w.b.SetTC()
+		}
+		return result{}
+	}
 	var text string
 	if w.q.Type == wire.TypeTXT || w.q.Type == wire.TypeANY {
 		switch dnsname.Name(w.name) {

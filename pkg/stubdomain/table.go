@@ -134,14 +134,16 @@ func (t *table) route(name []byte) skydns.Route {
 	return skydns.Route{Kind: skydns.RouteStub}
 }
 
-// upstreamRoutes lists the destinations that have servers, in a fixed order.
+// upstreamRoutes lists the destinations in a fixed order. Stub domains none of
+// whose servers has an address are Local: nobody is asked.
 func (t *table) upstreamRoutes() []upstream.Route {
 	var list []upstream.Route
 	for _, d := range t.list {
-		if len(d.servers) == 0 {
+		// Names of a domain whose servers have no address must not go to others.
+		route := upstream.Route{Local: len(d.servers) == 0}
+		if route.Local && (d.reason == "" || d == t.fallback) {
 			continue
 		}
-		route := upstream.Route{}
 		if d != t.fallback {
 			route.Domain = dnsname.Domain{Match: dnsname.MatchSuffix, Name: d.name}
 		}

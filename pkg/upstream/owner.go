@@ -35,7 +35,7 @@ type Question struct {
 type Owner interface {
 	// Done is called exactly once, on any goroutine, maybe before Send returns.
 	// r and all it points to is valid during the call. The set does not touch
-	// the owner afterwards.
+	// the owner afterwards, so that Done may use it for another Send.
 	Done(sink Sink, r *Result)
 	// Slow is called at most once, before Done, when the time given to Send has
 	// passed. It must not call the set.

@@ -33,6 +33,26 @@ type Decision struct {
 	Addrs []netip.Addr
 }
 
+// Same reports whether e asks the same servers, or gives the same addresses.
+// Decisions of the tables before and after a Reload may be compared.
+func (d Decision) Same(e Decision) bool {
+	if d.Kind != e.Kind || !slices.Equal(d.Addrs, e.Addrs) {
+		return false
+	}
+	if d.Group == e.Group || d.Group == nil || e.Group == nil {
+		return d.Group == e.Group
+	}
+	if len(d.Group.servers) != len(e.Group.servers) {
+		return false
+	}
+	for _, s := range d.Group.servers { // no server is twice in a group
+		if !slices.ContainsFunc(e.Group.servers, func(t *server) bool { return s.spec == t.spec }) {
+			return false
+		}
+	}
+	return true
+}
+
 // Table tells the route of a name. It never changes.
 type Table struct {
 	suffixes  map[dnsname.Name]*rule

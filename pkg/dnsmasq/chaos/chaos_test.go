@@ -8,8 +8,8 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
-	"github.com/kube-dns/kube-dns/pkg/internal/dnstest"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
 const rec = "www.example. 30 A 127.1.0.1"

@@ -11,9 +11,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
-	"github.com/kube-dns/kube-dns/pkg/internal/dnstest"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
+	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
 // run makes a forwarder and runs it until the test ends.

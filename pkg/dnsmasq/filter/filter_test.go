@@ -9,8 +9,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
-	"github.com/kube-dns/kube-dns/pkg/internal/dnstest"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
 const (

@@ -67,7 +67,7 @@ func nannyFlags() []nannyFlag {
 	const logs = "dnscache logs to --log-facility"
 	return []nannyFlag{
 		{"configDir", Implemented, "directory with stubDomains and upstreamNameservers"},
-		{"restartDnsmasq", Implemented, "apply changes of the directory while running; nothing restarts and the cache stays"},
+		{"restartDnsmasq", Implemented, "apply changes of the directory while running; nothing restarts, and names keep their cached answers unless their servers changed"},
 		{"syncInterval", Implemented, "how often the directory is read"},
 		{"kubednsServer", Implemented, "host:port of kubedns: asked for the addresses of stub servers that have a name in cluster.local, and for stub domains none of whose servers has an address yet"},
 		{"logInterval", Implemented, "log statistics at this interval"},

@@ -83,7 +83,8 @@ func Summary(m *dns.Msg) string {
 // error.
 func Run(tb testing.TB, r interface {
 	Run(ctx context.Context) error
-}) {
+},
+) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

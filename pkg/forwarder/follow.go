@@ -1,0 +1,230 @@
+package forwarder
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/routelist"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+const (
+	// followPeriod is how often a server that shows its routes is asked for
+	// them, and followGap the least time between two questions.
+	followPeriod  = 3 * time.Second
+	followGap     = 250 * time.Millisecond
+	followTimeout = 2 * time.Second
+	followRetry   = time.Second // after a question without a good answer
+	// maxFollowed bounds the servers that are asked.
+	maxFollowed = 16
+)
+
+// follower asks the servers that show that they tell their routes for them. A
+// server that never showed it gets no packet.
+type follower struct {
+	f    *Forwarder
+	wake chan struct{} // has room for one
+
+	mu      sync.Mutex
+	servers map[netip.AddrPort]*followed
+}
+
+// followed is what is known of a server.
+type followed struct {
+	shown uint64    // the generation in its last reply
+	known uint64    // that of the list in force
+	asked time.Time // when it was last asked for its list
+	due   time.Time // when it is to be asked
+}
+
+func (w *follower) init(f *Forwarder) {
+	w.f, w.wake, w.servers = f, make(chan struct{}, 1), map[netip.AddrPort]*followed{}
+}
+
+// note sees a server's reply.
+func (w *follower) note(r *Reply) {
+	if !r.Msg.EDNS.Present || len(r.Msg.EDNS.Options) == 0 {
+		return
+	}
+	data, ok := wire.Option(r.Msg.EDNS.Options, routelist.OptionCode)
+	if !ok {
+		return
+	}
+	generation, ok := routelist.ParseOption(data)
+	if !ok {
+		return
+	}
+	w.mu.Lock()
+	s := w.servers[r.Server]
+	urgent := s != nil && s.shown != generation && s.known != generation
+	if s == nil && len(w.servers) < maxFollowed {
+		s, urgent = &followed{}, true
+		w.servers[r.Server] = s
+	}
+	if s != nil {
+		s.shown = generation
+	}
+	if urgent {
+		s.due = s.asked.Add(followGap)
+	}
+	w.mu.Unlock()
+	if urgent {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// run asks until ctx ends.
+func (w *follower) run(ctx context.Context) {
+	timer := time.NewTimer(followPeriod)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.wake:
+		case <-timer.C:
+		}
+		timer.Reset(w.round(ctx))
+	}
+}
+
+// round asks the servers that are due and returns when the next one is.
+func (w *follower) round(ctx context.Context) time.Duration {
+	configured := map[netip.AddrPort]bool{}
+	for _, s := range w.f.set.Stats().Servers {
+		configured[s.Addr] = true
+	}
+	now := time.Now()
+	var due, gone []netip.AddrPort
+	w.mu.Lock()
+	for addr, s := range w.servers {
+		switch {
+		case !configured[addr]:
+			delete(w.servers, addr)
+			gone = append(gone, addr)
+		case !s.due.After(now):
+			s.asked, s.due = now, now.Add(followPeriod)
+			due = append(due, addr)
+		}
+	}
+	w.mu.Unlock()
+	for _, addr := range gone {
+		w.f.setRemote(addr, nil)
+	}
+	var wg sync.WaitGroup
+	for _, addr := range due {
+		wg.Go(func() { w.ask(ctx, addr) })
+	}
+	wg.Wait()
+	next := now.Add(followPeriod)
+	w.mu.Lock()
+	for _, s := range w.servers {
+		if s.due.Before(next) {
+			next = s.due
+		}
+	}
+	w.mu.Unlock()
+	return max(time.Until(next), 10*time.Millisecond)
+}
+
+// ask asks one server and puts its list into force. If that fails, the last one
+// stays.
+func (w *follower) ask(ctx context.Context, addr netip.AddrPort) {
+	ctx, cancel := context.WithTimeout(ctx, followTimeout)
+	defer cancel()
+	list, err := askRoutes(ctx, addr)
+	if err != nil {
+		w.f.state.Load().cfg.Logger.Debug("cannot read the routes of a server; keeping the last ones",
+			"server", addr.String(), "error", err)
+		w.mu.Lock()
+		if s := w.servers[addr]; s != nil {
+			s.due = time.Now().Add(followRetry)
+		}
+		w.mu.Unlock()
+		return
+	}
+	w.mu.Lock()
+	s := w.servers[addr]
+	if s != nil {
+		s.known = list.Generation
+	}
+	w.mu.Unlock()
+	if last := (*w.f.remote.Load())[addr]; s != nil && (last == nil || last.Generation != list.Generation) {
+		w.f.setRemote(addr, list)
+	}
+}
+
+var errNoRoutes = errors.New("the reply has no routes")
+
+// askRoutes asks a server for its routes, over TCP if they are long.
+func askRoutes(ctx context.Context, addr netip.AddrPort) (*routelist.List, error) {
+	r, err := exchange(ctx, "udp", addr)
+	if err == nil && r.Truncated() {
+		r, err = exchange(ctx, "tcp", addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var rec wire.Record
+	for it := r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
+		if rec.Type == wire.TypeTXT && r.Rcode == wire.RcodeSuccess && !r.Truncated() {
+			return routelist.Parse(r.Msg[rec.Data:rec.End])
+		}
+	}
+	return nil, errNoRoutes
+}
+
+// exchange asks for the routes over one protocol.
+func exchange(ctx context.Context, network string, addr netip.AddrPort) (*wire.Reply, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr.String())
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	_ = conn.SetDeadline(deadline)
+	id := uint16(rand.Uint32())
+	query := wire.AppendQuery(nil, id, 0, []byte(routelist.Question), wire.TypeTXT, wire.ClassCH, &wire.OPT{})
+	asked := wire.Query{ID: id, Name: []byte(routelist.Question), Type: wire.TypeTXT, Class: wire.ClassCH}
+	stream := network == "tcp"
+	if stream {
+		query = append(binary.BigEndian.AppendUint16(nil, uint16(len(query))), query...)
+	}
+	if _, err := conn.Write(query); err != nil {
+		return nil, err
+	}
+	buf := make([]byte, wire.MaxMessage)
+	for {
+		msg, err := readMessage(conn, buf, stream)
+		if err != nil {
+			return nil, err
+		}
+		var r wire.Reply
+		if wire.ParseReply(msg, &r) && wire.ID(msg) == id && r.Answers(&asked) {
+			return &r, nil
+		}
+	}
+}
+
+func readMessage(conn net.Conn, buf []byte, stream bool) ([]byte, error) {
+	if !stream {
+		n, err := conn.Read(buf)
+		return buf[:n], err
+	}
+	if _, err := io.ReadFull(conn, buf[:2]); err != nil {
+		return nil, err
+	}
+	n := int(binary.BigEndian.Uint16(buf))
+	_, err := io.ReadFull(conn, buf[:n])
+	return buf[:n], err
+}

@@ -1,0 +1,193 @@
+package forwarder
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/routelist"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// When the routing table changes, what the old servers said must not stay: the
+// cache loses exactly the entries whose route changed, and a question in flight
+// whose route changed is asked anew. The same holds for the tables of servers
+// that tell theirs (package routelist): two programs see one change at
+// different moments, so the cache before kubedns waits for kubedns's word.
+//
+// The order matters. A change first becomes visible (the set's table, or
+// f.remote), then entries are purged, which begins a new epoch of the cache. A
+// question takes its epoch before it chooses servers, so that the answer of an
+// old server is not kept.
+
+// remoteRoutes are the routing tables of servers, by address. It never changes.
+type remoteRoutes map[netip.AddrPort]*routelist.List
+
+// routing is what decided whom a question went to.
+type routing struct {
+	table  *upstream.Table
+	remote *remoteRoutes
+}
+
+// routing returns what holds now.
+func (f *Forwarder) routing() routing {
+	return routing{f.set.Table(), f.remote.Load()}
+}
+
+// moved reports whether a question about name, in canonical form, goes to other
+// servers now than under old: to others of ours, or by ours to others of theirs.
+func (f *Forwarder) moved(old routing, name []byte, qtype uint16) bool {
+	now := f.routing()
+	if now == old {
+		return false
+	}
+	was, is := old.table.Lookup(name, qtype), now.table.Lookup(name, qtype)
+	return !was.Same(is) || is.Kind == upstream.Ask && movedBeyond(old.remote, now.remote, is.Group, name)
+}
+
+// movedBeyond reports whether a server of g that tells its routes asks others
+// about name now. Of a server that told them for the first time nothing is known
+// before, except about its own names.
+func movedBeyond(old, now *remoteRoutes, g *upstream.Group, name []byte) bool {
+	if old == now {
+		return false
+	}
+	for _, addr := range g.GroupServers() {
+		if was, is := (*old)[addr], (*now)[addr]; was != is && is != nil &&
+			(was == nil && is.Match(name) != routelist.Own || was != nil && was.Match(name) != is.Match(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// outdated reports whether the reply to a flight's question is of no use any more
+// because of a change of routes: for the name asked, or, where a server that
+// told its routes followed aliases, for one of their targets.
+func (fl *flight) outdated(reply *wire.Reply) bool {
+	f := fl.f
+	if f.routing() == fl.routes {
+		return false
+	}
+	var buf [wire.MaxName]byte
+	name := wire.AppendLower(buf[:0], fl.name[:fl.nlen])
+	if f.moved(fl.routes, name, fl.typ) {
+		return true
+	}
+	d := f.set.Table().Lookup(name, fl.typ)
+	return reply != nil && d.Kind == upstream.Ask && targetsMoved(fl.routes.remote, f.remote.Load(), d.Group, reply)
+}
+
+// targetsMoved is movedBeyond for the targets of aliases in a reply.
+func targetsMoved(old, now *remoteRoutes, g *upstream.Group, r *wire.Reply) bool {
+	if old == now {
+		return false
+	}
+	var (
+		rec wire.Record
+		buf [wire.MaxName]byte
+	)
+	for it := r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
+		if rec.Type != wire.TypeCNAME {
+			continue
+		}
+		target, _, ok := wire.AppendName(buf[:0], r.Msg, rec.Data)
+		if ok && movedBeyond(old, now, g, wire.AppendLower(target[:0], target)) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxAskAgain is how long ago a question may have been asked that is asked anew
+// because its route changed; later its client would have given up.
+const maxAskAgain = 2 * time.Second
+
+// errMoved says that other servers are to be asked.
+var errMoved = errors.New("the servers for this name have changed")
+
+// askAgain asks the servers that hold now, with all who wait. It reports whether
+// it did; a question is asked anew once.
+func (fl *flight) askAgain(s *sink) bool {
+	f := fl.f
+	if fl.again || f.now()-fl.began > int64(maxAskAgain) {
+		return false
+	}
+	var name, key [wire.MaxName]byte // fl may end before Send returns
+	n := copy(name[:], fl.name[:fl.nlen])
+	fl.asked = f.state.Load().cache.Epoch() // before the servers are chosen
+	routes := f.routing()
+	d := routes.table.Lookup(wire.AppendLower(key[:0], name[:n]), fl.typ)
+	if d.Kind != upstream.Ask {
+		return false
+	}
+	fl.again, fl.routes = true, routes
+	s.asked = true
+	f.set.Send(d.Group, &upstream.Question{
+		Name: name[:n], Type: fl.typ, Class: fl.class, Flags: fl.flags, DO: fl.do, Options: fl.tags,
+	}, 0, fl)
+	return true
+}
+
+// purge removes the entries of the cache whose route is another than under old.
+func (f *Forwarder) purge(st *state, old routing) {
+	now := f.routing()
+	if now == old || st.cache == nil {
+		return
+	}
+	remote := old.remote != now.remote
+	f.purged.Add(uint64(st.cache.Purge(func(name []byte, qtype uint16) bool {
+		was, is := old.table.Lookup(name, qtype), now.table.Lookup(name, qtype)
+		return was.Same(is) && (is.Kind != upstream.Ask || !remote || !movedBeyond(old.remote, now.remote, is.Group, name))
+	})))
+	if remote {
+		f.purgeTargets(st, old, now)
+	}
+}
+
+// purgeTargets removes the entries in which a server that tells its routes
+// followed an alias to a name that it asks others about now.
+func (f *Forwarder) purgeTargets(st *state, old, now routing) {
+	type key struct {
+		name  string
+		qtype uint16
+	}
+	var msg []byte
+	gone := map[key]bool{}
+	st.cache.Each(func(item answercache.Item) bool {
+		d := now.table.Lookup(item.Name, item.Type)
+		if item.Answers == 0 || d.Kind != upstream.Ask {
+			return true
+		}
+		var r wire.Reply
+		msg = item.AppendMessage(msg[:0])
+		if wire.ParseReply(msg, &r) && targetsMoved(old.remote, now.remote, d.Group, &r) {
+			gone[key{string(item.Name), item.Type}] = true
+		}
+		return true
+	})
+	if len(gone) == 0 {
+		return
+	}
+	f.purged.Add(uint64(st.cache.Purge(func(name []byte, qtype uint16) bool { return !gone[key{string(name), qtype}] })))
+}
+
+// setRemote puts a server's routes into force. nil forgets them.
+func (f *Forwarder) setRemote(server netip.AddrPort, list *routelist.List) {
+	f.reload.Lock()
+	defer f.reload.Unlock()
+	old := f.routing()
+	next := remoteRoutes{}
+	for addr, l := range *old.remote {
+		next[addr] = l
+	}
+	if list == nil {
+		delete(next, server)
+	} else {
+		next[server] = list
+	}
+	f.remote.Store(&next)
+	f.purge(f.state.Load(), old)
+}

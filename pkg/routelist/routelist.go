@@ -1,0 +1,182 @@
+// Package routelist is how kubedns tells a cache before it which servers it asks
+// about which names, so that the cache can drop what no longer holds.
+//
+// kubedns makes a [List] with [New], puts its [List.Option] into replies about
+// names outside its zones, and answers [Question] in class CH with its
+// [List.Texts]. A cache that sees the option asks the question, reads the texts
+// with [Parse], and compares lists name by name with [List.Match]. The list
+// tells domains and a hash of their servers, not the servers.
+package routelist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// Question is the name, in wire form, whose TXT record in class CH is the list.
+const Question = "\x06routes\x08kube-dns\x00"
+
+// OptionCode is the EDNS option that shows the generation of the list that held
+// when a reply was made; it is of the range for local use (RFC 6891 §9).
+const OptionCode = 65487
+
+const (
+	optionLen = 4 + 8
+	// maxEntries bounds a list; what goes beyond makes it partial.
+	maxEntries = 1024
+	// maxText is the longest character-string (RFC 1035 §3.3).
+	maxText = 255
+	version = "v1"
+)
+
+// List says which servers are asked about which names. It never changes.
+type List struct {
+	// Generation is a hash of the whole list: equal lists have equal ones, also
+	// after a restart.
+	Generation uint64
+	// Partial means that the list has not all domains. All names but those of
+	// domains with hash Own then differ in each generation.
+	Partial bool
+	domains map[dnsname.Name]uint64
+}
+
+// Hash returns the hash of a set of servers, whatever their order.
+func Hash(servers []string) uint64 {
+	servers = slices.Clone(servers)
+	slices.Sort(servers)
+	h := fnv.New64a()
+	for _, s := range slices.Compact(servers) {
+		h.Write([]byte(s))
+		h.Write([]byte{0})
+	}
+	return h.Sum64()
+}
+
+// New returns the list of domains, in canonical form, with the hashes of their
+// servers. The root stands for all other names.
+func New(domains map[dnsname.Name]uint64) *List {
+	l := &List{domains: map[dnsname.Name]uint64{}}
+	h := fnv.New64a()
+	names := slices.SortedFunc(maps.Keys(domains), func(a, b dnsname.Name) int {
+		if own := domains[a] == Own; own != (domains[b] == Own) { // first, as they must not be left out
+			return map[bool]int{true: -1, false: 1}[own]
+		}
+		return strings.Compare(string(a), string(b))
+	})
+	for _, name := range names {
+		hash := domains[name]
+		h.Write([]byte(name))
+		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, hash)) // never fails
+		if len(l.domains) >= maxEntries || len(entryText(name, hash)) > maxText {
+			l.Partial = true
+			continue
+		}
+		l.domains[name] = hash
+	}
+	l.Generation = h.Sum64()
+	return l
+}
+
+// Own is the hash of a domain whose names the server answers itself.
+const Own uint64 = 1
+
+// Match returns what stands for the servers that are asked about a name in
+// canonical form: the hash of its longest domain.
+func (l *List) Match(name []byte) uint64 {
+	hash, ok := l.domains[dnsname.Name(name)]
+	for rest := name; !ok && len(rest) > 1; {
+		rest = rest[1+int(rest[0]):]
+		hash, ok = l.domains[dnsname.Name(rest)]
+	}
+	if l.Partial && hash != Own {
+		return l.Generation
+	}
+	return hash
+}
+
+// Option returns the EDNS option in wire form.
+func (l *List) Option() []byte {
+	b := binary.BigEndian.AppendUint16(make([]byte, 0, optionLen), OptionCode)
+	b = binary.BigEndian.AppendUint16(b, 8)
+	return binary.BigEndian.AppendUint64(b, l.Generation)
+}
+
+// ParseOption returns the generation in the data of an option with OptionCode.
+func ParseOption(data []byte) (generation uint64, ok bool) {
+	if len(data) != 8 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(data), true
+}
+
+func entryText(name dnsname.Name, hash uint64) string {
+	return fmt.Sprintf("%s %016x", name.String(), hash)
+}
+
+// Texts returns the character-strings of the TXT record: version, generation
+// and "partial" if it is, then a domain and a hash in each.
+func (l *List) Texts() []string {
+	head := fmt.Sprintf("%s %016x", version, l.Generation)
+	if l.Partial {
+		head += " partial"
+	}
+	texts := []string{head}
+	for _, name := range slices.Sorted(maps.Keys(l.domains)) {
+		texts = append(texts, entryText(name, l.domains[name]))
+	}
+	return texts
+}
+
+// errUnreadable says that a record holds no list of a known version.
+var errUnreadable = errors.New("not a list of routes")
+
+// Parse reads the RDATA of a TXT record that Texts filled.
+func Parse(rdata []byte) (*List, error) {
+	head, rdata, ok := nextText(rdata)
+	fields := strings.Fields(head)
+	if !ok || len(fields) < 2 || len(fields) > 3 || fields[0] != version {
+		return nil, errUnreadable
+	}
+	l := &List{domains: map[dnsname.Name]uint64{}, Partial: len(fields) == 3}
+	var err error
+	if l.Generation, err = strconv.ParseUint(fields[1], 16, 64); err != nil {
+		return nil, errUnreadable
+	}
+	for len(rdata) > 0 {
+		var text string
+		if text, rdata, ok = nextText(rdata); !ok || len(l.domains) >= maxEntries {
+			return nil, errUnreadable
+		}
+		i := strings.LastIndexByte(text, ' ')
+		if i < 0 {
+			return nil, errUnreadable
+		}
+		name, err := dnsname.Parse(text[:i])
+		if err != nil {
+			return nil, errUnreadable
+		}
+		hash, err := strconv.ParseUint(text[i+1:], 16, 64)
+		if err != nil {
+			return nil, errUnreadable
+		}
+		l.domains[name] = hash
+	}
+	return l, nil
+}
+
+// nextText cuts a character-string off.
+func nextText(rdata []byte) (text string, rest []byte, ok bool) {
+	if len(rdata) == 0 || 1+int(rdata[0]) > len(rdata) {
+		return "", nil, false
+	}
+	end := 1 + int(rdata[0])
+	return string(rdata[1:end]), rdata[end:], true
+}
