@@ -66,9 +66,9 @@ func newApp(opts *options, env environment, log *slog.Logger) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.watcher = kubewatch.New(kubewatch.Config{Sources: sources, Tree: a.tree, Logger: log, Registerer: registry})
+	a.watcher = kubewatch.New(kubewatch.Config{Sources: sources, Tree: a.tree, TTL: opts.ttl, Logger: log, Registerer: registry})
 	a.backend = backend.New(backend.Config{
-		Tree: a.tree, Synced: a.watcher.HasSynced, Wildcards: opts.wildcards, Fallback: a.fallback(env),
+		Tree: a.tree, Synced: a.watcher.HasSynced, Wildcards: opts.wildcards, TTL: opts.ttl, Fallback: a.fallback(env),
 	})
 	if err := a.openForwarder(); err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func newApp(opts *options, env environment, log *slog.Logger) (*app, error) {
 		Domain: opts.domain, Backend: a.backend, Outside: a.forward.Batched(), Resolve: a.forward.Resolve,
 		RouteList: func() []string { return a.routeList.Load().Texts() },
 		Route:     a.routes.Route, Delegated: a.routes.Delegated, RefuseUncovered: opts.noNameserver,
-		NegativeTTL: opts.negativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.domain,
+		TTL: opts.ttl, NegativeTTL: opts.negativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.domain,
 		Version: "kubedns-" + version.String(), Hostname: hostname, CookieSecret: a.forward.CookieSecret(),
 		Logger: log, LogQueries: opts.verbosity >= 3,
 		Registerer: registry, MetricsNamespace: opts.metrics.namespace, MetricsSubsystem: opts.metrics.subsystem,

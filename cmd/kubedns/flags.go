@@ -17,6 +17,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
 // options are the command line and the environment as typed values.
@@ -38,6 +39,7 @@ type options struct {
 	configPeriod    time.Duration
 
 	syncTimeout time.Duration
+	ttl         time.Duration // of the cluster's records, whole seconds
 	negativeTTL time.Duration
 	wildcards   bool
 	lameduck    time.Duration
@@ -131,6 +133,8 @@ func newFlagSet(o *options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 	f.DurationVar(&o.configPeriod, "config-period", dnsconfig.DefaultPeriod, "how often --config-dir is read")
 	f.DurationVar(&o.syncTimeout, "initial-sync-timeout", time.Minute,
 		"how long the first lists may take before an error is logged, and then again every minute; it never ends the program")
+	f.DurationVar(&o.ttl, "ttl", records.DefaultTTL*time.Second,
+		"TTL of the cluster's records: how long others may remember them; whole seconds, at most 1h")
 	f.DurationVar(&o.negativeTTL, "negative-ttl", 5*time.Second, "how long others may remember that a name does not exist")
 	f.BoolVar(&o.wildcards, "wildcards", true, "answer names that have * for a label")
 	f.DurationVar(&o.lameduck, "lameduck", 0, "how long to go on answering after SIGTERM; in a Pod the default is "+podLameduck.String())
@@ -175,6 +179,16 @@ func doubleDashes(f *pflag.FlagSet, args []string) []string {
 	return out
 }
 
+// checkTTLs tells bad which of the TTLs cannot be used.
+func (o *options) checkTTLs(bad func(flag, value string, err error)) {
+	if o.ttl < 0 || o.ttl > time.Hour || o.ttl%time.Second != 0 {
+		bad("ttl", o.ttl.String(), errors.New("must be whole seconds from 0s to 1h"))
+	}
+	if o.negativeTTL < 0 || o.negativeTTL > time.Hour {
+		bad("negative-ttl", o.negativeTTL.String(), errors.New("must be from 0s to 1h"))
+	}
+}
+
 // fill turns the raw flags into values.
 func (o *options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 	var errs []error
@@ -211,9 +225,7 @@ func (o *options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 			bad("debug-address", o.debugAddress, err)
 		}
 	}
-	if o.negativeTTL < 0 || o.negativeTTL > time.Hour {
-		bad("negative-ttl", o.negativeTTL.String(), errors.New("must be from 0s to 1h"))
-	}
+	o.checkTTLs(bad)
 	for flag, value := range map[string]time.Duration{"lameduck": o.lameduck, "initial-sync-timeout": o.syncTimeout} {
 		if value < 0 {
 			bad(flag, value.String(), errors.New("must not be negative"))

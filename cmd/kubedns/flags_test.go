@@ -23,7 +23,7 @@ func defaults() options {
 	return options{
 		domain: dnsname.MustParse("cluster.local."), bindAddress: netip.MustParseAddr("0.0.0.0"), dnsPort: 53,
 		configNamespace: "kube-system", configPeriod: 10 * time.Second, syncTimeout: time.Minute,
-		negativeTTL: 5 * time.Second, wildcards: true, healthzPort: 8081, debugAddress: "127.0.0.1:6060",
+		ttl: 30 * time.Second, negativeTTL: 5 * time.Second, wildcards: true, healthzPort: 8081, debugAddress: "127.0.0.1:6060",
 		metrics: metricsOptions{path: "/metrics", namespace: "skydns", subsystem: "skydns"},
 	}
 }
@@ -61,7 +61,8 @@ func TestParseOptions(t *testing.T) {
 		}},
 		{"objects", "--objects=dir", func(o *options) { o.objectsPath = "dir" }},
 		{"sync timeout", "--initial-sync-timeout=5s", func(o *options) { o.syncTimeout = 5 * time.Second }},
-		{"ours", "--negative-ttl=30s --wildcards=false --lameduck=20s --debug-address=", func(o *options) {
+		{"ours", "--ttl=5s --negative-ttl=30s --wildcards=false --lameduck=20s --debug-address=", func(o *options) {
+			o.ttl = 5 * time.Second
 			o.negativeTTL, o.wildcards, o.lameduck, o.debugAddress = 30*time.Second, false, 20*time.Second, ""
 		}},
 		{"profiling", "--profiling --debug-address=", func(*options) {}},
@@ -117,6 +118,10 @@ func TestParseOptionsRejects(t *testing.T) {
 		{"--config-period=0s", "--config-period"},
 		{"--config-period=10", "--config-period"},
 		{"--objects=x --kubecfg-file=y", "--objects"},
+		{"--ttl=-1s", "--ttl"},
+		{"--ttl=2h", "--ttl"},
+		{"--ttl=1500ms", "--ttl"},
+		{"--ttl=30", "--ttl"},
 		{"--negative-ttl=-1s", "--negative-ttl"},
 		{"--negative-ttl=2h", "--negative-ttl"},
 		{"--lameduck=-1s", "--lameduck"},

@@ -270,6 +270,37 @@ func TestServesObjects(t *testing.T) {
 	p.awaitExit(exitOK)
 }
 
+// TestTTL: --ttl is the TTL of every record that the cluster has, of those that
+// are made for a question too.
+func TestTTL(t *testing.T) {
+	path := writeFile(t, "objects.yaml", objects)
+	for _, tt := range []struct {
+		flag string
+		want uint32
+	}{{"--ttl=30s", 30}, {"--ttl=5s", 5}, {"--ttl=0s", 0}} {
+		p := newProgram(t, "--objects="+path, "--nameservers=none", tt.flag).start()
+		p.awaitReady()
+		for name, qtype := range map[string]uint16{
+			web: dns.TypeA, "_http._tcp." + web: dns.TypeSRV, "10.0.96.10.in-addr.arpa.": dns.TypePTR,
+			"1-2-3-4.default.pod.cluster.local.": dns.TypeA, "ns.dns.cluster.local.": dns.TypeA, "*." + web: dns.TypeA,
+		} {
+			client := dns.Client{Timeout: 20 * time.Second}
+			reply, _, err := client.Exchange(new(dns.Msg).SetQuestion(name, qtype), p.dns)
+			if err != nil || len(reply.Answer) != 1 || reply.Answer[0].Header().Ttl != tt.want {
+				t.Errorf("%s: %s: %v, %v; want one record of TTL %d", tt.flag, name, reply, err, tt.want)
+				continue
+			}
+			for _, rr := range reply.Extra {
+				if rr.Header().Ttl != tt.want {
+					t.Errorf("%s: %s: additional %v", tt.flag, name, rr)
+				}
+			}
+		}
+		p.signals <- os.Interrupt
+		p.awaitExit(0)
+	}
+}
+
 func TestTwoOnOneMachine(t *testing.T) {
 	path := writeFile(t, "objects.yaml", objects)
 	first := newProgram(t, "--objects="+path, "--nameservers=none").start()

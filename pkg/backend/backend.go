@@ -11,14 +11,11 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
-
-// ttlSeconds is the TTL of records that are made here, the same as that of
-// stored ones.
-const ttlSeconds = 30
 
 // Config says what a Backend answers from.
 type Config struct {
@@ -29,6 +26,9 @@ type Config struct {
 	Synced func() bool
 	// Wildcards turns on the "*" label; see [treecache.Snapshot.Match].
 	Wildcards bool
+	// TTL is that of the records which are made here, in whole seconds: it
+	// should be the same as that of the stored ones.
+	TTL time.Duration
 	// Fallback is the API server's address as the kubelet gives it to every pod
 	// (KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT). Until the tree is
 	// synced it is the answer for kubernetes.default.svc and its https port.
@@ -42,6 +42,7 @@ type Backend struct {
 	tree      *treecache.Tree
 	synced    func() bool
 	wildcards bool
+	ttl       uint32              // of the records that are made here, in seconds
 	fallback  *treecache.Snapshot // nil when there is none
 
 	svcZone dnsname.Name // svc.<zone>
@@ -58,6 +59,7 @@ func New(cfg Config) *Backend {
 		tree:      cfg.Tree,
 		synced:    cfg.Synced,
 		wildcards: cfg.Wildcards,
+		ttl:       uint32(cfg.TTL / time.Second),
 		svcZone:   "\x03svc" + zone,
 		podZone:   "\x03pod" + zone,
 	}
@@ -65,7 +67,7 @@ func New(cfg Config) *Backend {
 		b.synced = func() bool { return true }
 	}
 	if cfg.Fallback.IsValid() {
-		b.fallback = fallback(zone, cfg.Fallback)
+		b.fallback = fallback(zone, cfg.Fallback, b.ttl)
 	}
 	return b
 }

@@ -9,12 +9,12 @@ import (
 )
 
 // fallback returns a tree with nothing but the API server's Service.
-func fallback(zone dnsname.Name, api netip.AddrPort) *treecache.Snapshot {
+func fallback(zone dnsname.Name, api netip.AddrPort, ttl uint32) *treecache.Snapshot {
 	set, _ := records.Build(&records.Service{
 		Namespace: "default", Name: "kubernetes", Kind: records.ClusterIP,
 		ClusterIPs: []netip.Addr{api.Addr()},
 		Ports:      []records.Port{{Name: "https", Protocol: records.TCP, Number: api.Port()}},
-	}, nil)
+	}, nil, ttl)
 	if set == nil { // not an address that a record can have
 		return nil
 	}

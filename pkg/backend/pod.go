@@ -34,7 +34,7 @@ func (b *Backend) pod(name []byte, at int) treecache.Answer {
 		return b.podHost(name, at)
 	case labels == 2:
 		if addr, ok := dnsname.ParseDashed(string(name[1 : 1+name[0]])); ok {
-			return treecache.ListAnswer([]treecache.Record{treecache.AddressRecord(addr, ttlSeconds)})
+			return treecache.ListAnswer([]treecache.Record{treecache.AddressRecord(addr, b.ttl)})
 		}
 	}
 	return treecache.Answer{Status: treecache.NoRecords}

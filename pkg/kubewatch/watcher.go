@@ -25,6 +25,8 @@ type Config struct {
 	// Tree receives the records of each Service, at records.Path. It must not be
 	// nil.
 	Tree *treecache.Tree
+	// TTL is that of all records, in whole seconds.
+	TTL time.Duration
 	// Logger must not be nil.
 	Logger *slog.Logger
 	// Resync is how long it takes to rebuild every Service once from what is
@@ -287,7 +289,7 @@ func (w *Watcher) change(k key) (treecache.Change, bool) {
 	var set *treecache.Set
 	var found []records.Problem
 	if service != nil {
-		set, found = records.Build(service, list)
+		set, found = records.Build(service, list, uint32(w.cfg.TTL/time.Second))
 	}
 	w.problems.note(k, found)
 	if set != nil {

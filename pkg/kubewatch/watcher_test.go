@@ -115,7 +115,7 @@ func (f *fixture) naive() *treecache.Tree {
 				list = append(list, v.parts...)
 			}
 		}
-		if set, _ := records.Build(service, list); set != nil {
+		if set, _ := records.Build(service, list, 0); set != nil {
 			tree.Replace(set)
 		}
 	}

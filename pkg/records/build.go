@@ -14,8 +14,8 @@ import (
 // that Service, in any order. The Set is nil when the Service has no names at
 // all, as a headless one without a ready endpoint (DNS specification 1.1.0,
 // §2.4.1): then what was known at its Path must be removed. Problems are in the
-// order of the pieces.
-func Build(svc *Service, slices []*Slice) (*treecache.Set, []Problem) {
+// order of the pieces. All records get ttl, in seconds.
+func Build(svc *Service, slices []*Slice, ttl uint32) (*treecache.Set, []Problem) {
 	b := builder{svc: svc}
 	path, ok := Path(svc.Namespace, svc.Name)
 	if !dnsname.IsLabel1123(svc.Namespace) {
@@ -30,7 +30,7 @@ func Build(svc *Service, slices []*Slice) (*treecache.Set, []Problem) {
 		return nil, b.problems
 	}
 	b.spec = treecache.Spec{
-		Path: path, Kind: svc.Kind, TTL: TTL, Priority: Priority, Created: svc.Created,
+		Path: path, Kind: svc.Kind, TTL: ttl, Priority: Priority, Created: svc.Created,
 		HasEndpoints: hasEndpoints(slices),
 	}
 	switch svc.Kind {

@@ -17,7 +17,7 @@ func ExampleBuild() {
 			{Name: "http", Protocol: records.TCP, Number: 80},
 			{Name: "not a name", Protocol: records.TCP, Number: 81},
 		},
-	}, nil)
+	}, nil, records.DefaultTTL)
 	tree := treecache.New(dnsname.MustParse("cluster.local"))
 	tree.Replace(set)
 

@@ -15,10 +15,12 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
-// What all records of a Service have in common.
+// What the records of all Services have in common.
 const (
-	TTL      = 30 // seconds
-	Priority = 10 // of SRV
+	// DefaultTTL is kube-dns's TTL, in seconds. CoreDNS's is 5.
+	DefaultTTL = 30
+	// Priority is that of SRV records.
+	Priority = 10
 )
 
 // Kind is what sort of Service it is.

@@ -108,7 +108,7 @@ func TestBuildKeepsItsInput(t *testing.T) {
 	slice.Add(Endpoint{Addr: netip.MustParseAddr("10.0.0.2"), Hostname: "B", Ready: true})
 	slice.Add(Endpoint{Addr: netip.MustParseAddr("10.0.0.1"), Ready: true})
 	ports, endpoints := slices.Clone(slice.Ports), slices.Clone(slice.endpoints)
-	if set, problems := Build(svc, []*Slice{slice}); set == nil || len(problems) > 0 {
+	if set, problems := Build(svc, []*Slice{slice}, DefaultTTL); set == nil || len(problems) > 0 {
 		t.Fatalf("Build = %v, %v", set, problems)
 	}
 	if !slices.Equal(slice.Ports, ports) || !slices.Equal(slice.endpoints, endpoints) {
@@ -129,7 +129,7 @@ func TestBuildFacts(t *testing.T) {
 		{"empty slice", []*Slice{{}}, false},
 		{"one endpoint, not ready", []*Slice{{}, notReady}, true},
 	} {
-		set, _ := Build(svc, tt.slices)
+		set, _ := Build(svc, tt.slices, DefaultTTL)
 		if set.HasEndpoints() != tt.want || set.Kind() != ClusterIP {
 			t.Errorf("%s: HasEndpoints = %v, kind %d, want %v, %d", tt.name, set.HasEndpoints(), set.Kind(), tt.want, ClusterIP)
 		}
@@ -153,7 +153,7 @@ func TestUpdates(t *testing.T) {
 	}
 	tree := treecache.New("\x01z\x00")
 	replace := func(s ...*Slice) {
-		set, problems := Build(svc, s)
+		set, problems := Build(svc, s, DefaultTTL)
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
@@ -210,7 +210,7 @@ func BenchmarkBuildHeadless(b *testing.B) {
 		b.Run(fmt.Sprintf("endpoints=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if set, _ := Build(svc, list); set == nil {
+				if set, _ := Build(svc, list, DefaultTTL); set == nil {
 					b.Fatal("no Set")
 				}
 			}

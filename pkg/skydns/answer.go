@@ -230,7 +230,7 @@ func (w *worker) appendServices(owner []byte, ttl uint32, a *treecache.Answer) (
 
 // maxForeign is of how many targets the addresses are given where the targets
 // are of several Services, which takes longer.
-const maxForeign = 160
+const maxForeign = 64
 
 // appendGlue appends the addresses of the targets of the first n services, each
 // target's once. What has no room is left out, a target's addresses whole: RFC 2181 §9

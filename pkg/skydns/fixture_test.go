@@ -53,7 +53,7 @@ func (f *fakeBackend) Warm(names [][]byte) uint64 { return f.tree.Warm(names) }
 // add puts a Service into the tree.
 func (f *fakeBackend) add(tb testing.TB, svc *records.Service, slices ...*records.Slice) {
 	tb.Helper()
-	set, problems := records.Build(svc, slices)
+	set, problems := records.Build(svc, slices, records.DefaultTTL)
 	if len(problems) > 0 {
 		tb.Fatalf("service %s/%s: %v", svc.Namespace, svc.Name, problems)
 	}
@@ -239,6 +239,9 @@ func newClient(tb testing.TB, cfg Config) *client {
 	}
 	if cfg.Backend == nil {
 		cfg.Backend = newFixture(tb)
+	}
+	if cfg.TTL == 0 {
+		cfg.TTL = records.DefaultTTL * time.Second
 	}
 	server, err := New(cfg)
 	if err != nil {

@@ -86,6 +86,9 @@ type Config struct {
 	// whom Outside asks; see package routelist. Nil: REFUSED.
 	RouteList func() []string
 
+	// TTL is that of the addresses of ns.dns.<domain> and of the short answer to
+	// ANY, in whole seconds: it should be the same as that of the Backend.
+	TTL time.Duration
 	// NegativeTTL is how long others may remember that a name or a type does not
 	// exist. Whole seconds; 0 means not at all.
 	NegativeTTL time.Duration
@@ -131,6 +134,7 @@ type Server struct {
 	// Names of the zone in wire form.
 	apex, nameServer, mailbox []byte
 	service                   []byte // Config.NameServer
+	ttl                       uint32 // seconds, as negativeTTL
 	negativeTTL               uint32
 }
 
@@ -147,6 +151,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Backend == nil {
 		errs = append(errs, errors.New("there is no backend"))
+	}
+	if cfg.TTL < 0 {
+		errs = append(errs, fmt.Errorf("the TTL %v is below zero", cfg.TTL))
 	}
 	if cfg.NegativeTTL < 0 {
 		errs = append(errs, fmt.Errorf("the negative TTL %v is below zero", cfg.NegativeTTL))
@@ -166,6 +173,7 @@ func New(cfg Config) (*Server, error) {
 		nameServer:  []byte(server),
 		mailbox:     []byte(mailbox),
 		service:     []byte(cfg.NameServer),
+		ttl:         uint32(cfg.TTL / time.Second),
 		negativeTTL: uint32(cfg.NegativeTTL / time.Second),
 		seed:        maphash.MakeSeed(),
 	}

@@ -16,7 +16,6 @@ const (
 	schemaVersion = "1.1.0"                // Kubernetes DNS specification §2.1
 	schemaTTL     = 28800                  // as in the specification's example
 	zoneTTL       = 3600                   // of the apex's SOA and NS, as SkyDNS
-	recordTTL     = 30                     // of the other names of the zone itself
 	serialStep    = int64(time.Hour / 1e9) // the serial is a time cut to the hour, as SkyDNS's
 )
 
@@ -93,7 +92,7 @@ func (w *worker) answerOwn(owner []byte, ttl uint32, relative []byte) (r result,
 // answerAny is the short answer to ANY for a name that has records, RFC 8482
 // §4.2.
 func (w *worker) answerAny(owner []byte) bool {
-	return w.b.HINFO(owner, recordTTL, "RFC8482", "")
+	return w.b.HINFO(owner, w.s.ttl, "RFC8482", "")
 }
 
 // answerApex answers for the domain itself.
@@ -108,7 +107,7 @@ func (w *worker) answerApex(owner []byte, ttl uint32) bool {
 		}
 		w.b.Open(wire.Additional)
 		for _, v6 := range [...]bool{false, true} {
-			w.appendOwnAddrs(w.s.nameServer, recordTTL, v6)
+			w.appendOwnAddrs(w.s.nameServer, w.s.ttl, v6)
 		}
 		return true
 	case wire.TypeANY:
@@ -133,7 +132,7 @@ func (w *worker) answerNameServer(owner []byte, ttl uint32) bool {
 // appendOwnAddrs appends the addresses by which clients reach this server, and
 // reports whether there is one of the family.
 func (w *worker) appendOwnAddrs(owner []byte, ttl uint32, v6 bool) bool {
-	ttl = min(ttl, recordTTL)
+	ttl = min(ttl, w.s.ttl)
 	if len(w.s.service) > 0 {
 		a := w.s.cfg.Backend.Records(w.s.service)
 		if found, _ := w.appendAddrs(owner, ttl, &a, v6); found {

@@ -42,11 +42,11 @@ func startStack(t *testing.T, url string) (s *stack, stop func()) {
 	}
 	tree := treecache.New(dnsname.MustParse("cluster.local"))
 	s = &stack{nodes: sources.Nodes, reply: make([]byte, 0, 1<<16)}
-	s.watcher = kubewatch.New(kubewatch.Config{Sources: sources, Tree: tree, Logger: slog.New(slog.DiscardHandler)})
-	s.backend = backend.New(backend.Config{Tree: tree, Synced: s.watcher.HasSynced, Wildcards: true})
+	s.watcher = kubewatch.New(kubewatch.Config{Sources: sources, Tree: tree, TTL: 30 * time.Second, Logger: slog.New(slog.DiscardHandler)})
+	s.backend = backend.New(backend.Config{Tree: tree, TTL: 30 * time.Second, Synced: s.watcher.HasSynced, Wildcards: true})
 	s.backend.SetFederations(federations)
 	s.server = serve(t, s.backend)
-	literal := backend.New(backend.Config{Tree: tree, Synced: s.watcher.HasSynced})
+	literal := backend.New(backend.Config{Tree: tree, TTL: 30 * time.Second, Synced: s.watcher.HasSynced})
 	literal.SetFederations(federations)
 	s.literal = serve(t, literal)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -65,7 +65,7 @@ func startStack(t *testing.T, url string) (s *stack, stop func()) {
 
 func serve(t *testing.T, b *backend.Backend) *skydns.Server {
 	t.Helper()
-	server, err := skydns.New(skydns.Config{Domain: dnsname.MustParse("cluster.local"), Backend: b})
+	server, err := skydns.New(skydns.Config{Domain: dnsname.MustParse("cluster.local"), Backend: b, TTL: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
