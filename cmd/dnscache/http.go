@@ -2,16 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/kube-dns/kube-dns/pkg/httpserver"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -41,17 +39,6 @@ func (a *app) serveMetrics(ctx context.Context) error {
 		newCollector(a.counters, a.listener.Stats),
 	)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{Registry: a.registry}))
-	server := &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 5 * time.Second,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       2 * time.Minute,
-	}
-	release := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer release()
-	if err := server.Serve(a.metrics); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	mux.Handle("GET /metrics", httpserver.Metrics(a.registry))
+	return httpserver.Serve(ctx, a.metrics, httpserver.Config{Handler: mux, Logger: a.logger})
 }

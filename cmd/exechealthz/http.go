@@ -1,11 +1,8 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -41,35 +38,4 @@ func handler(probers map[string]*prober.Prober, metrics http.Handler, logger *sl
 			}
 		}
 	})
-}
-
-// serveHTTP serves h on ln until ctx ends, then lets requests being answered
-// finish.
-func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, logger *slog.Logger) error {
-	server := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		<-ctx.Done()
-		// The parent is over; its values are not needed.
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
-		defer cancel()
-		if err := server.Shutdown(grace); err != nil {
-			_ = server.Close() // the connections that outstayed the grace
-		}
-	}()
-	err := server.Serve(ln)
-	if !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	<-ended
-	return nil
 }

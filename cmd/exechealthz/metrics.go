@@ -7,8 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/kube-dns/kube-dns/pkg/httpserver"
 	"github.com/kube-dns/kube-dns/pkg/prober"
 )
 
@@ -89,5 +89,5 @@ func (m *metrics) observe(path string, r prober.Result) {
 }
 
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return httpserver.Metrics(m.registry)
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kube-dns/kube-dns/pkg/httpserver"
 	"github.com/kube-dns/kube-dns/pkg/nslookup"
 	"github.com/kube-dns/kube-dns/pkg/prober"
 	"github.com/kube-dns/kube-dns/pkg/version"
@@ -97,7 +98,9 @@ func serve(ctx context.Context, opts options, ln net.Listener, logger *slog.Logg
 		})
 	}
 	group.Go(func() error {
-		return serveHTTP(ctx, ln, handler(probers, metrics.handler(), logger, opts.quiet), logger)
+		return httpserver.Serve(ctx, ln, httpserver.Config{
+			Handler: handler(probers, metrics.handler(), logger, opts.quiet), Logger: logger, Grace: shutdownGrace,
+		})
 	})
 	return group.Wait()
 }

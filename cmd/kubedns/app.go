@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"runtime"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/backend"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/httpserver"
 	"github.com/kube-dns/kube-dns/pkg/kubefiles"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
 	"github.com/kube-dns/kube-dns/pkg/listener"
@@ -210,26 +210,29 @@ func (a *app) openDNS(handler listener.Handler, registry *prometheus.Registry) e
 // openHTTP binds the HTTP ports. Only /readiness is needed for the Pod to work;
 // without the others the program goes on and says so.
 func (a *app) openHTTP(registry *prometheus.Registry) error {
-	serve := func(what, address string, handler http.Handler) error {
+	serve := func(what, address string, cfg httpserver.Config) error {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		a.log.Info("serving HTTP", "what", what, "address", l.Addr().String())
-		a.parts = append(a.parts, func(ctx context.Context) error { return serveHTTP(ctx, l, handler, a.log) })
+		cfg.Logger = a.log
+		a.parts = append(a.parts, func(ctx context.Context) error { return httpserver.Serve(ctx, l, cfg) })
 		return nil
 	}
-	if err := serve("--healthz-port", portAddress(a.opts.healthzPort), readinessMux(a.health)); err != nil {
+	if err := serve("--healthz-port", portAddress(a.opts.healthzPort), httpserver.Config{Handler: readinessMux(a.health)}); err != nil {
 		return err
 	}
 	if port := a.opts.metrics.port; port != 0 {
-		if err := serve("PROMETHEUS_PORT", portAddress(port), metricsMux(a.opts.metrics.path, registry)); err != nil {
+		if err := serve("PROMETHEUS_PORT", portAddress(port), httpserver.Config{Handler: metricsMux(a.opts.metrics.path, registry)}); err != nil {
 			a.log.Error("no metrics", "error", err)
 		}
 	}
 	if a.opts.debugAddress != "" {
 		writeCache := func(w io.Writer) error { return a.tree.Snapshot().WriteJSON(w) }
-		if err := serve("--debug-address", a.opts.debugAddress, debugMux(writeCache, a.log)); err != nil {
+		// A profile takes as long as its reader asks for.
+		cfg := httpserver.Config{Handler: debugMux(writeCache, a.log), MaxConns: 8, WriteTimeout: -1}
+		if err := serve("--debug-address", a.opts.debugAddress, cfg); err != nil {
 			a.log.Error("no debug pages", "error", err)
 		}
 	}

@@ -1,18 +1,17 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/kube-dns/kube-dns/pkg/httpserver"
 )
 
 // health is what /readiness tells.
@@ -55,7 +54,7 @@ func readinessMux(state func() health) *http.ServeMux {
 // metricsMux serves the collectors of registry on path, nothing else.
 func metricsMux(path string, registry *prometheus.Registry) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.Handle(path, promhttp.InstrumentMetricHandler(registry, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})))
+	mux.Handle(path, promhttp.InstrumentMetricHandler(registry, httpserver.Metrics(registry)))
 	return mux
 }
 
@@ -75,22 +74,4 @@ func debugMux(writeCache func(io.Writer) error, log *slog.Logger) *http.ServeMux
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return mux
-}
-
-// serveHTTP serves handler on l until ctx ends. Requests in progress are cut
-// then: none of ours is worth waiting for.
-func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, log *slog.Logger) error {
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // nothing to do about an error at the end
-	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving HTTP on %s: %w", l.Addr(), err)
-	}
-	return nil
 }
