@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,11 +16,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/listenaddr"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/neighbour"
+	"github.com/kube-dns/kube-dns/pkg/netif"
+	"github.com/kube-dns/kube-dns/pkg/pidfile"
+	"github.com/kube-dns/kube-dns/pkg/privilege"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -44,16 +48,18 @@ type app struct {
 
 	localOnly *localService // nil without --local-service
 
-	interfaces interfaces    // the last seen, if something follows them
-	watch      *addressWatch // nil when they are only looked at from time to time
-	bindTries  int           // how often some address could not be bound
-	macs       *neighbours   // nil without --add-mac
+	interfaces interfaces       // the last seen, if something follows them
+	watch      *netif.Watch     // nil when they are only looked at from time to time
+	fixed      []netip.AddrPort // what is listened on when that follows nothing
+	bindTries  int              // how often in a row some address could not be bound
+	macs       *neighbour.Table // nil without --add-mac
 	hostName   dnsname.Name
 
 	queryLog *querylog.Log
 	forward  *forwarder.Forwarder
 	listener *listener.Server
-	metrics  net.Listener // nil when there are none
+	pidFile  *pidfile.File // nil when there is none
+	metrics  net.Listener  // nil when there are none
 	registry *prometheus.Registry
 }
 
@@ -61,11 +67,10 @@ type app struct {
 // dnsmasq does. Nothing runs yet.
 func newApp(ctx context.Context, o *options.Options, nanny *options.Nanny, e env) (*app, error) {
 	a := &app{env: e, options: o, nanny: nanny, registry: prometheus.NewRegistry()}
-	id, err := chooseIdentity(o.Process.User, o.Process.Group, o.Process.NoDaemon)
+	id, err := privilege.Choose(o.Process.User, o.Process.Group, o.Process.NoDaemon)
 	if err != nil {
 		return nil, fault(options.ExitConfig, "%v", err)
 	}
-	id.keepBind = id.uid != 0 && o.Listen.BindDynamic && o.Listen.Port < 1024
 	if err := a.checkSourcePorts(id); err != nil {
 		return nil, err
 	}
@@ -111,8 +116,8 @@ func newApp(ctx context.Context, o *options.Options, nanny *options.Nanny, e env
 
 // checkSourcePorts refuses fixed source ports that only root may use when the
 // program will not be root.
-func (a *app) checkSourcePorts(id identity) error {
-	if !id.change || id.uid == 0 {
+func (a *app) checkSourcePorts(id privilege.Identity) error {
+	if !id.Change || id.UID == 0 {
 		return nil
 	}
 	u := &a.options.Upstream
@@ -128,86 +133,41 @@ func (a *app) checkSourcePorts(id identity) error {
 	return nil
 }
 
-// handler is a [listener.Handler] whose questions for other servers wait for
-// the end of a batch, and which each goroutine has a part of.
-type handler interface {
-	listener.Handler
-	listener.Flusher
-	listener.Splitter
-}
-
-// listen binds the DNS addresses, and the one for metrics, without which the
-// program can work.
-func (a *app) listen() error {
-	addrs := a.env.addrs
-	if a.options.Listen.BindDynamic {
-		for _, name := range missingInterfaces(&a.options.Listen, a.interfaces) {
-			a.log.printf("warning: interface %s does not currently exist", name)
-		}
-	}
-	var dynamic []netip.AddrPort
-	if len(addrs) == 0 && a.options.Listen.BindDynamic {
-		dynamic = dynamicAddrs(&a.options.Listen, a.interfaces)
-	} else if len(addrs) == 0 {
-		plain, err := listenAddrs(&a.options.Listen, systemInterfaces)
-		if err != nil {
-			return fault(options.ExitNetwork, "%v", err)
-		}
-		for _, addr := range plain {
-			addrs = append(addrs, netip.AddrPortFrom(addr, a.options.Listen.Port))
-		}
-	}
-	var answer handler = a.forward.Batched()
-	if l := &a.options.Listen; l.LocalService && len(l.Addresses)+len(l.Interfaces)+len(l.ExceptInterfaces) == 0 {
-		a.localOnly = &localService{next: answer, logger: a.logger, hostOnly: l.LocalHostOnly}
-		a.localOnly.refresh(systemInterfaces)
-		answer = a.localOnly
-	}
-	var err error
-	a.listener, err = listener.Listen(listener.Config{
-		Addrs:    addrs,
-		Dynamic:  a.options.Listen.BindDynamic,
-		Handler:  answer,
-		OnPanic:  forwarder.OnPanic,
-		Logger:   a.logger,
-		MaxConns: cmp.Or(a.options.Listen.MaxTCPConnections, defaultTCPConnections),
-	})
-	if err != nil {
-		return listenFault(err, addrs)
-	}
-	if _, _, err := a.listener.Update(slices.Concat(a.listener.Addrs(), dynamic)); err != nil {
-		// An IPv6 address is not there before the network has agreed to it.
-		if !errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EADDRINUSE) {
-			return listenFault(err, dynamic)
-		}
-		a.bindTries = 1
-	}
-	if address := a.options.Own.MetricsAddress; address != "" {
-		if a.metrics, err = net.Listen("tcp", address); err != nil {
-			a.metrics = nil
-			a.log.printf("no metrics: failed to listen on %s: %s", address, systemText(err))
-		}
-	}
-	return nil
-}
-
 // settle writes the pid file and drops root.
-func (a *app) settle(id identity) error {
+func (a *app) settle(id privilege.Identity) error {
+	l := &a.options.Listen
+	id.KeepBind = id.UID != 0 && l.Port < 1024 && (a.bindTries > 0 || listenaddr.BindsLater(l))
 	owner := -1
-	if id.change {
-		owner = id.uid
-		if a.log.file != nil {
-			if err := a.log.file.Chown(id.uid, -1); err != nil {
-				a.log.printf("warning: cannot hand the log to user %d: %s", id.uid, systemText(err))
-			}
+	if id.Change {
+		owner = id.UID
+		if err := a.log.chown(id.UID); err != nil {
+			a.log.printf("warning: cannot make user %d the owner of the log file: %s", id.UID, systemText(err))
 		}
 	}
 	if !a.options.Process.NoDaemon {
-		if err := writePidFile(a.options.Process.PidFile, owner); err != nil {
-			return fault(options.ExitFile, "%v", err)
+		if err := a.writePidFile(owner); err != nil {
+			return err
 		}
 	}
 	return a.become(id)
+}
+
+// writePidFile writes --pid-file for the user uid, or keeps the owner when that
+// is negative.
+func (a *app) writePidFile(uid int) (err error) {
+	path := a.options.Process.PidFile
+	if path == "" {
+		return nil
+	}
+	a.pidFile, err = pidfile.Write(path, uid)
+	switch {
+	case errors.Is(err, pidfile.ErrNotRegular):
+		a.log.printf("warning: not writing a pid file: %v; --pid-file= without a value switches it off", err)
+		return nil
+	case err != nil:
+		return fault(options.ExitFile, "failed to open pidfile %s: %s", path, systemText(err))
+	}
+	return nil
 }
 
 // close gives back what newApp took.
@@ -220,11 +180,9 @@ func (a *app) close() {
 	}
 	a.forward.Close()
 	if a.macs != nil {
-		a.macs.close()
+		a.macs.Close()
 	}
-	if a.options.Process.PidFile != "" && a.listener != nil && !a.options.Process.NoDaemon {
-		_ = os.Remove(a.options.Process.PidFile) // the directory may belong to root
-	}
+	a.pidFile.Remove()
 	a.log.close()
 }
 
@@ -252,7 +210,7 @@ func (a *app) start(ctx context.Context) {
 		a.resolv = &resolvFiles{
 			paths: a.options.Upstream.ResolvFiles,
 			log:   a.log,
-			own:   ownServer(a.listener.Addrs(), systemInterfaces),
+			own:   ownServer(a.listener.Addrs(), netif.All),
 		}
 		a.resolv.poll(true)
 		a.sources.resolv = a.resolv.servers
@@ -309,7 +267,7 @@ func (a *app) run(ctx context.Context) error {
 	}
 	if a.watch != nil {
 		group.Go(func() error {
-			a.watch.run(ctx)
+			a.watch.Run(ctx)
 			return nil
 		})
 	}
@@ -352,7 +310,7 @@ func (a *app) loop(ctx context.Context, changes <-chan liveConfig) {
 	var over <-chan time.Time // the end of the lame-duck time
 	var addresses <-chan struct{}
 	if a.watch != nil {
-		addresses = a.watch.changed
+		addresses = a.watch.Changed()
 	}
 	for {
 		select {
@@ -444,7 +402,7 @@ func (a *app) poll() {
 		a.log.printf("cleared cache")
 	}
 	if a.localOnly != nil {
-		a.localOnly.refresh(systemInterfaces)
+		a.localOnly.refresh(netif.All)
 	}
 	if a.bindTries > 0 || a.watch == nil && follows(a.options) {
 		a.followInterfaces()

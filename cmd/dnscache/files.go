@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -67,27 +66,4 @@ func systemText(err error) string {
 	}
 	text := errno.Error()
 	return strings.ToUpper(text[:1]) + text[1:]
-}
-
-// writePidFile writes the process id, to be read by scripts. "" writes nothing.
-func writePidFile(path string, uid int) error {
-	if path == "" {
-		return nil
-	}
-	// Not through a link that somebody else may have put there.
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("failed to open pidfile %s: %s", path, systemText(err))
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return fmt.Errorf("failed to open pidfile %s: %s", path, systemText(err))
-	}
-	_, err = fmt.Fprintf(file, "%d\n", os.Getpid())
-	if uid >= 0 {
-		err = errors.Join(err, file.Chown(uid, -1))
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("failed to write pidfile %s: %s", path, systemText(err))
-	}
-	return nil
 }

@@ -30,7 +30,7 @@ func (a *app) forwarderConfig(servers []options.Server) (forwarder.Config, error
 func (a *app) around() *surroundings {
 	s := &surroundings{interfaces: a.interfaces, host: a.hostName}
 	if a.macs != nil {
-		s.mac = a.macs.lookup
+		s.mac = a.macs.Lookup
 	}
 	return s
 }

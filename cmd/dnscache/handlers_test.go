@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
 // echo answers with the query.
@@ -31,8 +32,8 @@ func from(addr string) listener.ReplyTo {
 
 func TestLocalService(t *testing.T) {
 	log, text := testLog(t)
-	interfaces := func() ([]iface, error) {
-		return []iface{{networks: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/16"), netip.MustParsePrefix("fd00::1/64")}}}, nil
+	interfaces := func() (netif.List, error) {
+		return netif.List{{Networks: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/16"), netip.MustParsePrefix("fd00::1/64")}}}, nil
 	}
 	for _, tt := range []struct {
 		client    string

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
 // localService is --local-service: queries from other networks than those that
@@ -97,7 +98,7 @@ func (s *localService) local(addr netip.Addr) bool {
 }
 
 // refresh takes the networks that the interfaces are connected to now.
-func (s *localService) refresh(interfaces func() ([]iface, error)) {
+func (s *localService) refresh(interfaces func() (netif.List, error)) {
 	all, err := interfaces()
 	if err != nil {
 		s.logger.Warn("listing the interfaces", "error", err)
@@ -105,7 +106,7 @@ func (s *localService) refresh(interfaces func() ([]iface, error)) {
 	}
 	var networks []netip.Prefix
 	for _, i := range all {
-		for _, n := range i.networks {
+		for _, n := range i.Networks {
 			if s.hostOnly {
 				n = netip.PrefixFrom(n.Addr(), n.Addr().BitLen())
 			}

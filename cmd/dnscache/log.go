@@ -58,7 +58,11 @@ func (l *lineLog) reopen() error {
 	if l.path == "" {
 		return nil
 	}
-	file, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	mode := os.O_WRONLY
+	if info, err := os.Stat(l.path); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		mode = os.O_RDWR // does not wait for a reader (fifo(7))
+	}
+	file, err := os.OpenFile(l.path, mode|os.O_APPEND|os.O_CREATE, 0o640)
 	if err != nil {
 		return err
 	}
@@ -71,8 +75,29 @@ func (l *lineLog) reopen() error {
 	return nil
 }
 
+// chown makes a user the owner of the log file. A device or a named pipe keeps
+// its owner.
+func (l *lineLog) chown(uid int) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if l.file == nil {
+		return nil
+	}
+	info, err := l.file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return l.file.Chown(uid, -1)
+}
+
+// lastWrite bounds how long close waits for a named pipe that nobody reads.
+const lastWrite = time.Second
+
 // close writes what is pending and closes the file.
 func (l *lineLog) close() {
+	if l.file != nil {
+		_ = l.file.SetWriteDeadline(time.Now().Add(lastWrite)) // a regular file has none
+	}
 	l.flush()
 	l.writing.Lock()
 	defer l.writing.Unlock()

@@ -110,7 +110,7 @@ func TestProcess(t *testing.T) {
 
 	uid := strconv.Itoa(os.Geteuid())
 	if uid == "0" {
-		uid = strconv.Itoa(defaultUser)
+		uid = strconv.Itoa(65534)
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
 	if want := fmt.Sprintf("Uid:\t%s\t%s\t%s\t%s\n", uid, uid, uid, uid); err != nil || !strings.Contains(string(status), want) {

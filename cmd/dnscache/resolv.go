@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
 // resolvFiles follows the files of --resolv-file. The newest one counts.
@@ -112,7 +113,7 @@ func firstPath(paths []string) string {
 // not be asked: loopback addresses (in a Pod nobody else answers there, and on a
 // host it is this program or one that asks this program), and the addresses
 // that this program listens on.
-func ownServer(listening []netip.AddrPort, interfaces func() ([]iface, error)) func(netip.Addr) bool {
+func ownServer(listening []netip.AddrPort, interfaces func() (netif.List, error)) func(netip.Addr) bool {
 	const port = options.DefaultPort
 	own := map[netip.Addr]bool{}
 	for _, l := range listening {
@@ -125,7 +126,7 @@ func ownServer(listening []netip.AddrPort, interfaces func() ([]iface, error)) f
 		}
 		if all, err := interfaces(); err == nil {
 			for _, i := range all {
-				for _, a := range i.addrs {
+				for _, a := range i.Addrs {
 					own[a] = own[a] || a.Is4() == l.Addr().Is4()
 				}
 			}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/cgroup"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/privilege"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -135,12 +136,12 @@ func limitMemory(logger *slog.Logger) {
 // become drops to the user that the options choose. Without the right to do so
 // (a container that took the capability away) it stays root, unless the user
 // was asked for.
-func (a *app) become(id identity) error {
-	err := id.drop()
+func (a *app) become(id privilege.Identity) error {
+	err := id.Drop()
 	switch {
 	case err == nil:
 		return nil
-	case !id.asked && errors.Is(err, syscall.EPERM):
+	case !id.Asked && errors.Is(err, syscall.EPERM):
 		a.log.printf("warning: staying root: %v", err)
 		return nil
 	}

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/netif"
+	"github.com/kube-dns/kube-dns/pkg/privilege"
 )
 
 func addrs(text string) []netip.Addr {
@@ -32,89 +32,6 @@ func addrTexts(list []netip.Addr) string {
 	return strings.Join(texts, " ")
 }
 
-func TestListenAddrs(t *testing.T) {
-	interfaces := func() ([]iface, error) {
-		return []iface{
-			{name: "lo", addrs: addrs("127.0.0.1 ::1")},
-			{name: "eth0", addrs: addrs("10.0.0.1 fe80::1%eth0")},
-			{name: "eth1", addrs: addrs("10.0.1.1")},
-		}, nil
-	}
-	for _, tt := range []struct{ name, args, want string }{
-		{"addresses", "--listen-address=10.0.0.1,::1", "10.0.0.1 ::1"},
-		{"interface includes lo", "--interface=eth1", "127.0.0.1 ::1 10.0.1.1"},
-		{"prefix", "--interface=eth*", "127.0.0.1 ::1 10.0.0.1 fe80::1%eth0 10.0.1.1"},
-		{"except wins over interface", "--interface=eth* --except-interface=eth0 --except-interface=lo", "10.0.1.1"},
-		{"except wins over address", "--listen-address=10.0.0.1,10.0.1.1 --except-interface=eth0", "10.0.1.1"},
-		{"except alone", "--except-interface=eth0", "127.0.0.1 ::1 10.0.1.1"},
-		{"address and interface", "--listen-address=10.0.0.1 --interface=lo", "10.0.0.1 127.0.0.1 ::1"},
-		{"bind-interfaces alone", "--bind-interfaces", "127.0.0.1 ::1 10.0.0.1 fe80::1%eth0 10.0.1.1"},
-		{"bind-interfaces and address", "--bind-interfaces --listen-address=10.0.0.1", "10.0.0.1"},
-		{"unknown", "--interface=eth7", "error: unknown interface eth7"},
-		{"nothing left", "--interface=lo --except-interface=lo", "error: no interface is left to listen on"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			o, err := options.Parse(strings.Fields(tt.args), options.NoFiles())
-			if err != nil {
-				t.Fatal(err)
-			}
-			list, err := listenAddrs(&o.Listen, interfaces)
-			got := addrTexts(list)
-			if err != nil {
-				got = "error: " + err.Error()
-			}
-			if got != tt.want {
-				t.Errorf("listenAddrs(%s) = %q, want %q", tt.args, got, tt.want)
-			}
-		})
-	}
-	list, err := listenAddrs(&options.Listen{}, interfaces)
-	if err != nil || len(list) == 0 || list[0] != netip.IPv4Unspecified() {
-		t.Errorf("without options: %v, %v; want the wildcards", list, err)
-	}
-}
-
-func TestSystemInterfacesHasLoopback(t *testing.T) {
-	all, err := systemInterfaces()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.ContainsFunc(all, func(i iface) bool { return slices.Contains(i.addrs, netip.MustParseAddr("127.0.0.1")) }) {
-		t.Errorf("127.0.0.1 is not among %v", all)
-	}
-}
-
-func TestChooseIdentity(t *testing.T) {
-	root := os.Geteuid() == 0
-	for _, tt := range []struct {
-		user, group string
-		noDaemon    bool
-		want        identity
-		err         string
-	}{
-		{want: identity{uid: 65534, gid: 65534, change: root}},
-		{user: "root", want: identity{gid: 0, asked: true, change: root && os.Getegid() != 0}},
-		{user: "123456", want: identity{uid: 123456, gid: 123456, asked: true, change: root}},
-		{user: "123456", group: "77777", want: identity{uid: 123456, gid: 77777, asked: true, change: root}},
-		{group: "root", want: identity{uid: 65534, asked: true, change: root}},
-		{noDaemon: true, want: identity{uid: 65534, gid: 65534}},
-		{user: "no-such-user", err: "unknown user or group: no-such-user"},
-		{group: "no-such-group", err: "unknown user or group: no-such-group"},
-		{user: "-1", err: "unknown user or group: -1"},
-	} {
-		got, err := chooseIdentity(tt.user, tt.group, tt.noDaemon)
-		if tt.err != "" {
-			if err == nil || err.Error() != tt.err {
-				t.Errorf("user %q group %q: error %v, want %s", tt.user, tt.group, err, tt.err)
-			}
-			continue
-		}
-		if err != nil || got != tt.want {
-			t.Errorf("user %q group %q: %+v, %v; want %+v", tt.user, tt.group, got, err, tt.want)
-		}
-	}
-}
-
 func TestSourcePortsOfRoot(t *testing.T) {
 	for _, tt := range []struct {
 		args, want string
@@ -129,40 +46,15 @@ func TestSourcePortsOfRoot(t *testing.T) {
 		}
 		a := &app{options: o}
 		got := ""
-		if err := a.checkSourcePorts(identity{uid: 65534, change: true}); err != nil {
+		if err := a.checkSourcePorts(privilege.Identity{UID: 65534, Change: true}); err != nil {
 			got = err.Error()
 		}
 		if got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.args, got, tt.want)
 		}
-		if err := a.checkSourcePorts(identity{}); err != nil {
+		if err := a.checkSourcePorts(privilege.Identity{}); err != nil {
 			t.Errorf("%s as root: %v", tt.args, err)
 		}
-	}
-}
-
-func TestWritePidFile(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "pid")
-	victim := filepath.Join(dir, "victim")
-	if err := os.Symlink(victim, path); err != nil {
-		t.Fatal(err)
-	}
-	if err := writePidFile(path, -1); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != strconv.Itoa(os.Getpid())+"\n" {
-		t.Errorf("the file holds %q, %v", got, err)
-	}
-	if _, err := os.Stat(victim); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the file was written through a link: %v", err)
-	}
-	missing := filepath.Join(dir, "none", "pid")
-	if err := writePidFile(missing, -1); err == nil || err.Error() != "failed to open pidfile "+missing+": No such file or directory" {
-		t.Errorf("in a missing directory: %v", err)
-	}
-	if err := writePidFile("", -1); err != nil {
-		t.Errorf("no file: %v", err)
 	}
 }
 
@@ -182,7 +74,7 @@ func TestResolvFiles(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	r := &resolvFiles{paths: []string{a, b}, log: log, own: ownServer(
-		[]netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:53"), netip.MustParseAddrPort("10.0.0.2:5353")}, systemInterfaces)}
+		[]netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:53"), netip.MustParseAddrPort("10.0.0.2:5353")}, netif.All)}
 	old := time.Now().Add(-time.Hour)
 	for _, step := range []struct {
 		name    string

@@ -14,7 +14,7 @@ func processOptions() []Spec {
 		{Name: "log-queries", Short: 'q', Arg: OptionalArgument, Param: "extra", ShortBare: true, Status: Implemented, Help: "log every query; extra adds a serial number and the client", set: setLogQueries},
 		{Name: "log-async", Arg: OptionalArgument, Param: "lines", Repeat: Once, Status: Accepted, Help: "log lines never hold up answers here", set: checkNumber},
 		{Name: "log-debug", Status: Implemented, Help: "log debugging messages", set: boolean(func(o *Options) *bool { return &o.Process.LogDebug })},
-		{Name: "pid-file", Short: 'x', Arg: OptionalArgument, Param: "path", Repeat: Once, Status: Implemented, Help: "write the process id to this file", set: setPath(func(o *Options) *string { return &o.Process.PidFile })},
+		{Name: "pid-file", Short: 'x', Arg: OptionalArgument, Param: "path", Repeat: Once, Status: Implemented, Help: "write the process id to this file; a device, named pipe or socket is left alone with a warning", set: setPath(func(o *Options) *string { return &o.Process.PidFile })},
 		{Name: "user", Short: 'u', Arg: OptionalArgument, Param: "name|uid", Repeat: Once, Status: Implemented, Default: "65534", Help: "run as this user when started as root", set: str(func(o *Options) *string { return &o.Process.User })},
 		{Name: "group", Short: 'g', Arg: OptionalArgument, Param: "name|gid", Repeat: Once, Status: Implemented, Default: "the user's", Help: "run as this group when started as root", set: str(func(o *Options) *string { return &o.Process.Group })},
 		{Name: "conf-file", Short: 'C', Arg: RequiredArgument, Param: "path|-", Status: Implemented, Default: DefaultConfFile, Help: "read options from a file, - is standard input; replaces the default file", set: setConfFile},
@@ -27,10 +27,10 @@ func processOptions() []Spec {
 func listenOptions() []Spec {
 	return []Spec{
 		{Name: "port", Short: 'p', Arg: RequiredArgument, Param: "port", Repeat: Once, Status: Implemented, Default: "53", Help: "take queries on this port", set: port(func(o *Options) *uint16 { return &o.Listen.Port })},
-		{Name: "listen-address", Short: 'a', Arg: RequiredArgument, Param: "address[,address...]", Status: Implemented, Default: "all", Help: "take queries on these addresses only", set: setListenAddress},
-		{Name: "interface", Short: 'i', Arg: RequiredArgument, Param: "name[,name...]", Status: Implemented, Default: "all", Help: "take queries on the addresses of these interfaces and of lo; name* is a prefix", set: setInterface},
+		{Name: "listen-address", Short: 'a', Arg: RequiredArgument, Param: "address[,address...]", Status: Implemented, Default: "all", Help: "take queries on these addresses only, also when they appear later", set: setListenAddress},
+		{Name: "interface", Short: 'i', Arg: RequiredArgument, Param: "name[,name...]", Status: Implemented, Default: "all", Help: "take queries on the addresses of these interfaces and of lo, also when they appear later; name* is a prefix", set: setInterface},
 		{Name: "except-interface", Short: 'I', Arg: RequiredArgument, Param: "name[,name...]", Status: Implemented, Help: "take no queries on the addresses of these interfaces", set: setExceptInterface},
-		{Name: "bind-interfaces", Short: 'z', Status: Implemented, Help: "bind each address instead of all of them at once", set: boolean(func(o *Options) *bool { return &o.Listen.BindInterfaces })},
+		{Name: "bind-interfaces", Short: 'z', Status: Implemented, Help: "bind the addresses that are there at the start, each by itself; one that is missing is an error", set: boolean(func(o *Options) *bool { return &o.Listen.BindInterfaces })},
 		{Name: "bind-dynamic", Status: Implemented, Help: "bind each address, also those that appear later", set: boolean(func(o *Options) *bool { return &o.Listen.BindDynamic })},
 		{Name: "max-tcp-connections", Arg: RequiredArgument, Param: "n", Repeat: Once, Status: Implemented, Default: "1024", Help: "serve this many TCP connections at a time, at most half of them and 256 of one client", set: setTCPConnections},
 		{Name: "local-service", Arg: OptionalArgument, Param: "net|host", Status: Implemented, Help: "answer only clients on networks that this host is connected to, or only this host; without effect beside the options for addresses and interfaces", set: setLocalService},

@@ -1,4 +1,8 @@
-package main
+// Package neighbour finds the hardware (MAC) addresses of hosts on connected
+// networks, from the kernel's ARP and IPv6 neighbour tables.
+//
+// Use [New] to open the table and [Table.Lookup] to read it.
+package neighbour
 
 import (
 	"encoding/binary"
@@ -7,14 +11,15 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/netlink"
 )
 
-// neighbours knows the hardware addresses of hosts on connected networks
-// (--add-mac). The kernel reports every change of its neighbour table to the
+// Table knows the hardware addresses of hosts on connected networks. The kernel reports every change of its neighbour table to the
 // socket; lookups first take in what was reported. Since the kernel learns a
 // client's address before it delivers its query, the first query finds it too.
 // No call waits.
-type neighbours struct {
+type Table struct {
 	mu    sync.Mutex
 	fd    int
 	buf   []byte
@@ -22,30 +27,30 @@ type neighbours struct {
 	lost  bool // reports were lost: the table has to be read again
 }
 
-// newNeighbours reads the table.
-func newNeighbours() (*neighbours, error) {
-	fd, err := openNetlink(unix.RTMGRP_NEIGH)
+// New reads the table. The caller must call Close.
+func New() (*Table, error) {
+	fd, err := netlink.Open(unix.RTMGRP_NEIGH)
 	if err != nil {
 		return nil, err
 	}
-	n := &neighbours{fd: fd, buf: make([]byte, 1<<16), table: map[netip.Addr][]byte{}, lost: true}
+	n := &Table{fd: fd, buf: make([]byte, 1<<16), table: map[netip.Addr][]byte{}, lost: true}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.update()
 	return n, nil
 }
 
-// close closes the socket; lookups then find nothing new.
-func (n *neighbours) close() {
+// Close closes the socket; lookups then find nothing new.
+func (n *Table) Close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	_ = unix.Close(n.fd)
 	n.fd = -1
 }
 
-// lookup returns the hardware address of a host, nil if there is none. The
+// Lookup returns the hardware address of a host, nil if there is none. The
 // slice must not be changed. It may be called from any goroutine.
-func (n *neighbours) lookup(addr netip.Addr) []byte {
+func (n *Table) Lookup(addr netip.Addr) []byte {
 	addr = addr.Unmap().WithZone("")
 	if addr.IsLoopback() {
 		return nil
@@ -60,7 +65,7 @@ func (n *neighbours) lookup(addr netip.Addr) []byte {
 const maxReads = 256
 
 // update takes in what the kernel has reported.
-func (n *neighbours) update() {
+func (n *Table) update() {
 	if n.fd < 0 {
 		return
 	}
@@ -80,12 +85,12 @@ func (n *neighbours) update() {
 		case err != nil:
 			return // EAGAIN: there is no more
 		}
-		netlinkMessages(n.buf[:size], n.message)
+		netlink.Messages(n.buf[:size], n.message)
 	}
 }
 
 // request asks for the whole table. The kernel has the answer ready at once.
-func (n *neighbours) request() error {
+func (n *Table) request() error {
 	msg := make([]byte, unix.NLMSG_HDRLEN+sizeofNdMsg)
 	binary.NativeEndian.PutUint32(msg, uint32(len(msg)))
 	binary.NativeEndian.PutUint16(msg[4:], unix.RTM_GETNEIGH)
@@ -102,7 +107,7 @@ const sizeofNdMsg = 12
 const noAddress = unix.NUD_NOARP | unix.NUD_INCOMPLETE | unix.NUD_FAILED
 
 // message takes in one entry of the table.
-func (n *neighbours) message(typ uint16, body []byte) {
+func (n *Table) message(typ uint16, body []byte) {
 	if len(body) < sizeofNdMsg || typ != unix.RTM_NEWNEIGH && typ != unix.RTM_DELNEIGH {
 		return
 	}
@@ -112,7 +117,7 @@ func (n *neighbours) message(typ uint16, body []byte) {
 	state := binary.NativeEndian.Uint16(body[8:])
 	var addr netip.Addr
 	var mac []byte
-	netlinkAttributes(body[sizeofNdMsg:], func(typ uint16, value []byte) {
+	netlink.Attributes(body[sizeofNdMsg:], func(typ uint16, value []byte) {
 		switch typ {
 		case unix.NDA_DST:
 			addr, _ = netip.AddrFromSlice(value)

@@ -1,4 +1,8 @@
-package main
+// Package privilege decides which user a program that was started as root
+// becomes, and makes it that user.
+//
+// Use [Choose] before the program opens sockets and [Identity.Drop] after.
+package privilege
 
 import (
 	"errors"
@@ -15,42 +19,43 @@ import (
 // number because images have no list of users.
 const defaultUser = 65534
 
-// identity is what the program runs as once its sockets are open.
-type identity struct {
-	uid, gid int
-	// change is false when the user stays as it is.
-	change bool
-	// asked is whether --user or --group said so.
-	asked bool
-	// keepBind is whether low ports must still be bound afterwards, for
-	// --bind-dynamic.
-	keepBind bool
+// Identity is what the program runs as once its sockets are open.
+type Identity struct {
+	// UID and GID are the numbers of the user and the group.
+	UID, GID int
+	// Change is false when the user stays as it is.
+	Change bool
+	// Asked is whether the user or the group was given.
+	Asked bool
+	// KeepBind is whether ports below 1024 must still be bound afterwards. The
+	// caller sets it.
+	KeepBind bool
 }
 
-// errUnknownUser says that a name has no number.
+// unknownUserError says that a name has no number.
 type unknownUserError string
 
 func (e unknownUserError) Error() string { return "unknown user or group: " + string(e) }
 
-// chooseIdentity decides on the user and group from --user and --group, ""
-// when not given. Only root can change.
-func chooseIdentity(userName, groupName string, noDaemon bool) (identity, error) {
-	id := identity{uid: defaultUser, gid: defaultUser, asked: userName != "" || groupName != ""}
+// Choose decides on the user and group from their names or numbers, "" when not
+// given. Only root can change; with stay nothing changes.
+func Choose(userName, groupName string, stay bool) (Identity, error) {
+	id := Identity{UID: defaultUser, GID: defaultUser, Asked: userName != "" || groupName != ""}
 	if userName != "" {
 		uid, gid, err := lookupUser(userName)
 		if err != nil {
-			return identity{}, err
+			return Identity{}, err
 		}
-		id.uid, id.gid = uid, gid
+		id.UID, id.GID = uid, gid
 	}
 	if groupName != "" {
 		gid, err := lookupGroup(groupName)
 		if err != nil {
-			return identity{}, err
+			return Identity{}, err
 		}
-		id.gid = gid
+		id.GID = gid
 	}
-	id.change = !noDaemon && syscall.Geteuid() == 0 && (id.uid != 0 || id.gid != syscall.Getegid())
+	id.Change = !stay && syscall.Geteuid() == 0 && (id.UID != 0 || id.GID != syscall.Getegid())
 	return id, nil
 }
 
@@ -102,26 +107,26 @@ func number(text string) (int, error) {
 	return int(n), err
 }
 
-// drop changes the user and group of every thread.
-func (id identity) drop() error {
-	if !id.change {
+// Drop changes the user and group of every thread.
+func (id Identity) Drop() error {
+	if !id.Change {
 		return nil
 	}
 	if err := syscall.Setgroups([]int{}); err != nil {
 		return fmt.Errorf("failed to drop groups: %w", err)
 	}
-	if err := syscall.Setgid(id.gid); err != nil {
-		return fmt.Errorf("failed to change group-id to %d: %w", id.gid, err)
+	if err := syscall.Setgid(id.GID); err != nil {
+		return fmt.Errorf("failed to change group-id to %d: %w", id.GID, err)
 	}
-	if id.keepBind {
+	if id.KeepBind {
 		if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1, 0); errno != 0 {
 			return fmt.Errorf("failed to keep capabilities: %w", errno)
 		}
 	}
-	if err := syscall.Setuid(id.uid); err != nil {
-		return fmt.Errorf("failed to change user-id to %d: %w", id.uid, err)
+	if err := syscall.Setuid(id.UID); err != nil {
+		return fmt.Errorf("failed to change user-id to %d: %w", id.UID, err)
 	}
-	if id.keepBind {
+	if id.KeepBind {
 		return keepBindCapability()
 	}
 	return nil
