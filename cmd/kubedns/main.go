@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/kube-dns/kube-dns/pkg/cgroup"
+	"github.com/kube-dns/kube-dns/pkg/kubewatch"
 )
 
 // gcPercent makes the garbage collector run more often than by default. A
@@ -39,6 +40,6 @@ func main() {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	os.Exit(run(context.Background(), os.Args[1:], environment{
 		getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr,
-		signals: signals, resolvConf: "/etc/resolv.conf", clientLog: setClientLog,
+		signals: signals, resolvConf: "/etc/resolv.conf", clientLog: kubewatch.SetClientLog,
 	}))
 }

@@ -3,19 +3,16 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
-	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"k8s.io/klog/v2"
 
+	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -39,27 +36,27 @@ const (
 
 // run is the whole program: it returns the exit code.
 func run(ctx context.Context, args []string, env environment) int {
-	opts, err := parseOptions(args, env.getenv, env.stdout)
+	opts, err := options.Parse(args, env.getenv, env.stdout)
 	switch {
-	case errors.Is(err, errHelp):
+	case errors.Is(err, options.ErrHelp):
 		return exitOK
 	case err != nil:
 		fmt.Fprintf(env.stderr, "kubedns: %v\nkubedns --help lists the flags.\n", err)
 		return exitUsage
-	case opts.version == "raw":
+	case opts.Version == "raw":
 		fmt.Fprintln(env.stdout, version.String())
 		return exitOK
-	case opts.version != "":
+	case opts.Version != "":
 		fmt.Fprintln(env.stdout, version.Get().Line("kubedns"))
 		return exitOK
 	}
-	log := slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: opts.logLevel()}))
+	log := slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: opts.LogLevel()}))
 	if env.clientLog != nil {
-		env.clientLog(log, opts.verbosity)
+		env.clientLog(log, opts.Verbosity)
 	}
-	log.Info("kubedns starts", "version", version.String(), "domain", opts.domain.String(), "args", args)
-	if len(opts.ignored) > 0 {
-		log.Warn("these flags have no effect any more, the log goes to standard error", "flags", opts.ignored)
+	log.Info("kubedns starts", "version", version.String(), "domain", opts.Domain.String(), "args", args)
+	if len(opts.Ignored) > 0 {
+		log.Warn("these flags have no effect any more, the log goes to standard error", "flags", opts.Ignored)
 	}
 	a, err := newApp(opts, env, log)
 	if err != nil {
@@ -72,21 +69,6 @@ func run(ctx context.Context, args []string, env environment) int {
 	}
 	log.Info("kubedns ends")
 	return exitOK
-}
-
-// clientLogVerbosity is from which -v on client-go tells more than errors.
-const clientLogVerbosity = 4
-
-// setClientLog sends client-go's messages to log. That library has one logger
-// for the whole process, so main alone uses this.
-func setClientLog(log *slog.Logger, verbosity int) {
-	if verbosity < clientLogVerbosity {
-		verbosity = 0
-	}
-	var flags flag.FlagSet
-	klog.InitFlags(&flags)
-	_ = flags.Set("v", strconv.Itoa(verbosity)) // a number is always good
-	klog.SetSlogLogger(log.With("component", "client-go"))
 }
 
 // run serves until a signal or an error ends it, or ctx does.
@@ -118,77 +100,13 @@ func (a *app) awaitEnd(ctx context.Context, signals <-chan os.Signal) {
 		case <-over:
 			return
 		case sig := <-signals:
-			if sig != syscall.SIGTERM || over != nil || a.opts.lameduck == 0 {
+			if sig != syscall.SIGTERM || over != nil || a.opts.Lameduck == 0 {
 				a.log.Info("ending", "signal", sig.String())
 				return
 			}
-			a.log.Info("ending soon, still answering", "signal", sig.String(), "lameduck", a.opts.lameduck)
+			a.log.Info("ending soon, still answering", "signal", sig.String(), "lameduck", a.opts.Lameduck)
 			a.ending.Store(true)
-			over = time.After(a.opts.lameduck)
+			over = time.After(a.opts.Lameduck)
 		}
 	}
-}
-
-// complainUnsynced logs an error each minute for as long as the first lists are
-// not there. The program goes on: an API server that is away may come back.
-func (a *app) complainUnsynced(ctx context.Context) error {
-	wait := a.opts.syncTimeout
-	start := time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-a.watcher.Synced():
-			a.routes.Refresh()
-			debug.FreeOSMemory() // the first lists took more than what is kept of them
-			return nil
-		case <-time.After(wait):
-			a.log.Error("not all objects are listed yet, answering SERVFAIL",
-				"since", time.Since(start).Round(time.Second), "reason", a.unsyncedReason())
-			wait = time.Minute
-		}
-	}
-}
-
-// unsyncedReason says which lists are missing and why.
-func (a *app) unsyncedReason() string {
-	for _, r := range a.watcher.Status().Resources {
-		switch {
-		case r.Lists > 0:
-		case r.LastError != "":
-			return "waiting for " + r.Resource + ": " + r.LastError
-		default:
-			return "waiting for " + r.Resource
-		}
-	}
-	return "records are being built"
-}
-
-// health tells /readiness about the state.
-func (a *app) health() health {
-	h := health{ready: a.watcher.HasSynced(), age: -1}
-	if !h.ready {
-		h.reason = a.unsyncedReason()
-	}
-	if a.ending.Load() {
-		h.ready, h.reason = false, "shutting down"
-	}
-	status := a.watcher.Status()
-	h.detail = append(h.detail, fmt.Sprintf("%d services, %d slices, %d endpoints", status.Services, status.Slices, status.Endpoints))
-	for _, r := range status.Resources {
-		if !r.LastHeard.IsZero() {
-			h.age = max(h.age, time.Since(r.LastHeard))
-		}
-		state := "connected"
-		if !r.Connected {
-			state = "not connected"
-		}
-		line := fmt.Sprintf("%s: %s for %s", r.Resource, state, time.Since(r.Since).Round(time.Second))
-		if r.LastError != "" {
-			line += ": " + r.LastError
-		}
-		h.detail = append(h.detail, line)
-	}
-	h.detail = append(h.detail, a.routes.Describe()...)
-	return h
 }

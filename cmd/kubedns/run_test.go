@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -20,6 +21,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 )
 
 const objects = `apiVersion: v1
@@ -59,6 +62,10 @@ func (s *safeBuffer) String() string {
 	defer s.mu.Unlock()
 	return s.b.String()
 }
+
+func noEnv(string) string { return "" }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // program is kubedns running inside the test.
 type program struct {
@@ -307,7 +314,7 @@ func TestTwoOnOneMachine(t *testing.T) {
 	first.awaitReady()
 	second := newProgram(t, "--objects="+path, "--nameservers=none", "--debug-address="+first.dbg).start()
 	second.awaitReady()
-	if !strings.Contains(second.log.String(), "no debug pages") {
+	if !strings.Contains(second.log.String(), "cannot serve the debug pages") {
 		t.Error("the debug port that is taken is not told")
 	}
 	third := newProgram(t, "--objects="+path, "--dns-port="+first.dns[strings.LastIndex(first.dns, ":")+1:]).start()
@@ -493,7 +500,7 @@ func TestUsage(t *testing.T) {
 // error.
 func TestPartFails(t *testing.T) {
 	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", objects), "--nameservers=none")
-	opts, err := parseOptions(p.args, noEnv, io.Discard)
+	opts, err := options.Parse(p.args, noEnv, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,7 +109,7 @@ var rules = []rule{
 }
 
 // clientGo names the only packages that may import client-go themselves.
-var clientGo = []string{"pkg/kubewatch", "pkg/kubefiles", "cmd/kubedns"}
+var clientGo = []string{"pkg/kubewatch", "pkg/kubefiles"}
 
 // topLevel is all that the root folder may hold, dotfiles aside.
 var topLevel = []string{

@@ -1,4 +1,8 @@
-package main
+// Package metrics shows the counters of kubedns's parts as Prometheus metrics.
+//
+// Register what the New functions return. All but [Config] read their part at
+// each scrape.
+package metrics
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,8 +52,8 @@ func (m *statMetrics[S]) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// newForwardMetrics tells about questions to other servers.
-func newForwardMetrics(stats func() forwarder.Stats) prometheus.Collector {
+// NewForward tells about questions to other servers.
+func NewForward(stats func() forwarder.Stats) prometheus.Collector {
 	m := &statMetrics[forwarder.Stats]{stats: stats}
 	type values = map[string]func(*forwarder.Stats) uint64
 	m.add("kubedns_forward_queries_total", "Questions about names outside the domain, by what became of them.", prometheus.CounterValue, []string{"result"}, values{
@@ -64,8 +68,8 @@ func newForwardMetrics(stats func() forwarder.Stats) prometheus.Collector {
 	return m
 }
 
-// newSocketMetrics tells what happens at the DNS sockets.
-func newSocketMetrics(stats func() listener.Stats) prometheus.Collector {
+// NewSockets tells what happens at the DNS sockets.
+func NewSockets(stats func() listener.Stats) prometheus.Collector {
 	m := &statMetrics[listener.Stats]{stats: stats}
 	type values = map[string]func(*listener.Stats) uint64
 	m.add("kubedns_socket_queries_total", "Messages taken from DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{

@@ -1,4 +1,4 @@
-package main
+package metrics
 
 import (
 	"runtime"
@@ -12,9 +12,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
-// stateMetrics reads, at each scrape, what the tree holds and how asking other
+// state reads, at each scrape, what the tree holds and how asking other
 // servers goes.
-type stateMetrics struct {
+type state struct {
 	counts  func() treecache.Counts
 	forward func() forwarder.Stats
 
@@ -23,11 +23,12 @@ type stateMetrics struct {
 	sent, retried, serverFailed, nxdomain, latency, down *prometheus.Desc
 }
 
-func newStateMetrics(counts func() treecache.Counts, forward func() forwarder.Stats) *stateMetrics {
+// NewState shows the records of a tree and how asking other servers goes.
+func NewState(counts func() treecache.Counts, forward func() forwarder.Stats) prometheus.Collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("kubedns_"+name, help, labels, nil)
 	}
-	return &stateMetrics{
+	return &state{
 		counts: counts, forward: forward,
 		services: desc("services_with_records", "Services that have any name in DNS."),
 		records:  desc("records", "Records held in memory, by kind: those that are computed at each question are not counted.", "kind"),
@@ -44,7 +45,7 @@ func newStateMetrics(counts func() treecache.Counts, forward func() forwarder.St
 }
 
 // Describe implements prometheus.Collector.
-func (m *stateMetrics) Describe(ch chan<- *prometheus.Desc) {
+func (m *state) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		m.services, m.records, m.wrong,
 		m.sent, m.retried, m.serverFailed, m.nxdomain, m.latency, m.down,
@@ -54,7 +55,7 @@ func (m *stateMetrics) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector.
-func (m *stateMetrics) Collect(ch chan<- prometheus.Metric) {
+func (m *state) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 	}
@@ -93,18 +94,19 @@ func (m *stateMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-var _ prometheus.Collector = (*stateMetrics)(nil)
+var _ prometheus.Collector = (*state)(nil)
 
-// configMetrics tells what became of the live configuration. It is safe for
+// Config tells what became of the live configuration. It is safe for
 // concurrent use.
-type configMetrics struct {
+type Config struct {
 	loads *prometheus.CounterVec
 	valid prometheus.Gauge
 	last  prometheus.Gauge
 }
 
-func newConfigMetrics(registry prometheus.Registerer) *configMetrics {
-	m := &configMetrics{
+// NewConfig registers the metrics of the live configuration.
+func NewConfig(registry prometheus.Registerer) *Config {
+	m := &Config{
 		loads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubedns_config_loads_total",
 			Help: "New contents of the ConfigMap or the configuration directory, by what became of them.",
@@ -125,8 +127,8 @@ func newConfigMetrics(registry prometheus.Registerer) *configMetrics {
 	return m
 }
 
-// result counts one new content; err is why it is rejected.
-func (m *configMetrics) result(err error) {
+// Result counts one new content; err is why it is rejected.
+func (m *Config) Result(err error) {
 	if err != nil {
 		m.loads.WithLabelValues("rejected").Inc()
 		m.valid.Set(0)
@@ -137,8 +139,8 @@ func (m *configMetrics) result(err error) {
 	m.last.Set(float64(time.Now().UnixMilli()) / 1e3)
 }
 
-// newBuildInfo returns a metric that is always 1, labelled with what runs.
-func newBuildInfo() prometheus.Collector {
+// NewBuildInfo returns a metric that is always 1, labelled with what runs.
+func NewBuildInfo() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "kubedns_build_info",
 		Help:        "Always 1; the labels say what runs.",

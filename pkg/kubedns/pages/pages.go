@@ -1,4 +1,6 @@
-package main
+// Package pages has the HTTP pages of kubedns: readiness, metrics, and what helps
+// to find faults.
+package pages
 
 import (
 	"fmt"
@@ -14,35 +16,38 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/httpserver"
 )
 
-// health is what /readiness tells.
-type health struct {
-	ready  bool
-	reason string        // why not ready
-	age    time.Duration // since the source was last heard of; negative: never
-	detail []string      // lines for people
+// Health is what /readiness tells.
+type Health struct {
+	// Ready: the program answers for the cluster. Reason says why not.
+	Ready  bool
+	Reason string
+	// Age is the time since the source of the objects was last heard of, negative
+	// if it never was.
+	Age time.Duration
+	// Detail is lines for people.
+	Detail []string
 }
 
-// readinessMux serves /readiness: 200 and "ok" when ready, else 503 and the
-// reason. With ?verbose it also tells the age of the data and how each watch
-// goes.
-func readinessMux(state func() health) *http.ServeMux {
+// Readiness serves /readiness: 200 and "ok" when ready, else 503 and the reason.
+// With ?verbose it also tells the age of the data and the details.
+func Readiness(state func() Health) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/readiness", func(w http.ResponseWriter, r *http.Request) {
 		h := state()
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		text := "ok\n"
-		if !h.ready {
+		if !h.Ready {
 			w.WriteHeader(http.StatusServiceUnavailable)
-			text = "not ready: " + h.reason + "\n"
+			text = "not ready: " + h.Reason + "\n"
 		}
 		if r.URL.Query().Has("verbose") {
-			if h.age < 0 {
+			if h.Age < 0 {
 				text += "data age: no data yet\n"
 			} else {
-				text += fmt.Sprintf("data age: %s\n", h.age.Round(time.Second))
+				text += fmt.Sprintf("data age: %s\n", h.Age.Round(time.Second))
 			}
-			for _, line := range h.detail {
+			for _, line := range h.Detail {
 				text += line + "\n"
 			}
 		}
@@ -51,21 +56,21 @@ func readinessMux(state func() health) *http.ServeMux {
 	return mux
 }
 
-// metricsMux serves the collectors of registry on path, nothing else.
-func metricsMux(path string, registry *prometheus.Registry) *http.ServeMux {
+// Metrics serves the collectors of registry on path, nothing else.
+func Metrics(path string, registry *prometheus.Registry) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle(path, promhttp.InstrumentMetricHandler(registry, httpserver.Metrics(registry)))
 	return mux
 }
 
-// debugMux serves /cache, the tree as JSON, and /debug/pprof/. It is meant for
-// a loopback address: both tell much about a cluster.
-func debugMux(writeCache func(io.Writer) error, log *slog.Logger) *http.ServeMux {
+// Debug serves /cache, which writeCache writes as JSON, and /debug/pprof/. It is
+// meant for a loopback address: both tell much about a cluster.
+func Debug(writeCache func(io.Writer) error, log *slog.Logger) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/cache", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if err := writeCache(w); err != nil {
-			log.Warn("writing /cache", "error", err)
+			log.Warn("cannot write /cache", "error", err)
 		}
 	})
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

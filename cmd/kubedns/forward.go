@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/routelist"
+	"github.com/kube-dns/kube-dns/pkg/stubdomain"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+)
+
+// maxInFlight bounds the questions that wait for other servers: a few thousand
+// clients at once, while a dead server holds each for seconds.
+const maxInFlight = 4096
+
+// giveUp is when a question is answered SERVFAIL because no server has answered
+// it. dnscache gives up on this program after 4 s, and must have the reason by
+// then; until then other servers of the list have been asked too.
+const giveUp = 3400 * time.Millisecond
+
+// openForwarder makes what asks other servers. It keeps no answers: that is the
+// cache's part, which stands before this program.
+func (a *app) openForwarder() error {
+	config := forwarder.Config{
+		Upstream: upstream.Config{Strategy: upstream.InOrder, Timeout: giveUp}, InFlight: maxInFlight, Logger: a.log,
+		// Nothing is asked before the server is there.
+		Answered: func(took time.Duration, reply []byte) { a.server.Answered(took, reply) },
+	}
+	var err error
+	if a.forward, err = forwarder.New(config); err != nil {
+		return fmt.Errorf("making the forwarder: %w", err)
+	}
+	a.routeList.Store(newRouteList(a.opts.Domain, nil))
+	a.routes = stubdomain.New(stubdomain.Config{
+		Domain: a.opts.Domain, Local: a.backend.Records, Logger: a.log,
+		Reload: func(routes []upstream.Route) error {
+			list := newRouteList(a.opts.Domain, routes)
+			config.Upstream.Routes, config.ReplyOptions = routes, list.Option()
+			if err := a.forward.Reload(config); err != nil {
+				return err
+			}
+			a.routeList.Store(list)
+			return nil
+		},
+	})
+	a.parts = append(a.parts, a.forward.Run, a.routes.Run)
+	return nil
+}
+
+// newRouteList says, for a cache before this program, which names of a domain
+// are answered here and which servers are asked about others.
+func newRouteList(domain dnsname.Name, routes []upstream.Route) *routelist.List {
+	servers := map[dnsname.Name][]string{}
+	for _, r := range routes {
+		name := r.Domain.Name
+		if name == "" {
+			name = dnsname.Root // a route for all names
+		}
+		servers[name] = append([]string{}, servers[name]...) // a domain without servers counts too
+		for _, s := range r.Servers {
+			servers[name] = append(servers[name], s.Addr.String())
+		}
+	}
+	domains := map[dnsname.Name]uint64{domain: routelist.Own}
+	for name, list := range servers {
+		domains[name] = routelist.Hash(list)
+	}
+	return routelist.New(domains)
+}
