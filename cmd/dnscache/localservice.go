@@ -33,6 +33,7 @@ func (s *localService) handle(next listener.Handler, packet []byte, to listener.
 		return next.Handle(packet, to, reply)
 	}
 	s.dropped.Add(1)
+	to.Drop()
 	if !s.warned.Swap(true) {
 		s.logger.Warn("ignoring query from non-local network", "client", to.Peer().Addr().String())
 	}

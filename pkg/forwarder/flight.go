@@ -211,7 +211,8 @@ func (f *Forwarder) joinFlight(fl *flight, q *Query, stale bool) joinResult {
 	if q.resolve == nil && len(fl.waiters) <= dedupWaiters {
 		for i := range fl.waiters {
 			if w := &fl.waiters[i]; w.id == q.Msg.ID && w.to == q.to {
-				return joined // the client asks again: it waits already
+				q.to.Drop() // the client repeats its query: one answer serves both
+				return joined
 			}
 		}
 	}

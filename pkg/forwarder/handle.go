@@ -16,6 +16,7 @@ func (q *Query) handle(v wire.Verdict) {
 	}
 	if q.st.cfg.Upstream.DetectLoops && m.Class == wire.ClassIN && f.set.Looped(m.Name, m.Type) {
 		f.tally(q.to).looped.Add(1)
+		q.to.Drop()
 		return
 	}
 	if q.st.log != nil {
@@ -28,9 +29,11 @@ func (q *Query) handle(v wire.Verdict) {
 // reject answers what is not a question that can be asked.
 func (q *Query) reject(v wire.Verdict) {
 	q.f.tally(q.to).rejected[v].Add(1)
-	if v != wire.Drop {
-		q.out = wire.AppendError(q.reply, q.Msg, v.Rcode(), q.opt(wire.ExtendedError{}))
+	if v == wire.Drop {
+		q.to.Drop()
+		return
 	}
+	q.out = wire.AppendError(q.reply, q.Msg, v.Rcode(), q.opt(wire.ExtendedError{}))
 }
 
 // answer goes through the sources of answers in their order.

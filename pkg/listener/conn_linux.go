@@ -123,17 +123,24 @@ func (c *conn) handle(msg []byte) {
 	defer c.srv.memory.replied(space)
 	to := ReplyTo{sink: c, peer: c.peer, local: c.local, stream: true}
 	if reply := c.answer(msg, to, space); len(reply) != 0 {
-		c.mu.Lock()
-		c.push(reply, c.began) // work flushes
-		c.mu.Unlock()
+		c.pushLocked(reply)
 	}
+}
+
+// pushLocked is push for the goroutine of run; work flushes.
+func (c *conn) pushLocked(reply []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.push(reply, c.began)
 }
 
 // answer calls the handler and survives its panics.
 func (c *conn) answer(msg []byte, to ReplyTo, reply []byte) (answer []byte) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			answer = c.srv.panicked(cause, msg, to, reply)
+			if answer = c.srv.panicked(cause, msg, to, reply); len(answer) == 0 {
+				to.Drop()
+			}
 		}
 	}()
 	return c.part.handler.Handle(msg, to, reply)
@@ -223,6 +230,7 @@ func (c *conn) changed() {
 // Send implements [Sink].
 func (c *conn) Send(_ ReplyTo, msg []byte) {
 	if len(msg) == 0 {
+		c.drop()
 		return
 	}
 	now := time.Now().UnixNano()
@@ -247,6 +255,15 @@ func (c *conn) push(msg []byte, unixNano int64) {
 		c.srv.tcp.replies.Add(1)
 		c.enqueue(msg)
 	}
+}
+
+// drop counts a query as answered that never will be.
+func (c *conn) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = max(c.pending-1, 0)
+	c.srv.tcp.dropped.Add(1)
+	c.changed()
 }
 
 // enqueue appends an answer to the queue. Where that takes too much memory, the
@@ -402,10 +419,30 @@ func (c *conn) finish() {
 	}
 }
 
-// idleSince returns when the connection became idle; idle is false while it
-// has a query to read, to answer, or an answer to write.
-func (c *conn) idleSince() (unixNano int64, idle bool) {
+// activity says how ready a connection is to be closed for another; the lowest
+// goes first.
+type activity int
+
+const (
+	idle    activity = iota // waits for a query
+	stalled                 // its client has been slow to send or to receive for stallTime
+	busy                    // has a query to read or to answer, or an answer to write
+)
+
+// stallTime is how long a client may take for a message before its connection
+// counts as stalled.
+const stallTime = time.Second
+
+// activity returns what the connection is doing at now, and when it last saw a
+// query or an answer; both times are Unix nanoseconds.
+func (c *conn) activity(now int64) (a activity, last int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.last, c.pending == 0 && !c.partial && !c.writing
+	switch {
+	case c.pending == 0 && !c.partial && !c.writing:
+		return idle, c.last
+	case (c.partial && c.pending == 0 || c.writing) && now-c.last >= int64(stallTime):
+		return stalled, c.last
+	}
+	return busy, c.last
 }

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// connTable knows the open TCP connections and keeps their limits.
+// connTable holds the open TCP connections and enforces their limits.
 type connTable struct {
 	cfg      *Config
 	mu       sync.Mutex
@@ -26,11 +26,10 @@ func (t *connTable) open() int {
 	return len(t.conns)
 }
 
-// add takes c in. When a limit is reached, the connection that has been idle
-// longest, of that client where it is the client's limit, is taken out and
-// returned, for the caller to close. ok is false when there is none, or when
-// the server is stopping.
-func (t *connTable) add(c *conn) (evicted *conn, ok bool) {
+// add takes c in. When a limit is reached, the connection that has to make room
+// (see Config.MaxConns) is taken out and returned, for the caller to close. ok is
+// false when there is none, or when the server is stopping.
+func (t *connTable) add(c *conn, now int64) (evicted *conn, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.draining {
@@ -39,9 +38,12 @@ func (t *connTable) add(c *conn) (evicted *conn, ok bool) {
 	client := c.peer.Addr()
 	switch {
 	case t.clients[client] >= t.cfg.MaxConnsPerClient:
-		evicted = t.longestIdle(func(o *conn) bool { return o.peer.Addr() == client })
+		evicted = t.victim(now, stalled, func(o *conn) bool { return o.peer.Addr() == client })
 	case len(t.conns) >= t.cfg.MaxConns:
-		evicted = t.longestIdle(func(*conn) bool { return true })
+		evicted = t.victim(now, stalled, func(*conn) bool { return true })
+		if evicted == nil {
+			evicted = t.ofLargestClient(client, now)
+		}
 	default:
 		t.insert(c)
 		return nil, true
@@ -54,20 +56,39 @@ func (t *connTable) add(c *conn) (evicted *conn, ok bool) {
 	return evicted, true
 }
 
-// longestIdle returns the connection among those that match which waits for a
-// query since the earliest time, or nil.
-func (t *connTable) longestIdle(match func(*conn) bool) *conn {
-	var oldest *conn
-	var since int64
+// victim returns the connection to close first among those that match and are
+// not more active than limit, nil when there is none.
+func (t *connTable) victim(now int64, limit activity, match func(*conn) bool) *conn {
+	var (
+		first *conn
+		least activity
+		since int64
+	)
 	for c := range t.conns {
 		if !match(c) {
 			continue
 		}
-		if at, idle := c.idleSince(); idle && (oldest == nil || at < since) {
-			oldest, since = c, at
+		a, last := c.activity(now)
+		if a <= limit && (first == nil || a < least || a == least && last < since) {
+			first, least, since = c, a, last
 		}
 	}
-	return oldest
+	return first
+}
+
+// ofLargestClient returns a connection of the client that has most, if it would
+// still have as many as the client of the new connection.
+func (t *connTable) ofLargestClient(newcomer netip.Addr, now int64) *conn {
+	var largest netip.Addr
+	for client, n := range t.clients {
+		if n > t.clients[largest] {
+			largest = client
+		}
+	}
+	if t.clients[largest] <= t.clients[newcomer]+1 {
+		return nil
+	}
+	return t.victim(now, busy, func(c *conn) bool { return c.peer.Addr() == largest })
 }
 
 func (t *connTable) insert(c *conn) {

@@ -46,7 +46,8 @@ type Handler interface {
 	// into which the answer may be appended; like the returned slice it belongs
 	// to the listener again when Handle returns. When the returned slice is not
 	// empty it is sent to to with the next batch. When it is empty nothing is
-	// sent now; the handler may answer later with to.Send or a [Batch].
+	// sent now; the handler either answers later with to.Send or a [Batch], or
+	// calls to.Drop, at once or later, when it never will.
 	Handle(packet []byte, to ReplyTo, reply []byte) []byte
 }
 
@@ -80,7 +81,8 @@ type Previewer interface {
 // in tests of handlers.
 type Sink interface {
 	// Send sends msg to to.Peer(). It may be called from any goroutine, does
-	// not block, and does not keep msg.
+	// not block, and does not keep msg. An empty msg means that the query will
+	// never be answered.
 	Send(to ReplyTo, msg []byte)
 }
 
@@ -112,15 +114,19 @@ type Config struct {
 	SocketBufferBytes int
 
 	// MaxConns bounds the TCP connections of all clients together. At the bound
-	// the connection that has been idle longest is closed for a new one; when
-	// none is idle the new one is refused. Default: 1024.
+	// a new connection replaces one that is idle, else one that has stalled
+	// (sends a message, or takes answers, too slowly), else a busy one of the
+	// client with most connections, if that client has more than the new one
+	// would have; of several, the one whose last query or answer is oldest. When
+	// there is none the new connection is refused. Default: 1024.
 	MaxConns int
-	// MaxConnsPerClient bounds the TCP connections of one client address in the
-	// same way. Default: 256, at most half of MaxConns.
+	// MaxConnsPerClient bounds the TCP connections of one client address. At the
+	// bound a new connection replaces an idle or stalled one of the same client,
+	// or is refused. Default: 256, at most half of MaxConns.
 	MaxConnsPerClient int
 	// MaxPending bounds the unanswered queries of one TCP connection; at the
-	// bound the connection is not read. A query that the handler never answers
-	// counts until the connection ends. Default: 128.
+	// bound the connection is not read. A query that the handler neither answers
+	// nor drops counts until the connection ends. Default: 128.
 	MaxPending int
 	// MaxBufferBytes bounds the memory of all TCP connections for messages that
 	// clients send or take only slowly, a quarter of it that of one. A connection

@@ -160,7 +160,7 @@ func idleConns(s *Server) (n int) {
 	s.conns.mu.Lock()
 	defer s.conns.mu.Unlock()
 	for c := range s.conns.conns {
-		if _, idle := c.idleSince(); idle {
+		if a, _ := c.activity(time.Now().UnixNano()); a == idle {
 			n++
 		}
 	}

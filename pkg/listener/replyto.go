@@ -41,3 +41,13 @@ func (r ReplyTo) Send(msg []byte) {
 		r.sink.Send(r, msg)
 	}
 }
+
+// Drop says that the query will never be answered. A TCP connection with an
+// unanswered query is kept open for the answer; with a dropped one it counts as
+// idle. Drop may be called from any goroutine, at most once for a query and
+// instead of Send.
+func (r ReplyTo) Drop() {
+	if r.stream && r.sink != nil {
+		r.sink.Send(r, nil)
+	}
+}

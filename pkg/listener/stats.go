@@ -19,7 +19,7 @@ type Stats struct {
 	TCPBufferBytes   uint64 // of Config.MaxBufferBytes in use now
 	TCPAccepted      uint64 // connections taken
 	TCPRefused       uint64 // connections closed at once because of a limit
-	TCPEvicted       uint64 // idle connections closed to make room
+	TCPEvicted       uint64 // connections closed to make room for others
 	TCPIdleClosed    uint64 // connections closed by IdleTimeout or PendingTimeout
 	TCPMalformed     uint64 // connections closed for a message that is too short or broke off
 	TCPWriteTimeouts uint64 // connections closed because the client did not read
@@ -27,6 +27,7 @@ type Stats struct {
 	TCPAcceptErrors  uint64 // accept calls that failed
 	TCPQueries       uint64 // messages given to the handler
 	TCPReplies       uint64 // messages queued for a connection
+	TCPDropped       uint64 // messages that the handler decided not to answer
 	TCPLate          uint64 // replies for a connection that is gone
 
 	Oversize uint64 // replies dropped: longer than a message can be
@@ -59,7 +60,7 @@ func (c *udpCounters) addTo(s *Stats) {
 // tcpCounters are the connections' part of Stats.
 type tcpCounters struct {
 	accepted, refused, evicted, idleClosed, malformed, writeTimeouts, shed, acceptErrors atomic.Uint64
-	queries, replies, late, replyOversize                                                atomic.Uint64
+	queries, replies, dropped, late, replyOversize                                       atomic.Uint64
 }
 
 func (c *tcpCounters) addTo(s *Stats) {
@@ -73,6 +74,7 @@ func (c *tcpCounters) addTo(s *Stats) {
 	s.TCPAcceptErrors += c.acceptErrors.Load()
 	s.TCPQueries += c.queries.Load()
 	s.TCPReplies += c.replies.Load()
+	s.TCPDropped += c.dropped.Load()
 	s.TCPLate += c.late.Load()
 	s.Oversize += c.replyOversize.Load()
 }

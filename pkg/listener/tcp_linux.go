@@ -38,7 +38,7 @@ func (s *Server) accept(ctx context.Context, l *net.TCPListener, wg *sync.WaitGr
 			_ = nc.Close()
 			continue
 		}
-		evicted, ok := s.conns.add(c)
+		evicted, ok := s.conns.add(c, time.Now().UnixNano())
 		if !ok {
 			s.tcp.refused.Add(1)
 			_ = nc.Close()

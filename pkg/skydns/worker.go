@@ -89,6 +89,7 @@ func (w *worker) handle(packet []byte, v *parsed, to listener.ReplyTo, reply []b
 	switch verdict := w.read(packet, v); verdict {
 	case wire.Accept:
 	case wire.Drop:
+		to.Drop()
 		return nil
 	default:
 		return w.refuse(reply, verdict.Rcode(), wire.ExtendedError{})
