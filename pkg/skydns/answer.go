@@ -220,17 +220,10 @@ func (w *worker) appendServices(owner []byte, ttl uint32, a *treecache.Answer) (
 	}
 	if n > 0 {
 		w.b.Open(wire.Additional)
-		if a.Owner() == nil {
-			n = min(n, maxForeign)
-		}
 		w.appendGlue(again, n)
 	}
 	return n > 0, true
 }
-
-// maxForeign is of how many targets the addresses are given where the targets
-// are of several Services, which takes longer.
-const maxForeign = 64
 
 // appendGlue appends the addresses of the targets of the first n services, each
 // target's once. What has no room is left out, a target's addresses whole: RFC 2181 §9

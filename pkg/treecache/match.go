@@ -14,7 +14,7 @@ const (
 	// which take 0.1 ms. A directory of a thousand children is seen whole.
 	maxWork = 1 << 10
 	// MaxFound is how many Services a wildcard finds at most.
-	MaxFound = 256
+	MaxFound = 128
 )
 
 // Match answers for a canonical wire name in which the label "*" is a wildcard,

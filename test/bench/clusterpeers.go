@@ -41,18 +41,18 @@ func openCluster(size objects.Cluster) (*apiCluster, error) {
 	return c, err
 }
 
-// kubednsOn serves the objects of the API server at url.
-func (p programs) kubednsOn(url string) peer {
+// kubednsOn serves the objects of the API server at url. more are flags besides.
+func (p programs) kubednsOn(url string, more ...string) peer {
 	return peer{name: "kubedns", argv: func(_ string, addr netip.AddrPort) ([]string, error) {
 		if p.kubedns == "" {
 			return nil, nil
 		}
 		health, err := freePort()
-		return []string{
+		return append([]string{
 			p.kubedns, "--kube-master-url", url, "--nameservers=none", "--debug-address=",
 			"--dns-bind-address", addr.Addr().String(), "--dns-port", strconv.Itoa(int(addr.Port())),
 			"--healthz-port", strconv.Itoa(int(health.Port())),
-		}, err
+		}, more...), err
 	}}
 }
 

@@ -58,8 +58,10 @@ func (m *model) follow(name, target string, typ uint16, seen []string) []answer 
 	lower := strings.ToLower(target)
 	inside := strings.HasSuffix(lower, ".cluster.local.")
 	switch {
-	case len(seen) > maxChain, typ != dns.TypeCNAME && !inside && strings.Count(target, ".") < 2:
+	case len(seen) > maxChain:
 		return []answer{{Rcode: "SERVFAIL"}}
+	case (typ == dns.TypeA || typ == dns.TypeAAAA) && !inside && strings.Count(target, ".") < 2:
+		return []answer{{Rcode: "NXDOMAIN", Answer: []string{alias}, SOA: true}}
 	case typ == dns.TypeCNAME || slices.Contains(seen, lower) || !inside:
 		return []answer{{Rcode: "NOERROR", Answer: []string{alias}}}
 	}
