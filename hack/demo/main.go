@@ -1,10 +1,10 @@
-// Command demo is what `make run` runs: it starts kubedns, dnscache and
-// exechealthz on loopback, wired as in their Pod, waits until they are healthy,
-// asks a few names and says whether the answers are right. Then it stays up
-// until a signal, or ends when ONCE is set.
+// Command demo is what `make run` runs. It starts kubedns, dnscache and exechealthz on
+// loopback, connected as in their Pod, waits until they are healthy, looks up a few
+// names, and says whether the answers are right. It then keeps running until it gets a
+// signal, or exits if ONCE is set.
 //
-// It needs no cluster: kubedns reads manifests/examples. With KUBECONFIG set it
-// serves that cluster. Nothing it started survives it.
+// It needs no cluster: kubedns reads manifests/examples. If KUBECONFIG is set, kubedns
+// serves that cluster. All programs that it started end with it.
 package main
 
 import (

@@ -1,7 +1,7 @@
-// The image command packs one static binary into an image archive, without a
-// daemon or a network. The archive is an OCI layout and a docker-archive at
-// once, so that containerd (`ctr images import`) and docker (`docker load`)
-// both take it. The same input gives the same bytes.
+// The image command packs a static binary into an image archive, without a daemon or a
+// network. The archive is both an OCI layout and a docker-archive, so that containerd
+// (`ctr images import`) and Docker (`docker load`) can load it. The same input gives the
+// same bytes.
 //
 //	image -name kubedns:v1 -arch amd64 -user 1001:1001 -max 20000000 -o kubedns.tar bin/kubedns [NAME=FILE...]
 package main

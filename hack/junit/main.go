@@ -1,6 +1,6 @@
-// The junit command prints the results in JUnit files as a Markdown table: one
-// line per spec that ran, with its result and time in each file. With -w it
-// replaces what stands between the markers of that name in a document.
+// The junit command prints the results in JUnit files as a Markdown table: one line for
+// each spec that ran, with its result and time in each file. With -w it replaces the
+// text between the markers of that name in a document.
 //
 //	junit -version v1.34.4 [-w docs/proof.md] dist/conformance/*.xml
 package main

@@ -12,19 +12,19 @@ import (
 
 const usage = "usage: nslookup [-type=TYPE] NAME [SERVER[:PORT]]"
 
-// Request is one command line, checked.
+// Request is a valid command line.
 type Request struct {
-	// Name is the name as typed, or the text of an address.
+	// Name is the name or the address as it was typed.
 	Name string
-	// Type is the type asked for, zero for A and AAAA, or PTR when Name is an
-	// address.
+	// Type is the record type. Zero means PTR if Name is an address, and A and AAAA
+	// otherwise.
 	Type uint16
-	// Server is the server to ask; the zero Server means those of resolv.conf.
+	// Server is the server to ask; the zero Server stands for those of resolv.conf.
 	Server Server
 }
 
-// Server is a server as it was typed: an address, or a name still to be looked
-// up, and a port. The zero Server is none.
+// Server is a server as it was typed: a port, and an address or a name that has yet
+// to be looked up. The zero Server means that none was given.
 type Server struct {
 	Addr netip.Addr
 	Host string
@@ -63,14 +63,14 @@ func ParseArgs(args []string) (Request, error) {
 	}
 	switch len(rest) {
 	case 0:
-		return Request{}, errors.New("no name")
+		return Request{}, errors.New("missing name")
 	case 1, 2:
 	default:
 		return Request{}, fmt.Errorf("unexpected argument %q", rest[2])
 	}
 	req.Name = rest[0]
 	if _, ok := dns.IsDomainName(req.Name); !ok || req.Name == "" {
-		return Request{}, fmt.Errorf("%q is not a domain name", req.Name)
+		return Request{}, fmt.Errorf("invalid domain name %q", req.Name)
 	}
 	if len(rest) == 2 {
 		server, err := ParseServer(rest[1])
@@ -82,10 +82,10 @@ func ParseArgs(args []string) (Request, error) {
 	return req, nil
 }
 
-// ParseServer reads ADDRESS, ADDRESS:PORT, ADDRESS#PORT, [IPV6]:PORT or the same
-// with a host name. The port is 53 unless given.
+// ParseServer reads ADDRESS, ADDRESS:PORT, ADDRESS#PORT or [IPV6]:PORT, or the same
+// with a host name in place of the address. The default port is 53.
 func ParseServer(text string) (Server, error) {
-	bad := fmt.Errorf("%q is not a server", text)
+	bad := fmt.Errorf("invalid server %q", text)
 	host, port := text, ""
 	if a, err := netip.ParseAddr(text); err == nil {
 		return Server{Addr: a, Port: dnsPort}, nil // includes IPv6 without brackets
@@ -99,7 +99,7 @@ func ParseServer(text string) (Server, error) {
 	if host != text {
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || n == 0 {
-			return Server{}, fmt.Errorf("%w: bad port %q", bad, port)
+			return Server{}, fmt.Errorf("%w: invalid port %q", bad, port)
 		}
 		s.Port = uint16(n)
 	}

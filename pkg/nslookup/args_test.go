@@ -27,14 +27,14 @@ func TestParseArgs(t *testing.T) {
 		{args: "web -querytype=mx", want: Request{Name: "web", Type: dns.TypeMX}},
 		{args: "-- -web", want: Request{Name: "-web"}},
 		{args: "10.0.0.1", want: Request{Name: "10.0.0.1"}},
-		{args: "", err: "no name"},
+		{args: "", err: "missing name"},
 		{args: "a b c", err: `unexpected argument "c"`},
 		{args: "-type=BOGUS web", err: `unknown record type in "-type=BOGUS"`},
 		{args: "-type web", err: `unknown record type in "-type"`},
 		{args: "-debug web", err: `unknown option "-debug"`},
-		{args: "a..b", err: `"a..b" is not a domain name`},
-		{args: strings.Repeat("x", 64), err: "is not a domain name"},
-		{args: "a 127.0.0.1:0", err: `bad port "0"`},
+		{args: "a..b", err: `invalid domain name "a..b"`},
+		{args: strings.Repeat("x", 64), err: "invalid domain name"},
+		{args: "a 127.0.0.1:0", err: `invalid port "0"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {

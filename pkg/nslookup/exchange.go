@@ -14,8 +14,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxReply is more than a server may send to a question without EDNS (512
-// octets, RFC 1035 §4.2.1), for those that do not keep to it.
+// maxReply is the size of the receive buffer. It is more than the 512 octets that a
+// server may send without EDNS (RFC 1035 §4.2.1), since some servers send more.
 const maxReply = 4096
 
 var (
@@ -23,10 +23,9 @@ var (
 	errRefused = errors.New("connection refused")
 )
 
-// exchange asks one question and returns the first reply that settles it, with
-// the server that gave it. A server that fails (SERVFAIL, REFUSED, NOTIMP) or
-// has nobody listening is left for the next; its reply is returned only when no
-// server did better.
+// exchange asks one question and returns the first conclusive reply, with the server
+// that sent it. If a server fails (SERVFAIL, REFUSED, NOTIMP) or its port is closed, the
+// next one is asked; the failing reply is returned only if no server did better.
 func (c Command) exchange(ctx context.Context, servers []netip.AddrPort, name string, qtype uint16) (*dns.Msg, netip.AddrPort, error) {
 	query := new(dns.Msg)
 	query.SetQuestion(name, qtype)
@@ -36,10 +35,10 @@ func (c Command) exchange(ctx context.Context, servers []netip.AddrPort, name st
 	}
 	var (
 		conns   = make([]net.Conn, len(servers))
-		failed  *dns.Msg // the first reply that settles nothing
+		failed  *dns.Msg // the first reply that is not conclusive
 		failer  netip.AddrPort
 		lastErr = errTimeout
-		gone    = make([]bool, len(servers)) // not worth another try
+		gone    = make([]bool, len(servers)) // not to be asked again
 		left    = len(servers)
 	)
 	defer func() {
@@ -79,15 +78,15 @@ func (c Command) exchange(ctx context.Context, servers []netip.AddrPort, name st
 	return nil, servers[0], lastErr
 }
 
-// settles reports whether another server need not be asked.
+// settles reports whether a reply is conclusive, so that no other server is asked.
 func settles(reply *dns.Msg) bool {
 	return reply.Rcode == dns.RcodeSuccess || reply.Rcode == dns.RcodeNameError
 }
 
-// tryUDP sends the question once and waits for its reply. The socket is kept in
-// conn for later tries, so that a late reply to this one still counts then. It
-// is connected: the kernel drops what comes from elsewhere and reports a port
-// with nobody behind it.
+// tryUDP sends the question once and waits for the reply. The socket is kept in conn
+// for later tries, so that a late reply to this try is still accepted then. It is a
+// connected socket: the kernel drops packets from other addresses and reports a closed
+// port.
 func (c Command) tryUDP(ctx context.Context, conn *net.Conn, server netip.AddrPort, query *dns.Msg, packet []byte) (*dns.Msg, error) {
 	if *conn == nil {
 		var d net.Dialer
@@ -110,7 +109,7 @@ func (c Command) tryUDP(ctx context.Context, conn *net.Conn, server netip.AddrPo
 		}
 		reply := new(dns.Msg)
 		if err := reply.Unpack(buf[:n]); err != nil || !answers(reply, query) {
-			continue // a stray or forged packet does not end the wait
+			continue // ignore stray and forged packets
 		}
 		if reply.Truncated {
 			return c.askTCP(ctx, server, query)
@@ -124,28 +123,28 @@ func (c Command) askTCP(ctx context.Context, server netip.AddrPort, query *dns.M
 	d := net.Dialer{Timeout: c.tryTimeout()}
 	conn, err := d.DialContext(ctx, "tcp", server.String())
 	if err != nil {
-		return nil, fmt.Errorf("truncated, then over TCP: %w", plain(err))
+		return nil, fmt.Errorf("reply truncated; over TCP: %w", plain(err))
 	}
 	defer conn.Close()
 	release := bound(ctx, conn, 2*c.tryTimeout())
 	defer release()
 	stream := dns.Conn{Conn: conn}
 	if err := stream.WriteMsg(query); err != nil {
-		return nil, fmt.Errorf("truncated, then over TCP: %w", plain(err))
+		return nil, fmt.Errorf("reply truncated; over TCP: %w", plain(err))
 	}
 	reply, err := stream.ReadMsg()
 	if err != nil {
-		// Not a silent server: it answered over UDP. So no further tries.
-		return nil, fmt.Errorf("truncated, then over TCP: %s", plain(err).Error())
+		// The server is not silent, since it answered over UDP: no further tries.
+		return nil, fmt.Errorf("reply truncated; over TCP: %s", plain(err).Error())
 	}
 	if !answers(reply, query) {
-		return nil, errors.New("truncated, then over TCP: reply to another question")
+		return nil, errors.New("reply truncated; over TCP: reply to another question")
 	}
 	return reply, nil
 }
 
-// bound gives conn d from now, less when ctx ends earlier. The returned func
-// must be called when the wait is over.
+// bound sets conn's deadline to d from now, or to the end of ctx if that is earlier.
+// The returned func must be called when the wait is over.
 func bound(ctx context.Context, conn net.Conn, d time.Duration) func() bool {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	_ = conn.SetDeadline(time.Now().Add(d)) // a closed socket says so at the next use
@@ -155,9 +154,9 @@ func bound(ctx context.Context, conn net.Conn, d time.Duration) func() bool {
 	return stop
 }
 
-// answers reports whether reply is one to query: id, direction and question.
-// Servers that could not read a question send it back empty (RFC 1035 §4.1.1
-// leaves it open), which is accepted together with an error only.
+// answers reports whether reply is a reply to query, by its id, QR bit and question. A
+// server that cannot read the question may reply without one (RFC 1035 §4.1.1 does not
+// forbid it); that is accepted only together with an error code.
 func answers(reply, query *dns.Msg) bool {
 	if reply.Id != query.Id || !reply.Response || reply.Opcode != dns.OpcodeQuery {
 		return false
@@ -170,8 +169,8 @@ func answers(reply, query *dns.Msg) bool {
 		strings.EqualFold(got.Name, want.Name)
 }
 
-// plain shortens what the network says to what a reader of a health check
-// needs. Deadlines stay recognisable.
+// plain shortens a network error to what the reader of a health check needs. An
+// exceeded deadline can still be recognised.
 func plain(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return errRefused

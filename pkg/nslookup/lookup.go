@@ -11,26 +11,26 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Answer is a name that resolved.
+// Answer is the result of a successful lookup.
 type Answer struct {
-	// Server gave the answer, and was asked by the text ServerName.
+	// Server sent the answer. ServerName is how it was given on the command line.
 	Server     netip.AddrPort
 	ServerName string
-	// Sections holds one reply per type that had records, A before AAAA.
+	// Sections holds one reply for each type that has records, A before AAAA.
 	Sections []Section
 }
 
-// Section is the useful part of one reply.
+// Section is the part of one reply that is printed.
 type Section struct {
 	// Authoritative is the reply's AA flag.
 	Authoritative bool
-	// Records are the alias chain from the name asked for and the records at
-	// its end, in that order.
+	// Records are the chain of aliases from the requested name, followed by the
+	// records at its end.
 	Records []dns.RR
 }
 
-// Lookup resolves one request. The error says in one line which server said
-// what about which name.
+// Lookup resolves one request. The error says in one line which server answered what
+// for which name.
 func (c Command) Lookup(ctx context.Context, req Request) (Answer, error) {
 	servers, names, serverName, err := c.plan(ctx, req)
 	if err != nil {
@@ -59,14 +59,14 @@ func (c Command) Lookup(ctx context.Context, req Request) (Answer, error) {
 			first = fmt.Errorf("can't resolve '%s' at %w", strings.TrimSuffix(name, "."), err)
 		}
 		if _, replied := errors.AsType[rcodeError](err); !replied {
-			break // silent servers stay silent for the other names
+			break // a server that is silent now would be silent for the other names too
 		}
 	}
 	return Answer{}, first
 }
 
-// plan returns the servers to ask and the names to try in turn. The search list
-// is for names without a final dot and without a server, as libc has it.
+// plan returns the servers to ask and the names to try in turn. As in libc, the search
+// list is used for names without a final dot, and only if no server is given.
 func (c Command) plan(ctx context.Context, req Request) ([]netip.AddrPort, []string, string, error) {
 	names := []string{dns.Fqdn(req.Name)}
 	if req.Server.Addr.IsValid() {
@@ -94,7 +94,7 @@ func (c Command) plan(ctx context.Context, req Request) ([]netip.AddrPort, []str
 // serverAddrs looks up a server that was given by name.
 func (c Command) serverAddrs(ctx context.Context, conf resolvConf, host string) ([]netip.Addr, error) {
 	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
-		// RFC 6761 §6.3: never asked of a server.
+		// RFC 6761 §6.3: localhost must not be looked up at a server.
 		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, nil
 	}
 	var last error
@@ -106,7 +106,7 @@ func (c Command) serverAddrs(ctx context.Context, conf resolvConf, host string) 
 		}
 		return ans.addrs(), nil
 	}
-	return nil, fmt.Errorf("server '%s': can't resolve it at %w", host, last)
+	return nil, fmt.Errorf("can't resolve server '%s' at %w", host, last)
 }
 
 // addrs returns the addresses among the records.
@@ -132,21 +132,21 @@ func (a Answer) addrs() []netip.Addr {
 // rcodeError is a reply that does not resolve the name.
 type rcodeError struct {
 	server netip.AddrPort
-	text   string // NXDOMAIN, SERVFAIL ..., or that there is no such record
+	text   string // NXDOMAIN, SERVFAIL and so on, or "no A record"
 }
 
 func (e rcodeError) Error() string { return e.server.String() + ": " + e.text }
 
-// outcome is what became of one question.
+// outcome is the reply to one question, or why there is none.
 type outcome struct {
 	reply  *dns.Msg
 	server netip.AddrPort
 	err    error
 }
 
-// ask asks one name for all types at once. Once one of them resolved, the
-// others get one more try's time: a server that answers A and is silent about
-// AAAA must not cost the whole timeout.
+// ask asks for all types of one name at once. As soon as one of them is resolved, the
+// others get the time of one more try: a server that answers A but is silent about AAAA
+// must not cost the whole timeout.
 func (c Command) ask(ctx context.Context, servers []netip.AddrPort, name string, types []uint16) (Answer, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -172,8 +172,8 @@ func (c Command) ask(ctx context.Context, servers []netip.AddrPort, name string,
 	return c.judge(outcomes, name, types)
 }
 
-// judge makes one answer of the outcomes. When nothing resolved, a reply says
-// more than silence, and a failure more than an absence.
+// judge combines the outcomes into one answer. If nothing was resolved, the error that
+// it returns is a failure reply, else no reply, else that there is no such name or record.
 func (c Command) judge(outcomes []outcome, name string, types []uint16) (Answer, error) {
 	var (
 		ans    Answer
@@ -235,16 +235,16 @@ func rcodeText(rcode int) string {
 	return fmt.Sprintf("RCODE%d", rcode)
 }
 
-// records returns the alias chain that starts at name and the records of qtype
-// at its end, nothing when there are none: an alias alone resolves nothing.
-// Records that hang on no name of the chain are not looked at.
+// records returns the chain of aliases that starts at name and the records of qtype at
+// its end, or nil if there are none: aliases alone do not resolve a name. Records whose
+// owner name is not in the chain are ignored.
 func records(reply *dns.Msg, name string, qtype uint16) []dns.RR {
 	if reply.Rcode != dns.RcodeSuccess {
 		return nil
 	}
 	var chain []dns.RR
 	owner := name
-	// As many steps as records: a loop of aliases ends.
+	// At most as many steps as there are records, in case the aliases form a loop.
 	for range len(reply.Answer) + 1 {
 		var alias *dns.CNAME
 		var found []dns.RR

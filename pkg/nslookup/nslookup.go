@@ -3,20 +3,21 @@
 //
 //	nslookup [-type=TYPE] NAME [SERVER[:PORT]]
 //
-// It exists because an image made from scratch has no other, and because a
-// check that needs no process is cheaper and cannot fail for want of one.
+// Use [Command.Run] with the arguments of a command line, or [Command.Lookup]. The
+// package exists because an image made from scratch has no nslookup, and because a
+// check that starts no process is cheaper and fails less often.
 //
-// The exit code is what a check looks at, so it is strict: 0 only when the name
-// resolved, that is, when a record of a type that was asked for stands at the
-// end of the name's alias chain. For an unset type that means an A or an AAAA
-// record, either will do. Everything else is 1, with one line on the error
-// stream that says which server said what.
+// A check looks at the exit code only, so the exit code is strict. It is 0 only if the
+// name was resolved, that is, if there is a record of the requested type at the end of
+// the name's chain of aliases. If no type was given, an A or an AAAA record is enough.
+// In all other cases it is 1, with one line on standard error that says which server
+// answered what.
 //
-// Where it is not busybox: the two address types are asked in parallel, a
-// truncated answer is asked again over TCP, answers are matched by id, question
-// and source, an absent AAAA record is not a complaint when there is an A
-// record, and complaints go to the error stream, so that they survive the
-// `>/dev/null` of the usual check. The server's own address is never looked up.
+// Differences from busybox: the two address types are asked for in parallel; a
+// truncated answer is asked for again over TCP; replies are matched by id, question and
+// source; a missing AAAA record is not an error if there is an A record; errors are
+// written to standard error, so that the usual `>/dev/null` of a check does not hide
+// them. The server's own address is never looked up.
 package nslookup
 
 import (
@@ -26,35 +27,35 @@ import (
 	"time"
 )
 
-// DefaultResolvConf is where servers and search domains come from when the
-// command names no server.
+// DefaultResolvConf is the file with the servers and search domains that are used if
+// the command names no server.
 const DefaultResolvConf = "/etc/resolv.conf"
 
 const (
 	dnsPort           = 53
 	defaultTryTimeout = time.Second
-	// defaultTries times the timeout is how long a dead server is waited for:
-	// busybox's 5 seconds. Answers to earlier tries count until the end.
+	// defaultTries times the timeout is how long the command waits for a dead
+	// server: 5 seconds, as busybox does. Replies to earlier tries count until then.
 	defaultTries = 5
 )
 
-// Command is nslookup with its surroundings. The zero Command is ready for use,
-// and a Command may be run from several goroutines at once.
+// Command is nslookup with its settings. The zero Command is ready for use. A Command
+// may be run by several goroutines at once.
 type Command struct {
-	// ResolvConf is the resolv.conf to read; empty means DefaultResolvConf.
-	// It is read only when no server is named, or the server by a name.
+	// ResolvConf is the resolv.conf file; empty means DefaultResolvConf. It is read
+	// only if no server is given, or if the server is given by name.
 	ResolvConf string
-	// ServerPort is the port of the servers in resolv.conf, zero means 53.
+	// ServerPort is the port of the servers in resolv.conf; zero means 53.
 	ServerPort uint16
-	// TryTimeout is how long one try waits before the question is sent again,
-	// zero means one second.
+	// TryTimeout is how long to wait before the question is sent again; zero means
+	// one second.
 	TryTimeout time.Duration
-	// Tries is how often a question is sent over UDP, zero means five.
+	// Tries is how often a question is sent over UDP; zero means five times.
 	Tries int
 }
 
-// Run runs the command with its arguments, without the program's name, and
-// returns the exit code. It ends early, with 1, when ctx ends.
+// Run runs the command with its arguments, without the program's name, and returns
+// the exit code. If ctx ends, it returns 1.
 func (c Command) Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	req, err := ParseArgs(args)
 	if err != nil {

@@ -126,7 +126,7 @@ func TestFailures(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	code, out, errs := call(t, patient())
-	if want := "nslookup: no name\n" + usage + "\n"; code != 1 || out != "" || errs != want {
+	if want := "nslookup: missing name\n" + usage + "\n"; code != 1 || out != "" || errs != want {
 		t.Errorf("exit %d, output %q, errors %q; want 1 and %q", code, out, errs, want)
 	}
 }
@@ -275,7 +275,7 @@ func TestTruncatedWithoutTCP(t *testing.T) {
 		return pack(t, m)
 	})
 	code, out, errs := call(t, patient(), "-type=A", "x.test", s.addr.String())
-	if code != 1 || out != "" || !strings.Contains(errs, "truncated, then over TCP: ") {
+	if code != 1 || out != "" || !strings.Contains(errs, "reply truncated; over TCP: ") {
 		t.Errorf("exit %d, output %q, errors %q; want a failure that names TCP", code, out, errs)
 	}
 }

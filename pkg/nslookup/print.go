@@ -7,7 +7,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// text is the answer in busybox's form.
+// text returns the answer in busybox's format.
 func (a Answer) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Server:\t\t%s\nAddress:\t%s\n\n", a.ServerName, a.Server)
@@ -23,8 +23,8 @@ func (a Answer) text() string {
 	return b.String()
 }
 
-// line is one record in busybox's form; types it does not know are printed as
-// in a zone file.
+// line returns one record in busybox's format, or in zone file format if busybox does
+// not know the type.
 func line(rr dns.RR) string {
 	name := bare(rr.Header().Name)
 	switch rr := rr.(type) {
@@ -51,7 +51,7 @@ func line(rr dns.RR) string {
 	return rr.String() + "\n"
 }
 
-// bare is a name without its final dot; the root keeps it.
+// bare returns a name without its final dot, which only the root keeps.
 func bare(name string) string {
 	if name == "." {
 		return name

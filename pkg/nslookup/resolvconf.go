@@ -12,17 +12,17 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxServers is how many servers libc takes from resolv.conf (MAXNS).
+// maxServers is how many servers libc uses from resolv.conf (MAXNS).
 const maxServers = 3
 
-// resolvConf is resolv.conf(5), with the servers as addresses.
+// resolvConf is the content of a resolv.conf(5) file, with the servers as addresses.
 type resolvConf struct {
 	*dns.ClientConfig
 	servers []netip.AddrPort
 }
 
-// readResolvConf reads the file. Without a file or without a server in it, the
-// server is the one on this machine, as resolv.conf(5) has it.
+// readResolvConf reads the file. If there is no file, or no server in it, the server is
+// 127.0.0.1, as resolv.conf(5) says.
 func readResolvConf(path string, port uint16) (resolvConf, error) {
 	conf := resolvConf{ClientConfig: &dns.ClientConfig{Ndots: 1}}
 	text, err := os.ReadFile(path)

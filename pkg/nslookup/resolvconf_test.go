@@ -112,7 +112,7 @@ func TestServerByName(t *testing.T) {
 		}
 	}
 	code, _, errs := call(t, c, "x.test", "nobody:53")
-	if want := fmt.Sprintf("nslookup: server 'nobody': can't resolve it at %v: NXDOMAIN\n", s.addr); code != 1 || errs != want {
+	if want := fmt.Sprintf("nslookup: can't resolve server 'nobody' at %v: NXDOMAIN\n", s.addr); code != 1 || errs != want {
 		t.Errorf("unknown server: exit %d, errors %q, want %q", code, errs, want)
 	}
 }

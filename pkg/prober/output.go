@@ -5,13 +5,13 @@ import (
 	"sync"
 )
 
-// MaxOutput is how many bytes of a run's output are kept: enough for a dozen
-// lines of a resolver's complaint, little enough for a command gone wild.
+// MaxOutput is how many bytes of a run's output are kept: enough for a dozen lines of
+// error messages, and little enough if a command prints without end.
 const MaxOutput = 4 << 10
 
 // output keeps the first MaxOutput bytes written to it and counts the rest.
 // Writes never fail, so that a noisy command is not killed by a broken pipe.
-// It is safe for concurrent use, and takes nothing more once it was read.
+// It is safe for concurrent use. After take it ignores what is written.
 type output struct {
 	mu   sync.Mutex
 	kept []byte
@@ -32,8 +32,8 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// take returns what was kept, with a note when something was cut, and closes
-// the buffer for stragglers.
+// take returns what was kept, with a note if something was cut off. Whatever is
+// written later is ignored.
 func (o *output) take() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

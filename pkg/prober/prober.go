@@ -12,45 +12,45 @@ import (
 var (
 	// ErrTimeout is the error of a run that reached its deadline.
 	ErrTimeout = errors.New("timed out")
-	// ErrStuck is what Run returns when it was told to end and the check did
-	// not come back: the one case in which a goroutine stays behind.
+	// ErrStuck is what Run returns if its context ended and the check did not
+	// return. Only then does a goroutine stay behind.
 	ErrStuck = errors.New("check did not stop")
 )
 
-// stopGrace is how long a check may take to come back after its context ended:
-// time to kill processes and collect them, also on a starved machine.
+// stopGrace is how long a check may take to return after its context has ended:
+// enough to kill processes and to wait for them, even on a busy machine.
 const stopGrace = 2 * time.Second
 
-// Check does one run. What it has to say goes to out, which may be written to
-// from several goroutines, never fails, and is bounded. It returns nil when all
-// is well, and must return soon after ctx ended.
+// Check does one run. It writes its output to out, which may be used by several
+// goroutines, never fails, and keeps at most [MaxOutput] bytes. It returns nil on
+// success, and must return soon after ctx has ended.
 type Check func(ctx context.Context, out io.Writer) error
 
-// Config says what is run and how often.
+// Config is what a [Prober] runs, and how often.
 type Config struct {
-	// Check is the check; it must not be nil.
+	// Check does one run. It must not be nil.
 	Check Check
 	// Period is the time from the start of a run to the start of the next.
 	// It must be positive.
 	Period time.Duration
 	// Timeout is the deadline of one run. It must be positive.
 	Timeout time.Duration
-	// Rules judge the results.
+	// Rules decide what a result means for the health URL.
 	Rules Rules
-	// Observe, when not nil, is called with each result, in order, on the
-	// goroutine of Run, before the result is published.
+	// Observe, if not nil, is called with each result, in order, on Run's
+	// goroutine, before Last returns it.
 	Observe func(Result)
 }
 
-// Prober runs one check and keeps its last result. Its methods are safe for
-// concurrent use; Run must be called once.
+// Prober runs one check and keeps its latest result. Its methods are safe for
+// concurrent use; Run must be called only once.
 type Prober struct {
 	cfg  Config
 	last atomic.Pointer[Result]
 }
 
-// New returns a prober that has not started. It fails when the configuration
-// breaks one of the rules written at [Config].
+// New returns a prober that has not started. It fails if cfg violates a rule that
+// [Config] states.
 func New(cfg Config) (*Prober, error) {
 	switch {
 	case cfg.Check == nil:
@@ -63,7 +63,7 @@ func New(cfg Config) (*Prober, error) {
 	return &Prober{cfg: cfg}, nil
 }
 
-// Last returns the newest result, the zero Result before the first.
+// Last returns the latest result, or the zero Result before the first run has ended.
 func (p *Prober) Last() Result {
 	if r := p.last.Load(); r != nil {
 		return *r
@@ -71,12 +71,11 @@ func (p *Prober) Last() Result {
 	return Result{}
 }
 
-// Status judges the newest result at now.
+// Status returns what the health URL answers at now.
 func (p *Prober) Status(now time.Time) Status { return p.cfg.Rules.Judge(p.Last(), now) }
 
-// Run runs the check until ctx ends, and then returns nil once the run that was
-// going on has ended; its result is not published. It returns [ErrStuck] when
-// the check does not come back.
+// Run runs the check until ctx ends. It then waits for the run that is going on, whose
+// result is dropped, and returns nil, or [ErrStuck] if the check does not return.
 func (p *Prober) Run(ctx context.Context) error {
 	first := time.Now()
 	for {
@@ -90,7 +89,7 @@ func (p *Prober) Run(ctx context.Context) error {
 		if err := p.comeBack(ctx, done); err != nil {
 			return err
 		}
-		// The next multiple of the period that is still to come.
+		// Wait for the next multiple of the period.
 		passed := time.Since(first)
 		wait := p.cfg.Period - passed%p.cfg.Period
 		timer := time.NewTimer(wait)
@@ -103,8 +102,8 @@ func (p *Prober) Run(ctx context.Context) error {
 	}
 }
 
-// start does one run. The channel is closed when the check came back, which is
-// before start returns unless the check ignores its context.
+// start does one run. The channel is closed when the check returns. That is before
+// start returns, unless the check ignores its context.
 func (p *Prober) start(ctx context.Context) (<-chan struct{}, Result) {
 	runCtx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
@@ -143,8 +142,8 @@ func (p *Prober) timedOut(more string) error {
 	return fmt.Errorf("%w after %v%s", ErrTimeout, p.cfg.Timeout, more)
 }
 
-// comeBack waits for a check that outstayed its deadline, for ever while ctx
-// lives, for stopGrace once it ended.
+// comeBack waits for a check that has exceeded its deadline: without limit until ctx
+// ends, and then for stopGrace.
 func (p *Prober) comeBack(ctx context.Context, done <-chan struct{}) error {
 	select {
 	case <-done:
@@ -170,8 +169,8 @@ func waitFor(done <-chan struct{}, d time.Duration) {
 	}
 }
 
-// guarded runs the check and turns its panic into an error: a check is foreign
-// code, and one bad check must not end the others.
+// guarded runs the check and turns a panic into an error, so that one check cannot
+// end the others.
 func guarded(ctx context.Context, check Check, out io.Writer) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

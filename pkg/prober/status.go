@@ -5,44 +5,44 @@ import (
 	"time"
 )
 
-// Result is what one run of a check left behind. It is a value and is never
-// changed after it was published. The zero Result means that no run has ended.
+// Result is the outcome of one run of a check. It does not change after it was
+// published. The zero Result means that no run has ended.
 type Result struct {
-	// Output is what the check printed, at most [MaxOutput] bytes and a note of
-	// what was cut.
+	// Output is what the check printed: at most [MaxOutput] bytes, and a note if
+	// more was cut off.
 	Output string
-	// Start and End enclose the run. The age of a result counts from End.
+	// Start and End are the times of the run. The age of a result is counted from
+	// End.
 	Start, End time.Time
-	// Err is why the run failed, nil when it ended well.
+	// Err is why the run failed, or nil if it succeeded.
 	Err error
 }
 
-// Ended reports whether the result is that of a run, not the zero Result.
+// Ended reports whether this is the result of a run, and not the zero Result.
 func (r Result) Ended() bool { return !r.End.IsZero() }
 
 // Rules turn a result into a status. They are a value without state.
 type Rules struct {
 	// Path is the URL path that the texts name.
 	Path string
-	// Latency is the oldest age at which a good result still counts.
+	// Latency is the age up to which a successful result counts.
 	Latency time.Duration
-	// ShowOutput makes the output of a good run the body, instead of "ok".
+	// ShowOutput makes the body the output of a successful run instead of "ok".
 	ShowOutput bool
 }
 
-// Status is what a health URL answers: an HTTP status code and a plain text
-// body, which goes out as it is.
+// Status is what a health URL answers: an HTTP status code and a plain text body.
 type Status struct {
 	Code int
 	Body string
 }
 
-// Healthy reports whether the status is the good one.
+// Healthy reports whether the status is 200.
 func (s Status) Healthy() bool { return s.Code == http.StatusOK }
 
-// Judge says what the URL answers at now when last is the newest result. An
-// error wins over age. The texts are those of exechealthz 1.2; output goes into
-// them as bytes, never as a format.
+// Judge returns what the URL answers at now if last is the latest result. A failed run
+// is reported as failed, however old it is. The texts are those of exechealthz 1.2.
+// Output is inserted as it is and never used as a format.
 func (r Rules) Judge(last Result, now time.Time) Status {
 	switch {
 	case !last.Ended():

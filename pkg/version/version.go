@@ -1,4 +1,5 @@
-// Package version tells which build of the programs is running.
+// Package version describes the build that is running. Use [String] for the release,
+// [Get] for everything that is known, and [Info.Line] for what --version prints.
 package version
 
 import (
@@ -12,11 +13,11 @@ import (
 // It is the only variable that the linker writes.
 var version string
 
-// unreleased is what String says when the linker set no version.
+// unreleased is what String returns if the linker set no version.
 const unreleased = "devel"
 
-// String returns the release, such as "v1.2.3", or "devel" for a build that
-// was given none. It never contains blanks.
+// String returns the release, such as "v1.2.3", or "devel" if the build was given
+// none. It contains no blanks.
 func String() string {
 	if v := strings.Join(strings.Fields(version), "-"); v != "" {
 		return v
@@ -24,14 +25,14 @@ func String() string {
 	return unreleased
 }
 
-// Info describes a build. Fields that the build does not know are empty.
+// Info describes a build. Fields for which the build has no value are empty.
 type Info struct {
 	// Version is what String returns.
 	Version string
-	// Commit is the full revision of the source, with "-dirty" appended when
-	// the work tree had changes. Builds with -buildvcs=false have none.
+	// Commit is the full revision of the source, with "-dirty" appended if
+	// the work tree had uncommitted changes. Builds with -buildvcs=false have none.
 	Commit string
-	// GoVersion is the toolchain, such as "go1.26.0".
+	// GoVersion is the version of the toolchain, such as "go1.26.0".
 	GoVersion string
 	// Platform is GOOS/GOARCH.
 	Platform string

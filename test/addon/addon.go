@@ -1,6 +1,6 @@
-// Package addon builds the real binaries and runs them for tests: on loopback
-// ports of the test's own, with their logs shown when the test fails, and
-// ended with the test.
+// Package addon builds the real binaries and runs them for tests. Use [Build] once, and
+// [Start] for each process. The processes use loopback ports that belong to the test,
+// their logs are shown if the test fails, and they end with the test.
 package addon
 
 import (

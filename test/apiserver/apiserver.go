@@ -1,10 +1,10 @@
-// Package apiserver is as much of a Kubernetes API server as cluster DNS
-// servers use: lists, in pages or streamed, and watches, in JSON or protobuf,
-// of objects that a test puts and deletes. It has a real one's faults too, at a
-// test's command: watches that end, resource versions that are too old, pages
-// that expire, bodies that break off, requests that are refused.
+// Package apiserver is the part of a Kubernetes API server that cluster DNS servers
+// use: lists, in pages or streamed, and watches, in JSON or protobuf, of objects that a
+// test puts and deletes. A test can also make it fail as a real one does: watches end,
+// resource versions are too old, pages expire, responses break off, requests are
+// refused.
 //
-// Nothing is validated, so it holds objects that a real one would refuse.
+// It validates nothing, so it accepts objects that a real API server would refuse.
 package apiserver
 
 import (

@@ -1,14 +1,13 @@
-// Command bench measures what one query costs our servers beside others: the
-// processor time that each server's process takes per query, in turns, under
-// the same load. Of kubedns and CoreDNS, both fed by the same API server, it
-// also measures the time to the first answer, the memory, and the time from a
-// change to its answer. Only ratios of one run on one machine mean anything.
+// Command bench compares the CPU time that our servers and others need for one query,
+// under the same load, in turns. For kubedns and CoreDNS, which read from the same API
+// server, it also compares the time to the first answer, the memory, and the time from
+// a change to its answer. Only ratios within one run on one machine are meaningful.
 //
-//	bench compare [flags]        start every server, measure, print tables
-//	bench echo ADDRESS           the floor: a bare echo on pkg/listener
-//	bench upstream ADDRESS [TTL] answers every A question with an address
-//	bench load [flags] ADDRESS   ask ADDRESS and check the answers
-//	bench soak [flags]           ask dnscache for long while its servers fail
+//	bench compare [flags]        start the servers, measure, print tables
+//	bench echo ADDRESS           the lower bound: a bare echo with pkg/listener
+//	bench upstream ADDRESS [TTL] answer every question for A with an address
+//	bench load [flags] ADDRESS   query ADDRESS and check the answers
+//	bench soak [flags]           query dnscache for a long time while its servers fail
 package main
 
 import (

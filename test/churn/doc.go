@@ -1,7 +1,7 @@
-// Package churn changes a cluster 200 times a second under the real kubedns,
-// while the API server fails in every way it can, and asks all the time. What
-// nobody changes must never be answered wrong, and whenever it becomes quiet,
-// every answer must be that of a kubedns that has just been started.
+// Package churn changes the objects of a cluster 200 times a second while the real
+// kubedns serves it, makes the API server fail in many ways, and sends queries all the
+// time. Names that do not change must never be answered wrongly. Whenever the changes
+// pause, every answer must be the one that a freshly started kubedns gives.
 //
-// SOAK=duration makes it longer than the minute that it takes otherwise.
+// The test takes a minute. SOAK=DURATION makes it run for that time instead.
 package churn

@@ -1,5 +1,5 @@
-// Package conformance asks the real binaries what tables of rows say they must
-// answer. The tables are Markdown, so that a reader sees what a test sees.
+// Package conformance queries the real binaries and compares their answers with tables.
+// The tables are Markdown files, so that people can read them too.
 package conformance
 
 import (

@@ -1,6 +1,6 @@
-// Package dnsmasq holds dnscache to Debian's dnsmasq 2.90: both real programs
-// run side by side with the same options, the same scripted servers behind
-// them and the same client before them, and what each of them does is compared.
+// Package dnsmasq compares dnscache with Debian's dnsmasq 2.90: both programs run side
+// by side with the same options, the same scripted upstream servers and the same
+// client, and the tests compare what they do.
 //
 // The rows are in testdata, one file for each subject, in this form:
 //
@@ -14,16 +14,15 @@
 //	- NXDOMAIN rd ra | ns: ex. 59 SOA ns.ex. h.ex. 1 2 3 4 15 | up 0
 //	+ NXDOMAIN rd ra | ns: ex. 14 SOA ns.ex. h.ex. 1 2 3 4 15 | up 0
 //
-// The number is that of the observation that the row repeats, where there is
-// one. Then come the set-up (options, files, what the servers answer) and the
-// steps, both explained at [Row] in scenario_test.go. A line "same" or
-// "differs: why" ends them. What follows is what was seen, as a difference
-// between two stories: lines with "-" are dnsmasq's, lines with "+" ours,
-// lines with neither are told by both. Each program must tell exactly its
-// story, so a row marked "differs" fails as well when the two no longer
-// differ. Every such row stands in docs/differences.md.
+// The number is that of the row in docs/reference/dnsmasq.md §12 that this row repeats,
+// if there is one. The set-up (options, files, the servers' replies) and the steps come
+// next; [Row] in scenario_test.go explains both. A line "same" or "differs: why" ends
+// them. The rest is what each program is expected to do, in the form of a diff: lines
+// with "-" are dnsmasq's, lines with "+" are ours, and lines without a sign are common
+// to both. Each program must do exactly what its lines say, so a row marked "differs"
+// also fails if the two no longer differ. docs/differences.md lists every such row.
 //
-// "left out 53: why" says which observation has no row.
+// "left out 53: why" says that row 53 of the reference has no row here.
 //
-// In an answer from a cache TTLs may be a little lower than written.
+// TTLs in answers from a cache may be a little lower than written.
 package dnsmasq

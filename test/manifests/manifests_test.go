@@ -1,6 +1,6 @@
-// Package manifests checks what users hand to kubectl: every document decodes
-// strictly, every probe asks for something that is served, and the rendered
-// single file is what the parts come to.
+// Package manifests checks what users give to kubectl: that every document decodes
+// strictly, that every probe asks for a path that is served, and that the rendered
+// single file has the same content as its parts.
 package manifests
 
 import (

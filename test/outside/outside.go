@@ -1,6 +1,6 @@
-// Package outside is the rest of the world as tests know it: a scripted
-// resolver that answers for a few names and says of all others that they do
-// not exist, so that no test question ever leaves the machine.
+// Package outside stands for the rest of the world in tests. It is a scripted resolver
+// that knows a few names and answers NXDOMAIN for all others, so that no test's query
+// ever leaves the machine.
 package outside
 
 import (

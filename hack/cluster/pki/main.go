@@ -1,6 +1,6 @@
-// The pki command writes what a one-node cluster's programs need to trust each
-// other: a certificate authority, certificates, kubeconfig files and the key
-// that signs service account tokens. The files live as long as the cluster.
+// The pki command writes the files by which a one-node cluster's programs trust each
+// other: a certificate authority, certificates, kubeconfig files, and the key that signs
+// ServiceAccount tokens. They are valid for the life of the cluster.
 //
 //	pki DIR NODE-ADDRESS SERVICE-ADDRESS
 package main

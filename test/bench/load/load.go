@@ -1,7 +1,7 @@
-// Package load asks a DNS server as fast as it answers, a fixed number of
-// times, and checks every answer. It is a closed loop: each socket keeps a
-// window of questions outstanding and asks the next when one is answered, so a
-// slow server is not flooded and a fast one is never short of work.
+// Package load sends a fixed number of queries to a DNS server, as fast as it answers,
+// and checks every answer. It is a closed loop: each socket keeps a fixed number of
+// queries in flight and sends the next one when one is answered, so that a slow server
+// is not flooded and a fast one always has work.
 package load
 
 import (

@@ -1,6 +1,6 @@
-// Package objects makes the Services, EndpointSlices, Nodes and Namespaces of
-// clusters of any size, always the same ones for the same size, and the
-// questions whose answers they hold.
+// Package objects generates the Services, EndpointSlices, Nodes and Namespaces of a
+// cluster of a given size, always the same ones for the same size, and questions about
+// them with their answers.
 package objects
 
 import (

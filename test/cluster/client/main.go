@@ -1,15 +1,15 @@
-// The client command is what the test cluster's pods run: it asks as programs
-// in pods do, through the resolv.conf that the kubelet wrote.
+// The client command runs in the test cluster's Pods. Like programs in Pods, it sends
+// its queries to the servers in the resolv.conf that the kubelet wrote.
 //
-//	client lookup NAME...             addresses, with Go's resolver
-//	client srv NAME...                SRV targets and ports, with Go's resolver, along the search list
-//	client query NAME TYPE [udp|tcp]  one question as it stands, whole reply
-//	client search NAME                along the search list, A and AAAA at once from one socket, as musl does
-//	client each COMMAND...            several of the above, each in one argument; for each its output or error under its own line
-//	client load INTERVAL NAME...      ask on and on; print failures, and sums every second
+//	client lookup NAME...             print addresses, using Go's resolver
+//	client srv NAME...                print SRV targets and ports, using Go's resolver and the search list
+//	client query NAME TYPE [udp|tcp]  send one query without the search list, and print the whole reply
+//	client search NAME                try the search list, with A and AAAA at once on one socket, as musl does
+//	client each COMMAND...            run several of the above, one per argument, each with a heading
+//	client load INTERVAL NAME...      query without end; print failures, and totals every second
 //	client cat FILE                   print a file
-//	client serve PORT                 an HTTP server that answers with the pod's name
-//	client sleep                      until SIGTERM
+//	client serve PORT                 serve the Pod's name over HTTP
+//	client sleep                      wait for SIGTERM
 package main
 
 import (

@@ -1,4 +1,4 @@
-// The outside command is the test cluster's upstream resolver: what the node's
+// The outside command is the test cluster's upstream resolver, which the node's
 // resolv.conf names.
 package main
 
