@@ -24,7 +24,7 @@ type ConfigMapState struct {
 // and watch configmaps of that name.
 type ConfigMapWatcher struct {
 	namespace, name string
-	feed            *feed
+	feed            *feed[ConfigMapState]
 	changed         func(ConfigMapState)
 
 	mu        sync.Mutex
@@ -38,9 +38,9 @@ type ConfigMapWatcher struct {
 // the last one delivered. It must not block for long.
 func NewConfigMapWatcher(sources Sources, namespace, name string, log *slog.Logger, changed func(ConfigMapState)) *ConfigMapWatcher {
 	w := &ConfigMapWatcher{namespace: namespace, name: name, changed: changed}
-	w.feed = &feed{
+	w.feed = &feed[ConfigMapState]{
 		src:   sources.ConfigMap(namespace, name),
-		store: newStore(newHealth("configmaps", log), anyItem, convertConfigMap, w),
+		store: newStore(newHealth("configmaps", log), convertConfigMap, w),
 	}
 	w.feed.health = w.feed.store.health
 	return w
@@ -59,22 +59,22 @@ func (w *ConfigMapWatcher) Status() ResourceStatus { return w.feed.health.status
 // Export adds how c's watch goes to the metrics of w.
 func (w *Watcher) Export(c *ConfigMapWatcher) { w.configMap.Store(c) }
 
-func convertConfigMap(obj any) (any, bool) {
+func convertConfigMap(obj any) conversion[ConfigMapState] {
 	m, ok := obj.(*corev1.ConfigMap)
 	if !ok {
-		return nil, false
+		return conversion[ConfigMapState]{}
 	}
-	return ConfigMapState{Found: true, Data: m.Data, Version: m.ResourceVersion}, true
+	return conversion[ConfigMapState]{ConfigMapState{Found: true, Data: m.Data, Version: m.ResourceVersion}, true, true}
 }
 
-// known implements sink.
-func (w *ConfigMapWatcher) known(_ key, value any) any { return value }
+// shareKept implements sink.
+func (w *ConfigMapWatcher) shareKept(_ key, value ConfigMapState) ConfigMapState { return value }
 
 // set implements sink. Sources that do not know field selectors deliver other
 // ConfigMaps too.
-func (w *ConfigMapWatcher) set(it *item) {
+func (w *ConfigMapWatcher) set(it *item[ConfigMapState]) {
 	if it.key == (key{w.namespace, w.name}) {
-		w.deliver(it.value.(ConfigMapState))
+		w.deliver(it.value)
 	}
 }
 
@@ -86,11 +86,14 @@ func (w *ConfigMapWatcher) remove(k key) {
 }
 
 // replace implements sink.
-func (w *ConfigMapWatcher) replace(items []*item) {
+func (w *ConfigMapWatcher) replace(items []*item[ConfigMapState]) {
 	s := ConfigMapState{}
 	for _, it := range items {
 		if it.key == (key{w.namespace, w.name}) {
-			s, _ = it.value.(ConfigMapState)
+			s = ConfigMapState{} // it is gone, unless
+			if it.kept {
+				s = it.value
+			}
 		}
 	}
 	w.deliver(s)
@@ -108,6 +111,6 @@ func (w *ConfigMapWatcher) deliver(s ConfigMapState) {
 }
 
 var (
-	_ sink                 = (*ConfigMapWatcher)(nil)
-	_ cache.ReflectorStore = (*store)(nil)
+	_ sink[ConfigMapState] = (*ConfigMapWatcher)(nil)
+	_ cache.ReflectorStore = (*store[ConfigMapState])(nil)
 )

@@ -45,11 +45,11 @@ func (f *serviceFields) publishes() bool {
 	return err == nil && tolerate
 }
 
-// convertService returns a *records.Service.
-func (c *converter) convertService(obj any) (any, bool) {
+// convertService converts a Service.
+func (c *converter) convertService(obj any) conversion[*records.Service] {
 	in, ok := obj.(*corev1.Service)
 	if !ok {
-		return nil, false
+		return conversion[*records.Service]{}
 	}
 	f := serviceFields{
 		kind:            []byte(in.Spec.Type),
@@ -66,7 +66,7 @@ func (c *converter) convertService(obj any) (any, bool) {
 		f.ports = append(f.ports, c.port([]byte(p.Name), []byte(p.Protocol), p.Port))
 	}
 	k := key{c.shared.intern([]byte(in.Namespace)), in.Name}
-	return c.service(k, in.CreationTimestamp, &f), true
+	return conversion[*records.Service]{c.service(k, in.CreationTimestamp, &f), true, true}
 }
 
 // service returns the Service k, whose name becomes part of it.
@@ -112,12 +112,12 @@ type sliceFields struct {
 	endpoints            []records.Endpoint
 }
 
-// convertSlice returns a sliceValue, or nil for a slice that belongs to no
-// Service or holds names instead of addresses.
-func (c *converter) convertSlice(obj any) (any, bool) {
+// convertSlice converts an EndpointSlice. Nothing is kept of one that belongs to
+// no Service or holds names instead of addresses.
+func (c *converter) convertSlice(obj any) conversion[sliceValue] {
 	in, ok := obj.(*discoveryv1.EndpointSlice)
 	if !ok {
-		return nil, false
+		return conversion[sliceValue]{}
 	}
 	f := sliceFields{service: []byte(in.Labels[discoveryv1.LabelServiceName]), addressType: []byte(in.AddressType)}
 	for i := range in.Ports {
@@ -136,36 +136,38 @@ func (c *converter) convertSlice(obj any) (any, bool) {
 			f.endpoints = append(f.endpoints, records.Endpoint{Addr: parseAddr([]byte(text)), Hostname: deref(e.Hostname), Ready: ready})
 		}
 	}
-	return c.slice(in.Name, &f), true
+	value, kept := c.slice(in.Name, &f)
+	return conversion[sliceValue]{value, kept, true}
 }
 
-// slice returns the slice of that name.
-func (c *converter) slice(name string, f *sliceFields) any {
+// slice returns the slice of that name, and whether it is kept.
+func (c *converter) slice(name string, f *sliceFields) (v sliceValue, kept bool) {
 	known := string(f.addressType) == string(discoveryv1.AddressTypeIPv4) || string(f.addressType) == string(discoveryv1.AddressTypeIPv6)
 	if len(f.service) == 0 || !known {
-		return nil
+		return v, false
 	}
 	out := &records.Slice{Name: name, Ports: c.shared.internPorts(f.ports)}
 	out.Grow(len(f.endpoints))
 	for _, e := range f.endpoints {
 		out.Add(e)
 	}
-	v := sliceValue{parts: []*records.Slice{out}}
+	v.parts = []*records.Slice{out}
 	// Controllers name a slice after its Service: the two can share memory.
 	if n := len(f.service); n <= len(name) && name[:n] == string(f.service) {
 		v.service = name[:n]
 	} else {
 		v.service = string(f.service)
 	}
-	return v
+	return v, true
 }
 
-// convertEndpoints returns a sliceValue of the Service of the same name, or
-// nil where there are no endpoints: leader election locks look like that.
-func (c *converter) convertEndpoints(obj any) (any, bool) {
+// convertEndpoints converts an Endpoints object, which belongs to the Service of
+// the same name. Nothing is kept of one without endpoints: leader election locks
+// look like that.
+func (c *converter) convertEndpoints(obj any) conversion[sliceValue] {
 	in, ok := obj.(*corev1.Endpoints) //nolint:staticcheck // the fallback for servers without EndpointSlices
 	if !ok || len(in.Subsets) == 0 {
-		return nil, ok
+		return conversion[sliceValue]{ok: ok}
 	}
 	out := sliceValue{service: in.Name}
 	for i := range in.Subsets {
@@ -186,7 +188,7 @@ func (c *converter) convertEndpoints(obj any) (any, bool) {
 		add(subset.NotReadyAddresses, false)
 		out.parts = append(out.parts, part)
 	}
-	return out, true
+	return conversion[sliceValue]{out, true, true}
 }
 
 // port converts one port of any kind of object. An empty protocol is TCP, the

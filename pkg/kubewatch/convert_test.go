@@ -69,7 +69,7 @@ func TestConvertService(t *testing.T) {
 				Spec:       tt.spec,
 			}
 			tt.want.Namespace, tt.want.Name, tt.want.Created = "n", "s", 1234
-			got, _ := (&converter{}).convertService(in)
+			got := (&converter{}).convertService(in).value
 			if diff := cmp.Diff(&tt.want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
@@ -90,8 +90,7 @@ func TestConvertSlice(t *testing.T) {
 		{Addresses: []string{"10.0.0.4"}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}},
 		{Addresses: []string{"x"}},
 	}
-	value, _ := (&converter{}).convertSlice(in)
-	got := value.(sliceValue)
+	got := (&converter{}).convertSlice(in).value
 	if got.service != "s" || len(got.parts) != 1 || got.parts[0].Name != "s-1" {
 		t.Fatalf("got %+v", got)
 	}
@@ -124,20 +123,22 @@ func TestConvertNothing(t *testing.T) {
 	c := &converter{}
 	for _, tt := range []struct {
 		name    string
-		convert convertFunc
+		convert convertFunc[sliceValue]
 		obj     any
 		ok      bool
 	}{
 		{"slice of no service", c.convertSlice, noLabel, true},
 		{"slice of names", c.convertSlice, names, true},
 		{"another kind as slice", c.convertSlice, &corev1.Service{}, false},
-		{"another kind as service", c.convertService, names, false},
 		{"endpoints without subsets", c.convertEndpoints, &corev1.Endpoints{}, true}, //nolint:staticcheck // the fallback
 		{"another kind as endpoints", c.convertEndpoints, names, false},
 	} {
-		if got, ok := tt.convert(tt.obj); got != nil || ok != tt.ok {
-			t.Errorf("%s: kept %v, %t; want nothing, %t", tt.name, got, ok, tt.ok)
+		if got := tt.convert(tt.obj); got.kept || got.ok != tt.ok {
+			t.Errorf("%s: %+v; want nothing kept, %t", tt.name, got, tt.ok)
 		}
+	}
+	if got := c.convertService(names); got.kept || got.ok {
+		t.Errorf("another kind as service: %+v", got)
 	}
 }
 

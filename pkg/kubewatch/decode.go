@@ -34,22 +34,26 @@ type typeMeta struct{ apiVersion, kind string }
 // decodable is one kind that the decoder knows.
 type decodable struct {
 	gvk  schema.GroupVersionKind
-	item itemKind
+	item itemFunc
 	list bool
 }
 
+// itemFunc reads one object into a draft and returns its item, nil if it cannot
+// be read.
+type itemFunc func(dr *draft, data []byte) runtime.Object
+
 func newDecoder() *decoder {
 	d := &decoder{empty: &metav1.ObjectMeta{}, kinds: map[typeMeta]*decodable{}}
-	add := func(gv schema.GroupVersion, name string, kind itemKind) {
+	add := func(gv schema.GroupVersion, name string, item itemFunc) {
 		for _, list := range []bool{false, true} {
 			if list {
 				name += "List"
 			}
-			d.kinds[typeMeta{gv.String(), name}] = &decodable{gvk: gv.WithKind(name), item: kind, list: list}
+			d.kinds[typeMeta{gv.String(), name}] = &decodable{gvk: gv.WithKind(name), item: item, list: list}
 		}
 	}
-	add(corev1.SchemeGroupVersion, "Service", serviceItem)
-	add(discoveryv1.SchemeGroupVersion, "EndpointSlice", sliceItem)
+	add(corev1.SchemeGroupVersion, "Service", d.serviceItem)
+	add(discoveryv1.SchemeGroupVersion, "EndpointSlice", d.sliceItem)
 	return d
 }
 
@@ -113,7 +117,7 @@ func (d *decoder) decode(data []byte) (runtime.Object, *schema.GroupVersionKind)
 		}
 		return nil, nil
 	}
-	if it := d.item(dr, object, kind.item); it != nil {
+	if it := kind.item(dr, object); it != nil {
 		return it, &kind.gvk
 	}
 	return nil, nil
@@ -152,7 +156,7 @@ func (d *decoder) envelope(data []byte) (kind *decodable, object []byte) {
 }
 
 // list returns nil if one of its items cannot be read.
-func (d *decoder) list(dr *draft, data []byte, kind itemKind) *metainternalversion.List {
+func (d *decoder) list(dr *draft, data []byte, item itemFunc) *metainternalversion.List {
 	list := &metainternalversion.List{}
 	m := message{rest: data}
 	for m.next() {
@@ -160,7 +164,7 @@ func (d *decoder) list(dr *draft, data []byte, kind itemKind) *metainternalversi
 		case 1:
 			m.broken = m.broken || list.ListMeta.Unmarshal(m.bytes()) != nil
 		case 2:
-			it := d.item(dr, m.bytes(), kind)
+			it := item(dr, m.bytes())
 			if it == nil {
 				return nil
 			}
@@ -173,28 +177,35 @@ func (d *decoder) list(dr *draft, data []byte, kind itemKind) *metainternalversi
 	return list
 }
 
-// item returns nil for an object that cannot be read.
-func (d *decoder) item(dr *draft, data []byte, kind itemKind) *item {
+// serviceItem is the itemFunc of Services.
+func (d *decoder) serviceItem(dr *draft, data []byte) runtime.Object {
 	dr.reset()
-	ok := false
-	if kind == serviceItem {
-		ok = dr.readService(d, data)
-	} else {
-		ok = dr.readSlice(d, data)
-	}
-	if !ok {
+	if !dr.readService(d, data) {
 		return nil
 	}
-	it := &item{
-		ObjectMeta: d.empty, kind: kind, end: dr.end, version: string(dr.version),
+	it := newItem[*records.Service](d, dr)
+	it.value, it.kept = d.converter.service(it.key, dr.created, &dr.service), true
+	return it
+}
+
+// sliceItem is the itemFunc of EndpointSlices.
+func (d *decoder) sliceItem(dr *draft, data []byte) runtime.Object {
+	dr.reset()
+	if !dr.readSlice(d, data) {
+		return nil
+	}
+	it := newItem[sliceValue](d, dr)
+	it.value, it.kept = d.converter.slice(it.key.name, &dr.slice)
+	it.trigger = parseTrigger(dr.trigger)
+	return it
+}
+
+// newItem returns an item with the metadata of a draft.
+func newItem[V any](d *decoder, dr *draft) *item[V] {
+	return &item[V]{
+		ObjectMeta: d.empty, end: dr.end, version: string(dr.version),
 		key: key{d.converter.shared.intern(dr.namespace), string(dr.name)},
 	}
-	if kind == serviceItem {
-		it.value = d.converter.service(it.key, dr.created, &dr.service)
-	} else {
-		it.value, it.trigger = d.converter.slice(it.key.name, &dr.slice), parseTrigger(dr.trigger)
-	}
-	return it
 }
 
 func (d *draft) readService(in *decoder, data []byte) bool {

@@ -84,33 +84,45 @@ func encoded(tb testing.TB, s runtime.Serializer, gv schema.GroupVersion, o runt
 	return b.Bytes()
 }
 
-// kept is what is left of a decoded object or list: the slow way to get it.
-func kept(tb testing.TB, o runtime.Object) any {
+// empty is a sink that keeps nothing.
+type empty[V any] struct{}
+
+func (empty[V]) shareKept(_ key, value V) V { return value }
+func (empty[V]) set(*item[V])               {}
+func (empty[V]) remove(key)                 {}
+func (empty[V]) replace([]*item[V])         {}
+
+// compacted is the item of a decoded object: the slow way to get it.
+func compacted(tb testing.TB, o runtime.Object) any {
 	tb.Helper()
 	c := &converter{}
-	store := newStore(nil, serviceItem, c.convertService, &ConfigMapWatcher{}) // a sink that knows nothing
-	switch o.(type) {
-	case *discoveryv1.EndpointSlice, *discoveryv1.EndpointSliceList:
-		store = newStore(nil, sliceItem, c.convertSlice, &ConfigMapWatcher{})
-	case *corev1.Service, *corev1.ServiceList, *item, *metainternalversion.List:
+	var it any
+	var err error
+	switch o := o.(type) {
+	case *item[sliceValue], *item[*records.Service]:
+		return o
+	case *discoveryv1.EndpointSlice:
+		it, err = newStore(nil, c.convertSlice, empty[sliceValue]{}).compact(o)
+	case *corev1.Service:
+		var service *item[*records.Service]
+		service, err = newStore(nil, c.convertService, empty[*records.Service]{}).compact(o)
+		service.trigger, it = time.Time{}, service // nobody asks a Service for it
 	default:
 		return o
 	}
-	compact := func(o runtime.Object) (it *item) {
-		it, ok := o.(*item)
-		if !ok {
-			var err error
-			if it, err = store.compact(o); err != nil {
-				tb.Fatal(err)
-			}
-			if it.kind == serviceItem {
-				it.trigger = time.Time{} // nobody asks a Service
-			}
-		}
-		return it
+	if err != nil {
+		tb.Fatal(err)
 	}
-	if !meta.IsListType(o) {
-		return compact(o)
+	return it
+}
+
+// kept is what is left of a decoded object or list.
+func kept(tb testing.TB, o runtime.Object) any {
+	tb.Helper()
+	switch o.(type) {
+	case *discoveryv1.EndpointSliceList, *corev1.ServiceList, *metainternalversion.List:
+	default:
+		return compacted(tb, o)
 	}
 	accessor, err := meta.ListAccessor(o)
 	if err != nil {
@@ -118,13 +130,22 @@ func kept(tb testing.TB, o runtime.Object) any {
 	}
 	out := []any{accessor.GetResourceVersion(), accessor.GetContinue()}
 	err = meta.EachListItem(o, func(o runtime.Object) error {
-		out = append(out, compact(o))
+		out = append(out, compacted(tb, o))
 		return nil
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return out
+}
+
+// isItem reports whether a decoded object is an item.
+func isItem(o runtime.Object) bool {
+	switch o.(type) {
+	case *item[sliceValue], *item[*records.Service]:
+		return true
+	}
+	return false
 }
 
 // enveloped returns data as the API wraps an object of that kind.
@@ -206,10 +227,9 @@ func TestDecode(t *testing.T) {
 	for name, s := range samples(t) {
 		t.Run(name, func(t *testing.T) {
 			got := sameDecoded(t, direct.Serializer, plain.Serializer, s.data)
-			_, isItem := got.(*item)
 			_, isList := got.(*metainternalversion.List)
-			if (isItem || isList) != s.direct {
-				t.Errorf("got %T, directly: %t; want %t", got, isItem || isList, s.direct)
+			if direct := isList || isItem(got); direct != s.direct {
+				t.Errorf("got %T, directly: %t; want %t", got, direct, s.direct)
 			}
 		})
 	}
@@ -241,11 +261,11 @@ func TestTolerateUnready(t *testing.T) {
 		s := &corev1.Service{Spec: corev1.ServiceSpec{ClusterIP: "None", PublishNotReadyAddresses: tt.field}}
 		s.Name, s.Annotations = "s", map[string]string{tolerateUnready: tt.annotation}
 		decoded := sameDecoded(t, direct.Serializer, plain.Serializer, encoded(t, plain.Serializer, corev1.SchemeGroupVersion, s))
-		it, ok := decoded.(*item)
+		it, ok := decoded.(*item[*records.Service])
 		if !ok {
 			t.Fatalf("decoded a %T", decoded)
 		}
-		if got := it.value.(*records.Service).PublishNotReady; got != tt.want {
+		if got := it.value.PublishNotReady; got != tt.want {
 			t.Errorf("annotation %q, field %v: %v, want %v", tt.annotation, tt.field, got, tt.want)
 		}
 	}
@@ -287,16 +307,17 @@ func described(v any) string {
 	}
 	var b strings.Builder
 	for _, v := range list {
-		it, ok := v.(*item)
-		if !ok {
+		switch it := v.(type) {
+		case *item[*records.Service]:
+			fmt.Fprintf(&b, "%v %q %v %t: %t %+v\n", it.key, it.version, it.trigger, it.end, it.kept, it.value)
+		case *item[sliceValue]:
+			fmt.Fprintf(&b, "%v %q %v %t: %t %q", it.key, it.version, it.trigger, it.end, it.kept, it.value.service)
+			for _, part := range it.value.parts {
+				fmt.Fprintf(&b, " %+v", *part)
+			}
+			b.WriteByte('\n')
+		default:
 			fmt.Fprintf(&b, "%+v\n", v)
-			continue
-		}
-		fmt.Fprintf(&b, "%v %d %q %v %t: ", it.key, it.kind, it.version, it.trigger, it.end)
-		if s, ok := it.value.(sliceValue); ok {
-			fmt.Fprintf(&b, "%q %+v\n", s.service, *s.parts[0])
-		} else {
-			fmt.Fprintf(&b, "%+v\n", it.value)
 		}
 	}
 	return b.String()

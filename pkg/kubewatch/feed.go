@@ -36,9 +36,9 @@ const (
 
 // feed brings the objects of one source into a store. Lists are fetched page
 // by page and compacted at once; its health says how it goes.
-type feed struct {
+type feed[V any] struct {
 	src    cache.ListerWatcherWithContext
-	store  *store
+	store  *store[V]
 	health *health
 	// denied, when not nil, is called with an error that says that the server
 	// forbids or does not know the resource; if it was listed before, only after
@@ -47,7 +47,7 @@ type feed struct {
 }
 
 // run lists and watches until ctx ends.
-func (f *feed) run(ctx context.Context) {
+func (f *feed[V]) run(ctx context.Context) {
 	source := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc:  f.list,
 		WatchFuncWithContext: f.watch,
@@ -88,8 +88,8 @@ func sleep(ctx context.Context, d time.Duration) {
 // list fetches every page and returns a batch of items. It asks for the most
 // recent state, because at resource version 0, which the reflector would ask
 // for, servers ignore the limit and may go back in time.
-func (f *feed) list(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
-	all := &batch{ObjectMeta: f.store.empty}
+func (f *feed[V]) list(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
+	all := &batch[V]{ObjectMeta: f.store.empty}
 	options := metav1.ListOptions{Limit: pageSize}
 	for {
 		page, err := f.src.ListWithContext(ctx, options)
@@ -130,7 +130,7 @@ func (f *feed) list(ctx context.Context, _ metav1.ListOptions) (runtime.Object, 
 }
 
 // watch opens a watch or, when options ask for it, a streamed list.
-func (f *feed) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+func (f *feed[V]) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	w, err := f.src.WatchWithContext(ctx, options)
 	streaming := options.SendInitialEvents != nil && *options.SendInitialEvents
 	if err == nil {
@@ -156,7 +156,7 @@ func (f *feed) watch(ctx context.Context, options metav1.ListOptions) (watch.Int
 
 // putOff waits if err is the server's wish that the request be made later, and
 // reports whether it was and ctx goes on.
-func (f *feed) putOff(ctx context.Context, err error) bool {
+func (f *feed[V]) putOff(ctx context.Context, err error) bool {
 	seconds, ok := apierrors.SuggestsClientDelay(err)
 	if !ok {
 		return false
@@ -166,7 +166,7 @@ func (f *feed) putOff(ctx context.Context, err error) bool {
 }
 
 // failed reports err, and that the source is denied when it is.
-func (f *feed) failed(ctx context.Context, verb string, err error) {
+func (f *feed[V]) failed(ctx context.Context, verb string, err error) {
 	f.health.failed(ctx, verb, err)
 	if f.denied != nil && denied(err) && f.health.lost(patience) {
 		f.denied(err)

@@ -12,22 +12,22 @@ import (
 // batch is all items of one list, in the order in which they came. It passes
 // for a single API object, so that the reflector, which would keep the objects of
 // a streamed list in a store of its own, has one to keep.
-type batch struct {
+type batch[V any] struct {
 	*metav1.ObjectMeta // empty
-	items              []*item
+	items              []*item[V]
 }
 
 // GetObjectKind implements runtime.Object.
-func (b *batch) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+func (b *batch[V]) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
 
 // DeepCopyObject implements runtime.Object. A batch is not changed once it is
 // handed on.
-func (b *batch) DeepCopyObject() runtime.Object { return b }
+func (b *batch[V]) DeepCopyObject() runtime.Object { return b }
 
 // gathering is a watch that begins with a streamed list.
-type gathering struct {
+type gathering[V any] struct {
 	source watch.Interface
-	store  *store
+	store  *store[V]
 	out    chan watch.Event
 	once   sync.Once
 	done   chan struct{} // closed by Stop
@@ -35,25 +35,25 @@ type gathering struct {
 
 // gather returns w, but the events before the bookmark that ends its initial
 // events become one, about a batch of what they said.
-func gather(w watch.Interface, s *store) watch.Interface {
-	g := &gathering{source: w, store: s, out: make(chan watch.Event), done: make(chan struct{})}
+func gather[V any](w watch.Interface, s *store[V]) watch.Interface {
+	g := &gathering[V]{source: w, store: s, out: make(chan watch.Event), done: make(chan struct{})}
 	go g.run()
 	return g
 }
 
 // ResultChan implements watch.Interface.
-func (g *gathering) ResultChan() <-chan watch.Event { return g.out }
+func (g *gathering[V]) ResultChan() <-chan watch.Event { return g.out }
 
 // Stop implements watch.Interface.
-func (g *gathering) Stop() {
+func (g *gathering[V]) Stop() {
 	g.once.Do(func() { close(g.done) })
 	g.source.Stop()
 }
 
 // run hands the events on until the source or the receiver ends.
-func (g *gathering) run() {
+func (g *gathering[V]) run() {
 	defer close(g.out)
-	all := &batch{ObjectMeta: g.store.empty} // nil when it was handed on
+	all := &batch[V]{ObjectMeta: g.store.empty} // nil when it was handed on
 	for event := range g.source.ResultChan() {
 		if all != nil && all.take(event, g.store) {
 			continue
@@ -71,7 +71,7 @@ func (g *gathering) run() {
 }
 
 // send reports false after Stop.
-func (g *gathering) send(event watch.Event) bool {
+func (g *gathering[V]) send(event watch.Event) bool {
 	select {
 	case g.out <- event:
 		return true
@@ -82,7 +82,7 @@ func (g *gathering) send(event watch.Event) bool {
 
 // take adds what event says. False means that it is not about an object that s
 // understands: it is for the reflector to handle.
-func (b *batch) take(event watch.Event, s *store) bool {
+func (b *batch[V]) take(event watch.Event, s *store[V]) bool {
 	switch event.Type {
 	case watch.Added, watch.Modified, watch.Deleted:
 	default:
@@ -93,7 +93,7 @@ func (b *batch) take(event watch.Event, s *store) bool {
 		return false
 	}
 	if event.Type == watch.Deleted {
-		it.value = nil
+		it.kept = false
 	}
 	b.items = append(b.items, it)
 	return true

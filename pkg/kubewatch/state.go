@@ -137,7 +137,7 @@ func (s *state) counts() counts {
 // serviceSink takes Services.
 type serviceSink struct{ *state }
 
-func (s serviceSink) known(k key, value any) any {
+func (s serviceSink) shareKept(k key, value *records.Service) *records.Service {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[k]; e != nil && e.service != nil && reflect.DeepEqual(value, e.service) {
@@ -146,9 +146,9 @@ func (s serviceSink) known(k key, value any) any {
 	return value
 }
 
-func (s serviceSink) set(it *item) {
+func (s serviceSink) set(it *item[*records.Service]) {
 	s.mu.Lock()
-	s.setService(it.key, it.value.(*records.Service))
+	s.setService(it.key, it.value)
 	s.mu.Unlock()
 }
 
@@ -158,7 +158,7 @@ func (s serviceSink) remove(k key) {
 	s.mu.Unlock()
 }
 
-func (s serviceSink) replace(items []*item) {
+func (s serviceSink) replace(items []*item[*records.Service]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var keep map[key]struct{} // nil while nothing can be gone
@@ -166,8 +166,7 @@ func (s serviceSink) replace(items []*item) {
 		keep = make(map[key]struct{}, len(items))
 	}
 	for _, it := range items {
-		service, ok := it.value.(*records.Service)
-		if !ok {
+		if !it.kept {
 			delete(keep, it.key)
 			s.removeService(it.key)
 			continue
@@ -175,7 +174,7 @@ func (s serviceSink) replace(items []*item) {
 		if keep != nil {
 			keep[it.key] = struct{}{}
 		}
-		s.setService(it.key, service)
+		s.setService(it.key, it.value)
 	}
 	if keep != nil {
 		var gone []key
@@ -216,7 +215,7 @@ func (s *state) removeService(k key) {
 // sliceSink takes EndpointSlices, or Endpoints in their place.
 type sliceSink struct{ *state }
 
-func (s sliceSink) known(k key, value any) any {
+func (s sliceSink) shareKept(k key, value sliceValue) sliceValue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	owner, ok := s.owners[k]
@@ -231,10 +230,10 @@ func (s sliceSink) known(k key, value any) any {
 	return value
 }
 
-func (s sliceSink) set(it *item) {
+func (s sliceSink) set(it *item[sliceValue]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := it.value.(sliceValue)
+	v := it.value
 	if s.setSlice(it.key, v) && !it.trigger.IsZero() && s.servicesListed && s.slicesListed {
 		k := key{it.key.namespace, v.service}
 		s.triggers[k] = append(s.triggers[k], it.trigger)
@@ -247,7 +246,7 @@ func (s sliceSink) remove(k key) {
 	s.mu.Unlock()
 }
 
-func (s sliceSink) replace(items []*item) {
+func (s sliceSink) replace(items []*item[sliceValue]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var keep map[key]struct{} // nil while nothing can be gone
@@ -255,8 +254,7 @@ func (s sliceSink) replace(items []*item) {
 		keep = make(map[key]struct{}, len(items))
 	}
 	for _, it := range items {
-		v, ok := it.value.(sliceValue)
-		if !ok {
+		if !it.kept {
 			delete(keep, it.key)
 			s.removeSlice(it.key)
 			continue
@@ -264,7 +262,7 @@ func (s sliceSink) replace(items []*item) {
 		if keep != nil {
 			keep[it.key] = struct{}{}
 		}
-		s.setSlice(it.key, v)
+		s.setSlice(it.key, it.value)
 	}
 	if keep != nil {
 		for k := range s.owners {

@@ -15,24 +15,15 @@ import (
 // key names one object.
 type key struct{ namespace, name string }
 
-// itemKind says what an item was.
-type itemKind uint8
-
-const (
-	anyItem     itemKind = iota // what a source that does not decode delivers
-	serviceItem                 // a Service
-	sliceItem                   // an EndpointSlice
-)
-
-// item is what is kept of an API object, on its way from the decoder or the
+// item is what is kept of an API object, a V, on its way from the decoder or the
 // store to a sink. It passes for an API object where the watch and the reflector
 // need one.
-type item struct {
+type item[V any] struct {
 	*metav1.ObjectMeta // empty, shared by all items: the other methods
-	kind               itemKind
 	key                key
-	// value is nil where nothing is kept of the object.
-	value any
+	// value means something if kept is set; else nothing is kept of the object.
+	value V
+	kept  bool
 	// version is the resource version.
 	version string
 	// trigger is when that happened for which a slice was changed, zero when the
@@ -43,16 +34,16 @@ type item struct {
 }
 
 // GetNamespace implements metav1.Object.
-func (it *item) GetNamespace() string { return it.key.namespace }
+func (it *item[V]) GetNamespace() string { return it.key.namespace }
 
 // GetName implements metav1.Object.
-func (it *item) GetName() string { return it.key.name }
+func (it *item[V]) GetName() string { return it.key.name }
 
 // GetResourceVersion implements metav1.Object.
-func (it *item) GetResourceVersion() string { return it.version }
+func (it *item[V]) GetResourceVersion() string { return it.version }
 
 // GetAnnotations implements metav1.Object.
-func (it *item) GetAnnotations() map[string]string {
+func (it *item[V]) GetAnnotations() map[string]string {
 	if !it.end {
 		return nil
 	}
@@ -60,65 +51,77 @@ func (it *item) GetAnnotations() map[string]string {
 }
 
 // GetObjectKind implements runtime.Object.
-func (it *item) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+func (it *item[V]) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
 
 // DeepCopyObject implements runtime.Object. An item is not changed once a sink
 // has it.
-func (it *item) DeepCopyObject() runtime.Object { return it }
+func (it *item[V]) DeepCopyObject() runtime.Object { return it }
 
 // sink is where a store hands its items over. Calls come one at a time.
-type sink interface {
-	// known returns what is kept under k if it equals value, else value. So a
+type sink[V any] interface {
+	// shareKept returns what is kept under k if it equals value, else value. So a
 	// list that says what is known already takes no memory of its own.
-	known(k key, value any) any
+	shareKept(k key, value V) V
 	// set takes one changed object.
-	set(it *item)
+	set(it *item[V])
 	remove(k key)
 	// replace takes all there is. An item that comes later replaces one with the
-	// same key; one without value takes it away.
-	replace(items []*item)
+	// same key; one of which nothing is kept takes it away.
+	replace(items []*item[V])
 }
 
-// convertFunc returns what is kept of an API object. The value must not refer
-// to memory that obj shares with other objects; nil means that nothing is kept.
-// False means that obj is of another type.
-type convertFunc func(obj any) (value any, ok bool)
+// conversion is what is kept of an API object: value if kept is set, else
+// nothing. ok is false if the object is of another type. The value must not
+// refer to memory that the object shares with others.
+type conversion[V any] struct {
+	value    V
+	kept, ok bool
+}
+
+// convertFunc converts an API object.
+type convertFunc[V any] func(obj any) conversion[V]
 
 // store takes what a reflector delivers, compacts it and hands it on. It
 // implements cache.ReflectorStore.
-type store struct {
+type store[V any] struct {
 	health  *health
-	kind    itemKind // of the items that it takes
-	convert convertFunc
-	sink    sink
+	convert convertFunc[V]
+	sink    sink[V]
 	empty   *metav1.ObjectMeta
 	shared  interner
 }
 
-func newStore(h *health, kind itemKind, convert convertFunc, to sink) *store {
-	return &store{health: h, kind: kind, convert: convert, sink: to, empty: &metav1.ObjectMeta{}}
+func newStore[V any](h *health, convert convertFunc[V], to sink[V]) *store[V] {
+	return &store[V]{health: h, convert: convert, sink: to, empty: &metav1.ObjectMeta{}}
 }
 
 // compact returns the item for an API object, which may be one already.
-func (s *store) compact(obj any) (*item, error) {
-	if it, ok := obj.(*item); ok && it.kind == s.kind {
-		it.value = s.sink.known(it.key, it.value)
+func (s *store[V]) compact(obj any) (*item[V], error) {
+	if it, ok := obj.(*item[V]); ok {
+		s.share(it)
 		return it, nil
 	}
-	value, ok := s.convert(obj)
-	if !ok {
-		return nil, fmt.Errorf("%T is not what was asked for", obj)
+	converted := s.convert(obj)
+	if !converted.ok {
+		return nil, fmt.Errorf("unexpected object of type %T", obj)
 	}
 	object := obj.(metav1.Object)
 	annotations := object.GetAnnotations()
-	it := &item{
-		ObjectMeta: s.empty, kind: s.kind, version: object.GetResourceVersion(),
+	it := &item[V]{
+		ObjectMeta: s.empty, version: object.GetResourceVersion(), value: converted.value, kept: converted.kept,
 		key:     key{s.shared.intern([]byte(object.GetNamespace())), object.GetName()},
 		trigger: parseTrigger([]byte(annotations[corev1.EndpointsLastChangeTriggerTime])),
 		end:     annotations[metav1.InitialEventsAnnotationKey] == "true",
 	}
-	it.value = s.sink.known(it.key, value)
+	s.share(it)
 	return it, nil
+}
+
+// share lets an item have the memory of what is kept already, if that is equal.
+func (s *store[V]) share(it *item[V]) {
+	if it.kept {
+		it.value = s.sink.shareKept(it.key, it.value)
+	}
 }
 
 // parseTrigger returns when the pod or Service changed that an EndpointSlice or
@@ -136,13 +139,13 @@ func parseTrigger(text []byte) time.Time {
 }
 
 // Add implements cache.ReflectorStore.
-func (s *store) Add(obj any) error {
+func (s *store[V]) Add(obj any) error {
 	it, err := s.compact(obj)
 	if err != nil {
 		return err
 	}
 	s.health.heard()
-	if it.value == nil {
+	if !it.kept {
 		s.sink.remove(it.key)
 	} else {
 		s.sink.set(it)
@@ -151,11 +154,11 @@ func (s *store) Add(obj any) error {
 }
 
 // Update implements cache.ReflectorStore.
-func (s *store) Update(obj any) error { return s.Add(obj) }
+func (s *store[V]) Update(obj any) error { return s.Add(obj) }
 
 // Delete implements cache.ReflectorStore. It understands the tombstones that
 // client-go's queues leave when they missed the deletion itself.
-func (s *store) Delete(obj any) error {
+func (s *store[V]) Delete(obj any) error {
 	s.health.heard()
 	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		namespace, name, err := cache.SplitMetaNamespaceKey(gone.Key)
@@ -172,10 +175,10 @@ func (s *store) Delete(obj any) error {
 }
 
 // Replace implements cache.ReflectorStore: list is all there is.
-func (s *store) Replace(list []any, _ string) error {
-	var items []*item
+func (s *store[V]) Replace(list []any, _ string) error {
+	var items []*item[V]
 	for _, obj := range list {
-		if b, ok := obj.(*batch); ok {
+		if b, ok := obj.(*batch[V]); ok {
 			items = append(items, b.items...)
 			continue
 		}
@@ -191,10 +194,10 @@ func (s *store) Replace(list []any, _ string) error {
 }
 
 // Resync implements cache.ReflectorStore. The Watcher has its own.
-func (s *store) Resync() error { return nil }
+func (s *store[V]) Resync() error { return nil }
 
 // Bookmark implements cache.ReflectorBookmarkStore.
-func (s *store) Bookmark(string) error {
+func (s *store[V]) Bookmark(string) error {
 	s.health.heard()
 	return nil
 }

@@ -67,9 +67,10 @@ type Watcher struct {
 	problems *problems
 	metrics  *metrics
 
-	services, slices, endpoints *feed
-	endpointsInUse              atomic.Bool
-	configMap                   atomic.Pointer[ConfigMapWatcher] // nil: none
+	services          *feed[*records.Service]
+	slices, endpoints *feed[sliceValue] // endpoints is nil without a fallback
+	endpointsInUse    atomic.Bool
+	configMap         atomic.Pointer[ConfigMapWatcher] // nil: none
 
 	synced    chan struct{} // closed when the first build is in the tree
 	hasSynced atomic.Bool   // says the same; it is asked for on every query
@@ -92,17 +93,18 @@ func New(cfg Config) *Watcher {
 		synced:   make(chan struct{}),
 	}
 	c := &converter{}
-	newFeed := func(src cache.ListerWatcherWithContext, resource string, kind itemKind, convert convertFunc, to sink) *feed {
-		h := newHealth(resource, cfg.Logger)
-		return &feed{src: src, health: h, store: newStore(h, kind, convert, to)}
-	}
-	w.services = newFeed(cfg.Sources.Services, "services", serviceItem, c.convertService, serviceSink{w.state})
-	w.slices = newFeed(cfg.Sources.Slices, "endpointslices.discovery.k8s.io", sliceItem, c.convertSlice, sliceSink{w.state})
+	w.services = newFeed(cfg.Sources.Services, newHealth("services", cfg.Logger), c.convertService, serviceSink{w.state})
+	w.slices = newFeed(cfg.Sources.Slices, newHealth("endpointslices.discovery.k8s.io", cfg.Logger), c.convertSlice, sliceSink{w.state})
 	if cfg.Sources.Endpoints != nil {
-		w.endpoints = newFeed(cfg.Sources.Endpoints, "endpoints", anyItem, c.convertEndpoints, sliceSink{w.state})
+		w.endpoints = newFeed(cfg.Sources.Endpoints, newHealth("endpoints", cfg.Logger), c.convertEndpoints, sliceSink{w.state})
 	}
 	w.metrics = newMetrics(cfg.Registerer, w)
 	return w
+}
+
+// newFeed returns a feed from src to a sink.
+func newFeed[V any](src cache.ListerWatcherWithContext, h *health, convert convertFunc[V], to sink[V]) *feed[V] {
+	return &feed[V]{src: src, health: h, store: newStore(h, convert, to)}
 }
 
 // Run lists, watches and builds until ctx ends and all it started has ended.

@@ -106,12 +106,10 @@ func (f *fixture) naive() *treecache.Tree {
 	tree := treecache.New(dnsname.MustParse("cluster.local"))
 	c := &converter{}
 	for _, s := range f.services.objects {
-		value, _ := c.convertService(s)
-		service := value.(*records.Service)
+		service := c.convertService(s).value
 		var list []*records.Slice
 		for _, sl := range f.slices.sorted() {
-			value, _ := c.convertSlice(sl)
-			if v, ok := value.(sliceValue); ok && v.service == s.GetName() && sl.GetNamespace() == s.GetNamespace() {
+			if v := c.convertSlice(sl).value; v.service == s.GetName() && sl.GetNamespace() == s.GetNamespace() {
 				list = append(list, v.parts...)
 			}
 		}
@@ -541,7 +539,7 @@ func TestStreamedList(t *testing.T) {
 
 func TestTombstone(t *testing.T) {
 	s := newState()
-	store := newStore(newHealth("services", slog.New(slog.DiscardHandler)), serviceItem, (&converter{}).convertService, serviceSink{s})
+	store := newStore(newHealth("services", slog.New(slog.DiscardHandler)), (&converter{}).convertService, serviceSink{s})
 	for _, obj := range []any{testService("a", "10.0.0.1"), testService("b", "10.0.0.2"), testService("c", "10.0.0.3")} {
 		if err := store.Add(obj); err != nil {
 			t.Fatal(err)
@@ -555,7 +553,7 @@ func TestTombstone(t *testing.T) {
 	if got := s.keys(); len(got) != 1 || got[0].name != "c" {
 		t.Errorf("left: %v, want c", got)
 	}
-	for _, wrong := range []any{"text", testSlice("d", "d"), &item{kind: sliceItem}} {
+	for _, wrong := range []any{"text", testSlice("d", "d"), &item[sliceValue]{}} {
 		if err := store.Add(wrong); err == nil {
 			t.Errorf("%T was taken for a Service", wrong)
 		}
