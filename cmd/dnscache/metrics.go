@@ -114,6 +114,7 @@ func drops(ch chan<- prometheus.Metric, c *counters, l *listener.Stats) {
 		{"tcp_late", l.TCPLate},
 		{"reply_oversize", l.Oversize},
 		{"over_limit", c.forward.OverLimit},
+		{"made_room", c.forward.MadeRoom},
 		{"upstream_tcp_limit", c.forward.Upstream.TCPRefused},
 		{"malformed", c.forward.Rejected[wire.Drop]},
 		{"not_local", c.notLocal},

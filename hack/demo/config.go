@@ -141,8 +141,10 @@ func (c config) programs() []program {
 	} else {
 		kubedns = append(kubedns, "--objects="+c.objects, "--nameservers=none")
 	}
+	server := "127.0.0.1#" + strconv.Itoa(c.ports.kubedns)
 	dnscache := []string{
-		"--server=127.0.0.1#" + strconv.Itoa(c.ports.kubedns),
+		"--server=/cluster.local/" + server, "--server=/in-addr.arpa/" + server, "--server=/ip6.arpa/" + server,
+		"--server=" + server,
 		"--no-resolv",
 		"--no-hosts",
 		"--cache-size=1000",

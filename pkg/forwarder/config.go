@@ -21,9 +21,11 @@ type Config struct {
 	// when servers fail or take longer than StaleAfter (RFC 8767), or see
 	// StaleAtOnce.
 	Cache answercache.Config
-	// InFlight bounds the questions that wait for servers. At the bound a
-	// question is REFUSED, except that a client with less than its share is
-	// served from a reserve of a quarter. Default: 150.
+	// InFlight bounds the questions that wait for servers, for each domain with
+	// servers of its own. At the bound the question that has waited longest, for a
+	// second at least, is answered with SERVFAIL or an expired answer to make
+	// room; if there is none, the new one is REFUSED, except that a client with
+	// less than its share is served from a reserve of a quarter. Default: 150.
 	InFlight int
 	// StaleAfter is how long a client waits before it gets an expired answer.
 	// Default: 1.8 s, RFC 8767 §5.

@@ -85,7 +85,7 @@ func (fl *flight) Done(us upstream.Sink, res *upstream.Result) {
 	sh.mu.Lock()
 	sh.remove(fl)
 	sh.mu.Unlock()
-	f.limit.release(fl.bucket, fl.extra)
+	fl.limit.release(fl, fl.extra)
 	waiting := fl.waiters
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -186,7 +186,7 @@ func (fl *flight) Slow(us upstream.Sink) {
 		sh.mu.Unlock()
 		return
 	}
-	f.limit.releaseWaiters(extra)
+	fl.limit.releaseWaiters(extra)
 }
 
 // giveStale answers those who wait with the expired answer, and returns those

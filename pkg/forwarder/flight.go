@@ -40,9 +40,17 @@ type flight struct {
 	routes  routing // what decided whom to ask
 	began   int64   // Forwarder.now
 	again   bool    // it was asked anew because of a change of routes
-	bucket  int     // of the limiter
-	serial  uint64
-	client  listener.ReplyTo
+
+	limit    *limiter
+	bucket   int     // of its client in limit
+	number   uint64  // in limit
+	nameHash uint64  // in limit
+	counted  bool    // guarded by limit, as what follows
+	older    *flight // neighbours in limit
+	newer    *flight
+
+	serial uint64
+	client listener.ReplyTo
 	// asked is the cache's epoch from before the servers were chosen.
 	asked answercache.Epoch
 
@@ -72,10 +80,11 @@ const keyFlags = wire.FlagRD | wire.FlagAD | wire.FlagCD
 type joinResult uint8
 
 const (
-	refused    joinResult = iota // too many
-	began                        // asked upstream
-	joined                       // waits for a question that is in flight
-	joinedSlow                   // that one is slow: give an expired answer
+	refused      joinResult = iota // too many are in flight
+	refusedTypes                   // too many about this name are
+	began                          // servers are asked
+	joined                         // waits for a question that is in flight
+	joinedSlow                     // that one is slow: give an expired answer
 )
 
 // hash returns the hash of what leaves this program for q.
@@ -91,6 +100,25 @@ func (q *Query) hash() uint64 {
 	}
 	key = append(key, q.Options...)
 	return maphash.Bytes(q.f.seed, key)
+}
+
+// nameHash returns a hash of the name, never 0, or 0 for a question that differs
+// because of who asks.
+func (q *Query) nameHash() uint64 {
+	if q.Private {
+		return 0
+	}
+	return maphash.Bytes(q.f.seed, q.Name) | 1
+}
+
+// has reports whether fl is in the shard.
+func (sh *flightShard) has(hash uint64, fl *flight) bool {
+	for x := sh.flights[hash]; x != nil; x = x.next {
+		if x == fl {
+			return true
+		}
+	}
+	return false
 }
 
 // find returns the flight of q's question, nil if there is none.
@@ -137,12 +165,15 @@ func (f *Forwarder) join(q *Query, g *upstream.Group, stale bool) joinResult {
 		defer sh.mu.Unlock()
 		return f.joinFlight(fl, q, stale)
 	}
-	bucket, ok := f.limit.admit(f, &q.asker)
-	if !ok {
+	fl := f.newFlight(q, hash)
+	if result := f.limiter(g).admit(fl, f.bucket(&q.asker), q.nameHash()); result != admitted {
 		sh.mu.Unlock()
+		f.flights.Put(fl)
+		if result == overTypes {
+			return refusedTypes
+		}
 		return refused
 	}
-	fl := f.newFlight(q, hash, bucket)
 	fl.private, fl.serial, fl.client = q.Private, q.serial, q.to
 	fl.add(q)
 	sh.insert(fl)
@@ -150,9 +181,6 @@ func (f *Forwarder) join(q *Query, g *upstream.Group, stale bool) joinResult {
 	var slowAfter time.Duration
 	if stale {
 		slowAfter = q.st.cfg.StaleAfter
-		if g.Down() {
-			slowAfter = 1 // there is nothing to wait for
-		}
 	}
 	f.send(q, g, slowAfter, fl)
 	return began
@@ -164,15 +192,16 @@ func (f *Forwarder) begin(q *Query, g *upstream.Group) bool {
 	hash := q.hash()
 	sh := &f.shards[hash%flightShards]
 	sh.mu.Lock()
-	bucket, ok := 0, sh.find(hash, q.Msg, q.Options) == nil
-	if ok {
-		bucket, ok = f.limit.admit(f, nil)
-	}
-	if !ok {
+	if sh.find(hash, q.Msg, q.Options) != nil {
 		sh.mu.Unlock()
 		return false
 	}
-	fl := f.newFlight(q, hash, bucket)
+	fl := f.newFlight(q, hash)
+	if f.limiter(g).admit(fl, f.bucket(nil), q.nameHash()) != admitted {
+		sh.mu.Unlock()
+		f.flights.Put(fl)
+		return false
+	}
 	sh.insert(fl)
 	sh.mu.Unlock()
 	f.send(q, g, 0, fl)
@@ -180,9 +209,9 @@ func (f *Forwarder) begin(q *Query, g *upstream.Group) bool {
 }
 
 // newFlight returns a flight for q's question that nobody waits for.
-func (f *Forwarder) newFlight(q *Query, hash uint64, bucket int) *flight {
+func (f *Forwarder) newFlight(q *Query, hash uint64) *flight {
 	fl, m := f.flights.Get().(*flight), q.Msg
-	fl.hash, fl.bucket, fl.extra, fl.slow = hash, bucket, 0, false
+	fl.hash, fl.extra, fl.slow = hash, 0, false
 	fl.nlen = copy(fl.name[:], m.Name)
 	fl.typ, fl.class, fl.flags, fl.do = m.Type, m.Class, m.Flags&keyFlags, m.EDNS.DO
 	fl.tags, fl.private, fl.serial, fl.asked = q.Options, false, 0, q.epoch
@@ -216,7 +245,7 @@ func (f *Forwarder) joinFlight(fl *flight, q *Query, stale bool) joinResult {
 			}
 		}
 	}
-	if !f.limit.admitWaiter() {
+	if !fl.limit.admitWaiter() {
 		return refused
 	}
 	fl.extra++

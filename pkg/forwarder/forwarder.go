@@ -28,9 +28,11 @@ type Forwarder struct {
 	seed    maphash.Seed
 	secret  wire.CookieSecret
 	shards  [flightShards]flightShard
-	limit   limiter
-	flights sync.Pool // *flight
-	parts   sync.Pool // *Part, for those who have none
+	limits  atomic.Pointer[map[string]*limiter] // by domain of the servers; replaced whole
+	limitMu sync.Mutex                          // guards replacing limits
+	sinks   sync.Pool                           // *sink, for makeRoom
+	flights sync.Pool                           // *flight
+	parts   sync.Pool                           // *Part, for those who have none
 	buffers buffers
 	tallies [tallyShards]tally
 	serial  atomic.Uint64
@@ -40,6 +42,7 @@ type Forwarder struct {
 
 	answered func(took time.Duration, reply []byte) // Config.Answered
 	panics   atomic.Uint64
+	madeRoom atomic.Uint64
 	logged   everyTenSeconds
 	full     everyTenSeconds
 }
@@ -71,6 +74,8 @@ func New(cfg Config) (*Forwarder, error) {
 	f.remote.Store(&remoteRoutes{})
 	f.follow.init(f)
 	f.flights.New = func() any { return &flight{f: f} }
+	f.sinks.New = func() any { return newSink(f) }
+	f.limits.Store(&map[string]*limiter{})
 	f.parts.New = func() any { return &Part{f: f} }
 	for i := range f.shards {
 		f.shards[i].flights = map[uint64]*flight{}
@@ -118,8 +123,8 @@ func (f *Forwarder) newState(cfg Config, old *state) *state {
 }
 
 func (f *Forwarder) use(st *state) {
-	f.limit.max.Store(int32(st.cfg.InFlight))
 	f.state.Store(st)
+	f.setLimits(st.cfg.InFlight)
 }
 
 // Reload applies another configuration. Of the cache those entries stay whose

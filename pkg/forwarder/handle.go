@@ -123,7 +123,11 @@ func (q *Query) forward(stale bool) {
 		q.AnswerError(wire.RcodeRefused, wire.Extended(wire.EDENotReady, "no server for this name"))
 		return
 	}
-	switch f.join(q, d.Group, stale) {
+	result := f.join(q, d.Group, stale)
+	if result == refused && f.makeRoom(f.limiter(d.Group)) {
+		result = f.join(q, d.Group, stale)
+	}
+	switch result {
 	case joined:
 		f.tally(q.to).coalesced.Add(1)
 		return
@@ -132,11 +136,16 @@ func (q *Query) forward(stale bool) {
 		return
 	}
 	if stale {
-		if out, result := q.st.cache.Lookup(q.reply, q.Msg, f.now(), true); result != answercache.Miss {
+		if out, found := q.st.cache.Lookup(q.reply, q.Msg, f.now(), true); found != answercache.Miss {
 			q.countHit()
-			q.answerCached(out, result)
+			q.answerCached(out, found)
 			return
 		}
+	}
+	if result == refusedTypes {
+		f.tally(q.to).overLimit.Add(1)
+		q.AnswerError(wire.RcodeRefused, wire.Extended(wire.EDEOther, "too many questions about this name wait"))
+		return
 	}
 	q.overLimit(d.Group)
 }

@@ -25,6 +25,7 @@ type Stats struct {
 	Refreshed                      uint64 // questions that upstream was asked for the cache
 	Coalesced                      uint64 // questions that joined one in flight
 	OverLimit                      uint64 // REFUSED because too many were in flight
+	MadeRoom                       uint64 // ended early because too many were in flight
 	Failed                         uint64 // SERVFAIL because no server answered
 	Looped                         uint64 // our own questions that came back (Config.Upstream.DetectLoops)
 	Panics                         uint64 // queries that crashed
@@ -59,11 +60,12 @@ func (f *Forwarder) Stats() Stats {
 	st := f.state.Load()
 	s := Stats{
 		Rejected: map[wire.Verdict]uint64{},
+		MadeRoom: f.madeRoom.Load(),
 		Panics:   f.panics.Load(), Purged: f.purged.Load(),
-		InFlight: int(f.limit.total.Load()), Waiting: int(f.limit.waiters.Load()),
 		CacheSize: max(st.cfg.Cache.Entries, 0),
 		Cache:     st.cache.Stats(), Upstream: f.set.Stats(),
 	}
+	s.InFlight, s.Waiting = f.inFlight()
 	s.Cache.Insertions -= st.base.Insertions
 	s.Cache.Evictions -= st.base.Evictions
 	for i := range f.tallies {

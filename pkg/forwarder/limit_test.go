@@ -1,0 +1,145 @@
+package forwarder
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+)
+
+// deafTo is silent about names with a prefix.
+func deafTo(prefix string, other script) script {
+	return func(q *dns.Msg, tcp bool) [][]byte {
+		if name := q.Question[0].Name; len(name) >= len(prefix) && name[:len(prefix)] == prefix {
+			return nil
+		}
+		return other(q, tcp)
+	}
+}
+
+// TestLimitPerDomain: the questions of one domain take no room from another.
+func TestLimitPerDomain(t *testing.T) {
+	s := newFakeServer(t, deafTo("x", zone(0, rec)))
+	cfg := to(s)
+	cfg.InFlight = 5
+	cfg.Upstream.Routes = append(cfg.Upstream.Routes, upstream.Route{Domain: suffix("dead."), Servers: []upstream.Server{{Addr: s.Addr}}})
+	f := run(t, cfg)
+	c := newClient(t, f, 2, false)
+	refused := 0
+	for i := range 20 {
+		q := question(fmt.Sprintf("x%d.dead.", i), dns.TypeA)
+		if c.Start(q); f.Stats().OverLimit > uint64(refused) {
+			refused++
+			c.Wait(q.Id)
+		}
+	}
+	if refused == 0 {
+		t.Error("nothing was refused")
+	}
+	if got := summary(c.Ask(question("www.example.", dns.TypeA))); got != good {
+		t.Errorf("another domain: %q", got)
+	}
+}
+
+// TestOldestMakesRoom: at the limit the question that has waited longest ends,
+// after its retries, so that new ones are asked; a late answer of its still gets
+// into the cache.
+func TestOldestMakesRoom(t *testing.T) {
+	answer := make(chan struct{})
+	s := newFakeServer(t, func(q *dns.Msg, tcp bool) [][]byte {
+		if q.Question[0].Name == "www.example." {
+			return zone(0, rec)(q, tcp)
+		}
+		<-answer
+		return [][]byte{pack(reply(q, 0, q.Question[0].Name+" 300 A 127.1.0.7"))}
+	})
+	cfg := to(s)
+	cfg.InFlight = 4
+	f := run(t, cfg)
+	c := newClient(t, f, 2, false)
+	var waiting []*dns.Msg
+	for i := range 4 {
+		q := question(fmt.Sprintf("x%d.example.", i), dns.TypeA, "edns")
+		c.Start(q)
+		waiting = append(waiting, q)
+	}
+	if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != "REFUSED; rd; opt ede0" {
+		t.Errorf("before the others had their time: %q", got)
+	}
+	time.Sleep(patience + 50*time.Millisecond)
+	if got := summary(c.Ask(question("www.example.", dns.TypeA))); got != good {
+		t.Errorf("at the limit: %q", got)
+	}
+	if got := summary(c.Wait(waiting[0].Id)); got != "SERVFAIL; rd; opt ede22" {
+		t.Errorf("the oldest: %q", got)
+	}
+	close(answer)
+	for i, q := range waiting[1:] {
+		if got := summary(c.Wait(q.Id)); got != fmt.Sprintf("NOERROR; rd; x%d.example. 300 IN A 127.1.0.7; opt", i+1) {
+			t.Errorf("question %d: %q", i+1, got)
+		}
+	}
+	waitFor(t, func() bool { st := f.Stats(); return st.InFlight == 0 && st.Waiting == 0 && st.Upstream.InFlight == 0 })
+	if got := summary(c.Ask(question("x0.example.", dns.TypeA))); got != "NOERROR; rd; x0.example. 300 IN A 127.1.0.7" || f.Stats().MadeRoom != 1 {
+		t.Errorf("the oldest, later: %q, %+v", got, f.Stats())
+	}
+}
+
+// TestSteadyFloodRefusesNobody: while a server is silent about many names, asked
+// slower than they get their second, others are answered.
+func TestSteadyFloodRefusesNobody(t *testing.T) {
+	s := newFakeServer(t, deafTo("x", func(q *dns.Msg, _ bool) [][]byte {
+		return [][]byte{pack(reply(q, 0, q.Question[0].Name+" 300 A 127.1.0.7"))}
+	}))
+	cfg := to(s)
+	cfg.InFlight = 20
+	f := run(t, cfg)
+	greedy, modest := newClient(t, f, 2, false), newClient(t, f, 2, false)
+	for i := range 60 {
+		greedy.Start(question(fmt.Sprintf("x%d.example.", i), dns.TypeA))
+		if m := modest.Ask(question(fmt.Sprintf("y%d.example.", i), dns.TypeA)); m.Rcode != 0 {
+			t.Fatalf("question %d: %v, %+v", i, dns.RcodeToString[m.Rcode], f.Stats())
+		}
+		time.Sleep(60 * time.Millisecond)
+	}
+	if st := f.Stats(); st.MadeRoom == 0 || st.OverLimit != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestTypesOfOneName: only so many questions about one name are in flight.
+func TestTypesOfOneName(t *testing.T) {
+	release := make(chan struct{})
+	s := newFakeServer(t, func(q *dns.Msg, _ bool) [][]byte {
+		<-release
+		return [][]byte{pack(reply(q, 0))}
+	})
+	f := run(t, to(s))
+	c := newClient(t, f, 2, false)
+	var asked []*dns.Msg
+	for qtype := range uint16(20) {
+		q := question("www.example.", 1000+qtype, "edns")
+		asked = append(asked, q)
+		c.Start(q)
+	}
+	for _, q := range asked[questionsPerName:] {
+		if got := summary(c.Wait(q.Id)); got != "REFUSED; rd; opt ede0" {
+			t.Errorf("got %q", got)
+		}
+	}
+	other := question("other.example.", dns.TypeA)
+	c.Start(other)
+	close(release)
+	for _, q := range append(asked[:questionsPerName:questionsPerName], other) {
+		if m := c.Wait(q.Id); m.Rcode != 0 {
+			t.Errorf("%v", m)
+		}
+	}
+	waitFor(t, func() bool { return f.Stats().InFlight == 0 })
+	if m := c.Ask(question("www.example.", 2000)); m.Rcode != 0 || f.Stats().OverLimit != 20-questionsPerName {
+		t.Errorf("afterwards: %v, %+v", m, f.Stats())
+	}
+}
