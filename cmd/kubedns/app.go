@@ -70,7 +70,7 @@ func newApp(opts *options.Options, env environment, log *slog.Logger) (*app, err
 	})
 	hostname, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("reading the host's name: %w", err)
+		return nil, fmt.Errorf("reading the host name: %w", err)
 	}
 	a.server, err = skydns.New(skydns.Config{
 		Domain: opts.Domain, Backend: a.backend, Outside: a.forward.Batched(), Resolve: a.forward.Resolve,

@@ -306,3 +306,32 @@ func TestObjectForms(t *testing.T) {
 		t.Error("no warning about the FQDN slice")
 	}
 }
+
+// TestConfigMapFirst: with a ConfigMap in the API nobody else is asked about its
+// stub domains' names before it is read, and the flags hold where it is invalid
+// or missing.
+func TestConfigMapFirst(t *testing.T) {
+	plain, stub := record(t, "127.0.0.1:0", "192.0.2.1"), record(t, "127.0.0.1:0", "192.0.2.2")
+	configMap := func(name, stubs string) string {
+		return fmt.Sprintf("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: kube-system}\ndata: {stubDomains: '%s'}\n", name, stubs)
+	}
+	path := writeFile(t, "objects.yaml", objects+configMap("good", `{"corp.example": ["`+stub.address+`"]}`)+configMap("bad", `{"corp.example": `))
+	for name, want := range map[string]string{"good": "NOERROR 192.0.2.2", "bad": "NOERROR 192.0.2.1", "missing": "NOERROR 192.0.2.1"} {
+		p := newProgram(t, "--objects="+path, "--nameservers="+plain.address, "--config-map="+name).start()
+		first := ""
+		p.await("an answer", func() bool {
+			got, err := p.ask("udp", "www.corp.example.", dns.TypeA)
+			first = got
+			return err == nil && got != "SERVFAIL"
+		})
+		if first != want {
+			t.Errorf("ConfigMap %s: first %s, want %s", name, first, want)
+		}
+		if name == "good" && plain.heard("www.corp.example.", dns.TypeA) {
+			t.Error("the default servers were asked before the ConfigMap was read")
+		}
+		plain.mu.Lock()
+		clear(plain.asked)
+		plain.mu.Unlock()
+	}
+}

@@ -54,9 +54,9 @@ func run(ctx context.Context, args []string, env environment) int {
 	if env.clientLog != nil {
 		env.clientLog(log, opts.Verbosity)
 	}
-	log.Info("kubedns starts", "version", version.String(), "domain", opts.Domain.String(), "args", args)
+	log.Info("starting kubedns", "version", version.String(), "domain", opts.Domain.String(), "args", args)
 	if len(opts.Ignored) > 0 {
-		log.Warn("these flags have no effect any more, the log goes to standard error", "flags", opts.Ignored)
+		log.Warn("some flags no longer have any effect; the log goes to standard error", "flags", opts.Ignored)
 	}
 	a, err := newApp(opts, env, log)
 	if err != nil {
@@ -64,10 +64,10 @@ func run(ctx context.Context, args []string, env environment) int {
 		return exitError
 	}
 	if err := a.run(ctx, env.signals); err != nil {
-		log.Error("ended by an error", "error", err)
+		log.Error("stopping because of an error", "error", err)
 		return exitError
 	}
-	log.Info("kubedns ends")
+	log.Info("kubedns has stopped")
 	return exitOK
 }
 
@@ -104,7 +104,7 @@ func (a *app) awaitEnd(ctx context.Context, signals <-chan os.Signal) {
 				a.log.Info("ending", "signal", sig.String())
 				return
 			}
-			a.log.Info("ending soon, still answering", "signal", sig.String(), "lameduck", a.opts.Lameduck)
+			a.log.Info("shutting down; still answering for the lame-duck time", "signal", sig.String(), "lameduck", a.opts.Lameduck)
 			a.ending.Store(true)
 			over = time.After(a.opts.Lameduck)
 		}

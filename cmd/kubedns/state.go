@@ -23,7 +23,7 @@ func (a *app) complainUnsynced(ctx context.Context) error {
 			debug.FreeOSMemory() // the first lists took more than what is kept of them
 			return nil
 		case <-time.After(wait):
-			a.log.Error("not all objects are listed yet, answering SERVFAIL",
+			a.log.Error("not all objects are listed yet; answering SERVFAIL for names that are not known",
 				"since", time.Since(start).Round(time.Second), "reason", a.unsyncedReason())
 			wait = time.Minute
 		}

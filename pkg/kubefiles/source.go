@@ -157,7 +157,7 @@ func (s *Source) fail(err error) {
 	s.status.Err = err
 	s.mu.Unlock()
 	if !same {
-		s.cfg.Logger.Error("the object files are not usable, what was loaded before stays", "path", s.cfg.Path, "error", err)
+		s.cfg.Logger.Error("cannot load the object files; keeping what was loaded before", "path", s.cfg.Path, "error", err)
 	}
 }
 
@@ -249,7 +249,7 @@ func arrange(d *decoder) contents {
 		}
 		k := id{f.object.GetNamespace(), f.object.GetName()}
 		if first, ok := into[k]; ok {
-			d.errs = append(d.errs, fmt.Errorf("%s: %s %s/%s was defined before, in %s", f.place,
+			d.errs = append(d.errs, fmt.Errorf("%s: %s %s/%s is already defined in %s", f.place,
 				f.object.GetObjectKind().GroupVersionKind().Kind, k.namespace, k.name, places[first]))
 			continue
 		}

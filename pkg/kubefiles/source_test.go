@@ -65,7 +65,7 @@ func TestOpenErrors(t *testing.T) {
 			service("a", "1.2.3") + "---\n" + service("B", "None"),
 			[]string{"document 1: Service a: spec.clusterIP", `document 2: Service B: metadata.name`},
 		},
-		{"duplicate", service("a", "None") + "---\n" + service("a", "None"), []string{"x.yaml: document 2: Service default/a was defined before, in", "x.yaml: document 1"}},
+		{"duplicate", service("a", "None") + "---\n" + service("a", "None"), []string{"x.yaml: document 2: Service default/a is already defined in", "x.yaml: document 1"}},
 		{"duplicate key", "apiVersion: v1\nkind: Service\nkind: Service\n", []string{"document 1", `"kind"`}},
 		{
 			"in a list",

@@ -90,7 +90,7 @@ func (h *health) failed(ctx context.Context, verb string, err error) {
 	case apierrors.IsForbidden(err):
 		h.log.Error("the API server forbids a request: the ClusterRole lacks a rule", "verb", verb, "resource", h.resource, "error", err)
 	case apierrors.IsUnauthorized(err):
-		h.log.Error("the API server does not accept the credentials", "verb", verb, "resource", h.resource, "error", err)
+		h.log.Error("the API server rejects the credentials", "verb", verb, "resource", h.resource, "error", err)
 	default:
 		h.log.Error("request to the API server failed", "verb", verb, "resource", h.resource, "since", h.since.Format(time.RFC3339), "error", err)
 	}

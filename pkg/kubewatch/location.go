@@ -91,9 +91,9 @@ func FollowLocation(ctx context.Context, nodes cache.ListerWatcherWithContext, l
 		case err != nil:
 		case !found && !missing:
 			missing = true
-			log.Warn("no node has both a zone and a region label, federated names cannot be answered without", "last_zone", last.Zone, "last_region", last.Region)
+			log.Warn("no node has both a zone and a region label; federated names cannot be answered without them", "last_zone", last.Zone, "last_region", last.Region)
 		case found && loc != last:
-			log.Info("the nodes tell where the cluster is", "zone", loc.Zone, "region", loc.Region)
+			log.Info("found the cluster's zone and region in node labels", "zone", loc.Zone, "region", loc.Region)
 			last = loc
 			changed(loc)
 		}

@@ -29,24 +29,24 @@ func newMetrics(reg prometheus.Registerer, w *Watcher) *metrics {
 		watcher: w,
 		rebuilds: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kubedns_kubernetes_rebuilds_total",
-			Help: "Services whose records were built anew, resyncs included.",
+			Help: "Services whose records were rebuilt, resyncs included.",
 		}),
 		buildTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "kubedns_kubernetes_change_seconds",
-			Help:    "Time from the first event of a burst until its records were visible.",
+			Help:    "Time from the first event of a burst until its records are served.",
 			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .5, 1, 5},
 		}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "kubedns_kubernetes_dns_programming_duration_seconds",
-			Help: "Time from a change of a pod or Service until the answers follow, by the time that the EndpointSlice was annotated with.",
+			Help: "Time from a change of a Pod or Service, as annotated on the EndpointSlice, until answers reflect it.",
 			// From 1 ms to 524 s, doubling: as CoreDNS, so that both can be compared.
 			Buckets: prometheus.ExponentialBuckets(.001, 2, 20),
 		}, []string{"service_kind"}),
-		synced:    desc("synced", "1 when every list was complete once and its records are visible."),
+		synced:    desc("synced", "1 once every list has been received and its records are served."),
 		connected: desc("connected", "1 while the last request for the resource succeeded.", "resource"),
 		lastHeard: desc("last_heard_timestamp_seconds", "When the server last sent a list, an event or a bookmark.", "resource"),
 		objects:   desc("objects", "Objects kept in memory.", "kind"),
-		skipped:   desc("skipped_pieces", "Pieces of objects that cannot be used and are left out."),
+		skipped:   desc("skipped_pieces", "Parts of objects that are invalid and skipped."),
 		failures:  desc("request_failures_total", "List and watch requests that failed.", "resource"),
 		lists:     desc("lists_total", "Complete lists received.", "resource"),
 	}

@@ -45,7 +45,7 @@ func (p *problems) note(k key, found []records.Problem) {
 			texts[i] = "endpointslice " + f.Slice + " " + texts[i]
 		}
 	}
-	p.log.Warn("leaving out parts of a service that cannot be used", "namespace", k.namespace, "service", k.name, "parts", strings.Join(texts, "; "))
+	p.log.Warn("skipping invalid parts of a Service", "namespace", k.namespace, "service", k.name, "parts", strings.Join(texts, "; "))
 }
 
 // count returns how many pieces of how many Services are left out.

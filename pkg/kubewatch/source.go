@@ -52,7 +52,7 @@ func RESTConfig(kubeconfig, masterURL, userAgent string) (*rest.Config, error) {
 	if kubeconfig == "" && masterURL == "" {
 		cfg, err = rest.InClusterConfig()
 		if errors.Is(err, rest.ErrNotInCluster) {
-			return nil, errors.New("no API server is known: not running in a Pod (KUBERNETES_SERVICE_HOST is not set), and neither a kubeconfig nor a server address was given")
+			return nil, errors.New("no API server to connect to: not running in a Pod (KUBERNETES_SERVICE_HOST is not set), and neither --kubecfg-file nor --kube-master-url is given")
 		}
 	} else {
 		cfg, err = clientcmd.BuildConfigFromFlags(masterURL, kubeconfig)

@@ -141,7 +141,7 @@ func (w *Watcher) runSlices(ctx context.Context) {
 		}
 		if !warned {
 			warned = true
-			w.log.Warn("EndpointSlices cannot be read, reading Endpoints instead: one address family, and no more than 1000 endpoints for a Service",
+			w.log.Warn("cannot read EndpointSlices; using Endpoints instead, which have one address family and at most 1000 endpoints for a Service",
 				"missing_rule", "apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]", "error", err)
 		}
 		w.runEndpoints(ctx)
@@ -180,7 +180,7 @@ func (w *Watcher) runEndpoints(ctx context.Context) {
 			}
 			sleep(ctx, pause)
 			if _, err := w.cfg.Sources.Slices.ListWithContext(ctx, metav1.ListOptions{Limit: 1}); err == nil {
-				w.log.Info("EndpointSlices can be read again")
+				w.log.Info("EndpointSlices can be read again; no longer using Endpoints")
 				return
 			}
 		}
@@ -221,7 +221,7 @@ func (w *Watcher) build(ctx context.Context) {
 		w.metrics.built(len(work.keys), time.Since(start))
 		if !w.HasSynced() {
 			c := w.state.counts()
-			w.log.Info("every list is complete and in the tree", "services", c.services, "slices", c.slices, "endpoints", c.endpoints)
+			w.log.Info("all Services and endpoints are loaded", "services", c.services, "slices", c.slices, "endpoints", c.endpoints)
 			w.hasSynced.Store(true)
 			close(w.synced)
 		}

@@ -573,7 +573,7 @@ func TestMetrics(t *testing.T) {
 kubedns_kubernetes_objects{kind="endpoint"} 2
 kubedns_kubernetes_objects{kind="endpointslice"} 1
 kubedns_kubernetes_objects{kind="service"} 1
-# HELP kubedns_kubernetes_synced 1 when every list was complete once and its records are visible.
+# HELP kubedns_kubernetes_synced 1 once every list has been received and its records are served.
 # TYPE kubedns_kubernetes_synced gauge
 kubedns_kubernetes_synced 1
 # HELP kubedns_kubernetes_connected 1 while the last request for the resource succeeded.

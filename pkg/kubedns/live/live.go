@@ -57,13 +57,22 @@ type Live struct {
 	poller  *dnsconfig.Poller           // nil without a directory
 	watcher *kubewatch.ConfigMapWatcher // nil without a ConfigMap
 
+	// mu lets one configuration at a time take effect, and guards applied: that
+	// any has.
+	mu      sync.Mutex
 	applied bool
 	// federated is closed when there are federations for the first time.
 	federated     chan struct{}
 	federatedOnce sync.Once
 }
 
-// Open applies the configuration that is there now, or the flags.
+// configMapPatience is how long the flags wait for a ConfigMap that is to be
+// read from the API server. Until then no other servers are asked: they might be
+// those that the ConfigMap replaces, and would hear of its stub domains' names.
+const configMapPatience = 5 * time.Second
+
+// Open applies the configuration that is there now, or the flags. With a
+// ConfigMap that is left to Run.
 func Open(cfg Config) *Live {
 	l := &Live{cfg: cfg, metrics: metrics.NewConfig(cfg.Registerer), federated: make(chan struct{})}
 	switch opts := cfg.Options; {
@@ -76,12 +85,19 @@ func Open(cfg Config) *Live {
 		l.watcher = kubewatch.NewConfigMapWatcher(cfg.Sources, opts.ConfigNamespace, opts.ConfigMap, cfg.Logger, l.offer(&dnsconfig.Tracker{}))
 		cfg.Watcher.Export(l.watcher)
 	}
-	// The flags are not applied before a configuration that is there, or servers
-	// would be asked that it replaces.
-	if !l.applied {
-		l.apply(dnsconfig.Config{})
+	if l.watcher == nil {
+		l.applyFlags()
 	}
 	return l
+}
+
+// applyFlags makes the flags alone take effect unless a configuration has.
+func (l *Live) applyFlags() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.applied {
+		l.applyLocked(dnsconfig.Config{})
+	}
 }
 
 // Run follows the configuration until ctx ends. It returns nil.
@@ -92,6 +108,8 @@ func (l *Live) Run(ctx context.Context) error {
 	}
 	if l.watcher != nil {
 		group.Go(func() error { return l.watcher.Run(ctx) })
+		late := time.AfterFunc(configMapPatience, l.applyFlags)
+		defer late.Stop()
 	}
 	if l.cfg.Sources.Nodes != nil {
 		group.Go(func() error { l.locate(ctx); return nil })
@@ -125,6 +143,7 @@ func (l *Live) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapState) 
 		if err != nil {
 			l.metrics.Result(err)
 			l.cfg.Logger.Error("configuration rejected; "+tracker.Fallback(), "config_map", name, "version", state.Version, "error", err)
+			l.applyFlags() // unless one was accepted before
 			return
 		}
 		if changed {
@@ -137,6 +156,13 @@ func (l *Live) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapState) 
 
 // apply makes a configuration take effect.
 func (l *Live) apply(config dnsconfig.Config) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.applyLocked(config)
+}
+
+// applyLocked is apply for callers that hold l.mu.
+func (l *Live) applyLocked(config dnsconfig.Config) {
 	l.applied = true
 	federations := config.Federations
 	if len(federations) == 0 {

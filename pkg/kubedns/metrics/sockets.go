@@ -56,13 +56,13 @@ func (m *statMetrics[S]) Collect(ch chan<- prometheus.Metric) {
 func NewForward(stats func() forwarder.Stats) prometheus.Collector {
 	m := &statMetrics[forwarder.Stats]{stats: stats}
 	type values = map[string]func(*forwarder.Stats) uint64
-	m.add("kubedns_forward_queries_total", "Questions about names outside the domain, by what became of them.", prometheus.CounterValue, []string{"result"}, values{
+	m.add("kubedns_forward_queries_total", "Queries about names outside the cluster domain, by result.", prometheus.CounterValue, []string{"result"}, values{
 		"forwarded":  func(s *forwarder.Stats) uint64 { return s.Forwarded },
 		"coalesced":  func(s *forwarder.Stats) uint64 { return s.Coalesced },
 		"over_limit": func(s *forwarder.Stats) uint64 { return s.OverLimit },
 		"failed":     func(s *forwarder.Stats) uint64 { return s.Failed },
 	})
-	m.add("kubedns_forward_in_flight", "Questions that wait for other servers.", prometheus.GaugeValue, nil, values{
+	m.add("kubedns_forward_in_flight", "Queries waiting for upstream servers.", prometheus.GaugeValue, nil, values{
 		"": func(s *forwarder.Stats) uint64 { return uint64(max(s.InFlight, 0)) },
 	})
 	return m
@@ -72,7 +72,7 @@ func NewForward(stats func() forwarder.Stats) prometheus.Collector {
 func NewSockets(stats func() listener.Stats) prometheus.Collector {
 	m := &statMetrics[listener.Stats]{stats: stats}
 	type values = map[string]func(*listener.Stats) uint64
-	m.add("kubedns_socket_queries_total", "Messages taken from DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{
+	m.add("kubedns_socket_queries_total", "Messages received from DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{
 		"udp": func(s *listener.Stats) uint64 { return s.UDPQueries },
 		"tcp": func(s *listener.Stats) uint64 { return s.TCPQueries },
 	})

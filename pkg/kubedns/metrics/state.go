@@ -30,17 +30,17 @@ func NewState(counts func() treecache.Counts, forward func() forwarder.Stats) pr
 	}
 	return &state{
 		counts: counts, forward: forward,
-		services: desc("services_with_records", "Services that have any name in DNS."),
-		records:  desc("records", "Records held in memory, by kind: those that are computed at each question are not counted.", "kind"),
+		services: desc("services_with_records", "Services that have at least one DNS record."),
+		records:  desc("records", "Records held in memory, by kind. Records computed for each query are not counted.", "kind"),
 
-		wrong: desc("forward_wrong_replies_total", "Packets from other servers that answered no question of ours."),
+		wrong: desc("forward_wrong_replies_total", "Packets from upstream servers that match no query in flight."),
 
-		sent:         desc("forward_server_queries_total", "Questions sent to a server, retries included.", "server"),
-		retried:      desc("forward_server_retries_total", "Questions sent to a server once more.", "server"),
-		serverFailed: desc("forward_server_failures_total", "Questions that a server did not answer well: SERVFAIL, REFUSED, malformed, or nothing.", "server"),
-		nxdomain:     desc("forward_server_nxdomain_total", "Answers of a server that there is no such name.", "server"),
-		latency:      desc("forward_server_latency_seconds", "Time to a server's answer.", "server"),
-		down:         desc("forward_server_down", "1 while a server is asked only now and then because it does not answer.", "server"),
+		sent:         desc("forward_server_queries_total", "Queries sent to an upstream server, retries included.", "server"),
+		retried:      desc("forward_server_retries_total", "Queries sent to an upstream server again.", "server"),
+		serverFailed: desc("forward_server_failures_total", "Queries that an upstream server failed to answer: SERVFAIL, REFUSED, a malformed reply, or none.", "server"),
+		nxdomain:     desc("forward_server_nxdomain_total", "NXDOMAIN answers from an upstream server.", "server"),
+		latency:      desc("forward_server_latency_seconds", "Time until an upstream server answered.", "server"),
+		down:         desc("forward_server_down", "1 while an upstream server does not answer and is only probed.", "server"),
 	}
 }
 
@@ -109,15 +109,15 @@ func NewConfig(registry prometheus.Registerer) *Config {
 	m := &Config{
 		loads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kubedns_config_loads_total",
-			Help: "New contents of the ConfigMap or the configuration directory, by what became of them.",
+			Help: "New versions of the ConfigMap or the configuration directory, by result.",
 		}, []string{"result"}),
 		valid: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "kubedns_config_valid",
-			Help: "0 while the newest content is rejected and the last good one stays in force, otherwise 1.",
+			Help: "0 while the newest configuration is rejected and the previous one is kept, otherwise 1.",
 		}),
 		last: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "kubedns_config_last_accepted_timestamp_seconds",
-			Help: "When a content was last accepted, 0 when none was yet.",
+			Help: "Time at which a configuration was last accepted, 0 if none was.",
 		}),
 	}
 	m.valid.Set(1)
@@ -143,7 +143,7 @@ func (m *Config) Result(err error) {
 func NewBuildInfo() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "kubedns_build_info",
-		Help:        "Always 1; the labels say what runs.",
+		Help:        "Always 1; the labels show what is running.",
 		ConstLabels: prometheus.Labels{"version": version.String(), "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
 }

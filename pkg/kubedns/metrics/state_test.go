@@ -20,10 +20,10 @@ func TestStateMetrics(t *testing.T) {
 	}}}}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(NewState(func() treecache.Counts { return treecache.Counts{Owners: 7, Aliases: 2} }, func() forwarder.Stats { return stats }))
-	want := `# HELP kubedns_forward_server_failures_total Questions that a server did not answer well: SERVFAIL, REFUSED, malformed, or nothing.
+	want := `# HELP kubedns_forward_server_failures_total Queries that an upstream server failed to answer: SERVFAIL, REFUSED, a malformed reply, or none.
 # TYPE kubedns_forward_server_failures_total counter
 kubedns_forward_server_failures_total{server="invalid AddrPort"} 3
-# HELP kubedns_records Records held in memory, by kind: those that are computed at each question are not counted.
+# HELP kubedns_records Records held in memory, by kind. Records computed for each query are not counted.
 # TYPE kubedns_records gauge
 kubedns_records{kind="address"} 0
 kubedns_records{kind="alias"} 2

@@ -270,10 +270,10 @@ func (o *Options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 		bad("config-period", o.ConfigPeriod.String(), errors.New("must be more than 0s"))
 	}
 	if o.ConfigMap != "" && o.ConfigDir != "" {
-		errs = append(errs, errors.New("--config-map and --config-dir exclude each other"))
+		errs = append(errs, errors.New("--config-map and --config-dir cannot be used together"))
 	}
 	if o.ObjectsPath != "" && (o.Kubeconfig != "" || o.MasterURL != "") {
-		errs = append(errs, errors.New("--objects excludes --kubecfg-file and --kube-master-url"))
+		errs = append(errs, errors.New("--objects cannot be used with --kubecfg-file or --kube-master-url"))
 	}
 	flags.Visit(func(f *pflag.Flag) {
 		if strings.HasPrefix(f.Usage, "accepted, no effect") {
