@@ -53,41 +53,41 @@ func metrics() []metric {
 		}
 	}
 	counter, gauge := prometheus.CounterValue, prometheus.GaugeValue
-	add(counter, "Queries answered without asking a server.", func(c *counters, _ *listener.Stats) float64 { return float64(c.hits) },
+	add(counter, "Queries answered without asking an upstream server.", func(c *counters, _ *listener.Stats) float64 { return float64(c.hits) },
 		"dnscache_hits_total", "kubedns_dnsmasq_hits")
-	add(counter, "Queries for which a server was asked.", func(c *counters, _ *listener.Stats) float64 { return float64(c.misses) },
+	add(counter, "Queries for which an upstream server was asked.", func(c *counters, _ *listener.Stats) float64 { return float64(c.misses) },
 		"dnscache_misses_total", "kubedns_dnsmasq_misses")
-	add(counter, "Answers put into the cache.", func(c *counters, _ *listener.Stats) float64 { return float64(c.insertions) },
+	add(counter, "Answers stored in the cache.", func(c *counters, _ *listener.Stats) float64 { return float64(c.insertions) },
 		"dnscache_insertions_total", "kubedns_dnsmasq_insertions")
-	add(counter, "Answers that left the cache before their time to make room.", func(c *counters, _ *listener.Stats) float64 { return float64(c.evicts) },
+	add(counter, "Answers removed from the cache before they expired, to make room.", func(c *counters, _ *listener.Stats) float64 { return float64(c.evicts) },
 		"dnscache_evictions_total", "kubedns_dnsmasq_evictions")
-	add(gauge, "Largest number of answers in the cache.", func(c *counters, _ *listener.Stats) float64 { return float64(c.cacheSize) },
+	add(gauge, "Maximum number of answers in the cache.", func(c *counters, _ *listener.Stats) float64 { return float64(c.cacheSize) },
 		"dnscache_cache_max_entries", "kubedns_dnsmasq_max_size")
-	add(counter, "Always 0: reading the statistics cannot fail here.", func(*counters, *listener.Stats) float64 { return 0 },
+	add(counter, "Always 0, because reading the statistics cannot fail in this program.", func(*counters, *listener.Stats) float64 { return 0 },
 		"kubedns_dnsmasq_errors")
-	add(counter, "Queries answered with data that had ended.", func(c *counters, _ *listener.Stats) float64 { return float64(c.stale) },
+	add(counter, "Queries answered from expired cache entries.", func(c *counters, _ *listener.Stats) float64 { return float64(c.stale) },
 		"dnscache_stale_answers_total")
-	add(gauge, "Questions waiting for a server's answer.", func(c *counters, _ *listener.Stats) float64 { return float64(c.inFlight) },
+	add(gauge, "Questions waiting for an upstream server's reply.", func(c *counters, _ *listener.Stats) float64 { return float64(c.inFlight) },
 		"dnscache_in_flight")
 	forward := func(kind prometheus.ValueType, name, help string, value func(f *forwarder.Stats) float64) {
 		add(kind, help, func(c *counters, _ *listener.Stats) float64 { return value(&c.forward) }, name)
 	}
-	forward(gauge, "dnscache_waiting", "Queries waiting for another one's answer.", func(f *forwarder.Stats) float64 { return float64(f.Waiting) })
-	forward(counter, "dnscache_coalesced_total", "Queries answered with another one's answer from upstream.", func(f *forwarder.Stats) float64 { return float64(f.Coalesced) })
-	forward(counter, "dnscache_refreshes_total", "Questions asked to renew data that had ended.", func(f *forwarder.Stats) float64 { return float64(f.Refreshed) })
+	forward(gauge, "dnscache_waiting", "Queries waiting for the reply to an identical query.", func(f *forwarder.Stats) float64 { return float64(f.Waiting) })
+	forward(counter, "dnscache_coalesced_total", "Queries answered by the reply to an identical query.", func(f *forwarder.Stats) float64 { return float64(f.Coalesced) })
+	forward(counter, "dnscache_refreshes_total", "Questions sent to refresh expired cache entries.", func(f *forwarder.Stats) float64 { return float64(f.Refreshed) })
 	forward(counter, "dnscache_purged_total", "Cached answers dropped because other servers are now asked about their names.", func(f *forwarder.Stats) float64 { return float64(f.Purged) })
 	forward(counter, "dnscache_local_answers_total", "Queries answered from local data.", func(f *forwarder.Stats) float64 { return float64(f.Local) })
-	forward(counter, "dnscache_failed_total", "Queries answered with SERVFAIL because no server answered.", func(f *forwarder.Stats) float64 { return float64(f.Failed) })
-	forward(counter, "dnscache_failed_again_total", "Queries answered with a failure that was remembered.", func(f *forwarder.Stats) float64 { return float64(f.FailedHits) })
+	forward(counter, "dnscache_failed_total", "Queries answered with SERVFAIL because no upstream server answered.", func(f *forwarder.Stats) float64 { return float64(f.Failed) })
+	forward(counter, "dnscache_failed_again_total", "Queries answered from a remembered failure.", func(f *forwarder.Stats) float64 { return float64(f.FailedHits) })
 	forward(gauge, "dnscache_cache_entries", "Answers in the cache.", func(f *forwarder.Stats) float64 { return float64(f.Cache.Entries) })
-	forward(gauge, "dnscache_cache_bytes", "Memory that the answers in the cache take.", func(f *forwarder.Stats) float64 { return float64(f.Cache.Bytes) })
-	forward(counter, "dnscache_upstream_wrong_replies_total", "Packets from servers that answered no question of ours.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.WrongReplies) })
-	forward(counter, "dnscache_upstream_tcp_queries_total", "Questions asked over TCP because an answer over UDP was truncated.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.TCPExchanges) })
-	forward(counter, "dnscache_upstream_tcp_dials_total", "TCP connections to servers that were begun.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.TCPDials) })
-	forward(gauge, "dnscache_upstream_tcp_connections", "TCP connections to servers.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.TCPConns) })
-	add(gauge, "Open TCP connections of clients.", func(_ *counters, l *listener.Stats) float64 { return float64(l.TCPOpen) },
+	forward(gauge, "dnscache_cache_bytes", "Memory used by the answers in the cache, in bytes.", func(f *forwarder.Stats) float64 { return float64(f.Cache.Bytes) })
+	forward(counter, "dnscache_upstream_wrong_replies_total", "Packets from upstream servers that match no question in flight.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.WrongReplies) })
+	forward(counter, "dnscache_upstream_tcp_queries_total", "Questions sent over TCP because the reply over UDP was truncated.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.TCPExchanges) })
+	forward(counter, "dnscache_upstream_tcp_dials_total", "TCP connections to upstream servers that were opened, or tried.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.TCPDials) })
+	forward(gauge, "dnscache_upstream_tcp_connections", "Open TCP connections to upstream servers.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.TCPConns) })
+	add(gauge, "Open TCP connections from clients.", func(_ *counters, l *listener.Stats) float64 { return float64(l.TCPOpen) },
 		"dnscache_tcp_connections")
-	add(counter, "Panics while answering; each was one query.", func(c *counters, l *listener.Stats) float64 { return float64(l.Panics + c.forward.Panics) },
+	add(counter, "Queries whose handling crashed.", func(c *counters, l *listener.Stats) float64 { return float64(l.Panics + c.forward.Panics) },
 		"dnscache_panics_total")
 	return list
 }
@@ -121,7 +121,7 @@ func drops(ch chan<- prometheus.Metric, c *counters, l *listener.Stats) {
 	} {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(d.count), d.reason)
 	}
-	desc = prometheus.NewDesc("dnscache_rejected_total", "Queries answered with an error because of their form, by verdict.", []string{"verdict"}, nil)
+	desc = prometheus.NewDesc("dnscache_rejected_total", "Queries answered with an error because they are malformed or of an unsupported kind, by verdict.", []string{"verdict"}, nil)
 	for _, v := range []wire.Verdict{wire.FormErr, wire.NotImp, wire.BadVers, wire.CookieOnly} {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(c.forward.Rejected[v]), v.String())
 	}
@@ -133,13 +133,13 @@ func drops(ch chan<- prometheus.Metric, c *counters, l *listener.Stats) {
 // servers exports what is known of each server.
 func servers(ch chan<- prometheus.Metric, c *counters) {
 	label := []string{"server"}
-	sent := prometheus.NewDesc("dnscache_upstream_queries_total", "Questions sent to a server.", label, nil)
-	retried := prometheus.NewDesc("dnscache_upstream_retries_total", "Questions sent to a server once more.", label, nil)
-	failed := prometheus.NewDesc("dnscache_upstream_failures_total", "Questions that a server did not answer well.", label, nil)
-	nxdomain := prometheus.NewDesc("dnscache_upstream_nxdomain_total", "Answers of a server that there is no such name.", label, nil)
-	miscased := prometheus.NewDesc("dnscache_upstream_case_changed_total", "Answers of a server that do not repeat the case of the question.", label, nil)
-	latency := prometheus.NewDesc("dnscache_upstream_latency_seconds", "Time to a server's answer.", label, nil)
-	down := prometheus.NewDesc("dnscache_upstream_down", "Whether a server is only asked now and then because it does not answer.", label, nil)
+	sent := prometheus.NewDesc("dnscache_upstream_queries_total", "Questions sent to an upstream server.", label, nil)
+	retried := prometheus.NewDesc("dnscache_upstream_retries_total", "Questions sent to an upstream server again.", label, nil)
+	failed := prometheus.NewDesc("dnscache_upstream_failures_total", "Questions that got SERVFAIL, REFUSED, a malformed reply or none.", label, nil)
+	nxdomain := prometheus.NewDesc("dnscache_upstream_nxdomain_total", "NXDOMAIN replies from an upstream server.", label, nil)
+	miscased := prometheus.NewDesc("dnscache_upstream_case_changed_total", "Replies from an upstream server that do not repeat the question's upper and lower case.", label, nil)
+	latency := prometheus.NewDesc("dnscache_upstream_latency_seconds", "Time from sending a question to the upstream server's reply.", label, nil)
+	down := prometheus.NewDesc("dnscache_upstream_down", "1 while an upstream server counts as down and is only probed.", label, nil)
 	for _, s := range c.servers {
 		name := s.addr.String()
 		ch <- prometheus.MustNewConstMetric(sent, prometheus.CounterValue, float64(s.sent), name)

@@ -33,20 +33,20 @@ func newMetrics() *metrics {
 		registry: prometheus.NewRegistry(),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "exechealthz_check_runs_total",
-			Help: "Runs of the check that ended.",
+			Help: "Completed runs of the check.",
 		}, label),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "exechealthz_check_failures_total",
-			Help: "Runs of the check that failed, by reason: its exit status or its deadline.",
+			Help: "Failed runs of the check, by reason: its exit status or its deadline.",
 		}, []string{"path", "reason"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "exechealthz_check_duration_seconds",
-			Help:    "How long runs of the check took.",
+			Help:    "Duration of the runs of the check.",
 			Buckets: []float64{.001, .005, .01, .05, .1, .5, 1, 2, 5, 10, 30},
 		}, label),
 		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "exechealthz_check_last_success_timestamp_seconds",
-			Help: "When the check last ended well, in seconds since 1970; 0 when it never did.",
+			Help: "Time at which the check last succeeded, in seconds since 1970; 0 if never.",
 		}, label),
 	}
 	m.registry.MustRegister(m.runs, m.failures, m.duration, m.success,

@@ -44,7 +44,7 @@ func newMetrics(reg prometheus.Registerer, w *Watcher) *metrics {
 		}, []string{"service_kind"}),
 		synced:    desc("synced", "1 once every list has been received and its records are served."),
 		connected: desc("connected", "1 while the last request for the resource succeeded.", "resource"),
-		lastHeard: desc("last_heard_timestamp_seconds", "When the server last sent a list, an event or a bookmark.", "resource"),
+		lastHeard: desc("last_heard_timestamp_seconds", "Time at which the API server last sent a list, an event or a bookmark.", "resource"),
 		objects:   desc("objects", "Objects kept in memory.", "kind"),
 		skipped:   desc("skipped_pieces", "Parts of objects that are invalid and skipped."),
 		failures:  desc("request_failures_total", "List and watch requests that failed.", "resource"),

@@ -130,13 +130,13 @@ func newMetrics(reg prometheus.Registerer, namespace, subsystem string) *metrics
 	}
 	m := &metrics{
 		shards:   make([]counters, 2*runtime.GOMAXPROCS(0)),
-		requests: desc("dns_request_count_total", "Queries, by the part that answered.", "system"),
+		requests: desc("dns_request_count_total", "Queries, by what answered them.", "system"),
 		duration: desc("dns_request_duration_seconds",
-			"Time from query to reply, in seconds; those answered here are sampled.", "system"),
+			"Time from query to reply, in seconds; of the queries that are not forwarded, one in 16 is measured.", "system"),
 		size:   desc("dns_response_size_bytes", "Size of replies in bytes.", "system"),
-		errors: desc("dns_error_count_total", "Replies that are not plain answers, by cause.", "system", "cause"),
-		misses: desc("dns_cachemiss_count_total", "Queries not answered from a cache of ready replies; there is no such cache.", "cache"),
-		panics: desc("dns_panic_count_total", "Queries the handling of which crashed; they were answered with SERVFAIL."),
+		errors: desc("dns_error_count_total", "Replies that report an error or are truncated, by cause.", "system", "cause"),
+		misses: desc("dns_cachemiss_count_total", "Queries answered from kubedns's own data; there is no cache of replies that could be hit.", "cache"),
+		panics: desc("dns_panic_count_total", "Queries whose handling crashed; they were answered with SERVFAIL."),
 	}
 	if reg != nil {
 		reg.MustRegister(m)
