@@ -158,17 +158,19 @@ func (w *worker) appendAddrs(owner []byte, ttl uint32, a *treecache.Answer, v6 b
 	if !distinct {
 		w.addrs.reset(min(n, maxSteps))
 	}
-	first := true
 	for range maxSteps {
 		addr, ok := walk.Next()
-		switch {
-		case !ok:
+		if !ok {
 			return true, true
-		case !distinct && !w.addrs.insert(addr):
-		case first && !w.b.Addr(owner, ttl, addr), !first && !w.b.AddrAgain(addr):
+		}
+		if !distinct && !w.addrs.insert(addr) {
+			continue
+		}
+		if !w.b.Addr(owner, ttl, addr) {
 			return true, false
-		default:
-			first = false
+		}
+		if owner != nil {
+			owner = wire.SameOwner
 		}
 	}
 	a.Truncated = true // a wildcard that has found the same addresses again and again

@@ -1,8 +1,7 @@
 package treecache
 
-// Counts is the number of things that a Snapshot holds. It does not include what
-// is derived for each question: SRV records of bare names, dashed names,
-// wildcards.
+// Counts says how much a Snapshot holds, what is computed at each question
+// (bare names' SRV, dashed names, wildcards) left out.
 type Counts struct {
 	Owners    int // Sets
 	Addresses int // hosts of all Sets
@@ -11,7 +10,7 @@ type Counts struct {
 	Reverse   int // addresses that have names
 }
 
-// Counts returns what s holds.
+// Counts returns how much s holds.
 func (s *Snapshot) Counts() Counts { return s.counts }
 
 func (c *Counts) include(o Counts) {
@@ -26,7 +25,7 @@ func (c *Counts) exclude(o Counts) {
 	c.Aliases -= o.Aliases
 }
 
-// counts returns what s contributes, which is nothing if s is nil.
+// counts returns what s adds; nothing when s is nil.
 func (s *Set) counts() Counts {
 	if s == nil {
 		return Counts{}

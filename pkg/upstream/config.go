@@ -7,51 +7,37 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
+	"github.com/kube-dns/kube-dns/pkg/upstream/route"
+	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
 )
 
-// Server is one server to ask and the way to it. It is comparable: equal ones
-// are asked once and keep their health over a Reload.
-type Server struct {
-	// Addr is the server's address, maybe with a zone, and port.
-	Addr netip.AddrPort
-	// Source is the local address to send from, not valid for any; its port is
-	// 0 for a random one (--server=...@source#port).
-	Source netip.AddrPort
-	// Interface is the network interface to leave by, "" for any.
-	Interface string
-}
+// The words of routing are those of package route.
+type (
+	// Server is one upstream server and the way to it.
+	Server = route.Server
+	// Route says what to do with the names of a domain.
+	Route = route.Route
+	// Table tells the route of a name.
+	Table = route.Table[*Group]
+	// Decision is what a Table says about a question.
+	Decision = route.Decision[*Group]
+	// Kind says what becomes of a question.
+	Kind = route.Kind
+	// Strategy says which servers of a group are asked.
+	Strategy = policy.Strategy
+)
 
-// Route says what to do with the names of a domain. Routes of one domain add
-// up, in order.
-type Route struct {
-	Domain dnsname.Domain
-	// Servers are asked.
-	Servers []Server
-	// Standard asks the servers of the routes for all names ("/domain/#").
-	Standard bool
-	// Local asks nobody: names without local data do not exist ("/domain/").
-	Local bool
-	// Addrs answer A and AAAA questions, and Zero answers them with the
-	// unspecified address, without asking anybody (--address). A question of
-	// a type that they do not answer goes on to Servers of the same domain,
-	// then to shorter domains.
-	Addrs []netip.Addr
-	Zero  bool
-}
-
-// Strategy says which servers of a group are asked.
-type Strategy uint8
-
+// Kinds of a [Decision], and strategies.
 const (
-	// Fastest asks the server that answered fastest and all of them now and
-	// then (dnsmasq's default).
-	Fastest Strategy = iota
-	// InOrder asks the first one that is well, in the order of the
-	// configuration (--strict-order).
-	InOrder
-	// All asks all of them at once (--all-servers).
-	All
+	Nobody    = route.Nobody
+	Ask       = route.Ask
+	LocalOnly = route.LocalOnly
+	Literal   = route.Literal
+
+	Fastest = policy.Fastest
+	InOrder = policy.InOrder
+	All     = policy.All
 )
 
 // Config says whom to ask and how. The zero value of a field means its
@@ -71,8 +57,8 @@ type Config struct {
 	// round trip times.
 	FirstRetry time.Duration
 	// Sockets is the number of UDP sockets per server. Default: 4 for a
-	// loopback address, else 256. An attacker who cannot see the traffic has
-	// to guess one of them besides the id.
+	// loopback address, else 256, or fewer where RLIMIT_NOFILE is low. An attacker
+	// who cannot see the traffic has to guess one of them besides the id.
 	Sockets int
 	// SocketUses and SocketAge bound a socket's life. Defaults: 1<<16 and 5 min
 	// for a loopback address, else 1<<10 and 1 min.
@@ -83,15 +69,18 @@ type Config struct {
 	// the kernel.
 	Port, MinPort, MaxPort uint16
 	// MixCase draws the case of the letters in questions over UDP at random and
-	// takes only replies that repeat it (--do-0x20-encode). A server that never
-	// does is asked without. Owners hear of names in the case that they asked for.
+	// takes only replies that repeat it (--do-0x20-encode). A server that always
+	// changes the case is asked without. Owners hear names in the case that they
+	// asked for.
 	MixCase bool
 	// DetectLoops asks each server for all names a question that nobody else
-	// asks, when Run begins and at each Reload. A server from which the question
-	// comes back, as told by [Set.Looped], is not asked any more
-	// (--dns-loop-detect).
+	// asks, when Run begins and at each Reload that changes them. A server from
+	// which the question comes back, as told by [Set.Looped], is not asked any
+	// more, but probed every minute, and used again when the question no longer
+	// comes back (--dns-loop-detect).
 	DetectLoops bool
-	// TCPExchanges bounds the exchanges over TCP at a time. Default: 128.
+	// TCPExchanges bounds the exchanges over TCP at a time. One client gets an
+	// eighth at most, one server of several half. Default: 512.
 	TCPExchanges int
 	// NewSink returns where ends of exchanges go; see [Sink]. It must not be nil.
 	NewSink func() Sink
@@ -109,17 +98,14 @@ type Config struct {
 const (
 	defaultPayload      = 1232
 	defaultTimeout      = 4 * time.Second
-	defaultTCPExchanges = 128
-
-	loopbackSockets, loopbackUses, loopbackAge = 4, 1 << 16, 5 * time.Minute
-	remoteSockets, remoteUses, remoteAge       = 256, 1 << 10, time.Minute
+	defaultTCPExchanges = 512
 )
 
 // withDefaults returns c with zero fields filled in, or all that is wrong.
 func (c Config) withDefaults() (Config, error) {
 	var errs []error
 	if c.NewSink == nil {
-		errs = append(errs, errors.New("no sink"))
+		errs = append(errs, errors.New("NewSink is missing"))
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -135,17 +121,25 @@ func (c Config) withDefaults() (Config, error) {
 		c.TCPExchanges = defaultTCPExchanges
 	}
 	if c.MaxPort != 0 && c.MinPort > c.MaxPort {
-		errs = append(errs, fmt.Errorf("the least port %d is above the greatest, %d", c.MinPort, c.MaxPort))
+		errs = append(errs, fmt.Errorf("the lowest port, %d, is above the highest, %d", c.MinPort, c.MaxPort))
 	}
 	for _, r := range c.Routes {
 		for _, s := range r.Servers {
 			switch {
 			case !s.Addr.IsValid() || s.Addr.Port() == 0:
-				errs = append(errs, fmt.Errorf("%v is no server's address", s.Addr))
+				errs = append(errs, fmt.Errorf("invalid server address %v", s.Addr))
 			case s.Source.IsValid() && s.Source.Addr().Is4() != s.Addr.Addr().Is4():
 				errs = append(errs, fmt.Errorf("server %v cannot be asked from %v", s.Addr, s.Source.Addr()))
 			}
 		}
 	}
 	return c, errors.Join(errs...)
+}
+
+// udp is the part of c that UDP needs.
+func (c *Config) udp(servers int) transport.UDPConfig {
+	return transport.UDPConfig{
+		Sockets: c.Sockets, Servers: servers, Uses: c.SocketUses, Age: c.SocketAge,
+		Port: c.Port, MinPort: c.MinPort, MaxPort: c.MaxPort, Payload: c.Payload,
+	}
 }

@@ -1,31 +1,36 @@
-// Package upstream asks other servers. It knows which servers a name belongs to
-// ([Table]), which of them are well ([Server] health inside a [Set]), and how to
-// exchange messages with them without a goroutine per question.
+// Package upstream asks upstream servers. Use [New] with routes and
+// [Set.Run]; then look up the servers of a name in [Set.Table] and [Set.Send] a
+// question to them. The [Owner] of the question hears the outcome:
 //
-//	Send ──► exchange ──► server by health ──► random socket, random id ──► queue
-//	Flush ──────────────────────────────────── sendmmsg per socket ◄────────┘
-//	reader (epoll) ── recvmmsg ──► id, question ──► exchange ──► Owner.Done
-//	ticker ──► retries, deadlines
+//	set, err := upstream.New(cfg)
+//	go set.Run(ctx)
+//	if d := set.Table().Lookup(name, qtype); d.Kind == upstream.Ask {
+//		set.Send(d.Group, &question, 0, owner)
+//		set.Flush()
+//	}
 //
-// An exchange is one question of one asker. It makes one attempt or several:
-// each attempt has a socket of its server's pool and an id of its own, both
-// random, and stays open until the exchange ends, so a late answer is still
-// good. Sockets are connected, hence the kernel drops what comes from elsewhere
-// and reports refused ports. A reply counts only if socket, id and question
-// match (RFC 5452 §9.1), with Config.MixCase also the case of the question's
-// letters; others are counted and waited past.
+// The package joins three rooms, which do not know each other:
 //
-// A truncated reply is asked for again over TCP. Connections are few, shared
-// and pipelined; each has two goroutines and ends when it is idle. A question
-// whose connection is lost is asked once more on a fresh one.
+//	route      which servers a name belongs to
+//	policy     whom to ask, when to ask again, what to accept: no I/O, no clock
+//	transport  sockets and connections: no decisions
+//
+// An exchange is one question of one owner. Whatever happens to it (a reply, a
+// socket error, the ticker) is given to its policy.Query as an event, and the
+// actions that come back are carried out on the links of its servers:
+//
+//	Send ─────────────► exchange ─ event ──► policy.Query
+//	transport ─ reply ─►   │    ◄─ actions ─      │
+//	ticker ───────────►    │                 policy.Server (health)
+//	                       └─► transport.Link, Owner.Done
 //
 // Nothing is allocated for an exchange in the steady state: exchanges are
-// pooled, the pending attempts of a socket live in a small table keyed by id.
-// An exchange holds one reference for itself and one for each attempt in a
-// table, so a reader that took an attempt out of a table can rely on it.
+// pooled. An exchange counts the references to it: one for itself while it is in
+// the registry, one for each call that a transport has, one for whoever works on
+// it.
 //
-// Locks, in the order in which they may be taken: exchange, pool (of sockets or
-// connections), socket or connection;
-// registry is taken alone or last. Owners are called without any lock, but for
-// Owner.Slow.
+// Locks, in the order in which they may be taken: exchange; health (of all
+// servers, held for one step of a policy) or a lock of a transport. registry is
+// taken alone. Owners are called without any lock, except for Owner.Slow and
+// Judge.
 package upstream

@@ -1,114 +1,57 @@
 package upstream
 
 import (
-	"encoding/binary"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
+	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// maxAttempts bounds the packets sent for one question.
-const maxAttempts = 8
-
-// exchange is one question on its way. Fields up to mu are constant while it is
-// shared.
+// exchange is one question on its way: it carries out what its policy says.
 type exchange struct {
-	set   *Set
-	group *Group
-	owner Owner // nil: a probe of one server, whose answer interests nobody
-	name  [wire.MaxName]byte
-	nlen  int
-	typ   uint16
-	class uint16
-	flags uint16
-	do    bool
-	// options are those of the question.
-	options []byte
+	// Constant while the exchange is shared.
+	set      *Set
+	group    *Group
+	owner    Owner // nil: a question that only measures or looks for loops
+	judge    Judge // owner, if it judges replies
+	onSend   func(Owner, netip.AddrPort)
+	question transport.Question
+	name     [wire.MaxName]byte // memory of question.Name
+	options  []byte             // memory of question.Options
+	started  int64              // nanoseconds of Set.now, as all times here
 
-	started int64 // nanoseconds of Set.now, as all times here
-	shard   *registry
-	prev    *exchange // in shard
-	next    *exchange
+	shard *registry // which guards prev and next
+	prev  *exchange
+	next  *exchange
 
 	refs atomic.Int32
 	due  atomic.Int64 // when the ticker has to look
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows
 	done     bool
-	deadline int64
-	retryAt  int64
-	retryGap int64
-	slowAt   int64 // 0: never
-	attempts [maxAttempts + maxTCPAttempts]attempt
-	n        int  // attempts made
-	open     int  // attempts that may still bring something
-	refusals int  // attempts that failed at once
-	overTCP  bool // an answer over TCP is awaited
-	// tcpAttempts are those of attempts that went over TCP.
-	tcpAttempts int
-	// best is the best error reply so far, bestRank 0 when there is none.
+	query    policy.Query
+	actions  []policy.Action
+	attempts [policy.MaxAttempts]attempt
+	n        int // attempts made
+	// best is the last reply that the policy said to keep.
 	best       []byte
-	bestRank   int
 	bestServer netip.AddrPort
-	err        error // what to tell when there is no reply
+	measure    []int // servers to measure, as indices into group.servers
 }
 
-// Ranks of replies that are not good. A truncated answer is worth more than an
-// error.
-const (
-	rankError = 1 + iota
-	rankTruncated
-)
-
-// attempt is one question sent. While it waits for a reply it is in the table
-// of its socket or connection, which holds a reference to the exchange.
+// attempt is a question sent to one server.
 type attempt struct {
-	ex     *exchange
-	srv    *server
-	sock   *socket // over UDP
-	stream *stream // over TCP
-	sent   int64
-	id     uint16
-	mix    uint64 // for mixCase
-	edns   bool
-	mixed  bool // the question's case was changed by mix
-	again  bool // it is, over TCP, or was, for its reply's case, asked once more
-	late   bool // counted as silent
-	open   bool
+	call transport.Call
+	srv  *server
+	link transport.Link // that has call; nil: it was given back
+	sent int64
 }
 
-const (
-	// graceForBetter is how long a good answer may still come after an error.
-	graceForBetter = int64(2 * time.Second)
-	// probeTimeout bounds the exchanges that only measure.
-	probeTimeout = int64(2 * time.Second)
-	// refusedGap is the time before servers that cannot be reached are tried
-	// once more; it bridges the moment in which a server restarts.
-	refusedGap = int64(200 * time.Millisecond)
-	// maxKept is the largest buffer that a pooled exchange keeps.
-	maxKept = 4096
-)
-
-// matches reports whether msg, whose id and QR are right, repeats the
-// question. A server that does not understand EDNS may answer with a bare
-// header. The caller holds the socket's lock, so ex is alive.
-func (ex *exchange) matches(msg []byte, edns bool) bool {
-	if msg[2]&0x78 != 0 { // opcode
-		return false
-	}
-	if binary.BigEndian.Uint16(msg[4:]) == 0 {
-		rcode := int(msg[3] & 0xf)
-		return edns && len(msg) == wire.HeaderLen && (rcode == wire.RcodeFormErr || rcode == wire.RcodeNotImp)
-	}
-	end := wire.HeaderLen + ex.nlen
-	return binary.BigEndian.Uint16(msg[4:]) == 1 && len(msg) >= end+4 &&
-		binary.BigEndian.Uint16(msg[end:]) == ex.typ && binary.BigEndian.Uint16(msg[end+2:]) == ex.class &&
-		wire.EqualNames(msg[wire.HeaderLen:end], ex.name[:ex.nlen]) && ex.agrees(msg)
-}
+// maxKept is the largest buffer that a pooled exchange keeps.
+const maxKept = 4096
 
 // release gives a reference back.
 func (ex *exchange) release() {
@@ -118,253 +61,121 @@ func (ex *exchange) release() {
 }
 
 func (ex *exchange) recycle() {
-	ex.owner, ex.group, ex.shard, ex.err = nil, nil, nil, nil
-	for i := range ex.attempts[:ex.n] {
-		ex.attempts[i] = attempt{}
-	}
-	ex.n, ex.open, ex.refusals, ex.bestRank = 0, 0, 0, 0
-	ex.done, ex.overTCP, ex.tcpAttempts = false, false, 0
-	ex.slowAt = 0
+	ex.owner, ex.judge, ex.group, ex.shard, ex.onSend = nil, nil, nil, nil, nil
+	clear(ex.attempts[:ex.n])
+	ex.n, ex.done = 0, false
 	if cap(ex.best) > maxKept {
 		ex.best = nil
 	}
 	ex.set.exchanges.Put(ex)
 }
 
-// start makes the first attempts. ex is in its registry already and the
-// caller holds a reference. It returns true when the exchange has ended.
-func (ex *exchange) start(now int64, only *server) (ended bool) {
-	ex.mu.Lock()
-	defer ex.mu.Unlock()
-	if ex.done {
-		return false
-	}
-	cfg := ex.set.cfg.Load()
-	switch {
-	case only != nil:
-		ex.try(only, ex.ednsTo(only, now), now)
-	case len(ex.group.servers) > 1 && (cfg.Strategy == All || cfg.Strategy == Fastest && !ex.group.measured()):
-		for _, s := range ex.group.servers[:min(len(ex.group.servers), maxAttempts/2)] {
-			ex.try(s, ex.ednsTo(s, now), now)
-		}
-	default:
-		s := ex.nextServer(cfg)
-		ex.try(s, ex.ednsTo(s, now), now)
-	}
-	return ex.settle(now)
+// input is a reply that belongs to an event.
+type input struct {
+	msg    []byte
+	parsed bool // worker.reply is msg
 }
 
-// nextServer returns the server to ask now.
-func (ex *exchange) nextServer(cfg *Config) *server {
-	return ex.group.next(cfg.Strategy == InOrder, func(s *server) int {
-		n := 0
-		for i := range ex.attempts[:ex.n] {
-			switch a := &ex.attempts[i]; {
-			case a.srv != s:
-			case a.open:
-				n++
-			default: // it has said what it has to say: the silent ones first
-				n += maxAttempts
+// step gives an event to the policy and does what follows. It reports how the
+// exchange ended, if it did; the caller then tells the owner. mu is held. w is
+// nil for policy.Begin.
+func (ex *exchange) step(now int64, ev policy.Event, in input, w *worker) (end policy.End, ended bool) {
+	ex.actions = ex.decide(now, ev, ex.actions[:0])
+	for i := 0; i < len(ex.actions); i++ {
+		switch a := ex.actions[i]; a.Kind {
+		case policy.Send:
+			if !ex.send(now, &a) {
+				ex.actions = ex.decide(now, policy.Event{Kind: policy.Unsent, Attempt: a.Attempt}, ex.actions)
 			}
+		case policy.Reopen:
+			at := &ex.attempts[a.Attempt]
+			if link := at.srv.links[wayOf(&at.call)]; link.Rearm(&at.call) {
+				at.link = link
+			}
+		case policy.Doubt:
+			if at := &ex.attempts[a.Attempt]; at.link != nil {
+				at.link.Doubt(&at.call)
+			}
+		case policy.Keep:
+			ex.keep(&ex.attempts[a.Attempt], in)
+		case policy.Slow:
+			ex.owner.Slow(w.sink)
+		case policy.Measure:
+			ex.measure = append(ex.measure, a.Server)
+		case policy.Finish:
+			end, ended = a.End, true
+			ex.finish()
 		}
-		return n
-	})
+	}
+	ex.due.Store(int64(ex.query.Due()))
+	return end, ended
 }
 
-func (ex *exchange) ednsTo(s *server, now int64) bool {
-	until := s.plainUntil.Load()
-	return until == 0 || now >= until
+// decide makes one step of the policy.
+func (ex *exchange) decide(now int64, ev policy.Event, dst []policy.Action) []policy.Action {
+	s := ex.set
+	s.health.Lock()
+	defer s.health.Unlock()
+	return ex.query.Step(policy.Time(now), ev, dst)
 }
 
-// try makes an attempt at s. The lock is held.
-func (ex *exchange) try(s *server, edns bool, now int64) {
-	if ex.n >= maxAttempts {
-		return
+// wayOf is the way that a call went.
+func wayOf(c *transport.Call) policy.Way {
+	if c.Whole {
+		return policy.Whole
 	}
-	if s.looping.Load() && ex.owner != nil {
-		ex.err = ErrUnreachable
-		ex.refusals++
-		return
-	}
-	a := &ex.attempts[ex.n]
-	*a = attempt{ex: ex, srv: s, sent: now, edns: edns}
-	a.mixed = ex.owner != nil && ex.set.cfg.Load().MixCase && s.mixes(now)
+	return policy.Usual
+}
+
+// send makes an attempt. It reports false if that is not possible.
+func (ex *exchange) send(now int64, a *policy.Action) bool {
+	srv := ex.group.servers[a.Server]
+	at := &ex.attempts[a.Attempt]
+	ex.n = a.Attempt + 1
+	*at = attempt{srv: srv, link: srv.links[a.Way], sent: now, call: transport.Call{
+		Question: &ex.question, Owner: ex, Index: a.Attempt,
+		EDNS: a.EDNS, Mixed: a.Mixed, Alone: a.Alone, Whole: a.Way == policy.Whole,
+	}}
 	ex.refs.Add(1)
-	if err := s.pool.assign(s, ex.set, a, now); err != nil {
+	if err := at.link.Send(&at.call, now); err != nil {
 		ex.refs.Add(-1)
-		ex.err = ErrUnreachable
-		ex.refusals++
-		ex.set.socketLog(s, err)
-		return
-	}
-	a.open = true
-	if ex.n > 0 {
-		s.counters.retried.Add(1)
-	}
-	s.counters.sent.Add(1)
-	ex.n++
-	ex.open++
-	ex.set.enqueue(a)
-	if cfg := ex.set.cfg.Load(); cfg.OnSend != nil && ex.owner != nil {
-		cfg.OnSend(ex.owner, s.spec.Addr)
-	}
-	ex.retryAt = now + ex.gap(s)
-}
-
-// gap is the time to wait for s before trying anew: longer with each attempt,
-// and longer where nobody else could be asked.
-func (ex *exchange) gap(s *server) int64 {
-	if ex.retryGap == 0 {
-		switch first := int64(ex.set.cfg.Load().FirstRetry); {
-		case first > 0:
-			ex.retryGap = first
-		case ex.group == nil || len(ex.group.servers) == 1:
-			ex.retryGap = maxRTO
-		default:
-			ex.retryGap = s.rto()
-		}
-	}
-	return ex.retryGap
-}
-
-// advance goes on after an attempt that failed or brought an error: to a server
-// not yet asked, else it waits for those that are open.
-func (ex *exchange) advance(now int64) {
-	if ex.owner == nil {
-		return
-	}
-	cfg := ex.set.cfg.Load()
-	if ex.n < maxAttempts && !ex.overTCP {
-		s := ex.nextServer(cfg)
-		if !slices.ContainsFunc(ex.attempts[:ex.n], func(a attempt) bool { return a.srv == s }) {
-			before := ex.n
-			ex.try(s, ex.ednsTo(s, now), now)
-			if ex.n > before {
-				return
-			}
-		}
-	}
-	if ex.bestRank > 0 && ex.open > 0 {
-		ex.deadline = min(ex.deadline, now+graceForBetter)
-	}
-}
-
-// settle decides what the ticker has to do next, and reports whether nothing
-// is left to wait for.
-func (ex *exchange) settle(now int64) (ended bool) {
-	if ex.done {
+		at.link = nil
+		ex.set.socketLog(srv, err)
 		return false
 	}
-	if ex.open == 0 {
-		if ex.owner == nil || ex.bestRank > 0 || ex.refusals == 0 || ex.refusals > 2*ex.width() || ex.n >= maxAttempts {
-			return true
-		}
-		ex.retryAt = now + refusedGap
-		if ex.slowAt != 0 {
-			ex.slowAt = now // nobody works on it, so there is nothing to wait for
-		}
+	if a.Attempt > 0 {
+		srv.counters.retried.Add(1)
 	}
-	due := ex.deadline
-	if ex.owner != nil && ex.n < maxAttempts {
-		due = min(due, ex.retryAt)
+	srv.counters.sent.Add(1)
+	if ex.onSend != nil && ex.owner != nil && a.Way == policy.Usual {
+		ex.onSend(ex.owner, srv.spec.Addr)
 	}
-	if ex.slowAt != 0 {
-		due = min(due, ex.slowAt)
-	}
-	ex.due.Store(due)
-	return false
-}
-
-// width is the number of servers that can be asked.
-func (ex *exchange) width() int {
-	if ex.group == nil {
-		return 1
-	}
-	return len(ex.group.servers)
-}
-
-// tick does what is due. It reports whether the exchange has ended.
-func (ex *exchange) tick(now int64, w *worker) (ended bool) {
-	ex.mu.Lock()
-	defer ex.mu.Unlock()
-	if ex.done {
-		return false
-	}
-	if now >= ex.deadline {
-		for i := range ex.attempts[:ex.n] {
-			ex.attempts[i].overdue(now, 0)
-		}
-		return true
-	}
-	if ex.slowAt != 0 && now >= ex.slowAt {
-		ex.slowAt = 0
-		ex.owner.Slow(w.sink)
-	}
-	if ex.owner != nil && now >= ex.retryAt && ex.n < maxAttempts {
-		ex.overTCP = false
-		for i := range ex.attempts[:ex.n] {
-			ex.attempts[i].overdue(now, ex.retryGap)
-		}
-		if ex.retryGap != 0 && ex.n >= ex.width() {
-			ex.retryGap *= 2
-		}
-		s := ex.nextServer(ex.set.cfg.Load())
-		ex.try(s, ex.ednsTo(s, now), now)
-	}
-	return ex.settle(now)
-}
-
-// overdue counts an attempt as silent, once, if it has waited that long.
-func (a *attempt) overdue(now, waited int64) {
-	if !a.open || a.late || now-a.sent < waited {
-		return
-	}
-	a.late = true
-	if a.stream != nil {
-		a.stream.silentSince(a.sent)
-		a.srv.counters.failed.Add(1)
-		return
-	}
-	a.srv.silent(1, now, "no answer in time")
-}
-
-// refused notes that a's socket reported an error. It reports whether the
-// exchange has ended.
-func (ex *exchange) refused(a *attempt, now int64, reason string) (ended bool) {
-	ex.mu.Lock()
-	defer ex.mu.Unlock()
-	if ex.done || !a.open {
-		return false
-	}
-	a.open = false
-	ex.open--
-	ex.refusals++
-	ex.err = ErrUnreachable
-	a.srv.silent(downAfter, now, reason)
-	ex.advance(now)
-	return ex.settle(now)
-}
-
-// finish ends the exchange if it has not ended yet: it closes what is open and
-// takes it out of the registry. The caller then tells the owner and gives up
-// the reference that the registry had.
-func (ex *exchange) finish() bool {
-	ex.mu.Lock()
-	if ex.done {
-		ex.mu.Unlock()
-		return false
-	}
-	ex.done = true
-	gone := 0
-	for i := range ex.attempts[:ex.n] {
-		switch a := &ex.attempts[i]; {
-		case !a.open:
-		case a.sock != nil && a.sock.remove(a), a.stream != nil && a.stream.remove(a):
-			gone++
-		}
-	}
-	ex.mu.Unlock()
-	ex.refs.Add(int32(-gone)) // the registry's reference is still there
-	ex.shard.remove(ex)
 	return true
+}
+
+// keep remembers the reply in hand.
+func (ex *exchange) keep(at *attempt, in input) {
+	ex.bestServer = at.srv.spec.Addr
+	ex.best = append(ex.best[:0], in.msg...)
+	if in.parsed {
+		return
+	}
+	// Its end is missing: header and question say that it is truncated.
+	ex.best = ex.best[:wire.HeaderLen+len(ex.question.Name)+4]
+	wire.SetFlags(ex.best, wire.Flags(ex.best)|wire.FlagTC)
+	for s := wire.Answer; s <= wire.Additional; s++ {
+		wire.SetCount(ex.best, s, 0)
+	}
+}
+
+// finish gives up what is open. mu is held.
+func (ex *exchange) finish() {
+	ex.done = true
+	for i := range ex.attempts[:ex.n] {
+		at := &ex.attempts[i]
+		if at.link != nil && at.link.Cancel(&at.call) {
+			ex.refs.Add(-1) // the registry's reference is still there
+		}
+		at.link = nil
+	}
 }

@@ -1,46 +1,77 @@
 package upstream
 
 import (
+	"crypto/rand"
 	"encoding/hex"
-	"math/rand/v2"
 
+	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Questions of loop detection are dnsmasq's: eight hexadecimal digits below
-// "test", type TXT.
+// Questions of loop detection have, as dnsmasq's, a hexadecimal number below
+// "test" and type TXT. The number has 128 random bits, so that no client can
+// guess it and have a server taken for one that loops.
 const (
-	loopLabel = "\x08"
-	loopZone  = "\x04test\x00"
-	loopLen   = len(loopLabel) + 8 + len(loopZone)
+	loopDigits = 2 * len(policy.Probe{})
+	loopLabel  = "\x20"
+	loopZone   = "\x04test\x00"
+	loopLen    = len(loopLabel) + loopDigits + len(loopZone)
 )
 
-// probeLoops sends a question of its own to each server for all names. Servers
-// found to loop before are given another chance.
+// checkLoops makes the servers for all names due for a probe, or ends the
+// search.
+func (s *Set) checkLoops() {
+	now := policy.Time(s.now())
+	on := s.cfg.Load().DetectLoops
+	s.health.Lock()
+	defer s.health.Unlock()
+	for _, srv := range s.serversForAll() {
+		if on {
+			srv.health.CheckLoop(now)
+		} else {
+			srv.health.ForgetLoop()
+		}
+	}
+}
+
+// probeLoops sends a question of its own to each server for all names that is
+// due.
 func (s *Set) probeLoops() {
-	t := s.table.Load()
 	if !s.cfg.Load().DetectLoops {
 		return
 	}
-	for _, srv := range t.forAll() {
-		number := rand.Uint32() | 1
-		srv.loopProbe.Store(number)
-		srv.looping.Store(false)
+	group, ok := s.Table().ForAll()
+	if !ok {
+		return
+	}
+	for i, srv := range group.servers {
+		now := s.now()
+		var number policy.Probe
+		_, _ = rand.Read(number[:]) // never fails, it aborts the program
+		s.health.Lock()
+		due := srv.health.LoopDue(policy.Time(now))
+		if due {
+			srv.health.ExpectLoop(policy.Time(now), number)
+		}
+		s.health.Unlock()
+		if !due {
+			continue
+		}
 		name := append([]byte(nil), loopLabel...)
-		name = hex.AppendEncode(name, []byte{byte(number >> 24), byte(number >> 16), byte(number >> 8), byte(number)})
+		name = hex.AppendEncode(name, number[:])
 		name = append(name, loopZone...)
 		q := Question{Name: name, Type: wire.TypeTXT, Class: wire.ClassIN, Flags: wire.FlagRD}
-		s.launch(t.all.group, srv, &q, s.now(), 0, nil)
+		s.launch(group, &q, policy.Start{Purpose: policy.LoopProbing, Only: i}, nil)
 	}
 	s.Flush()
 }
 
-// forAll returns the servers for all names.
-func (t *Table) forAll() []*server {
-	if t.all == nil || t.all.group == nil {
-		return nil
+// serversForAll returns the servers for all names.
+func (s *Set) serversForAll() []*server {
+	if g, ok := s.Table().ForAll(); ok {
+		return g.servers
 	}
-	return t.all.group.servers
+	return nil
 }
 
 // Looped reports whether a client's question is one that this set asked to find
@@ -48,17 +79,20 @@ func (t *Table) forAll() []*server {
 // wire form. Such a question is best not answered.
 func (s *Set) Looped(name []byte, qtype uint16) bool {
 	if qtype != wire.TypeTXT || len(name) != loopLen || !s.cfg.Load().DetectLoops ||
-		string(name[:1]) != loopLabel || !wire.EqualNames(name[9:], []byte(loopZone)) {
+		string(name[:1]) != loopLabel || !wire.EqualNames(name[1+loopDigits:], []byte(loopZone)) {
 		return false
 	}
-	var b [4]byte
-	if _, err := hex.Decode(b[:], name[1:9]); err != nil {
+	var number policy.Probe
+	if _, err := hex.Decode(number[:], name[1:1+loopDigits]); err != nil {
 		return false
 	}
-	number := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	for _, srv := range s.table.Load().forAll() {
-		if srv.loopProbe.Load() == number {
-			if !srv.looping.Swap(true) {
+	now := policy.Time(s.now())
+	for _, srv := range s.serversForAll() {
+		s.health.Lock()
+		mine, news := srv.health.LoopCameBack(now, number)
+		s.health.Unlock()
+		if mine {
+			if news {
 				s.tellLoop(srv)
 			}
 			return true
@@ -69,9 +103,10 @@ func (s *Set) Looped(name []byte, qtype uint16) bool {
 
 // tellLoop reports a server that is not asked any more.
 func (s *Set) tellLoop(srv *server) {
-	if tell := s.cfg.Load().OnLoop; tell != nil {
-		tell(srv.spec.Addr)
+	cfg := s.cfg.Load()
+	if cfg.OnLoop != nil {
+		cfg.OnLoop(srv.spec.Addr)
 		return
 	}
-	srv.log.Warn("query loop detected; not asking this server", "server", srv.spec.Addr.String())
+	cfg.Logger.Warn("query loop detected; not asking this server", "server", srv.spec.Addr.String())
 }

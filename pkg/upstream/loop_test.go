@@ -26,7 +26,7 @@ func TestLooped(t *testing.T) {
 		others.Add(1)
 		return nil
 	})
-	routes := append(all(def), Route{Domain: suffix("cluster.local."), Servers: []Server{cluster}})
+	routes := append(all(def), Route{Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: dnsname.MustParse("cluster.local.")}, Servers: []Server{cluster}})
 	cfg := Config{Routes: routes, DetectLoops: true, NewSink: func() Sink { return noSink{} }}
 	s, _ := running(t, cfg)
 	probe := func() dns.Question {
@@ -42,7 +42,7 @@ func TestLooped(t *testing.T) {
 	looped := func(name string, qtype uint16) bool { return s.Looped([]byte(dnsname.MustParse(name)), qtype) }
 
 	q := probe()
-	if q.Qtype != dns.TypeTXT || !strings.HasSuffix(q.Name, ".test.") || len(q.Name) != len("01234567.test.") {
+	if q.Qtype != dns.TypeTXT || !strings.HasSuffix(q.Name, ".test.") || len(q.Name) != len("0123456789abcdef0123456789abcdef.test.") {
 		t.Fatalf("asked %v", q)
 	}
 	for _, other := range []struct {
@@ -52,8 +52,9 @@ func TestLooped(t *testing.T) {
 		{q.Name, wire.TypeA},
 		{"x" + q.Name, wire.TypeTXT},
 		{"test.", wire.TypeTXT},
+		{strings.Repeat("0", 32) + ".test.", wire.TypeTXT},
 		{"00000000.test.", wire.TypeTXT},
-		{"notahexn.test.", wire.TypeTXT},
+		{strings.Repeat("nothexes", 4) + ".test.", wire.TypeTXT},
 		{q.Name + "example.", wire.TypeTXT},
 	} {
 		if looped(other.name, other.qtype) {
@@ -65,6 +66,9 @@ func TestLooped(t *testing.T) {
 	}
 	if !looped(strings.ToUpper(q.Name[:8])+q.Name[8:], wire.TypeTXT) || !s.Stats().Servers[0].Looping {
 		t.Error("the probe is not known again")
+	}
+	if looped(q.Name, wire.TypeTXT) {
+		t.Error("a probe counts twice")
 	}
 	if got, want := s.askA("www.example.", 0).wait(t), ErrUnreachable.Error(); got != want {
 		t.Errorf("asking the looping server ends in %q, want %q", got, want)

@@ -16,6 +16,8 @@ var (
 	ErrUnreachable = errors.New("no server reachable")
 	// ErrMalformed: what servers answered could not be read.
 	ErrMalformed = errors.New("malformed answer")
+	// ErrIgnored: the owner judged all answers as ones to ignore.
+	ErrIgnored = errors.New("answer was ignored as configured")
 	// ErrClosed: the set was closed.
 	ErrClosed = errors.New("closed")
 )
@@ -29,6 +31,8 @@ type Question struct {
 	DO          bool
 	// Options are EDNS options in wire form, for servers that know EDNS.
 	Options string
+	// Client is who asks, if it is a client: it shares TCP with the others.
+	Client netip.Addr
 }
 
 // Owner waits for the end of an exchange.
@@ -41,6 +45,28 @@ type Owner interface {
 	// passed. It must not call the set.
 	Slow(sink Sink)
 }
+
+// Judge is an [Owner] that has a say in which good replies are accepted
+// (--ignore-address).
+type Judge interface {
+	Owner
+	// Judge is called before Done, on the goroutine that received a reply, for
+	// each one that would end the exchange. If it returns Ignore, the exchange
+	// waits for another reply of the same server and asks others; if nothing
+	// better comes, it ends with ErrIgnored. Judge must not call the set, change
+	// the reply, or keep it.
+	Judge(sink Sink, r *wire.Reply) Verdict
+}
+
+// Verdict is what a [Judge] says.
+type Verdict uint8
+
+const (
+	// Accept ends the exchange with the reply.
+	Accept Verdict = iota
+	// Ignore goes on as if the reply had not come.
+	Ignore
+)
 
 // Result is the end of an exchange.
 type Result struct {

@@ -3,6 +3,8 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -12,6 +14,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
+	"github.com/kube-dns/kube-dns/pkg/upstream/route"
+	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -19,38 +24,40 @@ import (
 // methods may be called from any goroutine.
 type Set struct {
 	base  time.Time
-	cfg   atomic.Pointer[Config]
+	seed  maphash.Seed // of the keys of names
+	cfg   atomic.Pointer[settings]
 	table atomic.Pointer[Table]
 
-	reload  sync.Mutex // one Reload at a time; guards servers
+	reload  sync.Mutex // one Reload at a time; guards servers and order
 	servers map[Server]*server
 	order   []*server
 
-	pollers    []*poller
+	health  sync.Mutex // guards policy.Server and policy.Group of all, and streams
+	streams policy.Streams
+
+	udp *transport.UDP
+	tcp *transport.TCP
+
 	registries []registry
 	exchanges  sync.Pool // *exchange
-	outboxes   sync.Pool // *outbox
 	workers    sync.Pool // *worker, for goroutines that are not the set's
-
-	queueMu  sync.Mutex
-	queue    []*socket // with something to send; each with a reference
-	spare    []*socket
-	inQueue  atomic.Int32
-	sockLogs limiter
+	sockLogs   limiter
 
 	wake     chan struct{} // the ticker is wanted
 	ticking  atomic.Bool
-	dials    chan *stream // connections to be made
-	tcpOpen  atomic.Int32 // attempts over TCP that wait
-	tcpConns atomic.Int32 // connections
-	tcpDials atomic.Uint64
-	wrong    atomic.Uint64
-	tcpSum   atomic.Uint64
-	tcpLimit atomic.Uint64
 	inFlight atomic.Int64
 	running  atomic.Bool
 	closed   atomic.Bool
 }
+
+// settings is the configuration that holds.
+type settings struct {
+	Config
+	policy policy.Config
+}
+
+// noServer is the server of a result without a reply.
+var noServer netip.AddrPort
 
 // New returns a set. Exchanges work once Run runs; a set that is never run has
 // to be closed.
@@ -59,26 +66,29 @@ func New(cfg Config) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	cores := runtime.GOMAXPROCS(0)
 	s := &Set{
 		base:       time.Now().Add(-time.Hour), // so that no time is 0 or near it
+		seed:       maphash.MakeSeed(),
 		servers:    map[Server]*server{},
-		registries: make([]registry, max(8, cores)),
+		registries: make([]registry, max(8, runtime.GOMAXPROCS(0))),
 		wake:       make(chan struct{}, 1),
-		dials:      make(chan *stream, cfg.TCPExchanges),
 	}
-	s.exchanges.New = func() any { return &exchange{set: s} }
-	s.outboxes.New = func() any { return newOutbox() }
+	s.exchanges.New = func() any { return &exchange{set: s, actions: make([]policy.Action, 0, 16)} }
 	s.workers.New = func() any { return s.newWorker() }
-	for range min(cores, 4) {
-		p, err := newPoller()
-		if err != nil {
-			s.Close()
-			return nil, err
-		}
-		s.pollers = append(s.pollers, p)
+	env := transport.Env{
+		Now:     s.now,
+		Events:  func() transport.Events { return s.newWorker() },
+		Acquire: func() transport.Events { return s.workers.Get().(*worker) },
+		Recycle: func(ev transport.Events) { s.workers.Put(ev) },
+		Crashed: s.crashed,
+		Broken:  func(err error) { s.cfg.Load().Logger.Error("waiting for packets failed", "error", err) },
 	}
+	if s.udp, err = transport.NewUDP(env, cfg.udp(0)); err != nil {
+		return nil, err
+	}
+	s.tcp = transport.NewTCP(env, cfg.TCPExchanges, cfg.Timeout)
 	s.apply(cfg)
+	s.checkLoops()
 	return s, nil
 }
 
@@ -94,44 +104,60 @@ func (s *Set) Reload(cfg Config) error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	before := s.cfg.Load().DetectLoops
-	asked := s.Table().forAll()
+	before, asked := s.cfg.Load().DetectLoops, s.serversForAll()
 	s.apply(cfg)
-	if s.running.Load() && (!before || !slices.Equal(asked, s.Table().forAll())) {
-		s.probeLoops()
+	if before != cfg.DetectLoops || !slices.Equal(asked, s.serversForAll()) {
+		s.checkLoops()
+		if s.running.Load() {
+			s.probeLoops()
+		}
 	}
 	return nil
 }
 
 func (s *Set) apply(cfg Config) {
-	s.cfg.Store(&cfg)
+	s.cfg.Store(&settings{Config: cfg, policy: policy.Config{
+		Strategy: cfg.Strategy, Timeout: cfg.Timeout, FirstRetry: cfg.FirstRetry, MixCase: cfg.MixCase, Streams: &s.streams,
+	}})
+	s.tcp.Configure(cfg.Timeout)
+	s.health.Lock()
+	s.streams.Max = cfg.TCPExchanges
+	s.health.Unlock()
 	kept := map[Server]*server{}
 	s.order = nil
-	get := func(spec Server) *server {
-		srv := kept[spec]
-		if srv == nil {
-			if srv = s.servers[spec]; srv == nil {
-				srv = &server{spec: spec, log: cfg.Logger}
-			}
-			kept[spec] = srv
-			s.order = append(s.order, srv)
-		}
-		return srv
-	}
-	s.table.Store(newTable(cfg.Routes, func(domain string, specs []Server) *Group {
-		g := &Group{domain: domain}
+	table := route.New(cfg.Routes, func(domain string, specs []Server) *Group {
+		g := &Group{set: s, domain: domain}
+		var health []*policy.Server
 		for _, spec := range specs {
-			g.servers = append(g.servers, get(spec))
+			srv := kept[spec]
+			if srv == nil {
+				srv = s.server(spec)
+				kept[spec] = srv
+				s.order = append(s.order, srv)
+			}
+			g.servers = append(g.servers, srv)
+			health = append(health, &srv.health)
 		}
-		g.exploredAt.Store(s.now())
+		g.health = policy.NewGroup(health, policy.Time(s.now()))
 		return g
-	}))
+	})
+	s.udp.Configure(cfg.udp(len(kept)))
+	s.table.Store(table)
 	for spec, srv := range s.servers {
 		if kept[spec] == nil {
 			srv.close()
 		}
 	}
 	s.servers = kept
+}
+
+// server returns a server that is known already, or a new one.
+func (s *Set) server(spec Server) *server {
+	if srv := s.servers[spec]; srv != nil {
+		return srv
+	}
+	ep := transport.Endpoint(spec)
+	return &server{spec: spec, links: [...]transport.Link{policy.Usual: s.udp.Link(ep), policy.Whole: s.tcp.Link(ep)}}
 }
 
 // Table returns the routes that hold now.
@@ -144,47 +170,58 @@ func (s *Set) now() int64 { return int64(time.Since(s.base)) }
 // owner is told once when that time has passed without an end. What is to be
 // sent waits for Flush. q is not kept.
 func (s *Set) Send(g *Group, q *Question, slowAfter time.Duration, owner Owner) {
-	now := s.now()
-	s.launch(g, nil, q, now, int64(slowAfter), owner)
-	if len(g.servers) > 1 {
-		s.measure(g, q, now)
-	}
+	s.launch(g, q, policy.Start{SlowAfter: slowAfter}, owner)
 }
 
-// measure asks servers beside the one that was chosen, to know how they are.
-func (s *Set) measure(g *Group, q *Question, now int64) {
-	explore := s.cfg.Load().Strategy == Fastest && g.measured() && g.wantsExplore(now)
-	for _, srv := range g.servers {
-		if srv.wantsProbe(now) || explore && srv.rank() < 3 {
-			s.launch(g, srv, q, now, 0, nil)
-		}
-	}
+// key identifies a name, whatever its case.
+func (s *Set) key(name []byte) uint64 {
+	var buf [wire.MaxName]byte
+	return maphash.Bytes(s.seed, wire.AppendLower(buf[:0], name))
 }
 
-func (s *Set) launch(g *Group, only *server, q *Question, now, slowAfter int64, owner Owner) {
+// clientKey identifies a client, 0 for this program.
+func (s *Set) clientKey(a netip.Addr) uint64 {
+	if !a.IsValid() {
+		return 0
+	}
+	return maphash.Comparable(s.seed, a) | 1
+}
+
+// launch begins an exchange. start has what is special about it.
+func (s *Set) launch(g *Group, q *Question, start policy.Start, owner Owner) {
+	now, cfg := s.now(), s.cfg.Load()
 	ex := s.exchanges.Get().(*exchange)
-	ex.group, ex.owner = g, owner
-	ex.nlen = copy(ex.name[:], q.Name)
-	ex.typ, ex.class, ex.flags, ex.do = q.Type, q.Class, q.Flags, q.DO
+	ex.group, ex.owner, ex.onSend = g, owner, cfg.OnSend
+	ex.judge, _ = owner.(Judge)
+	n := copy(ex.name[:], q.Name)
 	ex.options = append(ex.options[:0], q.Options...)
+	ex.question = transport.Question{
+		Name: ex.name[:n], Options: ex.options, Type: q.Type, Class: q.Class, Flags: q.Flags, DO: q.DO, Payload: cfg.Payload,
+	}
 	ex.started = now
-	ex.deadline = now + int64(s.cfg.Load().Timeout)
-	ex.retryGap, ex.retryAt = 0, now
-	if only != nil {
-		ex.deadline = now + probeTimeout
-	}
-	if slowAfter > 0 {
-		ex.slowAt = now + slowAfter
-	}
-	ex.due.Store(ex.deadline)
+	ex.measure = ex.measure[:0]
+	start.Config, start.Group = &cfg.policy, g.health
+	start.Key, start.Client, start.DO = s.key(ex.question.Name), s.clientKey(q.Client), q.DO
+	ex.query.Reset(start)
+	ex.due.Store(1 << 62)
 	ex.refs.Store(2) // the registry's and ours
 	ex.shard = &s.registries[rand.Uint32N(uint32(len(s.registries)))]
 	ex.shard.add(ex)
 	s.inFlight.Add(1)
-	if ex.start(now, only) || s.closed.Load() {
+	end, ended := ex.begin(now)
+	measure := ex.measure
+	for _, i := range measure {
+		s.launch(g, q, policy.Start{Purpose: policy.Probing, Only: i}, nil)
+	}
+	if ended || s.closed.Load() {
 		w := s.workers.Get().(*worker)
-		s.conclude(ex, w)
-		w.flush()
+		switch {
+		case ended:
+			w.conclude(ex, end)
+		case ex.abandon():
+			w.conclude(ex, policy.EndTimeout)
+		}
+		w.Flush()
 		s.workers.Put(w)
 	}
 	ex.release()
@@ -196,143 +233,60 @@ func (s *Set) launch(g *Group, only *server, q *Question, now, slowAfter int64, 
 	}
 }
 
-// conclude ends an exchange without a good reply.
-func (s *Set) conclude(ex *exchange, w *worker) {
-	if !ex.finish() {
-		return
+// abandon ends an exchange whatever its policy thinks. It reports false if it
+// has ended already.
+func (ex *exchange) abandon() bool {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	if ex.done {
+		return false
 	}
-	r := &w.result
-	*r = Result{Err: ex.err, Took: time.Duration(s.now() - ex.started)}
-	switch {
-	case ex.bestRank > 0 && wire.ParseReply(ex.best, &w.reply):
-		r.Reply, r.Server, r.Err = &w.reply, ex.bestServer, nil
-	case s.closed.Load():
-		r.Err = ErrClosed
-	case r.Err == nil:
-		r.Err = ErrTimeout
-	}
-	s.tell(ex, w)
-}
-
-// tell informs the owner of w.result and gives the registry's reference up.
-func (s *Set) tell(ex *exchange, w *worker) {
-	s.inFlight.Add(-1)
-	if ex.owner != nil {
-		ex.owner.Done(w.sink, &w.result)
-	}
-	ex.release()
+	ex.finish()
+	return true
 }
 
 // Flush sends what Send has queued.
 func (s *Set) Flush() {
-	if s.inQueue.Load() == 0 {
+	if !s.udp.Queued() {
 		return
 	}
 	w := s.workers.Get().(*worker)
-	w.flush()
+	w.Flush()
 	s.workers.Put(w)
-}
-
-// enqueue writes an attempt's message into its socket's queue. The exchange's
-// lock is held.
-func (s *Set) enqueue(a *attempt) {
-	ex, sock := a.ex, a.sock
-	var opt *wire.OPT
-	if a.edns {
-		opt = &wire.OPT{Size: s.cfg.Load().Payload, DO: ex.do}
-		ex.addOptions(opt)
-	}
-	sock.outMu.Lock()
-	if sock.out == nil {
-		sock.out = s.outboxes.Get().(*outbox)
-	}
-	out := sock.out
-	msg := wire.AppendQuery(out.space(), a.id, ex.flags, ex.name[:ex.nlen], ex.typ, ex.class, opt)
-	if a.mixed {
-		mixCase(msg[wire.HeaderLen:wire.HeaderLen+ex.nlen], a.mix)
-	}
-	full := out.put(msg)
-	if full {
-		// Errors come back through the reader.
-		_ = out.send(sock.fd)
-		out.reset()
-	}
-	add := !full && !sock.queued
-	if add {
-		sock.queued = true
-		sock.refs.Add(1)
-	}
-	sock.outMu.Unlock()
-	if add {
-		s.queueMu.Lock()
-		s.queue = append(s.queue, sock)
-		s.inQueue.Store(int32(len(s.queue)))
-		s.queueMu.Unlock()
-	}
-}
-
-// flushQueue sends everything that is queued.
-func (s *Set) flushQueue(w *worker) {
-	for s.inQueue.Load() != 0 {
-		s.queueMu.Lock()
-		list := s.queue
-		s.queue, s.spare = s.spare[:0], nil
-		s.inQueue.Store(0)
-		s.queueMu.Unlock()
-		for i, sock := range list {
-			list[i] = nil
-			sock.outMu.Lock()
-			out := sock.out
-			sock.out, sock.queued = nil, false
-			sock.outMu.Unlock()
-			if out != nil {
-				errno := out.send(sock.fd)
-				out.reset()
-				s.outboxes.Put(out)
-				if errno != 0 {
-					s.socketFailed(sock, errno, w)
-				}
-			}
-			sock.release()
-		}
-		s.queueMu.Lock()
-		s.spare = list[:0]
-		s.queueMu.Unlock()
-	}
 }
 
 // Stats returns the counters as they are now.
 func (s *Set) Stats() Stats {
 	st := Stats{
-		WrongReplies: s.wrong.Load(), TCPExchanges: s.tcpSum.Load(), TCPRefused: s.tcpLimit.Load(),
-		TCPDials: s.tcpDials.Load(), TCPConns: int(s.tcpConns.Load()), InFlight: int(s.inFlight.Load()),
+		WrongReplies: s.udp.WrongReplies() + s.tcp.WrongReplies(),
+		TCPDials:     s.tcp.Dials(), TCPConns: s.tcp.Conns(), InFlight: int(s.inFlight.Load()),
 	}
 	s.reload.Lock()
 	defer s.reload.Unlock()
+	s.health.Lock()
+	defer s.health.Unlock()
+	st.TCPExchanges, st.TCPRefused = s.streams.Taken, s.streams.Refused
 	for _, srv := range s.order {
 		st.Servers = append(st.Servers, srv.statsNow())
 	}
 	return st
 }
 
-// GroupServers returns the addresses of a group's servers.
-func (g *Group) GroupServers() []netip.AddrPort {
-	addrs := make([]netip.AddrPort, len(g.servers))
-	for i, s := range g.servers {
-		addrs[i] = s.spec.Addr
-	}
-	return addrs
-}
-
 // socketLog reports that a socket could not be used, now and then.
 func (s *Set) socketLog(srv *server, err error) {
-	if errors.Is(err, errPoolClosed) {
+	if errors.Is(err, transport.ErrClosed) {
 		return
 	}
 	if n, ok := s.sockLogs.allow(s.now()); ok {
 		s.cfg.Load().Logger.Warn("cannot ask server", slog.String("server", srv.spec.Addr.String()),
 			slog.Any("error", err), slog.Uint64("suppressed", n))
 	}
+}
+
+// crashed reports that reading a message crashed.
+func (s *Set) crashed(server netip.AddrPort, msg []byte, cause any) {
+	s.cfg.Load().Logger.Error("internal error while reading a reply", "server", server.String(),
+		"error", fmt.Sprint(cause), "packet", fmt.Sprintf("%x", msg[:min(len(msg), 300)]))
 }
 
 // limiter lets one event through every ten seconds.
@@ -359,12 +313,9 @@ func (l *limiter) allow(now int64) (suppressed uint64, ok bool) {
 // must be called at most once.
 func (s *Set) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	for _, p := range s.pollers {
-		r := &reader{set: s, poller: p, in: newInbox(int(s.cfg.Load().Payload)), worker: *s.newWorker()}
-		wg.Go(r.run)
-	}
+	wg.Go(func() { s.udp.Run(ctx) })
+	wg.Go(func() { s.tcp.Run(ctx) })
 	wg.Go(func() { s.runTicker(ctx) })
-	wg.Go(func() { s.runTCP(ctx, &wg) })
 	s.running.Store(true)
 	s.probeLoops()
 	<-ctx.Done()
@@ -390,11 +341,12 @@ func (s *Set) Close() {
 		list = s.registries[i].dueBefore(1<<62, list)
 	}
 	for _, ex := range list {
-		s.conclude(ex, w)
+		if ex.abandon() {
+			w.conclude(ex, policy.EndTimeout)
+		}
 		ex.release()
 	}
-	w.flush()
-	for _, p := range s.pollers {
-		_ = p.file.Close()
-	}
+	w.Flush()
+	s.udp.Close()
+	s.tcp.Close()
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -158,60 +159,6 @@ func TestExchange(t *testing.T) {
 	st := s.Stats()
 	if got := st.Servers[0]; got.Sent != 50 || got.Answered != 50 || got.Failed != 0 || got.SmoothedRTT == 0 || st.InFlight != 0 {
 		t.Errorf("stats %+v", st)
-	}
-}
-
-func TestTimeout(t *testing.T) {
-	s, _ := running(t, Config{Routes: all(scripted(t, nothing)), Timeout: 2 * time.Second, FirstRetry: 20 * time.Millisecond})
-	w := s.askA("www.example.", 30*time.Millisecond)
-	if got := w.wait(t); got != ErrTimeout.Error() || w.slow.Load() != 1 {
-		t.Errorf("got %q, told slow %d times", got, w.slow.Load())
-	}
-	st := s.Stats().Servers[0]
-	if st.Sent < 2 || st.Retried != st.Sent-1 || !st.Down {
-		t.Errorf("stats %+v", st)
-	}
-}
-
-// A server that has answered with an error is not asked again while another
-// one may still answer.
-func TestNoSecondQuestionAfterAnError(t *testing.T) {
-	var failing, silent atomic.Int32
-	s, _ := running(t, Config{
-		Routes: all(
-			scripted(t, func(q *dns.Msg) [][]byte { failing.Add(1); return rcode(dns.RcodeServerFailure)(q) }),
-			scripted(t, func(*dns.Msg) [][]byte { silent.Add(1); return nil }),
-		),
-		Strategy: All, FirstRetry: 50 * time.Millisecond, Timeout: 400 * time.Millisecond,
-	})
-	// On a busy machine the error may be late, or the time be over at once.
-	for end := time.Now().Add(hang); ; {
-		failing.Store(0)
-		silent.Store(0)
-		s.askA("www.example.", 0).wait(t)
-		f, l := failing.Load(), silent.Load()
-		if f == 1 && l > 1 {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the failing server was asked %d times, want 1; the silent one %d, want more", f, l)
-		}
-	}
-}
-
-// TestSlowAtOnce: where no server is there, nobody waits for slowness.
-func TestSlowAtOnce(t *testing.T) {
-	// A connected socket keeps the port from others and is nobody's server.
-	taken, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")),
-		net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:1")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	s, _ := running(t, Config{Routes: all(Server{Addr: netip.MustParseAddrPort(taken.LocalAddr().String())})})
-	w := s.askA("www.example.", time.Hour)
-	if got := w.wait(t); got != ErrUnreachable.Error() || w.slow.Load() != 1 {
-		t.Errorf("got %q, told slow %d times", got, w.slow.Load())
 	}
 }
 
@@ -379,12 +326,12 @@ func TestSocketsAge(t *testing.T) {
 	for range 50 {
 		s.askA("www.example.", 0).wait(t)
 	}
-	pool := &s.servers[srv].pool
-	pool.retire(start+int64(59*time.Second), time.Minute)
+	link := s.servers[srv].links[policy.Usual]
+	link.Retire(start + int64(59*time.Second))
 	if n := openFiles(t); n < before+1+4 {
 		t.Errorf("%d sockets open, %d before", n, before)
 	}
-	pool.retire(s.now()+int64(time.Minute), time.Minute)
+	link.Retire(s.now() + int64(time.Minute))
 	awaitOpenFiles(t, before+1) // the server's
 	if got := s.askA("www.example.", 0).wait(t); !strings.HasPrefix(got, "NOERROR") {
 		t.Errorf("after that: %q", got)

@@ -36,7 +36,7 @@ type Stats struct {
 	// WrongReplies are packets that did not match: id, question, not a response.
 	WrongReplies uint64
 	// TCPExchanges are questions asked over TCP because of truncation, TCPRefused
-	// those that were not because of Config.TCPExchanges.
+	// those that were not because of Config.TCPExchanges or a share of it.
 	TCPExchanges, TCPRefused uint64
 	// TCPDials are connections that were begun, TCPConns those that exist.
 	TCPDials uint64
@@ -47,7 +47,7 @@ type Stats struct {
 
 // serverCounters are the live form of ServerStats.
 type serverCounters struct {
-	sent, retried, answered, failed, nxdomain, truncated, miscased atomic.Uint64
+	sent, retried, answered, nxdomain, truncated, miscased atomic.Uint64
 
 	latency    [LatencyBuckets]atomic.Uint64
 	latencySum atomic.Int64
@@ -61,13 +61,14 @@ func (c *serverCounters) observe(rtt int64) {
 	c.answered.Add(1)
 }
 
+// statsNow returns the counters as they are now. Set.health is held.
 func (s *server) statsNow() ServerStats {
-	c := &s.counters
+	c, h := &s.counters, &s.health
 	st := ServerStats{
 		Addr: s.spec.Addr,
-		Sent: c.sent.Load(), Retried: c.retried.Load(), Answered: c.answered.Load(), Failed: c.failed.Load(),
+		Sent: c.sent.Load(), Retried: c.retried.Load(), Answered: c.answered.Load(), Failed: h.Failures,
 		NXDomain: c.nxdomain.Load(), Truncated: c.truncated.Load(), Miscased: c.miscased.Load(),
-		LatencySum: time.Duration(c.latencySum.Load()), SmoothedRTT: time.Duration(s.srtt.Load()), Down: s.down(), Looping: s.looping.Load(),
+		LatencySum: time.Duration(c.latencySum.Load()), SmoothedRTT: h.SmoothedRTT(), Down: h.IsDown(), Looping: h.IsLooping(),
 	}
 	for i := range c.latency {
 		st.Latency[i] = c.latency[i].Load()

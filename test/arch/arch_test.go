@@ -86,6 +86,26 @@ var rules = []rule{
 		deny: []string{"k8s.io/", "github.com/miekg/dns", "github.com/spf13/", "sigs.k8s.io/"},
 	},
 	{
+		name: "the policy of asking servers has no I/O, lock or goroutine helper",
+		who:  []string{"pkg/upstream/policy"},
+		deny: []string{
+			"net", "net/", "os", "os/", "syscall", "sync", "sync/", "context", "log/", "math/rand", "math/rand/v2", "crypto/",
+			"golang.org/x/", module + "/pkg/dnsname", module + "/pkg/upstream/transport", module + "/pkg/upstream/route", module + "/pkg/internal/",
+		},
+		direct: true,
+	},
+	{
+		name: "transports and routes know no policy, and routes no transport",
+		who:  []string{"pkg/upstream/transport", "pkg/upstream/route"},
+		deny: []string{module + "/pkg/upstream/policy", module + "/pkg/upstream"},
+	},
+	{
+		name:   "routes have no sockets",
+		who:    []string{"pkg/upstream/route"},
+		deny:   []string{module + "/pkg/upstream/transport", "net", "golang.org/x/sys/"},
+		direct: true,
+	},
+	{
 		name: "kubedns and exechealthz link nothing of dnsmasq",
 		who:  []string{"cmd/kubedns", "cmd/exechealthz", "pkg/forwarder", "pkg/skydns", "pkg/upstream"},
 		deny: []string{module + "/pkg/dnsmasq/"},
@@ -149,6 +169,26 @@ func TestClientGoStaysAtTheEdge(t *testing.T) {
 		for _, dep := range p.Imports {
 			if strings.HasPrefix(dep, "k8s.io/client-go") {
 				t.Errorf("%s imports %s; only %v may", path, dep, clientGo)
+			}
+		}
+	}
+}
+
+// TestPolicyHasNoClock: the policy of asking servers is told the time, so that
+// its scenario files mean the same on every machine.
+func TestPolicyHasNoClock(t *testing.T) {
+	files, err := filepath.Glob("../../pkg/upstream/policy/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no files", err)
+	}
+	for _, file := range files {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range []string{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.NewT", "time.Tick", "go func", "<-"} {
+			if strings.Contains(string(src), word) {
+				t.Errorf("%s contains %q: the policy has no clock and no goroutines", file, word)
 			}
 		}
 	}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pipeDelay is how long a command that has ended may keep us reading its pipe
+// because a process outside of its group holds it.
+const pipeDelay = 500 * time.Millisecond
+
+// processes is the table of the processes that we started and have not yet
+// collected. It exists for the reaper: as process 1 of a container we inherit
+// every orphan and must collect it, but must not collect a child that os/exec
+// waits for, whose exit status would be lost.
+type processes struct {
+	mu    sync.Mutex
+	known map[int]bool
+}
+
+func newProcesses() *processes { return &processes{known: make(map[int]bool)} }
+
+// run runs a command in a new process group and waits for it. The whole group
+// is killed with SIGKILL when ctx ends, and what is left of it when the command
+// itself ends: a check leaves nothing behind, unless it leaves the group on
+// purpose, as daemons do.
+func (p *processes) run(ctx context.Context, cmd *exec.Cmd) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = pipeDelay
+	if err := p.start(ctx, cmd); err != nil {
+		return err
+	}
+	pid := cmd.Process.Pid
+	var (
+		mu        sync.Mutex
+		collected bool
+	)
+	kill := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !collected {
+			_ = unix.Kill(-pid, unix.SIGKILL) // ESRCH: the group is empty
+		}
+	}
+	stop := context.AfterFunc(ctx, kill)
+	defer stop()
+	// Wait, but leave it a zombie: as long as it is one, its id belongs to its
+	// group and to no stranger, and the group can be killed by number.
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	kill()
+	mu.Lock()
+	collected = true
+	mu.Unlock()
+	err := cmd.Wait()
+	p.mu.Lock()
+	delete(p.known, pid)
+	p.mu.Unlock()
+	return err
+}
+
+// start starts the command and enters it in the table, in one step as seen by
+// the reaper.
+func (p *processes) start(ctx context.Context, cmd *exec.Cmd) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.known[cmd.Process.Pid] = true
+	return nil
+}
+
+// reaper collects orphans until ctx ends. It is for a process that inherits
+// them: process 1, or one that asked for it (prctl PR_SET_CHILD_SUBREAPER).
+func (p *processes) reaper(ctx context.Context) {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, unix.SIGCHLD)
+	defer signal.Stop(ended)
+	// Signals of the same kind merge, and one may come while its zombie is still
+	// known; the ticker catches those.
+	ticker := time.NewTicker(5 * time.Second)
+	defer ticker.Stop()
+	for {
+		p.reap()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ended:
+		case <-ticker.C:
+		}
+	}
+}
+
+// reap collects the zombies that are our children and not in the table.
+func (p *processes) reap() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return
+	}
+	self := os.Getpid()
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		if pid, parent, zombie := parseStat(text); zombie && parent == self && !p.known[pid] {
+			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // ECHILD: not ours after all
+		}
+	}
+}
+
+// parseStat reads process id, parent and whether it is a zombie from
+// /proc/PID/stat: "PID (NAME) STATE PARENT ...", where NAME may hold anything,
+// parentheses and blanks too. A text of another form gives zeros.
+func parseStat(text []byte) (pid, parent int, zombie bool) {
+	open, closing := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
+	if open < 1 || closing < open {
+		return 0, 0, false
+	}
+	fields := bytes.Fields(text[closing+1:])
+	if len(fields) < 2 {
+		return 0, 0, false
+	}
+	pid, err := strconv.Atoi(string(bytes.TrimSpace(text[:open])))
+	if err != nil {
+		return 0, 0, false
+	}
+	if parent, err = strconv.Atoi(string(fields[1])); err != nil {
+		return 0, 0, false
+	}
+	return pid, parent, string(fields[0]) == "Z"
+}

@@ -1,0 +1,56 @@
+package policy
+
+import "time"
+
+// Group is the servers that may answer the same names, in the order of the
+// configuration.
+type Group struct {
+	Servers []*Server
+	// sent and exploredAt decide when all servers are measured again.
+	sent       int
+	exploredAt Time
+}
+
+// NewGroup returns a group whose servers were last measured at now.
+func NewGroup(servers []*Server, now Time) *Group {
+	return &Group{Servers: servers, exploredAt: now}
+}
+
+// dnsmasq asks all servers of a domain after this many questions or this time.
+const (
+	exploreQuestions = 50
+	exploreEvery     = 20 * time.Second
+)
+
+// Down reports whether none of the servers answers.
+func (g *Group) Down() bool {
+	for _, s := range g.Servers {
+		if !s.down {
+			return false
+		}
+	}
+	return true
+}
+
+// measured reports whether the round-trip time of a usable server is known.
+func (g *Group) measured() bool {
+	for _, s := range g.Servers {
+		if s.srtt != 0 && s.Standing().Usable() {
+			return true
+		}
+	}
+	return false
+}
+
+// wantsExplore reports whether it is time to measure all servers. It says so
+// once per interval.
+func (g *Group) wantsExplore(now Time) bool {
+	if len(g.Servers) < 2 {
+		return false
+	}
+	if g.sent++; g.sent <= exploreQuestions && now.Since(g.exploredAt) < exploreEvery {
+		return false
+	}
+	g.exploredAt, g.sent = now, 0
+	return true
+}

@@ -1,0 +1,71 @@
+package policy
+
+import "time"
+
+// Probe is the number in a question that finds out whether a server sends our
+// questions back to us. It is random, so that nobody else can know it.
+type Probe [16]byte
+
+const (
+	// loopEvery is how often a server that loops is probed.
+	loopEvery = time.Minute
+	// loopSilence is how many probes in a row may bring neither a reply nor come
+	// back until the server is given another chance.
+	loopSilence = 3
+)
+
+// loopState is what is known about loops through one server.
+type loopState struct {
+	probe   Probe // that was sent and has not come back; zero for none
+	looping bool
+	// nextAt is when to probe again, 0 for never.
+	nextAt Time
+	silent int
+}
+
+// LoopDue reports whether the server is to be probed for a loop now: after
+// [Server.ExpectLoop] with a fresh number.
+func (s *Server) LoopDue(now Time) bool { return s.loop.nextAt != 0 && now >= s.loop.nextAt }
+
+// CheckLoop asks for a probe as soon as possible.
+func (s *Server) CheckLoop(now Time) { s.loop.nextAt = now }
+
+// ForgetLoop ends the search for loops.
+func (s *Server) ForgetLoop() { s.loop = loopState{} }
+
+// ExpectLoop notes that a probe is sent.
+func (s *Server) ExpectLoop(now Time, p Probe) {
+	l := &s.loop
+	if l.looping && l.probe != (Probe{}) {
+		if l.silent++; l.silent >= loopSilence {
+			l.looping, l.silent = false, 0
+		}
+	}
+	l.probe, l.nextAt = p, 0
+	if l.looping {
+		l.nextAt = now.Add(loopEvery)
+	}
+}
+
+// LoopCameBack reports whether p is this server's probe, which counts only
+// once. The server is then not asked any more. news says that it was before.
+func (s *Server) LoopCameBack(now Time, p Probe) (mine, news bool) {
+	l := &s.loop
+	if p == (Probe{}) || l.probe != p {
+		return false, false
+	}
+	news = !l.looping
+	l.probe, l.looping, l.silent, l.nextAt = Probe{}, true, 0, now.Add(loopEvery)
+	return true, news
+}
+
+// loopAnswered notes a reply to a probe. If the probe did not come back before,
+// the server does not loop; one that did is probed once more after a while.
+func (s *Server) loopAnswered(now Time) {
+	l := &s.loop
+	if l.probe == (Probe{}) || !l.looping {
+		return
+	}
+	l.looping, l.silent, l.nextAt = false, 0, now.Add(loopEvery)
+	s.notices.add(NoticeLoopOver)
+}

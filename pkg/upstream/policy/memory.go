@@ -1,0 +1,193 @@
+package policy
+
+import "time"
+
+// rememberFor is how long a server's shortcoming is remembered until it is
+// tried again.
+const rememberFor = 15 * time.Minute
+
+// ednsMemory is what is known about EDNS at one server. Servers and middleboxes
+// that refuse or drop questions with an OPT record (RFC 6891 §7) are asked
+// without for a while, but only after the questions of two different names, with
+// no reply to a question with EDNS between them: one odd name or a few lost
+// packets change nothing.
+type ednsMemory struct {
+	// takenAt is when the server last answered a question with EDNS.
+	takenAt Time
+	// suspectKey is the name that failed with EDNS; suspected says there is one.
+	suspectKey uint64
+	suspected  bool
+	// plainUntil is until when the server is asked without EDNS.
+	plainUntil Time
+}
+
+// plain reports whether the server is asked without EDNS now.
+func (m *ednsMemory) plain(now Time) bool { return now < m.plainUntil }
+
+// recent reports whether the server answered a question with EDNS lately.
+func (m *ednsMemory) recent(now Time) bool {
+	return m.takenAt != 0 && now.Since(m.takenAt) < rememberFor
+}
+
+// taken notes a reply to a question with EDNS that does not complain.
+func (m *ednsMemory) taken(now Time) {
+	m.takenAt, m.suspected = now, false
+}
+
+// failed notes that the name key failed with EDNS although the server is there.
+// It reports whether the server is asked without from now on.
+func (m *ednsMemory) failed(now Time, key uint64) bool {
+	switch {
+	case m.plain(now):
+		return false
+	case !m.suspected:
+		m.suspected, m.suspectKey = true, key
+		return false
+	case m.suspectKey == key:
+		return false
+	}
+	m.suspected = false
+	m.plainUntil = now.Add(rememberFor)
+	return true
+}
+
+// maxMiscased is how many replies in a row may change the case of their name
+// until the server counts as one that always does.
+const maxMiscased = 2
+
+// caseMemory is what is known about the case of names at one server
+// (draft-vixie-dnsext-dns0x20).
+type caseMemory struct {
+	run       int  // replies in a row that changed the case
+	asIsUntil Time // until when names are sent as the client spelled them
+}
+
+func (m *caseMemory) mixes(now Time) bool { return now >= m.asIsUntil }
+
+// changed notes a reply in another case. It reports whether names are sent as
+// they are from now on.
+func (m *caseMemory) changed(now Time) bool {
+	m.run++
+	if m.run < maxMiscased || !m.mixes(now) {
+		return false
+	}
+	m.asIsUntil = now.Add(rememberFor)
+	return true
+}
+
+func (m *caseMemory) kept() { m.run = 0 }
+
+// Times of streamMemory: a server without TCP is tried again after the first,
+// then after twice as long each time, up to the second.
+const (
+	minStreamPause = 10 * time.Second
+	maxStreamPause = 5 * time.Minute
+	// streamTrial is how long one question tries TCP for all others.
+	streamTrial = 4 * time.Second
+)
+
+// streamMemory is what is known about TCP at one server.
+type streamMemory struct {
+	open int // questions over TCP that wait
+	// heardAt is when a reply last came over TCP.
+	heardAt Time
+	// pause is how long TCP is avoided after the last failure, 0 if it works.
+	pause time.Duration
+	until Time
+	// silentKey is the question that waited in vain; suspected says there is one.
+	silentKey uint64
+	suspected bool
+}
+
+// missing reports whether TCP is not to be tried now. Once per pause one
+// question may try.
+func (m *streamMemory) missing(now Time) bool {
+	if m.pause == 0 {
+		return false
+	}
+	if now < m.until {
+		return true
+	}
+	m.until = now.Add(streamTrial)
+	return false
+}
+
+func (m *streamMemory) heard(now Time) {
+	m.heardAt, m.pause, m.suspected = now, 0, false
+}
+
+// failed notes that no connection could be made. It reports whether that is
+// news.
+func (m *streamMemory) failed(now Time) bool {
+	news := m.pause == 0
+	m.pause = min(max(2*m.pause, minStreamPause), maxStreamPause)
+	m.until = now.Add(m.pause)
+	m.suspected = false
+	return news
+}
+
+// silent notes that the question key, sent at a time, waits in vain on a
+// connection. A server that answered over TCP before may just be slow with one
+// name, so that takes two names. It reports whether the server newly counts as
+// one without TCP.
+func (m *streamMemory) silent(now, sent Time, key uint64) bool {
+	switch {
+	case m.heardAt >= sent:
+		return false
+	case m.heardAt == 0, m.suspected && m.silentKey != key:
+		return m.failed(now)
+	case !m.suspected:
+		m.suspected, m.silentKey = true, key
+	}
+	return false
+}
+
+// Streams bounds the questions that wait over TCP, so that one server or one
+// client that makes them wait long leaves room for the others.
+type Streams struct {
+	// Max is how many may wait at a time.
+	Max int
+	// Taken counts questions that were asked over TCP, Refused those that were
+	// not because of a bound.
+	Taken, Refused uint64
+
+	open    int
+	clients [streamClients]int32
+}
+
+// streamClients is how many counters clients are hashed to.
+const streamClients = 1024
+
+// take counts one more question of a client to a server, unless that is too
+// many. Half of Max is for one server where a group has several; an eighth for
+// one client, and only a sixteenth while more than half is in use. Client 0 is
+// this program.
+func (p *Streams) take(s *Server, client uint64, alternatives bool) bool {
+	perServer, perClient := p.Max, max(p.Max/8, 1)
+	if alternatives {
+		perServer = max(p.Max/2, 1)
+	}
+	if 2*p.open >= p.Max {
+		perClient = max(p.Max/16, 1)
+	}
+	mine := &p.clients[client%streamClients]
+	if p.open >= p.Max || s.streams.open >= perServer || client != 0 && int(*mine) >= perClient {
+		p.Refused++
+		return false
+	}
+	p.open++
+	*mine++
+	s.streams.open++
+	p.Taken++
+	return true
+}
+
+// release undoes take.
+func (p *Streams) release(s *Server, client uint64) {
+	p.open--
+	p.clients[client%streamClients]--
+	s.streams.open--
+}
+
+// Open is the number of questions that wait over TCP.
+func (p *Streams) Open() int { return p.open }

@@ -1,0 +1,450 @@
+package policy
+
+import "time"
+
+const (
+	// MaxAttempts bounds the attempts of one question, over all transports.
+	MaxAttempts = maxUsual + maxWhole
+	// maxUsual bounds the packets sent for one question.
+	maxUsual = 8
+	// maxWhole bounds the attempts of one question over TCP: two servers, each
+	// once more on a fresh connection.
+	maxWhole = 4
+
+	// graceForBetter is how long a good answer may still come after a reply that
+	// is not good.
+	graceForBetter = 2 * time.Second
+	// measureTimeout bounds the questions that only measure.
+	measureTimeout = 2 * time.Second
+	// refusedGap is the time before servers that cannot be reached are tried
+	// once more; it bridges the moment in which a server restarts.
+	refusedGap = 200 * time.Millisecond
+	// wholePatience is how long an answer over TCP may take before the servers
+	// are asked anew, unless Config.FirstRetry is longer. It still counts when it
+	// comes later.
+	wholePatience = 2 * time.Second
+)
+
+// Purpose is why a question is asked.
+type Purpose uint8
+
+const (
+	// Resolve asks for a client.
+	Resolve Purpose = iota
+	// Probing asks one server to see how it is.
+	Probing
+	// LoopProbing asks one server to see whether the question comes back.
+	LoopProbing
+)
+
+// Start describes a question.
+type Start struct {
+	Config *Config
+	Group  *Group
+	// Purpose says why; for others than Resolve, Only is the index of the one
+	// server to ask.
+	Purpose Purpose
+	Only    int
+	// Key identifies the name, whatever its case: a hash.
+	Key uint64
+	// Client identifies who asks, 0 for this program.
+	Client uint64
+	// DO says that the client wants DNSSEC records, which need EDNS.
+	DO bool
+	// SlowAfter is the time until a Slow action, 0 for none.
+	SlowAfter time.Duration
+}
+
+// Query is the policy of one question. The zero value is ready for Reset.
+type Query struct {
+	start Start
+	// deadline ends the question, retryAt asks again, slowAt (if not 0) makes a
+	// Slow action.
+	deadline, retryAt, slowAt Time
+	// gap is the time until the next repetition, 0 until it is known.
+	gap time.Duration
+	// attempts[:n] were made, open of them may still bring something; whole of
+	// them went over TCP.
+	attempts       [MaxAttempts]attempt
+	n, open, whole int
+	// refusals is how many attempts failed at once.
+	refusals int
+	// awaiting says that an answer over TCP is awaited.
+	awaiting bool
+	best     Rank
+	failure  End // how to end without a reply
+	ended    bool
+}
+
+// attempt is one question sent to one server.
+type attempt struct {
+	sent          Time
+	server        int
+	way           Way
+	edns          bool
+	mixed         bool
+	open          bool // a reply may still come
+	heard         bool // there was a reply, to be ignored
+	late          bool // it counts as silent
+	repeated      bool // the question was asked once more because of it, or it is that repetition
+	misunderstood bool // the server did not understand it
+}
+
+// Reset makes q the policy of another question.
+func (q *Query) Reset(start Start) {
+	*q = Query{start: start, failure: EndTimeout}
+}
+
+// Due is when the next Tick is due, 0 once the question has ended.
+func (q *Query) Due() Time {
+	if q.ended {
+		return 0
+	}
+	due := q.deadline
+	if q.client() && q.n < maxUsual {
+		due = min(due, q.retryAt)
+	}
+	if q.slowAt != 0 {
+		due = min(due, q.slowAt)
+	}
+	return due
+}
+
+// Ended reports whether there was a Finish action.
+func (q *Query) Ended() bool { return q.ended }
+
+// client reports whether somebody waits for the answer.
+func (q *Query) client() bool { return q.start.Purpose == Resolve }
+
+func (q *Query) server(i int) *Server { return q.start.Group.Servers[i] }
+
+// width is the number of servers that can be asked.
+func (q *Query) width() int {
+	if !q.client() {
+		return 1
+	}
+	return len(q.start.Group.Servers)
+}
+
+// Step appends what follows from an event to dst. It does nothing after a
+// Finish action, or for an attempt that is not open.
+func (q *Query) Step(now Time, ev Event, dst []Action) []Action {
+	if q.ended {
+		return dst
+	}
+	a := &q.attempts[ev.Attempt]
+	if ev.Kind > Tick && !a.open {
+		return dst
+	}
+	switch ev.Kind {
+	case Begin:
+		dst = q.begin(now, dst)
+	case Tick:
+		dst = q.tick(now, dst)
+	case Replied:
+		dst = q.replied(now, &ev, dst)
+	case Miscased:
+		dst = q.miscased(now, ev.Attempt, dst)
+	case Unsent:
+		q.close(a)
+		q.refusals++
+		q.failure = EndUnreachable
+		q.awaiting = false
+		dst = q.advance(now, dst)
+	case Refused:
+		q.close(a)
+		q.refusals++
+		q.failure = EndUnreachable
+		q.server(a.server).refused(now, a.sent)
+		dst = q.advance(now, dst)
+	case NotConnected, Lost:
+		dst = q.disconnected(now, ev, dst)
+	}
+	return q.settle(now, dst)
+}
+
+func (q *Query) begin(now Time, dst []Action) []Action {
+	s := &q.start
+	q.deadline, q.retryAt = now.Add(s.Config.Timeout), now
+	if !q.client() {
+		q.deadline = now.Add(measureTimeout)
+		// Without EDNS unless it is known to work: it is to tell that the server is there.
+		m := &q.server(s.Only).edns
+		return q.send(now, s.Only, m.recent(now) && !m.plain(now), dst)
+	}
+	if s.SlowAfter > 0 {
+		q.slowAt = now.Add(s.SlowAfter)
+	}
+	servers := s.Group.Servers
+	if len(servers) > 1 && (s.Config.Strategy == All || s.Config.Strategy == Fastest && !s.Group.measured()) {
+		for i := 0; i < len(servers) && q.n < maxUsual/2; i++ {
+			if !servers[i].loop.looping {
+				dst = q.send(now, i, q.edns(now, i), dst)
+			}
+		}
+	} else {
+		dst = q.sendNext(now, dst)
+	}
+	return q.measure(now, dst)
+}
+
+// measure looks after servers that were not asked.
+func (q *Query) measure(now Time, dst []Action) []Action {
+	g := q.start.Group
+	if len(g.Servers) < 2 {
+		return dst
+	}
+	explore := q.start.Config.Strategy == Fastest && g.measured() && g.wantsExplore(now)
+	for i, s := range g.Servers {
+		if !q.asked(i) && (s.wantsProbe(now) || explore && s.Standing().Usable()) {
+			dst = append(dst, Action{Kind: Measure, Server: i})
+		}
+	}
+	return dst
+}
+
+// asked reports whether server i was asked for this question.
+func (q *Query) asked(i int) bool {
+	for k := range q.attempts[:q.n] {
+		if q.attempts[k].server == i {
+			return true
+		}
+	}
+	return false
+}
+
+// edns reports whether server i is to be asked with EDNS. While nothing comes,
+// every now and then a repetition goes without, because something may drop it
+// (RFC 6891 §6.2.2): the second if the server never took EDNS, the third if it
+// did. Who wants DNSSEC records from a server that takes EDNS gets no answer
+// without them.
+func (q *Query) edns(now Time, i int) bool {
+	m := &q.server(i).edns
+	if m.plain(now) {
+		return false
+	}
+	silent := 0
+	for k := range q.attempts[:q.n] {
+		if a := &q.attempts[k]; a.server == i && a.open && !a.heard {
+			silent++
+		}
+	}
+	switch {
+	case q.start.DO && m.recent(now):
+		return true
+	case q.start.DO || m.recent(now):
+		return silent%3 != 2
+	}
+	return silent%2 != 1
+}
+
+// send asks server i by its usual transport.
+func (q *Query) send(now Time, i int, edns bool, dst []Action) []Action {
+	if q.n >= maxUsual {
+		return dst
+	}
+	s := q.server(i)
+	mixed := q.client() && q.start.Config.MixCase && s.casing.mixes(now)
+	dst = append(dst, Action{Kind: Send, Attempt: q.n, Server: i, Way: Usual, EDNS: edns, Mixed: mixed})
+	q.attempts[q.n] = attempt{sent: now, server: i, edns: edns, mixed: mixed, open: true}
+	q.n++
+	q.open++
+	if q.gap == 0 {
+		switch first := q.start.Config.FirstRetry; {
+		case first > 0:
+			q.gap = first
+		case q.width() == 1:
+			q.gap = maxRTO
+		default:
+			q.gap = s.rto()
+		}
+	}
+	q.retryAt = now.Add(q.gap)
+	return dst
+}
+
+// sendNext asks the server whose turn it is.
+func (q *Query) sendNext(now Time, dst []Action) []Action {
+	if i := q.next(); i >= 0 {
+		return q.send(now, i, q.edns(now, i), dst)
+	}
+	q.failure = EndUnreachable
+	return dst
+}
+
+// sendWhole asks server i over TCP. It reports whether it does.
+func (q *Query) sendWhole(now Time, i int, edns, alone bool, dst []Action) ([]Action, bool) {
+	s := q.server(i)
+	if q.whole >= maxWhole || !q.start.Config.Streams.take(s, q.start.Client, len(q.start.Group.Servers) > 1) {
+		return dst, false
+	}
+	dst = append(dst, Action{Kind: Send, Attempt: q.n, Server: i, Way: Whole, EDNS: edns, Alone: alone})
+	q.attempts[q.n] = attempt{sent: now, server: i, way: Whole, edns: edns, repeated: alone, open: true}
+	q.n++
+	q.open++
+	q.whole++
+	q.retryAt = now.Add(max(wholePatience, q.start.Config.FirstRetry))
+	return dst, true
+}
+
+// close notes that nothing more comes of an attempt.
+func (q *Query) close(a *attempt) {
+	a.open = false
+	q.open--
+	if a.way == Whole {
+		q.start.Config.Streams.release(q.server(a.server), q.start.Client)
+	}
+}
+
+// next returns the server to ask now: of those that were asked least for this
+// question the best one, under InOrder the first one that is usable. It is -1
+// if there is none: all servers loop.
+func (q *Query) next() int {
+	servers := q.start.Group.Servers
+	inOrder := q.start.Config.Strategy == InOrder
+	best, bestTried, bestStanding, bestRTT := -1, 0, Healthy, time.Duration(0)
+	for i, s := range servers {
+		standing, rtt := s.Standing(), s.srtt
+		switch {
+		case standing == Looping:
+			continue
+		case inOrder:
+			rtt = 0
+			if standing.Usable() {
+				standing = Healthy
+			}
+		case rtt == 0:
+			rtt = 1 << 62
+		}
+		tried := q.tried(i)
+		if best < 0 || tried < bestTried || tried == bestTried &&
+			(standing < bestStanding || standing == bestStanding && rtt < bestRTT) {
+			best, bestTried, bestStanding, bestRTT = i, tried, standing, rtt
+		}
+	}
+	return best
+}
+
+// tried is how often server i was asked for this question. One that has said
+// what it has to say counts many times: the silent ones are asked first.
+func (q *Query) tried(i int) int {
+	n := 0
+	for k := range q.attempts[:q.n] {
+		switch a := &q.attempts[k]; {
+		case a.server != i:
+		case a.open && !a.heard:
+			n++
+		default:
+			n += MaxAttempts
+		}
+	}
+	return n
+}
+
+// advance goes on after an attempt that failed or brought an error: to a server
+// not yet asked, else it waits for those that are open.
+func (q *Query) advance(now Time, dst []Action) []Action {
+	if !q.client() {
+		return dst
+	}
+	if q.n < maxUsual && !q.awaiting {
+		if i := q.next(); i >= 0 && !q.asked(i) {
+			return q.send(now, i, q.edns(now, i), dst)
+		}
+	}
+	if q.best != RankNone && q.open > 0 {
+		q.deadline = min(q.deadline, now.Add(graceForBetter))
+	}
+	return dst
+}
+
+// settle ends the question if nothing is left to wait for.
+func (q *Query) settle(now Time, dst []Action) []Action {
+	if q.ended || q.open > 0 {
+		return dst
+	}
+	if !q.client() || q.best != RankNone || q.refusals == 0 || q.refusals > 2*q.width() || q.n >= maxUsual {
+		return q.finish(q.giveUp(), dst)
+	}
+	q.retryAt = now.Add(refusedGap)
+	if q.slowAt != 0 {
+		q.slowAt = now // nobody works on it, so there is nothing to wait for
+	}
+	return dst
+}
+
+// giveUp is how to end without a good reply.
+func (q *Query) giveUp() End {
+	switch q.best {
+	case RankNone:
+		return q.failure
+	case RankIgnored:
+		return EndIgnored
+	}
+	return EndKept
+}
+
+func (q *Query) finish(end End, dst []Action) []Action {
+	for k := range q.attempts[:q.n] {
+		if a := &q.attempts[k]; a.open {
+			q.close(a)
+		}
+	}
+	q.ended = true
+	return append(dst, Action{Kind: Finish, End: end})
+}
+
+// tick does what is due.
+func (q *Query) tick(now Time, dst []Action) []Action {
+	if now >= q.deadline {
+		dst = q.overdue(now, minRTO, dst)
+		return q.finish(q.giveUp(), dst)
+	}
+	if q.slowAt != 0 && now >= q.slowAt {
+		q.slowAt = 0
+		dst = append(dst, Action{Kind: Slow})
+	}
+	if q.client() && now >= q.retryAt && q.n < maxUsual {
+		q.awaiting = false
+		dst = q.overdue(now, q.gap, dst)
+		if q.n >= q.width() {
+			q.gap *= 2
+		}
+		dst = q.sendNext(now, dst)
+	}
+	return dst
+}
+
+// firstSent is when server i was first asked this question.
+func (q *Query) firstSent(i int) Time {
+	for k := range q.attempts[:q.n] {
+		if a := &q.attempts[k]; a.server == i && a.way == Usual {
+			return a.sent
+		}
+	}
+	return 0
+}
+
+// overdue counts attempts as silent, each once, that have waited so long.
+func (q *Query) overdue(now Time, waited time.Duration, dst []Action) []Action {
+	for k := range q.attempts[:q.n] {
+		a := &q.attempts[k]
+		if !a.open || a.late || a.heard || now.Since(a.sent) < waited {
+			continue
+		}
+		a.late = true
+		s := q.server(a.server)
+		if a.way == Usual {
+			if q.start.Purpose != LoopProbing {
+				s.silent(now, q.firstSent(a.server), q.start.Key)
+			}
+			continue
+		}
+		s.Failures++
+		if s.streams.silent(now, a.sent, q.start.Key) {
+			s.notices.add(NoticeNoStream)
+		}
+		dst = append(dst, Action{Kind: Doubt, Attempt: k})
+	}
+	return dst
+}

@@ -1,0 +1,325 @@
+// Package route tells which upstream servers a name belongs to. Use [New] to
+// build a [Table] from routes and [Table.Lookup] to ask it. What a group of
+// servers is, is the caller's: the table has a value of type G for each list of
+// servers and hands it out.
+package route
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// Server is one upstream server and the way to it. It is comparable: equal
+// servers are asked once and keep their health over a change of routes.
+type Server struct {
+	// Addr is the server's address, maybe with a zone, and port.
+	Addr netip.AddrPort
+	// Source is the local address to send from, not valid for any; its port is
+	// 0 for a random one (--server=...@source#port).
+	Source netip.AddrPort
+	// Interface is the network interface to leave by, "" for any.
+	Interface string
+}
+
+// Route says what to do with the names of a domain. Routes of one domain add
+// up, in order.
+type Route struct {
+	Domain dnsname.Domain
+	// Servers are asked.
+	Servers []Server
+	// Standard asks the servers of the routes for all names ("/domain/#").
+	Standard bool
+	// Local asks nobody: names without local data do not exist ("/domain/").
+	Local bool
+	// Addrs answer A and AAAA questions, and Zero answers them with the
+	// unspecified address, without asking anybody (--address). A question of
+	// a type that they do not answer goes on to Servers of the same domain,
+	// then to shorter domains.
+	Addrs []netip.Addr
+	Zero  bool
+}
+
+// Kind says what becomes of a question.
+type Kind uint8
+
+const (
+	// Nobody means that no route has the name.
+	Nobody Kind = iota
+	// Ask means that the servers of a group are asked.
+	Ask
+	// LocalOnly means that the name exists only where local data says so.
+	LocalOnly
+	// Literal means that the route's addresses are the answer.
+	Literal
+)
+
+// Decision is what a [Table] says about a question.
+type Decision[G any] struct {
+	Kind Kind
+	// Group is set for Ask, and Servers are what it was made from. Read only.
+	Group   G
+	Servers []Server
+	// Addrs answer a Literal of type A, AAAA or ANY. Read only.
+	Addrs []netip.Addr
+}
+
+// Same reports whether e asks the same servers, or gives the same addresses.
+// Decisions of different tables may be compared.
+func (d Decision[G]) Same(e Decision[G]) bool {
+	if d.Kind != e.Kind || len(d.Servers) != len(e.Servers) || !slices.Equal(d.Addrs, e.Addrs) {
+		return false
+	}
+	for _, s := range d.Servers { // no server is twice in a group
+		if !slices.Contains(e.Servers, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// Table tells the route of a name. It never changes.
+type Table[G any] struct {
+	suffixes  map[dnsname.Name]*rule[G]
+	below     map[dnsname.Name]*rule[G]
+	texts     []textRule[G] // longest first
+	plain     *rule[G]      // names of one label
+	all       *rule[G]
+	maxLabels int          // of the keys of suffixes and below
+	zeros     []netip.Addr // 0.0.0.0 and ::
+}
+
+// textRule is a rule for names that end in a text, which is kept as the
+// octets with which such names end before the root label.
+type textRule[G any] struct {
+	text string
+	rule *rule[G]
+}
+
+// rule is all that routes say about one domain.
+type rule[G any] struct {
+	addrs4, addrs6 []netip.Addr
+	zero           bool
+	standard       bool
+	local          bool
+	servers        []Server
+	group          G // if there are servers
+}
+
+// New builds a table. group returns the value for the servers of a domain, given
+// as in the configuration, "" for all names; no server is twice among them.
+func New[G any](routes []Route, group func(domain string, servers []Server) G) *Table[G] {
+	t := &Table[G]{
+		suffixes: map[dnsname.Name]*rule[G]{},
+		below:    map[dnsname.Name]*rule[G]{},
+		zeros:    []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()},
+	}
+	for i := range routes {
+		r := &routes[i]
+		t.rule(r.Domain).add(r)
+	}
+	slices.SortStableFunc(t.texts, func(a, b textRule[G]) int { return cmp.Compare(len(b.text), len(a.text)) })
+	t.each(func(domain string, r *rule[G]) {
+		if len(r.servers) > 0 {
+			r.group = group(domain, r.servers)
+		}
+	})
+	return t
+}
+
+// ForAll returns the group for names without a route of their own.
+func (t *Table[G]) ForAll() (group G, ok bool) {
+	if t.all == nil || len(t.all.servers) == 0 {
+		return group, false
+	}
+	return t.all.group, true
+}
+
+// rule returns the rule for a domain, made if there is none.
+func (t *Table[G]) rule(d dnsname.Domain) *rule[G] {
+	of := func(m map[dnsname.Name]*rule[G]) *rule[G] {
+		t.maxLabels = max(t.maxLabels, d.Name.Labels())
+		r := m[d.Name]
+		if r == nil {
+			r = new(rule[G])
+			m[d.Name] = r
+		}
+		return r
+	}
+	one := func(p **rule[G]) *rule[G] {
+		if *p == nil {
+			*p = new(rule[G])
+		}
+		return *p
+	}
+	switch {
+	case d.Match == dnsname.MatchSuffix && d.Name != dnsname.Root:
+		return of(t.suffixes)
+	case d.Match == dnsname.MatchBelow && d.Name != dnsname.Root:
+		return of(t.below)
+	case d.Match == dnsname.MatchUnqualified:
+		return one(&t.plain)
+	case d.Match == dnsname.MatchText && d.Text != "":
+		for _, x := range t.texts {
+			if x.text == d.Text {
+				return x.rule
+			}
+		}
+		r := new(rule[G])
+		t.texts = append(t.texts, textRule[G]{d.Text, r})
+		return r
+	}
+	return one(&t.all)
+}
+
+func (r *rule[G]) add(route *Route) {
+	for _, a := range route.Addrs {
+		if a = a.Unmap(); a.Is4() {
+			r.addrs4 = append(r.addrs4, a)
+		} else {
+			r.addrs6 = append(r.addrs6, a)
+		}
+	}
+	r.zero = r.zero || route.Zero
+	r.standard = r.standard || route.Standard
+	r.local = r.local || route.Local
+	for _, s := range route.Servers {
+		if !slices.Contains(r.servers, s) {
+			r.servers = append(r.servers, s)
+		}
+	}
+}
+
+// each calls f for every rule. domain is "" for the rule of all names.
+func (t *Table[G]) each(f func(domain string, r *rule[G])) {
+	if t.all != nil {
+		f("", t.all)
+	}
+	if t.plain != nil {
+		f("unqualified names", t.plain)
+	}
+	for _, name := range sorted(t.suffixes) {
+		f(strings.TrimSuffix(name.String(), "."), t.suffixes[name])
+	}
+	for _, name := range sorted(t.below) {
+		f("*."+strings.TrimSuffix(name.String(), "."), t.below[name])
+	}
+	for _, x := range t.texts {
+		f("*"+x.text, x.rule)
+	}
+}
+
+func sorted[G any](m map[dnsname.Name]*rule[G]) []dnsname.Name {
+	names := make([]dnsname.Name, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Lookup returns the decision for a question about the canonical wire name:
+// that of the longest domain which has one (dnsmasq's --server). It does not
+// allocate.
+func (t *Table[G]) Lookup(name []byte, qtype uint16) Decision[G] {
+	if d := t.domain(name, qtype); d.Kind != Nobody {
+		return d
+	}
+	if t.plain != nil && len(name) > 1 && int(name[0])+2 == len(name) {
+		if d := t.decide(t.plain, qtype); d.Kind != Nobody {
+			return d
+		}
+	}
+	if t.all != nil {
+		return t.decide(t.all, qtype)
+	}
+	return Decision[G]{}
+}
+
+// domain looks through the domains that name is in, the longest first.
+func (t *Table[G]) domain(name []byte, qtype uint16) Decision[G] {
+	if t.maxLabels == 0 && len(t.texts) == 0 {
+		return Decision[G]{}
+	}
+	var buf [dnsname.MaxLabels]uint8
+	offsets := dnsname.Offsets(buf[:0], name)
+	texts := t.texts
+	for i, off := range offsets {
+		suffix := name[off:]
+		if len(offsets)-i <= t.maxLabels {
+			if r := t.suffixes[dnsname.Name(suffix)]; r != nil {
+				if d := t.decide(r, qtype); d.Kind != Nobody {
+					return d
+				}
+			}
+			if r := t.below[dnsname.Name(suffix)]; r != nil && i > 0 {
+				if d := t.decide(r, qtype); d.Kind != Nobody {
+					return d
+				}
+			}
+		}
+		// A text longer than what is left of the name after this label comes
+		// before that rest. "x.y" has two octets fewer than its wire form.
+		rest := len(suffix) - int(suffix[0]) - 1 - 2
+		for len(texts) > 0 && len(texts[0].text) > rest {
+			if x := texts[0]; (dnsname.Domain{Match: dnsname.MatchText, Text: x.text}).Contains(name) {
+				if d := t.decide(x.rule, qtype); d.Kind != Nobody {
+					return d
+				}
+			}
+			texts = texts[1:]
+		}
+	}
+	return Decision[G]{}
+}
+
+// decide says what a rule does with a type, in dnsmasq's order.
+func (t *Table[G]) decide(r *rule[G], qtype uint16) Decision[G] {
+	switch qtype {
+	case wire.TypeA:
+		if len(r.addrs4) > 0 {
+			return Decision[G]{Kind: Literal, Addrs: r.addrs4}
+		}
+		if r.zero {
+			return Decision[G]{Kind: Literal, Addrs: t.zeros[:1]}
+		}
+	case wire.TypeAAAA:
+		if len(r.addrs6) > 0 {
+			return Decision[G]{Kind: Literal, Addrs: r.addrs6}
+		}
+		if r.zero {
+			return Decision[G]{Kind: Literal, Addrs: t.zeros[1:]}
+		}
+	case wire.TypeANY:
+		if d := t.any(r); d.Kind != Nobody {
+			return d
+		}
+	}
+	switch {
+	case r.standard:
+		if t.all != nil && len(t.all.servers) > 0 {
+			return Decision[G]{Kind: Ask, Group: t.all.group, Servers: t.all.servers}
+		}
+	case len(r.servers) > 0:
+		return Decision[G]{Kind: Ask, Group: r.group, Servers: r.servers}
+	case r.local:
+		return Decision[G]{Kind: LocalOnly}
+	}
+	return Decision[G]{}
+}
+
+func (t *Table[G]) any(r *rule[G]) Decision[G] {
+	switch {
+	case len(r.addrs6) > 0:
+		return Decision[G]{Kind: Literal, Addrs: r.addrs6}
+	case len(r.addrs4) > 0:
+		return Decision[G]{Kind: Literal, Addrs: r.addrs4}
+	case r.zero:
+		return Decision[G]{Kind: Literal, Addrs: t.zeros}
+	}
+	return Decision[G]{}
+}

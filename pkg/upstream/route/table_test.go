@@ -1,0 +1,163 @@
+package route
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+func suffix(text string) dnsname.Domain {
+	return dnsname.Domain{Match: dnsname.MatchSuffix, Name: dnsname.MustParse(text)}
+}
+
+func at(port uint16) Server {
+	return Server{Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)}
+}
+
+// tableOf builds a table without groups.
+func tableOf(routes ...Route) *Table[int] {
+	return New(routes, func(string, []Server) int { return 0 })
+}
+
+// told is a decision in short.
+func told(d Decision[int]) string {
+	switch d.Kind {
+	case Ask:
+		var ports []string
+		for _, s := range d.Servers {
+			ports = append(ports, fmt.Sprint(s.Addr.Port()))
+		}
+		return strings.Join(ports, ",")
+	case LocalOnly:
+		return "local"
+	case Literal:
+		return strings.Trim(fmt.Sprint(d.Addrs), "[]")
+	}
+	return "nobody"
+}
+
+func TestLookup(t *testing.T) {
+	addr := netip.MustParseAddr
+	table := tableOf(
+		Route{Servers: []Server{at(1), at(2), at(1)}},
+		Route{Domain: suffix("cluster.local."), Servers: []Server{at(3)}},
+		Route{Domain: suffix("cluster.local."), Servers: []Server{at(4)}},
+		Route{Domain: suffix("hole.cluster.local."), Standard: true},
+		Route{Domain: suffix("only."), Local: true},
+		Route{Domain: suffix("lit."), Addrs: []netip.Addr{addr("127.9.0.1")}},
+		Route{Domain: suffix("lit6.only."), Addrs: []netip.Addr{addr("::9")}},
+		Route{Domain: suffix("null."), Zero: true},
+		Route{Domain: suffix("both."), Servers: []Server{at(5)}, Standard: true},
+		Route{Domain: dnsname.Domain{Match: dnsname.MatchBelow, Name: dnsname.MustParse("strict.")}, Servers: []Server{at(6)}},
+		Route{Domain: dnsname.Domain{Match: dnsname.MatchText, Text: "wild.com"}, Servers: []Server{at(7)}},
+		Route{Domain: suffix("exact.wild.com."), Servers: []Server{at(8)}},
+		Route{Domain: suffix("com."), Servers: []Server{at(9)}},
+		Route{Domain: dnsname.Domain{Match: dnsname.MatchUnqualified}, Servers: []Server{at(10)}},
+	)
+	tests := []struct {
+		name  string
+		qtype uint16
+		want  string
+	}{
+		{"example.net.", wire.TypeA, "1,2"},
+		{".", wire.TypeA, "1,2"},
+		{"cluster.local.", wire.TypeA, "3,4"},
+		{"a.b.svc.cluster.local.", wire.TypeA, "3,4"},
+		{"xcluster.local.", wire.TypeA, "1,2"},
+		{"local.", wire.TypeA, "10"},
+		{"x.hole.cluster.local.", wire.TypeA, "1,2"},
+		{"x.only.", wire.TypeTXT, "local"},
+		{"lit.", wire.TypeA, "127.9.0.1"},
+		{"x.lit.", wire.TypeAAAA, "1,2"},
+		{"x.lit6.only.", wire.TypeAAAA, "::9"},
+		{"x.lit6.only.", wire.TypeA, "local"},
+		{"x.lit6.only.", wire.TypeANY, "::9"},
+		{"null.", wire.TypeA, "0.0.0.0"},
+		{"null.", wire.TypeAAAA, "::"},
+		{"null.", wire.TypeANY, "0.0.0.0 ::"},
+		{"x.null.", wire.TypeTXT, "1,2"},
+		{"both.", wire.TypeA, "1,2"},
+		{"strict.", wire.TypeA, "10"},
+		{"a.strict.", wire.TypeA, "6"},
+		{"wild.com.", wire.TypeA, "7"},
+		{"superwild.com.", wire.TypeA, "7"},
+		{"x.superwild.com.", wire.TypeA, "7"},
+		{"exact.wild.com.", wire.TypeA, "8"},
+		{"x.exact.wild.com.", wire.TypeA, "8"},
+		{"mild.com.", wire.TypeA, "9"},
+		{"plain.", wire.TypeA, "10"},
+	}
+	for _, test := range tests {
+		t.Run(test.name+fmt.Sprint(test.qtype), func(t *testing.T) {
+			name := []byte(dnsname.MustParse(test.name))
+			if got := told(table.Lookup(name, test.qtype)); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+			if n := testing.AllocsPerRun(10, func() { table.Lookup(name, test.qtype) }); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+		})
+	}
+	if got := told(tableOf().Lookup([]byte{0}, wire.TypeA)); got != "nobody" {
+		t.Errorf("without routes: %s", got)
+	}
+}
+
+// TestLookupAgreesWithSearch compares with the plain way: try every rule and
+// take the longest.
+func TestLookupAgreesWithSearch(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	labels := []string{"a", "b", "ab", "bab"}
+	pick := func(n int) string {
+		var b strings.Builder
+		for range n {
+			b.WriteString(labels[random.IntN(len(labels))] + ".")
+		}
+		return b.String()
+	}
+	for range 300 {
+		var routes []Route
+		for i := range 8 {
+			d := dnsname.Domain{Match: dnsname.Match(1 + random.IntN(3))}
+			text := pick(1 + random.IntN(3))
+			if d.Match == dnsname.MatchText {
+				d.Text = strings.TrimSuffix(text, ".")
+			} else {
+				d.Name = dnsname.MustParse(text)
+			}
+			if !slices.ContainsFunc(routes, func(r Route) bool { return r.Domain == d }) {
+				routes = append(routes, Route{Domain: d, Servers: []Server{at(uint16(i + 1))}})
+			}
+		}
+		table := tableOf(routes...)
+		for range 30 {
+			text := pick(1 + random.IntN(5))
+			want, best := "nobody", -1
+			for _, r := range routes {
+				// Length of the text that must match; names come before texts.
+				length := 2 * len(r.Domain.Text)
+				if r.Domain.Name != "" {
+					length = 2*(len(r.Domain.Name)-2) + 1
+				}
+				if r.Domain.Match == dnsname.MatchSuffix && text == r.Domain.Name.String() || r.Domain.Match == dnsname.MatchBelow {
+					length++ // both forms of one name: the exact one holds for itself only
+				}
+				if r.Domain.Match == dnsname.MatchSuffix && text != r.Domain.Name.String() {
+					length += 2
+				}
+				if r.Domain.Contains([]byte(dnsname.MustParse(text))) && length > best {
+					best, want = length, fmt.Sprint(r.Servers[0].Addr.Port())
+				}
+			}
+			if got := told(table.Lookup([]byte(dnsname.MustParse(text)), wire.TypeA)); got != want {
+				t.Fatalf("%s: got %s, want %s of %v", text, got, want, routes)
+			}
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
+)
+
+// Times of the ticker.
+const (
+	tickEvery = 10 * time.Millisecond
+	// idleTicks without an exchange send the ticker to sleep.
+	idleTicks = 100
+	// noticeTicks is how often servers are looked at for lines to log.
+	noticeTicks = 100
+	// tidyEvery is how often sockets past their age are looked for, and servers
+	// to be probed for loops.
+	tidyEvery = 10 * time.Second
+)
+
+// runTicker does what is due in exchanges, while there are any.
+func (s *Set) runTicker(ctx context.Context) {
+	w := s.newWorker()
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	tick.Stop()
+	tidy := time.NewTicker(tidyEvery)
+	defer tidy.Stop()
+	idle, ticks := 0, 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+			idle = 0
+			tick.Reset(tickEvery)
+		case <-tidy.C:
+			s.tidy()
+		case <-tick.C:
+			w.tick()
+			if ticks++; ticks%noticeTicks == 0 {
+				s.logNotices()
+			}
+			if s.inFlight.Load() != 0 {
+				idle = 0
+			} else if idle++; idle > idleTicks {
+				tick.Stop()
+				s.ticking.Store(false)
+				if s.inFlight.Load() != 0 && s.ticking.CompareAndSwap(false, true) {
+					tick.Reset(tickEvery)
+				}
+			}
+		}
+	}
+}
+
+// tick works on the exchanges that are due.
+func (w *worker) tick() {
+	s, now := w.set, w.set.now()
+	for i := range s.registries {
+		w.due = s.registries[i].dueBefore(now, w.due[:0])
+		for j, ex := range w.due {
+			w.due[j] = nil
+			w.tickOne(ex, now)
+			ex.release()
+		}
+	}
+	w.Flush()
+}
+
+// tickOne does what is due in one exchange, and survives a crash of its owner.
+func (w *worker) tickOne(ex *exchange, now int64) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			w.set.cfg.Load().Logger.Error("internal error in a question's timer", "error", fmt.Sprint(cause))
+		}
+	}()
+	if end, ended := ex.tick(now, w); ended {
+		w.conclude(ex, end)
+	}
+}
+
+// tidy closes old sockets and looks after servers while nothing is asked.
+func (s *Set) tidy() {
+	now := s.now()
+	s.reload.Lock()
+	for _, srv := range s.order {
+		for _, l := range srv.links {
+			l.Retire(now)
+		}
+	}
+	s.reload.Unlock()
+	s.logNotices()
+	s.probeLoops()
+}
+
+// logNotices writes what operators should know of servers.
+func (s *Set) logNotices() {
+	now := policy.Time(s.now())
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	for _, srv := range s.order {
+		for {
+			s.health.Lock()
+			n, ok := srv.health.Notice(now)
+			s.health.Unlock()
+			if !ok {
+				break
+			}
+			s.logNotice(srv, n)
+		}
+	}
+}
+
+func (s *Set) logNotice(srv *server, n policy.Notice) {
+	log := s.cfg.Load().Logger.With("server", srv.spec.Addr.String())
+	switch n.Kind {
+	case policy.NoticeDown:
+		log.Warn("server does not answer", "suppressed", n.Suppressed)
+	case policy.NoticeUp:
+		log.Info("server answers again", "suppressed", n.Suppressed)
+	case policy.NoticeCase:
+		log.Info("server changes the case of names; sending them as the client spelled them for now")
+	case policy.NoticePlain:
+		log.Info("server does not accept EDNS; asking without it for now")
+	case policy.NoticeNoStream:
+		log.Warn("server truncates answers but does not answer over TCP; large answers stay truncated for now")
+	case policy.NoticeLoopOver:
+		log.Info("server no longer sends queries back; asking it again")
+	}
+}

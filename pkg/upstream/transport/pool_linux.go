@@ -1,0 +1,164 @@
+package transport
+
+import (
+	"crypto/rand"
+	"errors"
+	mathrand "math/rand/v2"
+	"slices"
+	"sync"
+)
+
+// pool is the sockets to one server. Which one carries a question is drawn at
+// random, so that a guesser has to guess the port too. It implements Link.
+type pool struct {
+	udp *UDP
+	ep  Endpoint
+
+	mu     sync.Mutex
+	random *mathrand.ChaCha8
+	slots  []*socket
+	closed bool
+	turn   int // spreads sockets over pollers
+}
+
+// newRandom returns a generator that nobody can predict.
+func newRandom() *mathrand.ChaCha8 {
+	var seed [32]byte
+	_, _ = rand.Read(seed[:]) // never fails, it aborts the program
+	return mathrand.NewChaCha8(seed)
+}
+
+// idTries bounds the search for a free id: sockets that are drawn, each tried
+// with three ids.
+const idTries = 4
+
+var errNoID = errors.New("no id is free")
+
+// Send implements Link.
+func (p *pool) Send(c *Call, now int64) error {
+	c.stream = nil
+	if c.roomFor() > maxPacket {
+		return errTooLong
+	}
+	if err := p.assign(c, now); err != nil {
+		return err
+	}
+	p.udp.enqueue(c)
+	return nil
+}
+
+// assign enters c in a random socket's table under a random id.
+func (p *pool) assign(c *Call, now int64) error {
+	cfg := p.udp.cfg.Load()
+	sockets, uses, age := cfg.limits(&p.ep)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	for len(p.slots) < sockets {
+		p.slots = append(p.slots, nil)
+	}
+	if c.Mixed {
+		c.mix = p.random.Uint64()
+	}
+	for range idTries {
+		draw := p.random.Uint64()
+		i := int(draw>>48) % sockets
+		s := p.slots[i]
+		if s == nil || s.uses >= uses || now-s.opened >= int64(age) {
+			var err error
+			if s, err = p.renew(i, cfg, now); err != nil {
+				return err
+			}
+		}
+		s.uses++
+		if s.add(c, draw) {
+			return nil
+		}
+	}
+	return errNoID
+}
+
+// renew puts a fresh socket into slot i. When none can be had, because there
+// are no more ports or files, it returns the old one or any other.
+func (p *pool) renew(i int, cfg *UDPConfig, now int64) (*socket, error) {
+	fresh, err := p.open(cfg, now)
+	old := p.slots[i]
+	if err == nil {
+		if old != nil {
+			old.release()
+		}
+		p.slots[i] = fresh
+		return fresh, nil
+	}
+	if old != nil {
+		return old, nil
+	}
+	if j := slices.IndexFunc(p.slots, func(s *socket) bool { return s != nil }); j >= 0 {
+		return p.slots[j], nil
+	}
+	return nil, err
+}
+
+// portTries is how many ports of a range are tried for one socket.
+const portTries = 16
+
+// open makes one more socket. A fixed port is asked for as it is, a range is
+// drawn from.
+func (p *pool) open(cfg *UDPConfig, now int64) (*socket, error) {
+	p.turn++
+	poller := p.udp.pollers[p.turn%len(p.udp.pollers)]
+	low, high := int(cfg.MinPort), int(cfg.MaxPort)
+	if fixed := cfg.fixedPort(&p.ep); fixed != 0 || low == 0 && high == 0 {
+		return openSocket(p, poller, fixed, now)
+	}
+	low = max(low, 1024)
+	if high == 0 {
+		high = 65535
+	}
+	var err error
+	for range portTries {
+		var s *socket
+		port := low + int(p.random.Uint64()%uint64(max(high-low+1, 1)))
+		if s, err = openSocket(p, poller, uint16(port), now); err == nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
+// Cancel implements Link.
+func (p *pool) Cancel(c *Call) bool { return c.sock != nil && c.sock.remove(c) }
+
+// Rearm implements Link.
+func (p *pool) Rearm(c *Call) bool { return c.sock != nil && c.sock.readd(c) }
+
+// Doubt implements Link. A socket is not worse for silence.
+func (p *pool) Doubt(*Call) {}
+
+// Close implements Link. Sockets with calls live until these end.
+func (p *pool) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for i, s := range p.slots {
+		if s != nil {
+			s.release()
+			p.slots[i] = nil
+		}
+	}
+}
+
+// Retire implements Link: an idle program holds no ports open.
+func (p *pool) Retire(now int64) {
+	_, _, age := p.udp.cfg.Load().limits(&p.ep)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, s := range p.slots {
+		if s != nil && now-s.opened >= int64(age) {
+			s.release()
+			p.slots[i] = nil
+		}
+	}
+}

@@ -1,0 +1,385 @@
+package transport
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+const (
+	// dialTimeout leaves room for one lost packet (RFC 6298 §2: the kernel
+	// repeats after 1 s) and for another server within Config.Timeout.
+	dialTimeout = 2 * time.Second
+	// streamIdle is how long a connection without traffic stays open. It is
+	// below what servers use, so that it is us who close (RFC 7766 §6.2.3).
+	streamIdle = 5 * time.Second
+	// streamBytes is the read buffer of a connection. It grows with the octets of
+	// a long message, not by what a length promises, and is given up afterwards.
+	streamBytes = 2 << 10
+	// maxStrayReplies is how many messages in a row may answer nothing.
+	maxStrayReplies = 64
+	// lastGasp is the time after a first answer within which a server that
+	// closes is taken for one that always does.
+	lastGasp = int64(100 * time.Millisecond)
+)
+
+// stream is one TCP connection to a server. Questions are pipelined and
+// answered in any order (RFC 7766 §6.2.1.1, §7). Its goroutines, one to read
+// and one to write, belong to TCP.Run; whoever asks only appends to out.
+type stream struct {
+	pool *streamPool
+	one  bool          // carries one question only
+	wake chan struct{} // has an element when out got something
+	gone chan struct{} // closed when nothing is to be written any more
+
+	mu      sync.Mutex // guards what follows
+	nc      net.Conn   // nil until it is connected
+	table   idTable
+	out     []byte // framed questions, not yet written
+	shut    bool   // takes no more questions, ends when none is open
+	ended   bool
+	replies int   // that answered a question
+	used    int64 // when octets last came or a question was added
+	replied int64 // when the last one of them came
+}
+
+// load is the number of open questions; ok is false if s takes no more.
+func (s *stream) load() (n int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.table.count, !s.shut && !s.ended && (!s.one || s.table.count == 0)
+}
+
+// add queues c's question under the first of the ids that is free.
+func (s *stream) add(c *Call, ids uint64, now int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shut || s.ended {
+		return false
+	}
+	for s.table.get(uint16(ids)) != nil {
+		if ids >>= 16; ids == 0 {
+			return false
+		}
+	}
+	c.id, c.stream, c.sent = uint16(ids), s, now
+	s.table.add(c)
+	s.used = now
+	start := len(s.out)
+	s.out = c.append(append(s.out, 0, 0))
+	binary.BigEndian.PutUint16(s.out[start:], uint16(len(s.out)-start-2))
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// remove takes out a call that nobody waits for any more, and reports whether it
+// was in.
+func (s *stream) remove(c *Call) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ok := s.table.remove(c)
+	if ok {
+		s.endIfIdle()
+	}
+	return ok
+}
+
+// readd enters a call that was taken out again, under the id that it had.
+func (s *stream) readd(c *Call) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.table.get(c.id) != nil {
+		return false
+	}
+	s.table.add(c)
+	return true
+}
+
+// match takes out the call that msg answers.
+func (s *stream) match(msg []byte, now int64) *Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(msg) < wire.HeaderLen || wire.Flags(msg)&wire.FlagQR == 0 {
+		return nil
+	}
+	c := s.table.get(wire.ID(msg))
+	if c == nil || !c.matches(msg) {
+		return nil
+	}
+	s.table.remove(c)
+	s.replies++
+	s.replied = now
+	s.shut = s.shut || s.one
+	return c
+}
+
+// doubt makes s take no more questions if it answered nothing since c was sent.
+func (s *stream) doubt(c *Call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.replied < c.sent {
+		s.shut = true
+		s.endIfIdle()
+	}
+}
+
+// close makes s end as soon as no question is open.
+func (s *stream) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shut = true
+	s.endIfIdle()
+}
+
+// endIfIdle makes run end if nothing is left to do; mu is held.
+func (s *stream) endIfIdle() {
+	if s.shut && s.table.count == 0 && s.nc != nil {
+		_ = s.nc.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// run connects and exchanges messages until the connection ends. What is open
+// then has failed.
+func (s *stream) run(ctx context.Context) {
+	nc, err := s.dial(ctx)
+	if err == nil {
+		var writer sync.WaitGroup
+		writer.Go(func() { s.write(nc) })
+		stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
+		err = s.read(nc)
+		stop()
+		close(s.gone)
+		_ = nc.Close()
+		writer.Wait()
+	}
+	s.end(nc != nil, err)
+}
+
+func (s *stream) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	ep := &s.pool.ep
+	nc, err := tcpDialer(ep).DialContext(ctx, "tcp", ep.Addr.String())
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nc = nc
+	s.used = s.pool.tcp.env.Now()
+	return nc, nil
+}
+
+// tcpDialer leaves by the server's source address and interface.
+func tcpDialer(ep *Endpoint) *net.Dialer {
+	d := &net.Dialer{KeepAlive: -1}
+	if source := ep.Source.Addr(); source.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+	}
+	if ep.Interface != "" {
+		d.Control = func(_, _ string, raw syscall.RawConn) error {
+			var failed error
+			err := raw.Control(func(fd uintptr) {
+				failed = os.NewSyscallError("bindtodevice", unix.BindToDevice(int(fd), ep.Interface))
+			})
+			if err != nil {
+				return err
+			}
+			return failed
+		}
+	}
+	return d
+}
+
+// write sends what is queued until the connection ends.
+func (s *stream) write(nc net.Conn) {
+	for {
+		s.mu.Lock()
+		out := s.out
+		s.out = nil
+		s.mu.Unlock()
+		if len(out) == 0 {
+			select {
+			case <-s.wake:
+				continue
+			case <-s.gone:
+				return
+			}
+		}
+		if nc.SetWriteDeadline(time.Now().Add(dialTimeout)) != nil {
+			return
+		}
+		if _, err := nc.Write(out); err != nil {
+			_ = nc.Close() // read ends and says why
+			return
+		}
+	}
+}
+
+var (
+	errStray = errors.New("too many messages that answer nothing")
+	errSlow  = errors.New("the message does not end")
+)
+
+// read takes messages until the connection ends. It returns nil if that is
+// what we wanted.
+func (s *stream) read(nc net.Conn) error {
+	buf := make([]byte, 0, streamBytes)
+	stray := 0
+	var began int64 // when the first octet of the message in buf came
+	for {
+		rest := s.takeAll(buf, &stray)
+		if stray > maxStrayReplies {
+			return errStray
+		}
+		if len(rest) < len(buf) || began == 0 {
+			began = s.pool.tcp.env.Now()
+		}
+		if buf = s.makeRoom(buf, rest); len(buf) == 0 {
+			began = 0
+		}
+		n, err := s.readMore(nc, buf[len(buf):cap(buf)], began)
+		if n == 0 {
+			return err
+		}
+		buf = buf[:len(buf)+n]
+	}
+}
+
+// takeAll works off the whole messages in b and returns what remains.
+func (s *stream) takeAll(b []byte, stray *int) (rest []byte) {
+	var ev Events
+	for len(b) >= 2 && len(b)-2 >= int(binary.BigEndian.Uint16(b)) {
+		msg := b[2 : 2+int(binary.BigEndian.Uint16(b))]
+		b = b[2+len(msg):]
+		if ev == nil {
+			ev = s.pool.tcp.env.Acquire()
+		}
+		if s.take(msg, ev) {
+			*stray = 0
+		} else {
+			*stray++
+		}
+	}
+	if ev != nil {
+		ev.Flush()
+		s.pool.tcp.env.Recycle(ev)
+	}
+	return b
+}
+
+// take hands one message on. It reports whether it answered a question, and
+// survives a crash in reading it: the question then goes on without.
+func (s *stream) take(msg []byte, ev Events) (wanted bool) {
+	tcp := s.pool.tcp
+	defer func() {
+		if cause := recover(); cause != nil {
+			tcp.env.Crashed(s.pool.ep.Addr, msg, cause)
+		}
+	}()
+	now := tcp.env.Now()
+	c := s.match(msg, now)
+	if c == nil {
+		tcp.wrong.Add(1)
+		return false
+	}
+	ev.Replied(c, msg, false, now)
+	return true
+}
+
+// makeRoom moves rest to the start of a buffer that can take more. Long buffers
+// are kept only while more answers are to come.
+func (s *stream) makeRoom(buf, rest []byte) []byte {
+	switch {
+	case len(rest) == cap(buf):
+		return append(make([]byte, 0, 2*cap(buf)), rest...)
+	case len(rest) < streamBytes && cap(buf) > streamBytes:
+		if n, _ := s.load(); n == 0 {
+			return append(make([]byte, 0, streamBytes), rest...)
+		}
+	}
+	return append(buf[:0], rest...)
+}
+
+// readMore waits for octets. n is 0 when the connection has ended; err is nil
+// if we wanted that.
+func (s *stream) readMore(nc net.Conn, p []byte, began int64) (n int, err error) {
+	for {
+		if over, err := s.setDeadline(nc, began); over {
+			return 0, err
+		}
+		n, err = nc.Read(p)
+		if n > 0 {
+			s.mu.Lock()
+			s.used = s.pool.tcp.env.Now()
+			s.mu.Unlock()
+			return n, nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return 0, err
+		}
+	}
+}
+
+// setDeadline sets the time until which octets must come. over is whether it
+// has passed, or nothing is wanted any more.
+func (s *stream) setDeadline(nc net.Conn, began int64) (over bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tcp := s.pool.tcp
+	now, patience := tcp.env.Now(), tcp.patience.Load()
+	until := s.used + max(int64(tcp.idle), patience)
+	if s.shut && s.table.count == 0 || now >= until {
+		s.shut = true
+		return true, nil
+	}
+	if began != 0 {
+		if now >= began+patience {
+			return true, errSlow
+		}
+		until = min(until, began+patience)
+	}
+	return false, nc.SetReadDeadline(time.Now().Add(time.Duration(until - now)))
+}
+
+// end tells what is open that the connection ended.
+func (s *stream) end(connected bool, err error) {
+	p := s.pool
+	p.remove(s)
+	now := p.tcp.env.Now()
+	s.mu.Lock()
+	s.ended, s.out, s.nc = true, nil, nil
+	list := s.table.takeAll(nil)
+	single := err != nil && s.replies == 1 && (len(list) > 0 || now-s.replied < lastGasp)
+	s.mu.Unlock()
+	if single {
+		p.answersOnce(now)
+	}
+	p.tcp.conns.Add(-1)
+	if len(list) == 0 {
+		return
+	}
+	why := Lost
+	if !connected {
+		why = NotConnected
+	}
+	ev := p.tcp.env.Acquire()
+	for _, c := range list {
+		ev.Failed(c, why, now)
+	}
+	ev.Flush()
+	p.tcp.env.Recycle(ev)
+}

@@ -1,0 +1,184 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	mathrand "math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// TCP is the transport over TCP.
+type TCP struct {
+	env      Env
+	patience atomic.Int64 // nanoseconds that a message may take
+	idle     time.Duration
+	dials    chan *stream // connections to be made
+	conns    atomic.Int32
+	dialled  atomic.Uint64
+	wrong    atomic.Uint64
+}
+
+// NewTCP returns a transport that makes at most a number of connections at a
+// time. A message may take as long as patience from its first to its last
+// octet.
+func NewTCP(env Env, dials int, patience time.Duration) *TCP {
+	t := &TCP{env: env, dials: make(chan *stream, max(dials, 1)), idle: streamIdle}
+	t.Configure(patience)
+	return t
+}
+
+// Configure changes patience.
+func (t *TCP) Configure(patience time.Duration) { t.patience.Store(int64(patience)) }
+
+// WrongReplies counts messages that belonged to no call.
+func (t *TCP) WrongReplies() uint64 { return t.wrong.Load() }
+
+// Dials counts connections that were begun, and Conns those that exist.
+func (t *TCP) Dials() uint64 { return t.dialled.Load() }
+
+// Conns is the number of connections.
+func (t *TCP) Conns() int { return int(t.conns.Load()) }
+
+// Link implements Transport.
+func (t *TCP) Link(ep Endpoint) Link { return &streamPool{tcp: t, ep: ep, random: newRandom()} }
+
+// Run implements Transport: it starts the goroutine of each connection.
+func (t *TCP) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			for len(t.dials) > 0 {
+				(<-t.dials).end(false, nil)
+			}
+			return
+		case s := <-t.dials:
+			wg.Go(func() { s.run(ctx) })
+		}
+	}
+}
+
+// Flush implements Transport. Connections write at once.
+func (t *TCP) Flush(Events) {}
+
+// Close implements Transport.
+func (t *TCP) Close() {}
+
+const (
+	// maxStreams is how many connections to a server carry several questions,
+	// busyStream the questions with which one is full while there may be more.
+	maxStreams = 4
+	busyStream = 16
+	// singleFor is how long a server that closes after each answer gets a
+	// connection for each question.
+	singleFor = int64(15 * time.Minute)
+)
+
+var errTooManyDials = errors.New("too many connections are being made")
+
+// streamPool is the TCP connections to one server: as few as will do. It
+// implements Link.
+type streamPool struct {
+	tcp *TCP
+	ep  Endpoint
+
+	mu          sync.Mutex // guards what follows
+	random      *mathrand.ChaCha8
+	streams     []*stream
+	singleUntil int64 // until when each connection carries one question
+	closed      bool
+}
+
+// Send implements Link.
+func (p *streamPool) Send(c *Call, now int64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.sock = nil
+	if p.closed {
+		return ErrClosed
+	}
+	ids := p.random.Uint64()
+	alone := c.Alone || now < p.singleUntil
+	if !alone {
+		if s := p.leastBusy(); s != nil && s.add(c, ids, now) {
+			return nil
+		}
+	}
+	s := &stream{pool: p, one: alone, used: now, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	s.add(c, ids, now)
+	p.tcp.conns.Add(1)
+	select {
+	case p.tcp.dials <- s:
+	default:
+		p.tcp.conns.Add(-1)
+		c.stream = nil
+		return errTooManyDials
+	}
+	p.streams = append(p.streams, s)
+	p.tcp.dialled.Add(1)
+	return nil
+}
+
+// leastBusy returns the connection to use, nil if there should be one more.
+func (p *streamPool) leastBusy() *stream {
+	var best *stream
+	least, shared := 0, 0
+	for _, s := range p.streams {
+		if s.one {
+			continue
+		}
+		if n, ok := s.load(); ok {
+			shared++
+			if best == nil || n < least {
+				best, least = s, n
+			}
+		}
+	}
+	if shared < maxStreams && least >= busyStream {
+		return nil
+	}
+	return best
+}
+
+// Cancel implements Link.
+func (p *streamPool) Cancel(c *Call) bool { return c.stream != nil && c.stream.remove(c) }
+
+// Rearm implements Link.
+func (p *streamPool) Rearm(c *Call) bool { return c.stream != nil && c.stream.readd(c) }
+
+// Doubt implements Link.
+func (p *streamPool) Doubt(c *Call) {
+	if c.stream != nil {
+		c.stream.doubt(c)
+	}
+}
+
+// Retire implements Link. Connections end by themselves.
+func (p *streamPool) Retire(int64) {}
+
+func (p *streamPool) remove(s *stream) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.streams = slices.DeleteFunc(p.streams, func(o *stream) bool { return o == s })
+}
+
+// answersOnce notes that the server closes after each answer.
+func (p *streamPool) answersOnce(now int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.singleUntil = now + singleFor
+}
+
+// Close implements Link.
+func (p *streamPool) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, s := range p.streams {
+		s.close()
+	}
+}

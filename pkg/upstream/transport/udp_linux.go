@@ -1,0 +1,264 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/mmsg"
+)
+
+// UDPConfig says how sockets are used. The zero value of a field means its
+// default.
+type UDPConfig struct {
+	// Sockets is the number of sockets per server. Default: 4 for a loopback
+	// address, else 256, or what the limit of open files allows for Servers
+	// servers. An attacker who cannot see the traffic has to guess one of them
+	// besides the id.
+	Sockets int
+	// Servers is how many servers there are.
+	Servers int
+	// Uses and Age bound a socket's life. Defaults: 1<<16 and 5 min for a loopback
+	// address, else 1<<10 and 1 min.
+	Uses int
+	Age  time.Duration
+	// Port is the one local port to use, MinPort and MaxPort bound the random
+	// ones. 0 leaves the choice to the kernel.
+	Port, MinPort, MaxPort uint16
+	// Payload is the largest reply that is expected.
+	Payload uint16
+}
+
+const (
+	loopbackSockets, loopbackUses, loopbackAge = 4, 1 << 16, 5 * time.Minute
+	remoteSockets, remoteUses, remoteAge       = 256, 1 << 10, time.Minute
+	// minSockets is the least that a server gets, however few files may be open.
+	minSockets = 4
+)
+
+// UDP is the transport over UDP.
+type UDP struct {
+	env      Env
+	cfg      atomic.Pointer[UDPConfig]
+	pollers  []*poller
+	outboxes sync.Pool // *mmsg.Outbox
+	closed   atomic.Bool
+	wrong    atomic.Uint64
+
+	queueMu sync.Mutex
+	queue   []*socket // with something to send; each with a reference
+	spare   []*socket
+	inQueue atomic.Int32
+}
+
+// NewUDP returns a transport. It must be closed.
+func NewUDP(env Env, cfg UDPConfig) (*UDP, error) {
+	u := &UDP{env: env}
+	u.Configure(cfg)
+	u.outboxes.New = func() any { return mmsg.NewOutbox(sendPackets, sendBytes) }
+	for range min(runtime.GOMAXPROCS(0), 4) {
+		p, err := newPoller()
+		if err != nil {
+			u.Close()
+			return nil, err
+		}
+		u.pollers = append(u.pollers, p)
+	}
+	return u, nil
+}
+
+// Configure replaces the configuration. It holds for sockets opened from now on.
+func (u *UDP) Configure(cfg UDPConfig) {
+	if cfg.Sockets <= 0 {
+		cfg.Sockets = 0
+	}
+	u.cfg.Store(&cfg)
+}
+
+// WrongReplies counts packets that belonged to no call.
+func (u *UDP) WrongReplies() uint64 { return u.wrong.Load() }
+
+// limits returns the size of a server's pool and a socket's greatest number of
+// questions and age.
+func (c *UDPConfig) limits(ep *Endpoint) (sockets, uses int, age time.Duration) {
+	if c.fixedPort(ep) != 0 {
+		// A second socket with the same ends would take the first one's replies.
+		return 1, math.MaxInt, math.MaxInt64
+	}
+	if ep.Addr.Addr().IsLoopback() {
+		sockets, uses, age = loopbackSockets, loopbackUses, loopbackAge
+	} else {
+		sockets, uses, age = remotePool(openFilesLimit(), c.Servers), remoteUses, remoteAge
+	}
+	if c.Sockets > 0 {
+		sockets = c.Sockets
+	}
+	if c.Uses > 0 {
+		uses = c.Uses
+	}
+	if c.Age > 0 {
+		age = c.Age
+	}
+	return sockets, uses, age
+}
+
+// remotePool is the number of sockets for each of some servers: all of them
+// together take no more than half of the files that may be open, since sockets
+// that were replaced stay open for a while.
+func remotePool(files uint64, servers int) int {
+	share := int(min(files/2, 1<<20)) / max(servers, 1)
+	return min(max(share, minSockets), remoteSockets)
+}
+
+// openFilesLimit is RLIMIT_NOFILE, read once: Go's runtime has raised it to the
+// hard limit when the program began.
+var openFilesLimit = sync.OnceValue(func() uint64 {
+	var lim unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
+		return 1024
+	}
+	return lim.Cur
+})
+
+// fixedPort is the one local port for a server, 0 if it is drawn.
+func (c *UDPConfig) fixedPort(ep *Endpoint) uint16 {
+	if port := ep.Source.Port(); port != 0 {
+		return port
+	}
+	return c.Port
+}
+
+// Link implements Transport.
+func (u *UDP) Link(ep Endpoint) Link { return &pool{udp: u, ep: ep, random: newRandom()} }
+
+// Run implements Transport.
+func (u *UDP) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, p := range u.pollers {
+		r := &reader{udp: u, poller: p, in: newInbox(int(u.cfg.Load().Payload)), events: u.env.Events()}
+		wg.Go(r.run)
+	}
+	<-ctx.Done()
+	u.Close()
+	wg.Wait()
+}
+
+// Close implements Transport.
+func (u *UDP) Close() {
+	if !u.closed.Swap(true) {
+		for _, p := range u.pollers {
+			_ = p.file.Close()
+		}
+	}
+}
+
+// Sizes of what is sent with one system call: messages, and their octets. A
+// message with long options takes the room of several.
+const (
+	sendPackets = 32
+	sendBytes   = sendPackets * (12 + 255 + 4 + 11)
+)
+
+// errTooLong says that a question does not fit a UDP packet.
+var errTooLong = errors.New("the question with its EDNS options is too long for UDP")
+
+// maxPacket is the longest message that UDP carries.
+const maxPacket = 65507
+
+// enqueue writes a call's message into its socket's queue.
+func (u *UDP) enqueue(c *Call) {
+	if u.write(c) {
+		u.queueMu.Lock()
+		u.queue = append(u.queue, c.sock)
+		u.inQueue.Store(int32(len(u.queue)))
+		u.queueMu.Unlock()
+	}
+}
+
+// write adds a call's message to its socket's outbox. It reports whether the
+// socket has to be put into the queue; it then has one more reference.
+func (u *UDP) write(c *Call) (queue bool) {
+	s := c.sock
+	s.outMu.Lock()
+	defer s.outMu.Unlock()
+	if s.out == nil {
+		s.out = u.outboxes.Get().(*mmsg.Outbox)
+	}
+	out := s.out
+	if out.Full() || out.Room() < c.roomFor() && out.Len() > 0 {
+		_, _ = out.Flush(s.fd) // errors come back through the reader
+	}
+	msg := c.append(out.Space())
+	if c.Mixed {
+		mixCase(msg[12:12+len(c.Question.Name)], c.mix)
+	}
+	out.Put(msg)
+	if s.queued {
+		return false
+	}
+	s.queued = true
+	s.refs.Add(1)
+	return true
+}
+
+// Queued reports whether there is something for Flush to send.
+func (u *UDP) Queued() bool { return u.inQueue.Load() != 0 }
+
+// Flush implements Transport.
+func (u *UDP) Flush(ev Events) {
+	for u.inQueue.Load() != 0 {
+		u.queueMu.Lock()
+		list := u.queue
+		u.queue, u.spare = u.spare[:0], nil
+		u.inQueue.Store(0)
+		u.queueMu.Unlock()
+		for i, s := range list {
+			list[i] = nil
+			s.outMu.Lock()
+			out := s.out
+			s.out, s.queued = nil, false
+			s.outMu.Unlock()
+			if out != nil {
+				_, errno := out.Flush(s.fd)
+				u.outboxes.Put(out)
+				if errno != 0 && errno != unix.EAGAIN && errno != unix.ENOBUFS {
+					u.failed(s, ev)
+				}
+			}
+			s.release()
+		}
+		u.queueMu.Lock()
+		u.spare = list[:0]
+		u.queueMu.Unlock()
+	}
+}
+
+// failed takes an error that the kernel reports on a connected socket: a closed
+// port, no route. All calls that wait there have failed.
+func (u *UDP) failed(s *socket, ev Events) {
+	now := u.env.Now()
+	for _, c := range s.takeAll() {
+		ev.Failed(c, Unreachable, now)
+	}
+}
+
+// received handles one packet.
+func (u *UDP) received(s *socket, msg []byte, cut bool, now int64, ev Events) {
+	c, miscased := s.match(msg)
+	switch {
+	case c == nil:
+		u.wrong.Add(1)
+	case miscased:
+		u.wrong.Add(1)
+		ev.Miscased(c, now)
+	default:
+		c.asAsked(msg)
+		ev.Replied(c, msg, cut, now)
+	}
+}
