@@ -153,7 +153,7 @@ func TestHandler(t *testing.T) {
 		})
 	}
 	const want = `
-# HELP exechealthz_check_failures_total Runs of the check that failed, by reason: its exit status or its deadline.
+# HELP exechealthz_check_failures_total Failed runs of the check, by reason: its exit status or its deadline.
 # TYPE exechealthz_check_failures_total counter
 exechealthz_check_failures_total{path="/bad",reason="failed"} 1
 exechealthz_check_failures_total{path="/bad",reason="timeout"} 0
@@ -166,7 +166,7 @@ exechealthz_check_failures_total{path="/never",reason="timeout"} 0
 exechealthz_check_healthy{path="/bad"} 0
 exechealthz_check_healthy{path="/good"} 1
 exechealthz_check_healthy{path="/never"} 0
-# HELP exechealthz_check_runs_total Runs of the check that ended.
+# HELP exechealthz_check_runs_total Completed runs of the check.
 # TYPE exechealthz_check_runs_total counter
 exechealthz_check_runs_total{path="/bad"} 1
 exechealthz_check_runs_total{path="/good"} 1

@@ -458,11 +458,11 @@ func TestMetrics(t *testing.T) {
 	c.server.cfg.Backend = bigBackend(t, 300)
 	c.ask(question(t, "big.default A"))
 	var want strings.Builder
-	fmt.Fprint(&want, "# HELP skydns_skydns_dns_request_count_total Queries, by the part that answered.\n# TYPE skydns_skydns_dns_request_count_total counter\n")
+	fmt.Fprint(&want, "# HELP skydns_skydns_dns_request_count_total Queries, by what answered them.\n# TYPE skydns_skydns_dns_request_count_total counter\n")
 	for system, n := range map[string]int{"auth": 5, "reverse": 1, "recursive": 1} {
 		fmt.Fprintf(&want, "skydns_skydns_dns_request_count_total{system=%q} %d\n", system, n)
 	}
-	fmt.Fprint(&want, "# HELP skydns_skydns_dns_error_count_total Replies that are not plain answers, by cause.\n# TYPE skydns_skydns_dns_error_count_total counter\n")
+	fmt.Fprint(&want, "# HELP skydns_skydns_dns_error_count_total Replies that report an error or are truncated, by cause.\n# TYPE skydns_skydns_dns_error_count_total counter\n")
 	for _, system := range []string{"auth", "reverse", "recursive"} {
 		for _, cause := range []string{"nxdomain", "truncated", "refused", "overflow", "servfail", "other"} {
 			n := map[string]int{"auth nxdomain": 2, "auth refused": 1, "auth truncated": 1, "recursive other": 1}[system+" "+cause]
