@@ -225,8 +225,8 @@ func (a *app) start(ctx context.Context) {
 func (a *app) apply() {
 	servers := a.sources.servers()
 	lines := serverLines(servers)
-	if len(servers) == 0 {
-		lines = []string{"warning: no upstream servers configured"}
+	if !slices.ContainsFunc(servers, func(s options.Server) bool { return s.Kind == options.ServerAsk }) {
+		lines = append([]string{"warning: no upstream servers configured"}, lines...)
 	}
 	if !slices.Equal(lines, a.shown) {
 		a.shown = lines

@@ -160,7 +160,10 @@ func TestHostsReachTheForwarder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hosts, _ := options.ParseHosts([]byte("1.2.3.4 a b.c\n"))
+	var hosts []options.Host
+	options.ParseHosts([]byte("1.2.3.4 a b.c\n"), func(addr netip.Addr, names []dnsname.Name) {
+		hosts = append(hosts, options.Host{Addr: addr, Names: names})
+	})
 	got := localData(&o.Local, []hostsFile{{path: "/f", hosts: hosts}}, &surroundings{}).Hosts
 	name := dnsname.MustParse
 	want := []local.Host{

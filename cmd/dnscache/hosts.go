@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // defaultHosts is read unless --no-hosts is given.
@@ -56,6 +59,9 @@ func hostsDir(dir string, log *lineLog) []string {
 	return paths
 }
 
+// loggedBad is how many faults of one hosts file are logged.
+const loggedBad = 20
+
 // readHosts reads all hosts files. A file that cannot be read is logged and
 // left out.
 func readHosts(l *options.Local, log *lineLog, list interfaces) []hostsFile {
@@ -66,9 +72,16 @@ func readHosts(l *options.Local, log *lineLog, list interfaces) []hostsFile {
 			log.printf("failed to load names from %s: %s", path, systemText(err))
 			continue
 		}
-		hosts, bad := options.ParseHosts(data)
-		for _, line := range bad {
-			log.printf("bad address at %s line %d", path, line)
+		var hosts []options.Host
+		bad := options.ParseHosts(data, func(addr netip.Addr, names []dnsname.Name) {
+			hosts = append(hosts, options.Host{Addr: addr, Names: slices.Clone(names)})
+		})
+		for i, b := range bad {
+			if i == loggedBad {
+				log.printf("%d more bad lines or names in %s", len(bad)-i, path)
+				break
+			}
+			log.printf("%s", b.String(path))
 		}
 		names := 0
 		for _, h := range hosts {

@@ -79,6 +79,9 @@ func fail(stderr io.Writer, err error) int {
 // when there are no flags of dnsmasq-nanny.
 func parseArgs(ctx context.Context, args []string, e env) (*options.Options, *options.Nanny, error) {
 	before, rest, isNanny := options.SplitNanny(args)
+	if err := options.MisplacedNannyFlag(rest, isNanny); err != nil {
+		return nil, nil, err
+	}
 	if !isNanny {
 		o, err := options.Parse(rest, systemFiles(ctx, e))
 		return o, nil, err

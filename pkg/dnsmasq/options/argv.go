@@ -121,10 +121,18 @@ func ParseAfterNanny(args []string, files Files) (*Options, error) {
 	return p.all(args)
 }
 
+// junk says what is wrong with a word that belongs to no option.
+func junk(word string) string {
+	if hint := typography(word); hint != "" {
+		return printable(word) + ": not an option; " + hint
+	}
+	return printable(word) + ": not an option; options begin with --, and a value with blanks needs quotation marks"
+}
+
 // all reads a command line and the files that it names.
 func (p *parser) all(args []string) (*Options, error) {
 	done := false
-	junk := p.index.argv(args, func(u use) bool {
+	words := p.index.argv(args, func(u use) bool {
 		p.apply(u, place{})
 		done = (p.o.Help || p.o.Version) && len(p.faults) == 0
 		return !done
@@ -134,8 +142,8 @@ func (p *parser) all(args []string) (*Options, error) {
 	if done {
 		return p.o, nil
 	}
-	for _, word := range junk {
-		p.faults = append(p.faults, &Fault{Text: "junk found in command line", Detail: word + ": not an option", Exit: ExitConfig})
+	for _, word := range words {
+		p.faults = append(p.faults, &Fault{Text: "junk found in command line", Detail: junk(word), Exit: ExitConfig})
 	}
 	p.readPending()
 	p.resolvDomain()

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"strconv"
-	"strings"
 )
 
 // ClientInfo is what is told other servers about the client that asks, in EDNS
@@ -77,7 +76,7 @@ func setAddSubnet(p *parser, value string, given bool) error {
 // parseClientSubnet reads [address/]bits; no bits are 0.
 func parseClientSubnet(text string, most int) (s ClientSubnet, err error) {
 	bitsText := text
-	if addrText, rest, hasAddr := strings.Cut(text, "/"); hasAddr {
+	if addrText, rest, hasAddr := cut(text, '/'); hasAddr {
 		addr, err := netip.ParseAddr(addrText)
 		if err != nil || addr.Zone() != "" {
 			return s, bad("bad address", "%q", addrText)
@@ -113,7 +112,7 @@ func setUmbrella(p *parser, value string, given bool) error {
 		list = items(value)
 	}
 	for _, item := range list {
-		key, text, _ := strings.Cut(unhide(item), ":")
+		key, text, _ := cut(unhide(item), ':')
 		var err error
 		switch key {
 		case "deviceid":

@@ -12,19 +12,20 @@ func cutDomains(value string) ([]dnsname.Domain, string, error) {
 	if !strings.HasPrefix(value, "/") {
 		return []dnsname.Domain{{Match: dnsname.MatchAll}}, value, nil
 	}
-	last := strings.LastIndexByte(value, '/')
+	list := split(strings.TrimLeft(value[1:], " "), '/')
+	last := len(list) - 1
 	if last == 0 {
 		return nil, "", bad("Name or service not known", "the list of domains needs a slash at its end")
 	}
 	var domains []dnsname.Domain
-	for name := range strings.SplitSeq(value[1:last], "/") {
+	for _, name := range list[:last] {
 		d, err := parseDomain(unhide(name))
 		if err != nil {
 			return nil, "", err
 		}
 		domains = append(domains, d)
 	}
-	return domains, value[last+1:], nil
+	return domains, list[last], nil
 }
 
 // parseDomain reads one name of a list of domains.
@@ -32,7 +33,7 @@ func parseDomain(text string) (dnsname.Domain, error) {
 	switch text {
 	case "":
 		return dnsname.Domain{Match: dnsname.MatchUnqualified}, nil
-	case "#", "*":
+	case "#", "*", ".", "..":
 		return dnsname.Domain{Match: dnsname.MatchAll}, nil
 	}
 	if rest, ok := strings.CutPrefix(text, "*."); ok {
@@ -60,12 +61,15 @@ func parseName(text string) (dnsname.Name, error) {
 		if text[i] >= 0x80 {
 			return "", bad("", "%q: write the xn-- form of names outside ASCII", text)
 		}
-		if text[i] <= ' ' || text[i] == 0x7f {
-			return "", bad("", "%q: blank or control character in a name", text)
+		if text[i] < ' ' || text[i] == 0x7f {
+			return "", bad("", "%q: control character in a name", text)
 		}
 	}
-	if text == "" || text == "." {
+	switch {
+	case text == "" || text == ".":
 		return "", bad("", "empty name")
+	case text[0] == ' ' || text[len(text)-1] == ' ':
+		return "", bad("", "%q: blank at the start or end of a name", text)
 	}
 	name, err := dnsname.Parse(text)
 	if err != nil {

@@ -26,7 +26,7 @@ func ExampleReport() {
 	//
 	// dnscache: bad command line options: try --help
 	// dnscache: --port=70000: "70000" is not a port
-	// dnscache: --dhcp-range: not supported: dnscache serves DNS only, not DHCP
+	// dnscache: --dhcp-range: not supported: dnscache serves DNS only, not DHCP; remove the option
 	// exit 1
 }
 

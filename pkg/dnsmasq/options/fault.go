@@ -132,6 +132,9 @@ func (p place) fault(shown string, err error) *Fault {
 	if shown != "" {
 		f.Detail += ": " + err.Error()
 	}
+	if hint := typography(shown); hint != "" {
+		f.Detail += "; " + hint
+	}
 	if p.file != "" && f.Detail != "" {
 		f.Detail = fmt.Sprintf("%s:%d: %s", printable(p.file), p.line, f.Detail)
 	}

@@ -118,7 +118,8 @@ func unhide(s string) string {
 	return strings.NewReplacer(hiddenComma, ",", hiddenColon, ":", hiddenDot, ".", hiddenHash, "#").Replace(s)
 }
 
-// cleanLine removes comments, quotes and surrounding blanks from a line. A "#"
+// cleanLine removes comments, quotes and surrounding blanks from a line, and
+// makes every other blank a space. A "#"
 // starts a comment at the start of a line or after a blank. Inside double
 // quotes the characters , : . # lose their meaning and \ \" \t \n \b \r \e are
 // escapes.
@@ -138,12 +139,16 @@ func cleanLine(raw string) (string, error) {
 			continue
 		case c == '#' && blank:
 			return strings.Trim(b.String(), blanks), nil
-		case c < ' ' && !strings.ContainsRune(blanks, rune(c)):
+		case strings.IndexByte(blanks, c) >= 0:
+			b.WriteByte(' ')
+			blank = true
+			continue
+		case c < ' ':
 			return "", bad("error", "control character in line")
 		default:
 			b.WriteByte(c)
 		}
-		blank = strings.IndexByte(blanks, c) >= 0
+		blank = false
 	}
 	return strings.Trim(b.String(), blanks), nil
 }

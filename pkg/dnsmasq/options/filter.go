@@ -7,32 +7,39 @@ import (
 
 func setCacheRR(p *parser, value string, _ bool) error {
 	list, err := typeList(value)
-	p.o.Cache.CacheRR = appendNew(p.o.Cache.CacheRR, list...)
+	addNew(p, &p.o.Cache.CacheRR, list...)
 	return err
 }
 
 func setFilterRR(p *parser, value string, _ bool) error {
 	list, err := typeList(value)
-	p.o.Filter.FilterRR = appendNew(p.o.Filter.FilterRR, list...)
+	addNew(p, &p.o.Filter.FilterRR, list...)
 	return err
 }
 
 // setRebindDomain reads "/a/b/", "/a" and "a".
 func setRebindDomain(p *parser, value string, _ bool) error {
-	value = strings.TrimSuffix(strings.TrimPrefix(value, "/"), "/")
-	for name := range strings.SplitSeq(value, "/") {
+	value = strings.TrimLeft(strings.TrimPrefix(value, "/"), " ")
+	list := split(value, '/')
+	if n := len(list); n > 1 && list[n-1] == "" {
+		list = list[:n-1]
+	}
+	for _, name := range list {
 		d, err := parseDomain(unhide(name))
 		if err != nil {
 			return err
 		}
-		p.o.Filter.RebindDomainOK = appendNew(p.o.Filter.RebindDomainOK, d)
+		addNew(p, &p.o.Filter.RebindDomainOK, d)
 	}
 	return nil
 }
 
+// network removes the blanks around the slash of address/bits.
+func network(text string) string { return strings.Join(split(text, '/'), "/") }
+
 // parsePrefix reads address[/bits].
 func parsePrefix(value string) (netip.Prefix, error) {
-	value = unhide(value)
+	value = network(unhide(value))
 	if addr, err := netip.ParseAddr(value); err == nil && addr.Zone() == "" {
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
@@ -46,7 +53,7 @@ func parsePrefix(value string) (netip.Prefix, error) {
 func setBogusNXDomain(p *parser, value string, _ bool) error {
 	prefix, err := parsePrefix(value)
 	if err == nil {
-		p.o.Filter.BogusNXDomain = appendNew(p.o.Filter.BogusNXDomain, prefix)
+		addNew(p, &p.o.Filter.BogusNXDomain, prefix)
 	}
 	return err
 }
@@ -54,7 +61,7 @@ func setBogusNXDomain(p *parser, value string, _ bool) error {
 func setIgnoreAddress(p *parser, value string, _ bool) error {
 	prefix, err := parsePrefix(value)
 	if err == nil {
-		p.o.Filter.IgnoreAddress = appendNew(p.o.Filter.IgnoreAddress, prefix)
+		addNew(p, &p.o.Filter.IgnoreAddress, prefix)
 	}
 	return err
 }
@@ -65,7 +72,7 @@ func setAlias(p *parser, value string, _ bool) error {
 	if len(list) < 2 || len(list) > 3 {
 		return bad(wrong, "needs old and new address")
 	}
-	firstText, lastText, ranged := strings.Cut(list[0], "-")
+	firstText, lastText, ranged := cut(list[0], '-')
 	if !ranged {
 		lastText = firstText
 	}

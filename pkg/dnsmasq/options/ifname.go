@@ -28,12 +28,12 @@ func setInterfaceName(p *parser, value string, _ bool) error {
 	if len(list) != 2 {
 		return bad(wrong, "needs a name and an interface")
 	}
-	name, err := nameItem(strings.Trim(list[0], blanks))
+	name, err := nameItem(list[0])
 	if err != nil {
 		return bad(wrong, "%v", err)
 	}
 	r := InterfaceName{Name: name, V4: true, V6: true}
-	device, family, hasFamily := strings.Cut(unhide(strings.Trim(list[1], blanks)), "/")
+	device, family, hasFamily := cut(unhide(list[1]), '/')
 	if hasFamily {
 		r.V4, r.V6 = family == "4", family == "6"
 		if !r.V4 && !r.V6 {
@@ -41,10 +41,10 @@ func setInterfaceName(p *parser, value string, _ bool) error {
 		}
 	}
 	if !isInterface(device) {
-		return bad(wrong, "%q is no name of an interface", device)
+		return bad(wrong, "%q is not the name of a network interface", device)
 	}
 	r.Interface = device
-	p.o.Local.InterfaceNames = appendNew(p.o.Local.InterfaceNames, r)
+	addNew(p, &p.o.Local.InterfaceNames, r)
 	return nil
 }
 
@@ -54,7 +54,7 @@ func setDynamicHost(p *parser, value string, _ bool) error {
 	r := InterfaceName{Dynamic: true}
 	rest := list[1:]
 	for ; len(rest) > 0; rest = rest[1:] {
-		addr, err := netip.ParseAddr(unhide(strings.Trim(rest[0], blanks)))
+		addr, err := netip.ParseAddr(unhide(rest[0]))
 		switch {
 		case err != nil:
 		case addr.Zone() != "":
@@ -73,15 +73,15 @@ func setDynamicHost(p *parser, value string, _ bool) error {
 	if len(rest) == 0 || !r.V4 && !r.V6 {
 		return bad("missing address in dynamic host", "needs a name, an address and an interface")
 	}
-	name, err := nameItem(strings.Trim(list[0], blanks))
+	name, err := nameItem(list[0])
 	if err != nil {
 		return bad(wrong, "%v", err)
 	}
-	r.Name, r.Interface = name, unhide(strings.Trim(rest[0], blanks))
+	r.Name, r.Interface = name, unhide(rest[0])
 	if len(rest) > 1 || !isInterface(r.Interface) {
-		return bad(wrong, "%q is no name of an interface", strings.Join(rest, ","))
+		return bad(wrong, "%q is not the name of a network interface", strings.Join(rest, ","))
 	}
-	p.o.Local.InterfaceNames = appendNew(p.o.Local.InterfaceNames, r)
+	addNew(p, &p.o.Local.InterfaceNames, r)
 	return nil
 }
 
@@ -95,7 +95,7 @@ func isInterface(name string) bool {
 // given addresses, each with the bits of its network, in their order.
 // Link-local IPv6 addresses are left out.
 func (r *InterfaceName) Addrs(networks []netip.Prefix) []netip.Addr {
-	var list []netip.Addr
+	var list uniq[netip.Addr]
 	for _, network := range networks {
 		addr, bits := network.Addr().Unmap(), network.Bits()
 		if addr.Is6() && addr.IsLinkLocalUnicast() || addr.Is4() && !r.V4 || addr.Is6() && !r.V6 {
@@ -108,9 +108,9 @@ func (r *InterfaceName) Addrs(networks []netip.Prefix) []netip.Addr {
 		default:
 			addr = combine(addr, r.Host6, bits)
 		}
-		list = appendNew(list, addr)
+		list.add(addr)
 	}
-	return list
+	return list.list
 }
 
 // combine takes the first bits from network and the others from host.

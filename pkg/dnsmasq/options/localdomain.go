@@ -40,7 +40,10 @@ func (l *Local) DomainOf(addr netip.Addr, networks func(string) []netip.Prefix) 
 }
 
 func setDomain(p *parser, value string, _ bool) error {
-	name, rest, ranged := strings.Cut(value, ",")
+	name, rest, ranged := cut(value, ',')
+	if len(name) > 1 {
+		name = strings.TrimPrefix(name, ".") // dnsmasq takes ".lan" for "lan"
+	}
 	switch {
 	case ranged:
 		return p.addDomainRange(name, items(rest))
@@ -58,12 +61,12 @@ func setDomain(p *parser, value string, _ bool) error {
 
 // addDomainRange reads network[,local], first[,last] or an interface.
 func (p *parser) addDomainRange(name string, list []string) error {
-	domain, err := nameItem(strings.Trim(name, blanks))
+	domain, err := nameItem(name)
 	if err != nil {
 		return err
 	}
 	r := DomainRange{Domain: domain}
-	first := unhide(strings.Trim(list[0], blanks))
+	first := unhide(list[0])
 	if strings.Contains(first, "/") {
 		prefix, err := rangeNetwork(first)
 		if err != nil {
@@ -100,7 +103,7 @@ func (r *DomainRange) setRange(first string, rest []string) error {
 	if len(rest) == 0 {
 		return nil
 	}
-	last, err := netip.ParseAddr(unhide(strings.Trim(rest[0], blanks)))
+	last, err := netip.ParseAddr(unhide(rest[0]))
 	switch {
 	case err != nil || last.BitLen() != addr.BitLen() || last.Zone() != "":
 		return bad("", "%q is not an address of the same family", rest[0])
@@ -116,7 +119,7 @@ func (r *DomainRange) setRange(first string, rest []string) error {
 // rangeNetwork reads address/bits. Unlike those of --rev-server the bits may
 // be 0.
 func rangeNetwork(text string) (netip.Prefix, error) {
-	addrText, bitsText, _ := strings.Cut(text, "/")
+	addrText, bitsText, _ := cut(text, '/')
 	addr, err := netip.ParseAddr(addrText)
 	if err != nil || addr.Zone() != "" {
 		return netip.Prefix{}, bad("", "%q is not an address", addrText)
@@ -143,7 +146,7 @@ func (p *parser) addLocalNetwork(domain dnsname.Name, prefix netip.Prefix) {
 		zones = append(zones, dnsname.MustParse("ip6.arpa"))
 	}
 	for _, zone := range zones {
-		p.o.Upstream.Servers = appendNew(p.o.Upstream.Servers,
+		addNew(p, &p.o.Upstream.Servers,
 			Server{Kind: ServerLocal, Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: zone}})
 	}
 }

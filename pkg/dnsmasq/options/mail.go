@@ -27,16 +27,16 @@ func setMX(p *parser, value string, _ bool) error {
 		}
 	}
 	if len(list) == 1 {
-		name, err := nameItem(strings.Trim(list[0], blanks))
+		name, err := nameItem(list[0])
 		if err != nil {
 			return err
 		}
-		p.o.Local.MailHosts = appendNew(p.o.Local.MailHosts, MailHost{name, preference})
+		addNew(p, &p.o.Local.MailHosts, MailHost{name, preference})
 		return nil
 	}
 	// An empty target is the root, as in dnsmasq: no mail (RFC 7505).
 	target := dnsname.Root
-	if text := strings.Trim(list[1], blanks); text != "" && text != "." {
+	if text := list[1]; text != "" && text != "." {
 		var err error
 		if target, err = nameItem(text); err != nil {
 			return err
@@ -46,7 +46,7 @@ func setMX(p *parser, value string, _ bool) error {
 }
 
 func setMXTarget(p *parser, value string, _ bool) error {
-	name, err := nameItem(strings.Trim(value, blanks))
+	name, err := nameItem(value)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -53,6 +55,29 @@ func SplitNanny(args []string) (nanny, dnsmasq []string, found bool) {
 		return nil, args, false
 	}
 	return args[:i], args[i+1:], true
+}
+
+// MisplacedNannyFlag returns a fault for the first word that is a flag of
+// dnsmasq-nanny where dnsmasq's options are expected, nil when there is none.
+// after is whether the words stand after a "--".
+func MisplacedNannyFlag(words []string, after bool) error {
+	for _, word := range words {
+		name, dashed := strings.CutPrefix(word, "-")
+		name, value, hasValue := strings.Cut(strings.TrimPrefix(name, "-"), "=")
+		known := slices.ContainsFunc(nannyFlags(), func(f nannyFlag) bool { return f.name == name })
+		if !dashed || !known {
+			continue
+		}
+		if _, err := strconv.Atoi(value); name == "v" && (!hasValue || err != nil) {
+			continue // -v is dnsmasq's --version
+		}
+		detail := fmt.Sprintf("%s is a flag of dnsmasq-nanny; write a word -- between such flags and the options of dnsmasq: %s ... -- -k ...", printable(word), printable(word))
+		if after {
+			detail = fmt.Sprintf("%s is a flag of dnsmasq-nanny; move it before the --", printable(word))
+		}
+		return &Fault{Text: "bad command line options: try --help", Detail: detail, Exit: ExitConfig}
+	}
+	return nil
 }
 
 // nannyFlag is one row of the table of dnsmasq-nanny's flags.
@@ -120,7 +145,7 @@ func ParseNanny(args []string) (Nanny, error) {
 		return n, fault(err.Error())
 	}
 	if set.NArg() > 0 {
-		return n, fault(fmt.Sprintf("%q is no flag of dnsmasq-nanny", set.Arg(0)))
+		return n, fault(fmt.Sprintf("%q is not a flag of dnsmasq-nanny; the options of dnsmasq go after the --", set.Arg(0)))
 	}
 	var faults []error
 	if n.SyncInterval <= 0 {

@@ -1,6 +1,7 @@
 package options
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -92,15 +93,45 @@ func TestParseResolvConf(t *testing.T) {
 }
 
 func TestParseHosts(t *testing.T) {
-	hosts, bad := ParseHosts([]byte("127.0.0.1 LocalHost localhost my_host#c\n\n# only a comment\nnot-an-address x\n::1 a..b c\n1.2.3.4\n5.6.7.8 ..\n"))
-	want := []Host{
-		{netip.MustParseAddr("127.0.0.1"), []dnsname.Name{dnsname.MustParse("localhost"), dnsname.MustParse("my_host")}},
-		{netip.MustParseAddr("::1"), []dnsname.Name{dnsname.MustParse("c")}},
+	var got []string
+	bad := ParseHosts([]byte("\ufeff127.0.0.1 LocalHost my_host#c\n\n# only a comment\nnot-an-address x\n::1 a..b c\n1.2.3.4\n5.6.7.8 ..\n"+
+		"9.9.9.9 caf\u00e9.lan plain.lan\nfe80::1%eth0 zone.lan\n"), func(addr netip.Addr, names []dnsname.Name) {
+		got = append(got, fmt.Sprint(addr, names))
+	})
+	for _, b := range bad {
+		got = append(got, b.String("F"))
 	}
-	if diff := cmp.Diff(want, hosts, compare); diff != "" {
-		t.Errorf("hosts (-want +got):\n%s", diff)
+	want := []string{
+		"127.0.0.1 [localhost. my_host.]", "::1 [c.]", "9.9.9.9 [plain.lan.]", "fe80::1 [zone.lan.]",
+		"bad address at F line 4", `bad name at F line 5: "a..b" is not a domain name in ASCII`, "bad address at F line 6",
+		`bad name at F line 7: ".." is not a domain name in ASCII`, `bad name at F line 8: "café.lan" is not a domain name in ASCII`,
 	}
-	if !slices.Equal(bad, []int{4, 6}) {
-		t.Errorf("bad lines %v, want 4 and 6", bad)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("hosts and faults (-want +got):\n%s", diff)
+	}
+}
+
+// Flags of dnsmasq-nanny without -- must not be taken for dnsmasq's short
+// options: -v would print the version and end well.
+func TestMisplacedNannyFlag(t *testing.T) {
+	for words, want := range map[string]string{
+		"-v=2 -logtostderr -configDir=/etc/k8s/dns/dnsmasq-nanny -restartDnsmasq=true": "-v=2 is a flag",
+		"-logtostderr -v=2 -k":                  "-logtostderr is a flag",
+		"--restartDnsmasq -k --cache-size=1000": "--restartDnsmasq is a flag",
+		"-k -restartDnsmasq":                    "-restartDnsmasq is a flag",
+		"--v=2":                                 "--v=2 is a flag",
+		"-v":                                    "",
+		"--version":                             "",
+		"-kv":                                   "",
+		"-k --cache-size=1000 --server=/a/1.2.3.4":   "",
+		"--log-facility=- -v 2":                      "",
+		"--conf-file=/x/configDir -r /x/logInterval": "",
+	} {
+		for _, after := range []bool{false, true} {
+			err := MisplacedNannyFlag(strings.Fields(words), after)
+			if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", words, err, want)
+			}
+		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // parser collects one configuration.
@@ -21,7 +23,11 @@ type parser struct {
 	pending   []pendingFile
 	confGiven bool
 	// read are the files that were read, so that none is read twice.
-	read []string
+	read map[string]bool
+	// added holds a listKey of every item that addNew has added.
+	added map[any]bool
+	// aliases are the names of all --cname, which must not be repeated.
+	aliases map[dnsname.Domain]bool
 	// depth counts files that include each other.
 	depth int
 	// fromScript counts programs of --conf-script whose output is being read.
@@ -32,11 +38,14 @@ type parser struct {
 
 func newParser(files Files) *parser {
 	return &parser{
-		index:  newIndex(),
-		files:  files,
-		o:      Defaults(),
-		onLine: map[string]bool{},
-		inFile: map[string]bool{},
+		index:   newIndex(),
+		files:   files,
+		o:       Defaults(),
+		onLine:  map[string]bool{},
+		inFile:  map[string]bool{},
+		read:    map[string]bool{},
+		added:   map[any]bool{},
+		aliases: map[dnsname.Domain]bool{},
 	}
 }
 
@@ -74,7 +83,7 @@ func refusal(spec *Spec, at place) error {
 	if at.file != "" {
 		text = "bad option"
 	}
-	return &badValue{text: text, hint: "not supported: " + spec.Help}
+	return &badValue{text: text, hint: "not supported: " + spec.Help + "; remove the option"}
 }
 
 // repeat enforces the rule of options that may be given once.
@@ -118,7 +127,7 @@ func (p *parser) readPending() {
 	pending := p.pending
 	if !p.confGiven {
 		if data, err := p.files.ReadFile(DefaultConfFile); err == nil {
-			p.read = append(p.read, DefaultConfFile)
+			p.read[DefaultConfFile] = true
 			p.lines(DefaultConfFile, data)
 		} else if !notExist(err) {
 			p.faults = append(p.faults, unreadable(DefaultConfFile, err))
@@ -142,7 +151,7 @@ const maxDepth = 16
 
 // readFile reads one configuration file, unless it was read before.
 func (p *parser) readFile(path string) {
-	if path == "" || slices.Contains(p.read, path) {
+	if path == "" || p.read[path] {
 		return
 	}
 	if p.depth >= maxDepth {
@@ -154,7 +163,7 @@ func (p *parser) readFile(path string) {
 		p.faults = append(p.faults, unreadable(path, err))
 		return
 	}
-	p.read = append(p.read, path)
+	p.read[path] = true
 	p.depth++
 	script := p.fromScript
 	p.fromScript = 0

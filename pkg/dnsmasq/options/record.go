@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,34 +59,38 @@ type SynthDomain struct {
 	Indexed     bool
 }
 
-// items splits a value at commas; quoted commas stay.
-func items(value string) []string { return strings.Split(value, ",") }
-
-// unqualified reads a target or owner name; an empty one is an error.
+// nameItem reads a target or owner name; an empty one is an error.
 func nameItem(text string) (dnsname.Name, error) { return parseName(unhide(text)) }
 
 func setHostRecord(p *parser, value string, _ bool) error {
 	const wrong = "Bad host-record"
 	var r HostRecord
+	var names uniq[dnsname.Name]
+	var addrs uniq[netip.Addr]
 	list := items(value)
 	for i, item := range list {
-		item = strings.Trim(item, blanks)
 		plain := unhide(item)
 		if addr, err := netip.ParseAddr(plain); err == nil {
-			r.Addrs = appendNew(r.Addrs, addr.Unmap())
+			addrs.add(addr.Unmap())
 			continue
 		}
 		if n, err := digits(item); err == nil && item != "" && i > 0 && i == len(list)-1 {
 			r.TTL, r.HasTTL = time.Duration(n)*time.Second, true
 			continue
 		}
+		if item == "" {
+			continue
+		}
+		if err := brackets(plain); err != nil {
+			return err
+		}
 		name, err := parseName(plain)
 		if err != nil {
 			return bad(wrong, "%v", err)
 		}
-		r.Names = appendNew(r.Names, name)
+		names.add(name)
 	}
-	if len(r.Names) == 0 || len(r.Addrs) == 0 {
+	if r.Names, r.Addrs = names.list, addrs.list; len(r.Names) == 0 || len(r.Addrs) == 0 {
 		return bad(wrong, "needs a name and an address")
 	}
 	p.o.Local.HostRecords = append(p.o.Local.HostRecords, r)
@@ -107,22 +110,23 @@ func setCNAME(p *parser, value string, _ bool) error {
 	if len(list) < 2 {
 		return bad(wrong, "needs an alias and a target")
 	}
-	target, err := nameItem(strings.Trim(list[len(list)-1], blanks))
+	target, err := nameItem(list[len(list)-1])
 	if err != nil {
 		return bad(wrong, "%v", err)
 	}
 	r.Target = target
 	for _, item := range list[:len(list)-1] {
-		alias, err := parseDomain(unhide(strings.Trim(item, blanks)))
+		alias, err := parseDomain(unhide(item))
 		if err != nil {
 			return bad(wrong, "%v", err)
 		}
 		if alias.Match != dnsname.MatchSuffix && alias.Match != dnsname.MatchBelow {
-			return bad(wrong, "alias %q is no name", item)
+			return bad(wrong, "the alias %q is not a domain name", item)
 		}
-		if slices.ContainsFunc(p.o.Local.CNAMEs, func(c CNAME) bool { return c.Alias == alias }) {
+		if p.aliases[alias] {
 			return bad("duplicate CNAME", "%s", alias)
 		}
+		p.aliases[alias] = true
 		r.Alias = alias
 		p.o.Local.CNAMEs = append(p.o.Local.CNAMEs, r)
 	}
@@ -131,7 +135,7 @@ func setCNAME(p *parser, value string, _ bool) error {
 
 // addRecord appends a record whose owner is the first item of an option.
 func (p *parser) addRecord(owner string, rrtype uint16, data []byte) error {
-	name, err := nameItem(strings.Trim(owner, blanks))
+	name, err := nameItem(owner)
 	if err != nil {
 		return err
 	}
@@ -140,10 +144,10 @@ func (p *parser) addRecord(owner string, rrtype uint16, data []byte) error {
 }
 
 func setTXT(p *parser, value string, _ bool) error {
-	owner, rest, hasText := strings.Cut(value, ",")
+	owner, rest, hasText := cut(value, ',')
 	var data []byte
 	if hasText {
-		for item := range strings.SplitSeq(rest, ",") {
+		for _, item := range items(rest) {
 			data = appendStrings(data, unhide(item))
 		}
 	} else {
@@ -168,7 +172,7 @@ func appendStrings(data []byte, text string) []byte {
 
 // number16 reads an item that fits 16 bits; wrong is dnsmasq's complaint.
 func number16(item, wrong string) (uint16, error) {
-	n, ok := parsePort(strings.Trim(item, blanks))
+	n, ok := parsePort(item)
 	if !ok {
 		return 0, bad(wrong, "%q", item)
 	}
@@ -183,7 +187,7 @@ func setSRV(p *parser, value string, _ bool) error {
 	target := dnsname.Root
 	if len(list) > 1 && list[1] != "" && list[1] != "." {
 		var err error
-		if target, err = nameItem(strings.Trim(list[1], blanks)); err != nil {
+		if target, err = nameItem(list[1]); err != nil {
 			return err
 		}
 	}
@@ -204,11 +208,11 @@ func setSRV(p *parser, value string, _ bool) error {
 }
 
 func setPTR(p *parser, value string, _ bool) error {
-	owner, targetText, hasTarget := strings.Cut(value, ",")
+	owner, targetText, hasTarget := cut(value, ',')
 	target := dnsname.Root
-	if hasTarget {
+	if hasTarget && targetText != "" {
 		var err error
-		if target, err = nameItem(strings.Trim(targetText, blanks)); err != nil {
+		if target, err = nameItem(targetText); err != nil {
 			return err
 		}
 	}
@@ -247,7 +251,7 @@ func setNAPTR(p *parser, value string, _ bool) error {
 
 func setCAA(p *parser, value string, _ bool) error {
 	const wrong = "bad CAA record"
-	list := strings.SplitN(value, ",", 4)
+	list := splitN(value, ',', 4)
 	if len(list) < 4 {
 		return bad(wrong, "needs 4 values, not %d", len(list))
 	}
@@ -262,7 +266,7 @@ func setCAA(p *parser, value string, _ bool) error {
 
 func setRR(p *parser, value string, _ bool) error {
 	const wrong = "bad RR record"
-	list := strings.SplitN(value, ",", 3)
+	list := splitN(value, ',', 3)
 	if len(list) < 2 {
 		return bad(wrong, "needs a name and the number of a type")
 	}
@@ -272,7 +276,7 @@ func setRR(p *parser, value string, _ bool) error {
 	}
 	var data []byte
 	if len(list) == 3 {
-		if data, err = hex.DecodeString(strings.ReplaceAll(unhide(list[2]), ":", "")); err != nil {
+		if data, err = hex.DecodeString(strings.NewReplacer(":", "", " ", "").Replace(unhide(list[2]))); err != nil {
 			return bad(wrong, "%q is not in hexadecimal", list[2])
 		}
 	}
@@ -284,13 +288,13 @@ func setSynthDomain(p *parser, value string, _ bool) error {
 	if len(list) < 2 {
 		return bad("", "needs a domain and a range")
 	}
-	domain, err := nameItem(strings.Trim(list[0], blanks))
+	domain, err := nameItem(list[0])
 	if err != nil {
 		return err
 	}
 	s := SynthDomain{Domain: domain}
 	rest := list[2:]
-	if prefix, err := netip.ParsePrefix(unhide(list[1])); err == nil {
+	if prefix, err := netip.ParsePrefix(network(unhide(list[1]))); err == nil {
 		s.First, s.Last = prefix.Masked().Addr(), lastAddr(prefix)
 	} else {
 		first, err := netip.ParseAddr(unhide(list[1]))
@@ -334,7 +338,7 @@ func lastAddr(prefix netip.Prefix) netip.Addr {
 
 // typeNumber reads a record type, by name or by number (RFC 3597 §5).
 func typeNumber(item string) (uint16, error) {
-	item = strings.ToUpper(strings.Trim(item, blanks))
+	item = strings.ToUpper(item)
 	for i, name := range typeNames() {
 		if name != "" && name == item {
 			return uint16(i), nil
@@ -369,13 +373,13 @@ func typeNames() []string {
 
 // typeList reads a list of record types.
 func typeList(value string) ([]uint16, error) {
-	var list []uint16
+	var list uniq[uint16]
 	for _, item := range words(value) {
 		n, err := typeNumber(item)
 		if err != nil {
 			return nil, err
 		}
-		list = appendNew(list, n)
+		list.add(n)
 	}
-	return list, nil
+	return list.list, nil
 }

@@ -2,7 +2,6 @@ package options
 
 import (
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -107,8 +106,8 @@ func parseServer(value string) ([]Server, error) {
 // parseUpstream reads addr[%scope][#port][@interface][@source[#port]].
 func parseUpstream(text string) (Server, error) {
 	s := Server{Port: DefaultPort}
-	host, from, hasFrom := strings.Cut(text, "@")
-	host, portText, hasPort := strings.Cut(host, "#")
+	host, from, hasFrom := cut(text, '@')
+	host, portText, hasPort := cut(host, '#')
 	if hasPort && portText != "" {
 		port, ok := parsePort(portText)
 		if !ok || port == 0 {
@@ -122,9 +121,9 @@ func parseUpstream(text string) (Server, error) {
 	if !hasFrom || from == "" {
 		return s, nil
 	}
-	first, second, both := strings.Cut(from, "@")
+	first, second, both := cut(from, '@')
 	if !both {
-		if source, _, _ := strings.Cut(first, "#"); parsesAsAddr(source) {
+		if source, _, _ := cut(first, '#'); parsesAsAddr(source) {
 			return s, s.setSource(first)
 		}
 		return s, s.setInterface(first)
@@ -155,7 +154,7 @@ func (s *Server) setHost(text string) error {
 	if addr, err := parseAddr(text); err == nil {
 		s.Addr = addr.Unmap().WithZone(addr.Zone())
 		if s.Addr.IsUnspecified() || s.Addr.IsMulticast() {
-			return bad("bad address", "%s is no server's address", text)
+			return bad("bad address", "invalid server address %s; use the address of one server", text)
 		}
 		return nil
 	}
@@ -163,11 +162,11 @@ func (s *Server) setHost(text string) error {
 	case text == "":
 		return bad(notAServer, "the server's address is missing")
 	case strings.Contains(text, ":"):
-		return bad(notAServer, "%q is no address; a port is written address#port", text)
+		return bad(notAServer, "%q is not an address; write a port as address#port, and IPv6 addresses without brackets", text)
 	case strings.Trim(text, "0123456789.") == "":
-		return bad(notAServer, "%q is no complete address", text)
+		return bad(notAServer, "%q is not a complete address", text)
 	case !dnsname.IsSubdomain1123(strings.ToLower(strings.TrimSuffix(text, "."))):
-		return bad(notAServer, "%q is neither an address nor a name", text)
+		return bad(notAServer, "%q is neither an address nor a host name; repeat the option for a second server", text)
 	}
 	s.Host = strings.ToLower(strings.TrimSuffix(text, "."))
 	return nil
@@ -183,7 +182,7 @@ func (s *Server) setInterface(name string) error {
 }
 
 func (s *Server) setSource(text string) error {
-	text, portText, _ := strings.Cut(text, "#")
+	text, portText, _ := cut(text, '#')
 	if portText != "" {
 		port, ok := parsePort(portText)
 		if !ok {
@@ -216,7 +215,7 @@ func parsePort(text string) (uint16, bool) {
 // returns one Server for each reverse zone, several when bits is not at the
 // edge of a label.
 func parseRevServer(value string) ([]Server, error) {
-	network, rest, hasServer := strings.Cut(value, ",")
+	network, rest, hasServer := cut(value, ',')
 	prefix, err := parseNetwork(network)
 	if err != nil {
 		return nil, err
@@ -240,7 +239,7 @@ func parseRevServer(value string) ([]Server, error) {
 
 // parseNetwork reads address[/bits]; without bits it is the one address.
 func parseNetwork(text string) (netip.Prefix, error) {
-	addrText, bitsText, hasBits := strings.Cut(text, "/")
+	addrText, bitsText, hasBits := cut(text, '/')
 	addr, err := parseAddr(unhide(addrText))
 	if err != nil || addr.Zone() != "" {
 		return netip.Prefix{}, bad("", "%q is not an address", addrText)
@@ -328,7 +327,10 @@ func parseAddress(value string) ([]Address, error) {
 	default:
 		addr, err := netip.ParseAddr(unhide(rest))
 		if err != nil || addr.Zone() != "" {
-			return nil, bad("Bad address in --address", "%q", rest)
+			if err := brackets(unhide(rest)); err != nil {
+				return nil, err
+			}
+			return nil, bad("Bad address in --address", "%q is not an address; use # for 0.0.0.0 and ::", rest)
 		}
 		target.Addr = addr
 	}
@@ -338,14 +340,4 @@ func parseAddress(value string) ([]Address, error) {
 		addresses = append(addresses, target)
 	}
 	return addresses, nil
-}
-
-// appendNew appends the items that list does not hold yet.
-func appendNew[T comparable](list []T, items ...T) []T {
-	for _, item := range items {
-		if !slices.Contains(list, item) {
-			list = append(list, item)
-		}
-	}
-	return list
 }

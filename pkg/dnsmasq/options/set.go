@@ -191,7 +191,7 @@ const (
 func setFastRetry(p *parser, value string, given bool) error {
 	first, total := fastRetry, fastRetryTotal
 	if given {
-		firstText, totalText, hasTotal := strings.Cut(value, ",")
+		firstText, totalText, hasTotal := cut(value, ',')
 		n, err := digits(firstText)
 		if first = time.Duration(n) * time.Millisecond; err != nil || first < fastRetryMin {
 			return bad("", "%q is not a number of milliseconds from 50 up", firstText)
@@ -253,9 +253,9 @@ func setConfFile(p *parser, value string, _ bool) error {
 }
 
 func setConfDir(p *parser, value string, _ bool) error {
-	items := strings.Split(value, ",")
-	f := pendingFile{path: unhide(items[0]), dir: true}
-	for _, item := range items[1:] {
+	list := items(value)
+	f := pendingFile{path: unhide(list[0]), dir: true}
+	for _, item := range list[1:] {
 		f.rules = append(f.rules, unhide(item))
 	}
 	if p.at.file != "" {
@@ -272,68 +272,60 @@ func setResolvFile(p *parser, value string, _ bool) error {
 		p.o.Upstream.ResolvFiles = nil
 	}
 	if path := unhide(value); path != "" {
-		p.o.Upstream.ResolvFiles = appendNew(p.o.Upstream.ResolvFiles, path)
+		addNew(p, &p.o.Upstream.ResolvFiles, path)
 	}
 	return nil
 }
 
 func setListenAddress(p *parser, value string, _ bool) error {
-	for item := range strings.SplitSeq(value, ",") {
+	for _, item := range items(value) {
 		addr, err := netip.ParseAddr(unhide(item))
 		if err != nil {
+			if err := brackets(unhide(item)); err != nil {
+				return err
+			}
 			return bad("", "%q is not an address", item)
 		}
-		p.o.Listen.Addresses = appendNew(p.o.Listen.Addresses, addr.Unmap())
+		addNew(p, &p.o.Listen.Addresses, addr.Unmap())
 	}
 	return nil
 }
 
 func setInterface(p *parser, value string, _ bool) error {
-	p.o.Listen.Interfaces = appendNew(p.o.Listen.Interfaces, words(value)...)
+	addNew(p, &p.o.Listen.Interfaces, words(value)...)
 	return nil
 }
 
 func setExceptInterface(p *parser, value string, _ bool) error {
-	p.o.Listen.ExceptInterfaces = appendNew(p.o.Listen.ExceptInterfaces, words(value)...)
+	addNew(p, &p.o.Listen.ExceptInterfaces, words(value)...)
 	return nil
-}
-
-// words splits at commas and leaves empty items out.
-func words(value string) []string {
-	var list []string
-	for item := range strings.SplitSeq(value, ",") {
-		if item = strings.Trim(unhide(item), blanks); item != "" {
-			list = append(list, item)
-		}
-	}
-	return list
 }
 
 func setServer(p *parser, value string, _ bool) error {
 	servers, err := parseServer(value)
-	p.o.Upstream.Servers = appendNew(p.o.Upstream.Servers, servers...)
+	addNew(p, &p.o.Upstream.Servers, servers...)
 	return err
 }
 
 func setRevServer(p *parser, value string, _ bool) error {
 	servers, err := parseRevServer(value)
-	p.o.Upstream.Servers = appendNew(p.o.Upstream.Servers, servers...)
+	addNew(p, &p.o.Upstream.Servers, servers...)
 	return err
 }
 
 func setAddress(p *parser, value string, _ bool) error {
 	addresses, err := parseAddress(value)
-	p.o.Local.Addresses = appendNew(p.o.Local.Addresses, addresses...)
+	addNew(p, &p.o.Local.Addresses, addresses...)
 	return err
 }
 
 func setAddnHosts(p *parser, value string, _ bool) error {
-	p.o.Local.AddnHosts = appendNew(p.o.Local.AddnHosts, unhide(value))
+	addNew(p, &p.o.Local.AddnHosts, unhide(value))
 	return nil
 }
 
 func setHostsDir(p *parser, value string, _ bool) error {
-	p.o.Local.HostsDirs = appendNew(p.o.Local.HostsDirs, unhide(value))
+	addNew(p, &p.o.Local.HostsDirs, unhide(value))
 	return nil
 }
 

@@ -40,7 +40,8 @@ func (o *Options) Validate() error {
 	return errors.Join(faults...)
 }
 
-// cnameLoop returns an alias that leads back to itself, "" when none does.
+// cnameLoop returns an alias that leads back to itself, "" when none does. Each
+// alias is followed once.
 func (o *Options) cnameLoop() dnsname.Name {
 	next := make(map[dnsname.Name]dnsname.Name, len(o.Local.CNAMEs))
 	for _, c := range o.Local.CNAMEs {
@@ -48,19 +49,18 @@ func (o *Options) cnameLoop() dnsname.Name {
 			next[c.Alias.Name] = c.Target
 		}
 	}
-	for _, c := range o.Local.CNAMEs {
-		name := c.Target
-		for range len(next) {
+	walks := make(map[dnsname.Name]int, len(next)) // which walk came by, from 1
+	for walk := range o.Local.CNAMEs {
+		name := o.Local.CNAMEs[walk].Alias.Name
+		for walks[name] == 0 {
 			target, ok := next[name]
 			if !ok {
 				break
 			}
-			if name == c.Alias.Name {
-				return name
-			}
+			walks[name] = walk + 1
 			name = target
 		}
-		if name == c.Alias.Name && c.Alias.Match == dnsname.MatchSuffix {
+		if walks[name] == walk+1 {
 			return name
 		}
 	}

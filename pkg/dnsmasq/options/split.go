@@ -1,0 +1,120 @@
+package options
+
+import "strings"
+
+// cut splits a value at the first separator and removes the blanks around it, as
+// dnsmasq does for every separator of every option. Tabs of files are blanks by
+// now (see cleanLine); blanks at the ends of the value stay.
+func cut(value string, separator byte) (before, after string, found bool) {
+	i := strings.IndexByte(value, separator)
+	if i < 0 {
+		return value, "", false
+	}
+	return strings.TrimRight(value[:i], " "), strings.TrimLeft(value[i+1:], " "), true
+}
+
+// split splits a value at every separator, as [cut] does.
+func split(value string, separator byte) []string {
+	list := make([]string, 0, 1+strings.Count(value, string(separator)))
+	for {
+		item, rest, found := cut(value, separator)
+		list = append(list, item)
+		if !found {
+			return list
+		}
+		value = rest
+	}
+}
+
+// splitN splits a value at the first separators, into n items at most.
+func splitN(value string, separator byte, n int) []string {
+	var list []string
+	for len(list) < n-1 {
+		item, rest, found := cut(value, separator)
+		list = append(list, item)
+		if !found {
+			return list
+		}
+		value = rest
+	}
+	return append(list, value)
+}
+
+// items splits a value at commas. Quoted commas stay.
+func items(value string) []string { return split(value, ',') }
+
+// words splits a value at commas and leaves empty items out.
+func words(value string) []string {
+	var list []string
+	for _, item := range items(value) {
+		if item != "" {
+			list = append(list, unhide(item))
+		}
+	}
+	return list
+}
+
+// brackets returns an error that says so when text is an IPv6 address in
+// brackets, where there is no port that brackets would be needed for.
+func brackets(text string) error {
+	inner, opened := strings.CutPrefix(text, "[")
+	inner, rest, closed := strings.Cut(inner, "]")
+	if !opened || !closed || !strings.Contains(inner, ":") {
+		return nil
+	}
+	if rest != "" {
+		return bad("", "%q: write the IPv6 address without brackets and without a port: %s", text, inner)
+	}
+	return bad("", "%q: write the IPv6 address without brackets: %s", text, inner)
+}
+
+// typography says what a word processor has done to an option, "" for nothing.
+func typography(text string) string {
+	switch {
+	case strings.HasPrefix(text, "\ufeff"):
+		return "there is a byte order mark (BOM) before it; save the file as UTF-8 without BOM"
+	case strings.ContainsAny(text, "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"):
+		return "it has typographic quotation marks; write plain ones, or none"
+	case strings.ContainsAny(text, "\u2010\u2011\u2012\u2013\u2014\u2212"):
+		return "it has a typographic dash; write a plain hyphen"
+	case strings.ContainsAny(text, "\u00a0\u2009\u202f\u200b\ufeff"):
+		return "it has an invisible or non-breaking blank; delete it"
+	}
+	return ""
+}
+
+// listKey is an item of a list, to find repeated ones with.
+type listKey[T comparable] struct {
+	list *[]T
+	item T
+}
+
+// addNew appends the items that a list does not hold yet. A list whose items it
+// adds must not get others.
+func addNew[T comparable](p *parser, list *[]T, items ...T) {
+	for _, item := range items {
+		key := listKey[T]{list, item}
+		if !p.added[key] {
+			p.added[key] = true
+			*list = append(*list, item)
+		}
+	}
+}
+
+// uniq collects items that are not there yet. The zero value is ready.
+type uniq[T comparable] struct {
+	list []T
+	have map[T]bool
+}
+
+// add appends an item unless it is there.
+func (u *uniq[T]) add(item T) {
+	if u.have[item] {
+		return
+	}
+	if u.have == nil {
+		u.have = map[T]bool{}
+	}
+	u.have[item] = true
+	u.list = append(u.list, item)
+}
