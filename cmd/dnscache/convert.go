@@ -89,6 +89,7 @@ func (p *plan) config() (forwarder.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
+	p.filter.Known = data.Knows
 	if p.ident {
 		cfg.Stages = append(cfg.Stages, chaos.New("dnscache-"+version.String()))
 	}

@@ -152,16 +152,26 @@ func (fl *flight) relayTo(st *state, s *sink, waiting *[]waiter) {
 	if !r.Reason.Present {
 		r.Reason = extendedOf(r.Msg)
 	}
-	s.relay = wire.Relay{MaxTTL: st.cfg.Cache.MaxTTL, KeepAD: st.cfg.Cache.KeepAD}
+	s.relay = wire.Relay{MaxTTL: st.cfg.Cache.MaxTTL}
+	// TC sends a client over UDP to TCP; to one that is there it says nothing.
+	nothing := r.Msg.Truncated() && wire.Count(r.Msg.Msg, wire.Answer) == 0
 	for len(*waiting) > 0 {
 		w := &(*waiting)[0]
-		*waiting = (*waiting)[1:]
 		if w.resolve != nil {
+			*waiting = (*waiting)[1:]
 			s.tell(w, r.Msg, nil)
 			continue
 		}
+		if nothing && w.to.Stream() {
+			fl.fail(st, s, (*waiting)[:1], wire.EDENetworkError, errNoTCP)
+			*waiting = (*waiting)[1:]
+			continue
+		}
+		*waiting = (*waiting)[1:]
 		q := s.query(st, fl, w)
 		s.relay.Limit, s.relay.OPT = q.limit(), q.opt(r.Reason)
+		// RFC 6840 §5.8: AD is for those who ask for it.
+		s.relay.KeepAD = st.cfg.Cache.KeepAD && (q.Msg.EDNS.DO || q.Msg.Flags&wire.FlagAD != 0)
 		s.send(w, wire.AppendReply(q.reply, q.Msg, r.Msg, &s.relay))
 	}
 }
@@ -229,6 +239,9 @@ func (fl *flight) fail(st *state, s *sink, waiting []waiter, code uint16, err er
 		s.send(w, wire.AppendError(q.reply, q.Msg, wire.RcodeServFail, q.opt(reason)))
 	}
 }
+
+// errNoTCP says that an answer that needs TCP could not be had.
+var errNoTCP = errors.New("the answer is truncated, and the server does not answer over TCP")
 
 var errCrashed = errors.New("internal error")
 

@@ -76,6 +76,17 @@ type waiter struct {
 // keyFlags are the flags that leave this program.
 const keyFlags = wire.FlagRD | wire.FlagAD | wire.FlagCD
 
+// sentFlags are the flags of the question that servers are asked. Where AD is
+// passed on it is always asked for, so that it does not depend on who asked
+// first whether others get it (RFC 6840 §5.7).
+func (q *Query) sentFlags() uint16 {
+	flags := q.Msg.Flags & keyFlags
+	if q.st.cfg.Cache.KeepAD {
+		flags |= wire.FlagAD
+	}
+	return flags
+}
+
 // joinResult says what join did.
 type joinResult uint8
 
@@ -94,7 +105,7 @@ func (q *Query) hash() uint64 {
 	key := append(buf[:0], q.Name...)
 	key = binary.BigEndian.AppendUint16(key, m.Type)
 	key = binary.BigEndian.AppendUint16(key, m.Class)
-	key = binary.BigEndian.AppendUint16(key, m.Flags&keyFlags)
+	key = binary.BigEndian.AppendUint16(key, q.sentFlags())
 	if m.EDNS.DO {
 		key = append(key, 1)
 	}
@@ -122,10 +133,11 @@ func (sh *flightShard) has(hash uint64, fl *flight) bool {
 }
 
 // find returns the flight of q's question, nil if there is none.
-func (sh *flightShard) find(hash uint64, q *wire.Query, tags string) *flight {
+func (sh *flightShard) find(hash uint64, q *Query) *flight {
+	m, flags := q.Msg, q.sentFlags()
 	for fl := sh.flights[hash]; fl != nil; fl = fl.next {
-		if fl.typ == q.Type && fl.class == q.Class && fl.flags == q.Flags&keyFlags && fl.do == q.EDNS.DO && fl.tags == tags &&
-			wire.EqualNames(fl.name[:fl.nlen], q.Name) {
+		if fl.typ == m.Type && fl.class == m.Class && fl.flags == flags && fl.do == m.EDNS.DO && fl.tags == q.Options &&
+			wire.EqualNames(fl.name[:fl.nlen], m.Name) {
 			return fl
 		}
 	}
@@ -161,7 +173,7 @@ func (f *Forwarder) join(q *Query, g *upstream.Group, stale bool) joinResult {
 	hash := q.hash()
 	sh := &f.shards[hash%flightShards]
 	sh.mu.Lock()
-	if fl := sh.find(hash, q.Msg, q.Options); fl != nil {
+	if fl := sh.find(hash, q); fl != nil {
 		defer sh.mu.Unlock()
 		return f.joinFlight(fl, q, stale)
 	}
@@ -192,7 +204,7 @@ func (f *Forwarder) begin(q *Query, g *upstream.Group) bool {
 	hash := q.hash()
 	sh := &f.shards[hash%flightShards]
 	sh.mu.Lock()
-	if sh.find(hash, q.Msg, q.Options) != nil {
+	if sh.find(hash, q) != nil {
 		sh.mu.Unlock()
 		return false
 	}
@@ -213,7 +225,7 @@ func (f *Forwarder) newFlight(q *Query, hash uint64) *flight {
 	fl, m := f.flights.Get().(*flight), q.Msg
 	fl.hash, fl.extra, fl.slow = hash, 0, false
 	fl.nlen = copy(fl.name[:], m.Name)
-	fl.typ, fl.class, fl.flags, fl.do = m.Type, m.Class, m.Flags&keyFlags, m.EDNS.DO
+	fl.typ, fl.class, fl.flags, fl.do = m.Type, m.Class, q.sentFlags(), m.EDNS.DO
 	fl.tags, fl.private, fl.serial, fl.asked = q.Options, false, 0, q.epoch
 	fl.routes, fl.began, fl.again = q.routes, q.now, false
 	return fl
@@ -224,7 +236,7 @@ func (f *Forwarder) newFlight(q *Query, hash uint64) *flight {
 func (f *Forwarder) send(q *Query, g *upstream.Group, slowAfter time.Duration, fl *flight) {
 	m := q.Msg
 	f.set.Send(g, &upstream.Question{
-		Name: m.Name, Type: m.Type, Class: m.Class, Flags: m.Flags & keyFlags, DO: m.EDNS.DO, Options: q.Options,
+		Name: m.Name, Type: m.Type, Class: m.Class, Flags: q.sentFlags(), DO: m.EDNS.DO, Options: q.Options,
 	}, slowAfter, fl)
 }
 

@@ -147,18 +147,19 @@ func TestHashIsNotTheQuestion(t *testing.T) {
 	}
 	queries = twice
 	const hash = 5
+	st := new(state)
 	all := make([]*flight, len(queries))
 	for i := range queries {
 		q := &queries[i]
 		all[i] = &flight{hash: hash, nlen: len(q.Name), typ: q.Type, class: q.Class, flags: q.Flags, tags: tags[i%2]}
 		copy(all[i].name[:], q.Name)
-		if sh.find(hash, q, tags[i%2]) != nil {
+		if sh.find(hash, &Query{st: st, Msg: q, Options: tags[i%2]}) != nil {
 			t.Errorf("question %d is another one's", i)
 		}
 		sh.insert(all[i])
 	}
 	for i := range queries {
-		if sh.find(hash, &queries[i], tags[i%2]) != all[i] {
+		if sh.find(hash, &Query{st: st, Msg: &queries[i], Options: tags[i%2]}) != all[i] {
 			t.Errorf("question %d is lost among those of its hash", i)
 		}
 	}
@@ -437,5 +438,48 @@ func TestAnswered(t *testing.T) {
 	case <-told:
 		t.Error("told of a cached answer")
 	default:
+	}
+}
+
+// TestADForWhoAsks: with --proxy-dnssec AD depends on the server and on the
+// client, not on who asked first; without it nobody gets it.
+func TestADForWhoAsks(t *testing.T) {
+	for _, keep := range []bool{true, false} {
+		for _, first := range []string{"", "ad", "do"} {
+			for _, together := range []bool{false, true} {
+				s := newFakeServer(t, func(q *dns.Msg, _ bool) [][]byte {
+					m := reply(q, 0, rec)
+					m.AuthenticatedData = q.AuthenticatedData || q.IsEdns0() != nil && q.IsEdns0().Do()
+					if together {
+						time.Sleep(20 * time.Millisecond)
+					}
+					return [][]byte{pack(m)}
+				})
+				cfg := to(s)
+				cfg.Cache.KeepAD = keep
+				f := run(t, cfg)
+				c := newClient(t, f, 2, false)
+				ask := func(option string) *dns.Msg {
+					if option == "" {
+						return question("www.example.", dns.TypeA)
+					}
+					return question("www.example.", dns.TypeA, option)
+				}
+				order := []string{first, "", "ad", "do"}
+				var queries []*dns.Msg
+				for _, option := range order {
+					q := ask(option)
+					queries = append(queries, q)
+					if c.Start(q); !together {
+						waitFor(t, func() bool { return f.Stats().InFlight == 0 })
+					}
+				}
+				for i, q := range queries {
+					if got, want := c.Wait(q.Id).AuthenticatedData, keep && order[i] != ""; got != want {
+						t.Errorf("keep %v, first %q, together %v: query %d (%q) has AD %v, want %v", keep, first, together, i, order[i], got, want)
+					}
+				}
+			}
+		}
 	}
 }

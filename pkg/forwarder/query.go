@@ -70,6 +70,16 @@ func (q *Query) Route(name []byte, qtype uint16) upstream.Decision {
 	return q.f.set.Table().Lookup(name, qtype)
 }
 
+// HasLiteral reports whether the routing table has an address for the name.
+func (q *Query) HasLiteral() bool { return hasLiteral(q.f, q.Name) }
+
+// hasLiteral reports whether the routing table has an address for a name in
+// canonical form.
+func hasLiteral(f *Forwarder, name []byte) bool {
+	t := f.set.Table()
+	return t.Lookup(name, wire.TypeA).Kind == upstream.Literal || t.Lookup(name, wire.TypeAAAA).Kind == upstream.Literal
+}
+
 // HasRecords reports whether the cache holds a valid answer with records for
 // any type of the name.
 func (q *Query) HasRecords() bool {

@@ -224,7 +224,15 @@ func TestTruncatedReplies(t *testing.T) {
 			}
 			b := cut(q)
 			return [][]byte{b[:len(b)-14]}
-		}, 0, true},
+		}, -1, false},
+		{"nothing over UDP, TCP is silent", func(q *dns.Msg, tcp bool) [][]byte {
+			m := reply(q, 0)
+			m.Truncated = true
+			if tcp {
+				time.Sleep(4 * time.Second)
+			}
+			return [][]byte{pack(m)}
+		}, -1, false},
 		{"longer than anybody takes", func(q *dns.Msg, tcp bool) [][]byte {
 			if tcp {
 				return [][]byte{pack(reply(q, 0, many...))}
@@ -243,8 +251,20 @@ func TestTruncatedReplies(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			f := run(t, to(newFakeServer(t, test.server)))
-			m := newClient(t, f, 2, true).Ask(question("www.example.", dns.TypeA))
+			cfg := to(newFakeServer(t, test.server))
+			cfg.Upstream.Timeout = 3 * time.Second
+			f := run(t, cfg)
+			m := newClient(t, f, 2, true).Ask(question("www.example.", dns.TypeA, "edns"))
+			if test.answers < 0 { // with nothing to give, TC would be no answer over TCP
+				if got := summary(m); got != "SERVFAIL; rd; opt ede23" {
+					t.Errorf("over TCP: %q", got)
+				}
+				f.Clear()
+				if m = newClient(t, f, 2, false).Ask(question("www.example.", dns.TypeA)); m.Rcode != 0 || !m.Truncated {
+					t.Errorf("over UDP: %v", m)
+				}
+				return
+			}
 			if len(m.Answer) != test.answers || m.Truncated != test.tc || m.Rcode != 0 {
 				t.Errorf("%d answers, TC %v, want %d, %v: %v", len(m.Answer), m.Truncated, test.answers, test.tc, m)
 			}

@@ -71,10 +71,9 @@ func (r *Reply) judge(st *state) {
 	}
 }
 
-// Route returns what the routing table says about a name in canonical form.
-func (r *Reply) Route(name []byte, qtype uint16) upstream.Decision {
-	return r.f.set.Table().Lookup(name, qtype)
-}
+// HasLiteral reports whether the routing table has an address for a name in
+// canonical form.
+func (r *Reply) HasLiteral(name []byte) bool { return hasLiteral(r.f, name) }
 
 // Buffer returns empty memory for a message, good until the next reply. Msg may
 // lie in it already.

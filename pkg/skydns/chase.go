@@ -156,6 +156,9 @@ func (w *worker) answerResolved(buffer []byte, p *pending, up *wire.Reply, err e
 		return r
 	case up.Rcode != wire.RcodeSuccess && up.Rcode != wire.RcodeNXDomain:
 		return w.failed(start, "external name failed upstream")
+	case up.Truncated() && p.to.Stream() && wire.Count(up.Msg, wire.Answer) == 0:
+		// A client that came over TCP would take the empty answer for all there is.
+		return w.failed(start, "external name's answer is truncated, and the server does not answer over TCP")
 	}
 	var owner []byte
 	for i := range p.chain.len() {

@@ -41,6 +41,9 @@ type Config struct {
 	BogusNX, Ignore []netip.Prefix
 	// Aliases rewrite A records (--alias).
 	Aliases []Alias
+	// Known reports whether local data has a name in canonical form, or one below
+	// it. Such names exist. Nil: none has.
+	Known func(name []byte) bool
 	// OnRebind is told, at most once in ten seconds, that an answer about name
 	// (wire form) was emptied because of StopRebind, and of how many it was not
 	// told since. It must not block and not keep name. Nil: nobody is told.
@@ -78,39 +81,59 @@ func New(cfg *Config) forwarder.Stage {
 	return s
 }
 
-// refuse answers questions that nobody is to be asked. The flags are dnsmasq's:
-// it knows private networks by authority, but not names without a dot.
+// refuse answers questions that nobody is to be asked. Names that are known here
+// have no data of this type instead of not existing. The flags are dnsmasq's: it
+// knows private networks by authority, but not names without a dot.
 func (fl *filter) refuse(q *forwarder.Query) bool {
 	if q.Msg.Class != wire.ClassIN {
 		return false
 	}
 	name, qtype := q.Name, q.Msg.Type
 	single := len(name) > 1 && int(name[0])+2 == len(name)
-	none := wire.ExtendedError{}
 	switch {
 	case fl.DomainNeeded && single && (qtype == wire.TypeA || qtype == wire.TypeAAAA || qtype == wire.TypeANY):
-		return q.AnswerEmpty(wire.RcodeNXDomain, none)
+		return fl.deny(q, 0)
 	case fl.Win2k && (qtype == wire.TypeSOA || qtype == wire.TypeSRV):
-		return q.AnswerEmpty(wire.FlagAA, none)
+		return q.AnswerEmpty(wire.FlagAA, wire.ExtendedError{})
 	case fl.Win2k && qtype == wire.TypeANY && slices.Contains(name, '_'):
-		return q.AnswerEmpty(wire.FlagAA, none)
+		return q.AnswerEmpty(wire.FlagAA, wire.ExtendedError{})
 	case fl.BogusPriv && (qtype == wire.TypePTR || qtype == wire.TypeANY):
-		prefix, ok := reversePrefix(name)
-		if !ok || !contains(fl.private, prefix.Addr()) {
+		addr, ok := reverseAddr(name)
+		if !ok || !contains(fl.private, addr) {
 			return false
 		}
 		// A route of its own says that the network is known there.
 		if d := q.Route(name, qtype); d.Kind != upstream.Ask || d.Group.Domain() == "" {
-			return q.AnswerEmpty(wire.FlagAA|wire.RcodeNXDomain, none)
+			return fl.deny(q, wire.FlagAA)
 		}
 	}
 	return false
 }
 
+// deny answers that a name does not exist, or if it is known here that it has no
+// such data. Names with addresses from routes are left to those.
+func (fl *filter) deny(q *forwarder.Query, flags uint16) bool {
+	if k := q.Route(q.Name, q.Msg.Type).Kind; k == upstream.Literal || k == upstream.LocalOnly {
+		return false
+	}
+	if !fl.known(q) {
+		flags |= wire.RcodeNXDomain
+	}
+	return q.AnswerEmpty(flags, wire.ExtendedError{})
+}
+
+// known reports whether the name, or one below it, is known without asking.
+func (fl *filter) known(q *forwarder.Query) bool {
+	return fl.Known != nil && fl.Known(q.Name) || q.HasLiteral()
+}
+
 // miss answers that a name, which exists, has no data of a type that is removed
 // from answers: the server need not be asked for what would be removed.
-func (fl *filter) miss(q *forwarder.Query, _ upstream.Decision) bool {
-	if q.Msg.Type == wire.TypeANY || !slices.Contains(fl.Types, q.Msg.Type) || !q.HasRecords() {
+func (fl *filter) miss(q *forwarder.Query, d upstream.Decision) bool {
+	if q.Msg.Type == wire.TypeANY || q.Msg.Class != wire.ClassIN || !slices.Contains(fl.Types, q.Msg.Type) || d.Kind == upstream.Literal {
+		return false
+	}
+	if !q.HasRecords() && !fl.known(q) {
 		return false
 	}
 	return q.AnswerEmpty(wire.RcodeSuccess, wire.Extended(wire.EDEFiltered, ""))

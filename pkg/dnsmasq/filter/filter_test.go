@@ -7,9 +7,11 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
@@ -56,6 +58,12 @@ func TestFilters(t *testing.T) {
 		{"domain needed, root", Config{DomainNeeded: true}, dnstest.Zone(0), dnstest.Question(".", dns.TypeA), "NOERROR; rd", 2},
 		{"private address", Config{BogusPriv: true}, dnstest.Silence, dnstest.Question("1.0.0.10.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
 		{"private network", Config{BogusPriv: true}, dnstest.Silence, dnstest.Question("168.192.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
+		{"part of a private IPv6 address", Config{BogusPriv: true}, dnstest.Silence, dnstest.Question("1.d.f.ip6.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
+		{"part of a public IPv6 address", Config{BogusPriv: true}, dnstest.Zone(3), dnstest.Question("1.0.0.2.ip6.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
+		{"private networks themselves", Config{BogusPriv: true}, dnstest.Zone(3), dnstest.Question("in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
+		{"odd octets", Config{BogusPriv: true}, dnstest.Silence, dnstest.Question("1.266.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
+		{"more octets than four", Config{BogusPriv: true}, dnstest.Silence, dnstest.Question("1.2.3.4.10.in-addr.arpa.", dns.TypeANY), "NXDOMAIN; aa; rd", 0},
+		{"no octet", Config{BogusPriv: true}, dnstest.Zone(3), dnstest.Question("1a.0.0.10.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
 		{"public address", Config{BogusPriv: true}, dnstest.Zone(3), dnstest.Question("1.0.0.11.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
 		{"carrier's address", Config{BogusPriv: true}, dnstest.Zone(3), dnstest.Question("1.0.64.100.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
 		{"Windows", Config{Win2k: true}, dnstest.Silence, dnstest.Question("www.example.", dns.TypeSRV), "NOERROR; aa; rd", 0},
@@ -82,6 +90,24 @@ func TestFilters(t *testing.T) {
 		},
 		{
 			"rebind by IPv6", Config{StopRebind: true}, dnstest.Zone(0, "www.example. 30 AAAA ::ffff:10.0.0.1"), dnstest.Question("www.example.", dns.TypeAAAA), "NOERROR; rd", 2,
+		},
+		{
+			"rebind by a hint",
+			Config{StopRebind: true},
+			dnstest.Zone(0, "www.example. 30 HTTPS 1 . alpn=h2 ipv4hint=1.2.3.4,192.168.0.1"),
+			dnstest.Question("www.example.", dns.TypeHTTPS, "edns"), "NOERROR; rd; opt ede15", 2,
+		},
+		{
+			"rebind by an IPv6 hint",
+			Config{StopRebind: true},
+			dnstest.Zone(0, "www.example. 30 SVCB 1 x.example. port=53 ipv6hint=2001:4860::1,fd00::1"),
+			dnstest.Question("www.example.", dns.TypeSVCB), "NOERROR; rd", 2,
+		},
+		{
+			"public hints",
+			Config{StopRebind: true},
+			dnstest.Zone(0, `www.example. 30 HTTPS 1 . ipv4hint="1.2.3.4" ipv6hint="2001:4860::1"`),
+			dnstest.Question("www.example.", dns.TypeHTTPS), `NOERROR; rd; www.example. 30 IN HTTPS 1 . ipv4hint="1.2.3.4" ipv6hint="2001:4860::1"`, 1,
 		},
 		{
 			"rebind allowed for loopback", Config{StopRebind: true, RebindLocalhost: true}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), good, 1,
@@ -136,4 +162,87 @@ func TestFilteredTypeIsNotAsked(t *testing.T) {
 	if s.Seen() != 2 {
 		t.Error("another type was not asked for")
 	}
+}
+
+// TestKnownNames: what is known here exists, whatever the filters, and no server
+// is asked about it.
+func TestKnownNames(t *testing.T) {
+	all := Config{DomainNeeded: true, BogusPriv: true, Types: []uint16{dns.TypeAAAA}}
+	for _, tt := range []struct {
+		name  string
+		qtype uint16
+		want  string
+	}{
+		{"nas.", dns.TypeA, "NOERROR; aa; rd; nas. 0 IN A 10.0.0.5"},
+		{"nas.", dns.TypeAAAA, "NOERROR; rd"},
+		{"lan.", dns.TypeA, "NOERROR; rd"},
+		{"lan.", dns.TypeAAAA, "NOERROR; rd"},
+		{"nas.lan.", dns.TypeAAAA, "NOERROR; rd"},
+		{"router.", dns.TypeA, "NOERROR; aa; rd; router. 0 IN A 10.0.0.1"},
+		{"router.", dns.TypeAAAA, "NOERROR; rd"},
+		{"text.", dns.TypeA, "NOERROR; rd"},
+		{"alias.", dns.TypeAAAA, "NOERROR; aa; rd; alias. 0 IN CNAME nas."},
+		{"x.wild.", dns.TypeAAAA, "NOERROR; aa; rd; x.wild. 0 IN CNAME nas."},
+		{"nosuch.", dns.TypeA, "NXDOMAIN; rd"},
+		{"5.0.0.10.in-addr.arpa.", dns.TypePTR, "NOERROR; aa; rd; 5.0.0.10.in-addr.arpa. 0 IN PTR nas."},
+		{"9.0.0.10.in-addr.arpa.", dns.TypePTR, "NOERROR; aa; rd; 9.0.0.10.in-addr.arpa. 0 IN PTR own."},
+		{"0.0.10.in-addr.arpa.", dns.TypePTR, "NOERROR; aa; rd"},
+		{"1.0.11.10.in-addr.arpa.", dns.TypePTR, "NXDOMAIN; aa; rd"},
+		{"ip-10-3-0-1.synth.", dns.TypeAAAA, "NOERROR; rd"},
+	} {
+		s := dnstest.NewServer(t, dnstest.Zone(3))
+		data, err := local.New(&local.Config{
+			Hosts: []local.Host{{Names: []dnsname.Name{dnstest.Name("nas."), dnstest.Name("nas.lan.")}, Addrs: dnstest.Addrs("10.0.0.5")}},
+			Records: []local.Record{
+				{Name: dnstest.Name("text."), Type: dns.TypeTXT, Data: []byte("\x01x")},
+				{Name: dnstest.Name("9.0.0.10.in-addr.arpa."), Type: dns.TypePTR, Data: []byte("\x03own\x00")},
+			},
+			CNAMEs: []local.CNAME{
+				{Alias: dnstest.Name("alias."), Target: dnstest.Name("nas.")},
+				{Alias: dnstest.Name("wild."), Below: true, Target: dnstest.Name("nas.")},
+			},
+			Synth: []local.Synth{{
+				Domain: dnstest.Name("synth."), First: netip.MustParseAddr("10.3.0.0"), Last: netip.MustParseAddr("10.3.0.9"), Prefix: "ip-",
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Known = data.Knows
+		cfg := to(s, data.Stage(), New(&all))
+		cfg.Upstream.Routes = append(cfg.Upstream.Routes, upstream.Route{Domain: dnstest.Suffix("router."), Addrs: dnstest.Addrs("10.0.0.1")})
+		c := dnstest.NewClient(t, run(t, cfg), 2, false)
+		if got := dnstest.Summary(c.Ask(dnstest.Question(tt.name, tt.qtype))); got != tt.want || s.Seen() != 0 {
+			t.Errorf("%s %s: got %q, want %q; the server saw %d", tt.name, dns.TypeToString[tt.qtype], got, tt.want, s.Seen())
+		}
+	}
+}
+
+// FuzzReverseAddr: any name is read or refused, and whole addresses are read as
+// the names of addresses are.
+func FuzzReverseAddr(f *testing.F) {
+	f.Add([]byte("\x011\x03266\x07in-addr\x04arpa\x00"))
+	f.Add([]byte("\x01d\x01f\x03ip6\x04arpa\x00"))
+	f.Fuzz(func(t *testing.T, name []byte) {
+		if !dnsname.Valid(name) {
+			return
+		}
+		addr, ok := reverseAddr(name)
+		if want, whole := dnsname.ReverseAddr(name); whole && (!ok || addr != want.Unmap()) {
+			t.Errorf("%q is %v, %v; want %v", name, addr, ok, want)
+		}
+	})
+}
+
+// FuzzHints: no record makes hints read beyond it.
+func FuzzHints(f *testing.F) {
+	f.Add([]byte("\x00\x01\x00\x00\x04\x00\x04\x0a\x00\x00\x01"))
+	f.Add([]byte("\x00\x01\x01x\x00\x00\x06\xff\xff"))
+	f.Fuzz(func(t *testing.T, rdata []byte) {
+		if len(rdata) > 1000 {
+			return
+		}
+		rec := wire.Record{Type: wire.TypeHTTPS, Class: wire.ClassIN, Data: 12, End: 12 + len(rdata)}
+		hints(append(make([]byte, 12), rdata...), &rec, func(netip.Addr) bool { return false })
+	})
 }

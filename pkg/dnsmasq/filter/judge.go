@@ -24,16 +24,15 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 	for it := r.Msg.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
 		addr, ok := addressOf(r.Msg.Msg, &rec)
 		switch {
-		case !ok:
-		case contains(fl.Ignore, addr):
+		case ok && contains(fl.Ignore, addr):
 			r.Reject(errIgnored)
 			return true
-		case contains(fl.BogusNX, addr):
+		case ok && contains(fl.BogusNX, addr):
 			// As long as dnsmasq keeps it: there is no SOA to say.
 			r.AbsentFor = rec.TTL
 			r.Empty(wire.RcodeNXDomain)
 			return true
-		case rebind && contains(fl.private, addr) && (!fl.RebindLocalhost || !isLocalhost(addr)):
+		case rebind && (ok && fl.rebinding(addr) || !ok && hints(r.Msg.Msg, &rec, fl.rebinding)):
 			fl.rebinds.tell(q.Name)
 			r.Empty(wire.RcodeSuccess)
 			r.Reason = wire.Extended(wire.EDEBlocked, "private address")
@@ -54,6 +53,11 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 		r.Replace(fl.rebuild(r.Buffer(), &bare, kept))
 	}
 	return false
+}
+
+// rebinding reports whether an address is one that --stop-dns-rebind means.
+func (fl *filter) rebinding(addr netip.Addr) bool {
+	return contains(fl.private, addr) && (!fl.RebindLocalhost || !isLocalhost(addr))
 }
 
 // move rewrites A records (--alias), in the cache too.

@@ -1,31 +1,47 @@
 package filter
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// reversePrefix reads a reverse name, which may be that of a network.
-func reversePrefix(name []byte) (netip.Prefix, bool) {
-	if addr, ok := dnsname.ReverseAddr(name); ok {
-		return netip.PrefixFrom(addr, addr.BitLen()), true
+// reverseAddr reads a reverse name as dnsmasq does: that of an address or of a
+// part of one, whose missing octets or nibbles are zeros. An octet is any number,
+// of which the lower eight bits count, and of more labels than an address has the
+// last ones do.
+func reverseAddr(name []byte) (addr netip.Addr, ok bool) {
+	if at, below := dnsname.CutZone(name, dnsname.InAddrArpa); below && at > 0 {
+		var octets [4]byte
+		for rest := name[:at]; len(rest) > 0; rest = rest[1+int(rest[0]):] {
+			n, err := strconv.ParseUint(string(rest[1:1+int(rest[0])]), 10, 32)
+			if err != nil {
+				return netip.Addr{}, false
+			}
+			octets[3], octets[2], octets[1], octets[0] = octets[2], octets[1], octets[0], byte(n)
+		}
+		return netip.AddrFrom4(octets), true
 	}
-	at, ok := dnsname.CutZone(name, dnsname.InAddrArpa)
-	if !ok || at == 0 {
-		return netip.Prefix{}, false
+	at, below := dnsname.CutZone(name, dnsname.IP6Arpa)
+	if !below || at == 0 {
+		return netip.Addr{}, false
 	}
-	// "168.192": complete it with zeros, so that ReverseAddr reads it.
-	labels := dnsname.Name(string(name[:at]) + "\x00").Labels()
-	if labels == 0 || labels > 3 {
-		return netip.Prefix{}, false
+	var high, low uint64
+	for rest := name[:at]; len(rest) > 0; rest = rest[2:] {
+		n, err := strconv.ParseUint(string(rest[1:1+int(rest[0])]), 16, 4)
+		if err != nil || rest[0] != 1 {
+			return netip.Addr{}, false
+		}
+		high, low = n<<60|high>>4, high<<60|low>>4
 	}
-	full := strings.Repeat("\x010", 4-labels) + string(name)
-	addr, ok := dnsname.ReverseAddr([]byte(full))
-	return netip.PrefixFrom(addr, 8*labels), ok
+	var octets [16]byte
+	binary.BigEndian.PutUint64(octets[:8], high)
+	binary.BigEndian.PutUint64(octets[8:], low)
+	return netip.AddrFrom16(octets).Unmap(), true
 }
 
 // privateNetworks are those that --bogus-priv and --stop-dns-rebind mean.
@@ -57,6 +73,42 @@ func addressOf(msg []byte, rec *wire.Record) (netip.Addr, bool) {
 		return netip.AddrFrom16([16]byte(msg[rec.Data:rec.End])).Unmap(), true
 	}
 	return netip.Addr{}, false
+}
+
+// Keys of addresses in HTTPS and SVCB records, RFC 9460 §14.3.2.
+const (
+	keyIPv4Hint = 4
+	keyIPv6Hint = 6
+)
+
+// hints calls fn for the addresses in an HTTPS or SVCB record until it returns
+// true, and reports whether it did.
+func hints(msg []byte, rec *wire.Record, fn func(netip.Addr) bool) bool {
+	if rec.Class != wire.ClassIN || rec.Type != wire.TypeHTTPS && rec.Type != wire.TypeSVCB || rec.Data+2 > rec.End {
+		return false
+	}
+	at, ok := wire.NameEnd(msg[:rec.End], rec.Data+2) // after the priority
+	for ok && at+4 <= rec.End {
+		key, size := binary.BigEndian.Uint16(msg[at:]), int(binary.BigEndian.Uint16(msg[at+2:]))
+		at += 4
+		if at+size > rec.End {
+			return false
+		}
+		octets := 0
+		switch key {
+		case keyIPv4Hint:
+			octets = 4
+		case keyIPv6Hint:
+			octets = 16
+		}
+		for value := msg[at : at+size]; octets > 0 && len(value) >= octets; value = value[octets:] {
+			if addr, _ := netip.AddrFromSlice(value[:octets]); fn(addr.Unmap()) {
+				return true
+			}
+		}
+		at += size
+	}
+	return false
 }
 
 // isLocalhost is what --rebind-localhost-ok lets through.

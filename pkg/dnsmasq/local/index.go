@@ -167,5 +167,9 @@ func (l *Data) cnameOf(name []byte) *CNAME {
 func (l *Data) Knows(name []byte) bool {
 	var buf [wire.MaxName]byte
 	name = wire.AppendLower(buf[:0], name)
-	return l.names[dnsname.Name(name)] != nil || l.above[dnsname.Name(name)]
+	if l.names[dnsname.Name(name)] != nil || l.above[dnsname.Name(name)] || l.cnameOf(name) != nil {
+		return true
+	}
+	_, ok := l.synthAddr(name)
+	return ok
 }

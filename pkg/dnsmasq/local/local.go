@@ -39,7 +39,7 @@ func (l *Data) miss(q *forwarder.Query, d upstream.Decision) bool {
 		}
 		return q.Answer("")
 	case upstream.LocalOnly: // --local=/domain/: no data, or no such name
-		if l.Knows(q.Name) || hasLiteral(q, q.Name) {
+		if l.Knows(q.Name) || q.HasLiteral() {
 			return q.AnswerEmpty(wire.RcodeSuccess, wire.ExtendedError{})
 		}
 		return q.AnswerEmpty(wire.RcodeNXDomain, wire.ExtendedError{})
@@ -48,7 +48,7 @@ func (l *Data) miss(q *forwarder.Query, d upstream.Decision) bool {
 }
 
 // reply corrects a server that does not know a name which exists here: the name
-// has no data of this type (dnsmasq answers the same).
+// has no data of this type. As in dnsmasq the server's SOA stays.
 func (l *Data) reply(r *forwarder.Reply) bool {
 	q := r.Question
 	if r.Msg.Rcode != wire.RcodeNXDomain || q.Class != wire.ClassIN {
@@ -56,19 +56,13 @@ func (l *Data) reply(r *forwarder.Reply) bool {
 	}
 	var buf [wire.MaxName]byte
 	name := wire.AppendLower(buf[:0], q.Name)
-	if !l.Knows(name) && !hasLiteral(r, name) {
+	if !l.Knows(name) && !r.HasLiteral(name) {
 		return false
 	}
-	r.Empty(wire.RcodeSuccess | wire.FlagAA)
+	const rcodeBits = 0xf
+	msg := append(r.Buffer(), r.Msg.Msg...)
+	wire.SetFlags(msg, wire.Flags(msg)&^rcodeBits|wire.FlagAA)
+	r.Replace(msg)
+	r.Keep = nil // that the name exists is not the server's to say
 	return true
-}
-
-// router is the part of a query or a reply that knows the routing table.
-type router interface {
-	Route(name []byte, qtype uint16) upstream.Decision
-}
-
-// hasLiteral reports whether a canonical name has an address from a route.
-func hasLiteral(r router, name []byte) bool {
-	return r.Route(name, wire.TypeA).Kind == upstream.Literal || r.Route(name, wire.TypeAAAA).Kind == upstream.Literal
 }

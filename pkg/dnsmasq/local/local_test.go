@@ -178,3 +178,18 @@ func TestRoutes(t *testing.T) {
 		})
 	}
 }
+
+// TestServersSOAStays: where a server does not know a name that exists here, its
+// SOA says for how long there is no data of this type.
+func TestServersSOAStays(t *testing.T) {
+	data, err := New(&Config{Hosts: []Host{{Names: []dnsname.Name{dnstest.Name("nas.lan.")}, Addrs: dnstest.Addrs("10.0.0.5")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := dnstest.NewServer(t, dnstest.Zone(3, "ns lan. 60 SOA a. b. 1 2 3 4 5"))
+	c := dnstest.NewClient(t, run(t, to(s, data.Stage())), 2, false)
+	want := "NOERROR; aa; rd; lan. 60 IN SOA a. b. 1 2 3 4 5; opt"
+	if got := dnstest.Summary(c.Ask(dnstest.Question("nas.lan.", dns.TypeTXT, "edns"))); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
