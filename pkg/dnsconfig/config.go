@@ -201,8 +201,8 @@ func serverAt(text string, addr netip.Addr, port uint16) (Server, error) {
 // parseStubServer also takes a name, which must come without a port.
 func parseStubServer(text string) (Server, error) {
 	server, err := parseServer(text)
-	if err == nil {
-		return server, nil
+	if err == nil || serverHint(strings.TrimSpace(text)) != "" {
+		return server, err
 	}
 	trimmed := strings.TrimSuffix(strings.TrimSpace(text), ".")
 	last := trimmed[strings.LastIndexByte(trimmed, '.')+1:]

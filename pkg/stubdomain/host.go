@@ -331,7 +331,8 @@ func askServer(ctx context.Context, server netip.AddrPort, name dnsname.Name) ([
 	case ok && failed.IsTimeout:
 		return nil, fmt.Errorf("no answer in time from %v", server)
 	case ok:
-		return nil, fmt.Errorf("asking %v: %s", server, failed.Err)
+		// Of an error of the socket, its last part tells what nobody knows yet.
+		return nil, fmt.Errorf("asking %v: %s", server, strings.TrimSpace(failed.Err[strings.LastIndex(failed.Err, ": ")+1:]))
 	}
 	return nil, err
 }

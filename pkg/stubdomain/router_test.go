@@ -395,6 +395,10 @@ func TestAskServers(t *testing.T) {
 			t.Errorf("asking %v: %v, %v", servers, got, err)
 		}
 	}
+	refused := netip.MustParseAddrPort("127.0.0.1:1")
+	if _, err := askServers(t.Context(), []netip.AddrPort{refused}, dnsname.MustParse("ns.example.com")); err == nil || err.Error() != "asking 127.0.0.1:1: connection refused" {
+		t.Errorf("asking nobody: %v", err)
+	}
 	for name, want := range map[string]string{"other.example.com": "no such name", "fail.example.com": well.String()} {
 		got, err := askServers(t.Context(), []netip.AddrPort{well}, dnsname.MustParse(name))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), name) {
