@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kube-dns/kube-dns/pkg/cgroup"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/listenaddr"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
@@ -194,7 +195,9 @@ func (a *app) start(ctx context.Context) {
 		size = "cache disabled"
 	}
 	a.log.printf("started, version %s %s", version.String(), size)
-	limitMemory(a.logger)
+	if limit, set := cgroup.LimitMemory(); set {
+		a.logger.Debug("memory limit set", "limit_bytes", limit)
+	}
 	if facility := a.options.Process.LogFacility.Facility; facility != "" {
 		a.log.printf("logging to standard error, not to syslog facility %s", facility)
 	}

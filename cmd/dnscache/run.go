@@ -8,12 +8,10 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
 
-	"github.com/kube-dns/kube-dns/pkg/cgroup"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/privilege"
 	"github.com/kube-dns/kube-dns/pkg/version"
@@ -121,18 +119,6 @@ func listenFault(err error, addrs []netip.AddrPort) error {
 		Text:   fmt.Sprintf("failed to create listening socket for %s: %s", where, systemText(err)),
 		Detail: err.Error(),
 		Exit:   options.ExitNetwork,
-	}
-}
-
-// limitMemory tells the garbage collector about the memory limit of the
-// container, unless GOMEMLIMIT does.
-func limitMemory(logger *slog.Logger) {
-	if os.Getenv("GOMEMLIMIT") != "" {
-		return
-	}
-	if limit, limited := cgroup.MemoryLimit(os.DirFS("/")); limited {
-		debug.SetMemoryLimit(cgroup.Share(limit))
-		logger.Debug("memory limit set", "limit_bytes", cgroup.Share(limit))
 	}
 }
 

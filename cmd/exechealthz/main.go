@@ -13,9 +13,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/kube-dns/kube-dns/pkg/cgroup"
 )
 
 func main() {
+	cgroup.LimitMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	// From then on a second signal has its default effect: the end, at once.
 	context.AfterFunc(ctx, stop)

@@ -28,9 +28,7 @@ const gcPercent = 50
 const gcPercentAtStart = 600
 
 func main() {
-	if limit, limited := cgroup.MemoryLimit(os.DirFS("/")); limited && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(cgroup.Share(limit))
-	}
+	cgroup.LimitMemory()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercentAtStart)
 		// What nothing refers to is gone with the first collection.

@@ -4,29 +4,43 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // How old a served connection must be, in its present state, to give way to a
 // parked one.
 const (
-	headerPatience   = 150 * time.Millisecond // has not sent a whole request header
+	headerPatience   = 400 * time.Millisecond // has not sent a whole request header
 	responsePatience = 500 * time.Millisecond // its request is being answered
 	donePatience     = 25 * time.Millisecond  // its response is being flushed
 	// gateTick is how often parked connections are looked at.
 	gateTick = 25 * time.Millisecond
 )
 
-// maxParked bounds the parked connections. Beyond it the one that has waited
-// longest is closed: its client has most likely given up.
-const maxParked = 512
+// mostParked bounds the parked connections, as does a quarter of the process's
+// file descriptors. Beyond it the client with most of them loses the one that
+// has waited longest, whose sender has most likely given up.
+const mostParked = 2048
+
+// maxParked returns the bound for this process.
+func maxParked() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur/4 >= mostParked {
+		return mostParked
+	}
+	return int(limit.Cur / 4)
+}
 
 // gate is a net.Listener that lets through a bounded number of connections.
 type gate struct {
 	inner     net.Listener
 	max       int           // connections served
 	perClient int           // connections of one client address served
+	maxParked int           // connections that wait
 	wake      chan struct{} // holds a token after ready has grown
 	done      chan struct{} // closed by Close
 
@@ -52,7 +66,7 @@ type gateConn struct {
 
 func newGate(inner net.Listener, maxConns int) *gate {
 	return &gate{
-		inner: inner, max: maxConns, perClient: max(maxConns*3/4, 1),
+		inner: inner, max: maxConns, perClient: max(maxConns*3/4, 1), maxParked: maxParked(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		served: make(map[*gateConn]struct{}), clients: make(map[netip.Addr]int),
 	}
@@ -111,12 +125,29 @@ func (g *gate) admit(c *gateConn) {
 		_ = c.Conn.Close()
 		return
 	}
-	if len(g.parked) >= maxParked {
-		_ = g.parked[0].Conn.Close()
-		g.parked = append(g.parked[:0], g.parked[1:]...)
+	if len(g.parked) >= g.maxParked {
+		i := g.surplus()
+		_ = g.parked[i].Conn.Close()
+		g.parked = slices.Delete(g.parked, i, i+1)
 	}
 	g.parked = append(g.parked, c)
 	g.promote(time.Now())
+}
+
+// surplus returns the index of the parked connection that gives way to a new
+// one. The lock is held.
+func (g *gate) surplus() int {
+	first, count := make(map[netip.Addr]int), make(map[netip.Addr]int)
+	victim := 0
+	for i, c := range g.parked {
+		if count[c.client]++; count[c.client] == 1 {
+			first[c.client] = i
+		}
+		if f := first[c.client]; count[c.client] > count[g.parked[victim].client] {
+			victim = f
+		}
+	}
+	return victim
 }
 
 // tick lets parked connections in as served ones become old enough to give way.

@@ -12,7 +12,7 @@ import (
 
 // Bounds of every server.
 const (
-	defaultMaxConns     = 256
+	defaultMaxConns     = 512
 	defaultWriteTimeout = 10 * time.Second
 	headerTimeout       = 3 * time.Second
 	idleTimeout         = time.Minute
@@ -26,7 +26,7 @@ type Config struct {
 	Handler http.Handler
 	// Logger gets errors of connections, at level debug. Nil discards them.
 	Logger *slog.Logger
-	// MaxConns is the number of connections served at a time. Default: 256.
+	// MaxConns is the number of connections served at a time. Default: 512.
 	MaxConns int
 	// WriteTimeout bounds the time from the end of a request's header to the end
 	// of its response; negative means no bound. Default: 10 s.
