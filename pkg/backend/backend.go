@@ -1,9 +1,9 @@
-// Package backend answers the three questions that SkyDNS asks, from the tree:
-// which records has a name, which names has an address, is the data complete.
+// Package backend answers the server's three questions from the tree: which records
+// a name has, which names an address has, and whether the data is complete.
 //
-// It adds to the tree what is not stored: names of pods, wildcards, federated
-// names, and the API server's own name while the data is not there yet. It knows
-// nothing of DNS messages; the zone's apex, its SOA and NS are the server's.
+// It adds to the tree what is not stored: names of Pods, wildcards, federated
+// names, and the API server's own name until the data is loaded. It knows nothing
+// about DNS messages, and leaves the zone's apex, SOA and NS to the server.
 package backend
 
 import (
@@ -17,22 +17,22 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
-// Config says what a Backend answers from.
+// Config configures a Backend.
 type Config struct {
 	// Tree must not be nil. Its zone is the cluster domain.
 	Tree *treecache.Tree
 	// Synced reports whether the tree holds the whole cluster. It is called on
 	// every question, from any goroutine, and must be cheap. nil means always.
 	Synced func() bool
-	// Wildcards turns on the "*" label; see [treecache.Snapshot.Match].
+	// Wildcards makes a label "*" a wildcard; see [treecache.Snapshot.Match].
 	Wildcards bool
 	// TTL is that of the records which are made here, in whole seconds: it
 	// should be the same as that of the stored ones.
 	TTL time.Duration
-	// Fallback is the API server's address as the kubelet gives it to every pod
-	// (KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT). Until the tree is
-	// synced it is the answer for kubernetes.default.svc and its https port.
-	// The zero AddrPort means that there is no such answer.
+	// Fallback is the API server's address as the kubelet passes it to every Pod
+	// (KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT). Until the tree is synced
+	// it is the answer for kubernetes.default.svc and its https port. With the
+	// zero AddrPort there is no such answer.
 	Fallback netip.AddrPort
 }
 
@@ -72,15 +72,13 @@ func New(cfg Config) *Backend {
 	return b
 }
 
-// HasSynced reports whether the whole cluster is known. Until then every answer
-// is Unavailable, but for the fallback's.
+// HasSynced reports whether the whole cluster is known. Until then every answer but
+// the fallback is Unavailable.
 func (b *Backend) HasSynced() bool { return b.synced() }
 
-// Records answers for a canonical wire name at or under the cluster domain. It
-// keeps no reference to name. The answer stays valid, whatever changes later.
-//
-// Only Found, NoRecords and Unavailable are to be told from NoSuchName by the
-// caller; of which type the records are is for the caller to see.
+// Records answers for a canonical wire name at or below the cluster domain. It keeps
+// no reference to name. The answer stays valid whatever changes later. It does
+// not depend on the type asked for: the caller picks the records of that type.
 func (b *Backend) Records(name []byte) treecache.Answer {
 	if !b.synced() {
 		return b.unsynced(name)
@@ -97,34 +95,34 @@ func (b *Backend) Records(name []byte) treecache.Answer {
 	if a.Status == treecache.Found {
 		return a
 	}
-	// A question without a "*" is never a pattern: kube-dns answers a namespace's
-	// own name with its external names, but the name has no records (RFC 1034).
+	// A name without "*" is never a pattern. kube-dns answers a namespace's own name
+	// with its external names, but that name has no records (RFC 1034).
 	if b.wildcards && hasWildcard(name) {
 		if m := b.tree.Snapshot().Match(name, rand.Uint64()); m.Status == treecache.Found || m.Truncated {
 			return m
 		}
 	}
 	if a.Status == treecache.NoSuchName && string(name) == string(b.svcZone) {
-		a.Status = treecache.NoRecords // there in every cluster, also an empty one
+		a.Status = treecache.NoRecords // it exists in every cluster, even in an empty one
 	}
 	return a
 }
 
-// Warm reads from memory what Records will need for names, as
+// Warm reads from memory what Records will need for names; see
 // [treecache.Tree.Warm].
 func (b *Backend) Warm(names [][]byte) (sum uint64) { return b.tree.Warm(names) }
 
-// hasWildcard reports whether the name may have a label "*". Inside a longer
-// label the same octets do no harm, since Match goes by labels.
+// hasWildcard reports whether the name may have a label "*". The same octets inside
+// a longer label do no harm, since Match compares whole labels.
 func hasWildcard(name []byte) bool {
 	return bytes.Contains(name, []byte("\x01*"))
 }
 
-// ReverseRecord answers with all names that claim addr, as the targets of its
-// records, in answer order. NoSuchName means that the address is none of the
-// cluster's.
+// ReverseRecord answers with the names that claim addr, as the targets of its
+// records, in answer order; see [treecache.Snapshot.Reverse]. NoSuchName means that
+// the address does not belong to the cluster.
 //
-// The records are in *scratch, which grows as needed; nil stands for a new one.
+// The records are in *scratch, which grows as needed. A nil scratch allocates one.
 func (b *Backend) ReverseRecord(addr netip.Addr, scratch *[]treecache.Record) treecache.Answer {
 	if b.synced() {
 		return b.tree.Reverse(addr, scratch)

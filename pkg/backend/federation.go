@@ -12,9 +12,9 @@ type nodePlace struct {
 	zone, region string
 }
 
-// SetFederations sets the federations: name to domain. A federated name whose
-// domain is not a DNS subdomain is NoRecords where it would have to be used. nil
-// or an empty map ends federation. The map is copied.
+// SetFederations sets the federations, a map from name to domain. If the domain is
+// not a domain name, federated names that need it are NoRecords. A nil or empty
+// map turns federation off. The map is copied.
 func (b *Backend) SetFederations(domains map[string]string) {
 	if len(domains) == 0 {
 		b.federations.Store(nil)
@@ -30,9 +30,8 @@ func (b *Backend) SetFederations(domains map[string]string) {
 	b.federations.Store(&parsed)
 }
 
-// SetNode sets the zone and region of this cluster, as one of its nodes has
-// them. Until both are known, a federated name without local endpoints is
-// NoRecords.
+// SetNode sets the zone and region of this cluster, taken from one of its nodes.
+// Until both are known, a federated name without local endpoints is NoRecords.
 func (b *Backend) SetNode(zone, region string) {
 	b.node.Store(&nodePlace{zone: zone, region: region})
 }
@@ -86,8 +85,8 @@ func (b *Backend) federated(domains map[string]dnsname.Name, name []byte, endpoi
 	return treecache.ListAnswer([]treecache.Record{treecache.AliasRecord(target, 0)}), true
 }
 
-// servesLocally reports whether a local Service can answer for itself: it has
-// records, and endpoints if it is a ClusterIP Service.
+// servesLocally reports whether a local Service can serve: it has records and, if it
+// is a ClusterIP Service, endpoints.
 func servesLocally(a treecache.Answer) bool {
 	if a.Status != treecache.Found {
 		return false
@@ -97,8 +96,8 @@ func servesLocally(a treecache.Answer) bool {
 }
 
 // remote returns <labels>.svc.<zone>.<region>.<domain>, given the labels
-// <service>.<namespace>.<federation> in wire form; the zero Name when a part is
-// unknown or the whole is not a name.
+// <service>.<namespace>.<federation> in wire form. It returns the zero Name if a
+// part is unknown or the result is not a name.
 func (b *Backend) remote(labels string, domain dnsname.Name) dnsname.Name {
 	place := b.node.Load()
 	if place == nil || place.zone == "" || place.region == "" || domain == "" {

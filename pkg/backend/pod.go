@@ -5,18 +5,18 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
-// pod answers for a name at or under pod.<zone>, which begins at octet at of
-// name. Nothing is stored; a name says its address itself:
+// pod answers for a name at or below pod.<zone>, which begins at octet at of name.
+// Nothing is stored, because the name spells the address:
 //
 //	pod.Z, <namespace>.pod.Z            exist, no records
 //	<a-b-c-d>.<namespace>.pod.Z         the address, IPv4 or IPv6 in dashes
 //	<other>.<namespace>.pod.Z           exists, no records
 //	<host>.<service>.<namespace>.pod.Z  as the same name in svc.Z
 //
-// Neither namespace nor pod need exist, as with kube-dns. The specification has
-// no pod names, and by the RFCs both NXDOMAIN and NODATA would do for a pod name
-// that is no address; kube-dns gives NODATA, and the name may be the parent of
-// host names in the last form. There are no wildcards among pods.
+// Neither the namespace nor the Pod needs to exist, as with kube-dns. The
+// specification has no Pod names. For a Pod name that is not an address the RFCs
+// allow both NXDOMAIN and NODATA; kube-dns answers NODATA, and the name may be the
+// parent of host names in the last form. There are no wildcards among Pods.
 func (b *Backend) pod(name []byte, at int) treecache.Answer {
 	var buf [dnsname.MaxLabels]uint8
 	offsets := dnsname.Offsets(buf[:0], name)
@@ -40,8 +40,8 @@ func (b *Backend) pod(name []byte, at int) treecache.Answer {
 	return treecache.Answer{Status: treecache.NoRecords}
 }
 
-// podHost answers <host>.<service>.<namespace>.pod.Z as the name in svc.Z does,
-// a form that older documentation of Kubernetes shows.
+// podHost answers <host>.<service>.<namespace>.pod.Z like the same name in svc.Z.
+// Older Kubernetes documentation shows this form.
 func (b *Backend) podHost(name []byte, at int) treecache.Answer {
 	var buf [dnsname.MaxName]byte
 	svc := append(append(buf[:0], name[:at]...), b.svcZone...)

@@ -10,11 +10,11 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
-// Build makes everything that DNS says about svc, given all EndpointSlices of
-// that Service, in any order. The Set is nil when the Service has no names at
-// all, as a headless one without a ready endpoint (DNS specification 1.1.0,
-// §2.4.1): then what was known at its Path must be removed. Problems are in the
-// order of the pieces. All records get ttl, in seconds.
+// Build makes everything that DNS says about svc, given all EndpointSlices of that
+// Service in any order. ttl is that of all records, in seconds. The Set is nil if
+// the Service has no names at all, such as a headless one without a ready endpoint
+// (DNS specification 1.1.0, §2.4.1): then what was stored at its Path must be
+// removed. Problems are in the order of svc's fields and of the slices.
 func Build(svc *Service, slices []*Slice, ttl uint32) (*treecache.Set, []Problem) {
 	b := builder{svc: svc}
 	path, ok := Path(svc.Namespace, svc.Name)
@@ -87,18 +87,18 @@ func (b *builder) clusterIPs() {
 	}
 }
 
-// faultOf says why addr cannot be in a record, "" if it can.
+// faultOf returns why addr cannot be in a record, "" if it can.
 func faultOf(addr netip.Addr) string {
 	switch {
 	case !addr.IsValid():
 		return "not an IP address"
 	case addr.Unmap().IsUnspecified():
-		return "the unspecified address, at which nobody can be reached"
+		return "the unspecified address, which cannot be reached"
 	}
 	return ""
 }
 
-// slice adds the endpoints of s that count, at the ports of s.
+// slice adds the endpoints of s that are published, with the ports of s.
 func (b *builder) slice(s *Slice) {
 	hosts := make([]int, 0, s.Len())
 	for i := range s.Len() {
@@ -126,7 +126,7 @@ func (b *builder) slice(s *Slice) {
 // maxPortName leaves room for the underscore before the name (RFC 2782).
 const maxPortName = dnsname.MaxLabel - 1
 
-// ports adds the named ports that hosts serve.
+// ports adds the named ports of hosts.
 func (b *builder) ports(slice, field string, ports []Port, hosts []int) {
 	for i, p := range ports {
 		at := field + "[" + strconv.Itoa(i) + "]"
@@ -147,7 +147,7 @@ func (b *builder) ports(slice, field string, ports []Port, hosts []int) {
 	}
 }
 
-// externalName adds the alias, or the address where the target is one.
+// externalName adds the alias, or the address if the target is one.
 func (b *builder) externalName() {
 	text := b.svc.ExternalName
 	if addr, ok := ParseAddr(text); ok {
@@ -165,8 +165,8 @@ func (b *builder) externalName() {
 	}
 }
 
-// plain reports whether text has only the characters of host names and the
-// underscore, and is not the root.
+// plain reports whether text consists of the characters of host names and
+// underscores, and is not the root.
 func plain(text string) bool {
 	for i := range len(text) {
 		c := text[i] | 0x20
@@ -179,9 +179,9 @@ func plain(text string) bool {
 	return text != "."
 }
 
-// ParseAddr reads an address as the API stores it. Leading zeros in IPv4 octets
-// are decimal, as in Kubernetes; IPv4-mapped addresses become IPv4; zones are
-// refused.
+// ParseAddr reads an address as the API stores it. IPv4 octets with leading zeros are
+// decimal, as in Kubernetes; IPv4-mapped addresses become IPv4; addresses with a
+// zone are refused.
 func ParseAddr(text string) (netip.Addr, bool) {
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
@@ -193,7 +193,7 @@ func ParseAddr(text string) (netip.Addr, bool) {
 	return addr.Unmap(), true
 }
 
-// dropZeros takes the leading zeros from each part of a dotted text.
+// dropZeros removes the leading zeros of each part of a dotted text.
 func dropZeros(text string) string {
 	parts := strings.Split(text, ".")
 	for i, p := range parts {

@@ -1,11 +1,11 @@
-// Package records turns one Service with its EndpointSlices into everything
-// that DNS says about it: the names below S.N.svc, and the addresses that point
-// back to them. The functions are pure and know nothing of the Kubernetes API;
-// the inputs are compact, because they are what a cluster's objects are kept as.
+// Package records turns one Service with its EndpointSlices into everything that
+// DNS says about it: the names below S.N.svc, and the addresses that point back to
+// them. Its functions are pure and know nothing about the Kubernetes API. Their
+// inputs are compact, because a cluster's objects are kept in this form.
 //
-// The rules are the Kubernetes DNS specification 1.1.0 and, where it leaves
-// room, those of kube-dns: TTL 30, SRV priority 10, hashed labels for endpoints
-// without hostname.
+// The rules are those of the Kubernetes DNS specification 1.1.0 and, where it
+// leaves room, of kube-dns: TTL 30 by default, SRV priority 10, hashed labels for
+// endpoints without a hostname.
 package records
 
 import (
@@ -23,12 +23,12 @@ const (
 	Priority = 10
 )
 
-// Kind is what sort of Service it is.
+// Kind is the kind of a Service.
 type Kind = treecache.Kind
 
 // The kinds of Services.
 const (
-	ClusterIP    = treecache.ClusterIP // also NodePort and LoadBalancer; without an address it has no records
+	ClusterIP    = treecache.ClusterIP // and NodePort and LoadBalancer; without an address it has no records
 	Headless     = treecache.Headless
 	ExternalName = treecache.ExternalName
 )
@@ -43,19 +43,19 @@ const (
 	SCTP = treecache.SCTP
 )
 
-// Service is what DNS needs of a Service. Build does not change it.
+// Service is what DNS needs to know of a Service. Build does not change it.
 type Service struct {
 	Namespace, Name string
 	Kind            Kind
-	// ClusterIPs are the virtual addresses of a ClusterIP Service; an invalid
-	// Addr stands for text that was no address.
+	// ClusterIPs are the virtual addresses of a ClusterIP Service. An invalid Addr
+	// stands for text that was not an address.
 	ClusterIPs []netip.Addr
 	// ExternalName is the target of an ExternalName Service, as given.
 	ExternalName string
 	Ports        []Port
-	// PublishNotReady makes endpoints count that are not ready.
+	// PublishNotReady publishes endpoints that are not ready, too.
 	PublishNotReady bool
-	// Created is the creation time in unix seconds.
+	// Created is the creation time in Unix seconds.
 	Created int64
 }
 
@@ -70,18 +70,18 @@ type Port struct {
 // Endpoint is one address of an EndpointSlice. An API endpoint with several
 // addresses is several of these.
 type Endpoint struct {
-	// Addr is invalid where the text was no address.
+	// Addr is invalid if the text was not an address.
 	Addr netip.Addr
 	// Hostname is "" for most endpoints.
 	Hostname string
-	// Ready is the API's condition; an absent one counts as ready, which is for
-	// the caller to say.
+	// Ready is the API's condition. The caller must set it if the condition is
+	// absent, which counts as ready.
 	Ready bool
 }
 
-// Slice is an EndpointSlice in little memory: 20 octets for an endpoint without
-// hostname. Fill it with Add; after that it is only read, and safe for
-// concurrent use.
+// Slice is an EndpointSlice in compact form: 20 octets for an endpoint without a
+// hostname. Fill it with Add. After that it is only read, and safe for concurrent
+// use.
 type Slice struct {
 	Name string
 	// Ports are those of the endpoints (target ports).
@@ -99,10 +99,10 @@ type endpoint struct {
 
 const (
 	readyBit  = 1 << 31
-	noAddrBit = 1 << 30 // the text was no address
+	noAddrBit = 1 << 30 // the text was not an address
 )
 
-// Grow makes room for n more endpoints, so that Add need not grow the slice
+// Grow makes room for n more endpoints, so that Add does not have to grow the slice
 // step by step.
 func (s *Slice) Grow(n int) {
 	if cap(s.endpoints)-len(s.endpoints) < n {
@@ -147,14 +147,13 @@ func (s *Slice) At(i int) Endpoint {
 	return e
 }
 
-// Problem is one piece of one object that has no records, or not the records
-// that were meant. Only that piece is left out.
+// Problem is one part of an object that has no records, or not the intended ones.
+// Only that part is left out.
 type Problem struct {
 	Namespace, Name string // of the Service
-	// Slice is the EndpointSlice that the piece is in, "" for the Service
-	// itself.
+	// Slice is the EndpointSlice that the part is in, "" for the Service itself.
 	Slice string
-	// Field is the path of the piece in its object, such as "spec.ports[1].name".
+	// Field is the path of the part in its object, such as "spec.ports[1].name".
 	Field string
 	// Reason says what is wrong, without the object's name.
 	Reason string
@@ -169,8 +168,8 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s: %s: %s", where, p.Field, p.Reason)
 }
 
-// Path returns where the Set of a Service hangs, and whether the two names can
-// be names in DNS at all.
+// Path returns the place of a Service's Set in the tree, and whether the two names
+// can be labels in DNS.
 func Path(namespace, name string) (treecache.Path, bool) {
 	p, err := treecache.MakePath(name, namespace)
 	return p, err == nil

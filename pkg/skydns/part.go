@@ -23,12 +23,12 @@ type Part struct {
 	s      *Server
 	worker *worker // nil between two batches, and while a query is answered
 
-	// What Preview found out of the packets that Handle gets next.
+	// What Preview read of the packets that Handle gets next.
 	ahead []parsed
-	next  int // of ahead
-	space []byte
-	names [][]byte
-	sum   uint64 // what Warm returned
+	next  int      // index in ahead of the packet that comes next
+	space []byte   // holds the names of ahead
+	names [][]byte // those that were passed to Warm
+	sum   uint64   // what Warm returned
 }
 
 // parsed is a packet that Preview has read.

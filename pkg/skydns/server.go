@@ -40,19 +40,19 @@ import (
 // Backend knows the records of the domain. Its methods are called on the
 // packet path, from many goroutines at once: they must not block.
 type Backend interface {
-	// Records tells what a canonical wire name below the domain has. name is
+	// Records returns what a canonical wire name below the domain has. name is
 	// valid during the call only.
 	Records(name []byte) treecache.Answer
-	// ReverseRecord tells the names of an address: all claimants in the order
-	// of the answer. NoSuchName: nobody in the domain has it. The records may be
-	// in *scratch, which grows as needed, and are good until its next use.
+	// ReverseRecord returns the names of an address, in the order of the answer.
+	// NoSuchName: the address does not belong to the domain. The records may be in
+	// *scratch, which grows as needed, and are valid until its next use.
 	ReverseRecord(addr netip.Addr, scratch *[]treecache.Record) treecache.Answer
 	// HasSynced reports whether the data is complete. Until then a name that
 	// Records does not know may exist.
 	HasSynced() bool
 }
 
-// Config is what a Server is made of.
+// Config configures a Server.
 type Config struct {
 	// Domain is the zone that the Backend serves. It must not be the root.
 	Domain dnsname.Name
@@ -119,23 +119,24 @@ type Config struct {
 // Server implements listener.Handler, listener.Flusher and listener.Splitter. It
 // is safe for concurrent use and starts nothing.
 type Server struct {
-	cfg     Config
-	log     *slog.Logger
+	cfg     Config           // as given to New, with a cookie secret
+	log     *slog.Logger     // never nil
 	outside listener.Flusher // Config.Outside, if it is one
 	warmer  Warmer           // Config.Backend, if it is one
-	metrics *metrics
-	workers sync.Pool // *worker
-	buffers sync.Pool // *[]byte of wire.MaxMessage octets, for answers that come later
-	seed    maphash.Seed
+	metrics *metrics         // all shards of the counters
+	workers sync.Pool        // *worker
+	buffers sync.Pool        // *[]byte of wire.MaxMessage octets, for answers that come later
+	seed    maphash.Seed     // of the hashes of names and addresses
 	// crashLogged is when a crash was last logged, in Unix nanoseconds.
 	crashLogged atomic.Int64
-	large       largeServices
+	large       largeServices // those that were reported as too large
 
-	// Names of the zone in wire form.
+	// Names of the zone in wire form: its apex, and the server and the mailbox of
+	// its SOA record.
 	apex, nameServer, mailbox []byte
 	service                   []byte // Config.NameServer
-	ttl                       uint32 // seconds, as negativeTTL
-	negativeTTL               uint32
+	ttl                       uint32 // Config.TTL in seconds
+	negativeTTL               uint32 // Config.NegativeTTL in seconds
 }
 
 var (

@@ -9,32 +9,33 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// worker is the memory in which one query is answered; it is used for many, one
-// after the other.
+// worker is the working memory for one query. It is used for many queries, one after
+// the other.
 type worker struct {
 	s        *Server
-	counters *counters
-	tick     uint32
+	counters *counters       // a shard, which other workers may share
+	tick     uint32          // queries so far; selects those whose duration is measured
 	pending  [systems]uint64 // queries not yet in the histogram of durations
-	second   int64           // Unix time of the batch, 0 while nobody asked for it
+	second   int64           // Unix time of the batch, 0 until somebody asks for it
 
-	q     wire.Query
-	b     wire.Builder
-	to    listener.ReplyTo
-	name  []byte // the question's name, canonical
-	chain chain  // external names followed so far
+	q     wire.Query       // the query; its slices are parts of the packet
+	b     wire.Builder     // the reply
+	to    listener.ReplyTo // where the reply goes
+	name  []byte           // the question's name, canonical
+	chain chain            // external names followed so far
 
-	// resolved says that Resolve has answered already.
-	resolved bool
+	resolved bool // Resolve has answered already
 
-	target  []byte // scratch, as the rest
-	cookie  wire.Cookie
-	addrs   addrSet
-	record  treecache.Record
-	records []treecache.Record
-	seen    hashSet
-	aliases []alias
-	work    int // what may still be spent on a reply from outside
+	// Scratch memory. Nothing in it outlives the call that fills it, unless the
+	// method that fills it says so.
+	target  []byte             // a name
+	cookie  wire.Cookie        // of the OPT record
+	addrs   addrSet            // addresses that the reply has already
+	record  treecache.Record   // the service at hand
+	records []treecache.Record // of a reverse answer
+	seen    hashSet            // SRV targets that the reply has already
+	aliases []alias            // of a reply from outside
+	work    int                // what may still be spent on a reply from outside
 }
 
 func newWorker(s *Server) *worker {

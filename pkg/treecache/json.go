@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// rawWeight is the weight of a record before it becomes a share, as dumps show
-// it.
+// rawWeight is the weight that dumps show: that of a record before the shares are
+// computed.
 const rawWeight = 10
 
-// jsonRecord is an entry as upstream's /cache shows it: only non-zero fields.
+// jsonRecord is an entry as kube-dns's /cache shows it: only non-zero fields.
 type jsonRecord struct {
 	Host     string `json:"host,omitempty"`
 	Port     uint16 `json:"port,omitempty"`
@@ -22,9 +22,10 @@ type jsonRecord struct {
 	TTL      uint32 `json:"ttl,omitempty"`
 }
 
-// WriteJSON writes the forward tree as kube-dns' /cache does: at each level an
-// object with ChildNodes and Entries, keys sorted, indented by tabs. The levels
-// of the zone are nodes too. It holds only one Service's records at a time.
+// WriteJSON writes the forward tree as kube-dns's /cache does: at each level an
+// object with ChildNodes and Entries, keys sorted, indented with tabs. The labels
+// of the zone are levels too. It keeps only one Service's records in memory at a
+// time.
 func (s *Snapshot) WriteJSON(w io.Writer) error {
 	d := dumper{w: bufio.NewWriter(w), snapshot: s}
 	var labels []string
@@ -175,7 +176,7 @@ func (d *dumper) set(s *Set) {
 	}, hosts, func(i int) { d.value(records[i]) })
 }
 
-// entryLabel returns the label under which upstream keeps the record.
+// entryLabel returns the label under which kube-dns keeps the record.
 func (r *Record) entryLabel() string {
 	if r.hashed {
 		return string(appendHashLabel(nil, r.hash)[1:])
@@ -183,9 +184,9 @@ func (r *Record) entryLabel() string {
 	return r.label
 }
 
-// dump returns the records of an answer by sorted entry label. Where several
-// have one label, all but the first get the address or port appended, since a
-// JSON object cannot have a key twice.
+// dump returns the records of an answer in order of their entry labels. If several
+// records share a label, all but the first get their address or port appended,
+// since a JSON object cannot have a key twice.
 func (s *Set) dump(a Answer) ([]string, []jsonRecord) {
 	byLabel := make(map[string]jsonRecord)
 	for i := range a.Len() {
@@ -201,7 +202,7 @@ func (s *Set) dump(a Answer) ([]string, []jsonRecord) {
 		case r.Addr.IsValid():
 			j.Host = r.Addr.String()
 			other = j.Host
-		case a.view == viewNode: // an entry for each address, as upstream has it
+		case a.view == viewNode: // an entry for each address, as in kube-dns
 			for h := range s.numHosts() {
 				byLabel[HashLabel(s.hostAddr(h))] = j
 			}

@@ -7,8 +7,9 @@ import (
 
 const hexDigits = "0123456789abcdef"
 
-// What SkyDNS's records of the cluster hold besides host and port. They are
-// part of the hashed text, so they are constants of the label.
+// The fields of SkyDNS's records of the cluster besides host and port. They are
+// part of the hashed text, so they never change, whatever the TTL of the records
+// is.
 const (
 	hashTTL      = 30
 	hashPriority = 10
@@ -22,10 +23,10 @@ const (
 //	&{10.96.0.10 0 10 10  false 30 0  }
 //
 // The fields are host, port, priority, weight, text, mail, ttl, targetstrip,
-// group and key; empty ones leave their spaces. The label spells the number in
-// hexadecimal without padding, and each of those digits as the two hexadecimal
-// digits of its ASCII code. kube-dns has made it so in all versions, and clients
-// may have kept such names.
+// group and key; the spaces around empty fields remain. The label spells the
+// number in hexadecimal without padding, and each of those digits as the two
+// hexadecimal digits of its ASCII code. All versions of kube-dns do this, and
+// clients may have stored such names.
 func hashLabel(addr netip.Addr) uint32 {
 	var buf [96]byte
 	b := append(buf[:0], "&{"...)

@@ -7,9 +7,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Lookup answers for a canonical wire name by exact match; "*" is an ordinary
-// label. Names outside the zone, and bytes that are no name, are NoSuchName.
-// The zone itself is NoRecords, even when the tree is empty. Lookup keeps no
+// Lookup answers for a canonical wire name by exact match; "*" is a label like any
+// other. Names outside the zone, and bytes that are not a name, are NoSuchName.
+// The zone itself is NoRecords, even if the tree is empty. Lookup keeps no
 // reference to name and does not allocate.
 func (s *Snapshot) Lookup(name []byte) Answer {
 	var offsets [dnsname.MaxLabels]uint8
@@ -24,8 +24,8 @@ func (s *Snapshot) Lookup(name []byte) Answer {
 	return s.lookup(path).below(s.zone, name, below)
 }
 
-// Lookup answers as that of the current Snapshot, and costs less, however many
-// owners there are.
+// Lookup answers like Lookup of the current Snapshot. It costs less, and as little
+// with many owners as with few.
 func (t *Tree) Lookup(name []byte) Answer {
 	s := t.Snapshot()
 	var offsets [dnsname.MaxLabels]uint8
@@ -40,9 +40,9 @@ func (t *Tree) Lookup(name []byte) Answer {
 	return t.exact.get(path).below(s.zone, name, below)
 }
 
-// split takes the path of an owner from a name whose labels below the zone are
-// at rel, and the labels that are left. The path is "" when the name is too
-// short; it is valid only while the caller may read name.
+// split returns the path of the owner in a name whose labels below the zone are at
+// rel, and the labels below the owner. The path is "" if the name is too short. It
+// is valid only while the caller may read name.
 func (s *Snapshot) split(name []byte, rel []uint8) (path Path, below []uint8) {
 	n := len(rel) - pathLabels
 	if n < 0 {
@@ -52,7 +52,7 @@ func (s *Snapshot) split(name []byte, rel []uint8) (path Path, below []uint8) {
 	return Path(unsafe.String(&name[from], to-from)), rel[:n] // not kept, as labelAt's
 }
 
-// directory answers for a name that is too short for an owner's.
+// directory answers for a name that is too short to have an owner.
 func (s *Snapshot) directory(name []byte, rel []uint8) Answer {
 	d := &s.top
 	for _, at := range slices.Backward(rel) {
@@ -74,16 +74,15 @@ func (s *Snapshot) relative(buf []uint8, name []byte) ([]uint8, bool) {
 	if below < 0 || at < 0 || string(name[at:]) != string(s.zone) {
 		return nil, false
 	}
-	// The same octets must begin at a label: as many labels before the end as
-	// the zone has must take as many octets.
+	// The zone's octets must begin at a label boundary.
 	if below < len(offsets) && int(offsets[below]) != at {
 		return nil, false
 	}
 	return offsets[:below], offsets != nil
 }
 
-// below answers for the name whose labels below the Set's node are at rel,
-// leftmost first. No Set has no names.
+// below answers for the name whose labels below the Set's node are at rel, leftmost
+// first. A nil Set has no names.
 func (s *Set) below(zone dnsname.Name, name []byte, rel []uint8) Answer {
 	var labels [3]string
 	switch {
@@ -98,10 +97,9 @@ func (s *Set) below(zone dnsname.Name, name []byte, rel []uint8) Answer {
 	return s.rel(zone, labels[:len(rel)])
 }
 
-// labelAt returns the label whose length octet is at offset at of a valid name,
-// as a string over the same bytes: valid only while the caller may read name,
-// for comparisons, never to be kept. A copy would be an allocation per label
-// longer than 32 octets.
+// labelAt returns the label whose length octet is at offset at of a valid name. The
+// string shares the bytes of name: it is for comparisons and must not be kept. A
+// copy would cost an allocation for every label longer than 32 octets.
 func labelAt(name []byte, at int) string {
 	return unsafe.String(&name[at+1], int(name[at]))
 }

@@ -29,9 +29,8 @@ func compareHosts(a, b sortHost) int {
 	return a.addr.Compare(b.addr)
 }
 
-// NewSet builds the Set that spec describes, in O(n log n) of its hosts. It
-// returns nil when there is neither an alias nor a host: such an owner has no
-// names.
+// NewSet builds the Set that spec describes, in O(n log n) of its hosts. It returns
+// nil if there is neither an alias nor a host: such an owner has no names.
 func NewSet(spec *Spec) *Set {
 	s := Set{
 		path: spec.Path, kind: spec.Kind, ttl: spec.TTL, priority: spec.Priority,
@@ -49,12 +48,12 @@ func NewSet(spec *Spec) *Set {
 	return s.compact()
 }
 
-// noHost stands in addHosts' result for a host that was left out.
+// noHost stands for a host that was left out in the result of addHosts.
 const noHost = ^uint32(0)
 
-// addHosts fills the host arrays and returns, for each of hosts, the first host
-// of the Set with the same label. Hosts without a valid address are the caller's
-// error and are left out.
+// addHosts fills the host arrays. It returns, for each of hosts, the first host of
+// the Set with the same label. Hosts without a valid address are the caller's
+// mistake and are left out.
 func (s *Set) addHosts(hosts []Host) []uint32 {
 	order := make([]sortHost, 0, len(hosts))
 	for i, h := range hosts {
@@ -132,8 +131,8 @@ func nameShared(hosts []sortHost) (changed bool) {
 	return changed
 }
 
-// adoptNames gives a host without hostname the hostname that its hash label
-// spells, where another host has that hostname: one label is one name.
+// adoptNames gives a host without hostname the hostname that its hash label spells
+// if another host has that hostname, since one label is one name.
 func adoptNames(hosts []sortHost) {
 	var taken map[uint32]string
 	for i := range hosts {

@@ -7,9 +7,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Path is where a Set hangs below the zone: <service>.<namespace>.svc in
-// canonical wire form, without the zone and the final zero octet
-// ("\x03web\x07default\x03svc"). It is the identity of an owner.
+// Path is the place of a Set below the zone: <service>.<namespace>.svc in canonical
+// wire form, without the zone and the final zero octet
+// ("\x03web\x07default\x03svc"). It identifies an owner.
 type Path string
 
 // pathLabels is the number of labels of every Path.
@@ -18,13 +18,13 @@ const pathLabels = 3
 // svc is the last label of every Path.
 const svc = "\x03svc"
 
-// MaxZone is the length of the longest zone that a Tree takes, in octets of
-// wire form: 255 less the largest target <host>.<service>.<namespace>.svc.
+// MaxZone is the length of the longest zone that a Tree accepts, in octets of wire
+// form: 255 minus the largest target <host>.<service>.<namespace>.svc.
 const MaxZone = dnsname.MaxName - pathLabels*(dnsname.MaxLabel+1) - len(svc)
 
 // MakePath returns the Path of a Service, letters lower-cased. It reports an
-// error when a name is empty or too long for a label. It is for the caller to
-// refuse names that are not host names.
+// error if a name is empty or too long for a label. The caller must refuse names
+// that are not host names.
 func MakePath(service, namespace string) (Path, error) {
 	b := make([]byte, 0, len(service)+len(namespace)+len(svc)+2)
 	for _, l := range [...]string{service, namespace} {

@@ -6,7 +6,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// parseProtocol reads the label of a protocol ("_tcp"); 0 for any other label.
+// parseProtocol reads the label of a protocol ("_tcp"). It returns 0 for any other
+// label.
 func parseProtocol(label string) Protocol {
 	switch label {
 	case "_tcp":

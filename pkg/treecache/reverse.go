@@ -35,8 +35,8 @@ func (c *claim) each(yield func(*claim) bool) {
 	c.several.each(yield)
 }
 
-// reverseIndex holds the claims of all addresses. IPv4 has a trie of its own:
-// its keys are a quarter the size, and a cluster has many.
+// reverseIndex holds the claims of all addresses. IPv4 has a trie of its own: its
+// keys are a quarter of the size, and a cluster has many.
 type reverseIndex struct {
 	v4 trie[[4]byte, *claim]
 	v6 trie[[16]byte, *claim]
@@ -60,7 +60,7 @@ func (x *reverseIndex) get(seed maphash.Seed, addr netip.Addr) *claim {
 	return *c
 }
 
-// set makes c the claim of addr; nil takes it away.
+// set makes c the claim of addr. A nil claim removes the address.
 func (x *reverseIndex) set(seed maphash.Seed, edit uint64, addr netip.Addr, c *claim) {
 	hash4 := func(ip [4]byte) uint64 { return maphash.Bytes(seed, ip[:]) }
 	hash6 := func(ip [16]byte) uint64 { return maphash.Bytes(seed, ip[:]) }
@@ -88,8 +88,8 @@ func (w *writer) reclaim(old *claim, was *Set, now *claim, is *Set) {
 	w.difference(is, was, func(addr netip.Addr) { w.claim(addr, now) })
 }
 
-// difference calls f for the addresses that a claims and b does not, some of
-// them more than once. An external name, and no Set, claims none.
+// difference calls f for the addresses that a claims and b does not, for some of
+// them more than once. An external name claims none, and neither does a nil Set.
 func (w *writer) difference(a, b *Set, f func(netip.Addr)) {
 	if a == nil || a.kind == ExternalName {
 		return
@@ -149,8 +149,8 @@ func (w *writer) unclaim(addr netip.Addr, self *claim) {
 	s.reverse.set(s.seed, w.edit, addr, c)
 }
 
-// MaxNames is how many names one address has in an answer. Who makes more
-// Services for it makes no answer longer.
+// MaxNames is the largest number of names that one address has in an answer: more
+// Services with that address do not make the answer longer.
 const MaxNames = 64
 
 // Reverse answers with the names that claim addr, in answer order: those of
@@ -165,7 +165,7 @@ func (s *Snapshot) Reverse(addr netip.Addr, scratch *[]Record) Answer {
 	return a
 }
 
-// Reverse answers as that of the current Snapshot, and costs less.
+// Reverse answers like Reverse of the current Snapshot, and costs less.
 func (t *Tree) Reverse(addr netip.Addr, scratch *[]Record) Answer {
 	s := t.Snapshot()
 	c := s.claimants(addr)

@@ -11,13 +11,13 @@ import (
 type Kind uint8
 
 const (
-	// ClusterIP Sets answer with virtual addresses. Named ports have the node
-	// itself as target, and so have reverse names.
+	// ClusterIP Sets answer with virtual addresses. The target of named ports and
+	// of reverse names is the node itself.
 	ClusterIP Kind = iota
-	// Headless Sets answer with endpoints. Ports and reverse names have the
-	// hosts as targets.
+	// Headless Sets answer with endpoints. The targets of ports and of reverse
+	// names are the hosts.
 	Headless
-	// ExternalName Sets are one alias, or one address.
+	// ExternalName Sets have one alias, or one address.
 	ExternalName
 )
 
@@ -45,12 +45,12 @@ func (p Protocol) String() string {
 	return ""
 }
 
-// What SRV weights share, by SkyDNS's rule.
+// fullWeight is what the SRV weights of an answer share, as in SkyDNS.
 const fullWeight = 100
 
 // share returns the weight of each of n equal records: SkyDNS's
-// floor(100/sum × weight), but at least 1, so that no target is starved
-// (RFC 2782: weight 0 is chosen only when all others fail).
+// floor(100/sum × weight), but at least 1. A target of weight 0 would hardly ever
+// be chosen (RFC 2782).
 func share(n int) uint16 {
 	if n <= 1 { // nearly always, and a division takes its time
 		return fullWeight
@@ -58,20 +58,21 @@ func share(n int) uint16 {
 	return uint16(max(1, fullWeight/n))
 }
 
-// Spec describes a Set. NewSet copies what it keeps of the slices; strings are
-// kept as they are, so interned strings stay shared.
+// Spec describes a Set. NewSet copies what it keeps of the slices. It keeps strings
+// as they are, so interned strings stay shared.
 type Spec struct {
-	Path     Path
-	Kind     Kind
-	TTL      uint32 // seconds
-	Priority uint16 // of SRV
-	// Created orders claimants of one address: unix seconds, smaller is older.
+	Path     Path   // where the Set hangs
+	Kind     Kind   // of the Service
+	TTL      uint32 // of all records, in seconds
+	Priority uint16 // of SRV records
+	// Created orders the owners that claim one address or name: Unix seconds; the
+	// smaller is the older.
 	Created int64
 	// HasEndpoints says that the Service has endpoints, ready or not.
 	HasEndpoints bool
-	// Hosts are the addresses; duplicates are dropped.
+	// Hosts are the addresses. Duplicates are dropped.
 	Hosts []Host
-	// Ports are the named ports. Several with one name and protocol are one
+	// Ports are the named ports. Several ports with one name and protocol are one
 	// name with several records.
 	Ports []Port
 	// Alias is the target of an external name in wire form, its spelling kept.
@@ -98,26 +99,26 @@ type Port struct {
 }
 
 // Set is what one owner contributes: the names at and below its path, and the
-// addresses it claims in the reverse index. It is immutable and safe for
-// concurrent use. See the package comment for the names it has.
+// addresses that it claims in the reverse index. It is immutable and safe for
+// concurrent use. The package comment lists the names that it has.
 type Set struct {
-	// Hosts are numbered: first the hashed ones, then the named. Within each,
-	// hosts of one label are side by side, so SRV targets can be merged by
+	// Hosts are numbered: first the hashed hosts, then the named ones. Within
+	// each, hosts of one label are side by side, so SRV targets can be merged by
 	// looking at the neighbour.
-	named   *namedHosts // nil when there are none
-	ports   []portNode  // in order of protocol and name
-	alias   dnsname.Name
-	created int64
+	named   *namedHosts  // the named hosts, nil if there are none
+	ports   []portNode   // in order of protocol and name
+	alias   dnsname.Name // target of an external name, "" for other Sets
+	created int64        // Spec.Created
 
-	// An address lookup in a Set of a few hosts needs what follows, and the
-	// octets of path and hashed, which compact puts behind it.
-	path         Path
-	hashed       hashedHosts
-	ttl          uint32
-	targets      uint32 // distinct labels among the hosts
-	priority     uint16
-	kind         Kind
-	hasEndpoints bool
+	// An address lookup in a Set of few hosts needs the fields below, and the
+	// octets of path and hashed, which compact puts right behind the Set.
+	path         Path        // where the Set hangs
+	hashed       hashedHosts // the hosts without a hostname
+	ttl          uint32      // of all records, in seconds
+	targets      uint32      // number of distinct labels among the hosts
+	priority     uint16      // of SRV records
+	kind         Kind        // of the Service
+	hasEndpoints bool        // Spec.HasEndpoints
 }
 
 // portNode is the name _name._protocol.
@@ -178,8 +179,8 @@ func (s *Set) hostAddr(at int) netip.Addr {
 	return s.named.address(at - n)
 }
 
-// setLabel makes the label of host at the first label of the target of r. An
-// external name that is an address has its node as target.
+// setLabel makes the label of host at the first label of the target of r. The
+// target of an external name that is an address is its node.
 func (s *Set) setLabel(r *Record, at int) {
 	n := s.hashed.len()
 	switch {

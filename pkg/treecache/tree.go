@@ -30,14 +30,14 @@ type Snapshot struct {
 	counts     Counts
 }
 
-// dir is a node that is no owner: the zone, svc, a namespace. As in upstream's
-// tree, external names are not nodes but entries of their directory; so they
-// are not met by a wildcard in the middle of a name, and are listed without a
-// walk over all the Services beside them.
+// dir is a node that is not an owner: the zone, svc, or a namespace. As in
+// kube-dns's tree, external names are not nodes but entries of their directory: a
+// wildcard in the middle of a name does not match them, and they can be listed
+// without a walk over all the Services beside them.
 type dir struct {
 	nodes   trie[string, node]
 	entries trie[string, node]
-	// edit is the transaction that made it, as of a trieNode.
+	// edit is the transaction that made the directory; see trieNode.
 	edit uint64
 }
 
@@ -45,15 +45,15 @@ type dir struct {
 type node struct {
 	dir *dir
 	set *Set
-	// self stands for an owner in the reverse index.
+	// self represents the owner in the reverse index.
 	self *claim
 }
 
-// New returns an empty tree for a zone. It panics when zone is not a name, or
-// longer than MaxZone octets.
+// New returns an empty tree for a zone. It panics if zone is not a name or is longer
+// than MaxZone octets.
 func New(zone dnsname.Name) *Tree {
 	if !dnsname.Valid([]byte(zone)) || len(zone) > MaxZone {
-		panic(fmt.Sprintf("treecache: zone %q is no name of at most %d octets", zone.String(), MaxZone))
+		panic(fmt.Sprintf("treecache: zone %q is not a name of at most %d octets", zone.String(), MaxZone))
 	}
 	t := &Tree{}
 	t.exact.init()
@@ -70,28 +70,27 @@ func (s *Snapshot) Zone() dnsname.Name { return s.zone }
 // Owners returns the number of Sets.
 func (s *Snapshot) Owners() int { return s.counts.Owners }
 
-// Change is what an owner is to have.
+// Change replaces what one owner has.
 type Change struct {
 	Path Path
-	Set  *Set // its Path is Path; nil means nothing
+	Set  *Set // has the same Path; nil removes what the owner has
 }
 
-// Replace puts set in the place of whatever its owner, set.Path(), had before,
-// and reports whether anything changed. The next lookup sees it. An owner is its
-// path, so two owners never collide.
+// Replace replaces whatever the owner at set.Path() had by set, and reports whether
+// anything changed. The next lookup sees the change.
 func (t *Tree) Replace(set *Set) (changed bool) {
 	return t.Apply(Change{set.path, set})
 }
 
-// Remove takes away all that the owner at path has, and reports whether there
+// Remove removes everything that the owner at path has, and reports whether there
 // was anything.
 func (t *Tree) Remove(path Path) (changed bool) {
 	return t.Apply(Change{Path: path})
 }
 
-// Apply makes all changes, in their order, and reports whether there was any.
-// A Snapshot has either all of them or none, so many cost less in one call than
-// each in its own. When it returns, every lookup sees them.
+// Apply makes all changes in their order, and reports whether anything changed. A
+// Snapshot has either all of them or none, and many changes in one call cost less
+// than in a call each. When Apply returns, every lookup sees them.
 func (t *Tree) Apply(changes ...Change) (changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -107,8 +106,8 @@ func (t *Tree) Apply(changes ...Change) (changed bool) {
 	if len(made) == 0 {
 		return false
 	}
-	// The index shows each change at once: late, so that it is ahead of the
-	// Snapshot for a moment only.
+	// The index shows each change at once. It is updated last, so that it is ahead
+	// of the Snapshot for a moment only.
 	for _, c := range made {
 		if c.Set != nil {
 			t.exact.put(c.Set)
@@ -121,7 +120,7 @@ func (t *Tree) Apply(changes ...Change) (changed bool) {
 	return true
 }
 
-// change makes one change in the snapshot and reports whether it is one.
+// change makes one change in the snapshot, and reports whether it changed anything.
 func (w *writer) change(c Change) bool {
 	s, path, set := w.snapshot, c.Path, c.Set
 	was, self := s.find(path)
@@ -130,13 +129,13 @@ func (w *writer) change(c Change) bool {
 	}
 	old := self
 	switch {
-	case old == nil: // the text of path belongs to the Set
+	case old == nil: // clone the path, whose text belongs to the Set
 		self = &claim{path: Path(strings.Clone(string(path))), created: set.created, kind: set.kind}
 	case set != nil && !old.standsFor(set):
 		self = &claim{path: old.path, created: set.created, kind: set.kind}
 		old.current.Store(nil)
 	}
-	path = self.path // let all that is kept share one text
+	path = self.path // everything that is kept shares one text
 	labels := path.labels()
 	if was != nil && (set == nil || was.entry() != set.entry()) {
 		w.remove(&s.top, labels[:], was.entry())
@@ -156,8 +155,7 @@ func (s *Set) entry() bool { return s.kind == ExternalName }
 
 func (s *Snapshot) hash(label string) uint64 { return maphash.String(s.seed, label) }
 
-// find returns the Set at path and what stands for its owner, nil when there is
-// none.
+// find returns the Set at path and the claim of its owner, nil if there is none.
 func (s *Snapshot) find(path Path) (*Set, *claim) {
 	d := &s.top
 	for _, label := range path.labels() {
@@ -173,13 +171,13 @@ func (s *Snapshot) find(path Path) (*Set, *claim) {
 	return nil, nil
 }
 
-// lookup returns the Set at path, nil when there is none.
+// lookup returns the Set at path, nil if there is none.
 func (s *Snapshot) lookup(path Path) *Set {
 	set, _ := s.find(path)
 	return set
 }
 
-// child returns the node of that label, else the entry, else nil.
+// child returns the node with that label, else the entry, else nil.
 func (d *dir) child(hash uint64, label string) *node {
 	if n := d.nodes.get(hash, label); n != nil {
 		return n
@@ -193,8 +191,8 @@ type writer struct {
 	edit     uint64
 }
 
-// put hangs an owner as node or entry at labels below d, which the writer owns,
-// and makes the directories on the way.
+// put puts an owner at labels below d, as a node or as an entry, and makes the
+// directories on the way. The writer must own d.
 func (w *writer) put(d *dir, labels []string, owner node) {
 	label, s := labels[0], w.snapshot
 	hash := s.hash(label)
@@ -219,8 +217,8 @@ func (w *writer) put(d *dir, labels []string, owner node) {
 	t.put(w.edit, hash, label, owner, s.hash)
 }
 
-// remove takes away the node or entry at labels below d, which the writer owns,
-// and the directories that become empty.
+// remove removes the node or entry at labels below d, and the directories that
+// become empty. The writer must own d.
 func (w *writer) remove(d *dir, labels []string, entry bool) {
 	label, s := labels[0], w.snapshot
 	hash := s.hash(label)

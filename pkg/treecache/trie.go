@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// trie is a persistent hash trie: a change copies the nodes on one path and
-// leaves every older version as it was. Each node has two bitmaps over the next
-// six bits of the hash, one of keys kept here and one of nodes below, with the
-// entries packed in bit order. It is canonical: a node below holds at least two
-// keys, so equal contents have equal shape.
+// trie is a persistent hash trie: a change copies the nodes on one path and leaves
+// every older version as it was. Each node has two bitmaps over the next six bits
+// of the hash, one for keys stored in the node and one for child nodes; both are
+// packed in bit order. The shape is canonical: a child node holds at least two
+// keys, so equal contents have equal shapes.
 //
-// The caller gives the hash of each key; keys whose 64 bits all collide share
-// a last node and are searched one by one. The zero trie is empty.
+// The caller passes the hash of each key. Keys that agree in all 64 bits share a
+// last node and are searched one by one. The zero trie is empty.
 type trie[K comparable, V any] struct {
 	root *trieNode[K, V]
 	size int
@@ -23,8 +23,8 @@ type trieNode[K comparable, V any] struct {
 	kidMap  uint64
 	leaves  []trieLeaf[K, V]
 	kids    []*trieNode[K, V]
-	// edit is the transaction that made the node. That transaction alone may
-	// change it in place, until it is published.
+	// edit is the transaction that made the node. Only that transaction may change
+	// the node in place, until it is published.
 	edit uint64
 }
 
@@ -68,7 +68,8 @@ func (t *trie[K, V]) get(hash uint64, key K) *V {
 	return nil
 }
 
-// put sets the value of key. hash is the key's, rehash that of any other key.
+// put sets the value of key. hash is the hash of key; rehash returns that of any
+// key.
 func (t *trie[K, V]) put(edit, hash uint64, key K, val V, rehash func(K) uint64) {
 	if t.root == nil {
 		t.root = &trieNode[K, V]{edit: edit}
@@ -136,7 +137,7 @@ func (p *triePut[K, V]) setLeaf(n *trieNode[K, V], old, fresh int) {
 	n.leaves[old] = p.leaf
 }
 
-// remove takes key out, if it is there.
+// remove removes key, if it is there.
 func (t *trie[K, V]) remove(edit, hash uint64, key K) {
 	if t.root == nil || t.get(hash, key) == nil {
 		return
@@ -178,8 +179,8 @@ func removeFrom[K comparable, V any](n *trieNode[K, V], edit, hash uint64, key K
 	return n
 }
 
-// own returns n if this transaction made it, else a copy that it owns. The
-// copy shares its slices until one of them is changed.
+// own returns n if this transaction made it, else a copy that the transaction owns.
+// The copy shares the slices of n until one of them is changed.
 func (n *trieNode[K, V]) own(edit uint64) *trieNode[K, V] {
 	if n.edit == edit {
 		return n
@@ -189,8 +190,8 @@ func (n *trieNode[K, V]) own(edit uint64) *trieNode[K, V] {
 	return &c
 }
 
-// all calls yield for every key until it returns false; the order is that of
-// the hashes. It reports whether it went through.
+// all calls yield for every key, in the order of the hashes, until it returns
+// false. It reports whether it reached the end.
 func (t *trie[K, V]) all(yield func(K, *V) bool) bool {
 	return t.root == nil || t.root.all(yield)
 }
@@ -209,8 +210,8 @@ func (n *trieNode[K, V]) all(yield func(K, *V) bool) bool {
 	return true
 }
 
-// from calls yield as all does, but begins at a place that the bits of start say
-// and goes around.
+// from calls yield like all, but begins at a place chosen by the bits of start and
+// wraps around.
 func (t *trie[K, V]) from(start uint64, yield func(K, *V) bool) bool {
 	return t.root == nil || t.root.from(start, yield)
 }

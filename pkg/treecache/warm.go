@@ -6,15 +6,14 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// warmed is how many names Warm takes at a time.
+// warmed is the number of names that Warm handles at a time.
 const warmed = 32
 
-// Warm brings what [Tree.Lookup] will read for each of names, which are
-// canonical, into the processor's cache. A lookup waits for memory several
-// times, each time for what tells where to look next; here the waits of many
-// overlap, since none depends on another name's. Names that are of no owner are
-// left out, and no reference is kept. The sum returned means nothing: without a
-// use of it the compiler would leave out the reading.
+// Warm brings into the processor's cache what [Tree.Lookup] will read for each of
+// the canonical names. A lookup waits for memory several times in a row, because
+// each access tells where to look next; here the waits for many names overlap.
+// Names without an owner are skipped, and no reference is kept. The returned sum
+// has no meaning: it only keeps the compiler from removing the reads.
 func (t *Tree) Warm(names [][]byte) (sum uint64) {
 	var (
 		s       = t.Snapshot()
@@ -43,9 +42,9 @@ func (t *Tree) Warm(names [][]byte) (sum uint64) {
 	return sum
 }
 
-// ownerOf returns the path of the owner that a name would belong to, "" when it
-// is too short or not in the zone. It is valid only while the caller may read
-// name.
+// ownerOf returns the path of the owner that a name would belong to, "" if the name
+// is too short or not in the zone. The path is valid only while the caller may
+// read name.
 func (s *Snapshot) ownerOf(name []byte) Path {
 	var offsets [dnsname.MaxLabels]uint8
 	rel, ok := s.relative(offsets[:0], name)
@@ -56,7 +55,7 @@ func (s *Snapshot) ownerOf(name []byte) Path {
 	return path
 }
 
-// likely returns the first Set whose tag is that of hash, nil when there is none.
+// likely returns the first Set with the tag of hash, nil if there is none.
 func (b *bucket) likely(hash uint64) *Set {
 	c := candidates(b.tags.Load(), tagOf(hash))
 	if c == 0 {
