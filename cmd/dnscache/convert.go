@@ -22,6 +22,11 @@ import (
 // that RFC 9520 §3.2 allows, because kubedns may be ready a moment later.
 const failureTTL = 1
 
+// failureMaxTTL is how many seconds it is remembered at most when the attempts
+// go on failing (RFC 9520 §3.2 allows 300): after an outage a name is asked
+// again within a minute.
+const failureMaxTTL = 60
+
 // staleRecheck is for how many seconds an expired answer is given at once after
 // upstream failed to refresh it. RFC 8767 §5 proposes 30, for the open Internet;
 // in a cluster the failure is a Pod that restarts, and what it will say may
@@ -106,16 +111,17 @@ const maxTimeout = 4500 * time.Millisecond
 
 func cacheConfig(o *options.Options) answercache.Config {
 	cfg := answercache.Config{
-		Entries:     o.Cache.Size,
-		MinTTL:      ttl(o.Cache.MinCacheTTL),
-		MaxCacheTTL: ttl(o.Cache.MaxCacheTTL),
-		MaxTTL:      ttl(o.Cache.MaxTTL),
-		NegativeTTL: ttl(o.Cache.NegTTL),
-		NoNegative:  o.Cache.NoNegative,
-		NXDomainCut: o.Own.NXDomainCut,
-		FailureTTL:  failureTTL,
-		RoundRobin:  !o.Cache.NoRoundRobin,
-		KeepAD:      o.Upstream.ProxyDNSSEC,
+		Entries:       o.Cache.Size,
+		MinTTL:        ttl(o.Cache.MinCacheTTL),
+		MaxCacheTTL:   ttl(o.Cache.MaxCacheTTL),
+		MaxTTL:        ttl(o.Cache.MaxTTL),
+		NegativeTTL:   ttl(o.Cache.NegTTL),
+		NoNegative:    o.Cache.NoNegative,
+		NXDomainCut:   o.Own.NXDomainCut,
+		FailureTTL:    failureTTL,
+		FailureMaxTTL: failureMaxTTL,
+		RoundRobin:    !o.Cache.NoRoundRobin,
+		KeepAD:        o.Upstream.ProxyDNSSEC,
 	}
 	switch {
 	case o.Own.ServeStale > 0:

@@ -138,7 +138,7 @@ func TestForwarderConfig(t *testing.T) {
 		want := plan{
 			resolve: forwarder.Config{
 				Upstream: upstream.Config{Payload: 1232, Routes: []upstream.Route{}},
-				Cache:    answercache.Config{Entries: 150, FailureTTL: failureTTL, RoundRobin: true},
+				Cache:    answercache.Config{Entries: 150, FailureTTL: failureTTL, FailureMaxTTL: failureMaxTTL, RoundRobin: true},
 				InFlight: 150, FollowRoutes: true,
 			},
 			ident: true,

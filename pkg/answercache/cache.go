@@ -152,43 +152,86 @@ func (c *Cache) locate(key []byte) (hash uint64, at place) {
 	return hash, placeOf(hash, keyType(key))
 }
 
-// Store keeps what may be kept of r, an upstream's reply to q's question, and
-// reports whether that was anything. The name, type, class, DO and CD of q
-// are the key. Nothing of q or r is retained. An entry with that key is
-// replaced. now is in nanoseconds.
+// Store keeps what may be kept of r, the reply of an upstream server to q's
+// question, and reports whether that was anything. The name, type, class, DO and
+// CD of q are the key. Nothing of q or r is retained. asked is the epoch in
+// which the question was asked, now is in nanoseconds.
+//
+// A reply with the rcode NOERROR or NXDOMAIN ends the life of the entry with
+// that key, even if the reply itself cannot be kept: what the server says now
+// has replaced it (RFC 8767 §4).
 //
 // Not stored: classes other than IN, rcodes other than NOERROR and NXDOMAIN,
 // truncated replies, replies to another question, negative answers without
 // an SOA (but see Config.NegativeTTL), answers of TTL 0 (but see MinTTL and
-// StaleFor), chains with a loop or more than 16 links, questions for
+// StaleFor), chains with a loop or more than wire.MaxLinks links, questions for
 // transfers and meta types, replies meant for a part of the clients (RFC 7871).
 func (c *Cache) Store(q *wire.Query, r *wire.Reply, asked Epoch, now int64) bool {
-	if !c.stores(asked) || !storable(q, r) {
+	if !c.stores(asked) || !definitive(q, r) {
 		return false
+	}
+	if e := c.newEntry(q, r, now); e != nil && c.put(e, asked, now) {
+		return true
+	}
+	c.Forget(q, asked)
+	return false
+}
+
+// newEntry returns what is to be stored of r, nil if nothing is.
+func (c *Cache) newEntry(q *wire.Query, r *wire.Reply, now int64) *entry {
+	if !storable(q, r) {
+		return nil
 	}
 	s := c.pool.Get().(*scratch)
 	defer s.release(&c.pool)
 	s.reset(q, r)
 	if !s.choose(&c.cfg) {
-		return false
+		return nil
 	}
 	life := s.clamp(&c.cfg)
 	if life == 0 && c.cfg.StaleFor == 0 {
-		return false
+		return nil
 	}
 	e, ok := s.entry(&c.cfg)
 	if !ok {
-		return false
+		return nil
 	}
 	e.expires, e.life = now+int64(life)*second, life
-	return c.put(e, asked, now)
+	return e
 }
 
-// StoreFailure remembers for Config.FailureTTL that q's question ended in
-// rcode (SERVFAIL, or what stands for a timeout), so that askers hear it at
-// once. A valid or stale answer that is stored stays; a stale one is then
-// given out at once for Config.StaleRecheck. It reports whether it did
-// anything.
+// Forget removes the entry for q's question, and the one that says that its name
+// does not exist. Call it when a server has given an answer that is not to be
+// stored, so that an expired one does not outlive it.
+func (c *Cache) Forget(q *wire.Query, asked Epoch) {
+	if !c.stores(asked) {
+		return
+	}
+	var buf [MaxKey]byte
+	key := AppendKey(buf[:0], q)
+	hash, at := c.locate(key)
+	s := c.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !c.current(asked) {
+		return
+	}
+	own, nx := s.table.Load().find(key, at, forgotten)
+	for _, e := range [...]*entry{own, nx} {
+		if e != nil {
+			s.remove(e)
+		}
+	}
+}
+
+// StoreFailure remembers that q's question ended in rcode (SERVFAIL, or what
+// stands for a timeout), so that askers hear it at once: for Config.FailureTTL,
+// and twice as long each time that the next attempt fails too, up to
+// Config.FailureMaxTTL (RFC 9520 §3.2). It begins anew with a stored answer, or
+// if nobody asks for twice that time.
+//
+// A valid or stale answer that is stored stays; a stale one is then given out
+// at once for Config.StaleRecheck. It reports whether it did anything.
 func (c *Cache) StoreFailure(q *wire.Query, rcode int, asked Epoch, now int64) bool {
 	if !c.stores(asked) || c.cfg.FailureTTL == 0 || q.Class != wire.ClassIN {
 		return false
@@ -198,7 +241,7 @@ func (c *Cache) StoreFailure(q *wire.Query, rcode int, asked Epoch, now int64) b
 	s := c.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return c.current(asked) && s.fail(e, at, now)
+	return c.current(asked) && s.fail(e, at, c.cfg.FailureMaxTTL, now)
 }
 
 // StoreAbsent keeps for ttl seconds, within Config's limits, that q's name does

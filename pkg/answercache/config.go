@@ -17,7 +17,9 @@ type Config struct {
 	// 3600. It makes answers of TTL 0 storable.
 	MinTTL uint32
 	// MaxCacheTTL lowers the lifetime of what is stored (--max-cache-ttl). 0
-	// does not.
+	// does not; then an answer is kept for 7 days at most, and its TTLs stay as
+	// they are (RFC 8767 §4). Negative answers are kept for 3 hours at most in any
+	// case (RFC 2308 §5).
 	MaxCacheTTL uint32
 	// MaxTTL caps the TTLs given to clients (--max-ttl). 0 does not.
 	MaxTTL uint32
@@ -31,9 +33,12 @@ type Config struct {
 	// not (RFC 8020). A server that says so of names that have others below them
 	// then hides those.
 	NXDomainCut bool
-	// FailureTTL is how long StoreFailure is remembered, RFC 9520 §3.2: 1 to
-	// 300. Greater values count as 300, 0 remembers none.
+	// FailureTTL is how long StoreFailure is remembered at first, RFC 9520 §3.2: 1
+	// to 300. Greater values count as 300, 0 remembers none.
 	FailureTTL uint32
+	// FailureMaxTTL is the longest that a failure is remembered when attempts go
+	// on failing, up to 300, which is also what 0 means.
+	FailureMaxTTL uint32
 	// StaleFor is how long an answer is kept after it expired, Forever without
 	// end, 0 not at all (--use-stale-cache; RFC 8767 §5 proposes 1 to 3 days).
 	// It makes answers of TTL 0 storable.
@@ -71,6 +76,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.MinTTL = min(c.MinTTL, maxMinTTL)
 	c.FailureTTL = min(c.FailureTTL, maxFailureTTL)
+	c.FailureMaxTTL = max(c.FailureTTL, min(cmp.Or(c.FailureMaxTTL, maxFailureTTL), maxFailureTTL))
 	c.StaleRecheck = min(cmp.Or(c.StaleRecheck, c.FailureTTL), maxFailureTTL)
 	return c
 }

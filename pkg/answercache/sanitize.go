@@ -34,14 +34,17 @@ type choice struct {
 	ttl uint32
 }
 
-// storable reports whether r may be looked at for storing at all.
+// definitive reports whether r says what is true of q's question now.
+func definitive(q *wire.Query, r *wire.Reply) bool {
+	return q.Class == wire.ClassIN && r.Answers(q) && wire.Opcode(r.Flags) == wire.OpcodeQuery &&
+		(r.Rcode == wire.RcodeSuccess || r.Rcode == wire.RcodeNXDomain)
+}
+
+// storable reports whether r, which is definitive, may be looked at for storing
+// at all.
 func storable(q *wire.Query, r *wire.Reply) bool {
 	switch {
-	case q.Class != wire.ClassIN, r.Truncated(), !r.Answers(q):
-		return false
-	case r.Rcode != wire.RcodeSuccess && r.Rcode != wire.RcodeNXDomain:
-		return false
-	case wire.Opcode(r.Flags) != wire.OpcodeQuery, scoped(r):
+	case r.Truncated(), scoped(r):
 		return false
 	case q.Type == 0, q.Type == wire.TypeOPT, q.Type >= wire.TypeTKEY && q.Type < wire.TypeANY:
 		return false // RFC 6895 §3.1: meta types
@@ -222,6 +225,9 @@ func (s *scratch) clamp(cfg *Config) uint32 {
 	}
 	if s.finalStart == s.finalEnd && !soa {
 		life = min(life, storedTTL(cfg.NegativeTTL, cfg))
+	}
+	if cfg.MaxCacheTTL == 0 {
+		life = min(life, maxLife)
 	}
 	return life
 }

@@ -83,7 +83,9 @@ func (s *shard) dead(e *entry, now int64) bool {
 	switch {
 	case over < 0:
 		return false
-	case e.flags&kindFailure != 0 || s.staleFor == 0:
+	case e.flags&kindFailure != 0:
+		return over >= int64(e.life)*second // until then another one lasts longer
+	case s.staleFor == 0:
 		return true
 	}
 	return s.staleFor != Forever && over >= int64(s.staleFor)*second
@@ -104,7 +106,7 @@ func (s *shard) get(key []byte, at place, now int64, allowStale bool) (*entry, R
 			s.remove(e)
 			continue
 		}
-		if e == nil {
+		if e == nil || e.flags&kindFailure != 0 {
 			continue
 		}
 		e.visit()
@@ -197,19 +199,30 @@ func (s *shard) put(e *entry, at place, now int64) bool {
 // forgotten is a time at which every entry has expired.
 const forgotten = 1<<63 - 1
 
-// fail remembers a failure, unless an answer is there. The lock is held.
-func (s *shard) fail(e *entry, at place, now int64) bool {
+// fail remembers a failure, unless an answer is there. One that follows another
+// lasts twice as long, up to longest seconds. The lock is held.
+func (s *shard) fail(e *entry, at place, longest uint32, now int64) bool {
 	own, nx := s.table.Load().find(e.key(), at, now)
-	if own == nil || own.flags&kindFailure != 0 || s.dead(own, now) {
-		own = nx
+	answer := own
+	if own != nil && own.flags&kindFailure != 0 {
+		if own.valid(now) {
+			return false // remembered already
+		}
+		if !s.dead(own, now) {
+			e.life = min(2*own.life, longest)
+			e.expires = now + int64(e.life)*second
+		}
+		answer = nx
+	} else if own == nil || s.dead(own, now) {
+		answer = nx
 	}
-	if own == nil || s.dead(own, now) {
+	if answer == nil || s.dead(answer, now) {
 		return s.put(e, at, now)
 	}
-	if own.valid(now) || nx.valid(now) {
+	if answer.valid(now) || nx.valid(now) {
 		return false
 	}
-	s.queue[own.node].failedUntil = now + int64(s.recheck)*second
+	s.queue[answer.node].failedUntil = now + int64(s.recheck)*second
 	return true
 }
 

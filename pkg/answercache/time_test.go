@@ -139,6 +139,70 @@ func TestOverTime(t *testing.T) {
 			{1, put, 0, ""},
 			{2, "ask", Hit, got("9")},
 		}},
+		{"failures in a row are remembered longer", Config{FailureTTL: 5}, []step{
+			{0, "fail", 0, ""},
+			{1, "fail", 0, ""}, // of the same attempt
+			{4.9, "ask", Failed, "servfail"},
+			{5, "ask", Miss, ""},
+			{6, "fail", 0, ""},
+			{15.9, "ask", Failed, "servfail"},
+			{16, "ask", Miss, ""},
+			{25.9, "fail", 0, ""}, // 20 s
+			{45.8, "ask", Failed, "servfail"},
+			{56, "fail", 0, ""},
+			{97, "fail", 0, ""},
+			{178, "fail", 0, ""},
+			{340, "fail", 0, ""}, // 300 s, the limit
+			{639.9, "ask", Failed, "servfail"},
+			{640, "ask", Miss, ""},
+			{641, "fail", 0, ""},
+			{940.9, "ask", Failed, "servfail"},
+			{941, "ask", Miss, ""},
+			{1242, "fail", 0, ""}, // nobody asked for long
+			{1247, "ask", Miss, ""},
+		}},
+		{"failures in a row have the limit that is set", Config{FailureTTL: 5, FailureMaxTTL: 8}, []step{
+			{0, "fail", 0, ""},
+			{6, "fail", 0, ""},
+			{13.9, "ask", Failed, "servfail"},
+			{14, "ask", Miss, ""},
+		}},
+		{"an answer ends the row of failures", Config{FailureTTL: 5}, []step{
+			{0, "fail", 0, ""},
+			{6, "fail", 0, ""},
+			{17, put, 0, ""},
+			{27, "fail", 0, ""},
+			{32, "ask", Miss, ""},
+		}},
+		{"an answer that is not kept ends the row of failures", Config{FailureTTL: 5}, []step{
+			{0, "fail", 0, ""},
+			{6, "fail", 0, ""},
+			{17, "store nxdomain", 0, ""},
+			{18, "fail", 0, ""},
+			{23, "ask", Miss, ""},
+		}},
+		{"a failure that is over hides no expired answer", Config{FailureTTL: 5, StaleFor: 100}, []step{
+			{0, "fail", 0, ""},
+			{6, neg, 0, ""},
+			{22, "ask", Expired, ""},
+			{22, "ask stale", Stale, "nxdomain; ns example. 0 SOA n. h. 1 2 3 4 15"},
+		}},
+		{"negative answers have a limit", Config{}, []step{
+			{0, "store nxdomain; ns example. 200000 IN SOA n. h. 1 2 3 4 86400", 0, ""},
+			{0, "ask", Hit, "nxdomain; ns example. 10800 SOA n. h. 1 2 3 4 86400"},
+			{10799, "ask", Hit, "nxdomain; ns example. 1 SOA n. h. 1 2 3 4 86400"},
+			{10800, "ask", Miss, ""},
+		}},
+		{"answers have a limit, their TTLs have not", Config{}, []step{
+			{0, "store www.example. 2000000 IN A 1.2.3.4", 0, ""},
+			{604799, "ask", Hit, got("1395201")},
+			{604800, "ask", Miss, ""},
+		}},
+		{"max-cache-ttl is the limit", Config{MaxCacheTTL: 700000}, []step{
+			{0, "store www.example. 2000000 IN A 1.2.3.4", 0, ""},
+			{699999, "ask", Hit, got("1")},
+			{700000, "ask", Miss, ""},
+		}},
 		{"failures are off", Config{}, []step{
 			{0, "fail", 0, ""},
 			{0, "ask", Miss, ""},
@@ -177,6 +241,63 @@ func TestOverTime(t *testing.T) {
 	}
 }
 
+// An answer that is not kept replaces an expired one all the same (RFC 8767 §4):
+// what is gone does not come back.
+func TestUnkeptAnswersReplaceExpiredOnes(t *testing.T) {
+	for name, answer := range map[string][]string{
+		"NXDOMAIN without SOA":  {"nxdomain"},
+		"NODATA without SOA":    {"ns example. 60 IN NS ns.example."},
+		"NODATA of another SOA": {"ns other. 60 IN SOA n. h. 1 2 3 4 15"},
+		"truncated":             {"tc", "www.example. 10 IN A 1.2.3.5"},
+		"a loop":                {"www.example. 10 IN CNAME www.example."},
+		"aliases that differ":   {"www.example. 10 IN CNAME a.", "www.example. 10 IN CNAME b."},
+		"records of NXDOMAIN":   {"nxdomain", "www.example. 10 IN A 1.2.3.5"},
+	} {
+		for old, text := range map[string][]string{
+			"answer":   {"www.example. 10 IN A 1.2.3.4"},
+			"NODATA":   {"ns example. 60 IN SOA n. h. 1 2 3 4 10"},
+			"NXDOMAIN": {"nxdomain", "ns example. 60 IN SOA n. h. 1 2 3 4 10"},
+		} {
+			c := New(Config{Entries: 10, StaleFor: Forever, FailureTTL: 5})
+			q := ask(t, "www.example.", a)
+			if !store(t, c, at(0), q, text...) {
+				t.Fatal("the old answer was not stored")
+			}
+			for _, failure := range [][]string{{"servfail"}, {"refused"}} { // they say nothing
+				store(t, c, at(20), q, failure...)
+				if _, result := lookup(t, c, at(20), q, true); result != Stale {
+					t.Fatalf("%s ended the %s", failure, old)
+				}
+			}
+			if store(t, c, at(20), q, answer...) {
+				t.Errorf("%s was stored", name)
+			}
+			if m, result := lookup(t, c, at(20), q, true); result != Miss {
+				t.Errorf("after %s the old %s is still given:\n%v", name, old, m)
+			}
+			checkShards(t, c)
+		}
+	}
+	// Without stale answers, one of TTL 0 ends the one before it too.
+	c := New(Config{Entries: 10})
+	q := ask(t, "www.example.", a)
+	store(t, c, at(0), q, "www.example. 10 IN A 1.2.3.4")
+	store(t, c, at(1), q, "www.example. 0 IN A 1.2.3.5")
+	if m, result := lookup(t, c, at(1), q, false); result != Miss {
+		t.Errorf("the old answer is still given:\n%v", m)
+	}
+	// Forget is for those who do not store what they judged.
+	store(t, c, at(0), q, "www.example. 10 IN A 1.2.3.4")
+	c.Forget(q, Epoch{})
+	if _, result := lookup(t, c, at(1), q, false); result != Hit {
+		t.Error("Forget of another epoch removed an entry")
+	}
+	c.Forget(q, c.Epoch())
+	if _, result := lookup(t, c, at(1), q, false); result != Miss {
+		t.Error("Forget left the entry")
+	}
+}
+
 // TTLs of one answer never rise while it is valid, and never below zero.
 func TestTTLNeverRises(t *testing.T) {
 	c := New(Config{Entries: 10, RoundRobin: true})
@@ -203,7 +324,7 @@ func TestTTLNeverRises(t *testing.T) {
 
 func TestLifetimeRules(t *testing.T) {
 	for _, tt := range []struct{ ttl, minimum, want uint32 }{
-		{60, 15, 15}, {5, 600, 5}, {0, 600, 0}, {60, 0, 0}, {60, 1<<31 - 1, 60}, {60, 1 << 31, 0}, {60, 1<<32 - 1, 0},
+		{60, 15, 15}, {5, 600, 5}, {0, 600, 0}, {60, 0, 0}, {60, 1<<31 - 1, 60}, {86400, 86400, 10800}, {60, 1 << 31, 0}, {60, 1<<32 - 1, 0},
 	} {
 		if got := negativeTTL(tt.ttl, tt.minimum); got != tt.want {
 			t.Errorf("negativeTTL(%d, %d) = %d, want %d", tt.ttl, tt.minimum, got, tt.want)

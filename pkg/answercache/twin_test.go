@@ -40,9 +40,17 @@ func twinNX(q *wire.Query) string {
 }
 
 func (w *twin) store(q *wire.Query, m *dns.Msg, now int64) bool {
+	if m.Rcode != 0 && m.Rcode != 3 {
+		return false
+	}
+	forget := func() bool {
+		delete(w.entries, twinKey(q))
+		delete(w.entries, twinNX(q))
+		return false
+	}
 	kept := w.sanitize(q, m)
 	if kept == nil {
-		return false
+		return forget()
 	}
 	life := int64(1 << 40)
 	for _, rr := range append(append([]dns.RR{}, kept.Answer...), kept.Ns...) {
@@ -57,7 +65,7 @@ func (w *twin) store(q *wire.Query, m *dns.Msg, now int64) bool {
 		life = min(life, int64(max(w.cfg.NegativeTTL, w.cfg.MinTTL)))
 	}
 	if life == 0 && w.cfg.StaleFor == 0 {
-		return false
+		return forget()
 	}
 	own, nx := twinKey(q), twinNX(q)
 	if kept.Rcode == dns.RcodeNameError && len(kept.Answer) == 0 {
@@ -140,9 +148,18 @@ func (w *twin) fail(q *wire.Query, now int64) {
 			return
 		}
 	}
+	life := int64(w.cfg.FailureTTL)
+	if last := w.entries[twinKey(q)]; last != nil && last.failure {
+		switch age := now - last.stored; {
+		case age < last.life*second:
+			return
+		case age < 2*last.life*second:
+			life = min(2*last.life, 300)
+		}
+	}
 	m := &dns.Msg{}
 	m.Rcode = dns.RcodeServerFailure
-	w.entries[twinKey(q)] = &twinEntry{msg: m, stored: now, life: int64(w.cfg.FailureTTL), failure: true}
+	w.entries[twinKey(q)] = &twinEntry{msg: m, stored: now, life: life, failure: true}
 }
 
 // state says what an entry can be to a lookup that allows expired ones.
@@ -246,7 +263,7 @@ func TestAgreesWithTwin(t *testing.T) {
 		rng := rand.New(rand.NewPCG(42, uint64(i)))
 		c, w := New(cfg), &twin{cfg: cfg, entries: map[string]*twinEntry{}}
 		now, found := at(0), map[Result]int{}
-		for n := range 8000 {
+		for n := range 10000 {
 			now += rng.Int64N(second)
 			q := ask(t, []string{"a.z.", "b.Z.", "C.y.", "z."}[rng.IntN(4)], []uint16{dns.TypeA, dns.TypeCNAME}[rng.IntN(2)])
 			if rng.IntN(4) == 0 {

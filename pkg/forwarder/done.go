@@ -135,6 +135,8 @@ func (fl *flight) store(st *state, r *Reply) {
 		st.cache.Store(q, r.Keep, fl.asked, now)
 	case r.AbsentFor > 0:
 		st.cache.StoreAbsent(q, r.AbsentFor, fl.asked, now)
+	default:
+		st.cache.Forget(q, fl.asked)
 	}
 }
 
