@@ -5,10 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
 	"time"
-
-	"mvdan.cc/sh/v3/syntax"
 )
 
 const (
@@ -18,12 +15,12 @@ const (
 	defaultPort    = 8080
 	defaultPeriod  = 2 * time.Second
 	defaultLatency = 30 * time.Second
-	// maxDefaultTimeout is twice what the nslookup in here waits for a dead
-	// server, so that a check of two lookups fails with the lookup's own words.
+	// maxDefaultTimeout is twice as long as the built-in nslookup waits for a dead
+	// server, so that a check with two lookups fails with the lookup's own error.
 	maxDefaultTimeout = 10 * time.Second
 )
 
-// options is the command line, checked.
+// options is a valid command line.
 type options struct {
 	checks        []check
 	listenAddress string
@@ -36,16 +33,9 @@ type options struct {
 	version       bool
 }
 
-// check is one --cmd with the --url in the same position.
-type check struct {
-	url     string
-	command string
-	program *syntax.File
-}
-
-// parseOptions reads the arguments, without the program's name. Every fault of
-// the options' meaning is reported at once; usage goes to help when it was asked
-// for, and the error is then flag.ErrHelp.
+// parseOptions reads the arguments, without the program's name. The error names all
+// invalid values. If help was asked for, it is written to help and the error is
+// flag.ErrHelp.
 func parseOptions(args []string, help io.Writer) (options, error) {
 	var (
 		opts           options
@@ -103,7 +93,7 @@ func appendTo(list *[]string) func(string) error {
 	}
 }
 
-// validate checks the values that stand alone.
+// validate checks each value by itself.
 func (o options) validate() error {
 	var errs []error
 	if o.port < 0 || o.port > 65535 {
@@ -118,41 +108,4 @@ func (o options) validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// pair joins the commands and urls by position and parses the commands.
-func pair(commands, urls []string) ([]check, error) {
-	var errs []error
-	if len(commands) != len(urls) {
-		errs = append(errs, fmt.Errorf("%d --cmd and %d --url: each --cmd needs its own --url, in the same order", len(commands), len(urls)))
-	}
-	seen := make(map[string]bool)
-	for _, url := range urls {
-		switch {
-		case !strings.HasPrefix(url, "/"):
-			errs = append(errs, fmt.Errorf("--url=%q: must begin with /", url))
-		case strings.ContainsAny(url, "?#"):
-			errs = append(errs, fmt.Errorf("--url=%q: must be a path, without ? and #", url))
-		case url == metricsURL:
-			errs = append(errs, fmt.Errorf("--url=%q: reserved for this program's metrics", url))
-		case seen[url]:
-			errs = append(errs, fmt.Errorf("--url=%q: given twice", url))
-		}
-		seen[url] = true
-	}
-	var checks []check
-	for i, command := range commands {
-		program, err := parseCommand(command)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("--cmd=%q: %w", command, err))
-			continue
-		}
-		if i < len(urls) {
-			checks = append(checks, check{url: urls[i], command: command, program: program})
-		}
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return checks, nil
 }

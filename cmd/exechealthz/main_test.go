@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,9 +20,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(reaperEnv) != "" {
-		os.Exit(reaperChild())
-	}
 	testscript.Main(m, map[string]func(){"exechealthz": main, "nslookup": main})
 }
 

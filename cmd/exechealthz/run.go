@@ -17,6 +17,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/httpserver"
 	"github.com/kube-dns/kube-dns/pkg/nslookup"
 	"github.com/kube-dns/kube-dns/pkg/prober"
+	"github.com/kube-dns/kube-dns/pkg/shell"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -57,14 +58,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // serve runs the checks and answers on ln until ctx ends.
 func serve(ctx context.Context, opts options, ln net.Listener, logger *slog.Logger) error {
-	sh := &shell{processes: newProcesses(), env: os.Environ()}
+	sh := shell.New(os.Environ(), nslookup.Command{})
 	metrics := newMetrics()
 	probers := make(map[string]*prober.Prober)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, c := range opts.checks {
 		p, err := prober.New(prober.Config{
 			Check: func(ctx context.Context, out io.Writer) error {
-				return sh.run(ctx, c.program, out)
+				return sh.Run(ctx, c.program, out)
 			},
 			Period:  opts.period,
 			Timeout: opts.timeout,
@@ -93,7 +94,7 @@ func serve(ctx context.Context, opts options, ln net.Listener, logger *slog.Logg
 	}
 	if os.Getpid() == 1 {
 		group.Go(func() error {
-			sh.processes.reaper(ctx)
+			sh.Reap(ctx)
 			return nil
 		})
 	}

@@ -7,10 +7,6 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// maxLinks bounds the CNAMEs between a question and its answer. A loop reaches
-// it too.
-const maxLinks = 16
-
 // maxScratch is the largest buffer that scratch keeps for the next answer.
 const maxScratch = 8 << 10
 
@@ -20,10 +16,10 @@ type scratch struct {
 	r       wire.Reply
 	msg     wire.Reply // the message built
 	builder wire.Builder
+	chain   wire.Chain
 	chosen  []choice
 	offsets []uint16
 	buf     []byte
-	name    [2 * wire.MaxName]byte // the chain's end, and the next one
 	// The records that the question asked for, within chosen.
 	finalStart, finalEnd int
 }
@@ -71,115 +67,40 @@ func (s *scratch) release(pool *sync.Pool) {
 }
 
 // choose picks the records that answer the question, in the order in which
-// they are read: each CNAME of the chain, then the records asked for, or the
-// SOA of a negative answer. It reports false when there is nothing to store.
+// they are read: each alias, then the records asked for, or the SOA of a
+// negative answer. It reports false when there is nothing to store.
 func (s *scratch) choose(cfg *Config) bool {
-	name := wire.AppendLower(s.name[:0], s.q.Name)
-	for links := 0; ; links++ {
-		s.finalStart = len(s.chosen)
-		if s.chooseFinal(name) {
-			s.finalEnd = len(s.chosen)
-			return s.r.Rcode == wire.RcodeSuccess && s.chooseProofs()
-		}
-		if s.q.Type == wire.TypeCNAME || s.q.Type == wire.TypeANY {
-			break
-		}
-		next, ok, bad := s.chooseLink(name)
-		if bad || ok && links == maxLinks {
-			return false
-		}
-		if !ok {
-			break
-		}
-		name = append(s.name[:0], next...)
+	chain := &s.chain
+	chain.Signatures = s.q.EDNS.DO
+	chain.Follow(&s.r, s.q.Type)
+	for i := range chain.Records {
+		rec := &chain.Records[i]
+		s.chosen = append(s.chosen, choice{*rec, rec.TTL})
 	}
-	s.finalStart = len(s.chosen)
-	s.finalEnd = s.finalStart
-	return s.chooseNegative(name, cfg)
-}
-
-// add picks a record with its own TTL.
-func (s *scratch) add(rec *wire.Record) { s.chosen = append(s.chosen, choice{*rec, rec.TTL}) }
-
-// chooseFinal picks the records at name that the question asked for, and
-// their signatures, and reports whether there were any. A set of records gets
-// the smallest TTL in it, RFC 2181 §5.2.
-func (s *scratch) chooseFinal(name []byte) bool {
-	var (
-		rec   wire.Record
-		start = len(s.chosen)
-		least = ^uint32(0)
-	)
-	for it := s.r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
-		if rec.Class == wire.ClassIN && (rec.Type == s.q.Type || s.q.Type == wire.TypeANY) && wire.EqualNameAt(s.r.Msg, rec.Owner, name) {
-			s.add(&rec)
-			least = min(least, rec.TTL)
-		}
-	}
-	if len(s.chosen) == start {
+	s.finalStart, s.finalEnd = chain.Final, max(chain.Final, chain.FinalEnd)
+	final := s.chosen[s.finalStart:s.finalEnd]
+	switch {
+	case chain.Broken:
 		return false
-	}
-	if s.q.Type != wire.TypeANY {
-		s.chooseSignatures(name, s.q.Type)
-		for i := range s.chosen[start:] {
-			s.chosen[start+i].ttl = min(least, s.chosen[start+i].ttl)
-		}
-	}
-	return true
-}
-
-// chooseLink picks the CNAME at name, and a DNAME above it of which it was
-// made (RFC 6672 §3.1), and returns the name that it leads to, which stays
-// valid until the next call. bad: several CNAMEs, which RFC 2181 §10.1 forbids.
-func (s *scratch) chooseLink(name []byte) (next []byte, ok, bad bool) {
-	var rec, link wire.Record
-	for it := s.r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
-		if rec.Type != wire.TypeCNAME || rec.Class != wire.ClassIN || !wire.EqualNameAt(s.r.Msg, rec.Owner, name) {
-			continue
-		}
-		if ok {
-			return nil, false, true
-		}
-		link, ok = rec, true
-	}
-	if !ok {
-		return nil, false, false
-	}
-	next, _, _ = wire.AppendCanonicalName(s.name[wire.MaxName:wire.MaxName], s.r.Msg, link.Data)
-	for it := s.r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
-		if rec.Type == wire.TypeDNAME && rec.Class == wire.ClassIN && s.redirects(&rec, name, next) {
-			s.add(&rec)
-		}
-	}
-	s.add(&link)
-	s.chooseSignatures(name, wire.TypeCNAME)
-	return next, true, false
-}
-
-// redirects reports whether the DNAME rec makes target of name, which is below
-// its owner (RFC 6672 §2.2). Any other DNAME would speak of other names.
-func (s *scratch) redirects(rec *wire.Record, name, target []byte) bool {
-	var buf, made [2 * wire.MaxName]byte
-	owner, _, _ := wire.AppendName(buf[:0], s.r.Msg, rec.Owner)
-	if len(owner) >= len(name) || !wire.HasSuffix(name, owner) {
+	case len(final) == 0:
+		return s.chooseNegative(chain.End, cfg)
+	case s.r.Rcode != wire.RcodeSuccess:
 		return false
+	case s.q.Type != wire.TypeANY:
+		oneTTL(final)
 	}
-	expected, _, _ := wire.AppendName(append(made[:0], name[:len(name)-len(owner)]...), s.r.Msg, rec.Data)
-	return wire.EqualNames(expected, target)
+	return s.chooseProofs()
 }
 
-// chooseSignatures picks the RRSIGs of a set of records, for askers that want
-// them.
-func (s *scratch) chooseSignatures(name []byte, covered uint16) {
-	if !s.q.EDNS.DO || covered == wire.TypeRRSIG {
-		return
+// oneTTL gives an RRset and its signatures the smallest TTL among them, RFC 2181
+// §5.2.
+func oneTTL(set []choice) {
+	least := ^uint32(0)
+	for i := range set {
+		least = min(least, set[i].ttl)
 	}
-	var rec wire.Record
-	for it := s.r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
-		if rec.Type == wire.TypeRRSIG && rec.Class == wire.ClassIN &&
-			binary.BigEndian.Uint16(s.r.Msg[rec.Data:]) == covered && wire.EqualNameAt(s.r.Msg, rec.Owner, name) {
-			s.add(&rec)
-		}
+	for i := range set {
+		set[i].ttl = least
 	}
 }
 
@@ -193,7 +114,7 @@ func (s *scratch) chooseProofs() bool {
 	for it := s.r.Records(); it.Next(&rec); {
 		if rec.Section == wire.Authority && rec.Class == wire.ClassIN &&
 			(rec.Type == wire.TypeNSEC || rec.Type == wire.TypeNSEC3 || rec.Type == wire.TypeRRSIG) {
-			s.add(&rec)
+			s.chosen = append(s.chosen, choice{rec, rec.TTL})
 		}
 	}
 	return true

@@ -109,6 +109,10 @@ func (w *twin) sanitize(q *wire.Query, m *dns.Msg) *dns.Msg {
 			return kept
 		}
 		link := at(name, dns.TypeCNAME)
+		for len(link) > 1 && strings.EqualFold(link[0].(*dns.CNAME).Target, link[1].(*dns.CNAME).Target) {
+			link[0].Header().Ttl = min(link[0].Header().Ttl, link[1].Header().Ttl)
+			link = append(link[:1], link[2:]...)
+		}
 		if len(link) > 1 || len(link) == 1 && links == 16 {
 			return nil
 		}

@@ -21,8 +21,8 @@ import (
 func ReadDir(fsys fs.FS) (version string, data map[string]string, err error) {
 	entries, err := fs.ReadDir(fsys, ".") // sorted by name
 	if err != nil {
-		var fault *fs.PathError // its path is ".", which tells nobody anything
-		if errors.As(err, &fault) {
+		// Its path is ".", which tells nobody anything.
+		if fault, ok := errors.AsType[*fs.PathError](err); ok {
 			err = fault.Err
 		}
 		return "", nil, fmt.Errorf("reading the directory: %w", err)

@@ -70,7 +70,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-var trailingComma = regexp.MustCompile(`,\s*[\]}]`) //nolint:gochecknoglobals // a constant
+var trailingComma = regexp.MustCompile(`,\s*[\]}]`)
 
 // jsonHint says what usually makes a value invalid JSON, or "".
 func jsonHint(text string) string {

@@ -19,6 +19,9 @@ type sink struct {
 	reply Reply // in the hands of the stages
 	asked bool  // a question waits for Flush of the set
 
+	arranged []byte     // memory for a reply in another order
+	ordered  wire.Reply // that reply, parsed
+
 	question wire.Query // that reply answers
 	msg      wire.Query // of the waiter that is answered
 	q        Query      // likewise
@@ -117,7 +120,23 @@ func (fl *flight) Done(us upstream.Sink, res *upstream.Result) {
 		fl.fail(st, s, waiting, code, err)
 		return
 	}
+	s.arrange()
 	fl.relayTo(st, s, &waiting)
+}
+
+// arrange puts the reply in the order in which clients read it, as it is when it
+// comes from the cache.
+func (s *sink) arrange() {
+	r := s.reply.Msg
+	out := wire.Arrange(s.arranged[:0], r)
+	if len(out) == 0 || !wire.ParseReply(out, &s.ordered) {
+		return
+	}
+	s.ordered.Rcode, s.ordered.EDNS = r.Rcode, r.EDNS
+	s.reply.Msg = &s.ordered
+	if s.arranged = out[:0]; cap(out) > maxKeptReply {
+		s.arranged = nil
+	}
 }
 
 // store puts a judged reply, or that there was none, into the cache.

@@ -21,16 +21,27 @@ func TestParse(t *testing.T) {
 		skipped    []string // "line: part of the reason"
 	}{
 		{"plain", "nameserver 10.0.0.1\nnameserver 10.0.0.2\n", "10.0.0.1 10.0.0.2", nil},
-		{"one odd line costs only itself", "nameserver ns.example.com\nnameserver $DNS1\nnameserver 10.0.0.2#53\nnameserver 10.0.0.3\n",
-			"10.0.0.3", []string{"nameserver ns.example.com: not an IP address", "nameserver $DNS1: not an IP address", "nameserver 10.0.0.2#53: without a port"}},
-		{"ports and brackets", "nameserver 10.0.0.1:53\nnameserver [fd00::1]:53\nnameserver [fd00::1]\nnameserver fd00::2", "fd00::2",
-			[]string{"nameserver 10.0.0.1:53: without a port", "nameserver [fd00::1]:53: without a port", "nameserver [fd00::1]: without brackets"}},
-		{"this Pod", "nameserver 127.0.0.53\nnameserver ::1\nnameserver 0.0.0.0\nnameserver ::\nnameserver ::ffff:127.0.0.1\nnameserver ::ffff:10.0.0.1", "10.0.0.1",
-			[]string{"nameserver 127.0.0.53: this Pod", "nameserver ::1: this Pod", "nameserver 0.0.0.0: this Pod", "nameserver ::: this Pod", "nameserver ::ffff:127.0.0.1: this Pod"}},
-		{"zones", "nameserver fe80::1%eth0\nnameserver fe80::2%nosuch\nnameserver fe80::3\nnameserver 169.254.169.253", "fe80::1%eth0 169.254.169.253",
-			[]string{`nameserver fe80::2%nosuch: no network interface "nosuch" here`, "nameserver fe80::3: needs an interface"}},
-		{"no single server", "nameserver 224.0.0.1\nnameserver ff02::1%eth0\nnameserver 255.255.255.255", "",
-			[]string{"nameserver 224.0.0.1: one server", "nameserver ff02::1%eth0: one server", "nameserver 255.255.255.255: one server"}},
+		{
+			"one odd line costs only itself", "nameserver ns.example.com\nnameserver $DNS1\nnameserver 10.0.0.2#53\nnameserver 10.0.0.3\n",
+			"10.0.0.3",
+			[]string{"nameserver ns.example.com: not an IP address", "nameserver $DNS1: not an IP address", "nameserver 10.0.0.2#53: without a port"},
+		},
+		{
+			"ports and brackets", "nameserver 10.0.0.1:53\nnameserver [fd00::1]:53\nnameserver [fd00::1]\nnameserver fd00::2", "fd00::2",
+			[]string{"nameserver 10.0.0.1:53: without a port", "nameserver [fd00::1]:53: without a port", "nameserver [fd00::1]: without brackets"},
+		},
+		{
+			"this Pod", "nameserver 127.0.0.53\nnameserver ::1\nnameserver 0.0.0.0\nnameserver ::\nnameserver ::ffff:127.0.0.1\nnameserver ::ffff:10.0.0.1", "10.0.0.1",
+			[]string{"nameserver 127.0.0.53: this Pod", "nameserver ::1: this Pod", "nameserver 0.0.0.0: this Pod", "nameserver ::: this Pod", "nameserver ::ffff:127.0.0.1: this Pod"},
+		},
+		{
+			"zones", "nameserver fe80::1%eth0\nnameserver fe80::2%nosuch\nnameserver fe80::3\nnameserver 169.254.169.253", "fe80::1%eth0 169.254.169.253",
+			[]string{`nameserver fe80::2%nosuch: no network interface "nosuch" here`, "nameserver fe80::3: needs an interface"},
+		},
+		{
+			"no single server", "nameserver 224.0.0.1\nnameserver ff02::1%eth0\nnameserver 255.255.255.255", "",
+			[]string{"nameserver 224.0.0.1: one server", "nameserver ff02::1%eth0: one server", "nameserver 255.255.255.255: one server"},
+		},
 		{"leading zeros", "nameserver 010.0.0.1\nnameserver 10.0.0.1", "10.0.0.1", []string{"nameserver 010.0.0.1: not an IP address"}},
 		{"DOS", "\ufeffnameserver 10.0.0.1\r\nnameserver\t10.0.0.2\r\n\r\n", "10.0.0.1 10.0.0.2", nil},
 		{"blanks and comments", "# c\n; nameserver 1.1.1.1\n#nameserver 1.1.1.1\n \t nameserver \t 10.0.0.1 # why\nnameserver 10.0.0.2 ; why", "10.0.0.1 10.0.0.2", nil},

@@ -158,19 +158,17 @@ func (w *worker) appendAddrs(owner []byte, ttl uint32, a *treecache.Answer, v6 b
 	if !distinct {
 		w.addrs.reset(min(n, maxSteps))
 	}
+	first := true
 	for range maxSteps {
 		addr, ok := walk.Next()
-		if !ok {
+		switch {
+		case !ok:
 			return true, true
-		}
-		if !distinct && !w.addrs.insert(addr) {
-			continue
-		}
-		if !w.b.Addr(owner, ttl, addr) {
+		case !distinct && !w.addrs.insert(addr):
+		case first && !w.b.Addr(owner, ttl, addr), !first && !w.b.AddrAgain(addr):
 			return true, false
-		}
-		if owner != nil {
-			owner = wire.SameOwner
+		default:
+			first = false
 		}
 	}
 	a.Truncated = true // a wildcard that has found the same addresses again and again

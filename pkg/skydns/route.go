@@ -87,13 +87,10 @@ func keptInside(name []byte, qtype uint16) bool {
 	return false
 }
 
-// root is the wire form of the root's name.
-var root = []byte{0}
-
 // noSingleLabel answers that a name of one label does not exist. The SOA lets
 // caches keep that for the negative TTL.
 func (w *worker) noSingleLabel() result {
-	w.appendSOA(root)
+	w.appendSOA([]byte{0}) // the root
 	return result{
 		system: systemAuth, rcode: wire.RcodeNXDomain,
 		ede: wire.Extended(wire.EDEOther, "addresses of single-label names are not looked up outside the cluster"),

@@ -187,11 +187,12 @@ func (r *Router) warn(h *host, now time.Time) {
 		return
 	}
 	h.warned = now
-	message := "cannot resolve the server of a stub domain; answering SERVFAIL for the domain's names unless it has another server"
+	consequence := "SERVFAIL for the domain's names unless it has another server"
 	if len(h.addrs) > 0 {
-		message = "cannot resolve the server of a stub domain; keeping its previous addresses"
+		consequence = "keeping its previous addresses"
 	}
-	r.cfg.Logger.Warn(message, "domain", strings.Join(h.domains, " "), "server", display(h.name), "error", h.err)
+	r.cfg.Logger.Warn("cannot resolve the server of a stub domain", "domain", strings.Join(h.domains, " "),
+		"server", display(h.name), "error", h.err, "consequence", consequence)
 }
 
 // own reports whether the cluster's records answer for a name.

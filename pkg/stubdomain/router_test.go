@@ -68,7 +68,7 @@ func newWorld(t *testing.T) *world {
 			}
 			w.asked = append(w.asked, text)
 			var addrs []netip.Addr
-			for _, a := range strings.Fields(w.remote[name.String()]) {
+			for a := range strings.FieldsSeq(w.remote[name.String()]) {
 				addrs = append(addrs, netip.MustParseAddr(a))
 			}
 			if len(addrs) == 0 {
@@ -138,6 +138,7 @@ func (w *world) wantRoute(name, want string) {
 
 // run runs the Router within a synctest bubble until the test ends.
 func run(t *testing.T, test func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		ctx, cancel := context.WithCancel(t.Context())

@@ -87,11 +87,15 @@ func newDestination(name dnsname.Name, servers []dnsconfig.Server, hosts map[dns
 	return d
 }
 
-var reverseZones = [...]dnsname.Name{dnsname.MustParse("in-addr.arpa"), dnsname.MustParse("ip6.arpa")}
+// The reverse zones of both families.
+const (
+	reverse4 dnsname.Name = "\x07in-addr\x04arpa\x00"
+	reverse6 dnsname.Name = "\x03ip6\x04arpa\x00"
+)
 
 // delegable reports whether name lies below the cluster domain or a reverse zone.
 func delegable(name, cluster dnsname.Name) bool {
-	for _, zone := range append(reverseZones[:], cluster) {
+	for _, zone := range [...]dnsname.Name{cluster, reverse4, reverse6} {
 		if name != zone && name.HasSuffix(zone) {
 			return true
 		}

@@ -7,20 +7,19 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Status says what a lookup found.
+// Status is the outcome of a lookup.
 type Status uint8
 
 const (
-	// NoSuchName says that neither the name nor anything below it exists
-	// (NXDOMAIN).
+	// NoSuchName: neither the name nor anything below it exists (NXDOMAIN).
 	NoSuchName Status = iota
-	// NoRecords says that the name exists without records of its own, as an
-	// empty non-terminal does (RFC 4592 §2.2.2): NODATA for every type.
+	// NoRecords: the name exists without records of its own, as an empty
+	// non-terminal does (RFC 4592 §2.2.2). That is NODATA for every type.
 	NoRecords
-	// Found says that the answer has at least one record.
+	// Found: the answer has at least one record.
 	Found
-	// Unavailable says that the data is not there yet and that nothing may be
-	// concluded (SERVFAIL).
+	// Unavailable: the data is not loaded yet, so nothing may be concluded
+	// (SERVFAIL).
 	Unavailable
 )
 
@@ -39,14 +38,14 @@ func (s Status) String() string {
 	return "invalid Status"
 }
 
-// Record is one record in SkyDNS's sense: a host, which is an address or a
-// name, with the fields of a service. What it becomes depends on the question:
+// Record is one record in SkyDNS's sense: a host, which is an address or a name,
+// with the fields of a service. The type asked for decides what is used of it:
 //
-//   - A, AAAA: its Addr of that family. Two hosts may share an address (pods on
-//     their node's network), so an address can come twice.
-//   - CNAME, and what is chased for other types: the target, if Alias.
+//   - A, AAAA: Addr, if it is of that family. Two hosts may share an address
+//     (Pods on their node's network), so an address may occur twice.
+//   - CNAME, and the name to follow for other types: the target, if Alias is set.
 //   - SRV: priority, weight, port and target, unless HasTarget is false. Records
-//     marked Repeat are left out, weights are made for the rest.
+//     marked Repeat are left out; the weights are those of the others.
 //   - PTR: the target, in the answers of [Snapshot.Reverse].
 //
 // A Record is a value; copying it is cheap and keeps the Set it came from.
@@ -55,27 +54,28 @@ type Record struct {
 	// zero Addr in records of ports and external names, whose host is the
 	// target.
 	Addr netip.Addr
-	// TTL is in seconds.
+	// TTL in seconds.
 	TTL uint32
-	// Priority and Weight are those of SRV (RFC 2782). The weight is an equal
-	// share of 100, rounded down, at least 1, among the answer's records that
-	// are not Repeat.
+	// Priority and Weight of SRV (RFC 2782). The weight is an equal share of 100
+	// among the answer's records that are not marked Repeat, rounded down, and at
+	// least 1.
 	Priority, Weight uint16
-	// Port is 0 for records that belong to no named port.
+	// Port is 0 for records that do not belong to a named port.
 	Port uint16
-	// Alias marks an external name: the owner is a CNAME to the target.
+	// Alias marks an external name: the owner is an alias (CNAME) of the target.
 	Alias bool
-	// Repeat marks a record whose target and port an earlier record of the
-	// same answer has too: one host with several addresses.
+	// Repeat marks a record with the same target and port as an earlier record of
+	// the same Set in this answer: one host with several addresses. External
+	// names are never marked.
 	Repeat bool
 
-	// The target, in parts: a label given as text or as hash (see HashLabel),
-	// or none; the owner's path; the zone. All zero: no target.
-	label  string
-	hash   uint32
-	hashed bool
-	path   Path
-	zone   dnsname.Name
+	// The target consists of a first label, a path and a zone. A record without
+	// target has none of them.
+	label  string       // the first label as text, "" if hashed or if there is none
+	hash   uint32       // the first label as a number (see HashLabel), if hashed
+	hashed bool         // says which of the two it is
+	path   Path         // of the owner
+	zone   dnsname.Name // or, of an external name, the whole target
 }
 
 // HasTarget reports whether the record has a target name. A synthetic pod

@@ -2,10 +2,10 @@ package treecache
 
 import "unsafe"
 
-// compact returns a copy of s in one piece of memory with its path and, where
-// they are few, its packed hosts. The index leads to the Set at once, so an
-// address lookup touches memory that is rarely in the processor's cache in one
-// place, not in three. The path is copied even when it is shared otherwise.
+// compact returns a copy of s that is one piece of memory with its path and, if
+// they are few, its packed hosts. The index leads straight to the Set, so an
+// address lookup touches uncached memory in one place instead of three. The path
+// is copied even if it is shared elsewhere.
 func (s *Set) compact() *Set {
 	n := len(s.path)
 	hosts := len(s.hashed.packed) <= maxCompactHosts
@@ -18,25 +18,25 @@ func (s *Set) compact() *Set {
 		return c
 	}
 	if hosts && s.hashed.packed != "" {
-		c.hashed.packed, room = place(room, s.hashed.packed)
+		c.hashed.packed, room = copyText(room, s.hashed.packed)
 	}
-	path, _ := place(room, string(s.path))
+	path, _ := copyText(room, string(s.path))
 	c.path = Path(path)
 	return c
 }
 
-// maxCompactHosts is how many octets of hosts are kept with their Set.
+// maxCompactHosts is the number of octets of hosts that are kept with their Set.
 const maxCompactHosts = 2 * wideHost
 
-// place copies text to the beginning of room, and returns it there, and the
-// rest of room. The caller never writes there again.
-func place(room []byte, text string) (string, []byte) {
+// copyText copies text to the beginning of room. It returns the copy and the rest
+// of room. The caller must not write to the copied part again.
+func copyText(room []byte, text string) (string, []byte) {
 	n := copy(room, text)
 	return unsafe.String(&room[0], n), room[n:]
 }
 
-// newCompact returns a new Set and at least n octets behind it, none when n is
-// more than any service name needs.
+// newCompact returns a new Set with at least n octets behind it, or with none if
+// n is more than any service name needs.
 func newCompact(n int) (*Set, []byte) {
 	switch {
 	case n <= 32:

@@ -1,7 +1,8 @@
 package treecache
 
-// Counts says how much a Snapshot holds, what is computed at each question
-// (bare names' SRV, dashed names, wildcards) left out.
+// Counts is the number of things that a Snapshot holds. It does not include what
+// is derived for each question: SRV records of bare names, dashed names,
+// wildcards.
 type Counts struct {
 	Owners    int // Sets
 	Addresses int // hosts of all Sets
@@ -10,7 +11,7 @@ type Counts struct {
 	Reverse   int // addresses that have names
 }
 
-// Counts returns how much s holds.
+// Counts returns what s holds.
 func (s *Snapshot) Counts() Counts { return s.counts }
 
 func (c *Counts) include(o Counts) {
@@ -25,7 +26,7 @@ func (c *Counts) exclude(o Counts) {
 	c.Aliases -= o.Aliases
 }
 
-// counts returns what s adds; nothing when s is nil.
+// counts returns what s contributes, which is nothing if s is nil.
 func (s *Set) counts() Counts {
 	if s == nil {
 		return Counts{}

@@ -6,14 +6,14 @@ import (
 	"sync/atomic"
 )
 
-// exact finds the current Set of each path: one hash, then one line of memory
-// that says which Sets to look at. It is not part of a Snapshot, since what is
-// persistent costs an access to memory for each level, and most of what a
-// query costs in a large cluster is waiting for memory.
+// exact finds the current Set of a path with one hash and one cache line that
+// says which Sets to look at. It is not part of a Snapshot: a persistent
+// structure costs an access to memory for each level, and in a large cluster a
+// query spends most of its time waiting for memory.
 //
-// Readers never wait. Writers take turns, by the lock of the Tree; each change
-// becomes visible at once and as a whole. A Set stays in its place until it is
-// removed, so a reader never misses one that is there all the time.
+// Readers never wait. Writers are serialised by the lock of the Tree, and each
+// change becomes visible at once and as a whole. A Set keeps its slot until it is
+// removed, so a reader never misses a Set that is there all the time.
 type exact struct {
 	seed  maphash.Seed
 	table atomic.Pointer[exactTable]
@@ -23,8 +23,8 @@ type exact struct {
 	removed int // since the table was made
 }
 
-// exactTable has a power of two of buckets. A Set is in the bucket that the low
-// bits of its hash say, or, when that was full, in one of those after it.
+// exactTable has a power of two of buckets. The low bits of a Set's hash select
+// its bucket; if that was full, the Set is in one of the following buckets.
 type exactTable struct {
 	buckets []bucket
 }
@@ -34,9 +34,9 @@ const bucketSets = 7
 
 // bucket holds a few Sets.
 type bucket struct {
-	// tags has an octet for each of sets, 0 for an empty place, else part of the
-	// hash. The octet above them is not 0 when a Set of this bucket may be in
-	// the next one.
+	// tags has an octet for each slot of sets: 0 if the slot is empty, else part
+	// of the hash. The octet above them is not 0 if a Set of this bucket may be in
+	// the next bucket.
 	tags atomic.Uint64
 	sets [bucketSets]atomic.Pointer[Set]
 }
@@ -46,8 +46,8 @@ const (
 	tagOctets  = overflowed / 0xff // 1 in each tag
 )
 
-// A table is made anew when it has more than maxFill Sets for a bucket, or
-// less than minFill. Between are a few doublings.
+// A table is rebuilt when it has more than maxFill Sets per bucket, or fewer than
+// minFill. The two are some doublings apart, so that it is not rebuilt often.
 const (
 	maxFill = 4
 	minFill = 1
@@ -62,12 +62,12 @@ func (x *exact) init() {
 
 func (x *exact) hash(path Path) uint64 { return maphash.String(x.seed, string(path)) }
 
-// tagOf returns the tag of a hash, in each of the places; bits that the number
-// of the bucket does not need.
+// tagOf returns the tag of a hash, repeated for each slot. It uses bits that do not
+// select the bucket.
 func tagOf(hash uint64) uint64 { return (hash>>57 | 0x80) * tagOctets }
 
-// candidates returns a bit for each place the tag of which may be this one;
-// the number of the place is that of the bit by 8.
+// candidates returns a bit for each slot whose tag may be this one. The slot's
+// number is that of the bit divided by 8.
 func candidates(tags, tag uint64) uint64 {
 	differ := (tags ^ tag) & (overflowed - 1)
 	return (differ - tagOctets) &^ differ & (0x80 * tagOctets)
@@ -95,10 +95,10 @@ func (x *exact) get(path Path) *Set {
 	return nil
 }
 
-// put puts set in the place of the Set of the same path.
+// put replaces the Set of the same path by set.
 func (x *exact) put(set *Set) {
-	if place, _, _ := x.table.Load().find(x.hash(set.path), set.path); place != nil {
-		place.Store(set)
+	if slot, _, _ := x.table.Load().find(x.hash(set.path), set.path); slot != nil {
+		slot.Store(set)
 		return
 	}
 	if n := len(x.table.Load().buckets); x.size >= maxFill*n {
@@ -108,27 +108,27 @@ func (x *exact) put(set *Set) {
 	x.size++
 }
 
-// remove takes the Set at path out, if there is one.
+// remove removes the Set at path, if there is one.
 func (x *exact) remove(path Path) {
-	place, b, tag := x.table.Load().find(x.hash(path), path)
-	if place == nil {
+	slot, b, tag := x.table.Load().find(x.hash(path), path)
+	if slot == nil {
 		return
 	}
 	b.tags.Store(b.tags.Load() &^ tag)
-	place.Store(nil)
+	slot.Store(nil)
 	x.size--
 	x.removed++
 	switch n := len(x.table.Load().buckets); {
 	case x.size < minFill*n && n > minBuckets:
 		x.resize(n / 2)
-	case x.removed > maxFill*n: // marks of buckets that were full have gathered
+	case x.removed > maxFill*n: // many buckets are still marked as having been full
 		x.resize(n)
 	}
 }
 
-// find returns the place of the Set at path, its bucket and its tag there; nil
-// when there is none.
-func (t *exactTable) find(hash uint64, path Path) (place *atomic.Pointer[Set], b *bucket, tag uint64) {
+// find returns the slot of the Set at path, its bucket and its tag there, or nil
+// if there is no such Set.
+func (t *exactTable) find(hash uint64, path Path) (slot *atomic.Pointer[Set], b *bucket, tag uint64) {
 	tag = tagOf(hash)
 	mask := uint64(len(t.buckets) - 1)
 	for range t.buckets {
@@ -147,7 +147,7 @@ func (t *exactTable) find(hash uint64, path Path) (place *atomic.Pointer[Set], b
 	return nil, nil, 0
 }
 
-// insert adds a Set, for which there must be room.
+// insert adds a Set. The table must have room for it.
 func (t *exactTable) insert(hash uint64, set *Set) {
 	tag := tagOf(hash)
 	mask := uint64(len(t.buckets) - 1)
@@ -165,8 +165,8 @@ func (t *exactTable) insert(hash uint64, set *Set) {
 	}
 }
 
-// resize moves all to a table of n buckets. Readers go on in the old one until
-// the new one is whole.
+// resize moves all Sets to a table of n buckets. Readers use the old table until
+// the new one is complete.
 func (x *exact) resize(n int) {
 	old, t := x.table.Load(), &exactTable{buckets: make([]bucket, n)}
 	for i := range old.buckets {

@@ -85,10 +85,13 @@ func (f *family) start(i int) int {
 
 // next returns the first after i, which is the first of its address.
 func (f *family) next(i int) int {
-	if !f.runs || i < int(f.hhi-f.hlo) {
+	if !f.runs || i < int(f.hhi-f.hlo) || i+1 == f.len() {
 		return i + 1
 	}
 	addr := f.at(i)
+	if f.at(i+1) != addr { // nearly always
+		return i + 1
+	}
 	return runEnd(i, f.len(), func(i int) bool { return f.at(i) == addr })
 }
 

@@ -31,6 +31,7 @@ type Builder struct {
 	section  Section
 	last     int // offset in the message of the owner appended last, 0 for none
 	names    nameTable
+	copied   copiedOwner
 }
 
 // cookieRoom is the largest COOKIE option, RFC 7873 §4.
@@ -46,7 +47,7 @@ func (b *Builder) Start(dst []byte, q *Query, limit int) {
 	b.limit = b.max
 	b.rcode = RcodeSuccess
 	b.section = Answer
-	b.last = 0
+	b.last, b.copied = 0, copiedOwner{}
 	b.edns, b.do = q.EDNS.Present, q.EDNS.DO
 	if b.edns {
 		b.limit -= optFixedLen
@@ -371,7 +372,7 @@ func (b *Builder) appendBelow(name, zone []byte, off int) {
 // name is learnt when the first name comes, for many replies have none.
 func (b *Builder) appendName(name []byte, how compression) {
 	if b.names.used == 0 && b.question {
-		b.names.addQuestion(b.buf[b.base+HeaderLen:])
+		b.names.rememberQuestion(b.buf[b.base+HeaderLen:])
 	}
-	b.buf = b.names.append(b.buf, b.base, name, how)
+	b.buf = b.names.appendName(b.buf, b.base, name, how)
 }

@@ -41,7 +41,8 @@ func truncate(msg []byte, room int) int {
 		setOwner := 0
 		for i := range Count(msg, s) {
 			rec.fill(msg, off, nameSkip(msg, off))
-			if i == 0 || rec.Type != setType || !sameOwner(msg, off, setOwner) {
+			needed := required(s, rec.Type, answers)
+			if !needed && (i == 0 || rec.Type != setType || !sameOwner(msg, off, setOwner)) {
 				set, setCount, setType, setOwner = off, i, rec.Type, off
 			}
 			if rec.End <= room {
@@ -49,7 +50,7 @@ func truncate(msg []byte, room int) int {
 				continue
 			}
 			kept := i
-			if required(s, rec.Type, answers) {
+			if needed {
 				SetFlags(msg, Flags(msg)|FlagTC)
 			} else {
 				off, kept = set, setCount

@@ -15,41 +15,74 @@ const pointerMark = 0xc0
 // before the part that holds the pointer begins (a prior occurrence, RFC 1035
 // §4.1.4), so no name depends on octets after it. ok is false when it is bad.
 func NameEnd(msg []byte, off int) (end int, ok bool) {
+	end, _, ok = nameEnd(msg, off)
+	return end, ok
+}
+
+// nameEnd is NameEnd that also returns how many labels and pointers it passed
+// behind the name's first pointer.
+func nameEnd(msg []byte, off int) (end, steps int, ok bool) {
 	size, pointers, start, limit := 0, 0, off, len(msg)
 	end = -1
-	for off < limit {
+	for labels := 0; off < limit; labels++ {
 		c := int(msg[off])
 		switch c & pointerMark {
 		case 0:
 			size += c + 1
 			if size > MaxName {
-				return 0, false
+				return 0, 0, false
 			}
 			off += c + 1
 			if c == 0 {
 				if end < 0 {
-					end = off
+					return off, 0, true
 				}
-				return end, true
+				return end, labels - steps, true
 			}
 		case pointerMark:
 			if off+1 >= limit {
-				return 0, false
+				return 0, 0, false
 			}
 			if end < 0 {
-				end = off + 2
+				end, steps = off+2, labels
 			}
 			to := c&^pointerMark<<8 | int(msg[off+1])
 			pointers++
 			if to >= start || to < HeaderLen || pointers > maxPointers {
-				return 0, false
+				return 0, 0, false
 			}
 			off, start, limit = to, to, start
 		default: // 01 and 10 are not label types anyone uses, RFC 6891 §5
-			return 0, false
+			return 0, 0, false
 		}
 	}
-	return 0, false
+	return 0, 0, false
+}
+
+// pointerAt returns where the name at off leads to if it is only a pointer, -1
+// if it is not. The name must have passed NameEnd.
+func pointerAt(msg []byte, off int) int {
+	if c := int(msg[off]); c&pointerMark == pointerMark {
+		return c&^pointerMark<<8 | int(msg[off+1])
+	}
+	return -1
+}
+
+// appendKnownName is AppendName for a name that has passed NameEnd.
+func appendKnownName(dst, msg []byte, off int) []byte {
+	for start := off; ; {
+		c := int(msg[off])
+		switch {
+		case c&pointerMark != 0:
+			dst = append(dst, msg[start:off]...)
+			off = c&^pointerMark<<8 | int(msg[off+1])
+			start = off
+		case c == 0:
+			return append(dst, msg[start:off+1]...)
+		default:
+			off += c + 1
+		}
+	}
 }
 
 // AppendName appends the name at off to dst in uncompressed form, spelled as
@@ -59,18 +92,7 @@ func AppendName(dst, msg []byte, off int) (out []byte, end int, ok bool) {
 	if !ok {
 		return dst, 0, false
 	}
-	for {
-		c := int(msg[off])
-		if c&pointerMark != 0 {
-			off = c&^pointerMark<<8 | int(msg[off+1])
-			continue
-		}
-		dst = append(dst, msg[off:off+c+1]...)
-		if c == 0 {
-			return dst, end, true
-		}
-		off += c + 1
-	}
+	return appendKnownName(dst, msg, off), end, true
 }
 
 // AppendCanonicalName is AppendName with the letters in lower case.

@@ -79,7 +79,7 @@ func layoutOf(typ, class uint16) layout {
 
 // checkRData reports whether the RDATA from data to end is whole: every name in
 // it is valid and ends inside it, every length in it stays inside it.
-func checkRData(msg []byte, typ, class uint16, data, end int) bool {
+func checkRData(msg []byte, typ, class uint16, data, end int, names *nameCheck) bool {
 	if typ == TypeA && class == ClassIN {
 		return end-data == 4
 	}
@@ -97,7 +97,7 @@ func checkRData(msg []byte, typ, class uint16, data, end int) bool {
 		return false
 	}
 	for range l.names {
-		next, ok := NameEnd(msg[:end], at)
+		next, ok := names.end(msg[:end], at, &names.data)
 		if !ok {
 			return false
 		}

@@ -98,7 +98,8 @@ func appendRebuilt(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 	answers := Count(r.Msg, Answer)
 	for it := r.Records(); it.Next(&rec); {
 		b.Open(rec.Section)
-		if rec.Type != last.Type || rec.Section != last.Section || !sameOwner(r.Msg, rec.Owner, last.Owner) {
+		needed := required(rec.Section, rec.Type, answers)
+		if !needed && (rec.Type != last.Type || rec.Section != last.Section || !sameOwner(r.Msg, rec.Owner, last.Owner)) {
 			set = b.Mark()
 		}
 		last = rec
@@ -109,7 +110,7 @@ func appendRebuilt(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 		if b.Copy(r.Msg, &rec, ttl) {
 			continue
 		}
-		if required(rec.Section, rec.Type, answers) {
+		if needed {
 			b.SetTC()
 		} else {
 			b.Rollback(set)
@@ -121,39 +122,58 @@ func appendRebuilt(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 
 // sameOwner compares two names of one message.
 func sameOwner(msg []byte, a, b int) bool {
+	if to := pointerAt(msg, a); a == b || to >= 0 && to == pointerAt(msg, b) {
+		return true
+	}
 	var buf [MaxName]byte
-	name, _, ok := AppendName(buf[:0], msg, a)
-	return ok && EqualNameAt(msg, b, name)
+	return EqualNameAt(msg, b, appendKnownName(buf[:0], msg, a))
 }
 
-// Copy appends a record of another, checked message with a TTL of its own. Its
-// names, those in its RDATA included, are expanded and compressed anew, so it
-// does not depend on where it stood. The class is the record's.
+// copiedOwner says that the record appended at an offset has an owner that Copy
+// read through a pointer.
+type copiedOwner struct {
+	from *byte // first octet of the message that Copy read
+	to   int   // where the pointer there leads to
+	at   int   // the offset of the record
+}
+
+// Copy appends a record of another message, which ParseReply accepted, with a
+// TTL of its own. Its names, those in its RDATA included, are expanded and
+// compressed anew, so it does not depend on where it stood. The class is the
+// record's.
 func (b *Builder) Copy(msg []byte, rec *Record, ttl uint32) bool {
-	var buf [MaxName]byte
-	owner, _, ok := AppendName(buf[:0], msg, rec.Owner)
-	return ok && b.CopyAs(owner, msg, rec, ttl)
+	to := pointerAt(msg, rec.Owner)
+	from := &msg[0]
+	var ok bool
+	if to >= 0 && b.last != 0 && b.copied == (copiedOwner{from, to, b.last}) {
+		ok = b.CopyAs(SameOwner, msg, rec, ttl) // as in most answers
+	} else {
+		var buf [MaxName]byte
+		ok = b.CopyAs(appendKnownName(buf[:0], msg, rec.Owner), msg, rec, ttl)
+	}
+	if ok {
+		b.copied = copiedOwner{from, to, b.last}
+	}
+	return ok
 }
 
 // CopyAs is Copy with another owner.
 func (b *Builder) CopyAs(owner, msg []byte, rec *Record, ttl uint32) bool {
-	var buf [MaxName]byte
 	class := b.class
 	b.class = rec.Class
-	l := layoutOf(rec.Type, rec.Class)
 	head, ok := b.begin(owner, rec.Type, ttl, 0)
 	b.class = class
 	if !ok {
 		return false
 	}
 	at := rec.Data
-	if l.names > 0 {
+	if l := layoutOf(rec.Type, rec.Class); l.names > 0 {
+		var buf [MaxName]byte
 		at = namesStart(msg, l, rec.Data, rec.End)
 		b.buf = append(b.buf, msg[rec.Data:at]...)
 		for range l.names {
-			var name []byte
-			name, at, _ = AppendName(buf[:0], msg, at)
-			b.appendName(name, l.compress)
+			b.appendName(appendKnownName(buf[:0], msg, at), l.compress)
+			at = nameSkip(msg, at)
 		}
 	}
 	b.buf = append(b.buf, msg[at:rec.End]...)

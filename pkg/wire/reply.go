@@ -23,13 +23,45 @@ type Reply struct {
 	optStart, optEnd int // the OPT record, both 0 when there is none
 }
 
-// ParseReply reads an upstream's message and checks all of it: every record's
-// bounds, every name, the RDATA of every type that it knows (so that cut RDATA
-// does not pass), the OPT record's place and options. ok is false when msg is
-// not a whole response with at most one question.
+// maxNameSteps bounds the labels and pointers that the names of one reply pass
+// through behind their first pointers, so that reading it, and writing its names
+// in another message, is linear in its size: 64 KB of pointers to names of 127
+// labels would cost a hundred times what honest replies do. Names equal to the
+// one before do not count.
+const maxNameSteps = 1 << 16
+
+// nameCheck checks the names of a reply.
+type nameCheck struct {
+	// Where the last pointers lead, by which an owner and a name in RDATA begin.
+	// What they lead to is known to be good. -1 for none.
+	owner, data int
+	steps       int // see maxNameSteps
+}
+
+// end is NameEnd for a name that may be like the last one of its kind.
+func (n *nameCheck) end(msg []byte, off int, last *int) (end int, ok bool) {
+	to := -1
+	if off+2 <= len(msg) && msg[off]&pointerMark == pointerMark {
+		if to = pointerAt(msg, off); to == *last {
+			return off + 2, true
+		}
+	}
+	end, steps, ok := nameEnd(msg, off)
+	n.steps += steps
+	if ok && to >= 0 {
+		*last = to
+	}
+	return end, ok
+}
+
+// ParseReply reads an upstream server's message and checks all of it: every
+// record's bounds, every name, the RDATA of every type that it knows (so that
+// cut RDATA does not pass), the OPT record's place and options. ok is false when
+// msg is not a whole response with at most one question, or not worth the work
+// (see maxNameSteps).
 func ParseReply(msg []byte, r *Reply) (ok bool) {
 	*r = Reply{}
-	if len(msg) < HeaderLen || Flags(msg)&FlagQR == 0 {
+	if len(msg) < HeaderLen || len(msg) > MaxMessage || Flags(msg)&FlagQR == 0 {
 		return false
 	}
 	r.ID, r.Flags = ID(msg), Flags(msg)
@@ -46,16 +78,20 @@ func ParseReply(msg []byte, r *Reply) (ok bool) {
 	default:
 		return false
 	}
+	names := nameCheck{owner: HeaderLen, data: -1}
+	if r.Name == nil {
+		names.owner = -1
+	}
 	off := r.QuestionEnd
-	if off, ok = r.parseSection(msg, off, Answer); !ok {
+	if off, ok = r.parseSection(msg, off, Answer, &names); !ok {
 		return false
 	}
 	r.AuthorityStart = off
-	if off, ok = r.parseSection(msg, off, Authority); !ok {
+	if off, ok = r.parseSection(msg, off, Authority, &names); !ok {
 		return false
 	}
 	r.AdditionalStart = off
-	if off, ok = r.parseSection(msg, off, Additional); !ok {
+	if off, ok = r.parseSection(msg, off, Additional, &names); !ok {
 		return false
 	}
 	r.Msg = msg[:off:off]
@@ -63,11 +99,11 @@ func ParseReply(msg []byte, r *Reply) (ok bool) {
 	return true
 }
 
-func (r *Reply) parseSection(msg []byte, off int, s Section) (end int, ok bool) {
+func (r *Reply) parseSection(msg []byte, off int, s Section, names *nameCheck) (end int, ok bool) {
 	var rec Record
 	for range Count(msg, s) {
 		start := off
-		if !rec.read(msg, off, r.Name != nil) {
+		if !rec.read(msg, off, names) {
 			return 0, false
 		}
 		off = rec.End
@@ -78,7 +114,7 @@ func (r *Reply) parseSection(msg []byte, off int, s Section) (end int, ok bool) 
 			r.optStart, r.optEnd = start, off
 			continue
 		}
-		if !checkRData(msg, rec.Type, rec.Class, rec.Data, rec.End) {
+		if !checkRData(msg, rec.Type, rec.Class, rec.Data, rec.End, names) || names.steps > maxNameSteps {
 			return 0, false
 		}
 	}
@@ -113,13 +149,10 @@ type Record struct {
 	TTL uint32
 }
 
-// read reads the record at off, without a look at its RDATA. Where the
-// question was read, a pointer to it, as most owners are, is known to be good.
-func (rec *Record) read(msg []byte, off int, question bool) bool {
-	at, ok := off+2, question && off+2 <= len(msg) && msg[off] == pointerMark && msg[off+1] == HeaderLen
-	if !ok {
-		at, ok = NameEnd(msg, off)
-	}
+// read reads the record at off, without a look at its RDATA. Most owners are a
+// pointer to the question or to the owner before.
+func (rec *Record) read(msg []byte, off int, names *nameCheck) bool {
+	at, ok := names.end(msg, off, &names.owner)
 	if !ok || at+recordHead > len(msg) {
 		return false
 	}
@@ -196,14 +229,19 @@ func nameSkip(msg []byte, off int) int {
 // in negative answers.
 func (r *Reply) SOA(name []byte) (rec Record, minimum uint32, ok bool) {
 	var buf [MaxName]byte
-	it := r.Records()
-	for it.Next(&rec) {
-		if rec.Section == Authority && rec.Type == TypeSOA {
-			owner, _, _ := AppendName(buf[:0], r.Msg, rec.Owner)
-			if HasSuffix(name, owner) {
-				return rec, binary.BigEndian.Uint32(r.Msg[rec.End-4:]), true
-			}
+	other := -1 // the last owner that is only a pointer, and not it
+	for it := r.Records(); it.Next(&rec); {
+		if rec.Section != Authority || rec.Type != TypeSOA {
+			continue
 		}
+		to := pointerAt(r.Msg, rec.Owner)
+		if to >= 0 && to == other {
+			continue
+		}
+		if HasSuffix(name, appendKnownName(buf[:0], r.Msg, rec.Owner)) {
+			return rec, binary.BigEndian.Uint32(r.Msg[rec.End-4:]), true
+		}
+		other = to
 	}
 	return Record{}, 0, false
 }

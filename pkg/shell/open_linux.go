@@ -1,4 +1,4 @@
-package main
+package shell
 
 import (
 	"context"
@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fifoPoll is how often a FIFO is asked whether its other end is there.
+// fifoPoll is how often to look whether the other end of a FIFO is open.
 const fifoPoll = 10 * time.Millisecond
 
-// openFile opens a file for a redirection. Opening a FIFO waits for the other
-// end, in the kernel, where no deadline reaches; so it is opened without
-// waiting and then asked until ctx ends, and reading and writing it end with
-// ctx too. Errors of the file are *os.PathError, which the shell prints.
+// openFile opens a file for a redirection. Opening a FIFO would wait for the other end
+// in the kernel, without a deadline. So it is opened without waiting, and polled until
+// ctx ends; reading and writing end with ctx too. Errors of the file are *os.PathError,
+// which the shell prints.
 func openFile(ctx context.Context, dir, path string, flag int, perm os.FileMode) (io.ReadWriteCloser, error) {
 	if path != "" && !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
@@ -31,7 +31,7 @@ func openFile(ctx context.Context, dir, path string, flag int, perm os.FileMode)
 	var f *os.File
 	for {
 		if f == nil {
-			// ENXIO: to be written to, and nobody reads.
+			// ENXIO: opened for writing, and nobody reads.
 			if f, err = os.OpenFile(path, flag|unix.O_NONBLOCK, perm); err != nil && !errors.Is(err, unix.ENXIO) {
 				return nil, err
 			}
@@ -51,9 +51,8 @@ func openFile(ctx context.Context, dir, path string, flag int, perm os.FileMode)
 	}
 }
 
-// readable reports whether a FIFO has something to read or had a writer that is
-// gone. One that never had a writer is neither, and reading it would look like
-// an empty file.
+// readable reports whether a FIFO has something to read, or had a writer that has closed
+// it. If it never had a writer, reading it would look like an empty file.
 func readable(f *os.File) bool {
 	conn, err := f.SyscallConn()
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package shell
 
 import (
 	"bytes"
@@ -12,9 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
 
 	"github.com/kube-dns/kube-dns/pkg/nslookup"
+	"github.com/kube-dns/kube-dns/test/addon"
+	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
 // lockedBuffer is a writer for many goroutines, as the prober's is.
@@ -35,32 +38,28 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func newShell() *shell {
-	return &shell{
-		processes: newProcesses(),
-		nslookup:  nslookup.Command{ResolvConf: "/nonexistent", TryTimeout: 10 * time.Second, Tries: 2},
-		env:       os.Environ(),
-	}
+func newShell() *Shell {
+	return New(os.Environ(), nslookup.Command{ResolvConf: "/nonexistent", TryTimeout: 10 * time.Second, Tries: 2})
 }
 
 // once runs a command with a deadline, and fails the test when it does not come
 // back long after it.
-func once(t *testing.T, sh *shell, command string, deadline time.Duration) (string, error) {
+func once(t *testing.T, sh *Shell, command string, deadline time.Duration) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	return onceUntil(ctx, t, sh, command)
 }
 
-func onceUntil(ctx context.Context, t *testing.T, sh *shell, command string) (string, error) {
+func onceUntil(ctx context.Context, t *testing.T, sh *Shell, command string) (string, error) {
 	t.Helper()
-	file, err := parseCommand(command)
+	file, err := Parse(command)
 	if err != nil {
 		t.Fatalf("parsing %q: %v", command, err)
 	}
 	var out lockedBuffer
 	done := make(chan error, 1)
-	go func() { done <- sh.run(ctx, file, &out) }()
+	go func() { done <- sh.Run(ctx, file, &out) }()
 	select {
 	case err := <-done:
 		return out.String(), err
@@ -77,7 +76,7 @@ func onceUntil(ctx context.Context, t *testing.T, sh *shell, command string) (st
 
 func TestShell(t *testing.T) {
 	server := dnsServer(t)
-	dead := "127.0.0.1:" + freePort(t)
+	dead := "127.0.0.1:" + strconv.Itoa(addon.FreePortsFrom(t, 14000, 500, 1)[0])
 	t.Setenv("SERVER", server)
 	t.Setenv("DEAD", dead)
 	t.Setenv("NAME", "kubernetes.default.svc.cluster.local")
@@ -362,21 +361,36 @@ func TestParseCommandRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.command, func(t *testing.T) {
-			if _, err := parseCommand(tt.command); err == nil || err.Error() != tt.want {
-				t.Errorf("parseCommand(%q): %v, want %q", tt.command, err, tt.want)
+			if _, err := Parse(tt.command); err == nil || err.Error() != tt.want {
+				t.Errorf("Parse(%q): %v, want %q", tt.command, err, tt.want)
 			}
 		})
 	}
 }
 
-func FuzzParseCommand(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, s := range []string{"a && b || c | d", "x=$(y)", "nslookup a b >/dev/null 2>&1", "cat <(x)", "if a; then b; fi", "a 3>b", "((", "\x00"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, command string) {
-		file, err := parseCommand(command)
-		if err == nil && len(file.Stmts) == 0 {
-			t.Errorf("parseCommand(%q) accepted a command that does nothing", command)
+		file, err := Parse(command)
+		if err == nil && len(file.file.Stmts) == 0 {
+			t.Errorf("Parse(%q) accepted a command that does nothing", command)
 		}
 	})
+}
+
+// dnsServer starts a server that knows one address and returns its own.
+func dnsServer(tb testing.TB) string {
+	tb.Helper()
+	const name = "kubernetes.default.svc.cluster.local."
+	return dnstest.NewServer(tb, func(q *dns.Msg, _ bool) [][]byte {
+		switch {
+		case q.Question[0].Name != name:
+			return [][]byte{dnstest.Pack(dnstest.Reply(q, dns.RcodeNameError))}
+		case q.Question[0].Qtype == dns.TypeA:
+			return [][]byte{dnstest.Pack(dnstest.Reply(q, dns.RcodeSuccess, name+" 30 A 10.96.0.1"))}
+		}
+		return [][]byte{dnstest.Pack(dnstest.Reply(q, dns.RcodeSuccess))}
+	}).Addr.String()
 }

@@ -1,4 +1,10 @@
-package main
+// Package shell runs the commands of health checks without a shell in the image. Use
+// [Parse] once for each command and [Shell.Run] for each run; [New] makes a Shell. If
+// the process is process 1 of its container, [Shell.Reap] must run too.
+//
+// The shell itself and nslookup are part of this process. Any other command is started
+// as a process, in a process group that is killed when the command or the run ends.
+package shell
 
 import (
 	"context"
@@ -27,17 +33,21 @@ const (
 	exitNotFound  = 127
 )
 
-// parseCommand parses a --cmd. The language is that of busybox ash, for which
-// such commands were written: POSIX with a few words of bash. It matters: to a
-// purely POSIX parser `nslookup x &>/dev/null` is a background job that always
-// succeeds.
-func parseCommand(text string) (*syntax.File, error) {
+// Program is a parsed command. It does not change and may be run at the same time by
+// several goroutines.
+type Program struct{ file *syntax.File }
+
+// Parse parses a command. The language is that of busybox ash, for which checks were
+// written: POSIX with a few additions of bash. The additions matter: to a purely POSIX
+// parser, `nslookup x &>/dev/null` is a background job that always succeeds. The error
+// begins with the line and the column, if there is a place to name.
+func Parse(text string) (Program, error) {
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	if err != nil {
-		return nil, err
+		return Program{}, err
 	}
 	if len(file.Stmts) == 0 {
-		return nil, errors.New("no command")
+		return Program{}, errors.New("no command")
 	}
 	syntax.Walk(file, func(node syntax.Node) bool {
 		if err != nil {
@@ -62,18 +72,17 @@ func parseCommand(text string) (*syntax.File, error) {
 		return true
 	})
 	if err != nil {
-		return nil, err
+		return Program{}, err
 	}
-	return file, nil
+	return Program{file}, nil
 }
 
-// copyWord is a command that copies its input to its output. No command line
-// can spell it.
+// copyWord is a command that copies its input to its output. It cannot be written in a
+// command line.
 const copyWord = "\x00copy"
 
-// copyShortcut turns $(<file) into a substitution with a command. The
-// interpreter's own short cut for it is wrong when the file's name holds a
-// variable: the name then stands in front of the file's content.
+// copyShortcut gives the substitution $(<file) a command. The interpreter handles it
+// wrongly if the file's name holds a variable: it puts the name before the content.
 func copyShortcut(subst *syntax.CmdSubst) {
 	if len(subst.Stmts) != 1 {
 		return
@@ -83,21 +92,25 @@ func copyShortcut(subst *syntax.CmdSubst) {
 	}
 }
 
-// shell runs parsed commands in this process. Commands that are neither the
-// shell's own nor nslookup are executed, each in a process group of its own
-// that ends with the command or with the run. It is safe for concurrent use.
-type shell struct {
+// Shell runs commands. It is safe for concurrent use.
+type Shell struct {
 	processes *processes
 	nslookup  nslookup.Command
 	env       []string
 }
 
-// run runs a command once, with an empty standard input and its output and
-// errors both to out. The error is nil when it exited with 0, and says
-// "exit status N" otherwise; when ctx ended meanwhile it is that of ctx, as a
-// shell whose background jobs were killed may well exit with 0. What the command
-// left behind is killed.
-func (s *shell) run(parent context.Context, file *syntax.File, out io.Writer) error {
+// New returns a Shell whose commands have the variables of env, each in the form
+// NAME=VALUE, and for which lookup is the command nslookup.
+func New(env []string, lookup nslookup.Command) *Shell {
+	return &Shell{processes: newProcesses(), nslookup: lookup, env: env}
+}
+
+// Run runs a command once, with an empty standard input, and writes its output and its
+// errors to out, from several goroutines. The error is nil if the command exited with 0,
+// and "exit status N" otherwise. If ctx ended meanwhile it is that of ctx, because a
+// shell whose background jobs were killed may exit with 0. Processes that the command
+// left behind are killed.
+func (s *Shell) Run(parent context.Context, program Program, out io.Writer) error {
 	ctx, cancel := context.WithCancel(parent)
 	jobs := &jobs{}
 	defer jobs.close()
@@ -112,16 +125,16 @@ func (s *shell) run(parent context.Context, file *syntax.File, out io.Writer) er
 	if err != nil {
 		return fmt.Errorf("starting the shell: %w", err)
 	}
-	err = runner.Run(ctx, file)
+	err = runner.Run(ctx, program.file)
 	if parent.Err() != nil {
 		return parent.Err()
 	}
 	return err
 }
 
-// oneRun is what the handlers of one run share.
+// oneRun is the state that the handlers of one run share.
 type oneRun struct {
-	shell *shell
+	shell *Shell
 	out   io.Writer
 	jobs  *jobs
 }
@@ -134,7 +147,7 @@ func (r *oneRun) open(ctx context.Context, path string, flag int, perm os.FileMo
 	return openFile(ctx, interp.HandlerCtx(ctx).Dir, path, flag, perm)
 }
 
-// exec runs one simple command that is not the shell's own.
+// exec runs one simple command that is not built into the shell.
 func (r *oneRun) exec(ctx context.Context, args []string) error {
 	if !r.jobs.enter() {
 		return context.Canceled
@@ -178,8 +191,8 @@ func (r *oneRun) exec(ctx context.Context, args []string) error {
 	return exitStatus(err, args[0], hc.Stderr)
 }
 
-// bounded puts a limit on a writer that is neither a file nor the run's own
-// output, that is, on the memory behind a command substitution.
+// bounded limits a writer that is neither a file nor the run's own output: it is then
+// the memory of a command substitution.
 func (r *oneRun) bounded(w io.Writer) io.Writer {
 	if _, ok := w.(*os.File); ok || w == r.out || w == io.Discard {
 		return w
@@ -187,8 +200,8 @@ func (r *oneRun) bounded(w io.Writer) io.Writer {
 	return &limitedWriter{to: w, left: maxSubstitution}
 }
 
-// limitedWriter fails once more than left bytes were written, which ends the
-// writing command by a broken pipe.
+// limitedWriter fails when more than left bytes have been written. The command that
+// writes then ends by a broken pipe.
 type limitedWriter struct {
 	to   io.Writer
 	left int
@@ -202,11 +215,11 @@ func (w *limitedWriter) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
-// exitStatus turns what os/exec says into the shell's exit status.
+// exitStatus turns an error of os/exec into the shell's exit status.
 func exitStatus(err error, name string, stderr io.Writer) error {
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
-		// ErrWaitDelay: it ended well, and a process that left its group keeps
-		// the pipe. Its output is no longer wanted.
+		// ErrWaitDelay: the command succeeded, but a process that left its group
+		// still has the pipe. That process's output is ignored.
 		return nil
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -238,8 +251,8 @@ func exported(env expand.Environ) []string {
 	return list
 }
 
-// jobs counts what a run has going on, so that a run is over only when all of
-// it is: background jobs outlive the line that started them.
+// jobs counts the commands of a run that have not ended, background jobs included, so
+// that the run ends only after all of them.
 type jobs struct {
 	mu     sync.Mutex
 	closed bool
@@ -259,7 +272,7 @@ func (j *jobs) enter() bool {
 
 func (j *jobs) leave() { j.group.Done() }
 
-// close lets nothing more start and waits for what did.
+// close lets no more jobs start and waits for those that did.
 func (j *jobs) close() {
 	j.mu.Lock()
 	j.closed = true

@@ -1,4 +1,4 @@
-package main
+package shell
 
 import (
 	"io"
@@ -12,17 +12,17 @@ func BenchmarkCheck(b *testing.B) {
 	for name, command := range map[string]string{
 		"nslookup": "nslookup kubernetes.default.svc.cluster.local " + server + " >/dev/null",
 		"process":  "/bin/true",
-		"echo":     defaultCommand,
+		"echo":     "echo healthz",
 	} {
 		b.Run(name, func(b *testing.B) {
-			file, err := parseCommand(command)
+			file, err := Parse(command)
 			if err != nil {
 				b.Fatal(err)
 			}
 			sh := newShell()
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := sh.run(b.Context(), file, io.Discard); err != nil {
+				if err := sh.Run(b.Context(), file, io.Discard); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,4 +1,4 @@
-package main
+package shell
 
 import (
 	"context"
@@ -16,7 +16,14 @@ import (
 )
 
 // reaperEnv makes the test binary play process 1, see reaperChild.
-const reaperEnv = "EXECHEALTHZ_TEST_REAPER"
+const reaperEnv = "SHELL_TEST_REAPER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(reaperEnv) != "" {
+		os.Exit(reaperChild())
+	}
+	os.Exit(m.Run())
+}
 
 func TestParseStat(t *testing.T) {
 	tests := []struct {
@@ -71,7 +78,7 @@ func reaperChild() int {
 	ctx, cancel := context.WithCancel(context.Background())
 	sh := newShell()
 	var reaper, workers sync.WaitGroup
-	reaper.Go(func() { sh.processes.reaper(ctx) })
+	reaper.Go(func() { sh.Reap(ctx) })
 	reaper.Go(func() {
 		for ctx.Err() == nil { // more eager than any signal
 			sh.processes.reap()
@@ -85,14 +92,14 @@ func reaperChild() int {
 		"sh -c '(setsid sleep 0.05 &) ; sleep 0.01; exit 7'",
 	} {
 		workers.Go(func() {
-			file, err := parseCommand(command)
+			file, err := Parse(command)
 			if err != nil {
 				failures <- err.Error()
 				return
 			}
 			for range 30 {
 				var out lockedBuffer
-				err := sh.run(ctx, file, &out)
+				err := sh.Run(ctx, file, &out)
 				if status, ok := errors.AsType[interp.ExitStatus](err); !ok || status != 7 {
 					failures <- fmt.Sprintf("%s: %v, output %q", command, err, out.String())
 				}

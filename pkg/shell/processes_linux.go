@@ -1,4 +1,4 @@
-package main
+package shell
 
 import (
 	"bytes"
@@ -16,14 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeDelay is how long a command that has ended may keep us reading its pipe
-// because a process outside of its group holds it.
+// pipeDelay is how long the pipe of a command that has ended is still read if a process
+// outside its group holds it open.
 const pipeDelay = 500 * time.Millisecond
 
-// processes is the table of the processes that we started and have not yet
-// collected. It exists for the reaper: as process 1 of a container we inherit
-// every orphan and must collect it, but must not collect a child that os/exec
-// waits for, whose exit status would be lost.
+// processes is the table of the processes that were started and have not yet been waited
+// for. The reaper needs it: process 1 of a container inherits every orphan and must wait
+// for it, but must not wait for a child that os/exec waits for, or its exit status would
+// be lost.
 type processes struct {
 	mu    sync.Mutex
 	known map[int]bool
@@ -31,10 +31,9 @@ type processes struct {
 
 func newProcesses() *processes { return &processes{known: make(map[int]bool)} }
 
-// run runs a command in a new process group and waits for it. The whole group
-// is killed with SIGKILL when ctx ends, and what is left of it when the command
-// itself ends: a check leaves nothing behind, unless it leaves the group on
-// purpose, as daemons do.
+// run runs a command in a new process group and waits for it. It kills the whole group
+// with SIGKILL when ctx ends, and the rest of the group when the command itself ends. So
+// a check leaves nothing behind, unless a process leaves the group, as daemons do.
 func (p *processes) run(ctx context.Context, cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = pipeDelay
@@ -55,8 +54,8 @@ func (p *processes) run(ctx context.Context, cmd *exec.Cmd) error {
 	}
 	stop := context.AfterFunc(ctx, kill)
 	defer stop()
-	// Wait, but leave it a zombie: as long as it is one, its id belongs to its
-	// group and to no stranger, and the group can be killed by number.
+	// Wait, but leave the process a zombie: as long as it is one, its id cannot be
+	// reused, and the group can be killed by its number.
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if !errors.Is(err, unix.EINTR) {
@@ -74,8 +73,7 @@ func (p *processes) run(ctx context.Context, cmd *exec.Cmd) error {
 	return err
 }
 
-// start starts the command and enters it in the table, in one step as seen by
-// the reaper.
+// start starts the command and enters it in the table; the reaper sees both at once.
 func (p *processes) start(ctx context.Context, cmd *exec.Cmd) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,18 +87,18 @@ func (p *processes) start(ctx context.Context, cmd *exec.Cmd) error {
 	return nil
 }
 
-// reaper collects orphans until ctx ends. It is for a process that inherits
-// them: process 1, or one that asked for it (prctl PR_SET_CHILD_SUBREAPER).
-func (p *processes) reaper(ctx context.Context) {
+// Reap waits for orphaned processes until ctx ends. A process that inherits orphans must
+// run it: process 1, or one that asked for them (prctl PR_SET_CHILD_SUBREAPER).
+func (s *Shell) Reap(ctx context.Context) {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGCHLD)
 	defer signal.Stop(ended)
-	// Signals of the same kind merge, and one may come while its zombie is still
-	// known; the ticker catches those.
+	// Signals of one kind are merged, and one may come while its zombie is still in
+	// the table; the ticker takes care of those.
 	ticker := time.NewTicker(5 * time.Second)
 	defer ticker.Stop()
 	for {
-		p.reap()
+		s.processes.reap()
 		select {
 		case <-ctx.Done():
 			return
@@ -110,7 +108,7 @@ func (p *processes) reaper(ctx context.Context) {
 	}
 }
 
-// reap collects the zombies that are our children and not in the table.
+// reap waits for the zombies that are children of this process and not in the table.
 func (p *processes) reap() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,9 +128,9 @@ func (p *processes) reap() {
 	}
 }
 
-// parseStat reads process id, parent and whether it is a zombie from
-// /proc/PID/stat: "PID (NAME) STATE PARENT ...", where NAME may hold anything,
-// parentheses and blanks too. A text of another form gives zeros.
+// parseStat reads the process id, the parent's id and whether the process is a zombie
+// from /proc/PID/stat: "PID (NAME) STATE PARENT ...". NAME may hold any characters,
+// parentheses and blanks too. For any other text it returns zeros.
 func parseStat(text []byte) (pid, parent int, zombie bool) {
 	open, closing := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if open < 1 || closing < open {

@@ -1,0 +1,370 @@
+package wire
+
+import (
+	"encoding/binary"
+	"sync"
+)
+
+// MaxLinks bounds the CNAME records between a question and its answer. A loop
+// reaches it too.
+const MaxLinks = 16
+
+// Chain finds the records that answer a question among those in the answer
+// section of a reply, whatever their order. Set the options, call Follow, and
+// read the results, which are valid until the next call. The work is linear in
+// the size of the reply, whatever the reply holds. The zero value is ready for
+// use; using it again saves allocations.
+type Chain struct {
+	// Signatures includes the RRSIG records of every RRset, right after it.
+	Signatures bool
+	// Duplicates includes further CNAME records that equal an earlier one.
+	Duplicates bool
+
+	// Records are the records in the order in which a client reads them: for
+	// each alias the DNAME that it was made from (RFC 6672 §3.1), if there is
+	// one, and the CNAME; then the records that the question asked for.
+	Records []Record
+	// Records[Final:FinalEnd] are those that the question asked for, with their
+	// signatures. They are missing from a negative answer.
+	Final, FinalEnd int
+	// End is the name that the aliases lead to, in canonical form.
+	End []byte
+	// Broken reports that the chain has more than MaxLinks links, maybe a loop,
+	// or different CNAME records at one name, which RFC 2181 §10.1 forbids.
+	Broken bool
+
+	r       *Reply
+	answers []answerRecord
+	special int // how many of them are RRSIG or DNAME records
+	tries   int // how many more DNAME records may be compared
+	name    [2][MaxName]byte
+}
+
+// answerRecord is one record of the answer section. Its owner is looked for by
+// hash, so that most records that belong to another name cost one comparison.
+type answerRecord struct {
+	hash   uint32 // of the owner's name
+	offset uint16 // of the record in the message
+	typ    uint16
+	size   uint8 // of the owner's name; 0 if the class is not the question's
+	taken  bool  // the record is part of the chain
+}
+
+// maxDNAMETries bounds how many DNAME records one Follow compares in full. An
+// honest chain has one for each link.
+const maxDNAMETries = 4 * MaxLinks
+
+// Follow finds the records that answer the question in r for records of type
+// typ at r.Name, which must not be nil.
+func (c *Chain) Follow(r *Reply, typ uint16) {
+	c.r, c.tries = r, maxDNAMETries
+	c.Records, c.Broken, c.FinalEnd = c.Records[:0], false, 0
+	c.index()
+	c.End = AppendLower(c.name[0][:0], r.Name)
+	for links := 0; ; links++ {
+		alias := c.takeFinal(typ)
+		switch {
+		case c.FinalEnd > 0 || alias < 0 || typ == TypeANY:
+			return
+		case links == MaxLinks || c.answers[alias].taken || !c.takeLink(alias):
+			c.Final, c.Broken = len(c.Records), true
+			return
+		}
+	}
+}
+
+// index fills answers.
+func (c *Chain) index() {
+	c.answers, c.special = c.answers[:0], 0
+	var (
+		rec  Record
+		buf  [MaxName]byte
+		msg  = c.r.Msg
+		last = -1 // the last owner that is only a pointer
+		hash uint32
+		size uint8
+	)
+	for it := c.r.Records(); it.Next(&rec) && rec.Section == Answer; {
+		if to := pointerAt(msg, rec.Owner); to < 0 || to != last {
+			name := appendKnownName(buf[:0], msg, rec.Owner)
+			lowerAll(name)
+			hash, size, last = hashName(name), uint8(len(name)), to
+		}
+		a := answerRecord{hash: hash, offset: uint16(rec.Owner), typ: rec.Type, size: size}
+		if rec.Class != c.r.Class {
+			a.size = 0
+		}
+		if rec.Type == TypeRRSIG || rec.Type == TypeDNAME {
+			c.special++
+		}
+		c.answers = append(c.answers, a)
+	}
+}
+
+// isAt reports whether answers[i] is at name, which has that hash.
+func (c *Chain) isAt(i int, name []byte, hash uint32) bool {
+	a := &c.answers[i]
+	return a.hash == hash && int(a.size) == len(name) && EqualNameAt(c.r.Msg, int(a.offset), name)
+}
+
+// record returns the record that answers[i] stands for.
+func (c *Chain) record(i int) (rec Record) {
+	off := int(c.answers[i].offset)
+	rec.fill(c.r.Msg, off, nameSkip(c.r.Msg, off))
+	rec.Section = Answer
+	return rec
+}
+
+func (c *Chain) takeRecord(i int) {
+	c.answers[i].taken = true
+	c.Records = append(c.Records, c.record(i))
+}
+
+// takeFinal takes the records of type typ at End and sets FinalEnd, and leaves
+// it 0 if there is none. Then alias is the first CNAME at End, -1 if there is
+// none.
+func (c *Chain) takeFinal(typ uint16) (alias int) {
+	hash := hashName(c.End)
+	alias = -1
+	c.Final = len(c.Records)
+	for i := range c.answers {
+		if a := &c.answers[i]; a.typ != typ && typ != TypeANY && a.typ != TypeCNAME || !c.isAt(i, c.End, hash) {
+			continue
+		}
+		switch {
+		case c.answers[i].typ != typ && typ != TypeANY:
+			if alias < 0 {
+				alias = i
+			}
+			continue
+		case typ == TypeCNAME && len(c.Records) == c.Final:
+			rec := c.record(i)
+			target, _, _ := AppendCanonicalName(c.name[1][:0], c.r.Msg, rec.Data)
+			c.takeDNAME(target)
+			c.Final = len(c.Records)
+		}
+		c.takeRecord(i)
+	}
+	if len(c.Records) == c.Final {
+		return alias
+	}
+	if typ != TypeANY {
+		c.takeSignatures(c.End, typ)
+	}
+	c.FinalEnd = len(c.Records)
+	return -1
+}
+
+// takeLink takes the CNAME answers[alias] and makes its target the End. It
+// reports false if there is another one that differs.
+func (c *Chain) takeLink(alias int) bool {
+	hash := hashName(c.End)
+	link := c.record(alias)
+	target, _, _ := AppendCanonicalName(c.other(), c.r.Msg, link.Data)
+	c.takeDNAME(target)
+	at := len(c.Records)
+	c.takeRecord(alias)
+	for i := alias + 1; i < len(c.answers); i++ {
+		if a := &c.answers[i]; a.taken || a.typ != TypeCNAME || !c.isAt(i, c.End, hash) {
+			continue
+		}
+		rec := c.record(i)
+		if !EqualNameAt(c.r.Msg, rec.Data, target) {
+			return false
+		}
+		if c.Records[at].TTL = min(c.Records[at].TTL, rec.TTL); c.Duplicates {
+			c.takeRecord(i)
+		}
+	}
+	c.takeSignatures(c.End, TypeCNAME)
+	c.End = target
+	return true
+}
+
+// other returns the one of the two names that does not hold End.
+func (c *Chain) other() []byte {
+	if &c.End[0] == &c.name[0][0] {
+		return c.name[1][:0]
+	}
+	return c.name[0][:0]
+}
+
+// takeSignatures takes the RRSIG records of an RRset.
+func (c *Chain) takeSignatures(name []byte, covered uint16) {
+	if !c.Signatures || c.special == 0 || covered == TypeRRSIG {
+		return
+	}
+	hash := hashName(name)
+	for i := range c.answers {
+		if a := &c.answers[i]; a.typ == TypeRRSIG && !a.taken && c.isAt(i, name, hash) {
+			rec := c.record(i)
+			if binary.BigEndian.Uint16(c.r.Msg[rec.Data:]) == covered {
+				c.takeRecord(i)
+			}
+		}
+	}
+}
+
+// takeDNAME takes the DNAME that makes target of End, if there is one. Any
+// other DNAME says something about other names only.
+func (c *Chain) takeDNAME(target []byte) {
+	if c.special == 0 {
+		return
+	}
+	var hashes [MaxName + 1]uint32 // of End's suffixes, by their size
+	for i := range c.answers {
+		a := &c.answers[i]
+		size := int(a.size)
+		if a.typ != TypeDNAME || a.taken || size == 0 || size >= len(c.End) {
+			continue
+		}
+		above := c.End[len(c.End)-size:]
+		if hashes[size] == 0 {
+			hashes[size] = hashName(above)
+		}
+		if a.hash != hashes[size] {
+			continue
+		}
+		if c.tries--; c.tries < 0 {
+			return
+		}
+		rec := c.record(i)
+		if redirects(c.r.Msg, &rec, above, c.End, target) {
+			c.takeRecord(i)
+			c.takeSignatures(above, TypeDNAME)
+			return
+		}
+	}
+}
+
+// redirects reports whether the DNAME rec, whose owner should be above, makes
+// target of name (RFC 6672 §2.2).
+func redirects(msg []byte, rec *Record, above, name, target []byte) bool {
+	if !HasSuffix(name, above) || !EqualNameAt(msg, rec.Owner, above) {
+		return false
+	}
+	var made [2 * MaxName]byte
+	expected := append(made[:0], name[:len(name)-len(above)]...)
+	return EqualNames(appendKnownName(expected, msg, rec.Data), target)
+}
+
+// inOrder reports, at little cost, that the records in the answer section stand
+// as a client reads them. It may report false where that is so.
+func (r *Reply) inOrder() bool {
+	var (
+		rec     Record
+		owner   = HeaderLen // where the name that is looked for stands
+		final   bool
+		signed  bool // the last record was a signature
+		lastAt  = -1 // the owner of the last RRset
+		lastTyp uint16
+		buf     [MaxName]byte
+		name    = r.Name
+	)
+	for it := r.Records(); it.Next(&rec) && rec.Section == Answer; {
+		same := pointerAt(r.Msg, rec.Owner) == owner
+		switch {
+		case rec.Class != r.Class:
+			return false
+		case rec.Type == TypeRRSIG && r.Type != TypeRRSIG && r.Type != TypeANY:
+			if lastAt < 0 || binary.BigEndian.Uint16(r.Msg[rec.Data:]) != lastTyp || !sameOwner(r.Msg, rec.Owner, lastAt) {
+				return false
+			}
+			signed = true
+			continue
+		case !same && !EqualNameAt(r.Msg, rec.Owner, name):
+			return false
+		case rec.Type == r.Type || r.Type == TypeANY:
+			if final && signed {
+				return false
+			}
+			final = true
+		case rec.Type == TypeCNAME && !final:
+			owner = rec.Data
+			if to := pointerAt(r.Msg, owner); to >= 0 {
+				owner = to
+			}
+			name = appendKnownName(buf[:0], r.Msg, rec.Data)
+		default:
+			return false
+		}
+		lastAt, lastTyp, signed = rec.Owner, rec.Type, false
+	}
+	return true
+}
+
+// arranger is the working space of Arrange.
+type arranger struct {
+	chain   Chain
+	builder Builder
+}
+
+var arrangers = sync.Pool{New: func() any { return new(arranger) }}
+
+// Arrange appends r to dst with the records in its answer section in the order
+// in which clients read them: each alias before what it leads to (glibc's
+// resolver reads an answer once from its beginning, and the order between
+// RRsets means nothing), and signatures after what they sign. Records that have
+// nothing to do with the question follow in their own order. The OPT record is
+// left out. r must be the reply to a question.
+//
+// Nothing is appended if r is in order already, as almost all replies are, or
+// if it does not fit a message in another order.
+func Arrange(dst []byte, r *Reply) []byte {
+	if r.Name == nil || Count(r.Msg, Answer) < 2 || r.inOrder() {
+		return dst
+	}
+	a := arrangers.Get().(*arranger)
+	defer func() {
+		a.chain.r = nil
+		arrangers.Put(a)
+	}()
+	a.chain.Signatures, a.chain.Duplicates = true, true
+	a.chain.Follow(r, r.Type)
+	if !a.chain.moves() {
+		return dst
+	}
+	return a.build(dst, r)
+}
+
+// moves reports whether the chain's order differs from the message's.
+func (c *Chain) moves() bool {
+	last := 0
+	for i := range c.Records {
+		if c.Records[i].Owner < last {
+			return true
+		}
+		last = c.Records[i].Owner
+	}
+	for i := range c.answers {
+		if !c.answers[i].taken && int(c.answers[i].offset) < last {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *arranger) build(dst []byte, r *Reply) []byte {
+	b := &a.builder
+	q := Query{ID: r.ID, Name: r.Name, Type: r.Type, Class: r.Class}
+	b.Start(dst, &q, MaxMessage)
+	for i := range a.chain.Records {
+		if rec := &a.chain.Records[i]; !b.Copy(r.Msg, rec, rec.TTL) {
+			return dst
+		}
+	}
+	for i := range a.chain.answers {
+		if rec := a.chain.record(i); !a.chain.answers[i].taken && !b.Copy(r.Msg, &rec, rec.TTL) {
+			return dst
+		}
+	}
+	var rec Record
+	for it := r.Records(); it.Next(&rec); {
+		if b.Open(rec.Section); rec.Section != Answer && !b.Copy(r.Msg, &rec, rec.TTL) {
+			return dst
+		}
+	}
+	out := b.Finish(OPT{})
+	SetFlags(out[len(dst):], r.Flags)
+	return out
+}
