@@ -29,7 +29,7 @@ type sink struct {
 
 var (
 	_ upstream.Sink  = (*sink)(nil)
-	_ upstream.Owner = (*flight)(nil)
+	_ upstream.Judge = (*flight)(nil)
 )
 
 func newSink(f *Forwarder) *sink { return &sink{f: f, buf: make([]byte, 0, 2048)} }
@@ -197,6 +197,19 @@ func (fl *flight) relayTo(st *state, s *sink, waiting *[]waiter) {
 	}
 }
 
+// Judge implements upstream.Judge.
+func (fl *flight) Judge(_ upstream.Sink, r *wire.Reply) upstream.Verdict {
+	if fl.class != wire.ClassIN {
+		return upstream.Accept
+	}
+	for _, hook := range fl.f.state.Load().ignore {
+		if hook(r) {
+			return upstream.Ignore
+		}
+	}
+	return upstream.Accept
+}
+
 // Slow implements upstream.Owner: those who wait get the expired answer, the
 // question goes on.
 func (fl *flight) Slow(us upstream.Sink) {
@@ -274,6 +287,8 @@ func reasonOf(res *upstream.Result, r *Reply) (code uint16, reason error) {
 		return wire.EDENotReady, errMoved
 	case r.rejected != nil:
 		return wire.EDEFiltered, r.rejected
+	case errors.Is(err, upstream.ErrIgnored):
+		return wire.EDEFiltered, err
 	case errors.Is(err, upstream.ErrUnreachable):
 		return wire.EDENetworkError, err
 	case errors.Is(err, upstream.ErrMalformed):

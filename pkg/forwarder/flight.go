@@ -237,6 +237,7 @@ func (f *Forwarder) send(q *Query, g *upstream.Group, slowAfter time.Duration, f
 	m := q.Msg
 	f.set.Send(g, &upstream.Question{
 		Name: m.Name, Type: m.Type, Class: m.Class, Flags: q.sentFlags(), DO: m.EDNS.DO, Options: q.Options,
+		Client: q.to.Peer().Addr(),
 	}, slowAfter, fl)
 }
 

@@ -59,6 +59,8 @@ type state struct {
 	hit   []func(*Query, []byte, int) ([]byte, wire.ExtendedError)
 	miss  []func(*Query, upstream.Decision) bool
 	reply []func(*Reply) bool
+	// ignore is nil in most configurations.
+	ignore []func(*wire.Reply) bool
 }
 
 // servesStale reports whether expired answers are given when servers fail or
@@ -108,6 +110,9 @@ func (f *Forwarder) newState(cfg Config, old *state) *state {
 		}
 		if stage.Miss != nil {
 			st.miss = append(st.miss, stage.Miss)
+		}
+		if stage.Ignore != nil {
+			st.ignore = append(st.ignore, stage.Ignore)
 		}
 		if stage.Reply != nil {
 			st.reply = append(st.reply, stage.Reply)

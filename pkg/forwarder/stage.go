@@ -8,7 +8,7 @@ import (
 )
 
 // Stage is a policy that a forwarder applies around its cache and its servers:
-// up to four hooks, nil where the policy has nothing to do. Hooks run in the
+// up to five hooks, nil where the policy has nothing to do. Hooks run in the
 // order of Config.Stages, on the packet path and on many goroutines at once:
 // they must not block.
 //
@@ -26,6 +26,10 @@ type Stage struct {
 	// Miss sees each question that the cache does not answer, with what the
 	// routing table says of it, and may answer as Query does.
 	Miss func(q *Query, d upstream.Decision) (answered bool)
+	// Ignore reports whether a server's good reply to a question of class IN is to
+	// be ignored. Then the servers are asked on, and if nothing better comes, the
+	// question fails. It must not change or keep the reply.
+	Ignore func(r *wire.Reply) bool
 	// Reply judges a server's reply before it is kept and given out. If it
 	// returns true, the stages after it are not asked.
 	Reply func(r *Reply) (final bool)

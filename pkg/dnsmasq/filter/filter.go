@@ -37,7 +37,7 @@ type Config struct {
 	RebindLocalhost bool
 	RebindDomains   []dnsname.Domain
 	// BogusNX makes answers with such an address NXDOMAIN (--bogus-nxdomain);
-	// Ignore drops them, as if upstream had failed (--ignore-address).
+	// Ignore goes on asking as if they had not come (--ignore-address).
 	BogusNX, Ignore []netip.Prefix
 	// Aliases rewrite A records (--alias).
 	Aliases []Alias
@@ -75,7 +75,10 @@ func New(cfg *Config) forwarder.Stage {
 	if len(cfg.Types) > 0 {
 		s.Hit, s.Miss = fl.removeTypes, fl.miss
 	}
-	if cfg.StopRebind || len(cfg.Types)+len(cfg.BogusNX)+len(cfg.Ignore)+len(cfg.Aliases) > 0 {
+	if len(cfg.Ignore) > 0 {
+		s.Ignore = fl.ignore
+	}
+	if cfg.StopRebind || len(cfg.Types)+len(cfg.BogusNX)+len(cfg.Aliases) > 0 {
 		s.Reply = fl.judge
 	}
 	return s

@@ -3,6 +3,7 @@ package filter
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -121,9 +122,6 @@ func TestFilters(t *testing.T) {
 			"bogus NXDOMAIN", Config{BogusNX: []netip.Prefix{prefix("127.1.0.0/16")}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), "NXDOMAIN; rd", 1,
 		},
 		{
-			"ignored", Config{Ignore: []netip.Prefix{prefix("127.1.0.0/16")}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA, "edns"), "SERVFAIL; rd; opt ede17", 2,
-		},
-		{
 			"moved", Config{Aliases: []Alias{{
 				First: netip.MustParseAddr("127.1.0.0"), Last: netip.MustParseAddr("127.1.255.255"),
 				To: netip.MustParseAddr("127.9.9.0"), Mask: netip.MustParseAddr("255.255.255.0"),
@@ -143,6 +141,49 @@ func TestFilters(t *testing.T) {
 			}
 			if s.Seen() != test.upstream {
 				t.Errorf("upstream saw %d queries, want %d", s.Seen(), test.upstream)
+			}
+		})
+	}
+}
+
+// TestIgnoredAnswer: an answer with an address to be ignored does not end the
+// wait for the real one, of the same server or of another, in any strategy.
+func TestIgnoredAnswer(t *testing.T) {
+	ignore := Config{Ignore: []netip.Prefix{netip.MustParsePrefix("127.6.6.6/32")}}
+	forged := dnstest.Zone(0, "www.example. 30 A 127.6.6.6")
+	both := func(q *dns.Msg, tcp bool) [][]byte {
+		return append(forged(q.Copy(), tcp), dnstest.Zone(0, rec)(q, tcp)...)
+	}
+	slow := func(q *dns.Msg, tcp bool) [][]byte {
+		time.Sleep(50 * time.Millisecond)
+		return dnstest.Zone(0, rec)(q, tcp)
+	}
+	for _, test := range []struct {
+		name    string
+		order   upstream.Strategy
+		servers []dnstest.Script
+		want    string
+	}{
+		{"forged and real from one server", upstream.Fastest, []dnstest.Script{both}, "NOERROR; rd; www.example. 30 IN A 127.1.0.1; opt"},
+		{"another server", upstream.Fastest, []dnstest.Script{forged, slow}, "NOERROR; rd; www.example. 30 IN A 127.1.0.1; opt"},
+		{"the next server", upstream.InOrder, []dnstest.Script{forged, slow}, "NOERROR; rd; www.example. 30 IN A 127.1.0.1; opt"},
+		{"all servers", upstream.All, []dnstest.Script{forged, slow}, "NOERROR; rd; www.example. 30 IN A 127.1.0.1; opt"},
+		{"nothing better", upstream.Fastest, []dnstest.Script{forged}, "SERVFAIL; rd; opt ede17"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := to(dnstest.NewServer(t, test.servers[0]), New(&ignore))
+			for _, script := range test.servers[1:] {
+				servers := &cfg.Upstream.Routes[0].Servers
+				*servers = append(*servers, upstream.Server{Addr: dnstest.NewServer(t, script).Addr})
+			}
+			cfg.Upstream.Strategy = test.order
+			if len(test.servers) == 1 && test.want[0] == 'S' {
+				cfg.Upstream.Timeout = 300 * time.Millisecond
+			}
+			c := dnstest.NewClient(t, run(t, cfg), 2, false)
+			if got := dnstest.Summary(c.Ask(dnstest.Question("www.example.", dns.TypeA, "edns"))); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}

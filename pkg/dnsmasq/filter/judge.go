@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"errors"
 	"net/netip"
 	"slices"
 
@@ -10,8 +9,16 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// errIgnored stands for a reply that --ignore-address drops.
-var errIgnored = errors.New("answer was ignored as configured")
+// ignore reports whether a reply has an address that is to be ignored.
+func (fl *filter) ignore(r *wire.Reply) bool {
+	var rec wire.Record
+	for it := r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
+		if addr, ok := addressOf(r.Msg, &rec); ok && contains(fl.Ignore, addr) {
+			return true
+		}
+	}
+	return false
+}
 
 // judge applies the filters to a server's reply.
 func (fl *filter) judge(r *forwarder.Reply) bool {
@@ -24,9 +31,6 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 	for it := r.Msg.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
 		addr, ok := addressOf(r.Msg.Msg, &rec)
 		switch {
-		case ok && contains(fl.Ignore, addr):
-			r.Reject(errIgnored)
-			return true
 		case ok && contains(fl.BogusNX, addr):
 			// As long as dnsmasq keeps it: there is no SOA to say.
 			r.AbsentFor = rec.TTL
