@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -36,6 +37,9 @@ func Build(dir string, flags []string, names ...string) error {
 	}
 	cmd := exec.Command("go", args...)
 	cmd.Dir = Root()
+	if !slices.Contains(flags, "-race") {
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as released
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %v: %w\n%s", names, err, out)
 	}

@@ -7,14 +7,12 @@ package resolvers
 import (
 	"context"
 	"fmt"
-	"log"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,10 +22,6 @@ import (
 	"github.com/kube-dns/kube-dns/test/outside"
 )
 
-// inside marks the process in the test's own namespaces; it holds the folder of
-// the programs.
-const inside = "KUBE_DNS_TEST_RESOLVERS"
-
 // resolvConf is what the kubelet writes for a pod of the namespace default.
 const resolvConf = `search default.svc.cluster.local svc.cluster.local cluster.local
 nameserver 127.0.0.1
@@ -35,26 +29,19 @@ options ndots:5
 `
 
 func TestMain(m *testing.M) {
-	if os.Getenv(inside) != "" || os.Getuid() != 0 {
-		os.Exit(m.Run())
-	}
-	code, err := enter()
-	if err != nil {
-		log.Print(err)
-		code = 1
-	}
-	os.Exit(code)
+	// systemd-resolved asks nobody while no interface but lo has an address.
+	os.Exit(addon.RunIsolated(m, prepare, `
+ip link add pod type veth peer name node
+ip addr add 10.250.9.2/24 dev pod
+ip link set pod up
+ip link set node up
+for f in resolv.conf hosts nsswitch.conf; do mount --bind "$DIR/$f" /etc/$f; done`))
 }
 
-// enter builds the programs and runs the tests again in namespaces of their own.
-func enter() (int, error) {
-	dir, err := os.MkdirTemp("", "kube-dns-resolvers")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
+// prepare builds the programs.
+func prepare(dir string) error {
 	if err := addon.Build(dir, nil, "kubedns", "dnscache"); err != nil {
-		return 1, err
+		return err
 	}
 	for _, args := range [][]string{
 		{"musl-gcc", "-static", "-O1", "-o", dir + "/gai-musl", "testdata/gai.c"},
@@ -62,49 +49,24 @@ func enter() (int, error) {
 		{"go", "build", "-o", dir + "/golookup", "./golookup"},
 	} {
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			return 1, fmt.Errorf("%v: %w\n%s", args, err, out)
+			return fmt.Errorf("%v: %w\n%s", args, err, out)
 		}
 	}
 	resolved := exec.Command("../../hack/resolved.sh")
 	resolved.Stderr = os.Stderr
 	out, err := resolved.Output()
 	if err != nil {
-		return 1, fmt.Errorf("unpacking systemd-resolved: %w", err)
+		return fmt.Errorf("unpacking systemd-resolved: %w", err)
 	}
 	if err := os.Symlink(strings.TrimSpace(string(out)), dir+"/resolved"); err != nil {
-		return 1, err
+		return err
 	}
 	for name, content := range map[string]string{"resolv.conf": resolvConf, "hosts": "", "nsswitch.conf": "hosts: dns\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
-			return 1, err
+			return err
 		}
 	}
-	// systemd-resolved asks nobody while no interface but lo has an address.
-	script := `set -e
-ip link set lo up
-ip link add pod type veth peer name node
-ip addr add 10.250.9.2/24 dev pod
-ip link set pod up
-ip link set node up
-for f in resolv.conf hosts nsswitch.conf; do mount --bind "$` + inside + `/$f" /etc/$f; done
-exec "$@"`
-	cmd := exec.Command("sh", append([]string{"-c", script, "sh"}, os.Args...)...)
-	cmd.Env = append(os.Environ(), inside+"="+dir)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
-	}
-	err = cmd.Run()
-	if exit := new(exec.ExitError); err != nil && !asExit(err, &exit) {
-		return 1, err
-	}
-	return cmd.ProcessState.ExitCode(), nil
-}
-
-func asExit(err error, exit **exec.ExitError) bool {
-	e, ok := err.(*exec.ExitError) //nolint:errorlint // Run does not wrap it
-	*exit = e
-	return ok
+	return nil
 }
 
 // question is one lookup and what every resolver must come to.
@@ -153,7 +115,7 @@ func questions() []question {
 // TestResolvers asks every question with every tool, through the two forms in
 // which the manifests arrange the programs.
 func TestResolvers(t *testing.T) {
-	dir := os.Getenv(inside)
+	dir := addon.Isolated()
 	if dir == "" {
 		t.Skip("needs root, for a network namespace with a resolv.conf of its own")
 	}
