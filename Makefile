@@ -1,7 +1,7 @@
 # The targets only call hack/*.sh, and each of those scripts can be run by itself.
 SHELL := /bin/sh
 .DEFAULT_GOAL := build
-.PHONY: build run test check bench fuzz soak soak-dnscache images cluster cluster-down test-cluster test-conformance soak-cluster clean help
+.PHONY: build run test check bench fuzz soak soak-dnscache images cluster cluster-down test-cluster test-conformance verify soak-cluster clean help
 
 build: ## build bin/kubedns, bin/dnscache and bin/exechealthz
 	@./hack/build.sh
@@ -41,6 +41,9 @@ test-cluster: ## test the addon on such a cluster (root, Linux)
 
 test-conformance: ## run Kubernetes' own DNS specs on such a cluster, IPv4 first, then IPv6 first (root, Linux)
 	@./hack/test-conformance.sh
+
+verify: ## build, check and test a fresh clone, and print one page about it (root, Linux)
+	@./hack/verify.sh
 
 soak-cluster: ## repeat outages, kills and scaling to hundreds of Pods on such a cluster, for SOAK (default 12m) plus 8 minutes
 	@SOAK=$${SOAK:-12m} TIMEOUT=$${TIMEOUT:-45m} ./hack/test-cluster.sh

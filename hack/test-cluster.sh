@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Brings a cluster up, runs the tests of test/cluster on it, and removes it.
+# Brings a cluster up, runs the tests of test/cluster and Kubernetes' own DNS
+# specs on it, and removes it.
 # KEEP=1 uses a cluster that is up and leaves it up. SOAK=12m repeats the long
 # scenarios for that time. TIMEOUT (default 25m) limits the tests. Arguments are
 # passed to `go test`, for example -run TestCluster/Questions.
@@ -56,3 +57,7 @@ limit=${TIMEOUT:-25m}
 # cannot.
 go_on timeout -k 30 "$((${limit%m} + 2))m" \
 	go test -tags cluster -count=1 -v -parallel=24 -timeout="$limit" ./test/cluster "$@"
+# Whole runs end with Kubernetes' own specs.
+if [ $# -eq 0 ] && [ -z "${SOAK:-}" ]; then
+	KEEP=1 LOCKED=1 go_on ./hack/test-conformance.sh
+fi

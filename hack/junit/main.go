@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -63,6 +64,9 @@ func run(version, document string, files []string) error {
 	return replace(document, out)
 }
 
+// labels is the list of a spec's labels, which its name repeats.
+var labels = regexp.MustCompile(` \[[^\]]*\]$`)
+
 // table renders the specs that ran in any of the suites.
 func table(version string, files []string, suites []suite) []byte {
 	var b bytes.Buffer
@@ -79,7 +83,7 @@ func table(version string, files []string, suites []suite) []byte {
 			if c.Status == "skipped" || !strings.HasPrefix(c.Name, "[It] ") {
 				continue
 			}
-			name := strings.TrimPrefix(c.Name, "[It] ")
+			name := labels.ReplaceAllString(strings.TrimPrefix(c.Name, "[It] "), "")
 			results[i][name] = fmt.Sprintf("%s, %.0f s", c.Status, c.Time)
 			names = append(names, name)
 		}

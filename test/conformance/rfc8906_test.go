@@ -3,6 +3,7 @@ package conformance
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -185,5 +186,22 @@ func testRFC8906(t *testing.T, network, addr string, tt *query8906) {
 	}
 	if fault := tt.check(q, m, reply); fault != "" {
 		t.Errorf("%s: %s\n%v", tt.title, fault, m)
+	}
+}
+
+// TestRFC8906Table: the table in the documents lists these queries, no others.
+func TestRFC8906Table(t *testing.T) {
+	text, err := os.ReadFile("../../docs/proof.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.Count(string(text), "| correct | correct |")
+	if rows != len(queries8906) {
+		t.Errorf("docs/proof.md has %d rows, want %d", rows, len(queries8906))
+	}
+	for _, q := range queries8906 {
+		if row := fmt.Sprintf("| %s | %s | correct | correct |", q.section, q.title); !strings.Contains(string(text), row) {
+			t.Errorf("docs/proof.md lacks the row %s", row)
+		}
 	}
 }
