@@ -61,7 +61,7 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 		return options{}, err
 	}
 	if err != nil {
-		return options{}, err
+		return options{}, errors.Join(err, sidecarHint(args))
 	}
 	if opts.version {
 		return opts, nil
@@ -84,6 +84,20 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	checks, err := pair(commands, urls)
 	opts.checks = checks
 	return opts, errors.Join(append(errs, err)...)
+}
+
+// sidecarHint explains the arguments of kube-dns's sidecar, which stood in the
+// place of exechealthz in later versions, or returns nil if there are none.
+func sidecarHint(args []string) error {
+	for _, arg := range args {
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		switch name {
+		case "probe", "dnsmasq-addr", "dnsmasq-port", "dnsmasq-poll-interval-ms", "prometheus-addr", "prometheus-port":
+			return fmt.Errorf("--%s is an argument of kube-dns's sidecar; exechealthz runs commands instead, for example "+
+				"--cmd='nslookup kubernetes.default.svc.cluster.local 127.0.0.1:10053 >/dev/null' --url=/healthz-kubedns", name)
+		}
+	}
+	return nil
 }
 
 func appendTo(list *[]string) func(string) error {
