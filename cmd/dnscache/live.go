@@ -40,12 +40,25 @@ type liveSource struct {
 	// known are addresses found before, so that a name keeps its address while
 	// it cannot be looked up.
 	known map[string]netip.Addr
+	// warned is when a name that cannot be looked up was last logged.
+	warned map[string]time.Time
 }
+
+const (
+	// nameRetry is how soon names of servers are looked up again while one of
+	// them has no address, and nameFollow while all of them do and one is in the
+	// cluster, where addresses may change at any time. The directory's own
+	// interval holds if it is shorter.
+	nameRetry  = time.Second
+	nameFollow = 2 * time.Second
+	// nameWarnPeriod is the least time between two warnings about one name.
+	nameWarnPeriod = time.Minute
+)
 
 // newLiveSource returns the source for a directory. lookup is used for names of
 // servers outside the cluster.
 func newLiveSource(nanny options.Nanny, lookup lookupFunc, logger *slog.Logger) *liveSource {
-	s := &liveSource{nanny: nanny, lookup: lookup, logger: logger, known: map[string]netip.Addr{}}
+	s := &liveSource{nanny: nanny, lookup: lookup, logger: logger, known: map[string]netip.Addr{}, warned: map[string]time.Time{}}
 	s.poller = dnsconfig.Poller{
 		FS:     os.DirFS(nanny.ConfigDir),
 		Dir:    nanny.ConfigDir,
@@ -68,19 +81,26 @@ func (s *liveSource) config(ctx context.Context, lookUp bool) (c liveConfig, com
 		before := len(c.servers)
 		servers := s.current.StubDomains[domain]
 		for _, server := range servers {
-			addr, ok := s.address(ctx, server, lookUp)
+			addr, ok := s.address(ctx, domain, server, lookUp)
 			if !ok {
 				complete = false
 				continue
 			}
 			c.add(domain, addr)
 		}
-		if kubedns, err := netip.ParseAddrPort(s.nanny.KubeDNSServer); err == nil && len(servers) > 0 && len(c.servers) == before {
+		if len(servers) == 0 || len(c.servers) > before {
+			continue
+		}
+		if kubedns, err := netip.ParseAddrPort(s.nanny.KubeDNSServer); err == nil {
 			c.add(domain, kubedns)
+		} else { // given by name: rather no answer than a question to others
+			c.servers = append(c.servers, options.Server{
+				Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: domain}, Kind: options.ServerLocal,
+			})
 		}
 	}
 	for _, server := range s.current.UpstreamNameservers {
-		if addr, ok := s.address(ctx, server, lookUp); ok {
+		if addr, ok := s.address(ctx, dnsname.Root, server, lookUp); ok {
 			c.add("", addr)
 		}
 	}
@@ -96,14 +116,14 @@ func (c *liveConfig) add(domain dnsname.Name, addr netip.AddrPort) {
 	c.servers = append(c.servers, server)
 }
 
-// address returns where a configured server is.
-func (s *liveSource) address(ctx context.Context, server dnsconfig.Server, lookUp bool) (netip.AddrPort, bool) {
+// address returns where a configured server of a domain is.
+func (s *liveSource) address(ctx context.Context, domain dnsname.Name, server dnsconfig.Server, lookUp bool) (netip.AddrPort, bool) {
 	if server.Name == "" {
 		return netip.AddrPortFrom(server.Addr.Addr(), cmp.Or(server.Addr.Port(), options.DefaultPort)), true
 	}
 	host := server.String()
 	if lookUp {
-		s.lookUp(ctx, host)
+		s.lookUp(ctx, domain, host)
 	}
 	known, ok := s.known[host]
 	return netip.AddrPortFrom(known, options.DefaultPort), ok
@@ -111,16 +131,20 @@ func (s *liveSource) address(ctx context.Context, server dnsconfig.Server, lookU
 
 // lookUp finds the address of a server. A known one stays for as long as it is
 // among the addresses found, and while none is found.
-func (s *liveSource) lookUp(ctx context.Context, host string) {
+func (s *liveSource) lookUp(ctx context.Context, domain dnsname.Name, host string) {
 	ctx, cancel := context.WithTimeout(ctx, hostTimeout)
 	defer cancel()
 	lookup := s.lookup
-	if strings.HasSuffix(host+".", ".cluster.local.") {
+	if inCluster(host) {
 		lookup = lookupAt(s.nanny.KubeDNSServer)
 	}
 	addrs, err := lookup(ctx, host)
 	if err != nil || len(addrs) == 0 {
-		s.logger.Error("no address found for a stub domain's server", "server", host, "error", err)
+		if now := time.Now(); now.Sub(s.warned[host]) >= nameWarnPeriod && ctx.Err() == nil {
+			s.warned[host] = now
+			s.logger.Warn("cannot resolve the server of a stub domain", "domain", strings.TrimSuffix(domain.String(), "."),
+				"server", host, "error", err)
+		}
 		return
 	}
 	for i := range addrs {
@@ -129,6 +153,25 @@ func (s *liveSource) lookUp(ctx context.Context, host string) {
 	if !slices.Contains(addrs, s.known[host]) {
 		s.known[host] = addrs[0]
 	}
+}
+
+// inCluster reports whether kubedns knows the name of a server. The domain is
+// fixed, as in dnsmasq-nanny.
+func inCluster(host string) bool { return strings.HasSuffix(host+".", ".cluster.local.") }
+
+// wait returns when names are to be looked up again.
+func (s *liveSource) wait(complete bool) time.Duration {
+	if !complete {
+		return min(s.nanny.SyncInterval, nameRetry)
+	}
+	for _, servers := range s.current.StubDomains {
+		for _, server := range servers {
+			if server.Name != "" && inCluster(server.String()) {
+				return min(s.nanny.SyncInterval, nameFollow)
+			}
+		}
+	}
+	return s.nanny.SyncInterval
 }
 
 // lookupAt asks one DNS server for addresses.
@@ -153,12 +196,10 @@ func (s *liveSource) start(ctx context.Context) liveConfig {
 	return c
 }
 
-// run looks the names of servers up, again at every interval, and with
+// run looks the names of servers up, again at every interval or sooner, and with
 // -restartDnsmasq reads the directory again too. It hands each change to apply,
 // until ctx ends or nothing can change any more.
 func (s *liveSource) run(ctx context.Context, last liveConfig, apply func(liveConfig)) {
-	ticker := time.NewTicker(s.nanny.SyncInterval)
-	defer ticker.Stop()
 	for {
 		if s.nanny.ApplyChanges {
 			s.poller.Load()
@@ -177,7 +218,7 @@ func (s *liveSource) run(ctx context.Context, last liveConfig, apply func(liveCo
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-time.After(s.wait(complete)):
 		}
 	}
 }

@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
@@ -141,7 +143,7 @@ func TestLiveDirectory(t *testing.T) {
 	if got := read(); got != want {
 		t.Errorf("servers %q, want %q", got, want)
 	}
-	if !strings.Contains(text(), `no address found for a stub domain's server server=gone.foo.com`) {
+	if !strings.Contains(text(), `cannot resolve the server of a stub domain domain=lost.local server=gone.foo.com`) {
 		t.Errorf("the log does not name the server without address:\n%s", text())
 	}
 	down = true
@@ -149,6 +151,73 @@ func TestLiveDirectory(t *testing.T) {
 	if got := read(); got != want {
 		t.Errorf("after a bad change and a lost lookup: %q, want %q", got, want)
 	}
+}
+
+// TestLiveWait: names are looked up again soon while one has no address, and
+// closely followed in the cluster.
+func TestLiveWait(t *testing.T) {
+	nanny := options.NannyDefaults()
+	s := newLiveSource(nanny, nil, slog.New(slog.DiscardHandler))
+	set := func(stubs string) {
+		c, err := dnsconfig.Parse(map[string]string{"stubDomains": stubs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.current = c
+	}
+	set(`{"a": ["1.2.3.4", "ns.foo.com"]}`)
+	if got := s.wait(true); got != nanny.SyncInterval {
+		t.Errorf("outside the cluster: again after %v", got)
+	}
+	if got := s.wait(false); got != nameRetry {
+		t.Errorf("without an address: again after %v", got)
+	}
+	set(`{"a": ["stub.dns.svc.cluster.local"]}`)
+	if got := s.wait(true); got != nameFollow {
+		t.Errorf("in the cluster: again after %v", got)
+	}
+	s.nanny.SyncInterval = time.Millisecond
+	if got := s.wait(false); got != time.Millisecond {
+		t.Errorf("with a short interval: again after %v", got)
+	}
+}
+
+// TestLiveNoLeak: a stub domain whose servers have no address is never left to
+// the servers of all names.
+func TestLiveNoLeak(t *testing.T) {
+	for kubedns, want := range map[string]string{"127.0.0.1:10053": "/corp.example/127.0.0.1#10053", "localhost:10053": "/corp.example/"} {
+		nanny := options.NannyDefaults()
+		nanny.KubeDNSServer = kubedns
+		s := newLiveSource(nanny, nil, slog.New(slog.DiscardHandler))
+		s.current.StubDomains = map[dnsname.Name][]dnsconfig.Server{
+			dnsname.MustParse("corp.example"): {{Name: dnsname.MustParse("ns.foo.com")}},
+		}
+		c, complete := s.config(t.Context(), false)
+		if len(c.servers) != 1 || c.servers[0].String() != want || complete {
+			t.Errorf("kubedns at %s: %v, complete %v; want %s", kubedns, c.servers, complete, want)
+		}
+	}
+}
+
+// TestLiveWarns: a name that cannot be looked up is logged once a minute.
+func TestLiveWarns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, text := testLog(t)
+		lookup := func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("no such host") }
+		s := newLiveSource(options.NannyDefaults(), lookup, slog.New(&logHandler{log: log}))
+		c, err := dnsconfig.Parse(map[string]string{"stubDomains": `{"corp.example": ["ns.foo.com"]}`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.current = c
+		for range 121 {
+			s.config(t.Context(), true)
+			time.Sleep(time.Second)
+		}
+		if n := strings.Count(text(), "domain=corp.example server=ns.foo.com"); n != 3 {
+			t.Errorf("%d warnings in two minutes:\n%s", n, text())
+		}
+	})
 }
 
 func TestLiveRun(t *testing.T) {
