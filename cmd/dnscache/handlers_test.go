@@ -15,7 +15,9 @@ type echo struct{}
 
 func (echo) Flush() {}
 
-func (echo) Split() listener.Handler { return echo{} }
+func (echo) Preview([][]byte) {}
+
+func (echo) Split() listener.Worker { return echo{} }
 
 func (echo) Handle(packet []byte, _ listener.ReplyTo, reply []byte) []byte {
 	return append(reply, packet...)

@@ -16,19 +16,11 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
-// handler is a [listener.Handler] whose questions for other servers wait for
-// the end of a batch, and which each goroutine has a part of.
-type handler interface {
-	listener.Handler
-	listener.Flusher
-	listener.Splitter
-}
-
 // listen binds the DNS addresses, and the one for metrics, without which the
 // program can work.
 func (a *app) listen() error {
 	l := &a.options.Listen
-	var answer handler = a.forward.Batched()
+	var answer listener.Splitter = a.forward.Batched()
 	if l.LocalService && len(l.Addresses)+len(l.Interfaces)+len(l.ExceptInterfaces) == 0 {
 		a.localOnly = &localService{next: answer, logger: a.logger, hostOnly: l.LocalHostOnly}
 		a.localOnly.refresh(netif.All)

@@ -12,7 +12,7 @@ import (
 // localService is --local-service: queries from other networks than those that
 // this host is connected to are dropped without an answer.
 type localService struct {
-	next   handler
+	next   listener.Splitter
 	logger *slog.Logger
 	// hostOnly is --local-service=host: only this host is answered.
 	hostOnly bool
@@ -21,7 +21,7 @@ type localService struct {
 	dropped  atomic.Uint64
 }
 
-var _ handler = (*localService)(nil)
+var _ listener.Splitter = (*localService)(nil)
 
 // Handle implements [listener.Handler].
 func (s *localService) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
@@ -40,44 +40,21 @@ func (s *localService) handle(next listener.Handler, packet []byte, to listener.
 	return nil
 }
 
-// Flush implements [listener.Flusher].
-func (s *localService) Flush() { s.next.Flush() }
-
 // Split implements [listener.Splitter].
-func (s *localService) Split() listener.Handler {
-	next := s.next.Split()
-	p := &localPart{service: s, next: next}
-	p.flusher, _ = next.(listener.Flusher)
-	p.previewer, _ = next.(listener.Previewer)
-	return p
+func (s *localService) Split() listener.Worker {
+	return &localWorker{Worker: s.next.Split(), service: s}
 }
 
-// localPart is a localService for one goroutine.
-type localPart struct {
+// localWorker is a localService for one goroutine. Its Preview also shows what
+// is then dropped.
+type localWorker struct {
+	listener.Worker
 	service *localService
-	next    listener.Handler
-	flusher listener.Flusher // next, if it is one
-	// previewer is next, if it is one. It may be shown what is then dropped.
-	previewer listener.Previewer
-}
-
-// Preview implements [listener.Previewer].
-func (p *localPart) Preview(packets [][]byte) {
-	if p.previewer != nil {
-		p.previewer.Preview(packets)
-	}
 }
 
 // Handle implements [listener.Handler].
-func (p *localPart) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
-	return p.service.handle(p.next, packet, to, reply)
-}
-
-// Flush implements [listener.Flusher].
-func (p *localPart) Flush() {
-	if p.flusher != nil {
-		p.flusher.Flush()
-	}
+func (w *localWorker) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
+	return w.service.handle(w.Worker, packet, to, reply)
 }
 
 // local reports whether an address is this host's or on a network of it.

@@ -42,13 +42,8 @@ type parsed struct {
 }
 
 var (
-	_ listener.Handler  = Batched{}
-	_ listener.Flusher  = Batched{}
 	_ listener.Splitter = Batched{}
-	_ listener.Handler  = (*Part)(nil)
-	_ listener.Flusher  = (*Part)(nil)
-
-	_ listener.Previewer = (*Part)(nil)
+	_ listener.Worker   = (*Part)(nil)
 )
 
 // Batched returns f as a handler whose questions wait for Flush.
@@ -63,7 +58,7 @@ func (b Batched) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte
 func (b Batched) Flush() { b.f.set.Flush() }
 
 // Split implements listener.Splitter: it returns a *Part.
-func (b Batched) Split() listener.Handler { return &Part{f: b.f} }
+func (b Batched) Split() listener.Worker { return &Part{f: b.f} }
 
 // Handle implements listener.Handler.
 func (p *Part) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
@@ -89,7 +84,7 @@ func (p *Part) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
 	return q.out
 }
 
-// Preview implements listener.Previewer: it reads the packets and has the cache
+// Preview implements listener.Worker: it reads the packets and has the cache
 // fetch from memory what they will need, all at a time.
 func (p *Part) Preview(packets [][]byte) {
 	cache := p.f.state.Load().cache

@@ -143,7 +143,7 @@ func (c *conn) answer(msg []byte, to ReplyTo, reply []byte) (answer []byte) {
 			}
 		}
 	}()
-	return c.part.handler.Handle(msg, to, reply)
+	return c.part.worker.Handle(msg, to, reply)
 }
 
 // waitForRoom waits until another query may be handled, and counts it. It

@@ -20,9 +20,9 @@
 // threads), batches of 64, asking again until the queue is empty, and parking
 // after every short batch (no difference).
 //
-// A handler may have a part for each goroutine ([Splitter]) and be shown the
-// packets of a batch before it gets them one by one ([Previewer]): what it needs
-// from memory then comes for all of them at a time.
+// A handler may have a [Worker] for each goroutine ([Splitter]), which sees the
+// packets of a batch together before it gets them one by one: what it needs from
+// memory then comes for all of them at a time.
 //
 // SO_REUSEPORT would also let a second process join the port in silence. So
 // the first socket of each address is bound without the option, which fails

@@ -30,6 +30,10 @@ func (c *flushing) Handle(packet []byte, to ReplyTo, _ []byte) []byte {
 	return nil
 }
 
+func (*flushing) Preview([][]byte) {}
+
+func (c *flushing) Split() Worker { return c }
+
 func (c *flushing) Flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,7 +98,7 @@ type splitting struct{ crash bool }
 
 func (splitting) Handle([]byte, ReplyTo, []byte) []byte { panic("the whole was asked, not a part") }
 
-func (s splitting) Split() Handler {
+func (s splitting) Split() Worker {
 	if s.crash {
 		return crashing{}
 	}

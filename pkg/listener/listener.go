@@ -51,30 +51,27 @@ type Handler interface {
 	Handle(packet []byte, to ReplyTo, reply []byte) []byte
 }
 
-// Flusher may be implemented by a [Handler] that collects work, such as
-// questions for other servers, over several packets.
-type Flusher interface {
-	// Flush is called on the goroutine that called Handle, after the packets
-	// that arrived together were handled and before it waits for more. Like
-	// Handle it must not block.
+// Worker is a [Handler] as one goroutine at a time may use it, such as that of a
+// UDP socket or of a TCP connection. So it needs neither locks nor shared
+// counters, and may collect work over the packets of a batch.
+type Worker interface {
+	Handler
+	// Preview is called with the packets of a batch of several before Handle is
+	// called for each of them, in this order, so that what they need from memory
+	// can be fetched for all at a time. packets is valid during the call, what
+	// they hold until the next call of Flush. Handle must work without it too.
+	Preview(packets [][]byte)
+	// Flush is called after the packets that arrived together were handled and
+	// before the goroutine waits for more. Like Handle it must not block.
 	Flush()
 }
 
-// Splitter may be implemented by a [Handler] that has a part for each goroutine,
-// which then needs neither locks nor shared counters.
+// Splitter is a [Handler] that has a [Worker] for each goroutine. The listener
+// then calls only Split and the workers.
 type Splitter interface {
-	// Split returns a handler for one UDP socket or TCP connection. Only one
-	// goroutine at a time calls it. It may be a [Flusher].
-	Split() Handler
-}
-
-// Previewer may be implemented by a [Handler], or by a part of it, that gains by
-// seeing the packets of a batch together.
-type Previewer interface {
-	// Preview is called with the packets of a batch before Handle is called for
-	// each of them, in this order. packets is valid during the call, what they
-	// hold until the next call of Flush. Handle must work without it too.
-	Preview(packets [][]byte)
+	Handler
+	// Split returns a new worker.
+	Split() Worker
 }
 
 // Sink takes answers: the sockets and connections of this package, and fakes

@@ -149,23 +149,24 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// part is the handler as one socket or connection has it.
+// part is a worker with the server that its panics are reported to.
 type part struct {
-	srv       *Server
-	handler   Handler
-	flusher   Flusher   // the handler, if it is one
-	previewer Previewer // the handler, if it is one
+	srv    *Server
+	worker Worker
 }
 
 func newPart(s *Server) part {
-	p := part{srv: s, handler: s.cfg.Handler}
-	if splitter, ok := p.handler.(Splitter); ok {
-		p.handler = splitter.Split()
+	if splitter, ok := s.cfg.Handler.(Splitter); ok {
+		return part{srv: s, worker: splitter.Split()}
 	}
-	p.flusher, _ = p.handler.(Flusher)
-	p.previewer, _ = p.handler.(Previewer)
-	return p
+	return part{srv: s, worker: plain{s.cfg.Handler}}
 }
+
+// plain is a Handler without workers as a Worker.
+type plain struct{ Handler }
+
+func (plain) Preview([][]byte) {}
+func (plain) Flush()           {}
 
 // preview shows the handler a batch. A panic is reported; Handle will meet what
 // caused it again.
@@ -175,7 +176,7 @@ func (p *part) preview(packets [][]byte) {
 			p.srv.panicked(cause, nil, ReplyTo{}, nil)
 		}
 	}()
-	p.previewer.Preview(packets)
+	p.worker.Preview(packets)
 }
 
 // loggedBytes bounds how much of a query and of a stack is logged.
@@ -187,15 +188,12 @@ const (
 // flush lets the handler work off what it collected. A panic is reported; the
 // queries concerned are lost.
 func (p *part) flush() {
-	if p.flusher == nil {
-		return
-	}
 	defer func() {
 		if cause := recover(); cause != nil {
 			p.srv.panicked(cause, nil, ReplyTo{}, nil)
 		}
 	}()
-	p.flusher.Flush()
+	p.worker.Flush()
 }
 
 // panicked reports a panic of the handler and asks OnPanic for an answer. A

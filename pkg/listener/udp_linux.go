@@ -145,7 +145,7 @@ func (l *udpLoop) readable(fd uintptr) bool {
 // work answers the n packets just received.
 func (l *udpLoop) work(fd uintptr, n int) {
 	l.drops = drops{}
-	if l.part.previewer != nil && n > 1 {
+	if n > 1 {
 		l.preview(n)
 	}
 	for i := 0; i < n; {
@@ -201,7 +201,7 @@ func (l *udpLoop) answerFrom(fd uintptr, i, n int) (next int) {
 			l.drops.portZero++
 		default:
 			to, source := l.replyTo(i)
-			l.queue(l.part.handler.Handle(l.in.Packet(i), to, l.space(fd)), i, source)
+			l.queue(l.part.worker.Handle(l.in.Packet(i), to, l.space(fd)), i, source)
 		}
 		l.in.reset(i)
 	}

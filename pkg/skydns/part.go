@@ -40,20 +40,18 @@ type parsed struct {
 }
 
 var (
-	_ listener.Splitter  = (*Server)(nil)
-	_ listener.Handler   = (*Part)(nil)
-	_ listener.Flusher   = (*Part)(nil)
-	_ listener.Previewer = (*Part)(nil)
+	_ listener.Splitter = (*Server)(nil)
+	_ listener.Worker   = (*Part)(nil)
 )
 
 // Split implements listener.Splitter: it returns a *Part.
-func (s *Server) Split() listener.Handler { return &Part{s: s} }
+func (s *Server) Split() listener.Worker { return &Part{s: s} }
 
 // maxAhead bounds how many packets are looked at before the first is answered;
 // what was read for more would have left the processor's cache by then.
 const maxAhead = 32
 
-// Preview implements listener.Previewer.
+// Preview implements listener.Worker.
 func (p *Part) Preview(packets [][]byte) {
 	p.forget()
 	if p.s.warmer == nil {
@@ -113,7 +111,7 @@ func (p *Part) found(packet []byte) *parsed {
 	return nil
 }
 
-// Flush implements listener.Flusher: the batch ends.
+// Flush implements listener.Worker: the batch ends.
 func (p *Part) Flush() {
 	p.forget()
 	if p.worker != nil {

@@ -58,8 +58,8 @@ type Config struct {
 	Domain dnsname.Name
 	// Backend must not be nil.
 	Backend Backend
-	// Outside answers every question about other names. Nil: REFUSED. If it is a
-	// listener.Flusher it is told when a batch ends. Answers that it gives later
+	// Outside answers every question about other names. Nil: REFUSED. If it has a
+	// method Flush() it is told when a batch ends. Answers that it gives later
 	// should be told to [Server.Answered].
 	Outside listener.Handler
 	// Route tells where questions about a canonical wire name go that the Backend
@@ -116,17 +116,20 @@ type Config struct {
 	MetricsSubsystem string
 }
 
-// Server implements listener.Handler, listener.Flusher and listener.Splitter. It
-// is safe for concurrent use and starts nothing.
+// flusher collects questions until the end of a batch.
+type flusher interface{ Flush() }
+
+// Server implements listener.Splitter. It is safe for concurrent use and starts
+// nothing.
 type Server struct {
-	cfg     Config           // as given to New, with a cookie secret
-	log     *slog.Logger     // never nil
-	outside listener.Flusher // Config.Outside, if it is one
-	warmer  Warmer           // Config.Backend, if it is one
-	metrics *metrics         // all shards of the counters
-	workers sync.Pool        // *worker
-	buffers sync.Pool        // *[]byte of wire.MaxMessage octets, for answers that come later
-	seed    maphash.Seed     // of the hashes of names and addresses
+	cfg     Config       // as given to New, with a cookie secret
+	log     *slog.Logger // never nil
+	outside flusher      // Config.Outside, if it is one
+	warmer  Warmer       // Config.Backend, if it is one
+	metrics *metrics     // all shards of the counters
+	workers sync.Pool    // *worker
+	buffers sync.Pool    // *[]byte of wire.MaxMessage octets, for answers that come later
+	seed    maphash.Seed // of the hashes of names and addresses
 	// crashLogged is when a crash was last logged, in Unix nanoseconds.
 	crashLogged atomic.Int64
 	large       largeServices // those that were reported as too large
@@ -139,10 +142,7 @@ type Server struct {
 	negativeTTL               uint32 // Config.NegativeTTL in seconds
 }
 
-var (
-	_ listener.Handler = (*Server)(nil)
-	_ listener.Flusher = (*Server)(nil)
-)
+var _ listener.Handler = (*Server)(nil)
 
 // New returns a Server. The error names everything that is missing in cfg.
 func New(cfg Config) (*Server, error) {
@@ -184,7 +184,7 @@ func New(cfg Config) (*Server, error) {
 	if s.cfg.CookieSecret == (wire.CookieSecret{}) {
 		_, _ = rand.Read(s.cfg.CookieSecret[:]) // never fails, it aborts the program
 	}
-	s.outside, _ = cfg.Outside.(listener.Flusher)
+	s.outside, _ = cfg.Outside.(flusher)
 	s.warmer, _ = cfg.Backend.(Warmer)
 	s.buffers.New = func() any {
 		b := make([]byte, 0, wire.MaxMessage)
@@ -221,7 +221,7 @@ func (s *Server) Answered(took time.Duration, reply []byte) {
 	s.metrics.shard().observeOutside(took, reply)
 }
 
-// Flush implements listener.Flusher.
+// Flush tells Outside that a batch ends.
 func (s *Server) Flush() {
 	if s.outside != nil {
 		s.outside.Flush()
