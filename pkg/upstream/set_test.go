@@ -104,8 +104,6 @@ func rcode(code int) func(*dns.Msg) [][]byte {
 	return func(q *dns.Msg) [][]byte { return [][]byte{packed(new(dns.Msg).SetRcode(q, code))} }
 }
 
-func nothing(*dns.Msg) [][]byte { return nil }
-
 // running makes a set that runs until the test ends or stop is called. Where cfg
 // does not say otherwise it is patient: on a busy machine a server that answers
 // must not be asked twice.

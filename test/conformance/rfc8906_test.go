@@ -74,55 +74,77 @@ var queries8906 = []query8906{
 		}
 		return noOPT(nil, m, nil)
 	}},
-	{section: "8.1.3.1", title: "CD bit", typ: dns.TypeSOA, answer: true, check: noOPT,
-		change: func(q *dns.Msg) { q.CheckingDisabled = true }},
-	{section: "8.1.3.2", title: "AD bit", typ: dns.TypeSOA, answer: true, check: noOPT,
-		change: func(q *dns.Msg) { q.AuthenticatedData = true }},
-	{section: "8.1.3.3", title: "reserved bit", typ: dns.TypeSOA, answer: true,
+	{
+		section: "8.1.3.1", title: "CD bit", typ: dns.TypeSOA, answer: true, check: noOPT,
+		change: func(q *dns.Msg) { q.CheckingDisabled = true },
+	},
+	{
+		section: "8.1.3.2", title: "AD bit", typ: dns.TypeSOA, answer: true, check: noOPT,
+		change: func(q *dns.Msg) { q.AuthenticatedData = true },
+	},
+	{
+		section: "8.1.3.3", title: "reserved bit", typ: dns.TypeSOA, answer: true,
 		raw: func(packed []byte) { packed[3] |= 0x40 },
 		check: func(_, m *dns.Msg, packed []byte) string {
 			if packed[3]&0x40 != 0 {
 				return "the reserved bit comes back"
 			}
 			return noOPT(nil, m, nil)
-		}},
-	{section: "8.1.3.4", title: "RD bit", typ: dns.TypeSOA, answer: true,
+		},
+	},
+	{
+		section: "8.1.3.4", title: "RD bit", typ: dns.TypeSOA, answer: true,
 		change: func(q *dns.Msg) { q.RecursionDesired = true },
 		check: func(_, m *dns.Msg, _ []byte) string {
 			if !m.RecursionDesired {
 				return "RD does not come back"
 			}
 			return noOPT(nil, m, nil)
-		}},
-	{section: "8.1.4", title: "unknown opcode, header only", typ: dns.TypeSOA, rcode: dns.RcodeNotImplemented,
+		},
+	},
+	{
+		section: "8.1.4", title: "unknown opcode, header only", typ: dns.TypeSOA, rcode: dns.RcodeNotImplemented,
 		change: func(q *dns.Msg) { q.Opcode, q.Question = 15, nil },
 		check: func(_, m *dns.Msg, _ []byte) string {
 			if m.Opcode != 15 {
 				return fmt.Sprintf("opcode %d", m.Opcode)
 			}
 			return noOPT(nil, m, nil)
-		}},
+		},
+	},
 	{section: "8.2.1", title: "minimal EDNS", typ: dns.TypeSOA, answer: true, change: edns(0, 0, false), check: plainOPT},
 	{section: "8.2.2", title: "EDNS version 1", typ: dns.TypeSOA, rcode: dns.RcodeBadVers, change: edns(1, 0, false), check: plainOPT},
-	{section: "8.2.3", title: "unknown EDNS option", typ: dns.TypeSOA, answer: true, check: plainOPT,
-		change: edns(0, 0, false, &dns.EDNS0_LOCAL{Code: 100})},
+	{
+		section: "8.2.3", title: "unknown EDNS option", typ: dns.TypeSOA, answer: true, check: plainOPT,
+		change: edns(0, 0, false, &dns.EDNS0_LOCAL{Code: 100}),
+	},
 	{section: "8.2.4", title: "unknown EDNS flag", typ: dns.TypeSOA, answer: true, change: edns(0, 0x40, false), check: plainOPT},
-	{section: "8.2.5", title: "EDNS version 1 with an unknown flag", typ: dns.TypeSOA, rcode: dns.RcodeBadVers,
-		change: edns(1, 0x40, false), check: plainOPT},
-	{section: "8.2.6", title: "EDNS version 1 with an unknown option", typ: dns.TypeSOA, rcode: dns.RcodeBadVers,
-		change: edns(1, 0, false, &dns.EDNS0_LOCAL{Code: 100}), check: plainOPT},
-	{section: "8.2.7", title: "DO bit and a small buffer", typ: dns.TypeDNSKEY, check: plainOPT,
+	{
+		section: "8.2.5", title: "EDNS version 1 with an unknown flag", typ: dns.TypeSOA, rcode: dns.RcodeBadVers,
+		change: edns(1, 0x40, false), check: plainOPT,
+	},
+	{
+		section: "8.2.6", title: "EDNS version 1 with an unknown option", typ: dns.TypeSOA, rcode: dns.RcodeBadVers,
+		change: edns(1, 0, false, &dns.EDNS0_LOCAL{Code: 100}), check: plainOPT,
+	},
+	{
+		section: "8.2.7", title: "DO bit and a small buffer", typ: dns.TypeDNSKEY, check: plainOPT,
 		change: func(q *dns.Msg) {
 			edns(0, 0, true)(q)
 			q.IsEdns0().SetUDPSize(512)
-		}},
+		},
+	},
 	{section: "8.2.8", title: "DO bit", typ: dns.TypeSOA, answer: true, change: edns(0, 0, true), check: plainOPT},
-	{section: "8.2.9", title: "EDNS version 1 with DO", typ: dns.TypeSOA, rcode: dns.RcodeBadVers,
-		change: edns(1, 0, true), check: plainOPT},
-	{section: "8.2.10", title: "several known EDNS options", typ: dns.TypeSOA, answer: true, check: plainOPT,
+	{
+		section: "8.2.9", title: "EDNS version 1 with DO", typ: dns.TypeSOA, rcode: dns.RcodeBadVers,
+		change: edns(1, 0, true), check: plainOPT,
+	},
+	{
+		section: "8.2.10", title: "several known EDNS options", typ: dns.TypeSOA, answer: true, check: plainOPT,
 		change: edns(0, 0, false, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0102030405060708"},
 			&dns.EDNS0_NSID{Code: dns.EDNS0NSID}, &dns.EDNS0_EXPIRE{Code: dns.EDNS0EXPIRE, Empty: true},
-			&dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, Address: []byte{0, 0, 0, 0}})},
+			&dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, Address: []byte{0, 0, 0, 0}}),
+	},
 }
 
 // TestRFC8906 asks each query of RFC 8906 §8 of both servers, over UDP and TCP

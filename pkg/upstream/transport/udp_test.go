@@ -79,8 +79,15 @@ func TestRemotePool(t *testing.T) {
 		servers int
 		want    int
 	}{
-		{1 << 20, 1, 256}, {1024, 1, 256}, {1024, 2, 256}, {1024, 4, 128}, {1024, 16, 32}, {64, 1, 32}, {64, 100, minSockets},
-		{1 << 63, 0, 256}, {0, 3, minSockets},
+		{1 << 20, 1, 256},
+		{1024, 1, 256},
+		{1024, 2, 256},
+		{1024, 4, 128},
+		{1024, 16, 32},
+		{64, 1, 32},
+		{64, 100, minSockets},
+		{1 << 63, 0, 256},
+		{0, 3, minSockets},
 	} {
 		if got := remotePool(test.files, test.servers); got != test.want {
 			t.Errorf("%d files, %d servers: %d sockets, want %d", test.files, test.servers, got, test.want)
