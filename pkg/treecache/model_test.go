@@ -310,7 +310,9 @@ func compareWithModel(t *testing.T, step int, tree *Tree, m *model, rng *rand.Ra
 		want := slices.Compact(m.upstream.get(labels))
 		what := fmt.Sprintf("step %d: match %s", step, pattern)
 		a := s.Match([]byte(dnsname.MustParse(pattern+"."+testZone)), rng.Uint64())
-		checkWalks(t, what, a, s.Lookup)
+		if step%10 == 0 {
+			checkWalks(t, what, a, s.Lookup)
+		}
 		got := slices.Compact(words(t, what, a))
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", what, diff)

@@ -125,7 +125,7 @@ func (a *Answer) Addrs(v6 bool) Addrs {
 			}
 		}
 	case a.several == nil:
-		w.fam = a.part.family(v6)
+		w.fam = a.family(v6)
 		w.size = w.fam.len()
 		w.left = w.size
 		w.simple = !w.fam.runs || w.fam.nlo == w.fam.nhi

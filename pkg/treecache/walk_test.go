@@ -187,7 +187,7 @@ func collidingAddrs(n int) []netip.Addr {
 // TestCollidingLabels: hosts whose labels collide are one name, are all found,
 // and each by its own address.
 func TestCollidingLabels(t *testing.T) {
-	addrs := collidingAddrs(300)
+	addrs := collidingAddrs(60)
 	s := spec(t, "hl.default", Headless).port("http", TCP, 80)
 	for _, addr := range addrs {
 		s.Hosts = append(s.Hosts, Host{Addr: addr})

@@ -5,10 +5,11 @@ import (
 	"net/netip"
 )
 
-// SameOwner, given to a record method of a Builder as the owner, stands for the
-// owner of the record that was appended last. A large RRset takes much less
-// time with it, since the name is not looked up for every record.
-var SameOwner = []byte{0}
+// SameOwner stands for the owner of the record that was appended last, where a
+// record method of a Builder wants an owner. A large RRset takes much less time
+// with it, since the name is not looked up for every record. It must not be
+// changed.
+var SameOwner = []byte{0} //nolint:gochecknoglobals // a value told from all others by its address
 
 // isSameOwner reports whether owner is the value SameOwner, not just a name that
 // equals it.
