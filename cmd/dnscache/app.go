@@ -27,6 +27,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/netif"
 	"github.com/kube-dns/kube-dns/pkg/pidfile"
 	"github.com/kube-dns/kube-dns/pkg/privilege"
+	"github.com/kube-dns/kube-dns/pkg/ratelimit"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -58,6 +59,7 @@ type app struct {
 
 	queryLog *querylog.Log
 	forward  *forwarder.Forwarder
+	rates    *ratelimit.Limiter // nil without --rate-limit
 	listener *listener.Server
 	pidFile  *pidfile.File // nil when there is none
 	metrics  net.Listener  // nil when there are none
@@ -95,6 +97,9 @@ func newApp(ctx context.Context, o *options.Options, nanny *options.Nanny, e env
 	a.queryLog = &querylog.Log{
 		Line:  func(text string) { a.log.line(text, true) },
 		Extra: o.Process.LogQueries == options.QueryLogExtra,
+	}
+	if a.options.Own.RateLimit > 0 {
+		a.rates = ratelimit.New(a.options.Own.RateLimit, a.options.Own.RateBurst)
 	}
 	cfg, err := a.forwarderConfig(nil)
 	if err == nil {

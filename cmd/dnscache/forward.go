@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
@@ -16,6 +17,9 @@ func (a *app) forwarderConfig(servers []options.Server) (forwarder.Config, error
 	cfg, err := p.config()
 	if err != nil {
 		return cfg, err
+	}
+	if a.rates != nil { // before everything that costs anything
+		cfg.Stages = slices.Insert(cfg.Stages, 0, a.rates.Stage())
 	}
 	cfg.OnOverLimit = func(o forwarder.OverLimit) { a.log.printf("%s", querylog.OverLimit(o)) }
 	cfg.Upstream.OnLoop = func(server netip.AddrPort) { a.log.printf("%s", querylog.Loop(server)) }
@@ -52,6 +56,9 @@ func (a *app) counters() *counters {
 		tcp:       int(l.TCPOpen),
 		maxTCP:    cmp.Or(a.options.Listen.MaxTCPConnections, defaultTCPConnections),
 		staleMode: a.options.Cache.UseStale || a.options.Own.ServeStale > 0,
+	}
+	if a.rates != nil {
+		c.rates = a.rates.Stats()
 	}
 	if a.localOnly != nil {
 		c.notLocal = a.localOnly.dropped.Load()

@@ -115,6 +115,8 @@ func drops(ch chan<- prometheus.Metric, c *counters, l *listener.Stats) {
 		{"reply_oversize", l.Oversize},
 		{"over_limit", c.forward.OverLimit},
 		{"made_room", c.forward.MadeRoom},
+		{"rate_limit_udp", c.rates.UDP},
+		{"rate_limit_tcp", c.rates.TCP},
 		{"upstream_tcp_limit", c.forward.Upstream.TCPRefused},
 		{"malformed", c.forward.Rejected[wire.Drop]},
 		{"not_local", c.notLocal},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/ratelimit"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
@@ -20,6 +21,7 @@ type counters struct {
 	tcp, maxTCP        int
 	staleMode          bool
 	notLocal           uint64 // dropped by --local-service
+	rates              ratelimit.Stats
 	servers            []serverCounters
 	forward            forwarder.Stats // for what only /metrics tells
 }

@@ -61,6 +61,9 @@ func (q *Query) Client() netip.Addr { return q.to.Peer().Addr() }
 // when that is unknown.
 func (q *Query) Asked() netip.Addr { return q.to.Local() }
 
+// Stream reports whether the query came over TCP.
+func (q *Query) Stream() bool { return q.to.Stream() }
+
 // RoundRobin reports whether equal addresses are to be given in another order
 // each time.
 func (q *Query) RoundRobin() bool { return q.st.cfg.Cache.RoundRobin }
@@ -138,6 +141,13 @@ func (q *Query) AnswerEmpty(flags uint16, reason wire.ExtendedError) bool {
 	msg := out[len(q.reply):]
 	wire.SetFlags(msg, wire.Flags(msg)|flags&wire.FlagAA)
 	q.finish(out, Event{Kind: EventLocal})
+	return true
+}
+
+// AnswerTruncated answers without records, and with TC, which sends the client to
+// TCP. It returns true, for a hook to return.
+func (q *Query) AnswerTruncated() bool {
+	q.finish(wire.AppendTruncated(q.reply, q.Msg, q.opt(wire.ExtendedError{})), Event{Kind: EventTruncated})
 	return true
 }
 

@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/test/addon"
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
@@ -73,4 +77,56 @@ func (p *pair) flood(ctx context.Context, perSecond int) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// TestForgedAnswers: with --ignore-address a forged answer that comes first does
+// not keep the real one away; with --bogus-nxdomain it is NXDOMAIN.
+func TestForgedAnswers(t *testing.T) {
+	forger := dnstest.NewServer(t, dnstest.Zone(0, "www.example. 300 A 192.0.2.66"))
+	slow := dnstest.NewServer(t, func(q *dns.Msg, tcp bool) [][]byte {
+		time.Sleep(50 * time.Millisecond)
+		return dnstest.Zone(0, "www.example. 300 A 198.51.100.1")(q, tcp)
+	})
+	both := dnstest.NewServer(t, func(q *dns.Msg, tcp bool) [][]byte {
+		return append(dnstest.Zone(0, "www.example. 300 A 192.0.2.66")(q, tcp), dnstest.Zone(0, "www.example. 300 A 198.51.100.1")(q, tcp)...)
+	})
+	server := func(s *dnstest.Server) string {
+		return "--server=" + strings.Replace(s.Addr.String(), ":", "#", 1)
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"one server sends both", []string{"--ignore-address=192.0.2.66", server(both)}, "198.51.100.1"},
+		{"one of two forges", []string{"--ignore-address=192.0.2.66", server(forger), server(slow)}, "198.51.100.1"},
+		{"in order", []string{"--ignore-address=192.0.2.66", "--strict-order", server(forger), server(slow)}, "198.51.100.1"},
+		{"all servers", []string{"--ignore-address=192.0.2.0/24", "--all-servers", server(slow), server(forger)}, "198.51.100.1"},
+		{"all forged", []string{"--ignore-address=192.0.2.66", server(forger)}, "SERVFAIL"},
+		{"bogus", []string{"--bogus-nxdomain=192.0.2.66", server(forger)}, "NXDOMAIN"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := startCache(t, tt.args...)
+			for i := range 2 {
+				if got := p.answer("www.example.", dns.TypeA); got != tt.want {
+					t.Errorf("answer %d: got %q, want %q", i, got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// startCache runs dnscache alone.
+func startCache(t *testing.T, args ...string) *pair {
+	t.Helper()
+	port := addon.FreePortsFrom(t, 21000, 3000, 1)[0]
+	p := &pair{t: t, addr: "127.0.0.1:" + strconv.Itoa(port)}
+	p.dnscache = addon.Start(t, filepath.Join(bin, "dnscache"), append(args, "--listen-address=127.0.0.1", "--port="+strconv.Itoa(port),
+		"--bind-interfaces", "--no-resolv", "--no-hosts", "--keep-in-foreground", "--log-facility=-", "--user=", "--pid-file=", "--host-record=ready.example,127.0.0.1")...)
+	p.dnscache.WaitFor(t, 10*time.Second, "dnscache", func(ctx context.Context) bool {
+		m, err := p.exchange(ctx, "ready.example.", dns.TypeA)
+		return err == nil && len(m.Answer) == 1
+	})
+	return p
 }

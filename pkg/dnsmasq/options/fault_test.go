@@ -81,6 +81,13 @@ func TestFaults(t *testing.T) {
 		{args: "--port=0", want: general},
 		{args: "--serve-stale=1h --use-stale-cache", want: "illegal combination of options"},
 		{args: "--serve-stale=soon", want: general},
+		{args: "--rate-limit=0", want: general},
+		{args: "--rate-limit=5,", want: general},
+		{args: "--rate-limit=5,0", want: general},
+		{args: "--rate-limit=x,5", want: general},
+		{args: "--rate-limit=-5", want: general},
+		{args: "--rate-limit=5,5,5", want: general},
+		{args: "--rate-limit=99999999999999999999", want: general},
 		{args: "--metrics-address=10054", want: general},
 		// dnsmasq knows these; dnscache refuses them by name.
 		{args: "--dnssec", want: general},

@@ -207,6 +207,9 @@ type Own struct {
 	// NXDomainCut is --nxdomain-cut: a name that does not exist has none below
 	// it (RFC 8020).
 	NXDomainCut bool
+	// RateLimit is --rate-limit: how many queries a second of each client are
+	// answered, 0 without a limit; RateBurst is how many at once.
+	RateLimit, RateBurst int
 	// MetricsAddress is --metrics-address, host:port; "" is off.
 	MetricsAddress string
 	// Lameduck is --lameduck: how long SIGTERM keeps answering.

@@ -102,6 +102,8 @@ func TestKubernetesCommandLines(t *testing.T) {
 			o.Cache.Size = 10000
 			o.Local.Addresses = []Address{{Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: dnsname.MustParse("x")}, Addr: netip.MustParseAddr("1.2.3.4")}}
 		}},
+		{"rate limit", "--rate-limit=50", func(o *Options) { o.Own.RateLimit, o.Own.RateBurst = 50, 50 }},
+		{"rate limit with bursts", "--rate-limit=50,200", func(o *Options) { o.Own.RateLimit, o.Own.RateBurst = 50, 200 }},
 		{"our manifest", "-k --cache-size=10000 --serve-stale=24h --lameduck=15s --metrics-address=:10054", func(o *Options) {
 			o.Cache.Size = 10000
 			o.Own = Own{ServeStale: 24 * time.Hour, Lameduck: 15 * time.Second, MetricsAddress: ":10054"}

@@ -329,6 +329,25 @@ func setHostsDir(p *parser, value string, _ bool) error {
 	return nil
 }
 
+// maxRate bounds --rate-limit.
+const maxRate = 1_000_000
+
+func setRateLimit(p *parser, value string, _ bool) error {
+	qpsText, burstText, hasBurst := cut(value, ',')
+	qps, err := digits(qpsText)
+	if err != nil || qps < 1 || qps > maxRate {
+		return bad("", "%q is not a number of queries from 1 to %d", qpsText, maxRate)
+	}
+	burst := qps
+	if hasBurst {
+		if burst, err = digits(burstText); err != nil || burst < 1 || burst > maxRate {
+			return bad("", "%q is not a number of queries from 1 to %d", burstText, maxRate)
+		}
+	}
+	p.o.Own.RateLimit, p.o.Own.RateBurst = int(qps), int(burst)
+	return nil
+}
+
 func setMetricsAddress(p *parser, value string, _ bool) error {
 	host, portText, ok := cutPort(unhide(value))
 	if _, portOK := parsePort(portText); !ok || !portOK {

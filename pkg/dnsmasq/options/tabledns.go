@@ -138,6 +138,7 @@ func ownOptions() []Spec {
 	return []Spec{
 		{Name: "serve-stale", Arg: RequiredArgument, Param: "duration", Repeat: Once, Status: Implemented, Own: true, Help: "answer with data that ended at most this long ago when upstream fails or is slow (RFC 8767)", set: own("serve-stale", func(o *Options) *duration { return &o.Own.ServeStale })},
 		{Name: "nxdomain-cut", Status: Implemented, Own: true, Help: "when a name does not exist, the names below it do not either (RFC 8020); a server that says so wrongly then hides them", set: boolean(func(o *Options) *bool { return &o.Own.NXDomainCut })},
+		{Name: "rate-limit", Arg: RequiredArgument, Param: "qps[,burst]", Repeat: Once, Status: Implemented, Own: true, Default: "no limit", Help: "answer so many queries a second of each client (IPv4 address or IPv6 /64, not loopback), and bursts of this many, at first those of a second; above, clients get TC over UDP, so that they ask over TCP, and REFUSED over TCP", set: setRateLimit},
 		{Name: "metrics-address", Arg: RequiredArgument, Param: "host:port", Repeat: Once, Status: Implemented, Own: true, Help: "serve Prometheus metrics at /metrics", set: setMetricsAddress},
 		{Name: "lameduck", Arg: RequiredArgument, Param: "duration", Repeat: Once, Status: Implemented, Own: true, Default: "0", Help: "keep answering this long after SIGTERM; the default is 5s after flags of dnsmasq-nanny", set: own("lameduck", func(o *Options) *duration { return &o.Own.Lameduck })},
 	}
