@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -70,7 +71,7 @@ func serve(ctx context.Context, opts options, ln net.Listener, logger *slog.Logg
 			Period:  opts.period,
 			Timeout: opts.timeout,
 			Rules:   prober.Rules{Path: c.url, Latency: opts.latency, ShowOutput: opts.output},
-			Observe: observer(c, metrics, logger, opts.quiet),
+			Observe: observer(c, metrics, logger, opts),
 		})
 		if err != nil {
 			ln.Close()
@@ -107,22 +108,32 @@ func serve(ctx context.Context, opts options, ln net.Listener, logger *slog.Logg
 }
 
 // observer counts and logs the results of one check. A change of health is
-// always logged, the first failure included; other runs are when not quiet.
-func observer(c check, m *metrics, logger *slog.Logger, quiet bool) func(prober.Result) {
+// always logged, the first failure included; other runs are when not quiet. In
+// the first period a failure is no error yet: what is checked starts at the same
+// time as this program.
+func observer(c check, m *metrics, logger *slog.Logger, opts options) func(prober.Result) {
 	logger = logger.With("path", c.url)
 	healthy, known := false, false
+	var began time.Time
 	return func(r prober.Result) {
 		m.observe(c.url, r)
+		if began.IsZero() {
+			began = r.Start
+		}
+		took := r.End.Sub(r.Start)
+		if r.Err != nil && !known && r.End.Sub(began) < opts.period {
+			logger.Info("check has not succeeded yet", "err", r.Err, "output", r.Output, "duration", took)
+			return
+		}
 		changed := !known || healthy != (r.Err == nil)
 		healthy, known = r.Err == nil, true
-		took := r.End.Sub(r.Start)
 		switch {
-		case r.Err != nil && (changed || !quiet):
+		case r.Err != nil && (changed || !opts.quiet):
 			logger.Error("check failed", "err", r.Err, "output", r.Output, "duration", took)
 		case r.Err == nil && changed:
 			logger.Info("check is healthy", "duration", took)
-		case r.Err == nil && !quiet:
-			logger.Info("check ended well", "duration", took)
+		case r.Err == nil && !opts.quiet:
+			logger.Info("check succeeded", "duration", took)
 		}
 	}
 }

@@ -211,7 +211,10 @@ func fetch(t *testing.T, method, url string) (int, string) {
 func TestObserverLogs(t *testing.T) {
 	at := time.Now()
 	good := prober.Result{Start: at, End: at}
-	bad := prober.Result{Start: at, End: at, Err: context.Canceled, Output: "100%s"}
+	early := prober.Result{Start: at, End: at.Add(time.Second), Err: context.Canceled, Output: "100%s"}
+	slow := prober.Result{Start: at, End: at.Add(3 * time.Second), Err: context.Canceled}
+	bad := early
+	bad.Start, bad.End = at.Add(2*time.Second), at.Add(3*time.Second)
 	runs := []prober.Result{good, good, bad, bad, good}
 	tests := []struct {
 		quiet bool
@@ -219,8 +222,11 @@ func TestObserverLogs(t *testing.T) {
 		want  []string
 	}{
 		{true, runs, []string{"check is healthy", "check failed", "check is healthy"}},
-		{false, runs, []string{"check is healthy", "check ended well", "check failed", "check failed", "check is healthy"}},
-		{true, []prober.Result{bad, bad}, []string{"check failed"}}, // the first failure too
+		{false, runs, []string{"check is healthy", "check succeeded", "check failed", "check failed", "check is healthy"}},
+		// A failure in the first period is no error, whatever follows.
+		{true, []prober.Result{early, bad, bad}, []string{"check has not succeeded yet", "check failed"}},
+		{true, []prober.Result{early, good, early}, []string{"check has not succeeded yet", "check is healthy", "check failed"}},
+		{true, []prober.Result{slow, bad}, []string{"check failed"}},
 	}
 	for _, tt := range tests {
 		var logs bytes.Buffer
@@ -232,7 +238,7 @@ func TestObserverLogs(t *testing.T) {
 				return slog.Attr{}
 			},
 		}))
-		observe := observer(check{url: "/x"}, newMetrics(), logger, tt.quiet)
+		observe := observer(check{url: "/x"}, newMetrics(), logger, options{quiet: tt.quiet, period: 2 * time.Second})
 		for _, r := range tt.runs {
 			observe(r)
 		}
