@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -83,7 +84,7 @@ func (g *gate) run() {
 				return
 			case <-time.After(gateTick): // too many open files, for example
 			}
-			if ne, ok := err.(net.Error); ok && ne.Timeout() || isTemporary(err) { //nolint:errorlint // as net/http does
+			if isTemporary(err) {
 				continue
 			}
 			g.fail(err)
@@ -94,9 +95,10 @@ func (g *gate) run() {
 	}
 }
 
+// isTemporary reports whether accepting may succeed again, as net/http decides.
 func isTemporary(err error) bool {
-	t, ok := err.(interface{ Temporary() bool }) //nolint:errorlint // as net/http does
-	return ok && t.Temporary()
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
 }
 
 // clientOf returns the address of the peer, invalid if it has none.

@@ -3,6 +3,7 @@ package httpserver
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -70,9 +71,7 @@ func (s *sharedRenders) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "too many requests for metrics are being answered", http.StatusServiceUnavailable)
 		return
 	}
-	for name, values := range r.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), r.header)
 	w.WriteHeader(r.status)
 	_, _ = w.Write(r.body.Bytes()) // a client that went away needs no answer
 }

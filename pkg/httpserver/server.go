@@ -79,8 +79,8 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 		<-ended
 	}
 	_ = g.Close()
-	if ctx.Err() != nil || errors.Is(err, http.ErrServerClosed) {
-		return nil
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil // ctx has ended
 	}
 	return fmt.Errorf("serving HTTP on %v: %w", l.Addr(), err)
 }

@@ -110,6 +110,7 @@ func flood(ctx context.Context, wg *sync.WaitGroup, addr string, count int, act 
 // manifest's time-out. One may fail, on a machine that is busy with the attack
 // itself, but not two in a row; the kubelet acts after three or five.
 func probes(ctx context.Context, t *testing.T, wg *sync.WaitGroup, url string) {
+	t.Helper()
 	wg.Go(func() {
 		slowest, failed := time.Duration(0), 0
 		for n := 0; ctx.Err() == nil; n++ {
@@ -156,6 +157,7 @@ type target struct {
 // targets start each program as the manifest does.
 var targets = map[string]func(t *testing.T) *target{
 	"healthz": func(t *testing.T) *target {
+		t.Helper()
 		port := addon.FreePorts(t, 1)[0]
 		g := newMemoryGroup(t, limitOf(t, "healthz"))
 		p := g.start(t, nil, filepath.Join(binaries, "exechealthz"), "--cmd=echo well", "--url=/healthz-dnsmasq",
@@ -164,6 +166,7 @@ var targets = map[string]func(t *testing.T) *target{
 		return &target{process: p, group: g, metrics: addr, path: "/metrics", probe: "http://" + addr + "/healthz-dnsmasq"}
 	},
 	"kubedns": func(t *testing.T) *target {
+		t.Helper()
 		ports := addon.FreePorts(t, 3)
 		g := newMemoryGroup(t, limitOf(t, "kubedns"))
 		objects := writeObjects(t)
@@ -176,6 +179,7 @@ var targets = map[string]func(t *testing.T) *target{
 		}
 	},
 	"dnscache": func(t *testing.T) *target {
+		t.Helper()
 		ports := addon.FreePorts(t, 2)
 		g := newMemoryGroup(t, limitOf(t, "dnscache"))
 		addr := fmt.Sprintf("127.0.0.1:%d", ports[0])
@@ -247,6 +251,7 @@ func (p *target) survived(t *testing.T) {
 // questions asks for a cluster name every 50 ms until ctx ends, and fails the
 // test when one is not answered at the third try.
 func questions(ctx context.Context, t *testing.T, wg *sync.WaitGroup, addr, network string) {
+	t.Helper()
 	wg.Go(func() {
 		client := dns.Client{Net: network, Timeout: 2 * time.Second}
 		for n := 0; ctx.Err() == nil; n++ {

@@ -9,26 +9,26 @@ import (
 )
 
 // pair returns two connected datagram sockets.
-func pair(t testing.TB) (a, b int) {
-	t.Helper()
+func pair(tb testing.TB) (a, b int) {
+	tb.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = unix.Close(fds[0]); _ = unix.Close(fds[1]) })
+	tb.Cleanup(func() { _ = unix.Close(fds[0]); _ = unix.Close(fds[1]) })
 	return fds[0], fds[1]
 }
 
 // receive returns copies of all packets that wait at fd.
-func receive(t testing.TB, fd int, in *Inbox) (packets []string) {
-	t.Helper()
+func receive(tb testing.TB, fd int, in *Inbox) (packets []string) {
+	tb.Helper()
 	for {
 		n, errno := Receive(fd, in.Headers)
 		if errno == unix.EAGAIN {
 			return packets
 		}
 		if errno != 0 {
-			t.Fatal(errno)
+			tb.Fatal(errno)
 		}
 		for i := range n {
 			packets = append(packets, string(in.Packet(i)))
