@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -43,8 +44,8 @@ type Forwarder struct {
 	answered func(took time.Duration, reply []byte) // Config.Answered
 	panics   atomic.Uint64
 	madeRoom atomic.Uint64
-	logged   everyTenSeconds
-	full     everyTenSeconds
+	logged   lograte.Limiter
+	full     lograte.Limiter
 }
 
 // state is one configuration and what was made of it. It never changes.
@@ -210,7 +211,7 @@ func OnPanic(packet []byte, _ listener.ReplyTo, reply []byte) []byte {
 // crashed counts and logs a panic.
 func (f *Forwarder) crashed(cause any, packet []byte) {
 	f.panics.Add(1)
-	if n, ok := f.logged.allow(f.now()); ok {
+	if n, ok := f.logged.Allow(f.now()); ok {
 		stack := debug.Stack()
 		f.state.Load().cfg.Logger.Error("handling a query crashed", slog.String("error", fmt.Sprint(cause)),
 			slog.String("packet", fmt.Sprintf("%x", packet[:min(len(packet), 300)])),
@@ -251,22 +252,3 @@ func (f *Forwarder) CookieSecret() wire.CookieSecret { return f.secret }
 
 // wall is the time in seconds since 1970.
 func (f *Forwarder) wall() int64 { return f.base.Unix() + f.now()/1e9 }
-
-// everyTenSeconds lets one log line through per ten seconds.
-type everyTenSeconds struct {
-	mu         sync.Mutex
-	next       int64
-	suppressed uint64
-}
-
-func (e *everyTenSeconds) allow(now int64) (suppressed uint64, ok bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if now < e.next {
-		e.suppressed++
-		return 0, false
-	}
-	e.next = now + int64(10*time.Second)
-	suppressed, e.suppressed = e.suppressed, 0
-	return suppressed, true
-}

@@ -164,7 +164,7 @@ func (q *Query) refresh() {
 func (q *Query) overLimit(g *upstream.Group) {
 	f, cfg := q.f, &q.st.cfg
 	f.tally(q.to).overLimit.Add(1)
-	if n, ok := f.full.allow(f.now()); ok {
+	if n, ok := f.full.Allow(f.now()); ok {
 		cfg.OnOverLimit(OverLimit{Domain: g.Domain(), Max: cfg.InFlight, Suppressed: n})
 	}
 	q.AnswerError(wire.RcodeRefused, wire.Extended(wire.EDEOther, "too many queries in flight"))

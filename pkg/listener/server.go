@@ -10,6 +10,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 )
 
 // Server is a set of bound sockets. Its methods may be called from any
@@ -29,8 +32,8 @@ type Server struct {
 	tcp       tcpCounters
 	panics    atomic.Uint64
 	memory    memory
-	acceptLog rateLimit
-	panicLog  rateLimit
+	acceptLog lograte.Limiter
+	panicLog  lograte.Limiter
 	stop      func() // idempotent: closes every socket
 	stopped   chan struct{}
 }
@@ -200,7 +203,7 @@ func (p *part) flush() {
 // panic of OnPanic is dropped: the first one is what has to be fixed.
 func (s *Server) panicked(cause any, packet []byte, to ReplyTo, reply []byte) (answer []byte) {
 	s.panics.Add(1)
-	if n, ok := s.panicLog.allow(); ok {
+	if n, ok := s.panicLog.Allow(time.Now().UnixNano()); ok {
 		stack := debug.Stack()
 		s.cfg.Logger.Error("handling a query panicked",
 			slog.Any("error", cause),

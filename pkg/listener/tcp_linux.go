@@ -24,7 +24,7 @@ func (s *Server) accept(ctx context.Context, l *net.TCPListener, wg *sync.WaitGr
 		}
 		if err != nil {
 			s.tcp.acceptErrors.Add(1)
-			if n, ok := s.acceptLog.allow(); ok {
+			if n, ok := s.acceptLog.Allow(time.Now().UnixNano()); ok {
 				s.cfg.Logger.Warn("accepting a TCP connection failed", slog.Any("error", err), slog.Uint64("suppressed", n))
 			}
 			select {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/internal/mmsg"
 )
 
@@ -36,7 +37,7 @@ type udpSocket struct {
 	local   netip.Addr // the bound address; not valid for a wildcard
 	closing atomic.Bool
 	single  sync.Pool // of *lateSend
-	errors  rateLimit
+	errors  lograte.Limiter
 	stats   udpCounters
 }
 
@@ -75,7 +76,7 @@ func (s *udpSocket) close() {
 
 func (s *udpSocket) receiveFailed(err error) {
 	s.stats.receiveErrors.Add(1)
-	if n, ok := s.errors.allow(); ok {
+	if n, ok := s.errors.Allow(time.Now().UnixNano()); ok {
 		s.srv.cfg.Logger.Warn("receiving UDP packets failed", slog.Any("error", err), slog.Uint64("suppressed", n))
 	}
 	// Whatever it is, asking again at once would only burn the processor.
@@ -84,7 +85,7 @@ func (s *udpSocket) receiveFailed(err error) {
 
 func (s *udpSocket) sendFailed(failed int, err error) {
 	s.stats.sendErrors.Add(uint64(failed))
-	if n, ok := s.errors.allow(); ok {
+	if n, ok := s.errors.Allow(time.Now().UnixNano()); ok {
 		s.srv.cfg.Logger.Warn("sending UDP replies failed", slog.Any("error", err), slog.Uint64("suppressed", n))
 	}
 }
@@ -256,29 +257,4 @@ func (l *udpLoop) flush(fd uintptr) {
 	if sent != want {
 		l.sendFailed(want-sent, errno)
 	}
-}
-
-// rateLimit lets one message through per logEvery.
-type rateLimit struct {
-	mu         sync.Mutex
-	next       time.Time
-	suppressed uint64
-}
-
-// logEvery is the least time between two log lines about the same socket.
-const logEvery = 10 * time.Second
-
-// allow reports whether to log now, and how often it said no since it last
-// said yes.
-func (r *rateLimit) allow() (suppressed uint64, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := time.Now()
-	if now.Before(r.next) {
-		r.suppressed++
-		return 0, false
-	}
-	r.next = now.Add(logEvery)
-	suppressed, r.suppressed = r.suppressed, 0
-	return suppressed, true
 }

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
@@ -41,7 +42,7 @@ type Set struct {
 	registries []registry
 	exchanges  sync.Pool // *exchange
 	workers    sync.Pool // *worker, for goroutines that are not the set's
-	sockLogs   limiter
+	sockLogs   lograte.Limiter
 
 	wake     chan struct{} // the ticker is wanted
 	ticking  atomic.Bool
@@ -277,7 +278,7 @@ func (s *Set) socketLog(srv *server, err error) {
 	if errors.Is(err, transport.ErrClosed) {
 		return
 	}
-	if n, ok := s.sockLogs.allow(s.now()); ok {
+	if n, ok := s.sockLogs.Allow(s.now()); ok {
 		s.cfg.Load().Logger.Warn("cannot ask server", slog.String("server", srv.spec.Addr.String()),
 			slog.Any("error", err), slog.Uint64("suppressed", n))
 	}
@@ -287,25 +288,6 @@ func (s *Set) socketLog(srv *server, err error) {
 func (s *Set) crashed(server netip.AddrPort, msg []byte, cause any) {
 	s.cfg.Load().Logger.Error("internal error while reading a reply", "server", server.String(),
 		"error", fmt.Sprint(cause), "packet", fmt.Sprintf("%x", msg[:min(len(msg), 300)]))
-}
-
-// limiter lets one event through every ten seconds.
-type limiter struct {
-	mu         sync.Mutex
-	next       int64
-	suppressed uint64
-}
-
-func (l *limiter) allow(now int64) (suppressed uint64, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now < l.next {
-		l.suppressed++
-		return 0, false
-	}
-	l.next = now + int64(10*time.Second)
-	suppressed, l.suppressed = l.suppressed, 0
-	return suppressed, true
 }
 
 // Run exchanges messages until ctx is cancelled. It then ends what is in
