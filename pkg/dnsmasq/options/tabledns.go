@@ -47,7 +47,7 @@ func upstreamOptions() []Spec {
 		{Name: "no-resolv", Short: 'R', Status: Implemented, Help: "read no resolv.conf", set: boolean(func(o *Options) *bool { return &o.Upstream.NoResolv })},
 		{Name: "no-poll", Short: 'n', Status: Implemented, Help: "read resolv.conf again at SIGHUP only", set: boolean(func(o *Options) *bool { return &o.Upstream.NoPoll })},
 		{Name: "clear-on-reload", Status: Implemented, Help: "empty the cache when resolv.conf changes", set: boolean(func(o *Options) *bool { return &o.Upstream.ClearOnReload })},
-		{Name: "strict-order", Short: 'o', Status: Implemented, Help: "ask servers in the order given, the next one only when one fails", set: boolean(func(o *Options) *bool { return &o.Upstream.StrictOrder })},
+		{Name: "strict-order", Short: 'o', Status: Implemented, Help: "ask servers in the order given, the next one only when one fails or is silent", set: boolean(func(o *Options) *bool { return &o.Upstream.StrictOrder })},
 		{Name: "all-servers", Status: Implemented, Help: "ask every server of a domain, the first good answer counts", set: boolean(func(o *Options) *bool { return &o.Upstream.AllServers })},
 		{Name: "dns-forward-max", Short: '0', Arg: RequiredArgument, Param: "n", Repeat: Once, Status: Implemented, Default: "150", Help: "wait for this many answers of a domain's servers at a time", set: count(func(o *Options) *int { return &o.Upstream.ForwardMax })},
 		{Name: "fast-dns-retry", Arg: OptionalArgument, Param: "ms[,ms]", Repeat: Once, Status: Implemented, Help: "time to the first repeat, and until giving up", set: setFastRetry},
@@ -56,7 +56,7 @@ func upstreamOptions() []Spec {
 		{Name: "max-port", Arg: RequiredArgument, Param: "port", Repeat: Once, Status: Implemented, Help: "highest random port to ask from", set: port(func(o *Options) *uint16 { return &o.Upstream.MaxPort })},
 		{Name: "port-limit", Arg: RequiredArgument, Param: "n", Repeat: Once, Status: Accepted, Help: "every attempt has a fresh random port anyway", set: setPortLimit},
 		{Name: "edns-packet-max", Short: 'P', Arg: RequiredArgument, Param: "bytes", Repeat: Once, Status: Implemented, Default: "1232", Help: "largest UDP message that is announced and accepted", set: setEDNSPacketMax},
-		{Name: "dns-loop-detect", Status: Implemented, Help: "find servers that send our queries back to us, and stop asking them", set: boolean(func(o *Options) *bool { return &o.Upstream.LoopDetect })},
+		{Name: "dns-loop-detect", Status: Implemented, Help: "find servers that send our queries back to us, and ask them again only when they no longer do", set: boolean(func(o *Options) *bool { return &o.Upstream.LoopDetect })},
 		{Name: "proxy-dnssec", Status: Implemented, Help: "pass upstream's AD flag on", set: boolean(func(o *Options) *bool { return &o.Upstream.ProxyDNSSEC })},
 		{Name: "do-0x20-encode", Status: Implemented, Help: "draw the case of letters in questions at random, and take only answers that repeat it; a server that changes the case is asked without", set: boolean(func(o *Options) *bool { return &o.Upstream.MixCase })},
 		{Name: "no-0x20-encode", Status: Accepted, Help: "undo --do-0x20-encode: names are sent as asked", set: unset(func(o *Options) *bool { return &o.Upstream.MixCase })},
@@ -96,7 +96,7 @@ func filterOptions() []Spec {
 		{Name: "rebind-localhost-ok", Status: Implemented, Help: "let loopback addresses pass --stop-dns-rebind", set: boolean(func(o *Options) *bool { return &o.Filter.RebindLocalhostOK })},
 		{Name: "rebind-domain-ok", Arg: RequiredArgument, Param: "/domain/...", Status: Implemented, Help: "let names of these domains pass --stop-dns-rebind", set: setRebindDomain},
 		{Name: "bogus-nxdomain", Short: 'B', Arg: RequiredArgument, Param: "address[/bits]", Status: Implemented, Help: "turn answers that hold this address into NXDOMAIN", set: setBogusNXDomain},
-		{Name: "ignore-address", Arg: RequiredArgument, Param: "address[/bits]", Status: Implemented, Help: "drop answers that hold this address", set: setIgnoreAddress},
+		{Name: "ignore-address", Arg: RequiredArgument, Param: "address[/bits]", Status: Implemented, Help: "ignore answers that hold this address, and wait for others", set: setIgnoreAddress},
 		{Name: "alias", Short: 'V', Arg: RequiredArgument, Param: "old[-old],new[,mask]", Status: Implemented, Help: "rewrite IPv4 addresses in answers", set: setAlias},
 	}
 }
