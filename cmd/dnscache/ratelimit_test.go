@@ -18,11 +18,11 @@ func TestRateLimit(t *testing.T) {
 	for _, addr := range []string{"10.9.0.1/24", "10.9.0.2/24", "10.9.0.3/24"} {
 		ip(t, "addr add "+addr+" dev lo")
 	}
-	records := make([]string, 30)
-	for i := range records {
-		records[i] = "--txt-record=x.ex," + strings.Repeat("x", 30)
+	args := []string{"--listen-address=10.9.0.1,127.0.0.1", "--host-record=x.ex,192.0.2.1", "--rate-limit=5,10"}
+	for range 30 {
+		args = append(args, "--txt-record=x.ex,"+strings.Repeat("x", 30))
 	}
-	startInside(t, append(records, "--listen-address=10.9.0.1,127.0.0.1", "--host-record=x.ex,192.0.2.1", "--rate-limit=5,10")...)
+	startInside(t, args...)
 	ask := func(network, from, to string) *dns.Msg {
 		q := new(dns.Msg).SetQuestion("x.ex.", dns.TypeTXT)
 		q.SetEdns0(1232, false)

@@ -29,8 +29,9 @@ func Example() {
 	f.Resolve(&question, func(reply *wire.Reply, err error) {
 		var r wire.Record
 		for it := reply.Records(); it.Next(&r); {
-			fmt.Println(err, r.TTL, reply.Msg[r.Data:r.End])
+			addr, _ := netip.AddrFromSlice(reply.Msg[r.Data:r.End])
+			fmt.Println(err, r.TTL, addr)
 		}
 	})
-	// Output: <nil> 60 [127 0 0 99]
+	// Output: <nil> 60 127.0.0.99
 }

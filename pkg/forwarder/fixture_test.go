@@ -33,7 +33,6 @@ var (
 	summary       = dnstest.Summary
 	name          = dnstest.Name
 	suffix        = dnstest.Suffix
-	addrs         = dnstest.Addrs
 	waitFor       = dnstest.WaitFor
 	itoa          = strconv.Itoa
 )

@@ -61,6 +61,10 @@ func (q *Query) Client() netip.Addr { return q.to.Peer().Addr() }
 // when that is unknown.
 func (q *Query) Asked() netip.Addr { return q.to.Local() }
 
+// Now returns a time in nanoseconds that only grows; queries that arrive together
+// may have the same.
+func (q *Query) Now() int64 { return q.now }
+
 // Stream reports whether the query came over TCP.
 func (q *Query) Stream() bool { return q.to.Stream() }
 

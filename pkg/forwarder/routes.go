@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -179,10 +180,7 @@ func (f *Forwarder) setRemote(server netip.AddrPort, list *routelist.List) {
 	f.reload.Lock()
 	defer f.reload.Unlock()
 	old := f.routing()
-	next := remoteRoutes{}
-	for addr, l := range *old.remote {
-		next[addr] = l
-	}
+	next := maps.Clone(*old.remote)
 	if list == nil {
 		delete(next, server)
 	} else {

@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -142,10 +143,7 @@ func TestFollowedRoutes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	domains := []string{"", "x", "y", "a.x"}
 	for step := range 12 {
-		next := map[string]string{}
-		for domain, addr := range tags {
-			next[domain] = addr
-		}
+		next := maps.Clone(tags)
 		domain := domains[rng.IntN(len(domains))]
 		if _, ok := next[domain]; ok && domain != "" && rng.IntN(3) == 0 {
 			delete(next, domain)

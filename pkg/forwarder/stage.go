@@ -75,6 +75,9 @@ func (r *Reply) judge(st *state) {
 	}
 }
 
+// Now returns a time in nanoseconds that only grows.
+func (r *Reply) Now() int64 { return r.f.now() }
+
 // HasLiteral reports whether the routing table has an address for a name in
 // canonical form.
 func (r *Reply) HasLiteral(name []byte) bool { return hasLiteral(r.f, name) }

@@ -35,7 +35,6 @@ type Limiter struct {
 	interval int64 // nanoseconds between two queries at the rate
 	burst    int64 // nanoseconds that a client may be ahead
 	seed     maphash.Seed
-	base     time.Time
 	mu       [locks]struct {
 		sync.Mutex
 		_ [56]byte
@@ -47,7 +46,7 @@ type Limiter struct {
 
 // client is what is known of one: a hash of its address, and for UDP and TCP the
 // time up to which the queries so far have used its rate up (the generic cell
-// rate algorithm), in nanoseconds since base.
+// rate algorithm), in nanoseconds of Query.Now.
 type client struct {
 	hash uint64
 	used [2]int64
@@ -59,7 +58,7 @@ func New(qps, burst int) *Limiter {
 	interval := int64(time.Second) / int64(max(qps, 1))
 	return &Limiter{
 		interval: interval, burst: interval * int64(max(burst, 1)),
-		seed: maphash.MakeSeed(), base: time.Now(),
+		seed: maphash.MakeSeed(),
 	}
 }
 
@@ -74,7 +73,7 @@ func (l *Limiter) Stats() Stats { return Stats{l.limitedUDP.Load(), l.limitedTCP
 func (l *Limiter) Stage() forwarder.Stage {
 	return forwarder.Stage{Query: func(q *forwarder.Query) bool {
 		addr := q.Client()
-		if !addr.IsValid() || l.allow(addr, q.Stream(), int64(time.Since(l.base))) {
+		if !addr.IsValid() || l.allow(addr, q.Stream(), q.Now()) {
 			return false
 		}
 		if q.Stream() {

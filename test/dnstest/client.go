@@ -22,6 +22,7 @@ type Client struct {
 	arrived chan uint16
 }
 
+// Send implements listener.Sink.
 func (c *Client) Send(_ listener.ReplyTo, msg []byte) {
 	id := uint16(msg[0])<<8 | uint16(msg[1])
 	c.mu.Lock()
@@ -48,6 +49,7 @@ func (c *Client) Start(q *dns.Msg) {
 	c.Raw(Pack(q))
 }
 
+// Raw hands packet to the handler.
 func (c *Client) Raw(packet []byte) {
 	if out := c.h.Handle(packet, c.To, make([]byte, 0, listener.MaxMessageBytes)); len(out) > 0 {
 		c.Send(c.To, out)
@@ -65,6 +67,7 @@ func (c *Client) Wait(id uint16) *dns.Msg {
 	return m
 }
 
+// WaitRaw is Wait for the packet as it was sent.
 func (c *Client) WaitRaw(id uint16) []byte {
 	c.t.Helper()
 	timeout := time.After(Hang)

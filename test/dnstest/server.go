@@ -27,7 +27,7 @@ type Server struct {
 	tcp     int
 }
 
-// script makes the packets to send back for a query; raw packets, in order.
+// Script makes the packets to send back for a query; raw packets, in order.
 type Script func(q *dns.Msg, tcp bool) [][]byte
 
 // NewServer starts a server that runs fn for each query.
@@ -184,6 +184,7 @@ func Reply(q *dns.Msg, rcode int, records ...string) *dns.Msg {
 	return m
 }
 
+// Pack returns the compressed message.
 func Pack(m *dns.Msg) []byte {
 	m.Compress = true
 	b, err := m.Pack()

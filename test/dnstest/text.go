@@ -66,9 +66,9 @@ func Summary(m *dns.Msg) string {
 			}
 			for _, o := range opt.Option {
 				if e, ok := o.(*dns.EDNS0_EDE); ok {
-					text += " ede" + strconv.Itoa(int(e.InfoCode))
+					text = text + " ede" + strconv.Itoa(int(e.InfoCode))
 				} else {
-					text += " option" + strconv.Itoa(int(o.Option()))
+					text = text + " option" + strconv.Itoa(int(o.Option()))
 				}
 			}
 			parts = append(parts, text)
@@ -102,12 +102,15 @@ func Run(tb testing.TB, r interface {
 	})
 }
 
+// Name parses a name.
 func Name(text string) dnsname.Name { return dnsname.MustParse(text) }
 
+// Suffix is the domain of a name and all below it.
 func Suffix(text string) dnsname.Domain {
 	return dnsname.Domain{Match: dnsname.MatchSuffix, Name: Name(text)}
 }
 
+// Addrs parses addresses.
 func Addrs(texts ...string) []netip.Addr {
 	var list []netip.Addr
 	for _, text := range texts {

@@ -51,6 +51,7 @@ type question struct {
 }
 
 func testChanges(t *testing.T, extra func(kubedns, dir string) []string) {
+	t.Helper()
 	a, b, stub, other := newOutside(t, 1), newOutside(t, 2), newOutside(t, 3), newOutside(t, 4)
 	p := start(t, a.Addr, extra)
 	asked := []question{

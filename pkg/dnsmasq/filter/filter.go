@@ -147,23 +147,22 @@ type notifier struct {
 	notify func(name []byte, suppressed uint64) // may be nil
 
 	mu         sync.Mutex // guards what follows
-	next       time.Time
+	next       int64      // nanoseconds of Reply.Now
 	suppressed uint64
 }
 
-func (n *notifier) tell(name []byte) {
+func (n *notifier) tell(name []byte, now int64) {
 	if n.notify == nil {
 		return
 	}
 	n.mu.Lock()
-	now := time.Now()
-	if now.Before(n.next) {
+	if now < n.next {
 		n.suppressed++
 		n.mu.Unlock()
 		return
 	}
 	suppressed := n.suppressed
-	n.next, n.suppressed = now.Add(10*time.Second), 0
+	n.next, n.suppressed = now+int64(10*time.Second), 0
 	n.mu.Unlock()
 	n.notify(name, suppressed)
 }

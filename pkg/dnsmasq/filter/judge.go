@@ -37,7 +37,7 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 			r.Empty(wire.RcodeNXDomain)
 			return true
 		case rebind && (ok && fl.rebinding(addr) || !ok && hints(r.Msg.Msg, &rec, fl.rebinding)):
-			fl.rebinds.tell(q.Name)
+			fl.rebinds.tell(q.Name, r.Now())
 			r.Empty(wire.RcodeSuccess)
 			r.Reason = wire.Extended(wire.EDEBlocked, "private address")
 			return true

@@ -344,7 +344,7 @@ func setRateLimit(p *parser, value string, _ bool) error {
 			return bad("", "%q is not a number of queries from 1 to %d", burstText, maxRate)
 		}
 	}
-	p.o.Own.RateLimit, p.o.Own.RateBurst = int(qps), int(burst)
+	p.o.Own.RateLimit, p.o.Own.RateBurst = qps, burst
 	return nil
 }
 
