@@ -150,6 +150,8 @@ func (fl *flight) store(st *state, r *Reply) {
 		st.cache.StoreFailure(q, wire.RcodeServFail, fl.asked, now)
 	case failure(r.Msg.Rcode):
 		st.cache.StoreFailure(q, r.Msg.Rcode, fl.asked, now)
+	case st.cfg.Cache.NXDomainCut && r.Msg.Rcode == wire.RcodeNXDomain && fl.routes.splits(wire.AppendLower(nil, q.Name)):
+		// Kept, it would hide the names below that others know.
 	case r.Keep != nil:
 		st.cache.Store(q, r.Keep, fl.asked, now)
 	case r.AbsentFor > 0:

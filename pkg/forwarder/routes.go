@@ -102,6 +102,20 @@ func targetsMoved(old, now *remoteRoutes, g *upstream.Group, r *wire.Reply) bool
 	return false
 }
 
+// splits reports whether other servers are asked about some names below one in
+// canonical form: that it does not exist says nothing of those.
+func (r routing) splits(name []byte) bool {
+	if r.table.Below(name) {
+		return true
+	}
+	for _, l := range *r.remote {
+		if l.Below(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // maxAskAgain is how long ago a question may have been asked that is asked anew
 // because its route changed; later its client would have given up.
 const maxAskAgain = 2 * time.Second
@@ -138,8 +152,11 @@ func (f *Forwarder) purge(st *state, old routing) {
 	if now == old || st.cache == nil {
 		return
 	}
-	remote := old.remote != now.remote
+	remote, cut := old.remote != now.remote, st.cfg.Cache.NXDomainCut
 	f.purged.Add(uint64(st.cache.Purge(func(name []byte, qtype uint16) bool {
+		if cut && now.splits(name) {
+			return false
+		}
 		was, is := old.table.Lookup(name, qtype), now.table.Lookup(name, qtype)
 		return was.Same(is) && (is.Kind != upstream.Ask || !remote || !movedBeyond(old.remote, now.remote, is.Group, name))
 	})))

@@ -282,3 +282,34 @@ func TestReloadModel(t *testing.T) {
 		}
 	}
 }
+
+// TestNXDomainCutEndsAtRoutes: that a name does not exist hides no name below it
+// about which other servers are asked, before a change of routes and after.
+func TestNXDomainCutEndsAtRoutes(t *testing.T) {
+	def := newFakeServer(t, zone(3, "ns example. 600 SOA a. b. 1 2 3 4 600"))
+	stub := newFakeServer(t, zone(0, "x.stub.example. 300 A 127.1.0.9"))
+	plain, with := to(def), to(def)
+	plain.Cache.NXDomainCut, with.Cache.NXDomainCut = true, true
+	with.Upstream.Routes = append(with.Upstream.Routes, upstream.Route{Domain: suffix("stub.example."), Servers: []upstream.Server{{Addr: stub.Addr}}})
+	f := run(t, plain)
+	c := newClient(t, f, 2, false)
+	for range 2 {
+		if m := c.Ask(question("example.", dns.TypeA)); m.Rcode != dns.RcodeNameError {
+			t.Errorf("%v", m)
+		}
+		if m := c.Ask(question("x.stub.example.", dns.TypeA)); m.Rcode != dns.RcodeNameError || def.Seen() != 1 {
+			t.Errorf("without a route: %v, the server saw %d", m, def.Seen())
+		}
+	}
+	if err := f.Reload(with); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if m := c.Ask(question("x.stub.example.", dns.TypeA)); len(m.Answer) != 1 {
+			t.Errorf("with a route: %v", m)
+		}
+		if m := c.Ask(question("example.", dns.TypeA)); m.Rcode != dns.RcodeNameError {
+			t.Errorf("%v", m)
+		}
+	}
+}

@@ -102,6 +102,16 @@ func (l *List) Match(name []byte) uint64 {
 	return hash
 }
 
+// Below reports whether a domain below a name in canonical form is in the list.
+func (l *List) Below(name []byte) bool {
+	for domain := range l.domains {
+		if at, below := dnsname.CutZone([]byte(domain), dnsname.Name(name)); below && at > 0 {
+			return true
+		}
+	}
+	return l.Partial
+}
+
 // Option returns the EDNS option in wire form.
 func (l *List) Option() []byte {
 	b := binary.BigEndian.AppendUint16(make([]byte, 0, optionLen), OptionCode)

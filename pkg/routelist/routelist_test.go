@@ -45,6 +45,11 @@ func TestMatch(t *testing.T) {
 			t.Errorf("%s: %d, want %d", name, got, want)
 		}
 	}
+	for name, want := range map[string]bool{".": true, "c.": true, "b.c.": true, "a.b.c.": false, "x.": false} {
+		if got := l.Below([]byte(dnsname.MustParse(name))); got != want {
+			t.Errorf("below %s: %v, want %v", name, got, want)
+		}
+	}
 	if got := New(nil).Match([]byte("\x00")); got != 0 {
 		t.Errorf("without servers: %d", got)
 	}

@@ -240,6 +240,19 @@ func (t *Table[G]) Lookup(name []byte, qtype uint16) Decision[G] {
 	return Decision[G]{}
 }
 
+// Below reports whether a domain below a name in canonical form has a route of
+// its own, so that what is said of the name does not hold for all below it.
+func (t *Table[G]) Below(name []byte) bool {
+	for _, m := range [...]map[dnsname.Name]*rule[G]{t.suffixes, t.below} {
+		for domain := range m {
+			if at, below := dnsname.CutZone([]byte(domain), dnsname.Name(name)); below && at > 0 {
+				return true
+			}
+		}
+	}
+	return len(t.texts) > 0
+}
+
 // domain looks through the domains that name is in, the longest first.
 func (t *Table[G]) domain(name []byte, qtype uint16) Decision[G] {
 	if t.maxLabels == 0 && len(t.texts) == 0 {
