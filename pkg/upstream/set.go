@@ -57,9 +57,6 @@ type settings struct {
 	policy policy.Config
 }
 
-// noServer is the server of a result without a reply.
-var noServer netip.AddrPort
-
 // New returns a set. Exchanges work once Run runs; a set that is never run has
 // to be closed.
 func New(cfg Config) (*Set, error) {
@@ -295,13 +292,16 @@ func (s *Set) crashed(server netip.AddrPort, msg []byte, cause any) {
 // must be called at most once.
 func (s *Set) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { s.udp.Run(ctx) })
-	wg.Go(func() { s.tcp.Run(ctx) })
+	// The transports end after Close, when nothing is asked any more.
+	working, end := context.WithCancel(context.WithoutCancel(ctx))
+	wg.Go(func() { s.udp.Run(working) })
+	wg.Go(func() { s.tcp.Run(working) })
 	wg.Go(func() { s.runTicker(ctx) })
 	s.running.Store(true)
 	s.probeLoops()
 	<-ctx.Done()
 	s.Close()
+	end()
 	wg.Wait()
 	return nil
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
@@ -48,7 +49,7 @@ func (w *worker) Replied(c *transport.Call, msg []byte, cut bool, now int64) {
 		if !parsed && !c.EDNS {
 			ev.Outcome = policy.Malformed
 		}
-	case truncated:
+	case truncated && outcome == policy.Good:
 		ev.Outcome, ev.Keepable = policy.Truncated, true
 	case !parsed:
 		ev.Outcome = policy.Malformed
@@ -64,14 +65,20 @@ func (w *worker) Miscased(c *transport.Call, now int64) {
 	w.happened(c, now, policy.Event{Kind: policy.Miscased}, input{})
 }
 
-// failureEvents are the events for failures of a transport.
-var failureEvents = [...]policy.EventKind{
-	transport.Unreachable: policy.Refused, transport.NotConnected: policy.NotConnected, transport.Lost: policy.Lost,
+// eventOf is the event for a failure of a transport.
+func eventOf(why transport.Failure) policy.EventKind {
+	switch why {
+	case transport.NotConnected:
+		return policy.NotConnected
+	case transport.Lost:
+		return policy.Lost
+	}
+	return policy.Refused
 }
 
 // Failed implements transport.Events.
 func (w *worker) Failed(c *transport.Call, why transport.Failure, now int64) {
-	w.happened(c, now, policy.Event{Kind: failureEvents[why]}, input{})
+	w.happened(c, now, policy.Event{Kind: eventOf(why)}, input{})
 }
 
 // happened gives an event about a call to its exchange, and tells the owner if
@@ -138,10 +145,17 @@ func (ex *exchange) begin(now int64) (end policy.End, ended bool) {
 	return ex.step(now, policy.Event{Kind: policy.Begin}, input{}, nil)
 }
 
-// endErrors are what owners are told when there is no reply.
-var endErrors = [...]error{
-	policy.EndReply: ErrMalformed, policy.EndKept: ErrMalformed, policy.EndIgnored: ErrIgnored,
-	policy.EndTimeout: ErrTimeout, policy.EndUnreachable: ErrUnreachable, policy.EndMalformed: ErrMalformed,
+// errorOf is what an owner is told when there is no reply.
+func errorOf(end policy.End) error {
+	switch end {
+	case policy.EndIgnored:
+		return ErrIgnored
+	case policy.EndTimeout:
+		return ErrTimeout
+	case policy.EndUnreachable:
+		return ErrUnreachable
+	}
+	return ErrMalformed
 }
 
 // conclude tells the owner of an exchange that has ended, and gives the
@@ -158,7 +172,7 @@ func (w *worker) conclude(ex *exchange, end policy.End) {
 	case end == policy.EndKept && wire.ParseReply(ex.best, &w.reply):
 		r.Reply, r.Server = &w.reply, ex.bestServer
 	default:
-		r.Err, r.Server = endErrors[end], noServer
+		r.Err, r.Server = errorOf(end), netip.AddrPort{}
 		if s.closed.Load() {
 			r.Err = ErrClosed
 		}

@@ -77,69 +77,67 @@ func (m *caseMemory) changed(now Time) bool {
 
 func (m *caseMemory) kept() { m.run = 0 }
 
-// Times of streamMemory: a server without TCP is tried again after the first,
-// then after twice as long each time, up to the second.
+// Times of streamMemory: a server to which no connection can be made is tried
+// again after the first, then after twice as long each time, up to the second.
 const (
 	minStreamPause = 10 * time.Second
 	maxStreamPause = 5 * time.Minute
-	// streamTrial is how long one question tries TCP for all others.
-	streamTrial = 4 * time.Second
+	// After a pause, streamTrials questions may try TCP; if none brings a reply,
+	// the next ones may after streamTrialEvery.
+	streamTrials     = 4
+	streamTrialEvery = 4 * time.Second
 )
 
-// streamMemory is what is known about TCP at one server.
+// streamMemory is what is known about TCP at one server. Once it has answered
+// over TCP, only connections that cannot be made count against it: an answer
+// that does not come may be the fault of one zone, which must not take TCP from
+// all others.
 type streamMemory struct {
 	open int // questions over TCP that wait
-	// heardAt is when a reply last came over TCP.
-	heardAt Time
-	// pause is how long TCP is avoided after the last failure, 0 if it works.
-	pause time.Duration
-	until Time
-	// silentKey is the question that waited in vain; suspected says there is one.
-	silentKey uint64
-	suspected bool
+	// proven says that the server has answered over TCP.
+	proven bool
+	// pause is how long TCP is avoided after the last failure, 0 if it works;
+	// until is its end.
+	pause  time.Duration
+	until  Time
+	trials int // questions that tried since until
 }
 
-// missing reports whether TCP is not to be tried now. Once per pause one
-// question may try.
+// missing reports whether TCP is not to be tried now.
 func (m *streamMemory) missing(now Time) bool {
-	if m.pause == 0 {
+	switch {
+	case m.pause == 0:
 		return false
-	}
-	if now < m.until {
+	case now < m.until:
 		return true
 	}
-	m.until = now.Add(streamTrial)
+	if m.trials++; m.trials >= streamTrials {
+		m.until, m.trials = now.Add(streamTrialEvery), 0
+	}
 	return false
 }
 
-func (m *streamMemory) heard(now Time) {
-	m.heardAt, m.pause, m.suspected = now, 0, false
-}
+func (m *streamMemory) heard() { m.proven, m.pause, m.trials = true, 0, 0 }
 
-// failed notes that no connection could be made. It reports whether that is
-// news.
-func (m *streamMemory) failed(now Time) bool {
+// unconnected notes that no connection could be made. It reports whether the
+// server newly counts as one without TCP.
+func (m *streamMemory) unconnected(now Time) bool {
 	news := m.pause == 0
 	m.pause = min(max(2*m.pause, minStreamPause), maxStreamPause)
-	m.until = now.Add(m.pause)
-	m.suspected = false
+	m.until, m.trials = now.Add(m.pause), 0
 	return news
 }
 
-// silent notes that the question key, sent at a time, waits in vain on a
-// connection. A server that answered over TCP before may just be slow with one
-// name, so that takes two names. It reports whether the server newly counts as
-// one without TCP.
-func (m *streamMemory) silent(now, sent Time, key uint64) bool {
-	switch {
-	case m.heardAt >= sent:
+// silent notes that a question got no answer on a connection. It reports
+// whether the server newly counts as one without TCP.
+func (m *streamMemory) silent(now Time) bool {
+	if m.proven {
 		return false
-	case m.heardAt == 0, m.suspected && m.silentKey != key:
-		return m.failed(now)
-	case !m.suspected:
-		m.suspected, m.silentKey = true, key
 	}
-	return false
+	news := m.pause == 0
+	m.pause = max(m.pause, minStreamPause)
+	m.until, m.trials = now.Add(minStreamPause), 0
+	return news
 }
 
 // Streams bounds the questions that wait over TCP, so that one server or one

@@ -6,17 +6,17 @@ import "time"
 type NoticeKind uint8
 
 const (
-	// NoticeDown: the server does not answer.
+	// NoticeDown says that the server does not answer.
 	NoticeDown NoticeKind = iota
-	// NoticeUp: the server answers again.
+	// NoticeUp says that the server answers again.
 	NoticeUp
-	// NoticeCase: the server changes the case of names.
+	// NoticeCase says that the server changes the case of names.
 	NoticeCase
-	// NoticePlain: the server does not take EDNS.
+	// NoticePlain says that the server does not take EDNS.
 	NoticePlain
-	// NoticeNoStream: the server truncates answers and does not answer over TCP.
+	// NoticeNoStream says that the server truncates answers and does not answer over TCP.
 	NoticeNoStream
-	// NoticeLoopOver: the server does not send questions back to us any more.
+	// NoticeLoopOver says that the server does not send questions back to us any more.
 	NoticeLoopOver
 	noticeKinds
 )

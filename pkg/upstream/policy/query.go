@@ -441,7 +441,7 @@ func (q *Query) overdue(now Time, waited time.Duration, dst []Action) []Action {
 			continue
 		}
 		s.Failures++
-		if s.streams.silent(now, a.sent, q.start.Key) {
+		if s.streams.silent(now) {
 			s.notices.add(NoticeNoStream)
 		}
 		dst = append(dst, Action{Kind: Doubt, Attempt: k})

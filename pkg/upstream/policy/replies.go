@@ -41,7 +41,7 @@ func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 	rtt := now.Since(a.sent)
 	if a.way == Whole {
 		rtt = -1
-		s.streams.heard(now)
+		s.streams.heard()
 	}
 	s.heard(now, rtt, isError)
 	if q.start.Purpose == LoopProbing {
@@ -66,16 +66,21 @@ func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 }
 
 // failedWithEDNS reports whether the server of plain, an attempt without EDNS that
-// is answered now, refused this question with EDNS before, or left it without
-// an answer for clearly longer than it needed for plain. A slow name is no sign of
-// that: then both take long.
+// is answered now, refused this question with EDNS before, or left it without an
+// answer for clearly longer than it needed for plain. The latter is no sign where
+// the name is slow, since then both take long, or where the server took EDNS
+// lately.
 func (q *Query) failedWithEDNS(now Time, plain *attempt) bool {
 	for k := range q.attempts[:q.n] {
 		a := &q.attempts[k]
 		if a.server != plain.server || !a.edns || a.way != Usual {
 			continue
 		}
-		if a.misunderstood || a.open && !a.heard && 2*now.Since(plain.sent) < plain.sent.Since(a.sent) {
+		if a.misunderstood {
+			return true
+		}
+		quick := 2*now.Since(plain.sent) < plain.sent.Since(a.sent)
+		if a.open && !a.heard && quick && !q.server(a.server).edns.recent(now) {
 			return true
 		}
 	}
@@ -166,9 +171,10 @@ func (q *Query) disconnected(now Time, ev Event, dst []Action) []Action {
 		}
 	}
 	s.Failures++
-	if a.way == Usual { // a connection that carries every question
+	switch {
+	case a.way == Usual: // a connection that carries every question
 		s.refused(now, a.sent)
-	} else if s.streams.failed(now) {
+	case ev.Kind == NotConnected && s.streams.unconnected(now), ev.Kind == Lost && s.streams.silent(now):
 		s.notices.add(NoticeNoStream)
 	}
 	q.refusals++

@@ -113,7 +113,6 @@ type automatic struct {
 type played struct {
 	name    string
 	q       Query
-	asked   bool
 	sends   []Action
 	current string // what a reply in hand says
 	kept    string
@@ -128,6 +127,7 @@ type reply struct {
 }
 
 func play(t *testing.T, text string) string {
+	t.Helper()
 	w := &stage{t: t, cfg: Config{Timeout: 4 * time.Second, Streams: &Streams{Max: 64}}, now: Time(time.Hour)}
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")

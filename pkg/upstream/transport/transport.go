@@ -119,11 +119,11 @@ type Link interface {
 type Failure uint8
 
 const (
-	// Unreachable: the network reported that nobody is there.
+	// Unreachable means that the network reported that nobody is there.
 	Unreachable Failure = iota
-	// NotConnected: no connection could be made.
+	// NotConnected means that no connection could be made.
 	NotConnected
-	// Lost: the connection ended.
+	// Lost means that the connection ended.
 	Lost
 )
 

@@ -33,6 +33,8 @@ type UDPConfig struct {
 	Port, MinPort, MaxPort uint16
 	// Payload is the largest reply that is expected.
 	Payload uint16
+
+	remote int // sockets per server that is not on loopback, unless Sockets says
 }
 
 const (
@@ -75,9 +77,7 @@ func NewUDP(env Env, cfg UDPConfig) (*UDP, error) {
 
 // Configure replaces the configuration. It holds for sockets opened from now on.
 func (u *UDP) Configure(cfg UDPConfig) {
-	if cfg.Sockets <= 0 {
-		cfg.Sockets = 0
-	}
+	cfg.remote = remotePool(openFilesLimit(), cfg.Servers)
 	u.cfg.Store(&cfg)
 }
 
@@ -94,7 +94,7 @@ func (c *UDPConfig) limits(ep *Endpoint) (sockets, uses int, age time.Duration) 
 	if ep.Addr.Addr().IsLoopback() {
 		sockets, uses, age = loopbackSockets, loopbackUses, loopbackAge
 	} else {
-		sockets, uses, age = remotePool(openFilesLimit(), c.Servers), remoteUses, remoteAge
+		sockets, uses, age = c.remote, remoteUses, remoteAge
 	}
 	if c.Sockets > 0 {
 		sockets = c.Sockets
@@ -116,15 +116,15 @@ func remotePool(files uint64, servers int) int {
 	return min(max(share, minSockets), remoteSockets)
 }
 
-// openFilesLimit is RLIMIT_NOFILE, read once: Go's runtime has raised it to the
-// hard limit when the program began.
-var openFilesLimit = sync.OnceValue(func() uint64 {
+// openFilesLimit is RLIMIT_NOFILE. Go's runtime has raised it to the hard limit
+// when the program began.
+func openFilesLimit() uint64 {
 	var lim unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
 		return 1024
 	}
 	return lim.Cur
-})
+}
 
 // fixedPort is the one local port for a server, 0 if it is drawn.
 func (c *UDPConfig) fixedPort(ep *Endpoint) uint16 {
