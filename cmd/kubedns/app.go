@@ -74,7 +74,7 @@ func newApp(opts *options.Options, env environment, log *slog.Logger) (*app, err
 	}
 	a.server, err = skydns.New(skydns.Config{
 		Domain: opts.Domain, Backend: a.backend, Outside: a.forward.Batched(), Resolve: a.forward.Resolve,
-		RouteList: func() []string { return a.routeList.Load().Texts() },
+		RouteList: a.routeList.Load,
 		Route:     a.routes.Route, Delegated: a.routes.Delegated, RefuseUncovered: opts.NoNameserver,
 		TTL: opts.TTL, NegativeTTL: opts.NegativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.Domain,
 		Version: "kubedns-" + version.String(), Hostname: hostname, CookieSecret: a.forward.CookieSecret(),

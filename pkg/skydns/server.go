@@ -33,6 +33,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/routelist"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -82,9 +83,10 @@ type Config struct {
 	// ErrNobody.
 	Resolve func(question *wire.Query, done func(reply *wire.Reply, err error))
 
-	// RouteList returns the strings of routes.kube-dns in class CH, which tell caches
-	// whom Outside asks; see package routelist. Nil: REFUSED.
-	RouteList func() []string
+	// RouteList tells caches whom Outside and Resolve ask: it is the answer to
+	// routes.kube-dns in class CH, and its option is in answers for which Resolve
+	// was asked. Nil: REFUSED, and no option.
+	RouteList func() *routelist.List
 
 	// TTL is that of the addresses of ns.dns.<domain> and of the short answer to
 	// ANY, in whole seconds: it should be the same as that of the Backend.

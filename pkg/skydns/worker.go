@@ -155,6 +155,9 @@ func (w *worker) opt(ede wire.ExtendedError) wire.OPT {
 	if w.q.EDNS.ClientCookie != nil {
 		o.Cookie = w.s.cfg.CookieSecret.Cookie(&w.cookie, &w.q, w.to.Peer().Addr(), uint32(w.unix()))
 	}
+	if w.resolved && w.s.cfg.RouteList != nil { // other servers took part
+		o.Raw = w.s.cfg.RouteList().Option()
+	}
 	return o
 }
 

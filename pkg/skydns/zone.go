@@ -149,7 +149,7 @@ func (w *worker) appendOwnAddrs(owner []byte, ttl uint32, v6 bool) bool {
 // answerChaos answers in class CH, where servers tell about themselves.
 func (w *worker) answerChaos() result {
 	if w.s.cfg.RouteList != nil && w.q.Type == wire.TypeTXT && string(w.name) == routelist.Question {
-		if !w.b.TXT(nil, 0, w.s.cfg.RouteList()...) {
+		if !w.b.TXT(nil, 0, w.s.cfg.RouteList().Texts()...) {
 			w.b.SetTC()
 		}
 		return result{}

@@ -134,6 +134,34 @@ func testChanges(t *testing.T, extra func(kubedns, dir string) []string) {
 	reach("changed while kubedns was away", a, a)
 }
 
+// TestExternalNameInDirect: where kubedns is asked about the cluster's names alone,
+// the targets of ExternalName Services follow its configuration too.
+func TestExternalNameInDirect(t *testing.T) {
+	a, stub := newOutside(t, 1), newOutside(t, 3)
+	p := start(t, a.Addr, func(kubedns, dir string) []string {
+		return []string{
+			"-configDir=" + dir, "-restartDnsmasq=true", "-syncInterval=1s", "-kubednsServer=" + strings.Replace(kubedns, "#", ":", 1),
+			"--", "--server=/cluster.local/" + kubedns, "--server=" + strings.Replace(a.Addr.String(), ":", "#", 1),
+		}
+	})
+	reach := func(ext, gone string) {
+		t.Helper()
+		var got [2]string
+		for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+			got = [2]string{p.answer("ext.default.svc.cluster.local.", dns.TypeA), p.answer("gone.default.svc.cluster.local.", dns.TypeA)}
+			if got == [2]string{ext, gone} {
+				return
+			}
+		}
+		t.Fatalf("got %q, want %q and %q", got, ext, gone)
+	}
+	reach(a.mark, "NXDOMAIN 1")
+	p.configure(map[string]string{"stubDomains": fmt.Sprintf(`{"corp.example": ["%v"]}`, stub.Addr)})
+	reach(stub.mark, "NXDOMAIN 3")
+	p.configure(nil)
+	reach(a.mark, "NXDOMAIN 1")
+}
+
 // TestPlainServersSeeNothing: a server that never showed routes gets no packet
 // that no client asked for.
 func TestPlainServersSeeNothing(t *testing.T) {
