@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
@@ -276,8 +275,11 @@ func (s *Set) socketLog(srv *server, err error) {
 		return
 	}
 	if n, ok := s.sockLogs.Allow(s.now()); ok {
-		s.cfg.Load().Logger.Warn("cannot ask server", slog.String("server", srv.spec.Addr.String()),
-			slog.Any("error", err), slog.Uint64("suppressed", n))
+		log := s.cfg.Load().Logger.With("server", srv.spec.Addr.String(), "error", err)
+		if n > 0 {
+			log = log.With("suppressed", n)
+		}
+		log.Warn("cannot send to server")
 	}
 }
 

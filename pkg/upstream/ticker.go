@@ -116,11 +116,14 @@ func (s *Set) logNotices() {
 
 func (s *Set) logNotice(srv *server, n policy.Notice) {
 	log := s.cfg.Load().Logger.With("server", srv.spec.Addr.String())
+	if n.Suppressed > 0 {
+		log = log.With("suppressed", n.Suppressed)
+	}
 	switch n.Kind {
 	case policy.NoticeDown:
-		log.Warn("server does not answer", "suppressed", n.Suppressed)
+		log.Warn("server does not answer")
 	case policy.NoticeUp:
-		log.Info("server answers again", "suppressed", n.Suppressed)
+		log.Info("server answers again")
 	case policy.NoticeCase:
 		log.Info("server changes the case of names; sending them as the client spelled them for now")
 	case policy.NoticePlain:

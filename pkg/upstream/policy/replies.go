@@ -43,6 +43,7 @@ func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 		rtt = -1
 		s.streams.heard()
 	}
+	wasMute := s.mute
 	s.heard(now, rtt, isError)
 	if q.start.Purpose == LoopProbing {
 		s.loopAnswered(now)
@@ -56,9 +57,12 @@ func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 		}
 	case a.edns && !isError:
 		s.edns.taken(now)
-	case !a.edns && !isError && ev.Outcome != NotUnderstood && q.failedWithEDNS(now, a) &&
-		s.edns.failed(now, q.start.Key):
-		s.notices.add(NoticePlain)
+	case !a.edns && !isError && ev.Outcome != NotUnderstood &&
+		(q.failedWithEDNS(now, a) || wasMute && !q.client() && !s.edns.recent(now)):
+		// A probe without EDNS finds a server that questions with EDNS did not find.
+		if s.edns.failed(now, q.start.Key) {
+			s.notices.add(NoticePlain)
+		}
 	}
 	if a.mixed && ev.Outcome == Good {
 		s.casing.kept()

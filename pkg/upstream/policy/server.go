@@ -23,6 +23,9 @@ type Server struct {
 	// probeAt is the time of the next one.
 	down    bool
 	probeAt Time
+	// mute says that the server is down because of silence, not because the
+	// network reported it as unreachable.
+	mute bool
 
 	edns    ednsMemory
 	casing  caseMemory
@@ -92,7 +95,7 @@ func (s *Server) SmoothedRTT() time.Duration { return s.srtt }
 // about the usual transport.
 func (s *Server) heard(now Time, rtt time.Duration, isError bool) {
 	s.heardAt = now
-	s.doubtSince = 0
+	s.doubtSince, s.mute = 0, false
 	if s.down {
 		s.down = false
 		s.notices.change(now)
@@ -123,6 +126,7 @@ func (s *Server) silent(now, sent Time, key uint64) {
 		s.doubtSince, s.doubtKey = sent, key
 	case key != s.doubtKey && now.Since(s.doubtSince) >= downAfter:
 		s.fall(now)
+		s.mute = true
 	}
 }
 
@@ -131,7 +135,11 @@ func (s *Server) silent(now, sent Time, key uint64) {
 // counts more.
 func (s *Server) refused(now, sent Time) {
 	s.Failures++
-	if s.heardAt < sent && !s.down {
+	if s.heardAt >= sent {
+		return
+	}
+	s.mute = false
+	if !s.down {
 		s.fall(now)
 	}
 }
