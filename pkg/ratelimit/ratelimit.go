@@ -4,9 +4,8 @@
 // client over its rate gets truncated answers without records over UDP, so that a
 // real one asks again over TCP, and an attacker who forges its address gets no
 // more sent there than they sent. Over TCP a client has its rate once more; above
-// it, it is REFUSED. Clients are IPv4 addresses and IPv6 networks of 64 bits. The
-// loopback addresses have no limit: they are this host's, and probes come from
-// there.
+// it, it is REFUSED. Clients are IPv4 addresses and IPv6 networks of 64 bits.
+// 127.0.0.1 and ::1 have no limit: probes come from there.
 package ratelimit
 
 import (
@@ -88,7 +87,7 @@ func (l *Limiter) Stage() forwarder.Stage {
 // allow counts a query at a time and reports whether it is within the rate.
 func (l *Limiter) allow(addr netip.Addr, stream bool, now int64) bool {
 	addr = addr.Unmap().WithZone("")
-	if addr.IsLoopback() {
+	if addr == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || addr == netip.IPv6Loopback() {
 		return true
 	}
 	if addr.Is6() {

@@ -69,7 +69,8 @@ func TestWhoIsAClient(t *testing.T) {
 		{"2001:db8:0:2::1", false, 5},
 		{"127.0.0.1", false, 20},
 		{"::1", false, 20},
-		{"127.9.9.9", true, 20}, // no limit
+		{"::ffff:127.0.0.1", true, 20}, // no limit
+		{"127.9.9.9", false, 5},
 	} {
 		if got := passed(l, tt.addr, tt.stream, 20, at, 0); got != tt.want {
 			t.Errorf("%s, TCP %v: %d passed, want %d", tt.addr, tt.stream, got, tt.want)
