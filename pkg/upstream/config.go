@@ -80,7 +80,8 @@ type Config struct {
 	// comes back (--dns-loop-detect).
 	DetectLoops bool
 	// TCPExchanges bounds the exchanges over TCP at a time. One client gets an
-	// eighth at most, one server of several half. Default: 512.
+	// eighth at most, one server of several half, and so does a client at 127.0.0.1
+	// or ::1, which may be dnscache asking for everybody. Default: 512.
 	TCPExchanges int
 	// NewSink returns where ends of exchanges go; see [Sink]. It must not be nil.
 	NewSink func() Sink

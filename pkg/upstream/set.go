@@ -184,6 +184,13 @@ func (s *Set) clientKey(a netip.Addr) uint64 {
 	return maphash.Comparable(s.seed, a) | 1
 }
 
+// isProxy reports whether a client asks for many others: dnscache in the same Pod
+// does. Other loopback addresses are for whoever chooses to use them.
+func isProxy(a netip.Addr) bool {
+	a = a.Unmap()
+	return a == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || a == netip.IPv6Loopback()
+}
+
 // launch begins an exchange. start has what is special about it.
 func (s *Set) launch(g *Group, q *Question, start policy.Start, owner Owner) {
 	now, cfg := s.now(), s.cfg.Load()
@@ -198,7 +205,7 @@ func (s *Set) launch(g *Group, q *Question, start policy.Start, owner Owner) {
 	ex.started = now
 	ex.measure = ex.measure[:0]
 	start.Config, start.Group = &cfg.policy, g.health
-	start.Key, start.Client, start.DO = s.key(ex.question.Name), s.clientKey(q.Client), q.DO
+	start.Key, start.Client, start.Proxy, start.DO = s.key(ex.question.Name), s.clientKey(q.Client), isProxy(q.Client), q.DO
 	ex.query.Reset(start)
 	ex.due.Store(1 << 62)
 	ex.refs.Store(2) // the registry's and ours

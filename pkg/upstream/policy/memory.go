@@ -158,14 +158,18 @@ const streamClients = 1024
 
 // take counts one more question of a client to a server, unless that is too
 // many. Half of Max is for one server where a group has several; an eighth for
-// one client, and only a sixteenth while more than half is in use. Client 0 is
-// this program.
-func (p *Streams) take(s *Server, client uint64, alternatives bool) bool {
+// one client, and only a sixteenth while more than half is in use, but half for
+// a client that asks for many others. Client 0 is this program.
+func (p *Streams) take(s *Server, q *Start) bool {
+	client := q.Client
 	perServer, perClient := p.Max, max(p.Max/8, 1)
-	if alternatives {
+	if len(q.Group.Servers) > 1 {
 		perServer = max(p.Max/2, 1)
 	}
-	if 2*p.open >= p.Max {
+	switch {
+	case q.Proxy:
+		perClient = max(p.Max/2, 1)
+	case 2*p.open >= p.Max:
 		perClient = max(p.Max/16, 1)
 	}
 	mine := &p.clients[client%streamClients]

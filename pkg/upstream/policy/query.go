@@ -47,8 +47,10 @@ type Start struct {
 	Only    int
 	// Key identifies the name, whatever its case: a hash.
 	Key uint64
-	// Client identifies who asks, 0 for this program.
+	// Client identifies who asks, 0 for this program. Proxy says that it asks for
+	// many others.
 	Client uint64
+	Proxy  bool
 	// DO says that the client wants DNSSEC records, which need EDNS.
 	DO bool
 	// SlowAfter is the time until a Slow action, 0 for none.
@@ -275,7 +277,7 @@ func (q *Query) sendNext(now Time, dst []Action) []Action {
 // sendWhole asks server i over TCP. It reports whether it does.
 func (q *Query) sendWhole(now Time, i int, edns, alone bool, dst []Action) ([]Action, bool) {
 	s := q.server(i)
-	if q.whole >= maxWhole || !q.start.Config.Streams.take(s, q.start.Client, len(q.start.Group.Servers) > 1) {
+	if q.whole >= maxWhole || !q.start.Config.Streams.take(s, &q.start) {
 		return dst, false
 	}
 	dst = append(dst, Action{Kind: Send, Attempt: q.n, Server: i, Way: Whole, EDNS: edns, Alone: alone})

@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write what happens into the scenario fi
 //	0x20                  random case
 //	streams 8             questions over TCP at a time
 //	auto a 20ms NOERROR   from now on a answers like this ("auto a silent")
-//	0s ask www [do] [slow=1s] [client=3] [measure=a] [loop=a]
+//	0s ask www [do] [slow=1s] [client=3] [proxy] [measure=a] [loop=a]
 //	5ms www a NOERROR     a's reply to the last open attempt of www; "a#0" means
 //	                      attempt 0. Other replies: NXDOMAIN SERVFAIL REFUSED
 //	                      FORMERR NOTIMP BADVERS tc ignored malformed miscased;
@@ -247,6 +247,8 @@ func (w *stage) ask(name string, options []string) {
 			start.SlowAfter = w.duration(value)
 		case "client":
 			start.Client = uint64(w.number(value))
+		case "proxy":
+			start.Proxy = true
 		case "measure":
 			start.Purpose, start.Only = Probing, w.index(value)
 		case "loop":
