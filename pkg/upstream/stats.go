@@ -12,20 +12,21 @@ const LatencyBuckets = 16
 
 // ServerStats counts what happened with one server since it was configured.
 type ServerStats struct {
-	Addr      netip.AddrPort
-	Sent      uint64 // packets and TCP exchanges
-	Retried   uint64 // of them, second and later attempts at a question
-	Answered  uint64 // replies that matched
-	Failed    uint64 // SERVFAIL, REFUSED, malformed, refused ports, timeouts
-	NXDomain  uint64 // replies
-	Truncated uint64 // replies with TC, asked again over TCP
-	Miscased  uint64 // replies that would match but for Config.MixCase
+	Addr      netip.AddrPort // of the server
+	Sent      uint64         // packets and TCP exchanges
+	Retried   uint64         // second and later attempts at a question, counted in Sent too
+	Answered  uint64         // replies that matched
+	Failed    uint64         // SERVFAIL, REFUSED, malformed, refused ports, timeouts
+	NXDomain  uint64         // NXDOMAIN replies
+	Truncated uint64         // replies with TC, asked again over TCP
+	Miscased  uint64         // replies that would match but for Config.MixCase
 	// Latency counts replies by round trip time: bucket i holds those below
 	// 64 µs << i, the last one all others. LatencySum is their sum.
 	Latency    [LatencyBuckets]uint64
 	LatencySum time.Duration
-	// SmoothedRTT is 0 while unknown. Down tells that the server is not asked
-	// but for a try now and then, Looping that it is not asked at all.
+	// SmoothedRTT is the average round-trip time, 0 while unknown. Down means that
+	// the server is only probed once a second, Looping that it sends our questions
+	// back and is only probed once a minute.
 	SmoothedRTT   time.Duration
 	Down, Looping bool
 }
@@ -41,7 +42,7 @@ type Stats struct {
 	// TCPDials are connections that were begun, TCPConns those that exist.
 	TCPDials uint64
 	TCPConns int
-	// InFlight are the exchanges now.
+	// InFlight is the number of exchanges that have not ended.
 	InFlight int
 }
 

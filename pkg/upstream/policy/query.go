@@ -327,8 +327,8 @@ func (q *Query) next() int {
 	return best
 }
 
-// tried is how often server i was asked for this question. One that has said
-// what it has to say counts many times: the silent ones are asked first.
+// tried is how often server i was asked this question. A server that has replied
+// counts many times, so that silent servers are asked again first.
 func (q *Query) tried(i int) int {
 	n := 0
 	for k := range q.attempts[:q.n] {

@@ -133,8 +133,8 @@ func (r *reader) run() {
 	}
 }
 
-// readable works off what has come. A lone packet is followed by waiting, more
-// of them by another look, because others have probably come meanwhile.
+// readable handles all packets that have arrived. After a single packet it waits;
+// after several it looks again, because more have probably arrived meanwhile.
 func (r *reader) readable(uintptr) bool {
 	for !r.udp.closed.Load() {
 		n, errno := epollWait(r.poller.fd, r.polled[:])

@@ -259,7 +259,7 @@ func (s *stream) read(nc net.Conn) error {
 	}
 }
 
-// takeAll works off the whole messages in b and returns what remains.
+// takeAll handles the complete messages in b and returns the rest.
 func (s *stream) takeAll(b []byte, stray *int) (rest []byte) {
 	var ev Events
 	for len(b) >= 2 && len(b)-2 >= int(binary.BigEndian.Uint16(b)) {
