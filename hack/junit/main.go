@@ -42,7 +42,7 @@ type testcase struct {
 
 func run(version, document string, files []string) error {
 	if len(files) == 0 {
-		return errors.New("usage: junit [-version VERSION] [-w DOCUMENT] FILE...")
+		return errors.New("no files given; usage: junit [-version VERSION] [-w DOCUMENT] FILE")
 	}
 	var suites []suite
 	for _, file := range files {

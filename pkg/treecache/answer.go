@@ -11,14 +11,14 @@ import (
 type Status uint8
 
 const (
-	// NoSuchName: neither the name nor anything below it exists (NXDOMAIN).
+	// NoSuchName means that neither the name nor anything below it exists (NXDOMAIN).
 	NoSuchName Status = iota
-	// NoRecords: the name exists without records of its own, as an empty
+	// NoRecords means that the name exists without records of its own, as an empty
 	// non-terminal does (RFC 4592 §2.2.2). That is NODATA for every type.
 	NoRecords
-	// Found: the answer has at least one record.
+	// Found means that the answer has at least one record.
 	Found
-	// Unavailable: the data is not loaded yet, so nothing may be concluded
+	// Unavailable means that the data is not loaded yet, so nothing may be concluded
 	// (SERVFAIL).
 	Unavailable
 )
