@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -141,5 +142,65 @@ func TestTypesOfOneName(t *testing.T) {
 	waitFor(t, func() bool { return f.Stats().InFlight == 0 })
 	if m := c.Ask(question("www.example.", 2000)); m.Rcode != 0 || f.Stats().OverLimit != 20-questionsPerName {
 		t.Errorf("afterwards: %v, %+v", m, f.Stats())
+	}
+}
+
+// TestLimitsUnderChange: questions that make room, changes of servers and late
+// answers at once leave nobody without an answer and no count behind.
+func TestLimitsUnderChange(t *testing.T) {
+	t.Parallel()
+	slow := func(q *dns.Msg, _ bool) [][]byte {
+		switch q.Id % 4 {
+		case 0:
+			return nil
+		case 1:
+			time.Sleep(time.Duration(q.Id%1500) * time.Millisecond)
+		}
+		return [][]byte{pack(reply(q, 0, q.Question[0].Name+" 1 A 127.1.0.7"))}
+	}
+	a, b := newFakeServer(t, slow), newFakeServer(t, slow)
+	with := func(s *fakeServer) Config {
+		cfg := to(s)
+		cfg.InFlight, cfg.Cache.StaleFor, cfg.StaleAfter = 3, 60, 300*time.Millisecond
+		cfg.Upstream.Timeout, cfg.Upstream.FirstRetry = 1500*time.Millisecond, 700*time.Millisecond
+		return cfg
+	}
+	f := run(t, with(a))
+	var clients sync.WaitGroup
+	for i := range 6 {
+		c := newClient(t, f, byte(2+i), false)
+		clients.Go(func() {
+			for n := range 5 {
+				var asked []uint16
+				for j := range 3 {
+					q := question(fmt.Sprintf("n%d.example.", (n*7+j*3+i)%40), dns.TypeA)
+					c.Start(q)
+					asked = append(asked, q.Id)
+				}
+				time.Sleep(time.Duration(n%5) * 30 * time.Millisecond)
+				for _, id := range asked {
+					c.WaitRaw(id)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		clients.Wait()
+		close(done)
+	}()
+	for i := 0; ; i++ {
+		select {
+		case <-done:
+			waitFor(t, func() bool { st := f.Stats(); return st.InFlight == 0 && st.Waiting == 0 && st.Upstream.InFlight == 0 })
+			if st := f.Stats(); st.Panics != 0 {
+				t.Errorf("%+v", st)
+			}
+			return
+		case <-time.After(50 * time.Millisecond):
+			if err := f.Reload(with([]*fakeServer{a, b}[i%2])); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
