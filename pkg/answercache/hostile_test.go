@@ -199,7 +199,7 @@ func fastest(f func()) time.Duration {
 // slowness returns how much slower than a server's processor this one is, race
 // detector, instrumentation and neighbours included, at least 1. It is the time
 // to read an ordinary reply of 64 KB.
-func slowness() time.Duration {
+func slowness() int64 {
 	const ordinary = 30 * time.Microsecond
 	r := newRaw()
 	for !r.full() {
@@ -207,7 +207,7 @@ func slowness() time.Duration {
 	}
 	msg := r.bytes()
 	var reply wire.Reply
-	return max(1, fastest(func() { wire.ParseReply(msg, &reply) })/ordinary)
+	return int64(max(1, fastest(func() { wire.ParseReply(msg, &reply) })/ordinary))
 }
 
 // Whatever an upstream server sends, reading and storing it is cheap, and so is
@@ -233,7 +233,7 @@ func TestHostileRepliesAreCheap(t *testing.T) {
 			}
 			var arranged, out []byte
 			check := func(what string, limit time.Duration, f func()) {
-				if took := fastest(f); took > limit*slow {
+				if took := fastest(f); int64(took) > int64(limit)*slow {
 					t.Errorf("%s takes %v, want at most %v", what, took, limit)
 				} else {
 					t.Logf("%s takes %v", what, took)
@@ -281,7 +281,7 @@ func TestHostileNamesAreRefused(t *testing.T) {
 	if wire.ParseReply(msg, &reply) {
 		t.Error("accepted")
 	}
-	if took := fastest(func() { wire.ParseReply(msg, &reply) }); took > time.Millisecond*slowness() {
+	if took := fastest(func() { wire.ParseReply(msg, &reply) }); int64(took) > int64(time.Millisecond)*slowness() {
 		t.Errorf("takes %v", took)
 	}
 }

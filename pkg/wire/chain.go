@@ -299,7 +299,7 @@ type arranger struct {
 	builder Builder
 }
 
-var arrangers = sync.Pool{New: func() any { return new(arranger) }}
+var arrangers = sync.Pool{New: func() any { return new(arranger) }} //nolint:gochecknoglobals // a pool of scratch memory
 
 // Arrange appends r to dst with the records in its answer section in the order
 // in which clients read them: each alias before what it leads to (glibc's

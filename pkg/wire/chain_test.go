@@ -76,10 +76,10 @@ func TestArrange(t *testing.T) {
 		"in order, with a DNAME":  {dns.TypeA, d + "; " + c1 + "; a.e. 1 IN A 1.1.1.1", d + "; " + c1 + "; a.e. 1 IN A 1.1.1.1"},
 	} {
 		owner := strings.Fields(tt.want)[0]
-		switch {
-		case owner == "d.":
+		switch owner {
+		case "d.":
 			owner = "a.d."
-		case owner == "x.":
+		case "x.":
 			owner = "a."
 		}
 		want, got := strings.Split(tt.want, "; "), strings.Split(tt.got, "; ")

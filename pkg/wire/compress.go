@@ -109,6 +109,8 @@ func (t *nameTable) find(msg []byte, hash uint16, suffix []byte, how compression
 
 // hashKey and hashStart are secret, so that nobody can choose names that
 // collide.
+//
+//nolint:gochecknoglobals // constants of the process
 var (
 	hashKey   = rand.Uint64() | 1
 	hashStart = rand.Uint64()
