@@ -28,6 +28,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/pidfile"
 	"github.com/kube-dns/kube-dns/pkg/privilege"
 	"github.com/kube-dns/kube-dns/pkg/ratelimit"
+	"github.com/kube-dns/kube-dns/pkg/upstream/trust"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -58,6 +59,7 @@ type app struct {
 	hostName   dnsname.Name
 
 	queryLog *querylog.Log
+	trust    *trust.Source // certificates for TLS servers
 	forward  *forwarder.Forwarder
 	rates    *ratelimit.Limiter // nil without --rate-limit
 	listener *listener.Server
@@ -100,6 +102,11 @@ func newApp(ctx context.Context, o *options.Options, nanny *options.Nanny, e env
 	}
 	if a.options.Own.RateLimit > 0 {
 		a.rates = ratelimit.New(a.options.Own.RateLimit, a.options.Own.RateBurst)
+	}
+	own := &a.options.Own
+	if a.trust, err = trust.Open(trust.Files{CA: own.TLSCA, Cert: own.TLSCert, Key: own.TLSKey}, a.logger); err != nil {
+		a.log.close()
+		return nil, fault(options.ExitFile, "%v", err)
 	}
 	cfg, err := a.forwarderConfig(nil)
 	if err == nil {

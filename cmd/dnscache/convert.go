@@ -159,7 +159,9 @@ func routes(servers []options.Server, addresses []options.Address) []upstream.Ro
 		case options.ServerStandard:
 			r.Standard = true
 		default:
-			server := upstream.Server{Addr: netip.AddrPortFrom(s.Addr, s.Port), Interface: s.Interface}
+			server := upstream.Server{
+				Addr: netip.AddrPortFrom(s.Addr, s.Port), Interface: s.Interface, TLS: upstream.TLS(s.TLS),
+			}
 			if s.Source.IsValid() {
 				server.Source = netip.AddrPortFrom(s.Source, s.SourcePort)
 			}

@@ -124,7 +124,7 @@ func serverLines(servers []options.Server) []string {
 			more++
 			continue
 		}
-		lines = append(lines, "using nameserver "+serverText(netip.AddrPortFrom(s.Addr, s.Port))+domainText(s.Domain))
+		lines = append(lines, "using nameserver "+tlsText(s.TLS)+serverText(netip.AddrPortFrom(s.Addr, s.Port))+domainText(s.Domain))
 	}
 	if more > 0 {
 		lines = append(lines, fmt.Sprintf("using %d more nameservers", more))
@@ -157,6 +157,14 @@ func serverLines(servers []options.Server) []string {
 // serverText writes an address and its port in dnsmasq's way.
 func serverText(a netip.AddrPort) string {
 	return querylog.ServerText(a)
+}
+
+// tlsText marks a server that is asked over TLS.
+func tlsText(t options.ServerTLS) string {
+	if t.On {
+		return "tls:"
+	}
+	return ""
 }
 
 func domainText(d dnsname.Domain) string {

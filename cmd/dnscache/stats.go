@@ -34,6 +34,8 @@ type serverCounters struct {
 	latencySum                                time.Duration
 	latencies                                 map[float64]uint64 // cumulative, by seconds
 	down                                      bool
+	label                                     string             // in metrics
+	tls                                       *upstream.TLSStats // nil for a server in clear text
 }
 
 // average is the mean time to an answer.
@@ -44,7 +46,7 @@ func (s *serverCounters) average() time.Duration {
 // newServerCounters converts what upstream counts.
 func newServerCounters(s *upstream.ServerStats) serverCounters {
 	c := serverCounters{
-		addr: s.Addr, sent: s.Sent, retried: s.Retried, answered: s.Answered, failed: s.Failed,
+		addr: s.Addr, label: s.Label, tls: s.TLS, sent: s.Sent, retried: s.Retried, answered: s.Answered, failed: s.Failed,
 		nxdomain: s.NXDomain, miscased: s.Miscased, latencySum: s.LatencySum, down: s.Down,
 		latencies: make(map[float64]uint64, upstream.LatencyBuckets),
 	}

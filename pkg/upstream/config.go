@@ -24,6 +24,10 @@ type (
 	Decision = route.Decision[*Group]
 	// Kind says what becomes of a question.
 	Kind = route.Kind
+	// TLS is how a server is authenticated.
+	TLS = route.TLS
+	// Trust is what TLS handshakes work with.
+	Trust = transport.Trust
 	// Strategy says which servers of a group are asked.
 	Strategy = policy.Strategy
 )
@@ -83,6 +87,10 @@ type Config struct {
 	// eighth at most, one server of several half, and so does a client at 127.0.0.1
 	// or ::1, which may be dnscache asking for everybody. Default: 512.
 	TCPExchanges int
+	// Trust returns the certificates for connections over TLS. It is called before
+	// each handshake; connections of before are not affected when the result is
+	// another pointer. Nil: the system's roots.
+	Trust func() *Trust
 	// NewSink returns where ends of exchanges go; see [Sink]. It must not be nil.
 	NewSink func() Sink
 	// OnSend is called for every packet that is sent for an owner, on the packet
@@ -133,6 +141,9 @@ func (c Config) withDefaults() (Config, error) {
 				errs = append(errs, fmt.Errorf("server %v cannot be asked from %v", s.Addr, s.Source.Addr()))
 			}
 		}
+	}
+	if err := unmixed(c.Routes); err != nil {
+		errs = append(errs, err)
 	}
 	return c, errors.Join(errs...)
 }

@@ -13,7 +13,7 @@
 //
 //	route      which servers a name belongs to
 //	policy     whom to ask, when to ask again, what to accept: no I/O, no clock
-//	transport  sockets and connections: no decisions
+//	transport  sockets and connections, in clear and over TLS: no decisions
 //
 // An exchange is one question of one owner. Whatever happens to it (a reply, a
 // socket error, the ticker) is given to its policy.Query as an event, and the

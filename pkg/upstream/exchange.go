@@ -86,6 +86,8 @@ func (ex *exchange) step(now int64, ev policy.Event, in input, w *worker) (end p
 		case policy.Send:
 			if !ex.send(now, &a) {
 				ex.actions = ex.decide(now, policy.Event{Kind: policy.Unsent, Attempt: a.Attempt}, ex.actions)
+			} else if ex.attempts[a.Attempt].call.Cold {
+				ex.actions = ex.decide(now, policy.Event{Kind: policy.Dialling, Attempt: a.Attempt}, ex.actions)
 			}
 		case policy.Reopen:
 			at := &ex.attempts[a.Attempt]
@@ -134,7 +136,7 @@ func (ex *exchange) send(now int64, a *policy.Action) bool {
 	ex.n = a.Attempt + 1
 	*at = attempt{srv: srv, link: srv.links[a.Way], sent: now, call: transport.Call{
 		Question: &ex.question, Owner: ex, Index: a.Attempt,
-		EDNS: a.EDNS, Mixed: a.Mixed, Alone: a.Alone, Whole: a.Way == policy.Whole,
+		EDNS: a.EDNS, Mixed: a.Mixed, Alone: a.Alone, Whole: a.Way == policy.Whole || srv.spec.TLS.On,
 	}}
 	ex.refs.Add(1)
 	if err := at.link.Send(&at.call, now); err != nil {

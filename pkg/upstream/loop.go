@@ -108,5 +108,5 @@ func (s *Set) tellLoop(srv *server) {
 		cfg.OnLoop(srv.spec.Addr)
 		return
 	}
-	cfg.Logger.Warn("query loop detected; not asking this server", "server", srv.spec.Addr.String())
+	cfg.Logger.Warn("query loop detected; not asking this server", "server", srv.label())
 }

@@ -14,7 +14,11 @@ type server struct {
 	links    [2]transport.Link // by policy.Way
 	counters serverCounters
 	health   policy.Server // guarded by Set.health
+	tls      tlsState      // of a server that is asked over TLS
 }
+
+// label names the server in logs and metrics.
+func (s *server) label() string { return s.spec.String() }
 
 // close ends the server's sockets and connections. Those that are waited on
 // live until that ends.

@@ -31,12 +31,14 @@ type Set struct {
 	reload  sync.Mutex // one Reload at a time; guards servers and order
 	servers map[Server]*server
 	order   []*server
+	known   atomic.Pointer[map[Server]*server] // those over TLS
 
 	health  sync.Mutex // guards policy.Server and policy.Group of all, and streams
 	streams policy.Streams
 
 	udp *transport.UDP
 	tcp *transport.TCP
+	tls *transport.TCP // over TLS
 
 	registries []registry
 	exchanges  sync.Pool // *exchange
@@ -84,6 +86,7 @@ func New(cfg Config) (*Set, error) {
 		return nil, err
 	}
 	s.tcp = transport.NewTCP(env, cfg.TCPExchanges, cfg.Timeout)
+	s.tls = transport.NewTLS(env, transport.TLSEnv{Trust: s.trust, Handshake: s.shaken}, maxTLSDials, cfg.Timeout)
 	s.apply(cfg)
 	s.checkLoops()
 	return s, nil
@@ -117,6 +120,7 @@ func (s *Set) apply(cfg Config) {
 		Strategy: cfg.Strategy, Timeout: cfg.Timeout, FirstRetry: cfg.FirstRetry, MixCase: cfg.MixCase, Streams: &s.streams,
 	}})
 	s.tcp.Configure(cfg.Timeout)
+	s.tls.Configure(cfg.Timeout)
 	s.health.Lock()
 	s.streams.Max = cfg.TCPExchanges
 	s.health.Unlock()
@@ -138,6 +142,7 @@ func (s *Set) apply(cfg Config) {
 		g.health = policy.NewGroup(health, policy.Time(s.now()))
 		return g
 	})
+	s.publish(kept)
 	s.udp.Configure(cfg.udp(len(kept)))
 	s.table.Store(table)
 	for spec, srv := range s.servers {
@@ -153,7 +158,10 @@ func (s *Set) server(spec Server) *server {
 	if srv := s.servers[spec]; srv != nil {
 		return srv
 	}
-	ep := transport.Endpoint(spec)
+	if spec.TLS.On {
+		return s.secureServer(spec)
+	}
+	ep := endpoint(spec)
 	return &server{spec: spec, links: [...]transport.Link{policy.Usual: s.udp.Link(ep), policy.Whole: s.tcp.Link(ep)}}
 }
 
@@ -262,7 +270,7 @@ func (s *Set) Flush() {
 // Stats returns the counters as they are now.
 func (s *Set) Stats() Stats {
 	st := Stats{
-		WrongReplies: s.udp.WrongReplies() + s.tcp.WrongReplies(),
+		WrongReplies: s.udp.WrongReplies() + s.tcp.WrongReplies() + s.tls.WrongReplies(),
 		TCPDials:     s.tcp.Dials(), TCPConns: s.tcp.Conns(), InFlight: int(s.inFlight.Load()),
 	}
 	s.reload.Lock()
@@ -282,7 +290,7 @@ func (s *Set) socketLog(srv *server, err error) {
 		return
 	}
 	if n, ok := s.sockLogs.Allow(s.now()); ok {
-		log := s.cfg.Load().Logger.With("server", srv.spec.Addr.String(), "error", err)
+		log := s.cfg.Load().Logger.With("server", srv.label(), "error", err)
 		if n > 0 {
 			log = log.With("suppressed", n)
 		}
@@ -305,6 +313,7 @@ func (s *Set) Run(ctx context.Context) error {
 	working, end := context.WithCancel(context.WithoutCancel(ctx))
 	wg.Go(func() { s.udp.Run(working) })
 	wg.Go(func() { s.tcp.Run(working) })
+	wg.Go(func() { s.tls.Run(working) })
 	wg.Go(func() { s.runTicker(ctx) })
 	s.running.Store(true)
 	s.probeLoops()
@@ -339,5 +348,4 @@ func (s *Set) Close() {
 	}
 	w.Flush()
 	s.udp.Close()
-	s.tcp.Close()
 }

@@ -13,6 +13,7 @@ const LatencyBuckets = 16
 // ServerStats counts what happened with one server since it was configured.
 type ServerStats struct {
 	Addr      netip.AddrPort // of the server
+	Label     string         // the server in logs and metrics: tls:ADDRESS#PORT over TLS
 	Sent      uint64         // packets and TCP exchanges
 	Retried   uint64         // second and later attempts at a question, counted in Sent too
 	Answered  uint64         // replies that matched
@@ -29,6 +30,8 @@ type ServerStats struct {
 	// back and is only probed once a minute.
 	SmoothedRTT   time.Duration
 	Down, Looping bool
+	// TLS is set for a server that is asked over TLS.
+	TLS *TLSStats
 }
 
 // Stats counts what happened since New.
@@ -66,7 +69,7 @@ func (c *serverCounters) observe(rtt int64) {
 func (s *server) statsNow() ServerStats {
 	c, h := &s.counters, &s.health
 	st := ServerStats{
-		Addr: s.spec.Addr,
+		Addr: s.spec.Addr, Label: s.label(), TLS: s.tls.stats(s.spec.TLS.On),
 		Sent: c.sent.Load(), Retried: c.retried.Load(), Answered: c.answered.Load(), Failed: h.Failures,
 		NXDomain: c.nxdomain.Load(), Truncated: c.truncated.Load(), Miscased: c.miscased.Load(),
 		LatencySum: time.Duration(c.latencySum.Load()), SmoothedRTT: h.SmoothedRTT(), Down: h.IsDown(), Looping: h.IsLooping(),

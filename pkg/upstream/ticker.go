@@ -115,12 +115,17 @@ func (s *Set) logNotices() {
 }
 
 func (s *Set) logNotice(srv *server, n policy.Notice) {
-	log := s.cfg.Load().Logger.With("server", srv.spec.Addr.String())
+	log := s.cfg.Load().Logger.With("server", srv.label())
 	if n.Suppressed > 0 {
 		log = log.With("suppressed", n.Suppressed)
 	}
 	switch n.Kind {
 	case policy.NoticeDown:
+		if text := srv.tls.reason(); text != "" {
+			log.Warn("server cannot be asked over TLS; its names are not asked in clear text instead",
+				"error", text, "next_try", srv.tls.nextTry().String())
+			break
+		}
 		log.Warn("server does not answer")
 	case policy.NoticeUp:
 		log.Info("server answers again")

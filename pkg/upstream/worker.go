@@ -27,7 +27,6 @@ func (s *Set) newWorker() *worker { return &worker{set: s, sink: s.cfg.Load().Ne
 // servers and to clients.
 func (w *worker) Flush() {
 	w.set.udp.Flush(w)
-	w.set.tcp.Flush(w)
 	w.sink.Flush()
 }
 
@@ -36,6 +35,9 @@ func (w *worker) Replied(c *transport.Call, msg []byte, cut bool, now int64) {
 	parsed := !cut && wire.ParseReply(msg, &w.reply)
 	if parsed && c.RestoreOwners(&w.reply) {
 		parsed = wire.ParseReply(msg, &w.reply)
+	}
+	if parsed {
+		c.Note(&w.reply)
 	}
 	ev := policy.Event{Kind: policy.Replied}
 	truncated := !c.Whole && (cut || wire.Flags(msg)&wire.FlagTC != 0)
@@ -112,6 +114,9 @@ func (ex *exchange) handle(now int64, ev policy.Event, in input, w *worker) (end
 		at.srv.counters.miscased.Add(1)
 	case policy.Replied:
 		at.srv.counters.observe(now - at.sent)
+		if at.srv.spec.TLS.On {
+			at.srv.tls.answered()
+		}
 		switch {
 		case ev.Outcome == policy.Truncated:
 			at.srv.counters.truncated.Add(1)
@@ -172,7 +177,7 @@ func (w *worker) conclude(ex *exchange, end policy.End) {
 	case end == policy.EndKept && wire.ParseReply(ex.best, &w.reply):
 		r.Reply, r.Server = &w.reply, ex.bestServer
 	default:
-		r.Err, r.Server = errorOf(end), netip.AddrPort{}
+		r.Err, r.Server = ex.group.explain(errorOf(end)), netip.AddrPort{}
 		if s.closed.Load() {
 			r.Err = ErrClosed
 		}

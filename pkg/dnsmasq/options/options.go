@@ -212,6 +212,10 @@ type Own struct {
 	RateLimit, RateBurst int
 	// MetricsAddress is --metrics-address, host:port; "" is off.
 	MetricsAddress string
+	// TLSCA, TLSCert and TLSKey are --tls-ca-file, --tls-cert-file and
+	// --tls-key-file, for servers that are asked over TLS.
+	TLSCA           []string
+	TLSCert, TLSKey string
 	// Lameduck is --lameduck: how long SIGTERM keeps answering.
 	Lameduck time.Duration
 }

@@ -37,6 +37,8 @@ type Server struct {
 	Source netip.Addr
 	// SourcePort is their port, 0 for a random one.
 	SourcePort uint16
+	// TLS says to ask over TLS only ("tls:" before the address).
+	TLS ServerTLS
 }
 
 // String returns the server as it stands in an option.
@@ -51,6 +53,9 @@ func (s Server) String() string {
 	case ServerStandard:
 		b.WriteByte('#')
 	case ServerAsk:
+		if s.TLS.On {
+			b.WriteString("tls:")
+		}
 		if s.Host != "" {
 			b.WriteString(s.Host)
 		} else {
@@ -66,6 +71,7 @@ func (s Server) String() string {
 				b.WriteString("#" + strconv.Itoa(int(s.SourcePort)))
 			}
 		}
+		b.WriteString(s.TLS.suffix())
 	}
 	return b.String()
 }
@@ -75,8 +81,14 @@ const notAServer = "Name or service not known"
 
 // parseServer reads the value of --server and --local.
 func parseServer(value string) ([]Server, error) {
+	if err := slashedTLS(unhide(value)); err != nil {
+		return nil, err
+	}
 	domains, rest, err := cutDomains(value)
 	if err != nil {
+		return nil, err
+	}
+	if err := tlsInSlash(domains, unhide(rest)); err != nil {
 		return nil, err
 	}
 	var target Server
@@ -103,8 +115,12 @@ func parseServer(value string) ([]Server, error) {
 	return servers, nil
 }
 
-// parseUpstream reads addr[%scope][#port][@interface][@source[#port]].
+// parseUpstream reads addr[%scope][#port][@interface][@source[#port]], or the same
+// after "tls:".
 func parseUpstream(text string) (Server, error) {
+	if len(text) >= 4 && strings.EqualFold(text[:4], "tls:") {
+		return parseTLS(text[4:])
+	}
 	s := Server{Port: DefaultPort}
 	host, from, hasFrom := cut(text, '@')
 	host, portText, hasPort := cut(host, '#')
@@ -225,6 +241,9 @@ func parseRevServer(value string) ([]Server, error) {
 	case hasServer && rest == "#":
 		target.Kind = ServerStandard
 	case hasServer:
+		if err := slashedTLS(unhide(rest)); err != nil {
+			return nil, err
+		}
 		if target, err = parseUpstream(unhide(rest)); err != nil {
 			return nil, err
 		}

@@ -307,6 +307,11 @@ func setServer(p *parser, value string, _ bool) error {
 	return err
 }
 
+func setTLSCA(p *parser, value string, _ bool) error {
+	addNew(p, &p.o.Own.TLSCA, unhide(value))
+	return nil
+}
+
 func setRevServer(p *parser, value string, _ bool) error {
 	servers, err := parseRevServer(value)
 	addNew(p, &p.o.Upstream.Servers, servers...)

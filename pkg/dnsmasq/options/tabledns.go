@@ -40,7 +40,7 @@ func listenOptions() []Spec {
 
 func upstreamOptions() []Spec {
 	return []Spec{
-		{Name: "server", Short: 'S', Arg: RequiredArgument, Param: "[/domain/...][address[#port][@interface][@source[#port]]]", Status: Implemented, Help: "ask this server, for these domains or for all", set: setServer},
+		{Name: "server", Short: 'S', Arg: RequiredArgument, Param: "[/domain/...][address[#port][@interface][@source[#port]]]", Status: Implemented, Help: "ask this server, for these domains or for all; tls:address[#port][,name=NAME][,pin=HEX64...] asks it over TLS only", set: setServer},
 		{Name: "local", Arg: RequiredArgument, Param: "/domain/[...]", Status: Implemented, Help: "never ask anybody for names of these domains", set: setServer},
 		{Name: "rev-server", Arg: RequiredArgument, Param: "network[/bits],address[#port]...", Status: Implemented, Help: "ask this server for the names of addresses of a network", set: setRevServer},
 		{Name: "resolv-file", Short: 'r', Arg: OptionalArgument, Param: "path", Status: Implemented, Default: DefaultResolvFile, Help: "read servers from this file; of several, the newest counts", set: setResolvFile},
@@ -140,6 +140,9 @@ func ownOptions() []Spec {
 		{Name: "nxdomain-cut", Status: Implemented, Own: true, Help: "when a name does not exist, the names below it do not either (RFC 8020); a server that says so wrongly then hides them", set: boolean(func(o *Options) *bool { return &o.Own.NXDomainCut })},
 		{Name: "rate-limit", Arg: RequiredArgument, Param: "qps[,burst]", Repeat: Once, Status: Implemented, Own: true, Default: "no limit", Help: "answer so many queries a second of each client (IPv4 address or IPv6 /64, not 127.0.0.1 and ::1), and bursts of this many, at first those of a second; above, clients get TC over UDP, so that they ask over TCP, and REFUSED over TCP", set: setRateLimit},
 		{Name: "metrics-address", Arg: RequiredArgument, Param: "host:port", Repeat: Once, Status: Implemented, Own: true, Help: "serve Prometheus metrics at /metrics", set: setMetricsAddress},
+		{Name: "tls-ca-file", Arg: RequiredArgument, Param: "path", Status: Implemented, Own: true, Default: "the system's roots, else those built in", Help: "trust the authorities of this PEM file, and no others, for servers given as tls:; read again when it changes", set: setTLSCA},
+		{Name: "tls-cert-file", Arg: RequiredArgument, Param: "path", Repeat: Once, Status: Implemented, Own: true, Help: "show this client certificate (PEM) to servers given as tls:; read again when it changes", set: setPath(func(o *Options) *string { return &o.Own.TLSCert })},
+		{Name: "tls-key-file", Arg: RequiredArgument, Param: "path", Repeat: Once, Status: Implemented, Own: true, Help: "key of --tls-cert-file", set: setPath(func(o *Options) *string { return &o.Own.TLSKey })},
 		{Name: "lameduck", Arg: RequiredArgument, Param: "duration", Repeat: Once, Status: Implemented, Own: true, Default: "0", Help: "keep answering this long after SIGTERM; the default is 5s after flags of dnsmasq-nanny", set: own("lameduck", func(o *Options) *duration { return &o.Own.Lameduck })},
 	}
 }

@@ -26,6 +26,9 @@ func (o *Options) Validate() error {
 	if u := &o.Upstream; u.MaxPort != 0 && u.MinPort > u.MaxPort {
 		wrong("max_port cannot be smaller than min_port", "--min-port is above --max-port")
 	}
+	if secure, plain := mixedServers(o.Upstream.Servers, !o.Upstream.NoResolv); secure != "" {
+		wrong("illegal combination of options", secure+" and "+plain+" would be asked about the same names: one over TLS, the other in clear text")
+	}
 	if alias := o.cnameLoop(); alias != "" {
 		wrong("CNAME loop involving "+strings.TrimSuffix(alias.String(), "."), "")
 	}

@@ -85,6 +85,7 @@ type attempt struct {
 	way           Way
 	edns          bool
 	mixed         bool
+	cold          bool // its time includes that for a connection
 	open          bool // a reply may still come
 	heard         bool // there was a reply, to be ignored
 	late          bool // it counts as silent
@@ -161,6 +162,9 @@ func (q *Query) Step(now Time, ev Event, dst []Action) []Action {
 		dst = q.advance(now, dst)
 	case NotConnected, Lost:
 		dst = q.disconnected(now, ev, dst)
+	case Dialling:
+		q.dialling(now, ev.Attempt)
+		return dst
 	}
 	return q.settle(now, dst)
 }
@@ -171,8 +175,8 @@ func (q *Query) begin(now Time, dst []Action) []Action {
 	if !q.client() {
 		q.deadline = now.Add(measureTimeout)
 		// Without EDNS unless it is known to work: it is to tell that the server is there.
-		m := &q.server(s.Only).edns
-		return q.send(now, s.Only, m.recent(now) && !m.plain(now), dst)
+		only := q.server(s.Only)
+		return q.send(now, s.Only, (only.secure.on || only.edns.recent(now)) && !only.edns.plain(now), dst)
 	}
 	if s.SlowAfter > 0 {
 		q.slowAt = now.Add(s.SlowAfter)
@@ -180,9 +184,12 @@ func (q *Query) begin(now Time, dst []Action) []Action {
 	servers := s.Group.Servers
 	if len(servers) > 1 && (s.Config.Strategy == All || s.Config.Strategy == Fastest && !s.Group.measured()) {
 		for i := 0; i < len(servers) && q.n < maxUsual/2; i++ {
-			if !servers[i].loop.looping {
+			if !servers[i].loop.looping && !servers[i].paused(now) {
 				dst = q.send(now, i, q.edns(now, i), dst)
 			}
+		}
+		if q.n == 0 {
+			q.failure = EndUnreachable
 		}
 	} else {
 		dst = q.sendNext(now, dst)
@@ -198,7 +205,7 @@ func (q *Query) measure(now Time, dst []Action) []Action {
 	}
 	explore := q.start.Config.Strategy == Fastest && g.measured() && g.wantsExplore(now)
 	for i, s := range g.Servers {
-		if !q.asked(i) && (s.wantsProbe(now) || explore && s.Standing().Usable()) {
+		if !q.asked(i) && (s.wantsProbe(now) || explore && s.Standing().Usable() && s.measurable(now)) {
 			dst = append(dst, Action{Kind: Measure, Server: i})
 		}
 	}
@@ -225,6 +232,9 @@ func (q *Query) edns(now Time, i int) bool {
 	if m.plain(now) {
 		return false
 	}
+	if q.server(i).secure.on { // nothing on the way can drop it
+		return true
+	}
 	silent := 0
 	for k := range q.attempts[:q.n] {
 		if a := &q.attempts[k]; a.server == i && a.open && !a.heard {
@@ -246,7 +256,7 @@ func (q *Query) send(now Time, i int, edns bool, dst []Action) []Action {
 		return dst
 	}
 	s := q.server(i)
-	mixed := q.client() && q.start.Config.MixCase && s.casing.mixes(now)
+	mixed := q.client() && q.start.Config.MixCase && !s.secure.on && s.casing.mixes(now)
 	dst = append(dst, Action{Kind: Send, Attempt: q.n, Server: i, Way: Usual, EDNS: edns, Mixed: mixed})
 	q.attempts[q.n] = attempt{sent: now, server: i, edns: edns, mixed: mixed, open: true}
 	q.n++
@@ -267,10 +277,13 @@ func (q *Query) send(now Time, i int, edns bool, dst []Action) []Action {
 
 // sendNext asks the server whose turn it is.
 func (q *Query) sendNext(now Time, dst []Action) []Action {
-	if i := q.next(); i >= 0 {
+	if i := q.next(now); i >= 0 {
 		return q.send(now, i, q.edns(now, i), dst)
 	}
-	q.failure = EndUnreachable
+	q.retryAt = now.Add(max(q.gap, refusedGap))
+	if q.open == 0 {
+		q.failure = EndUnreachable
+	}
 	return dst
 }
 
@@ -300,15 +313,16 @@ func (q *Query) close(a *attempt) {
 
 // next returns the server to ask now: of those that were asked least for this
 // question the best one, under InOrder the first one that is usable. It is -1
-// if there is none: all servers loop.
-func (q *Query) next() int {
+// if there is none: all servers loop, are left alone after a failed handshake, or
+// have the question on a connection.
+func (q *Query) next(now Time) int {
 	servers := q.start.Group.Servers
 	inOrder := q.start.Config.Strategy == InOrder
 	best, bestTried, bestStanding, bestRTT := -1, 0, Healthy, time.Duration(0)
 	for i, s := range servers {
 		standing, rtt := s.Standing(), s.srtt
 		switch {
-		case standing == Looping:
+		case standing == Looping, s.paused(now), q.waitsOn(i):
 			continue
 		case inOrder:
 			rtt = 0
@@ -350,7 +364,7 @@ func (q *Query) advance(now Time, dst []Action) []Action {
 		return dst
 	}
 	if q.n < maxUsual && !q.awaiting {
-		if i := q.next(); i >= 0 && !q.asked(i) {
+		if i := q.next(now); i >= 0 && !q.asked(i) {
 			return q.send(now, i, q.edns(now, i), dst)
 		}
 	}
@@ -365,7 +379,7 @@ func (q *Query) settle(now Time, dst []Action) []Action {
 	if q.ended || q.open > 0 {
 		return dst
 	}
-	if !q.client() || q.best != RankNone || q.refusals == 0 || q.refusals > 2*q.width() || q.n >= maxUsual {
+	if !q.client() || q.best != RankNone || q.refusals == 0 || q.refusals > 2*q.width() || q.n >= maxUsual || q.next(now) < 0 {
 		return q.finish(q.giveUp(), dst)
 	}
 	q.retryAt = now.Add(refusedGap)

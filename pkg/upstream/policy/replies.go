@@ -44,6 +44,9 @@ func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 		s.streams.heard()
 	}
 	wasMute := s.mute
+	if a.cold {
+		rtt = -1
+	}
 	s.heard(now, rtt, isError)
 	if q.start.Purpose == LoopProbing {
 		s.loopAnswered(now)
@@ -164,6 +167,7 @@ func (q *Query) disconnected(now Time, ev Event, dst []Action) []Action {
 	q.close(a)
 	switch {
 	case ev.Kind != Lost || a.repeated:
+	case s.secure.on && s.paused(now): // it failed in a row
 	case a.way == Usual && q.n < maxUsual:
 		dst = q.send(now, a.server, a.edns, dst)
 		dst[len(dst)-1].Alone, q.attempts[q.n-1].repeated = true, true

@@ -19,6 +19,7 @@ var update = flag.Bool("update", false, "write what happens into the scenario fi
 // others are what is done:
 //
 //	servers a b           the servers, in order
+//	tls a                 a is asked over TLS
 //	strategy all          or strict-order, fastest (default)
 //	timeout 4s
 //	fast-dns-retry 1s     time to the first repetition
@@ -29,11 +30,13 @@ var update = flag.Bool("update", false, "write what happens into the scenario fi
 //	5ms www a NOERROR     a's reply to the last open attempt of www; "a#0" means
 //	                      attempt 0. Other replies: NXDOMAIN SERVFAIL REFUSED
 //	                      FORMERR NOTIMP BADVERS tc ignored malformed miscased;
-//	                      failures: refused unsent noconn lost. "+opt" and
+//	                      failures: refused unsent noconn lost, and dialling
+//	                      for one that waits for a connection. "+opt" and
 //	                      "-opt" say whether there is an OPT record.
 //	1s                    time passes
 //	2s many 60 10ms n%    60 questions, one each 10ms, of the names n0 n1 ...
 //	2s show a             what is known of a
+//	3s broken a           a's handshake failed; open a, closed a: a connection
 //	3s loop-send a 1      a probe is sent; loop-back a 1: it comes back
 //
 // What happens is "time question: action". "many" writes sums instead.
@@ -174,6 +177,10 @@ func (w *stage) configure(f []string) {
 			list = append(list, new(Server))
 		}
 		w.group, w.auto = NewGroup(list, w.now), make([]automatic, len(list))
+	case "tls":
+		for _, name := range f[1:] {
+			*w.group.Servers[w.index(name)] = NewSecure(0)
+		}
 	case "strategy":
 		w.cfg.Strategy = map[string]Strategy{"fastest": Fastest, "strict-order": InOrder, "all": All}[f[1]]
 	case "timeout":
@@ -215,6 +222,10 @@ func (w *stage) do(f []string) {
 		w.many(f[1:])
 	case "show":
 		w.show(f[1])
+	case "broken":
+		w.say("%s: not asked for %v", f[1], w.group.Servers[w.index(f[1])].HandshakeFailed(w.now))
+	case "open", "closed":
+		w.group.Servers[w.index(f[1])].Connected(f[0] == "open")
 	case "loop-send":
 		w.group.Servers[w.index(f[1])].ExpectLoop(w.now, Probe{15: byte(w.number(f[2]))})
 	case "loop-back":
@@ -403,6 +414,7 @@ var rcodes = map[string]int{
 
 var failures = map[string]EventKind{
 	"refused": Refused, "unsent": Unsent, "noconn": NotConnected, "lost": Lost, "miscased": Miscased,
+	"dialling": Dialling,
 }
 
 // hand gives an event to a question.

@@ -30,6 +30,8 @@ type Server struct {
 	edns    ednsMemory
 	casing  caseMemory
 	streams streamMemory
+	secure  secureState
+	spread  float64 // constant; see NewSecure
 	loop    loopState
 	notices notices
 }
@@ -96,6 +98,7 @@ func (s *Server) SmoothedRTT() time.Duration { return s.srtt }
 func (s *Server) heard(now Time, rtt time.Duration, isError bool) {
 	s.heardAt = now
 	s.doubtSince, s.mute = 0, false
+	s.secure.pause, s.secure.until = 0, 0
 	if s.down {
 		s.down = false
 		s.notices.change(now)
@@ -153,7 +156,7 @@ func (s *Server) fall(now Time) {
 // wantsProbe reports whether a server that is down is to be probed now. It says
 // so once per interval.
 func (s *Server) wantsProbe(now Time) bool {
-	if !s.down || s.loop.looping || now < s.probeAt {
+	if !s.down || s.loop.looping || now < s.probeAt || s.paused(now) {
 		return false
 	}
 	s.probeAt = now.Add(probeEvery)

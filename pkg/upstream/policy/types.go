@@ -74,6 +74,8 @@ const (
 	NotConnected
 	// Lost says that an established connection ended without a reply.
 	Lost
+	// Dialling says that an attempt waits for a connection to be made.
+	Dialling
 )
 
 // Event is something that happened to a question.

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -24,6 +25,28 @@ type Server struct {
 	Source netip.AddrPort
 	// Interface is the network interface to leave by, "" for any.
 	Interface string
+	// TLS says to ask over TLS, and how the server is authenticated.
+	TLS TLS
+}
+
+// TLS is how a server is authenticated (RFC 8310 §5, the strict profile). It is
+// comparable; the zero value asks in clear text.
+type TLS struct {
+	On bool
+	// Name is the name that the certificate must be for, "" for the address.
+	Name string
+	// Pins are SHA-256 digests of public keys, 32 octets each, one after another.
+	// If there are any, one must be in the certificate chain.
+	Pins string
+}
+
+// String names the server in logs and metrics: its address and port, after
+// "tls:" for one that is asked over TLS.
+func (s Server) String() string {
+	if !s.TLS.On {
+		return s.Addr.String()
+	}
+	return "tls:" + s.Addr.Addr().String() + "#" + strconv.Itoa(int(s.Addr.Port()))
 }
 
 // Route says what to do with the names of a domain. Routes of one domain add

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -19,6 +20,46 @@ func (c *Call) append(dst []byte) []byte {
 		}
 	}
 	return wire.AppendQuery(dst, c.id, q.Flags, q.Name, q.Type, q.Class, opt)
+}
+
+// EDNS options of questions over TLS.
+const (
+	optionKeepAlive = 11 // RFC 7828
+	optionPadding   = 12 // RFC 7830
+	// padTo is what the lengths of questions are multiples of, RFC 8467 §4.1.
+	padTo = 128
+)
+
+// appendPadded appends c's message to dst with the options that belong on TLS,
+// padding last.
+func (c *Call) appendPadded(dst []byte) []byte {
+	start := len(dst)
+	dst = c.append(dst)
+	if !c.EDNS {
+		return dst
+	}
+	options := len(c.Question.Options)
+	length := len(dst) - options - 2 // OPT is the last record
+	dst = append(dst, 0, optionKeepAlive, 0, 0, 0, optionPadding, 0, 0)
+	pad := -(len(dst) - start) & (padTo - 1)
+	dst[len(dst)-1] = byte(pad)
+	dst = append(dst, zeros[:pad]...)
+	binary.BigEndian.PutUint16(dst[length:], uint16(len(dst)-length-2))
+	return dst
+}
+
+var zeros [padTo]byte
+
+// Note learns from a reply to c how long its connection may stay open
+// (RFC 7828 §3.2.2). It may be called only within the event that brings r.
+func (c *Call) Note(r *wire.Reply) {
+	s := c.stream
+	if s == nil || s.pool.secure == nil || len(r.EDNS.Options) == 0 {
+		return
+	}
+	if data, ok := wire.Option(r.EDNS.Options, optionKeepAlive); ok && len(data) == 2 {
+		s.keepAlive(time.Duration(binary.BigEndian.Uint16(data)) * 100 * time.Millisecond)
+	}
 }
 
 // roomFor is at least the size of c's message: header, name, type and class,

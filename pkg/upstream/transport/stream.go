@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	mathrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -51,6 +52,48 @@ type stream struct {
 	replies int   // that answered a question
 	used    int64 // when octets last came or a question was added
 	replied int64 // when the last one of them came
+	idle    int64 // how long it stays open without traffic, in nanoseconds
+	// Over TLS only: expires is when it takes no more questions, 0 for never.
+	// waiting is since when a question waits without any octets coming, 0 while
+	// none does; stalled says that it waited too long.
+	expires, waiting int64
+	stalled          bool
+}
+
+// dialling reports whether s is not connected yet.
+func (s *stream) dialling() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.nc == nil && !s.ended
+}
+
+// usable reports whether s is connected and takes questions.
+func (s *stream) usable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.nc != nil && !s.shut && !s.ended
+}
+
+// retire makes a connection that is past its age, or answers nothing, take no
+// more questions.
+func (s *stream) retire(now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pool.secure == nil || s.shut {
+		return
+	}
+	s.stalled = s.waiting != 0 && s.nc != nil && now >= s.waiting+stalledAfter
+	if s.stalled || s.expires != 0 && now >= s.expires {
+		s.shut = true
+		s.endIfIdle()
+	}
+}
+
+// keepAlive sets how long s stays open without traffic.
+func (s *stream) keepAlive(idle time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = int64(min(idle, maxTLSIdle))
 }
 
 // load is the number of open questions; ok is false if s takes no more.
@@ -76,7 +119,16 @@ func (s *stream) add(c *Call, ids uint64, now int64) bool {
 	s.table.add(c)
 	s.used = now
 	start := len(s.out)
-	s.out = c.append(append(s.out, 0, 0))
+	s.out = append(s.out, 0, 0)
+	if s.pool.secure == nil {
+		s.out = c.append(s.out)
+	} else {
+		s.out = c.appendPadded(s.out)
+		c.Cold = s.nc == nil
+		if s.waiting == 0 {
+			s.waiting = now
+		}
+	}
 	binary.BigEndian.PutUint16(s.out[start:], uint16(len(s.out)-start-2))
 	select {
 	case s.wake <- struct{}{}:
@@ -122,6 +174,9 @@ func (s *stream) match(msg []byte, now int64) *Call {
 	s.table.remove(c)
 	s.replies++
 	s.replied = now
+	if s.table.count == 0 {
+		s.waiting = 0
+	}
 	s.shut = s.shut || s.one
 	return c
 }
@@ -171,16 +226,40 @@ func (s *stream) run(ctx context.Context) {
 func (s *stream) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	ep := &s.pool.ep
-	nc, err := tcpDialer(ep).DialContext(ctx, "tcp", ep.Addr.String())
-	if err != nil {
-		return nil, err
+	p := s.pool
+	began := p.tcp.env.Now()
+	nc, err := tcpDialer(&p.ep).DialContext(ctx, "tcp", p.ep.Addr.String())
+	if p.secure == nil {
+		if err == nil {
+			s.connected(nc)
+		}
+		return nc, err
 	}
+	if err != nil {
+		return nil, p.fault(err, false)
+	}
+	conn, fault := p.handshake(ctx, nc)
+	if fault != nil {
+		_ = nc.Close()
+		return nil, fault
+	}
+	s.connected(conn)
+	p.opened(s, conn, time.Duration(p.tcp.env.Now()-began))
+	return conn, nil
+}
+
+// connected makes s use nc from now on.
+func (s *stream) connected(nc net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.nc = nc
-	s.used = s.pool.tcp.env.Now()
-	return nc, nil
+	now := s.pool.tcp.env.Now()
+	s.nc, s.used = nc, now
+	if s.pool.secure != nil {
+		s.expires = now + int64(float64(tlsAge)*(0.9+0.2*mathrand.Float64()))
+		if s.waiting != 0 {
+			s.waiting = now
+		}
+	}
 }
 
 // tcpDialer leaves by the server's source address and interface.
@@ -325,6 +404,10 @@ func (s *stream) readMore(nc net.Conn, p []byte, began int64) (n int, err error)
 		if n > 0 {
 			s.mu.Lock()
 			s.used = s.pool.tcp.env.Now()
+			s.waiting = 0
+			if s.table.count > 0 {
+				s.waiting = s.used
+			}
 			s.mu.Unlock()
 			return n, nil
 		}
@@ -341,7 +424,16 @@ func (s *stream) setDeadline(nc net.Conn, began int64) (over bool, err error) {
 	defer s.mu.Unlock()
 	tcp := s.pool.tcp
 	now, patience := tcp.env.Now(), tcp.patience.Load()
-	until := s.used + max(int64(tcp.idle), patience)
+	until := s.used + max(s.idle, patience)
+	if s.pool.secure != nil {
+		switch {
+		case s.table.count == 0:
+			until = s.used + s.idle
+		case s.waiting != 0:
+			until = min(until, s.waiting+patience)
+			s.stalled = s.stalled || now >= until
+		}
+	}
 	if s.shut && s.table.count == 0 || now >= until {
 		s.shut = true
 		return true, nil
@@ -363,18 +455,25 @@ func (s *stream) end(connected bool, err error) {
 	s.mu.Lock()
 	s.ended, s.out, s.nc = true, nil, nil
 	list := s.table.takeAll(nil)
+	replies := s.replies
 	single := err != nil && s.replies == 1 && (len(list) > 0 || now-s.replied < lastGasp)
 	s.mu.Unlock()
 	if single {
 		p.answersOnce(now)
 	}
 	p.tcp.conns.Add(-1)
-	if len(list) == 0 {
-		return
-	}
 	why := Lost
 	if !connected {
 		why = NotConnected
+	}
+	if p.secure != nil && !errors.Is(err, context.Canceled) {
+		why = p.over(s, connected, err, len(list), replies, now)
+		if single {
+			p.secure.env.Handshake(p.ep, Handshake{Kind: AnswersOnce}, now)
+		}
+	}
+	if len(list) == 0 {
+		return
 	}
 	ev := p.tcp.env.Acquire()
 	for _, c := range list {

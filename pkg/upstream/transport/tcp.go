@@ -10,11 +10,12 @@ import (
 	"time"
 )
 
-// TCP is the transport over TCP.
+// TCP is the transport over TCP, and over TLS if it was made by [NewTLS].
 type TCP struct {
 	env      Env
 	patience atomic.Int64 // nanoseconds that a message may take
 	idle     time.Duration
+	tls      *TLSEnv      // nil: in clear
 	dials    chan *stream // connections to be made
 	conns    atomic.Int32
 	dialled  atomic.Uint64
@@ -43,7 +44,13 @@ func (t *TCP) Dials() uint64 { return t.dialled.Load() }
 func (t *TCP) Conns() int { return int(t.conns.Load()) }
 
 // Link implements Transport.
-func (t *TCP) Link(ep Endpoint) Link { return &streamPool{tcp: t, ep: ep, random: newRandom()} }
+func (t *TCP) Link(ep Endpoint) Link {
+	p := &streamPool{tcp: t, ep: ep, random: newRandom()}
+	if t.tls != nil {
+		p.secure = &secure{env: t.tls, profile: ep.Profile, idle: t.idle}
+	}
+	return p
+}
 
 // Run implements Transport: it starts the goroutine of each connection.
 func (t *TCP) Run(ctx context.Context) {
@@ -76,6 +83,8 @@ const (
 	// singleFor is how long a server that closes after each answer gets a
 	// connection for each question.
 	singleFor = int64(15 * time.Minute)
+	// tlsSingleFor is the same over TLS, where a connection costs far more.
+	tlsSingleFor = int64(time.Minute)
 )
 
 var errTooManyDials = errors.New("too many connections are being made")
@@ -83,8 +92,9 @@ var errTooManyDials = errors.New("too many connections are being made")
 // streamPool is the TCP connections to one server: as few as will do. It
 // implements Link.
 type streamPool struct {
-	tcp *TCP
-	ep  Endpoint
+	tcp    *TCP
+	ep     Endpoint
+	secure *secure // nil: in clear
 
 	mu          sync.Mutex // guards what follows
 	random      *mathrand.ChaCha8
@@ -102,13 +112,14 @@ func (p *streamPool) Send(c *Call, now int64) error {
 		return ErrClosed
 	}
 	ids := p.random.Uint64()
-	alone := c.Alone || now < p.singleUntil
+	// Over TLS a repeated question shares its fresh connection with the others.
+	alone := c.Alone && p.secure == nil || now < p.singleUntil
 	if !alone {
-		if s := p.leastBusy(); s != nil && s.add(c, ids, now) {
+		if s := p.leastBusy(now); s != nil && s.add(c, ids, now) {
 			return nil
 		}
 	}
-	s := &stream{pool: p, one: alone, used: now, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	s := &stream{pool: p, one: alone, used: now, idle: p.idle(), wake: make(chan struct{}, 1), gone: make(chan struct{})}
 	s.add(c, ids, now)
 	p.tcp.conns.Add(1)
 	select {
@@ -123,14 +134,24 @@ func (p *streamPool) Send(c *Call, now int64) error {
 	return nil
 }
 
+// idle is how long a connection stays open without traffic; mu is held.
+func (p *streamPool) idle() int64 {
+	if p.secure != nil {
+		return int64(p.secure.idle)
+	}
+	return int64(p.tcp.idle)
+}
+
 // leastBusy returns the connection to use, nil if there should be one more.
-func (p *streamPool) leastBusy() *stream {
+func (p *streamPool) leastBusy(now int64) *stream {
 	var best *stream
-	least, shared := 0, 0
+	least, shared, dialling := 0, 0, false
 	for _, s := range p.streams {
 		if s.one {
 			continue
 		}
+		s.retire(now)
+		dialling = dialling || s.dialling()
 		if n, ok := s.load(); ok {
 			shared++
 			if best == nil || n < least {
@@ -138,7 +159,7 @@ func (p *streamPool) leastBusy() *stream {
 			}
 		}
 	}
-	if shared < maxStreams && least >= busyStream {
+	if shared < maxStreams && least >= busyStream && p.mayDial(now, shared, dialling) {
 		return nil
 	}
 	return best
@@ -157,8 +178,14 @@ func (p *streamPool) Doubt(c *Call) {
 	}
 }
 
-// Retire implements Link. Connections end by themselves.
-func (p *streamPool) Retire(int64) {}
+// Retire implements Link. Idle connections end by themselves.
+func (p *streamPool) Retire(now int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.streams {
+		s.retire(now)
+	}
+}
 
 func (p *streamPool) remove(s *stream) {
 	p.mu.Lock()
@@ -171,6 +198,9 @@ func (p *streamPool) answersOnce(now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.singleUntil = now + singleFor
+	if p.secure != nil {
+		p.singleUntil = now + tlsSingleFor
+	}
 }
 
 // Close implements Link.

@@ -26,6 +26,13 @@
 // Connections are few, shared and pipelined (RFC 7766); each has two goroutines
 // and ends when it is idle.
 //
+// # TLS
+//
+// [NewTLS] makes the same over TLS (RFC 7858), strictly: a server is encrypted and
+// authenticated or not asked (RFC 8310 §5). Questions are padded (RFC 8467), and
+// connections stay open as long as the server says (RFC 7828). News of connections
+// go to TLSEnv.Handshake.
+//
 // # Ownership and locks
 //
 // From a successful Send until Cancel returns true, or until an event's method
@@ -51,6 +58,8 @@ type Endpoint struct {
 	Source netip.AddrPort
 	// Interface is the network interface to leave by, "" for any.
 	Interface string
+	// Profile is how the server is authenticated; only for TLS.
+	Profile Profile
 }
 
 // Question is what is asked.
@@ -76,6 +85,8 @@ type Call struct {
 	// transport can profit from that. Alone uses a connection that carries
 	// nothing else. Whole is the caller's.
 	EDNS, Mixed, Alone, Whole bool
+	// Cold is set by Send: the question waits for a connection to be made.
+	Cold bool
 
 	id     uint16
 	mix    uint64  // the case of the name

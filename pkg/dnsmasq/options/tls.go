@@ -1,0 +1,168 @@
+package options
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// DefaultTLSPort is the port of DNS over TLS (RFC 7858 §3.1).
+const DefaultTLSPort = 853
+
+// ServerTLS is how a server that is asked over TLS is authenticated. It is
+// comparable; the zero value is a server in clear text.
+type ServerTLS struct {
+	On bool
+	// Name is what the certificate must be for, "" for the server's address.
+	Name string
+	// Pins are SHA-256 digests of public keys, 32 octets each.
+	Pins string
+}
+
+// tlsForm is the right form, for messages.
+const tlsForm = "write --server=[/domain/...]tls:ADDRESS[#PORT][@INTERFACE|@SOURCE][,name=NAME][,pin=HEX64...]"
+
+// parseTLS reads what follows "tls:".
+func parseTLS(text string) (Server, error) {
+	list := items(text)
+	place := list[0]
+	host, _, _ := cut(place, '@')
+	host, port, hasPort := cut(host, '#')
+	if hasPort && port == "" {
+		return Server{}, bad("bad port", "the port is missing; %s", tlsForm)
+	}
+	if strings.HasPrefix(host, "//") {
+		return Server{}, bad(notAServer, "%q: no slashes after tls: here; %s", "tls:"+text, tlsForm)
+	}
+	if _, err := parseAddr(host); err != nil {
+		return Server{}, bad(notAServer, "%q is not an address: a TLS server given by name would have to be looked up in clear text; %s",
+			host, tlsForm)
+	}
+	s, err := parseUpstream(place)
+	if err != nil {
+		return Server{}, err
+	}
+	if s.SourcePort != 0 {
+		return Server{}, bad("bad port", "a TLS server cannot be asked from a fixed port; %s", tlsForm)
+	}
+	if !hasPort {
+		s.Port = DefaultTLSPort
+	}
+	s.TLS.On = true
+	for _, item := range list[1:] {
+		if err := s.TLS.set(item); err != nil {
+			return Server{}, err
+		}
+	}
+	return s, nil
+}
+
+// set reads name=NAME or pin=HEX64.
+func (t *ServerTLS) set(item string) error {
+	key, value, found := cut(item, '=')
+	switch {
+	case found && key == "name":
+		if t.Name != "" {
+			return bad("", "name= is given twice; %s", tlsForm)
+		}
+		name := strings.ToLower(strings.TrimSuffix(value, "."))
+		if _, err := netip.ParseAddr(name); err != nil && !dnsname.IsSubdomain1123(name) {
+			return bad("", "%q is not a name that a certificate can be for; %s", value, tlsForm)
+		}
+		t.Name = name
+	case found && key == "pin":
+		pin, err := hex.DecodeString(value)
+		if err != nil || len(pin) != pinLen {
+			return bad("", "pin %q is not a SHA-256 digest in 64 hexadecimal digits; %s", value, tlsForm)
+		}
+		if !slices.Contains(t.pins(), string(pin)) {
+			t.Pins += string(pin)
+		}
+	default:
+		return bad("", "unknown part %q of a TLS server; %s", item, tlsForm)
+	}
+	return nil
+}
+
+// pinLen is the length of a SHA-256 digest.
+const pinLen = 32
+
+// pins lists the pins one by one.
+func (t *ServerTLS) pins() []string {
+	var list []string
+	for rest := t.Pins; len(rest) >= pinLen; rest = rest[pinLen:] {
+		list = append(list, rest[:pinLen])
+	}
+	return list
+}
+
+// suffix is what follows address and port in an option.
+func (t *ServerTLS) suffix() string {
+	var b strings.Builder
+	if t.Name != "" {
+		b.WriteString(",name=" + t.Name)
+	}
+	for _, pin := range t.pins() {
+		b.WriteString(",pin=" + hex.EncodeToString([]byte(pin)))
+	}
+	return b.String()
+}
+
+// slashedTLS refuses the form of other programs, tls://ADDRESS: behind a list of
+// domains its slashes would end that list, and the server would be asked in clear
+// text. Other schemes, as in https://, are no better.
+func slashedTLS(value string) error {
+	i := strings.Index(value, "://")
+	if i < 0 {
+		return nil
+	}
+	scheme := value[strings.LastIndexByte(value[:i], '/')+1 : i]
+	if strings.EqualFold(scheme, "tls") {
+		return bad(notAServer, "%q: tls:// is the form of the ConfigMap; %s", value, tlsForm)
+	}
+	if scheme == "" || strings.ContainsFunc(scheme, func(r rune) bool { return (r|0x20 < 'a' || r|0x20 > 'z') && (r < '0' || r > '9') }) {
+		return nil
+	}
+	return bad(notAServer, "%q: %s:// is not supported; for DNS over TLS %s", value, scheme, tlsForm)
+}
+
+// tlsInSlash refuses a part of a TLS server's value that a slash has cut off.
+func tlsInSlash(domains []dnsname.Domain, rest string) error {
+	for _, d := range domains {
+		text := strings.ToLower(d.String())
+		if strings.HasPrefix(text, "tls:") {
+			return bad(notAServer, "%q: no slash may stand in the value of a TLS server; %s", text+"/.../"+rest, tlsForm)
+		}
+	}
+	return nil
+}
+
+// mixedServers returns a TLS server and a plain one for the same names, "" if
+// there are none. resolv says that the servers of resolv.conf are asked about
+// names that no server's domain has.
+func mixedServers(servers []Server, resolv bool) (secure, plain string) {
+	first := map[dnsname.Domain]map[bool]string{}
+	if resolv {
+		first[dnsname.Domain{}] = map[bool]string{false: "the servers of resolv.conf (add --no-resolv)"}
+	}
+	for _, s := range servers {
+		if s.Kind != ServerAsk {
+			continue
+		}
+		of := first[s.Domain]
+		if of == nil {
+			of = map[bool]string{}
+			first[s.Domain] = of
+		}
+		if of[s.TLS.On] == "" {
+			of[s.TLS.On] = "--server=" + s.String()
+		}
+		if of[true] != "" && of[false] != "" {
+			return of[true], of[false]
+		}
+	}
+	return "", ""
+}

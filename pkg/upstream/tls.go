@@ -1,0 +1,271 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
+	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
+)
+
+// maxTLSDials bounds the connections to TLS servers that wait to be made.
+const maxTLSDials = 512
+
+// HandshakeBuckets are the upper bounds of TLSStats.Seconds.
+var HandshakeBuckets = [...]float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2}
+
+// TLSReasons are the names of the reasons in TLSStats.Failures.
+var TLSReasons = func() (names [transport.FaultReasons]string) {
+	for r := range names {
+		names[r] = transport.FaultReason(r).String()
+	}
+	return names
+}()
+
+// TLSStats counts what happened with the connections to one server.
+type TLSStats struct {
+	// Full, Resumed and Failed count handshakes.
+	Full, Resumed, Failed uint64
+	// Failures counts the failed ones, and connections that ended before they
+	// brought anything, by reason as in [TLSReasons].
+	Failures [transport.FaultReasons]uint64
+	// Seconds counts successful handshakes, connection included, by
+	// [HandshakeBuckets], each with those below; Sum is all their time.
+	Seconds [len(HandshakeBuckets)]uint64
+	Sum     time.Duration
+	// Open is the number of connections now.
+	Open int
+	// Expiry is when the first certificate of the server's chain ends, zero if
+	// unknown.
+	Expiry time.Time
+	// Problem is why the server cannot be asked, "" if it can.
+	Problem string
+}
+
+// tlsState is what is known of the connections to one server.
+type tlsState struct {
+	// fault is the last one, nil when the server has answered since.
+	fault atomic.Pointer[transport.TLSFault]
+	once  atomic.Int64 // when it was last logged that the server answers once
+
+	mu     sync.Mutex // guards what follows; taken alone, or after Set.health
+	counts TLSStats
+	pause  time.Duration // after it
+}
+
+func (t *tlsState) stats(on bool) *TLSStats {
+	if !on {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	st := t.counts
+	st.Problem = t.reason()
+	return &st
+}
+
+// reason is why the server cannot be asked, "" if it can.
+func (t *tlsState) reason() string {
+	if f := t.fault.Load(); f != nil {
+		return f.Error()
+	}
+	return ""
+}
+
+func (t *tlsState) nextTry() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.pause.Round(time.Millisecond)
+}
+
+// note counts news of a connection.
+func (t *tlsState) note(h *transport.Handshake) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := &t.counts
+	switch h.Kind {
+	case transport.Opened:
+		if h.Resumed {
+			c.Resumed++
+		} else {
+			c.Full++
+		}
+		for i, bound := range HandshakeBuckets {
+			if h.Took.Seconds() <= bound {
+				c.Seconds[i]++
+			}
+		}
+		c.Sum += h.Took
+		c.Open++
+		c.Expiry = h.Expiry
+		// A client certificate may still be refused on it: the fault is forgotten
+		// when the server answers.
+	case transport.Refused:
+		c.Failures[h.Fault.Reason]++
+		if h.Early {
+			c.Failed++
+		}
+		t.fault.Store(h.Fault)
+	case transport.Gone:
+		c.Open--
+	}
+}
+
+// answered notes that the server answers.
+func (t *tlsState) answered() {
+	if t.fault.Load() != nil {
+		t.fault.Store(nil)
+	}
+}
+
+// secureServer returns a new server that is asked over TLS for everything.
+func (s *Set) secureServer(spec Server) *server {
+	link := s.tls.Link(endpoint(spec))
+	return &server{
+		spec: spec, links: [...]transport.Link{policy.Usual: link, policy.Whole: link},
+		health: policy.NewSecure(rand.Float64()),
+	}
+}
+
+// endpoint is the way to a server.
+func endpoint(spec Server) transport.Endpoint {
+	return transport.Endpoint{
+		Addr: spec.Addr, Source: spec.Source, Interface: spec.Interface, Profile: transport.Profile(spec.TLS),
+	}
+}
+
+var systemTrust = new(Trust)
+
+// trust returns what the next handshake works with.
+func (s *Set) trust() *Trust {
+	if trust := s.cfg.Load().Trust; trust != nil {
+		return trust()
+	}
+	return systemTrust
+}
+
+// shaken takes news of a connection..
+func (s *Set) shaken(ep transport.Endpoint, h transport.Handshake, now int64) {
+	spec := Server{Addr: ep.Addr, Source: ep.Source, Interface: ep.Interface, TLS: TLS(ep.Profile)}
+	srv := (*s.known.Load())[spec]
+	if srv == nil {
+		return
+	}
+	srv.tls.note(&h)
+	switch h.Kind {
+	case transport.Opened:
+		s.health.Lock()
+		srv.health.Connected(true)
+		s.health.Unlock()
+	case transport.Gone:
+		s.health.Lock()
+		srv.health.Connected(h.Others > 0)
+		s.health.Unlock()
+	case transport.Refused:
+		if h.Others > 0 {
+			s.spareFailed(srv, h.Fault)
+			break
+		}
+		s.health.Lock()
+		pause := srv.health.HandshakeFailed(policy.Time(now))
+		s.health.Unlock()
+		srv.tls.mu.Lock()
+		srv.tls.pause = pause
+		srv.tls.mu.Unlock()
+	case transport.AnswersOnce:
+		const every = int64(15 * time.Minute)
+		if last := srv.tls.once.Load(); (last == 0 || now-last >= every) && srv.tls.once.CompareAndSwap(last, now) {
+			s.cfg.Load().Logger.Warn("server closes the connection after each answer: each question costs a handshake",
+				"server", srv.label())
+		}
+	}
+}
+
+// spareFailed tells, now and then, that one more connection failed while others
+// still work.
+func (s *Set) spareFailed(srv *server, fault error) {
+	if n, ok := s.sockLogs.Allow(s.now()); ok {
+		s.cfg.Load().Logger.Warn("cannot open one more connection to a server; those that are open still work",
+			slog.String("server", srv.label()), slog.Any("error", fault), slog.Uint64("suppressed", n))
+	}
+}
+
+// tlsError is why no TLS server of a group brought an answer.
+type tlsError struct {
+	base error
+	text string
+}
+
+func (e *tlsError) Error() string { return "TLS: " + e.text }
+
+func (e *tlsError) Unwrap() error { return e.base }
+
+// explain adds to the end of an exchange what is wrong with the TLS servers of
+// the group.
+func (g *Group) explain(err error) error {
+	if !errors.Is(err, ErrUnreachable) && !errors.Is(err, ErrTimeout) {
+		return err
+	}
+	for _, srv := range g.servers {
+		if !srv.spec.TLS.On {
+			return err
+		}
+		if text := srv.tls.reason(); text != "" {
+			return &tlsError{base: err, text: text}
+		}
+	}
+	return err
+}
+
+// unmixed refuses routes by which a domain's names would go over TLS at one time
+// and in clear text at another.
+func unmixed(routes []Route) error {
+	type kinds struct{ plain, secure string }
+	domains := map[dnsname.Domain]*kinds{}
+	for i := range routes {
+		for _, srv := range routes[i].Servers {
+			k := domains[routes[i].Domain]
+			if k == nil {
+				k = new(kinds)
+				domains[routes[i].Domain] = k
+			}
+			if srv.TLS.On {
+				k.secure = srv.String()
+			} else {
+				k.plain = srv.String()
+			}
+			if k.plain != "" && k.secure != "" {
+				return fmt.Errorf("%s would be asked over TLS, but %s in clear text about the same names%s; use one kind of servers for a domain",
+					k.secure, k.plain, of(routes[i].Domain))
+			}
+			if n := len(srv.TLS.Pins); n%32 != 0 || !srv.TLS.On && srv.TLS != (TLS{}) {
+				return fmt.Errorf("server %v: invalid TLS profile", srv)
+			}
+		}
+	}
+	return nil
+}
+
+func of(d dnsname.Domain) string {
+	if text := d.String(); text != "" {
+		return " (domain " + text + ")"
+	}
+	return ""
+}
+
+// publish makes the servers over TLS known to shaken.
+func (s *Set) publish(servers map[Server]*server) {
+	secure := map[Server]*server{}
+	for spec, srv := range servers {
+		if spec.TLS.On {
+			secure[spec] = srv
+		}
+	}
+	s.known.Store(&secure)
+}

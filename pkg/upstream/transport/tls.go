@@ -1,0 +1,277 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"time"
+)
+
+// Profile says how a server is authenticated (RFC 8310). It is comparable.
+type Profile struct {
+	// On asks the server over TLS only.
+	On bool
+	// Name is the name that the certificate must be for, "" for the server's
+	// address.
+	Name string
+	// Pins are the SHA-256 digests of public keys (RFC 7858 §4.2), 32 octets
+	// each, one after another. If there are any, one of them must be in the
+	// certificate chain, which is verified all the same.
+	Pins string
+}
+
+// Trust is what handshakes work with.
+type Trust struct {
+	// Roots are the certification authorities; nil means the system's.
+	Roots *x509.CertPool
+	// Certificate is what this client shows to servers that ask; nil for none.
+	Certificate *tls.Certificate
+}
+
+// HandshakeKind says what happened to a connection to a TLS server.
+type HandshakeKind uint8
+
+const (
+	// Opened: the server was authenticated, and questions can be sent.
+	Opened HandshakeKind = iota
+	// Refused: no connection, a failed handshake, or a connection that ended or
+	// fell silent before it brought any reply.
+	Refused
+	// Gone: a connection that was opened has ended.
+	Gone
+	// AnswersOnce: the server closed a connection after its first answer, so that
+	// each question gets one of its own for a while.
+	AnswersOnce
+)
+
+// Handshake is news of a connection to a TLS server.
+type Handshake struct {
+	Kind HandshakeKind
+	// Resumed says that an earlier session was resumed; only for Opened.
+	Resumed bool
+	// Took is the time for connection and handshake.
+	Took time.Duration
+	// Expiry is when the first certificate of the verified chain ends, zero if
+	// unknown; only for Opened.
+	Expiry time.Time
+	// Fault is why there is no connection; only for Refused. Early says that the
+	// handshake itself did not succeed.
+	Fault *TLSFault
+	Early bool
+	// Others is how many connections to the server are open besides.
+	Others int
+}
+
+// TLSEnv is what the transport over TLS needs of the program besides [Env].
+type TLSEnv struct {
+	// Trust returns what the next handshake works with. The value is compared by
+	// pointer: sessions are not resumed over a change.
+	Trust func() *Trust
+	// Handshake is told news of a connection to ep, before the calls on it hear
+	// that they failed.
+	Handshake func(ep Endpoint, h Handshake, now int64)
+}
+
+const (
+	// DefaultTLSPort is the port of DNS over TLS, RFC 7858 §3.1.
+	DefaultTLSPort = 853
+	// tlsIdle is how long a connection stays open without traffic, unless the
+	// server says otherwise (RFC 7828); maxTLSIdle bounds that.
+	tlsIdle    = 10 * time.Second
+	minTLSIdle = time.Second
+	maxTLSIdle = time.Minute
+	// tlsAge is how long a connection takes questions, ± 10 %, so that new
+	// certificates and new servers behind an address are noticed.
+	tlsAge = 10 * time.Minute
+	// spareRetry is how long no further connection is made after one failed
+	// while others still work.
+	spareRetry = int64(time.Minute)
+	// stalledAfter is the time without any reply, while a question waits, after
+	// which new questions get another connection.
+	stalledAfter = int64(2 * time.Second)
+	// tickets is how many sessions are kept for resumption for each server.
+	tickets = 4
+)
+
+// NewTLS returns a transport over TLS. It makes at most a number of connections
+// at a time.
+func NewTLS(env Env, tlsEnv TLSEnv, dials int, patience time.Duration) *TCP {
+	t := NewTCP(env, dials, patience)
+	t.idle, t.tls = tlsIdle, &tlsEnv
+	return t
+}
+
+// secure is what the connections to one TLS server share.
+type secure struct {
+	env     *TLSEnv
+	profile Profile
+
+	// Guarded by streamPool.mu.
+
+	trust  *Trust      // that config was made for
+	config *tls.Config // nil before the first handshake
+	idle   time.Duration
+	// closedIdle counts idle connections that the server closed before us, and
+	// brief connections in a row that ended before they brought a reply.
+	closedIdle, brief int
+	// spareAt is when a further connection may be made while others are open.
+	spareAt int64
+}
+
+// handshake makes nc, a connection, a secure one. It returns the error that tells
+// operators what is wrong.
+func (p *streamPool) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, *TLSFault) {
+	config, trust := p.tlsConfig()
+	asked := false
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		asked = true
+		if trust.Certificate != nil {
+			return trust.Certificate, nil
+		}
+		return new(tls.Certificate), nil
+	}
+	conn := tls.Client(nc, config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, p.fault(err, asked)
+	}
+	return conn, nil
+}
+
+// tlsConfig returns the configuration for the next handshake, of which the caller
+// may change what is not shared, and what it was made for.
+func (p *streamPool) tlsConfig() (*tls.Config, *Trust) {
+	trust := p.secure.env.Trust()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.secure; s.config == nil || s.trust != trust {
+		s.trust = trust
+		s.config = &tls.Config{
+			MinVersion: tls.VersionTLS12, ServerName: p.expected(), RootCAs: trust.Roots,
+			ClientSessionCache: tls.NewLRUClientSessionCache(tickets),
+			VerifyConnection:   func(cs tls.ConnectionState) error { return checkPins(s.profile.Pins, &cs) },
+		}
+	}
+	return p.secure.config.Clone(), trust
+}
+
+// expected is the name that the certificate must be for: an address counts as
+// one.
+func (p *streamPool) expected() string {
+	if p.secure.profile.Name != "" {
+		return p.secure.profile.Name
+	}
+	return p.ep.Addr.Addr().WithZone("").String()
+}
+
+// fault describes an error of a connection before the server was authenticated.
+// asked says that it wanted a client certificate.
+func (p *streamPool) fault(err error, asked bool) *TLSFault {
+	return newTLSFault(p.ep.Addr, p.expected(), err, phase{asked: asked}, time.Now())
+}
+
+// expiry is when the first certificate of the verified chain ends.
+func expiry(cs *tls.ConnectionState) time.Time {
+	chain := cs.PeerCertificates
+	if len(cs.VerifiedChains) > 0 {
+		chain = cs.VerifiedChains[0]
+	}
+	var first time.Time
+	for _, c := range chain {
+		if first.IsZero() || c.NotAfter.Before(first) {
+			first = c.NotAfter
+		}
+	}
+	return first
+}
+
+// mayDial reports whether one more connection may be made: never while one is
+// being made, and not soon after one failed while others work. mu is held.
+func (p *streamPool) mayDial(now int64, shared int, dialling bool) bool {
+	return p.secure == nil || !dialling && (shared == 0 || now >= p.secure.spareAt)
+}
+
+// opened tells that s can be used.
+func (p *streamPool) opened(s *stream, conn *tls.Conn, took time.Duration) {
+	cs := conn.ConnectionState()
+	p.secure.env.Handshake(p.ep, Handshake{
+		Kind: Opened, Resumed: cs.DidResume, Took: took, Expiry: expiry(&cs), Others: p.others(s),
+	}, p.tcp.env.Now())
+}
+
+// others counts the open connections but s.
+func (p *streamPool) others(s *stream) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, o := range p.streams {
+		if o != s && o.usable() {
+			n++
+		}
+	}
+	return n
+}
+
+// briefLimit is how many connections in a row may end before they brought any
+// reply until the server counts as failing.
+const briefLimit = 2
+
+// over tells what the end of s means, and returns what its questions, open of
+// them, are to be told.
+func (p *streamPool) over(s *stream, connected bool, err error, open, replies int, now int64) Failure {
+	sec := p.secure
+	var fault *TLSFault
+	p.mu.Lock()
+	switch {
+	case !connected:
+		fault = asTLSFault(err)
+	case replies > 0:
+		sec.brief = 0
+		if err != nil && open == 0 {
+			p.closedFirst()
+		}
+	case err == nil && !s.stalled:
+		// Nobody waited for anything.
+	default:
+		sec.brief++
+		fault = p.faultOfEnd(s, err)
+		if open == 0 && !s.stalled || sec.brief < briefLimit && fault.Reason == FaultClosed {
+			fault = nil
+		}
+	}
+	if fault != nil {
+		sec.spareAt = now + spareRetry
+	}
+	p.mu.Unlock()
+	others := p.others(s)
+	if fault != nil {
+		sec.env.Handshake(p.ep, Handshake{Kind: Refused, Fault: fault, Early: !connected, Others: others}, now)
+	}
+	if connected {
+		sec.env.Handshake(p.ep, Handshake{Kind: Gone, Others: others}, now)
+	}
+	if fault != nil && others == 0 {
+		return NotConnected
+	}
+	return Lost
+}
+
+// closedFirst notes that the server closed an idle connection. From the second
+// time on, ours close sooner than that. mu is held.
+func (p *streamPool) closedFirst() {
+	sec := p.secure
+	if sec.closedIdle++; sec.closedIdle >= 2 {
+		sec.closedIdle = 0
+		sec.idle = max(sec.idle/2, minTLSIdle)
+	}
+}
+
+// faultOfEnd describes the end of a connection that brought no reply.
+func (p *streamPool) faultOfEnd(s *stream, err error) *TLSFault {
+	if s.stalled {
+		err = errStalled
+	}
+	// A client certificate is refused only after a good handshake (RFC 8446
+	// §4.4.2.4).
+	return newTLSFault(p.ep.Addr, p.expected(), err, phase{asked: true, shaken: true}, time.Now())
+}

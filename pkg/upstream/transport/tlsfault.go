@@ -1,0 +1,289 @@
+package transport
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// FaultReason is the class of a [TLSFault].
+type FaultReason uint8
+
+const (
+	// FaultConnect: no TCP connection.
+	FaultConnect FaultReason = iota
+	// FaultTimeout: no answer in time, to the connection, the handshake or the
+	// first questions.
+	FaultTimeout
+	// FaultProtocol: the server does not speak TLS 1.2 or 1.3, or not with us.
+	FaultProtocol
+	// FaultUnknownCA: nobody that is trusted has signed the certificate, or not
+	// for this use.
+	FaultUnknownCA
+	// FaultName: the certificate is for other names.
+	FaultName
+	// FaultExpired and FaultNotYetValid: the certificate is not valid at this
+	// host's time.
+	FaultExpired
+	// FaultNotYetValid is the other half of FaultExpired.
+	FaultNotYetValid
+	// FaultPin: none of the pinned keys is in the chain.
+	FaultPin
+	// FaultClientCert: the server wants a client certificate, or another one.
+	FaultClientCert
+	// FaultClosed: the server closed the connection.
+	FaultClosed
+	// FaultReasons is the number of reasons.
+	FaultReasons
+)
+
+var faultNames = [FaultReasons]string{
+	"connect", "timeout", "protocol", "unknown_ca", "name", "expired", "not_yet_valid", "pin", "client_cert", "closed",
+}
+
+// String returns the reason as in the metrics.
+func (r FaultReason) String() string { return faultNames[r] }
+
+// Lasting reports whether the reason will not go away by itself within seconds:
+// it is one of identity.
+func (r FaultReason) Lasting() bool { return r >= FaultProtocol && r != FaultClosed }
+
+// TLSFault is why a TLS server cannot be asked. Its text names the server, what
+// was expected and found, and this host's clock where that matters.
+type TLSFault struct {
+	Reason FaultReason
+	text   string
+	cause  error
+}
+
+// Error implements error.
+func (f *TLSFault) Error() string { return f.text }
+
+// Unwrap returns what crypto/tls or the network said.
+func (f *TLSFault) Unwrap() error { return f.cause }
+
+func asTLSFault(err error) *TLSFault {
+	if f, ok := errors.AsType[*TLSFault](err); ok {
+		return f
+	}
+	return &TLSFault{Reason: FaultConnect, text: err.Error(), cause: err}
+}
+
+var (
+	errStalled = errors.New("the server answers nothing")
+	errPins    = errors.New("no pinned key in the certificate chain")
+)
+
+// pinError carries the keys that were found.
+type pinError struct{ found []string }
+
+func (e *pinError) Error() string { return errPins.Error() + "; found " + strings.Join(e.found, ", ") }
+
+// checkPins reports an error unless pins is empty or a key of the chain that was
+// verified is among them.
+func checkPins(pins string, cs *tls.ConnectionState) error {
+	if pins == "" {
+		return nil
+	}
+	chain := cs.PeerCertificates
+	if len(cs.VerifiedChains) > 0 {
+		chain = nil
+		for _, verified := range cs.VerifiedChains {
+			chain = append(chain, verified...)
+		}
+	}
+	var found []string
+	for _, c := range chain {
+		sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+		for rest := pins; len(rest) >= len(sum); rest = rest[len(sum):] {
+			if rest[:len(sum)] == string(sum[:]) {
+				return nil
+			}
+		}
+		found = append(found, hex.EncodeToString(sum[:]))
+	}
+	return &pinError{found}
+}
+
+// timeText writes points in time in messages.
+func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
+
+// phase is how far a connection had come.
+type phase struct {
+	asked  bool // the server may have wanted a client certificate
+	shaken bool // the handshake was over
+}
+
+// newTLSFault classifies err, which came of a connection to addr, the
+// certificate of which must be for the name expected.
+func newTLSFault(addr netip.AddrPort, expected string, err error, at phase, now time.Time) *TLSFault {
+	f := &TLSFault{cause: err}
+	server := "tls:" + addr.Addr().String() + "#" + fmt.Sprint(addr.Port())
+	say := func(reason FaultReason, format string, args ...any) *TLSFault {
+		f.Reason, f.text = reason, server+": "+fmt.Sprintf(format, args...)
+		return f
+	}
+	var (
+		unknown x509.UnknownAuthorityError
+		host    x509.HostnameError
+		invalid x509.CertificateInvalidError
+		pins    *pinError
+		alert   tls.AlertError
+		header  tls.RecordHeaderError
+	)
+	switch {
+	case errors.As(err, &pins):
+		return say(FaultPin, "none of the pinned keys is in the certificate chain of %s, which has the keys %s",
+			expected, strings.Join(pins.found, ", "))
+	case errors.As(err, &invalid):
+		return certificateFault(say, &invalid, expected, now)
+	case errors.As(err, &host):
+		return say(FaultName, "certificate is not for the expected name %s but for %s%s",
+			expected, namesOf(host.Certificate), addressHint(expected, host.Certificate))
+	case errors.As(err, &unknown):
+		return say(FaultUnknownCA, "certificate for %s of the expected name %s is signed by the unknown authority %s%s",
+			namesOf(unknown.Cert), expected, issuerOf(unknown.Cert), selfSigned(unknown.Cert))
+	case errors.As(err, &alert) || isRemoteAlert(err):
+		return alertFault(say, err, at.asked)
+	case errors.As(err, &header):
+		return say(FaultProtocol, "the server does not speak TLS: %v", err)
+	case errors.Is(err, errStalled):
+		return say(FaultTimeout, "connected, but the server answers nothing")
+	case isTimeout(err):
+		return say(FaultTimeout, "no connection within %v: %s; where large first packets are lost, try GODEBUG=tlsmlkem=0",
+			dialTimeout, lastPart(err))
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return say(FaultClosed, "the server closed the connection%s", map[bool]string{
+			true: " without an answer", false: " during the handshake"}[at.shaken])
+	case at.shaken:
+		return say(FaultClosed, "the connection ended: %v", err)
+	case isNetwork(err):
+		return say(FaultConnect, "cannot connect: %s", lastPart(err))
+	}
+	return say(FaultProtocol, "handshake failed: %s", strings.TrimPrefix(err.Error(), "tls: "))
+}
+
+// certificateFault describes a certificate that is not valid.
+func certificateFault(say func(FaultReason, string, ...any) *TLSFault, e *x509.CertificateInvalidError, expected string, now time.Time) *TLSFault {
+	c := e.Cert
+	switch {
+	case e.Reason == x509.Expired && now.Before(c.NotBefore):
+		return say(FaultNotYetValid, "certificate for %s is not yet valid: it begins at %s, and this host's clock is %s (expected name %s)",
+			namesOf(c), timeText(c.NotBefore), timeText(now), expected)
+	case e.Reason == x509.Expired:
+		return say(FaultExpired, "certificate for %s expired at %s; this host's clock is %s (expected name %s)",
+			namesOf(c), timeText(c.NotAfter), timeText(now), expected)
+	case e.Reason == x509.NameMismatch:
+		return say(FaultName, "certificate is not for the expected name %s but for %s", expected, namesOf(c))
+	case e.Reason == x509.IncompatibleUsage:
+		return say(FaultUnknownCA, "certificate for %s is not one for servers (extended key usage; expected name %s)", namesOf(c), expected)
+	}
+	return say(FaultUnknownCA, "certificate for %s cannot be verified: %v (issuer %s, expected name %s)",
+		namesOf(c), e, issuerOf(c), expected)
+}
+
+// alertFault describes an alert that the server sent. The numbers are those of
+// RFC 8446 §6.
+func alertFault(say func(FaultReason, string, ...any) *TLSFault, err error, asked bool) *TLSFault {
+	text := lastPart(err)
+	for _, part := range []string{"certificate required", "bad certificate", "unknown certificate authority", "unknown certificate", "expired certificate", "revoked certificate", "unsupported certificate", "access denied"} {
+		if strings.Contains(text, part) {
+			return say(FaultClientCert, "the server refuses our client certificate, or wants one (--tls-cert-file): %s", text)
+		}
+	}
+	if strings.Contains(text, "handshake failure") && asked {
+		return say(FaultClientCert, "the server wants a client certificate (--tls-cert-file): %s", text)
+	}
+	return say(FaultProtocol, "the server refuses the handshake: %s", text)
+}
+
+// isRemoteAlert reports whether err is an alert that came from the server.
+func isRemoteAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error"
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+func isNetwork(err error) bool {
+	_, ok := errors.AsType[*net.OpError](err)
+	return ok || errors.Is(err, context.Canceled)
+}
+
+// lastPart is the end of a chain of errors, which tells what is new.
+func lastPart(err error) string {
+	text := err.Error()
+	if i := strings.LastIndex(text, ": "); i >= 0 {
+		return text[i+2:]
+	}
+	return text
+}
+
+// maxNames bounds the names of a certificate in a message.
+const maxNames = 4
+
+// namesOf lists what a certificate is for.
+func namesOf(c *x509.Certificate) string {
+	var names []string
+	for _, name := range c.DNSNames {
+		names = append(names, printable(name))
+	}
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	switch n := len(names); {
+	case n == 0 && c.Subject.CommonName != "":
+		return printable(c.Subject.CommonName) + " (a common name only, without subjectAltName)"
+	case n == 0:
+		return "no name"
+	case n > maxNames:
+		return strings.Join(names[:maxNames], ", ") + fmt.Sprintf(" and %d more", n-maxNames)
+	}
+	return strings.Join(names, ", ")
+}
+
+// addressHint says what to do if an address was expected and the certificate has
+// none.
+func addressHint(expected string, c *x509.Certificate) string {
+	if _, err := netip.ParseAddr(expected); err != nil || len(c.IPAddresses) > 0 {
+		return ""
+	}
+	return "; it doesn't contain any IP SANs, so give the server's name (name=NAME)"
+}
+
+func issuerOf(c *x509.Certificate) string {
+	if text := c.Issuer.CommonName; text != "" {
+		return printable(text)
+	}
+	return printable(c.Issuer.String())
+}
+
+// printable is a text of a certificate, which anybody may have written, as it can
+// be shown.
+func printable(text string) string {
+	const longest = 100
+	quoted := strconv.QuoteToASCII(text[:min(len(text), longest)])
+	return quoted[1 : len(quoted)-1]
+}
+
+func selfSigned(c *x509.Certificate) string {
+	if c.Issuer.String() == c.Subject.String() {
+		return " (self-signed)"
+	}
+	return ""
+}
