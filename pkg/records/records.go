@@ -33,6 +33,14 @@ const (
 	ExternalName = treecache.ExternalName
 )
 
+// The kinds of ServiceImports, for BuildImport.
+const (
+	ClusterSetIP       = treecache.ClusterSetIP
+	ClusterSetHeadless = treecache.ClusterSetHeadless
+	// UnknownImport is a ServiceImport of another type, or one that cannot be read.
+	UnknownImport Kind = 255
+)
+
 // Protocol is the transport protocol of a port; the zero value is none.
 type Protocol = treecache.Protocol
 
@@ -43,11 +51,12 @@ const (
 	SCTP = treecache.SCTP
 )
 
-// Service is what DNS needs to know of a Service. Build does not change it.
+// Service is what DNS needs to know of a Service or a ServiceImport. Build and
+// BuildImport do not change it.
 type Service struct {
 	Namespace, Name string
 	Kind            Kind
-	// ClusterIPs are the virtual addresses of a ClusterIP Service. An invalid Addr
+	// ClusterIPs are the virtual addresses of a ClusterIP Service or ServiceImport. An invalid Addr
 	// stands for text that was not an address.
 	ClusterIPs []netip.Addr
 	// ExternalName is the target of an ExternalName Service, as given.
@@ -89,6 +98,20 @@ type Slice struct {
 
 	endpoints []endpoint
 	hostnames []string
+	// cluster is a pointer, because most slices have none.
+	cluster *string
+}
+
+// SetCluster says which cluster of a ClusterSet the endpoints are in, by the label
+// multicluster.kubernetes.io/source-cluster. The slice keeps the pointer.
+func (s *Slice) SetCluster(id *string) { s.cluster = id }
+
+// Cluster returns what SetCluster set, "" if nothing.
+func (s *Slice) Cluster() string {
+	if s.cluster == nil {
+		return ""
+	}
+	return *s.cluster
 }
 
 // endpoint keeps IPv4 as IPv4-mapped IPv6.
@@ -150,8 +173,8 @@ func (s *Slice) At(i int) Endpoint {
 // Problem is one part of an object that has no records, or not the intended ones.
 // Only that part is left out.
 type Problem struct {
-	Namespace, Name string // of the Service
-	// Slice is the EndpointSlice that the part is in, "" for the Service itself.
+	Namespace, Name string // of the Service or ServiceImport
+	// Slice is the EndpointSlice that the part is in, "" for the object itself.
 	Slice string
 	// Field is the path of the part in its object, such as "spec.ports[1].name".
 	Field string

@@ -74,6 +74,7 @@ type Record struct {
 	label  string       // the first label as text, "" if hashed or if there is none
 	hash   uint32       // the first label as a number (see HashLabel), if hashed
 	hashed bool         // says which of the two it is
+	nested bool         // label is a nested name, of several labels
 	path   Path         // of the owner
 	zone   dnsname.Name // or, of an external name, the whole target
 }
@@ -89,6 +90,8 @@ func (r *Record) AppendTarget(dst []byte) []byte {
 	switch {
 	case r.hashed:
 		dst = appendHashLabel(dst, r.hash)
+	case r.nested:
+		dst = appendNested(dst, r.label)
 	case r.label != "":
 		dst = append(dst, byte(len(r.label)))
 		dst = append(dst, r.label...)
@@ -160,6 +163,7 @@ const (
 	viewNode                // the node of set itself as target, at port
 	viewAlias               // the external name of set
 	viewSeveral             // those of several parts
+	viewImport              // all hosts of set as addresses, records lo to hi of port (may be nil) as services
 )
 
 // ListAnswer returns an Answer over records, which must not change afterwards:
@@ -211,6 +215,11 @@ func (a *Answer) record(p *part, i int) Record {
 		s.setLabel(&r, int(p.port.refs.list[at].host))
 	case viewAlias:
 		r.Alias, r.path, r.zone = true, "", s.alias
+	case viewImport:
+		if p.port != nil {
+			r.Port = p.port.refs.list[at].port
+			s.setLabel(&r, int(p.port.refs.list[at].host))
+		}
 	}
 	return r
 }
@@ -260,8 +269,9 @@ func (a *Answer) TTL() uint32 {
 }
 
 // AtNode reports whether the only record is a port whose target is the node of
-// its own Service, as those of ClusterIP Services are.
-func (a *Answer) AtNode() bool { return a.view == viewNode }
+// its own Service, as those of ClusterIP Services are, and whose address is asked
+// for at that node. Ports of multi-cluster Services have no addresses.
+func (a *Answer) AtNode() bool { return a.view == viewNode && a.set.kind == ClusterIP }
 
 // Aliases returns how many external names there are among the records.
 func (a *Answer) Aliases() int {

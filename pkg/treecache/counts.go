@@ -39,7 +39,7 @@ func (s *Set) counts() Counts {
 		switch p := &s.ports[i]; {
 		case p.refs != nil:
 			c.Services += len(p.refs.list)
-		case s.kind == ClusterIP:
+		case s.kind == ClusterIP, s.kind == ClusterSetIP:
 			c.Services++
 		default:
 			c.Services += int(s.targets)

@@ -30,7 +30,8 @@ func compareHosts(a, b sortHost) int {
 }
 
 // NewSet builds the Set that spec describes, in O(n log n) of its hosts. It returns
-// nil if there is neither an alias nor a host: such an owner has no names.
+// nil if there is neither an alias nor a host: such an owner has no names, unless
+// it is of kind ClusterSetIP.
 func NewSet(spec *Spec) *Set {
 	s := Set{
 		path: spec.Path, kind: spec.Kind, ttl: spec.TTL, priority: spec.Priority,
@@ -41,10 +42,17 @@ func NewSet(spec *Spec) *Set {
 		return s.compact()
 	}
 	first := s.addHosts(spec.Hosts)
-	if s.targets == 0 {
+	switch {
+	case s.targets > 0:
+	case s.kind == ClusterSetIP: // its addresses may come later
+		return s.compact()
+	default:
 		return nil
 	}
 	s.addPorts(spec.Ports, first)
+	if s.kind.imported() {
+		s.addImportedPorts(spec.Ports, first)
+	}
 	return s.compact()
 }
 
@@ -68,7 +76,7 @@ func (s *Set) addHosts(hosts []Host) []uint32 {
 	}
 	adoptNames(order)
 	slices.SortFunc(order, compareHosts)
-	if nameShared(order) {
+	if !s.kind.imported() && nameShared(order) {
 		slices.SortFunc(order, compareHosts)
 	}
 
@@ -158,7 +166,9 @@ func adoptNames(hosts []sortHost) {
 func (s *Set) addPorts(ports []Port, first []uint32) {
 	order := make([]*Port, 0, len(ports))
 	for i := range ports {
-		order = append(order, &ports[i])
+		if ports[i].Name != "" || !s.kind.imported() {
+			order = append(order, &ports[i])
+		}
 	}
 	compare := func(a, b *Port) int {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), strings.Compare(a.Name, b.Name))
@@ -171,7 +181,7 @@ func (s *Set) addPorts(ports []Port, first []uint32) {
 		}
 		node := portNode{name: order[0].Name, protocol: order[0].Protocol, number: order[0].Number}
 		known := node.protocol.String() != ""
-		if known && (s.kind == ClusterIP || s.mergePorts(&node, order[:n], first)) {
+		if known && (s.kind == ClusterIP || s.kind == ClusterSetIP || s.mergePorts(&node, order[:n], first)) {
 			s.ports = append(s.ports, node)
 		}
 		order = order[n:]
@@ -185,6 +195,23 @@ func (s *Set) mergePorts(node *portNode, ports []*Port, first []uint32) bool {
 	if len(ports) == 1 && ports[0].Hosts == nil {
 		return true
 	}
+	refs := portRefsOf(ports, first)
+	if len(refs) == 0 {
+		return false
+	}
+	// The usual case: every target once, all at the same number.
+	oneNumber := !slices.ContainsFunc(refs, func(r portRef) bool { return r.port != refs[0].port })
+	if oneNumber && len(refs) == int(s.targets) {
+		node.number = refs[0].port
+		return true
+	}
+	node.number, node.refs = 0, s.newPortRefs(refs)
+	return true
+}
+
+// portRefsOf returns the hosts that the ports have, with the port's number, in order
+// and each once.
+func portRefsOf(ports []*Port, first []uint32) []portRef {
 	var refs []portRef
 	for _, p := range ports {
 		if p.Hosts == nil {
@@ -204,18 +231,7 @@ func (s *Set) mergePorts(node *portNode, ports []*Port, first []uint32) bool {
 	slices.SortFunc(refs, func(a, b portRef) int {
 		return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.port, b.port))
 	})
-	refs = slices.Compact(refs)
-	if len(refs) == 0 {
-		return false
-	}
-	// The usual case: every target once, all at the same number.
-	oneNumber := !slices.ContainsFunc(refs, func(r portRef) bool { return r.port != refs[0].port })
-	if oneNumber && len(refs) == int(s.targets) {
-		node.number = refs[0].port
-		return true
-	}
-	node.number, node.refs = 0, s.newPortRefs(refs)
-	return true
+	return slices.Compact(refs)
 }
 
 // newPortRefs works out which addresses the targets of refs have, each once.

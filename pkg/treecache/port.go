@@ -39,7 +39,7 @@ func (s *Set) findPort(protocol Protocol, name string) int {
 func (s *Set) hasProtocol(label string) bool {
 	protocol := parseProtocol(label)
 	at := s.findPort(protocol, "")
-	return at < len(s.ports) && s.ports[at].protocol == protocol
+	return protocol != 0 && at < len(s.ports) && s.ports[at].protocol == protocol
 }
 
 // port returns the node of _name._protocol, given the two labels from the node
@@ -62,7 +62,7 @@ func (s *Set) service(zone dnsname.Name, p *portNode) Answer {
 	switch {
 	case p.refs != nil:
 		a.view, a.hi, a.weight = viewRefs, int32(len(p.refs.list)), share(len(p.refs.list))
-	case s.kind == ClusterIP:
+	case s.kind == ClusterIP, s.kind == ClusterSetIP:
 		a.view, a.hi, a.weight = viewNode, 1, fullWeight
 	default:
 		a.hi, a.weight = int32(s.numHosts()), share(int(s.targets))

@@ -89,12 +89,12 @@ func (w *writer) reclaim(old *claim, was *Set, now *claim, is *Set) {
 }
 
 // difference calls f for the addresses that a claims and b does not, for some of
-// them more than once. An external name claims none, and neither does a nil Set.
+// them more than once. A nil Set claims none.
 func (w *writer) difference(a, b *Set, f func(netip.Addr)) {
-	if a == nil || a.kind == ExternalName {
+	if a == nil || !a.kind.claims() {
 		return
 	}
-	if b != nil && b.kind == ExternalName {
+	if b != nil && !b.kind.claims() {
 		b = nil
 	}
 	j := 0

@@ -19,7 +19,20 @@ const (
 	Headless
 	// ExternalName Sets have one alias, or one address.
 	ExternalName
+	// ClusterSetIP Sets are of multi-cluster Services with virtual addresses. They
+	// may have none yet.
+	ClusterSetIP
+	// ClusterSetHeadless Sets are of multi-cluster Services with endpoints. See
+	// clusterset.go for the names of both kinds.
+	ClusterSetHeadless
 )
+
+// imported reports whether a Set of the kind is of a multi-cluster Service.
+func (k Kind) imported() bool { return k >= ClusterSetIP }
+
+// claims reports whether a Set of the kind gives names to its addresses. Those of
+// multi-cluster Services have their names in the cluster domain, if any.
+func (k Kind) claims() bool { return k == ClusterIP || k == Headless }
 
 // Protocol is a transport protocol as SRV names spell it.
 type Protocol uint8
@@ -82,7 +95,9 @@ type Spec struct {
 
 // Host is one address of a Set.
 type Host struct {
-	// Name is the host's label, lower-case; "" for a host named by HashLabel.
+	// Name is the host's label, lower-case; "" for a host named by HashLabel. In a
+	// ClusterSetHeadless Set it is a nested name (clusterset.go), and "" is a host
+	// without a name.
 	Name string
 	// Addr must be valid; IPv4-mapped addresses become IPv4, zones are dropped.
 	Addr netip.Addr
@@ -90,7 +105,7 @@ type Host struct {
 
 // Port is one named port.
 type Port struct {
-	Name     string // the label without its underscore, lower-case
+	Name     string // the label without its underscore, lower-case; "" only in the Set of a multi-cluster Service
 	Protocol Protocol
 	Number   uint16
 	// Hosts are the hosts that serve it, as indices into Spec.Hosts; nil means
@@ -184,11 +199,11 @@ func (s *Set) hostAddr(at int) netip.Addr {
 func (s *Set) setLabel(r *Record, at int) {
 	n := s.hashed.len()
 	switch {
-	case s.kind == ExternalName:
+	case s.kind == ExternalName, s.kind == ClusterSetIP:
 	case at < n:
 		r.hashed, r.hash = true, s.hashed.hash(at)
 	default:
-		r.label = s.named.hosts[at-n].name
+		r.label, r.nested = s.named.hosts[at-n].name, s.kind == ClusterSetHeadless
 	}
 }
 
@@ -248,8 +263,11 @@ func (s *Set) labelEnd(at int) int {
 
 // node answers for the owner's own name.
 func (s *Set) node(zone dnsname.Name) Answer {
-	if s.alias != "" {
+	switch {
+	case s.alias != "":
 		return Answer{Status: Found, weight: fullWeight, zone: zone, part: part{set: s, view: viewAlias, hi: 1}}
+	case s.kind.imported():
+		return s.importedNode(zone)
 	}
 	return Answer{
 		Status: Found, weight: share(int(s.targets)), zone: zone,
@@ -260,6 +278,9 @@ func (s *Set) node(zone dnsname.Name) Answer {
 // rel answers for a name below the owner's: labels are given from the node
 // downwards, at most three matter.
 func (s *Set) rel(zone dnsname.Name, labels []string) Answer {
+	if s.kind.imported() {
+		return s.importedRel(zone, labels)
+	}
 	switch len(labels) {
 	case 1:
 		if first := labels[0]; first[0] != '_' {
@@ -341,7 +362,7 @@ func (s *Set) has(addr netip.Addr) bool {
 // them: the node's for a ClusterIP, else those of its hosts, hostnames first and
 // in their order. An external name gives none.
 func (s *Set) appendNames(dst []Record, zone dnsname.Name, addr netip.Addr, limit int) []Record {
-	if s.kind == ExternalName {
+	if !s.kind.claims() {
 		return dst
 	}
 	named := s.named.at(addr)

@@ -27,7 +27,7 @@ func (p *part) family(v6 bool) family {
 	n := s.hashed.len()
 	lo, hi := int(p.lo), int(p.hi)
 	switch p.view {
-	case viewNode:
+	case viewNode, viewImport:
 		lo, hi = 0, s.numHosts()
 	case viewRefs:
 		if refs := p.port.refs; hi-lo == len(refs.list) {
@@ -124,6 +124,7 @@ func (a *Answer) Addrs(v6 bool) Addrs {
 				w.left = len(a.list)
 			}
 		}
+	case a.several == nil && a.set.kind.imported() && a.port != nil && a.view != viewImport: // a port
 	case a.several == nil:
 		w.fam = a.family(v6)
 		w.size = w.fam.len()
@@ -251,6 +252,10 @@ func (a *Answer) Services(start int) Services {
 		w.pos -= int(a.partAt(w.k).base)
 	}
 	p := a.partAt(w.k)
+	if p.port == nil && p.set.kind.imported() { // hosts and nodes without ports have no SRV records there
+		w.left = 0
+		return w
+	}
 	if p.view == viewHosts || p.view == viewPorts {
 		w.pos = max(0, p.set.labelStart(int(p.lo)+w.pos)-int(p.lo))
 	}
@@ -299,9 +304,9 @@ func (w *Services) OneAddr() (addr netip.Addr, ttl uint32, ok bool) {
 	}
 	p := w.a.partAt(w.from)
 	at := int(p.lo) + w.last
-	switch p.view {
+	switch p.target() {
 	case viewNode:
-		if p.set.numHosts() > 1 {
+		if p.set.numHosts() != 1 {
 			return netip.Addr{}, 0, false
 		}
 		return p.set.hostAddr(0), p.set.ttl, true
@@ -325,7 +330,7 @@ func (w *Services) Glue() (Answer, bool) {
 	s := p.set
 	g := Answer{Status: Found, weight: fullWeight, zone: w.a.zone, part: part{set: s, view: viewHosts}}
 	at := int(p.lo) + w.last
-	switch p.view {
+	switch p.target() {
 	case viewNode:
 		return s.node(w.a.zone), true
 	case viewRefs:

@@ -1,0 +1,150 @@
+package records
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
+)
+
+// BuildImport makes everything that DNS says about a ServiceImport of the
+// Multi-Cluster Services API (KEP-1645), whose Kind is ClusterSetIP,
+// ClusterSetHeadless or UnknownImport, given all EndpointSlices that belong to it, in
+// any order. zone is the length of the clusterset zone's name in octets of wire form,
+// ttl that of all records in seconds. The Set is nil if there are no names: then what
+// was stored at the import's Path must be removed.
+//
+// A ClusterSetIP import has its own addresses and ports. A headless one has the ready
+// endpoints of all clusters, each named <hostname>.<cluster id>, or
+// <address in dashes>.<cluster id>. An endpoint whose cluster is unknown is an address
+// of the import, without a name of its own.
+func BuildImport(imp *Service, slices []*Slice, zone int, ttl uint32) (*treecache.Set, []Problem) {
+	b := importBuilder{builder: builder{svc: imp}, zone: zone}
+	path, ok := Path(imp.Namespace, imp.Name)
+	if !dnsname.IsLabel1123(imp.Name) {
+		b.problem("", "metadata.name", "not an RFC 1123 label")
+		ok = false
+	}
+	if imp.Kind != ClusterSetIP && imp.Kind != ClusterSetHeadless {
+		b.problem("", "spec.type", "not ClusterSetIP or Headless, or the spec cannot be read")
+		ok = false
+	}
+	if !ok || !dnsname.IsLabel1123(imp.Namespace) {
+		return nil, b.problems
+	}
+	b.spec = treecache.Spec{Path: path, Kind: imp.Kind, TTL: ttl, Priority: Priority, Created: imp.Created}
+	if imp.Kind == ClusterSetIP {
+		for i, addr := range imp.ClusterIPs {
+			if fault := faultOf(addr); fault != "" {
+				b.problem("", fmt.Sprintf("spec.ips[%d]", i), fault)
+				continue
+			}
+			b.spec.Hosts = append(b.spec.Hosts, treecache.Host{Addr: addr})
+		}
+		b.importedPorts("", "spec.ports", imp.Ports, nil)
+		return treecache.NewSet(&b.spec), b.problems
+	}
+	for _, s := range slices {
+		b.importedSlice(s)
+	}
+	return treecache.NewSet(&b.spec), b.problems
+}
+
+// importBuilder collects the Spec of one ServiceImport.
+type importBuilder struct {
+	builder
+	zone int // octets of the zone's name in wire form
+}
+
+// sourceCluster is the field that names the cluster of a slice.
+const sourceCluster = "metadata.labels[multicluster.kubernetes.io/source-cluster]"
+
+// importedSlice adds the ready endpoints of s, with the ports of s.
+func (b *importBuilder) importedSlice(s *Slice) {
+	cluster, fault := clusterOf(s.Cluster())
+	hosts := make([]int, 0, s.Len()) // those with a name
+	added := false
+	for i := range s.Len() {
+		e := s.At(i)
+		if !e.Ready {
+			continue
+		}
+		if fault := faultOf(e.Addr); fault != "" {
+			b.problem(s.Name, fmt.Sprintf("endpoints[%d].addresses", i), fault)
+			continue
+		}
+		added = true
+		host := treecache.Host{Addr: e.Addr}
+		if cluster != "" {
+			host.Name = b.nestedName(s, i, cluster)
+		}
+		if host.Name != "" {
+			hosts = append(hosts, len(b.spec.Hosts))
+		}
+		b.spec.Hosts = append(b.spec.Hosts, host)
+	}
+	if added && fault != "" {
+		b.problem(s.Name, sourceCluster, fault+": its endpoints have no names and no SRV records")
+	}
+	if len(hosts) > 0 {
+		b.importedPorts(s.Name, "ports", s.Ports, hosts)
+	}
+}
+
+// nestedName returns the name of endpoint i of s, given its cluster id from the node
+// downwards: "" if there is no room for it.
+func (b *importBuilder) nestedName(s *Slice, i int, cluster string) string {
+	e := s.At(i)
+	host := strings.ToLower(e.Hostname)
+	if host != "" && !dnsname.IsLabel1123(host) {
+		b.problem(s.Name, fmt.Sprintf("endpoints[%d].hostname", i), "not an RFC 1123 label: named by address")
+		host = ""
+	}
+	if host == "" {
+		var buf [dnsname.MaxLabel]byte
+		host = string(dnsname.AppendDashed(buf[:0], e.Addr))
+	}
+	// In wire form each of the two parts takes an octet more than its text.
+	if len(cluster)+1+len(host)+1+len(b.spec.Path)+b.zone > dnsname.MaxName {
+		b.problem(s.Name, fmt.Sprintf("endpoints[%d]", i), "its name would be longer than 255 octets")
+		return ""
+	}
+	return cluster + "." + host
+}
+
+// clusterOf returns the labels of a cluster id from right to left, or why there are
+// none. An id is <name> or <name>.<context>, each an RFC 1123 label.
+func clusterOf(id string) (nested, fault string) {
+	if id == "" {
+		return "", "missing"
+	}
+	name, context, two := strings.Cut(strings.ToLower(id), ".")
+	if !dnsname.IsLabel1123(name) || two && !dnsname.IsLabel1123(context) {
+		return "", "not one or two RFC 1123 labels"
+	}
+	if two {
+		return context + "." + name, ""
+	}
+	return name, ""
+}
+
+// importedPorts adds the ports of hosts, unnamed ones included.
+func (b *importBuilder) importedPorts(slice, field string, ports []Port, hosts []int) {
+	for i, p := range ports {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		name := strings.ToLower(p.Name)
+		if name != "" && (!dnsname.IsLabel1123(name) || len(name) > maxPortName) {
+			b.problem(slice, at+".name", "not an RFC 1123 label of at most 62 characters")
+			name = "" // its number counts still
+		}
+		switch {
+		case p.Protocol < TCP || p.Protocol > SCTP:
+			b.problem(slice, at+".protocol", "not TCP, UDP or SCTP")
+		case p.Number == 0:
+			b.problem(slice, at+".port", "not a port number")
+		default:
+			b.spec.Ports = append(b.spec.Ports, treecache.Port{Name: name, Protocol: p.Protocol, Number: p.Number, Hosts: hosts})
+		}
+	}
+}
