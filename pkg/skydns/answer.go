@@ -13,8 +13,8 @@ import (
 // maxTTL is the largest that RFC 2181 §8 allows.
 const maxTTL = 1<<31 - 1
 
-// answerInside answers a question about a name in the domain, which begins at
-// offset at of the name. later: the answer leaves when Resolve calls back.
+// answerInside answers a question about a name in w.zone, which begins at offset
+// at of the name. later: the answer leaves when Resolve calls back.
 func (w *worker) answerInside(at int) (r result, later bool) {
 	if w.q.Type == wire.TypeAXFR || w.q.Type == wire.TypeIXFR {
 		w.b.SetAA(false)
@@ -23,7 +23,7 @@ func (w *worker) answerInside(at int) (r result, later bool) {
 	if r, own := w.answerOwn(nil, maxTTL, w.name[:at]); own {
 		return r, false
 	}
-	a := w.s.cfg.Backend.Records(w.name)
+	a := w.zone.backend.Records(w.name)
 	if a.Status == treecache.Found && w.q.Type == wire.TypeANY {
 		w.answerAny(nil)
 		return r, false
@@ -80,14 +80,15 @@ func (w *worker) answerFrom(owner []byte, ttl uint32, a treecache.Answer) (r res
 		}
 		owner = target
 		w.target = dnsname.AppendLower(w.target[:0], target)
-		at, inside := w.s.cutOwn(w.target)
+		z, at, inside := w.s.cutOwn(w.target)
 		if !inside {
 			return w.resolve(start, ttl)
 		}
+		w.zone = z
 		if r, own := w.answerOwn(owner, ttl, w.target[:at]); own {
 			return r, false
 		}
-		a = w.s.cfg.Backend.Records(w.target)
+		a = z.backend.Records(w.target)
 	}
 }
 
@@ -252,10 +253,11 @@ func (w *worker) appendTargetAddrs(walk *treecache.Services) bool {
 	}
 	glue, ok := walk.Glue()
 	if !ok {
-		if _, inside := w.s.cutOwn(w.target); !inside {
+		z, _, inside := w.s.cutOwn(w.target)
+		if !inside {
 			return true
 		}
-		glue = w.s.cfg.Backend.Records(w.target)
+		glue = z.backend.Records(w.target)
 	}
 	owner := w.target
 	for _, v6 := range [...]bool{false, true} {

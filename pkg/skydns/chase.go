@@ -120,6 +120,7 @@ func (p *pending) done(reply *wire.Reply, err error) {
 	w.q, w.to, w.resolved = p.q, p.to, true
 	w.name = dnsname.AppendLower(w.name[:0], p.q.Name)
 	w.chain.clear()
+	w.zone = &p.s.domain
 	r := w.answerResolved((*buffer)[:0], p, reply, err)
 	out := w.finish(r)
 	w.counters.observeDuration(r.system, time.Since(p.start), 1)

@@ -54,7 +54,7 @@ const maxAhead = 32
 // Preview implements listener.Worker.
 func (p *Part) Preview(packets [][]byte) {
 	p.forget()
-	if p.s.warmer == nil {
+	if len(p.s.warmers) == 0 {
 		return
 	}
 	if p.ahead == nil {
@@ -74,7 +74,9 @@ func (p *Part) Preview(packets [][]byte) {
 		v.name = p.space[from:]
 		p.names = append(p.names, v.name)
 	}
-	p.sum += p.s.warmer.Warm(p.names)
+	for _, warmer := range p.s.warmers {
+		p.sum += warmer.Warm(p.names)
+	}
 }
 
 // forget drops what Preview found out.

@@ -455,7 +455,7 @@ func TestMetrics(t *testing.T) {
 	for _, query := range []string{"web.default A", "nosuch.default A", "nosuch.default A", "10.0.96.10.in-addr.arpa. PTR", "example.com. A", "cluster.local. AXFR"} {
 		c.ask(question(t, query))
 	}
-	c.server.cfg.Backend = bigBackend(t, 300)
+	c.server.domain.backend = bigBackend(t, 300)
 	c.ask(question(t, "big.default A"))
 	var want strings.Builder
 	fmt.Fprint(&want, "# HELP skydns_skydns_dns_request_count_total Queries, by what answered them.\n# TYPE skydns_skydns_dns_request_count_total counter\n")

@@ -55,10 +55,11 @@ func (w *worker) copyResolved(start wire.Mark, p *pending, up *wire.Reply) resul
 		}
 		owner, _, _ = wire.AppendName(owner[:0], up.Msg, link.rec.Data)
 		w.target = dnsname.AppendLower(w.target[:0], owner)
-		if at, inside := w.s.cutOwn(w.target); inside {
+		if z, at, inside := w.s.cutOwn(w.target); inside {
+			w.zone = z
 			r, own := w.answerOwn(owner, ttl, w.target[:at])
 			if !own {
-				r, _ = w.answerFrom(owner, ttl, w.s.cfg.Backend.Records(w.target))
+				r, _ = w.answerFrom(owner, ttl, z.backend.Records(w.target))
 			}
 			if r.rcode == wire.RcodeServFail {
 				w.b.Rollback(start)
@@ -244,7 +245,7 @@ func (w *worker) copyTargetAddrs(up *wire.Reply) {
 			if hash, ok := w.hashName(up.Msg, rec.Owner); !ok || !w.seen.has(hash) {
 				continue
 			}
-			if _, inside := w.s.cutOwn(w.target); inside {
+			if _, _, inside := w.s.cutOwn(w.target); inside {
 				continue
 			}
 			if !w.b.Copy(up.Msg, &rec, rec.TTL) {

@@ -40,12 +40,17 @@ func (s *Server) route(name []byte) Route {
 	return Route{}
 }
 
-// cutOwn returns where the domain begins in a canonical wire name, and whether
-// the Backend answers for that name: not if it belongs to a stub domain below
-// the domain.
-func (s *Server) cutOwn(name []byte) (at int, own bool) {
-	at, own = dnsname.CutZone(name, s.cfg.Domain)
-	return at, own && (s.cfg.Delegated == nil || !s.cfg.Delegated(name))
+// cutOwn returns the zone that a canonical wire name is in and where it begins there,
+// and whether the zone's backend answers for that name: not if it belongs to a stub
+// domain below the zone.
+func (s *Server) cutOwn(name []byte) (z *authority, at int, own bool) {
+	z = &s.domain
+	at, own = dnsname.CutZone(name, z.name)
+	for i := 0; !own && i < len(s.others); i++ {
+		z = &s.others[i]
+		at, own = dnsname.CutZone(name, z.name)
+	}
+	return z, at, own && (s.cfg.Delegated == nil || !s.cfg.Delegated(name))
 }
 
 // answerOutside hands on a question about a name that is not ours, or answers

@@ -59,6 +59,9 @@ type Config struct {
 	Domain dnsname.Name
 	// Backend must not be nil.
 	Backend Backend
+	// Others are further zones with records of their own, none of which equals,
+	// contains or lies in another or the Domain.
+	Others []Zone
 	// Outside answers every question about other names. Nil: REFUSED. If it has a
 	// method Flush() it is told when a batch ends. Answers that it gives later
 	// should be told to [Server.Answered].
@@ -118,6 +121,16 @@ type Config struct {
 	MetricsSubsystem string
 }
 
+// Zone is a zone beside the domain.
+type Zone struct {
+	// Domain is the zone's name. It must not be the root.
+	Domain dnsname.Name
+	// Backend must not be nil. Its ReverseRecord is never called.
+	Backend Backend
+	// SchemaVersion is the text of dns-version.<domain>.
+	SchemaVersion string
+}
+
 // flusher collects questions until the end of a batch.
 type flusher interface{ Flush() }
 
@@ -127,7 +140,9 @@ type Server struct {
 	cfg     Config       // as given to New, with a cookie secret
 	log     *slog.Logger // never nil
 	outside flusher      // Config.Outside, if it is one
-	warmer  Warmer       // Config.Backend, if it is one
+	warmers []Warmer     // the backends that are
+	domain  authority    // Config.Domain
+	others  []authority  // Config.Others
 	metrics *metrics     // all shards of the counters
 	workers sync.Pool    // *worker
 	buffers sync.Pool    // *[]byte of wire.MaxMessage octets, for answers that come later
@@ -136,12 +151,9 @@ type Server struct {
 	crashLogged atomic.Int64
 	large       largeServices // those that were reported as too large
 
-	// Names of the zone in wire form: its apex, and the server and the mailbox of
-	// its SOA record.
-	apex, nameServer, mailbox []byte
-	service                   []byte // Config.NameServer
-	ttl                       uint32 // Config.TTL in seconds
-	negativeTTL               uint32 // Config.NegativeTTL in seconds
+	service     []byte // Config.NameServer
+	ttl         uint32 // Config.TTL in seconds
+	negativeTTL uint32 // Config.NegativeTTL in seconds
 }
 
 var _ listener.Handler = (*Server)(nil)
@@ -149,11 +161,9 @@ var _ listener.Handler = (*Server)(nil)
 // New returns a Server. The error names everything that is missing in cfg.
 func New(cfg Config) (*Server, error) {
 	var errs []error
-	if !dnsname.Valid([]byte(cfg.Domain)) || cfg.Domain == dnsname.Root {
-		errs = append(errs, errors.New("the domain is not a name below the root"))
-	}
-	if cfg.Backend == nil {
-		errs = append(errs, errors.New("there is no backend"))
+	zones, err := newZones(&cfg)
+	if err != nil {
+		errs = append(errs, err)
 	}
 	if cfg.TTL < 0 {
 		errs = append(errs, fmt.Errorf("the TTL %v is below zero", cfg.TTL))
@@ -164,17 +174,11 @@ func New(cfg Config) (*Server, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	mailbox := "\x0ahostmaster" + string(cfg.Domain)
-	server := string(nsPrefix) + string(cfg.Domain)
-	if len(mailbox) > dnsname.MaxName {
-		return nil, fmt.Errorf("the domain %s is too long", cfg.Domain)
-	}
 	s := &Server{
 		cfg: cfg, log: cfg.Logger,
 		metrics:     newMetrics(cfg.Registerer, cfg.MetricsNamespace, cfg.MetricsSubsystem),
-		apex:        []byte(cfg.Domain),
-		nameServer:  []byte(server),
-		mailbox:     []byte(mailbox),
+		domain:      zones[0],
+		others:      zones[1:],
 		service:     []byte(cfg.NameServer),
 		ttl:         uint32(cfg.TTL / time.Second),
 		negativeTTL: uint32(cfg.NegativeTTL / time.Second),
@@ -187,7 +191,11 @@ func New(cfg Config) (*Server, error) {
 		_, _ = rand.Read(s.cfg.CookieSecret[:]) // never fails, it aborts the program
 	}
 	s.outside, _ = cfg.Outside.(flusher)
-	s.warmer, _ = cfg.Backend.(Warmer)
+	for _, z := range zones {
+		if warmer, ok := z.backend.(Warmer); ok {
+			s.warmers = append(s.warmers, warmer)
+		}
+	}
 	s.buffers.New = func() any {
 		b := make([]byte, 0, wire.MaxMessage)
 		return &b

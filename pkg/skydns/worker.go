@@ -23,6 +23,7 @@ type worker struct {
 	to    listener.ReplyTo // where the reply goes
 	name  []byte           // the question's name, canonical
 	chain chain            // external names followed so far
+	zone  *authority       // that of the name at hand; the domain where it is in none
 
 	resolved bool // Resolve has answered already
 
@@ -40,7 +41,7 @@ type worker struct {
 
 func newWorker(s *Server) *worker {
 	return &worker{
-		s: s, counters: s.metrics.shard(),
+		s: s, counters: s.metrics.shard(), zone: &s.domain,
 		name:   make([]byte, 0, dnsname.MaxName),
 		target: make([]byte, 0, dnsname.MaxName),
 		addrs:  addrSet{seed: s.seed},
@@ -99,12 +100,14 @@ func (w *worker) handle(packet []byte, v *parsed, to listener.ReplyTo, reply []b
 		w.s.log.Debug("query", "qname", nameText(w.q.Name), "qtype", w.q.Type, "client", to.Peer())
 	}
 	w.chain.clear()
+	w.zone = &w.s.domain
 
 	var r result
 	switch w.q.Class {
 	case wire.ClassIN:
-		at, inside := w.s.cutOwn(w.name)
+		z, at, inside := w.s.cutOwn(w.name)
 		if inside {
+			w.zone = z
 			w.begin(reply)
 			var later bool
 			if r, later = w.answerInside(at); later {
@@ -187,10 +190,10 @@ func (w *worker) answerReverse(reply []byte) (r result, claimed bool) {
 	if !ok || w.s.cfg.Delegated != nil && w.s.cfg.Delegated(w.name) {
 		return result{}, false
 	}
-	a := w.s.cfg.Backend.ReverseRecord(addr, &w.records)
+	a := w.s.domain.backend.ReverseRecord(addr, &w.records)
 	r.system = systemReverse
 	if a.Len() == 0 {
-		if w.s.cfg.Backend.HasSynced() {
+		if w.s.domain.backend.HasSynced() {
 			return r, false
 		}
 		w.begin(reply)

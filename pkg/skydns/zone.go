@@ -1,6 +1,8 @@
 package skydns
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -13,11 +15,49 @@ const (
 	dnsPrefix     = "\x03dns"              // exists because of the next one
 	nsPrefix      = "\x02ns\x03dns"        // the name server of the zone
 	versionPrefix = "\x0bdns-version"      // version of the DNS schema
-	schemaVersion = "1.1.0"                // Kubernetes DNS specification §2.1
+	schemaVersion = "1.1.0"                // of the domain: Kubernetes DNS specification §2.1
 	schemaTTL     = 28800                  // as in the specification's example
 	zoneTTL       = 3600                   // of the apex's SOA and NS, as SkyDNS
 	serialStep    = int64(time.Hour / 1e9) // the serial is a time cut to the hour, as SkyDNS's
 )
+
+// authority is a zone that is answered for. It is immutable.
+type authority struct {
+	name    dnsname.Name
+	backend Backend
+	version string // of the DNS schema
+	// Names in wire form: the zone's own, and the server and the mailbox of its SOA
+	// record.
+	apex, nameServer, mailbox []byte
+}
+
+// newZones returns the zones of cfg, the domain first.
+func newZones(cfg *Config) ([]authority, error) {
+	var zones []authority
+	var errs []error
+	for _, z := range append([]Zone{{cfg.Domain, cfg.Backend, schemaVersion}}, cfg.Others...) {
+		mailbox := "\x0ahostmaster" + string(z.Domain)
+		switch {
+		case !dnsname.Valid([]byte(z.Domain)) || z.Domain == dnsname.Root:
+			errs = append(errs, errors.New("the domain is not a name below the root"))
+		case len(mailbox) > dnsname.MaxName:
+			errs = append(errs, fmt.Errorf("the domain %s is too long", z.Domain))
+		}
+		if z.Backend == nil {
+			errs = append(errs, errors.New("there is no backend"))
+		}
+		for _, other := range zones {
+			if z.Domain.HasSuffix(other.name) || other.name.HasSuffix(z.Domain) {
+				errs = append(errs, fmt.Errorf("the domains %s and %s overlap", other.name, z.Domain))
+			}
+		}
+		zones = append(zones, authority{
+			name: z.Domain, backend: z.Backend, version: z.SchemaVersion,
+			apex: []byte(z.Domain), nameServer: []byte(nsPrefix + string(z.Domain)), mailbox: []byte(mailbox),
+		})
+	}
+	return zones, errors.Join(errs...)
+}
 
 // SOA timers, as SkyDNS.
 const (
@@ -31,7 +71,7 @@ const (
 func (w *worker) soa() wire.SOA {
 	now := w.unix()
 	return wire.SOA{
-		MName: w.s.nameServer, RName: w.s.mailbox, Serial: uint32(now - now%serialStep),
+		MName: w.zone.nameServer, RName: w.zone.mailbox, Serial: uint32(now - now%serialStep),
 		Refresh: soaRefresh, Retry: soaRetry, Expire: soaExpire, Minimum: w.s.negativeTTL,
 	}
 }
@@ -48,12 +88,11 @@ func (w *worker) appendSOA(owner []byte) {
 
 // negative is NODATA or, with RcodeNXDomain, NXDOMAIN.
 func (w *worker) negative(rcode int) result {
-	w.appendSOA(w.s.apex)
+	w.appendSOA(w.zone.apex)
 	return result{rcode: rcode}
 }
 
-// answerOwn answers for the names that the zone has of itself, given relative to
-// the domain. It reports false for any other name. owner and ttl are as in
+// answerOwn answers for the names that w.zone has of itself, given relative to it. It reports false for any other name. owner and ttl are as in
 // answerFrom.
 func (w *worker) answerOwn(owner []byte, ttl uint32, relative []byte) (r result, own bool) {
 	switch len(relative) {
@@ -72,7 +111,7 @@ func (w *worker) answerOwn(owner []byte, ttl uint32, relative []byte) (r result,
 	case versionPrefix:
 		switch w.q.Type {
 		case wire.TypeTXT:
-			answered = w.b.TXT(owner, min(ttl, schemaTTL), schemaVersion)
+			answered = w.b.TXT(owner, min(ttl, schemaTTL), w.zone.version)
 		case wire.TypeANY:
 			answered = w.answerAny(owner)
 		}
@@ -80,7 +119,7 @@ func (w *worker) answerOwn(owner []byte, ttl uint32, relative []byte) (r result,
 		return r, false
 	}
 	switch {
-	case !w.s.cfg.Backend.HasSynced():
+	case !w.zone.backend.HasSynced():
 		w.b.Rollback(mark)
 		return w.notReady(r), true
 	case answered:
@@ -102,12 +141,12 @@ func (w *worker) answerApex(owner []byte, ttl uint32) bool {
 		soa := w.soa()
 		return w.b.SOA(owner, min(ttl, zoneTTL), &soa)
 	case wire.TypeNS:
-		if !w.b.NameRecord(owner, wire.TypeNS, min(ttl, zoneTTL), w.s.nameServer) {
+		if !w.b.NameRecord(owner, wire.TypeNS, min(ttl, zoneTTL), w.zone.nameServer) {
 			return false
 		}
 		w.b.Open(wire.Additional)
 		for _, v6 := range [...]bool{false, true} {
-			w.appendOwnAddrs(w.s.nameServer, w.s.ttl, v6)
+			w.appendOwnAddrs(w.zone.nameServer, w.s.ttl, v6)
 		}
 		return true
 	case wire.TypeANY:
@@ -134,7 +173,7 @@ func (w *worker) answerNameServer(owner []byte, ttl uint32) bool {
 func (w *worker) appendOwnAddrs(owner []byte, ttl uint32, v6 bool) bool {
 	ttl = min(ttl, w.s.ttl)
 	if len(w.s.service) > 0 {
-		a := w.s.cfg.Backend.Records(w.s.service)
+		a := w.s.domain.backend.Records(w.s.service)
 		if found, _ := w.appendAddrs(owner, ttl, &a, v6); found {
 			return true
 		}
