@@ -9,6 +9,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/records"
+	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
 // checker collects what an API server would have refused.
@@ -38,6 +39,8 @@ func check(obj object) (faults, warnings []string) {
 		c.slice(obj)
 	case *corev1.Endpoints: //nolint:staticcheck // files may hold Endpoints
 		c.endpoints(obj)
+	case *serviceimport.ServiceImport:
+		c.serviceImport(obj)
 	}
 	return c.faults, c.warnings
 }
@@ -111,7 +114,7 @@ func (c *checker) slice(s *discoveryv1.EndpointSlice) {
 	default:
 		c.fault("addressType", "%q is not IPv4, IPv6 or FQDN", s.AddressType)
 	}
-	if s.Labels[discoveryv1.LabelServiceName] == "" {
+	if s.Labels[discoveryv1.LabelServiceName] == "" && s.Labels[serviceimport.LabelServiceName] == "" {
 		c.warnings = append(c.warnings, "metadata.labels: no "+discoveryv1.LabelServiceName+" label, so it belongs to no service")
 	}
 	for i, p := range s.Ports {
@@ -146,6 +149,19 @@ func (c *checker) slice(s *discoveryv1.EndpointSlice) {
 		if e.Hostname != nil {
 			c.hostname(field+".hostname", *e.Hostname)
 		}
+	}
+}
+
+// serviceImport checks what the CustomResourceDefinition checks, which is little.
+func (c *checker) serviceImport(s *serviceimport.ServiceImport) {
+	switch {
+	case s.Spec.Fault != "":
+		c.fault("spec", "%s", s.Spec.Fault)
+	case s.Spec.Type != serviceimport.ClusterSetIP && s.Spec.Type != serviceimport.Headless:
+		c.fault("spec.type", "%q is not %s or %s", s.Spec.Type, serviceimport.ClusterSetIP, serviceimport.Headless)
+	}
+	for i, p := range s.Spec.Ports {
+		c.port(fmt.Sprintf("spec.ports[%d]", i), p.Name, corev1.Protocol(p.Protocol), p.Port)
 	}
 }
 

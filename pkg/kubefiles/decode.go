@@ -3,6 +3,7 @@ package kubefiles
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	serializer "k8s.io/apimachinery/pkg/runtime/serializer/json"
+
+	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
 // object is any of the kinds that are read.
@@ -55,6 +58,7 @@ func newDecoder() *decoder {
 	scheme.AddKnownTypes(corev1.SchemeGroupVersion,
 		&corev1.Service{}, &corev1.Endpoints{}, &corev1.Node{}, &corev1.ConfigMap{}) //nolint:staticcheck // files may hold Endpoints
 	scheme.AddKnownTypes(discoveryv1.SchemeGroupVersion, &discoveryv1.EndpointSlice{})
+	serviceimport.AddToScheme(scheme)
 	return &decoder{
 		strict: serializer.NewSerializerWithOptions(serializer.DefaultMetaFactory, scheme, scheme,
 			serializer.SerializerOptions{Strict: true}),
@@ -131,5 +135,6 @@ func wanted(t metav1.TypeMeta) bool {
 	case "v1 Service", "v1 Endpoints", "v1 Node", "v1 ConfigMap", "discovery.k8s.io/v1 EndpointSlice":
 		return true
 	}
-	return false
+	group, version, _ := strings.Cut(t.APIVersion, "/")
+	return t.Kind == serviceimport.Kind && group == serviceimport.Group && slices.Contains(serviceimport.Versions(), version)
 }

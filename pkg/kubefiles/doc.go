@@ -1,5 +1,5 @@
-// Package kubefiles reads Services, EndpointSlices, Endpoints, Nodes and
-// ConfigMaps from YAML or JSON files and offers them the way an API server
+// Package kubefiles reads Services, EndpointSlices, Endpoints, Nodes, ConfigMaps
+// and ServiceImports from YAML or JSON files and offers them the way an API server
 // would: as lists with a resource version, and watches that deliver what
 // changed since one.
 //

@@ -17,6 +17,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
 // Config configures a Source.
@@ -37,7 +39,7 @@ const defaultPoll = 500 * time.Millisecond
 type Source struct {
 	cfg Config
 
-	services, slices, nodes, configMaps *table
+	services, slices, nodes, configMaps, imports *table
 
 	mu      sync.Mutex
 	version uint64
@@ -65,7 +67,7 @@ func Open(cfg Config) (*Source, error) {
 	}
 	s := &Source{
 		cfg:      cfg,
-		services: newTable(), slices: newTable(), nodes: newTable(), configMaps: newTable(),
+		services: newTable(), slices: newTable(), nodes: newTable(), configMaps: newTable(), imports: newTable(),
 	}
 	files, err := read(cfg.Path)
 	if err != nil {
@@ -86,6 +88,11 @@ func (s *Source) Slices() cache.ListerWatcherWithContext { return view{table: s.
 
 // Nodes returns the Nodes of the files.
 func (s *Source) Nodes() cache.ListerWatcherWithContext { return view{table: s.nodes} }
+
+// Imports returns the ServiceImports of the files, of both versions of their API.
+func (s *Source) Imports() []cache.ListerWatcherWithContext {
+	return []cache.ListerWatcherWithContext{view{table: s.imports}}
+}
 
 // ConfigMap returns one ConfigMap of the files, or an empty list while there
 // is none of that name.
@@ -200,6 +207,7 @@ func (s *Source) load(files []file) error {
 	s.slices.replace(s.version, next.slices)
 	s.nodes.replace(s.version, next.nodes)
 	s.configMaps.replace(s.version, next.configMaps)
+	s.imports.replace(s.version, next.imports)
 	for _, w := range d.warnings {
 		s.cfg.Logger.Warn("unusual object in a file", "warning", w)
 	}
@@ -223,12 +231,12 @@ func join(errs []error) error {
 }
 
 // contents are the objects of all kinds.
-type contents struct{ services, slices, nodes, configMaps map[id]object }
+type contents struct{ services, slices, nodes, configMaps, imports map[id]object }
 
 // arrange sorts the objects of d by kind, finds duplicates, and turns Endpoints
 // into slices where there are none.
 func arrange(d *decoder) contents {
-	next := contents{map[id]object{}, map[id]object{}, map[id]object{}, map[id]object{}}
+	next := contents{map[id]object{}, map[id]object{}, map[id]object{}, map[id]object{}, map[id]object{}}
 	endpoints := map[id]object{}
 	places := map[object]place{}
 	sliced := map[id]bool{} // Services that have EndpointSlices
@@ -246,6 +254,8 @@ func arrange(d *decoder) contents {
 			into = next.nodes
 		case *corev1.ConfigMap:
 			into = next.configMaps
+		case *serviceimport.ServiceImport:
+			into = next.imports
 		}
 		k := id{f.object.GetNamespace(), f.object.GetName()}
 		if first, ok := into[k]; ok {

@@ -109,7 +109,7 @@ func BenchmarkBigCluster(b *testing.B) {
 				b.Fatal(err)
 			}
 			i++
-			w.rebuild(taken{keys: []key{k}})
+			w.cluster.rebuild(taken{keys: []key{k}})
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kube-dns/kube-dns/pkg/records"
+	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
 // converter turns API objects into what is kept of them. What cannot be used
@@ -99,7 +100,9 @@ func (c *converter) service(k key, created metav1.Time, f *serviceFields) *recor
 
 // sliceValue is what is kept of an EndpointSlice or Endpoints object.
 type sliceValue struct {
-	service string // the Service it belongs to, in the same namespace
+	// service is the Service that it belongs to, in the same namespace, and imported
+	// the ServiceImport; "" is none. It belongs to one at least.
+	service, imported string
 	// parts is one slice for an EndpointSlice, one for each subset of an
 	// Endpoints object. All have the object's name.
 	parts []*records.Slice
@@ -108,18 +111,22 @@ type sliceValue struct {
 // sliceFields are the fields of an EndpointSlice that count.
 type sliceFields struct {
 	service, addressType []byte
+	imported, cluster    []byte // labels of the Multi-Cluster Services API
 	ports                []records.Port
 	endpoints            []records.Endpoint
 }
 
 // convertSlice converts an EndpointSlice. Nothing is kept of one that belongs to
-// no Service or holds names instead of addresses.
+// no Service or ServiceImport or holds names instead of addresses.
 func (c *converter) convertSlice(obj any) conversion[sliceValue] {
 	in, ok := obj.(*discoveryv1.EndpointSlice)
 	if !ok {
 		return conversion[sliceValue]{}
 	}
-	f := sliceFields{service: []byte(in.Labels[discoveryv1.LabelServiceName]), addressType: []byte(in.AddressType)}
+	f := sliceFields{
+		service: []byte(in.Labels[discoveryv1.LabelServiceName]), addressType: []byte(in.AddressType),
+		imported: []byte(in.Labels[serviceimport.LabelServiceName]), cluster: []byte(in.Labels[serviceimport.LabelSourceCluster]),
+	}
 	for i := range in.Ports {
 		// A port without number means all ports: nothing that a record could
 		// name.
@@ -143,7 +150,7 @@ func (c *converter) convertSlice(obj any) conversion[sliceValue] {
 // slice returns the slice of that name, and whether it is kept.
 func (c *converter) slice(name string, f *sliceFields) (v sliceValue, kept bool) {
 	known := string(f.addressType) == string(discoveryv1.AddressTypeIPv4) || string(f.addressType) == string(discoveryv1.AddressTypeIPv6)
-	if len(f.service) == 0 || !known {
+	if len(f.service) == 0 && len(f.imported) == 0 || !known {
 		return v, false
 	}
 	out := &records.Slice{Name: name, Ports: c.shared.internPorts(f.ports)}
@@ -157,6 +164,12 @@ func (c *converter) slice(name string, f *sliceFields) (v sliceValue, kept bool)
 		v.service = name[:n]
 	} else {
 		v.service = string(f.service)
+	}
+	if len(f.imported) > 0 {
+		v.imported = c.shared.intern(f.imported)
+		if len(f.cluster) > 0 {
+			out.SetCluster(c.shared.internPointer(f.cluster))
+		}
 	}
 	return v, true
 }
@@ -260,6 +273,8 @@ type interner struct {
 	mu    sync.Mutex
 	texts map[string]string
 	ports map[string][]records.Port // by all that the list holds
+	// pointers has few: the ids of clusters.
+	pointers map[string]*string
 }
 
 // intern returns text as a string.
@@ -272,6 +287,18 @@ func (in *interner) intern(text []byte) string {
 	own := string(text)
 	remember(&in.texts, own, own)
 	return own
+}
+
+// internPointer returns a pointer to text as a string, which must not be changed.
+func (in *interner) internPointer(text []byte) *string {
+	own := in.intern(text)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if same, ok := in.pointers[own]; ok {
+		return same
+	}
+	remember(&in.pointers, own, &own)
+	return &own
 }
 
 // internPorts returns a list equal to ports, which must not be changed. It is

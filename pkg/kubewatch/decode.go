@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kube-dns/kube-dns/pkg/records"
+	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
 // decoder makes items of encoded Services and EndpointSlices. It reads what the
@@ -236,8 +237,13 @@ func (d *draft) readMeta(data []byte) bool {
 		case 11:
 			name, value, ok := mapEntry(m.bytes())
 			m.broken = m.broken || !ok
-			if string(name) == discoveryv1.LabelServiceName {
+			switch string(name) {
+			case discoveryv1.LabelServiceName:
 				d.slice.service = value
+			case serviceimport.LabelServiceName:
+				d.slice.imported = value
+			case serviceimport.LabelSourceCluster:
+				d.slice.cluster = value
 			}
 		case 12:
 			name, value, ok := mapEntry(m.bytes())

@@ -17,7 +17,7 @@ type metrics struct {
 	buildTime prometheus.Histogram
 	latency   *prometheus.HistogramVec
 
-	synced, connected, lastHeard, objects, skipped, failures, lists *prometheus.Desc
+	synced, clusterSet, connected, lastHeard, objects, skipped, failures, lists *prometheus.Desc
 }
 
 // newMetrics registers the metrics of w with reg, which may be nil.
@@ -42,13 +42,14 @@ func newMetrics(reg prometheus.Registerer, w *Watcher) *metrics {
 			// From 1 ms to 524 s, doubling: as CoreDNS, so that both can be compared.
 			Buckets: prometheus.ExponentialBuckets(.001, 2, 20),
 		}, []string{"service_kind"}),
-		synced:    desc("synced", "1 once every list has been received and its records are served."),
-		connected: desc("connected", "1 while the last request for the resource succeeded.", "resource"),
-		lastHeard: desc("last_heard_timestamp_seconds", "Time at which the API server last sent a list, an event or a bookmark.", "resource"),
-		objects:   desc("objects", "Objects kept in memory.", "kind"),
-		skipped:   desc("skipped_pieces", "Parts of objects that are invalid and skipped."),
-		failures:  desc("request_failures_total", "List and watch requests that failed.", "resource"),
-		lists:     desc("lists_total", "Complete lists received.", "resource"),
+		synced:     desc("synced", "1 once every list has been received and its records are served."),
+		clusterSet: desc("clusterset_synced", "1 once every ServiceImport has been received and its records are served. Only with --clusterset-domain."),
+		connected:  desc("connected", "1 while the last request for the resource succeeded.", "resource"),
+		lastHeard:  desc("last_heard_timestamp_seconds", "Time at which the API server last sent a list, an event or a bookmark.", "resource"),
+		objects:    desc("objects", "Objects kept in memory.", "kind"),
+		skipped:    desc("skipped_pieces", "Parts of objects that are invalid and skipped."),
+		failures:   desc("request_failures_total", "List and watch requests that failed.", "resource"),
+		lists:      desc("lists_total", "Complete lists received.", "resource"),
 	}
 	for _, kind := range []string{kindClusterIP, kindHeadless} {
 		m.latency.WithLabelValues(kind)
@@ -92,7 +93,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.rebuilds.Describe(ch)
 	m.buildTime.Describe(ch)
 	m.latency.Describe(ch)
-	for _, d := range []*prometheus.Desc{m.synced, m.connected, m.lastHeard, m.objects, m.skipped, m.failures, m.lists} {
+	for _, d := range []*prometheus.Desc{m.synced, m.clusterSet, m.connected, m.lastHeard, m.objects, m.skipped, m.failures, m.lists} {
 		ch <- d
 	}
 }
@@ -110,8 +111,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(m.objects, float64(s.Services), "service")
 	gauge(m.objects, float64(s.Slices), "endpointslice")
 	gauge(m.objects, float64(s.Endpoints), "endpoint")
-	gauge(m.skipped, float64(s.SkippedPieces))
-	resources := s.Resources
+	skipped, resources := s.SkippedPieces, s.Resources
+	if c := s.ClusterSet; c != nil {
+		gauge(m.clusterSet, number(c.Synced))
+		gauge(m.objects, float64(c.Imports), "serviceimport")
+		skipped += c.SkippedPieces
+		resources = append(resources, c.Resource)
+	}
+	gauge(m.skipped, float64(skipped))
 	if c := m.watcher.configMap.Load(); c != nil {
 		resources = append(resources, c.Status())
 	}

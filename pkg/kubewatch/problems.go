@@ -12,15 +12,22 @@ import (
 // problems remembers which pieces of which Services are left out, to log each
 // once and to count. It is safe for concurrent use.
 type problems struct {
-	log *slog.Logger
+	log  *slog.Logger
+	kind string // kindService or kindImport
 
 	mu       sync.Mutex
 	services map[key][]records.Problem
 	pieces   int
 }
 
-func newProblems(log *slog.Logger) *problems {
-	return &problems{log: log, services: map[key][]records.Problem{}}
+// What problems are of.
+const (
+	kindService = "Service"
+	kindImport  = "ServiceImport"
+)
+
+func newProblems(log *slog.Logger, kind string) *problems {
+	return &problems{log: log, kind: kind, services: map[key][]records.Problem{}}
 }
 
 // note records what is left out of a Service and its slices as they are now,
@@ -45,7 +52,12 @@ func (p *problems) note(k key, found []records.Problem) {
 			texts[i] = "endpointslice " + f.Slice + " " + texts[i]
 		}
 	}
-	p.log.Warn("skipping invalid parts of a Service", "namespace", k.namespace, "service", k.name, "parts", strings.Join(texts, "; "))
+	parts := strings.Join(texts, "; ")
+	if p.kind == kindImport {
+		p.log.Warn("skipping invalid parts of a ServiceImport", "namespace", k.namespace, "import", k.name, "parts", parts)
+		return
+	}
+	p.log.Warn("skipping invalid parts of a Service", "namespace", k.namespace, "service", k.name, "parts", parts)
 }
 
 // count returns how many pieces of how many Services are left out.

@@ -16,6 +16,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
 // Sources says where the objects come from: an API server (APISources) or
@@ -33,6 +35,11 @@ type Sources struct {
 	// while Slices is forbidden or unknown to the server. Nil means that there
 	// is no fallback.
 	Endpoints cache.ListerWatcherWithContext
+
+	// Imports list ServiceImports (multicluster.x-k8s.io) of all namespaces, one
+	// source for each version of the API: the first that the server knows is used.
+	// Only a Watcher with a ClusterSet reads them.
+	Imports []cache.ListerWatcherWithContext
 
 	// Nodes lists core/v1 Nodes. Only FindLocation reads it.
 	Nodes cache.ListerWatcherWithContext
@@ -81,6 +88,15 @@ func APISources(cfg *rest.Config) (Sources, error) {
 	if err != nil {
 		return Sources{}, err
 	}
+	var imports []cache.ListerWatcherWithContext
+	for _, version := range serviceimport.Versions() {
+		gv := schema.GroupVersion{Group: serviceimport.Group, Version: version}
+		client, err := restClient(jsonOnly(cfg), decoder, gv, "/apis")
+		if err != nil {
+			return Sources{}, err
+		}
+		imports = append(imports, listWatch(client, metav1.NamespaceAll, serviceimport.Resource, ""))
+	}
 	all := func(client rest.Interface, resource string) cache.ListerWatcherWithContext {
 		return listWatch(client, metav1.NamespaceAll, resource, "")
 	}
@@ -88,6 +104,7 @@ func APISources(cfg *rest.Config) (Sources, error) {
 		Services:  all(core, "services"),
 		Slices:    all(discovery, "endpointslices"),
 		Endpoints: all(core, "endpoints"),
+		Imports:   imports,
 		Nodes:     all(core, "nodes"),
 		ConfigMap: func(namespace, name string) cache.ListerWatcherWithContext {
 			return listWatch(core, namespace, "configmaps", fields.OneTermEqualSelector(metav1.ObjectNameField, name).String())
@@ -113,6 +130,13 @@ func listWatch(client rest.Interface, namespace, resource, selector string) cach
 			return request(options).Watch(ctx)
 		},
 	}
+}
+
+// jsonOnly returns cfg for custom resources, which have no protobuf.
+func jsonOnly(cfg *rest.Config) *rest.Config {
+	cfg = rest.CopyConfig(cfg)
+	cfg.ContentType, cfg.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
+	return cfg
 }
 
 // restClient returns a client for one API group that prefers protobuf.
@@ -156,5 +180,6 @@ func newScheme() *runtime.Scheme {
 		&discoveryv1.EndpointSlice{}, &discoveryv1.EndpointSliceList{},
 	)
 	metav1.AddToGroupVersion(scheme, discoveryv1.SchemeGroupVersion)
+	serviceimport.AddToScheme(scheme)
 	return scheme
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
-// state is everything that is kept: compact Services and slices, and which
-// Services need a new record set. It is safe for concurrent use.
+// state is everything that is kept for one tree: compact Services (or ServiceImports)
+// and slices, and which Services need a new record set. It is safe for concurrent use.
 type state struct {
 	wake chan struct{} // capacity 1: there may be something to build
 
@@ -212,8 +212,16 @@ func (s *state) removeService(k key) {
 	s.mark(k)
 }
 
-// sliceSink takes EndpointSlices, or Endpoints in their place.
-type sliceSink struct{ *state }
+// sliceSink takes EndpointSlices, or Endpoints in their place, for Services or for
+// ServiceImports.
+type sliceSink struct {
+	*state
+	owner func(v *sliceValue) string // "" if v does not belong to any
+}
+
+func ofService(v *sliceValue) string { return v.service }
+
+func ofImport(v *sliceValue) string { return v.imported }
 
 func (s sliceSink) shareKept(k key, value sliceValue) sliceValue {
 	s.mu.Lock()
@@ -224,8 +232,11 @@ func (s sliceSink) shareKept(k key, value sliceValue) sliceValue {
 		return value
 	}
 	from, to := named(e.slices, k.name)
-	if kept := (sliceValue{service: owner, parts: e.slices[from:to:to]}); reflect.DeepEqual(value, kept) {
-		return kept
+	if kept := e.slices[from:to:to]; reflect.DeepEqual(value.parts, kept) {
+		value.parts = kept
+		if value.service == owner {
+			value.service = owner // shares its memory
+		}
 	}
 	return value
 }
@@ -233,9 +244,13 @@ func (s sliceSink) shareKept(k key, value sliceValue) sliceValue {
 func (s sliceSink) set(it *item[sliceValue]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := it.value
-	if s.setSlice(it.key, v) && !it.trigger.IsZero() && s.servicesListed && s.slicesListed {
-		k := key{it.key.namespace, v.service}
+	owner := s.owner(&it.value)
+	if owner == "" {
+		s.removeSlice(it.key)
+		return
+	}
+	if s.setSlice(it.key, owner, it.value.parts) && !it.trigger.IsZero() && s.servicesListed && s.slicesListed {
+		k := key{it.key.namespace, owner}
 		s.triggers[k] = append(s.triggers[k], it.trigger)
 	}
 }
@@ -254,7 +269,8 @@ func (s sliceSink) replace(items []*item[sliceValue]) {
 		keep = make(map[key]struct{}, len(items))
 	}
 	for _, it := range items {
-		if !it.kept {
+		owner := s.owner(&it.value)
+		if !it.kept || owner == "" {
 			delete(keep, it.key)
 			s.removeSlice(it.key)
 			continue
@@ -262,7 +278,7 @@ func (s sliceSink) replace(items []*item[sliceValue]) {
 		if keep != nil {
 			keep[it.key] = struct{}{}
 		}
-		s.setSlice(it.key, it.value)
+		s.setSlice(it.key, owner, it.value.parts)
 	}
 	if keep != nil {
 		for k := range s.owners {
@@ -275,21 +291,21 @@ func (s sliceSink) replace(items []*item[sliceValue]) {
 	s.nudge()
 }
 
-// setSlice keeps v and reports whether it is new.
-func (s *state) setSlice(k key, v sliceValue) bool {
-	owner, ok := s.owners[k]
-	if ok && owner != v.service {
+// setSlice keeps parts as those of a slice of owner and reports whether they are new.
+func (s *state) setSlice(k key, owner string, parts []*records.Slice) bool {
+	before, ok := s.owners[k]
+	if ok && before != owner {
 		s.removeSlice(k)
 	}
-	service := key{k.namespace, v.service}
+	service := key{k.namespace, owner}
 	e := s.entryOf(service)
 	from, to := named(e.slices, k.name)
-	if ok && reflect.DeepEqual(e.slices[from:to], v.parts) {
+	if ok && reflect.DeepEqual(e.slices[from:to], parts) {
 		return false
 	}
-	s.owners[k] = v.service
-	s.endpoints += length(v.parts) - length(e.slices[from:to])
-	e.slices = slices.Concat(e.slices[:from], v.parts, e.slices[to:])
+	s.owners[k] = owner
+	s.endpoints += length(parts) - length(e.slices[from:to])
+	e.slices = slices.Concat(e.slices[:from], parts, e.slices[to:])
 	s.mark(service)
 	return true
 }

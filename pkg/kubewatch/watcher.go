@@ -3,8 +3,6 @@ package kubewatch
 import (
 	"context"
 	"log/slog"
-	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-dns/kube-dns/pkg/records"
+	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
@@ -25,6 +24,10 @@ type Config struct {
 	// Tree receives the records of each Service, at records.Path. It must not be
 	// nil.
 	Tree *treecache.Tree
+	// ClusterSet receives the records of each ServiceImport; its zone is the
+	// clusterset zone. Nil: ServiceImports are not read. Else Sources.Imports must not
+	// be empty.
+	ClusterSet *treecache.Tree
 	// TTL is that of all records, in whole seconds.
 	TTL time.Duration
 	// Logger must not be nil.
@@ -61,45 +64,81 @@ const (
 // Watcher keeps a tree equal to the objects of its sources. All methods are
 // safe for concurrent use.
 type Watcher struct {
-	cfg      Config
-	log      *slog.Logger
-	state    *state
-	problems *problems
-	metrics  *metrics
+	cfg     Config
+	log     *slog.Logger
+	cluster *builder // of Config.Tree
+	metrics *metrics
 
 	services          *feed[*records.Service]
 	slices, endpoints *feed[sliceValue] // endpoints is nil without a fallback
 	endpointsInUse    atomic.Bool
 	configMap         atomic.Pointer[ConfigMapWatcher] // nil: none
 
-	synced    chan struct{} // closed when the first build is in the tree
-	hasSynced atomic.Bool   // says the same; it is asked for on every query
+	// These are nil without Config.ClusterSet.
+	clusterSet   *builder
+	imports      *feed[*records.Service]
+	importSource *importSource
 }
 
 // New returns a Watcher that does nothing before Run. It panics if a required
 // member of cfg is missing.
 func New(cfg Config) *Watcher {
-	if cfg.Sources.Services == nil || cfg.Sources.Slices == nil || cfg.Tree == nil || cfg.Logger == nil {
-		panic("kubewatch: Config lacks Sources.Services, Sources.Slices, Tree or Logger")
+	if cfg.Sources.Services == nil || cfg.Sources.Slices == nil || cfg.Tree == nil || cfg.Logger == nil ||
+		cfg.ClusterSet != nil && len(cfg.Sources.Imports) == 0 {
+		panic("kubewatch: Config lacks Sources.Services, Sources.Slices, Sources.Imports, Tree or Logger")
 	}
 	if cfg.Resync <= 0 {
 		cfg.Resync = defaultResync
 	}
 	w := &Watcher{
-		cfg:      cfg,
-		log:      cfg.Logger,
-		state:    newState(),
-		problems: newProblems(cfg.Logger),
-		synced:   make(chan struct{}),
-	}
-	c := &converter{}
-	w.services = newFeed(cfg.Sources.Services, newHealth("services", cfg.Logger), c.convertService, serviceSink{w.state})
-	w.slices = newFeed(cfg.Sources.Slices, newHealth("endpointslices.discovery.k8s.io", cfg.Logger), c.convertSlice, sliceSink{w.state})
-	if cfg.Sources.Endpoints != nil {
-		w.endpoints = newFeed(cfg.Sources.Endpoints, newHealth("endpoints", cfg.Logger), c.convertEndpoints, sliceSink{w.state})
+		cfg: cfg,
+		log: cfg.Logger,
 	}
 	w.metrics = newMetrics(cfg.Registerer, w)
+	w.cluster = w.newBuilder(cfg.Tree, kindService, func(service *records.Service, list []*records.Slice) (*treecache.Set, []records.Problem) {
+		return records.Build(service, list, w.ttl())
+	})
+	w.cluster.programmed = w.metrics.programmed
+	w.cluster.loaded = func(c counts) {
+		w.log.Info("all Services and endpoints are loaded", "services", c.services, "slices", c.slices, "endpoints", c.endpoints)
+	}
+	c := &converter{}
+	w.services = newFeed(cfg.Sources.Services, newHealth("services", cfg.Logger), c.convertService, serviceSink{w.cluster.state})
+	ofServices := sliceSink{w.cluster.state, ofService}
+	var to sink[sliceValue] = ofServices
+	if cfg.ClusterSet != nil {
+		to = bothSlices{ofServices, w.followImports(c)}
+	}
+	w.slices = newFeed(cfg.Sources.Slices, newHealth("endpointslices.discovery.k8s.io", cfg.Logger), c.convertSlice, to)
+	if cfg.Sources.Endpoints != nil {
+		w.endpoints = newFeed(cfg.Sources.Endpoints, newHealth("endpoints", cfg.Logger), c.convertEndpoints, ofServices)
+	}
 	return w
+}
+
+func (w *Watcher) ttl() uint32 { return uint32(w.cfg.TTL / time.Second) }
+
+func (w *Watcher) newBuilder(tree *treecache.Tree, kind string, build func(*records.Service, []*records.Slice) (*treecache.Set, []records.Problem)) *builder {
+	return &builder{
+		state: newState(), tree: tree, problems: newProblems(w.log, kind), make: build,
+		resync: w.cfg.Resync, built: w.metrics.built, synced: make(chan struct{}),
+	}
+}
+
+// followImports prepares the way from ServiceImports to their tree, and returns where
+// their slices go.
+func (w *Watcher) followImports(c *converter) sliceSink {
+	zone := len(w.cfg.ClusterSet.Snapshot().Zone())
+	b := w.newBuilder(w.cfg.ClusterSet, kindImport, func(imp *records.Service, list []*records.Slice) (*treecache.Set, []records.Problem) {
+		return records.BuildImport(imp, list, zone, w.ttl())
+	})
+	b.loaded = func(c counts) {
+		w.log.Info("all ServiceImports are loaded", "imports", c.services, "slices", c.slices, "endpoints", c.endpoints)
+	}
+	w.clusterSet = b
+	w.importSource = newImportSource(w.cfg.Sources.Imports, w.log)
+	w.imports = newFeed[*records.Service](w.importSource, newHealth(serviceimport.Resource+"."+serviceimport.Group, w.log), c.convertImport, serviceSink{b.state})
+	return sliceSink{b.state, ofImport}
 }
 
 // newFeed returns a feed from src to a sink.
@@ -114,18 +153,28 @@ func (w *Watcher) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { w.services.run(ctx) })
 	wg.Go(func() { w.runSlices(ctx) })
-	w.build(ctx)
+	if w.clusterSet != nil {
+		wg.Go(func() { w.imports.run(ctx) })
+		wg.Go(func() { w.clusterSet.run(ctx) })
+	}
+	w.cluster.run(ctx)
 	wg.Wait()
 	return nil
 }
 
-// HasSynced reports whether every list was complete once and its records are
-// in the tree. Before, nothing may be concluded from a name that is missing.
+// HasSynced reports whether the lists of Services and slices were complete once and
+// their records are in the tree. Before, nothing may be concluded from a name that is missing.
 // Once true it stays true.
-func (w *Watcher) HasSynced() bool { return w.hasSynced.Load() }
+func (w *Watcher) HasSynced() bool { return w.cluster.hasSynced.Load() }
+
+// ClusterSetSynced is HasSynced for ServiceImports, which Services never wait for. It
+// is false without a ClusterSet.
+func (w *Watcher) ClusterSetSynced() bool {
+	return w.clusterSet != nil && w.clusterSet.hasSynced.Load()
+}
 
 // Synced returns a channel that is closed when HasSynced turns true.
-func (w *Watcher) Synced() <-chan struct{} { return w.synced }
+func (w *Watcher) Synced() <-chan struct{} { return w.cluster.synced }
 
 // runSlices follows EndpointSlices, and Endpoints while those are denied.
 func (w *Watcher) runSlices(ctx context.Context) {
@@ -186,117 +235,4 @@ func (w *Watcher) runEndpoints(ctx context.Context) {
 		}
 	})
 	w.endpoints.run(ctx)
-}
-
-// build turns dirty keys into record sets until ctx ends.
-func (w *Watcher) build(ctx context.Context) {
-	resync := time.NewTicker(max(w.cfg.Resync/resyncSteps, time.Millisecond))
-	defer resync.Stop()
-	var round []key // what is left of this resync
-	chunk := 0
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-resync.C:
-			if len(round) == 0 && w.HasSynced() {
-				round = w.state.keys()
-				chunk = (len(round) + resyncSteps - 1) / resyncSteps
-			}
-			n := min(chunk, len(round))
-			w.state.markAll(round[:n])
-			round = round[n:]
-			continue
-		case <-w.state.wake:
-		}
-		if !w.state.listed() {
-			continue
-		}
-		start := time.Now()
-		if w.HasSynced() {
-			w.settle(ctx)
-		}
-		work := w.state.take()
-		w.rebuild(work)
-		w.metrics.built(len(work.keys), time.Since(start))
-		if !w.HasSynced() {
-			c := w.state.counts()
-			w.log.Info("all Services and endpoints are loaded", "services", c.services, "slices", c.slices, "endpoints", c.endpoints)
-			w.hasSynced.Store(true)
-			close(w.synced)
-		}
-		if work.relisted {
-			// What the list took while it was decoded is several times what is
-			// kept of it, and the next one may be weeks away.
-			debug.FreeOSMemory()
-		}
-	}
-}
-
-// settle returns when no change came for quiet, at the latest after burst.
-func (w *Watcher) settle(ctx context.Context) {
-	end := time.NewTimer(burst)
-	defer end.Stop()
-	still := time.NewTimer(quiet)
-	defer still.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-end.C:
-			return
-		case <-still.C:
-			return
-		case <-w.state.wake:
-			still.Reset(quiet)
-		}
-	}
-}
-
-// atOnce is how many Services are made visible at a time while there are
-// readers, so that none waits long for the others of its round.
-const atOnce = 64
-
-// rebuild makes the records of all Services of work anew.
-func (w *Watcher) rebuild(work taken) {
-	n := atOnce
-	if !w.HasSynced() {
-		n = len(work.keys) // nobody may conclude anything from half of them
-	}
-	for keys := range slices.Chunk(work.keys, max(n, 1)) {
-		changes := make([]treecache.Change, 0, len(keys))
-		for _, k := range keys {
-			if c, ok := w.change(k); ok {
-				changes = append(changes, c)
-			}
-		}
-		w.cfg.Tree.Apply(changes...)
-		if len(work.triggers) == 0 {
-			continue
-		}
-		now := time.Now()
-		for _, k := range keys {
-			if triggers := work.triggers[k]; len(triggers) > 0 {
-				service, _ := w.state.get(k)
-				w.metrics.programmed(service, triggers, now)
-			}
-		}
-	}
-}
-
-// change returns what is to be in the tree for one Service, false when there is
-// nothing that could be there.
-func (w *Watcher) change(k key) (treecache.Change, bool) {
-	service, list := w.state.get(k)
-	var set *treecache.Set
-	var found []records.Problem
-	if service != nil {
-		set, found = records.Build(service, list, uint32(w.cfg.TTL/time.Second))
-	}
-	w.problems.note(k, found)
-	if set != nil {
-		return treecache.Change{Path: set.Path(), Set: set}, true
-	}
-	path, ok := records.Path(k.namespace, k.name)
-	return treecache.Change{Path: path}, ok
 }
