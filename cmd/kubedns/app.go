@@ -29,6 +29,7 @@ type app struct {
 	log  *slog.Logger
 
 	tree    *treecache.Tree
+	imports *treecache.Tree // of the clusterset zone; nil without --clusterset-domain
 	watcher *kubewatch.Watcher
 	backend *backend.Backend
 	forward *forwarder.Forwarder
@@ -52,11 +53,16 @@ func newApp(opts *options.Options, env environment, log *slog.Logger) (*app, err
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	a := &app{opts: opts, log: log, tree: treecache.New(opts.Domain)}
+	if opts.ClusterSetDomain != "" {
+		a.imports = treecache.New(opts.ClusterSetDomain)
+	}
 	sources, err := a.openSources()
 	if err != nil {
 		return nil, err
 	}
-	a.watcher = kubewatch.New(kubewatch.Config{Sources: sources, Tree: a.tree, TTL: opts.TTL, Logger: log, Registerer: registry})
+	a.watcher = kubewatch.New(kubewatch.Config{
+		Sources: sources, Tree: a.tree, ClusterSet: a.imports, TTL: opts.TTL, Logger: log, Registerer: registry,
+	})
 	a.backend = backend.New(backend.Config{
 		Tree: a.tree, Synced: a.watcher.HasSynced, Wildcards: opts.Wildcards, TTL: opts.TTL, Fallback: a.fallback(env),
 	})
@@ -73,7 +79,7 @@ func newApp(opts *options.Options, env environment, log *slog.Logger) (*app, err
 		return nil, fmt.Errorf("reading the host name: %w", err)
 	}
 	a.server, err = skydns.New(skydns.Config{
-		Domain: opts.Domain, Backend: a.backend, Outside: a.forward.Batched(), Resolve: a.forward.Resolve,
+		Domain: opts.Domain, Backend: a.backend, Others: a.clusterSet(), Outside: a.forward.Batched(), Resolve: a.forward.Resolve,
 		RouteList: a.routeList.Load,
 		Route:     a.routes.Route, Delegated: a.routes.Delegated, RefuseUncovered: opts.NoNameserver,
 		TTL: opts.TTL, NegativeTTL: opts.NegativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.Domain,
@@ -92,4 +98,18 @@ func newApp(opts *options.Options, env environment, log *slog.Logger) (*app, err
 	}
 	a.parts = append(a.parts, config.Run, a.watcher.Run, a.complainUnsynced)
 	return a, nil
+}
+
+// clusterSetSchema is the version of the Multi-Cluster Services DNS specification.
+const clusterSetSchema = "1.0.0"
+
+// clusterSet returns the zone of multi-cluster Services, if there is one.
+func (a *app) clusterSet() []skydns.Zone {
+	if a.imports == nil {
+		return nil
+	}
+	return []skydns.Zone{{
+		Domain: a.opts.ClusterSetDomain, SchemaVersion: clusterSetSchema,
+		Backend: backend.NewClusterSet(a.imports, a.watcher.ClusterSetSynced),
+	}}
 }

@@ -32,11 +32,15 @@ func (a *app) openForwarder() error {
 	if a.forward, err = forwarder.New(config); err != nil {
 		return fmt.Errorf("making the forwarder: %w", err)
 	}
-	a.routeList.Store(newRouteList(a.opts.Domain, nil))
+	zones := []dnsname.Name{a.opts.Domain}
+	if a.imports != nil {
+		zones = append(zones, a.opts.ClusterSetDomain)
+	}
+	a.routeList.Store(newRouteList(zones, nil))
 	a.routes = stubdomain.New(stubdomain.Config{
-		Domain: a.opts.Domain, Local: a.backend.Records, Logger: a.log,
+		Domain: a.opts.Domain, ClusterSet: a.opts.ClusterSetDomain, Local: a.backend.Records, Logger: a.log,
 		Reload: func(routes []upstream.Route) error {
-			list := newRouteList(a.opts.Domain, routes)
+			list := newRouteList(zones, routes)
 			config.Upstream.Routes, config.ReplyOptions = routes, list.Option()
 			if err := a.forward.Reload(config); err != nil {
 				return err
@@ -49,9 +53,9 @@ func (a *app) openForwarder() error {
 	return nil
 }
 
-// newRouteList says, for a cache before this program, which names of a domain
+// newRouteList says, for a cache before this program, which names, those of zones,
 // are answered here and which servers are asked about others.
-func newRouteList(domain dnsname.Name, routes []upstream.Route) *routelist.List {
+func newRouteList(zones []dnsname.Name, routes []upstream.Route) *routelist.List {
 	servers := map[dnsname.Name][]string{}
 	for _, r := range routes {
 		name := r.Domain.Name
@@ -63,7 +67,10 @@ func newRouteList(domain dnsname.Name, routes []upstream.Route) *routelist.List 
 			servers[name] = append(servers[name], s.Addr.String())
 		}
 	}
-	domains := map[dnsname.Name]uint64{domain: routelist.Own}
+	domains := map[dnsname.Name]uint64{}
+	for _, zone := range zones {
+		domains[zone] = routelist.Own
+	}
 	for name, list := range servers {
 		domains[name] = routelist.Hash(list)
 	}

@@ -21,6 +21,7 @@ func (a *app) openSources() (kubewatch.Sources, error) {
 		a.parts = append(a.parts, files.Run)
 		return kubewatch.Sources{
 			Services: files.Services(), Slices: files.Slices(), Nodes: files.Nodes(), ConfigMap: files.ConfigMap,
+			Imports: files.Imports(),
 		}, nil
 	}
 	agent := fmt.Sprintf("kube-dns/%s (%s/%s)", version.String(), runtime.GOOS, runtime.GOARCH)

@@ -201,7 +201,7 @@ func (r *Router) own(name dnsname.Name) bool {
 		return false
 	}
 	domain, found := r.stubOf(name)
-	return !found || !delegable(domain, r.cfg.Domain)
+	return !found || !delegable(domain, r.cfg.zones())
 }
 
 // stubOf returns the longest stub domain that a name is in.

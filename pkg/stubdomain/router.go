@@ -37,6 +37,9 @@ import (
 type Config struct {
 	// Domain is the cluster domain.
 	Domain dnsname.Name
+	// ClusterSet is the zone of multi-cluster Services, "" if there is none. Its own
+	// name, or one above it, cannot be a stub domain of its names.
+	ClusterSet dnsname.Name
 	// Local returns what the cluster domain has under a canonical wire name in
 	// it. It must not block.
 	Local func(name []byte) treecache.Answer
@@ -47,6 +50,14 @@ type Config struct {
 	Reload func(routes []upstream.Route) error
 	// Logger gets changes of servers, and those that cannot be resolved.
 	Logger *slog.Logger
+}
+
+// zones returns the zones that are answered from the cluster's records.
+func (c *Config) zones() []dnsname.Name {
+	if c.ClusterSet == "" {
+		return []dnsname.Name{c.Domain}
+	}
+	return []dnsname.Name{c.Domain, c.ClusterSet}
 }
 
 // Router knows the servers of every name. It is safe for concurrent use.
@@ -77,7 +88,7 @@ func New(cfg Config) *Router {
 		cfg.Lookup = askServers
 	}
 	r := &Router{cfg: cfg, wake: make(chan struct{}, 1)}
-	r.view.Store(&view{current: newTable(cfg.Domain, nil, nil, nil)})
+	r.view.Store(&view{current: newTable(cfg.zones(), nil, nil, nil)})
 	return r
 }
 
@@ -132,6 +143,9 @@ func (r *Router) usable(stubs map[dnsname.Name][]dnsconfig.Server) map[dnsname.N
 		case domain == r.cfg.Domain, domain == "\x03svc"+r.cfg.Domain:
 			r.cfg.Logger.Warn("ignoring a stub domain: the cluster's own records hold there; use a domain below it, such as a namespace",
 				"domain", display(domain), "cluster_domain", display(r.cfg.Domain))
+		case r.cfg.ClusterSet != "" && (domain == r.cfg.ClusterSet || domain == "\x03svc"+r.cfg.ClusterSet):
+			r.cfg.Logger.Warn("ignoring a stub domain: with --clusterset-domain its names are answered here; remove it from stubDomains",
+				"domain", display(domain), "clusterset_domain", display(r.cfg.ClusterSet))
 		default:
 			out[domain] = servers
 		}
@@ -145,7 +159,7 @@ func (r *Router) usable(stubs map[dnsname.Name][]dnsconfig.Server) map[dnsname.N
 // and one that gains some is let through after it knows them: at no time does a
 // question about a stub domain's name reach the default servers.
 func (r *Router) apply() {
-	next := newTable(r.cfg.Domain, r.servers, r.stubs, r.hosts)
+	next := newTable(r.cfg.zones(), r.servers, r.stubs, r.hosts)
 	current := r.view.Load().current
 	r.view.Store(&view{current: current, next: next})
 	if err := r.cfg.Reload(next.upstreamRoutes()); err != nil {

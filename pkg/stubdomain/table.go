@@ -34,13 +34,13 @@ type destination struct {
 	origins []string // for each of servers the name it was given by, or ""
 	// reason says why there is no server; "" if there is one.
 	reason string
-	// delegated: the name lies below the cluster domain or in a reverse zone.
+	// delegated: the name lies below a zone of the cluster or in a reverse zone.
 	delegated bool
 }
 
-// newTable works out where names go. hosts has the addresses of servers that are
+// newTable works out where names go. zones are the cluster's own, and hosts has the addresses of servers that are
 // given by name.
-func newTable(cluster dnsname.Name, servers []netip.AddrPort, stubs map[dnsname.Name][]dnsconfig.Server, hosts map[dnsname.Name]*host) *table {
+func newTable(zones []dnsname.Name, servers []netip.AddrPort, stubs map[dnsname.Name][]dnsconfig.Server, hosts map[dnsname.Name]*host) *table {
 	t := &table{
 		domains:  make(map[dnsname.Name]*destination, len(stubs)),
 		fallback: &destination{name: dnsname.Root, servers: servers},
@@ -50,7 +50,7 @@ func newTable(cluster dnsname.Name, servers []netip.AddrPort, stubs map[dnsname.
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(stubs), func(a, b dnsname.Name) int { return cmp.Compare(display(a), display(b)) }) {
 		d := newDestination(name, stubs[name], hosts)
-		d.delegated = delegable(name, cluster)
+		d.delegated = delegable(name, zones)
 		t.domains[name] = d
 		t.list = append(t.list, d)
 		t.maxLabels = max(t.maxLabels, name.Labels())
@@ -93,14 +93,11 @@ const (
 	reverse6 dnsname.Name = "\x03ip6\x04arpa\x00"
 )
 
-// delegable reports whether name lies below the cluster domain or a reverse zone.
-func delegable(name, cluster dnsname.Name) bool {
-	for _, zone := range [...]dnsname.Name{cluster, reverse4, reverse6} {
-		if name != zone && name.HasSuffix(zone) {
-			return true
-		}
-	}
-	return false
+// delegable reports whether name lies below one of the cluster's zones or of the
+// reverse zones.
+func delegable(name dnsname.Name, zones []dnsname.Name) bool {
+	below := func(zone dnsname.Name) bool { return name != zone && name.HasSuffix(zone) }
+	return slices.ContainsFunc(zones, below) || below(reverse4) || below(reverse6)
 }
 
 // find returns the longest stub domain that a canonical wire name is in, or nil.

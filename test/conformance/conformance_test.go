@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,6 +102,30 @@ func TestCoreDNS(t *testing.T) {
 	testTable(t, "testdata/coredns")
 }
 
+// Multi-cluster Services have a zone of their own.
+func TestClusterSet(t *testing.T) {
+	testTable(t, "testdata/clusterset", "--clusterset-domain=clusterset.local.")
+}
+
+// Without --clusterset-domain the zone is not answered here, and its objects change
+// nothing in the cluster domain.
+func TestClusterSetOff(t *testing.T) {
+	c := startChain(t, "testdata/clusterset/objects.yaml", "--nameservers=none")
+	for _, name := range []string{"shop.ns1.svc.clusterset.local.", "dns-version.clusterset.local.", "clusterset.local."} {
+		if m := ask(t, "udp", c.kubednsAddr, name, dns.TypeA); m.Rcode != dns.RcodeRefused || m.Authoritative {
+			t.Errorf("%s: %v", name, m)
+		}
+	}
+	for name, want := range map[string]string{
+		"shop.ns1.svc.cluster.local.": "10.0.0.9", "pod-0.d1.ns1.svc.cluster.local.": "10.9.6.1",
+	} {
+		m := ask(t, "udp", c.kubednsAddr, name, dns.TypeA)
+		if len(m.Answer) != 1 || !strings.HasSuffix(m.Answer[0].String(), want) {
+			t.Errorf("%s: %v", name, m)
+		}
+	}
+}
+
 // Without wildcards the label "*" is one like any other, as in CoreDNS.
 func TestLiteralAsterisk(t *testing.T) {
 	testTable(t, "testdata/literal", "--wildcards=false")
@@ -141,7 +166,9 @@ func testTable(t *testing.T, folder string, kubednsArgs ...string) {
 	}
 }
 
-func inDomain(name string) bool { return dns.IsSubDomain("cluster.local.", name) }
+func inDomain(name string) bool {
+	return dns.IsSubDomain("cluster.local.", name) || dns.IsSubDomain("clusterset.local.", name)
+}
 
 // ask sends one question with EDNS and returns the reply.
 func ask(tb testing.TB, network, server, name string, typ uint16) *dns.Msg {

@@ -139,7 +139,7 @@ func named(typ string, i int) bool {
 	return false
 }
 
-// absolute expands the table's abbreviations: Z, S, @ and L(address).
+// absolute expands the table's abbreviations: Z, S, C, @ and L(address).
 func absolute(text, asked string) (string, error) {
 	if text == "@" {
 		return asked, nil
@@ -158,10 +158,12 @@ func absolute(text, asked string) (string, error) {
 		return strings.TrimSuffix(text, "Z") + "cluster.local.", nil
 	case text == "S" || strings.HasSuffix(text, ".S"):
 		return strings.TrimSuffix(text, "S") + "svc.cluster.local.", nil
+	case text == "C" || strings.HasSuffix(text, ".C"):
+		return strings.TrimSuffix(text, "C") + "clusterset.local.", nil
 	case strings.HasSuffix(text, "arpa"):
 		return text + ".", nil
 	}
-	return "", fmt.Errorf("%q ends neither in Z, S, arpa nor a dot", text)
+	return "", fmt.Errorf("%q ends neither in Z, S, C, arpa nor a dot", text)
 }
 
 var label = regexp.MustCompile(`L\([0-9a-f.:]+\)`)

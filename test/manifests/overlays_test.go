@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -114,6 +115,7 @@ func TestOverlays(t *testing.T) {
 		t.Fatal(err)
 	}
 	differences := map[string]func(*testing.T, []runtime.Object){
+		"clusterset":    isMultiCluster,
 		"direct":        isDirect,
 		"domain":        isOtherDomain,
 		"dual-stack":    isDualStack,
@@ -151,9 +153,9 @@ func TestOverlays(t *testing.T) {
 		}
 	})
 	t.Run("together", func(t *testing.T) {
-		objects := together(t, "domain", "direct", "federations", "ha", "networkpolicy", "scrape")
+		objects := together(t, "domain", "direct", "clusterset", "federations", "ha", "networkpolicy", "scrape")
 		check(t, programs, objects)
-		for _, differs := range []func(*testing.T, []runtime.Object){isDirect, isOtherDomain, isFederated, isRedundant, isGuarded, isScraped} {
+		for _, differs := range []func(*testing.T, []runtime.Object){isDirect, isOtherDomain, isMultiCluster, isFederated, isRedundant, isGuarded, isScraped} {
 			differs(t, objects)
 		}
 	})
@@ -304,6 +306,23 @@ func checkLoopback(t *testing.T, d *appsv1.Deployment) {
 		if bound := slices.Contains(c.Args, loopbackOnly); bound == declared {
 			t.Errorf("kubedns bound to loopback: %v, port 10053 declared: %v", bound, declared)
 		}
+	}
+}
+
+// isMultiCluster: kubedns answers for ServiceImports, may read them, and is the one
+// that dnscache asks about their names.
+func isMultiCluster(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	if got := args(t, objects, "kubedns"); !slices.Contains(got, "--clusterset-domain=clusterset.local.") {
+		t.Errorf("kubedns %q", got)
+	}
+	if got := args(t, objects, "dnscache"); !slices.Contains(got, "--server=/clusterset.local/127.0.0.1#10053") {
+		t.Errorf("dnscache %q", got)
+	}
+	want := rbacv1.PolicyRule{APIGroups: []string{"multicluster.x-k8s.io"}, Resources: []string{"serviceimports"}, Verbs: []string{"list", "watch"}}
+	role := find[*rbacv1.ClusterRole](t, objects, "kube-dns-addon")
+	if !slices.ContainsFunc(role.Rules, func(rule rbacv1.PolicyRule) bool { return reflect.DeepEqual(rule, want) }) {
+		t.Errorf("rules %v, want %v among them", role.Rules, want)
 	}
 }
 

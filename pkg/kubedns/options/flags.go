@@ -21,12 +21,16 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/records"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
 // Options are the command line and the environment of kubedns as typed values.
 type Options struct {
 	// Domain is the cluster domain (--domain).
 	Domain dnsname.Name
+	// ClusterSetDomain is the zone of multi-cluster Services (--clusterset-domain); ""
+	// is none.
+	ClusterSetDomain dnsname.Name
 	// BindAddress is the address to answer DNS on (--dns-bind-address); an
 	// unspecified one of either family stands for all addresses of both.
 	BindAddress netip.Addr
@@ -101,9 +105,9 @@ var ErrHelp = pflag.ErrHelp
 
 // rawFlags is the text of the flags that need more than pflag's own parsing.
 type rawFlags struct {
-	domain, bind, nameservers, masterURL, federations string
-	dnsPort, healthzPort                              int
-	profiling                                         bool
+	domain, clusterSet, bind, nameservers, masterURL, federations string
+	dnsPort, healthzPort                                          int
+	profiling                                                     bool
 }
 
 // Parse reads args and the environment. It prints the usage to out and
@@ -154,6 +158,8 @@ func newFlagSet(o *Options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 			"KUBERNETES_SERVICE_HOST, the answer for kubernetes.default before the first list.\n", f.FlagUsages())
 	}
 	f.StringVar(&raw.domain, "domain", "cluster.local.", "domain of the cluster's names")
+	f.StringVar(&raw.clusterSet, "clusterset-domain", "", "`domain` of multi-cluster Services, \"clusterset.local.\" by their specification;"+
+		" it is answered from the cluster's ServiceImports. Empty: they are not read")
 	f.StringVar(&raw.bind, "dns-bind-address", "0.0.0.0", "address to answer DNS on; 0.0.0.0 takes every address")
 	f.IntVar(&raw.dnsPort, "dns-port", 53, "port to answer DNS on, UDP and TCP")
 	f.StringVar(&raw.nameservers, "nameservers", "", "comma-separated `ip[:port]` list to forward names outside the domain to,"+
@@ -233,6 +239,9 @@ func (o *Options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 	var err error
 	if o.Domain, err = parseDomain(raw.domain); err != nil {
 		bad("domain", raw.domain, err)
+	}
+	if o.ClusterSetDomain, err = o.parseClusterSet(raw.clusterSet); err != nil {
+		bad("clusterset-domain", raw.clusterSet, err)
 	}
 	if o.BindAddress, err = netip.ParseAddr(strings.Trim(raw.bind, "[]")); err != nil {
 		bad("dns-bind-address", raw.bind, errors.New("not an IP address"))
@@ -326,6 +335,24 @@ func parseDomain(text string) (dnsname.Name, error) {
 		return "", errors.New("each label must be an RFC 1123 label: lower-case letters, digits and inner dashes")
 	}
 	return dnsname.Parse(trimmed)
+}
+
+// parseClusterSet reads the clusterset domain, which may be "". It is a zone beside the
+// cluster domain.
+func (o *Options) parseClusterSet(text string) (dnsname.Name, error) {
+	if text == "" {
+		return "", nil
+	}
+	domain, err := parseDomain(text)
+	switch {
+	case err != nil:
+		return "", err
+	case len(domain) > treecache.MaxZone:
+		return "", fmt.Errorf("must have at most %d octets in wire form, has %d", treecache.MaxZone, len(domain))
+	case o.Domain != "" && (domain.HasSuffix(o.Domain) || o.Domain.HasSuffix(domain)):
+		return "", errors.New("must not equal, contain or lie in --domain=" + o.Domain.String())
+	}
+	return domain, nil
 }
 
 func parsePort(n int) (uint16, error) {

@@ -35,6 +35,7 @@ func TestParseOptions(t *testing.T) {
 		{"defaults", "", func(*Options) {}},
 		{"domain with dot", "--domain=a.b.", func(o *Options) { o.Domain = dnsname.MustParse("a.b.") }},
 		{"domain without dot", "--domain=a.b", func(o *Options) { o.Domain = dnsname.MustParse("a.b.") }},
+		{"clusterset domain", "--clusterset-domain=clusterset.local", func(o *Options) { o.ClusterSetDomain = dnsname.MustParse("clusterset.local.") }},
 		{"single dash", "-domain=a.b -dns-port=10053 -healthz-port 8082", func(o *Options) {
 			o.Domain, o.DNSPort, o.HealthzPort = dnsname.MustParse("a.b."), 10053, 8082
 		}},
@@ -101,6 +102,12 @@ func TestParseOptionsRejects(t *testing.T) {
 		{"--domain=a_b", "--domain"},
 		{"--domain=", "--domain"},
 		{"--domain=a..b", "--domain"},
+		{"--clusterset-domain=Clusterset", "--clusterset-domain"},
+		{"--clusterset-domain=.", "--clusterset-domain"},
+		{"--clusterset-domain=cluster.local", "--clusterset-domain"},
+		{"--clusterset-domain=set.cluster.local.", "--clusterset-domain"},
+		{"--clusterset-domain=local", "--clusterset-domain"},
+		{"--clusterset-domain=" + strings.Repeat("long.", 12) + "test", "--clusterset-domain"},
 		{"--dns-port=0", "--dns-port"},
 		{"--dns-port=65536", "--dns-port"},
 		{"--dns-port=x", "--dns-port"},
