@@ -143,7 +143,7 @@ func path(t *testing.T, text string) string {
 	switch {
 	case head.Kind == "Endpoints":
 		resource = "endpoints"
-	case strings.HasPrefix(head.Kind, "Cluster"), head.Kind == "Node", head.Kind == "Namespace":
+	case strings.HasPrefix(head.Kind, "Cluster"), head.Kind == "Node", head.Kind == "Namespace", head.Kind == "CustomResourceDefinition":
 		return fmt.Sprintf("%s/%s/%s", group, resource, head.Metadata.Name)
 	}
 	namespace := head.Metadata.Namespace
