@@ -82,17 +82,18 @@ func (s *liveSource) config(ctx context.Context, lookUp bool) (c liveConfig, com
 		servers := s.current.StubDomains[domain]
 		for _, server := range servers {
 			addr, ok := s.address(ctx, domain, server, lookUp)
+			tls := options.ServerTLS{On: server.TLS, Name: server.TLSName}
 			if !ok {
 				complete = false
 				continue
 			}
-			c.add(domain, addr)
+			c.add(domain, addr, tls)
 		}
 		if len(servers) == 0 || len(c.servers) > before {
 			continue
 		}
 		if kubedns, err := netip.ParseAddrPort(s.nanny.KubeDNSServer); err == nil {
-			c.add(domain, kubedns)
+			c.add(domain, kubedns, options.ServerTLS{})
 		} else { // given by name: rather no answer than a question to others
 			c.servers = append(c.servers, options.Server{
 				Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: domain}, Kind: options.ServerLocal,
@@ -101,15 +102,15 @@ func (s *liveSource) config(ctx context.Context, lookUp bool) (c liveConfig, com
 	}
 	for _, server := range s.current.UpstreamNameservers {
 		if addr, ok := s.address(ctx, dnsname.Root, server, lookUp); ok {
-			c.add("", addr)
+			c.add("", addr, options.ServerTLS{On: server.TLS, Name: server.TLSName})
 		}
 	}
 	return c, complete
 }
 
 // add adds a server for a domain, "" for all names.
-func (c *liveConfig) add(domain dnsname.Name, addr netip.AddrPort) {
-	server := options.Server{Addr: addr.Addr(), Port: addr.Port()}
+func (c *liveConfig) add(domain dnsname.Name, addr netip.AddrPort, tls options.ServerTLS) {
+	server := options.Server{Addr: addr.Addr(), Port: addr.Port(), TLS: tls}
 	if domain != "" {
 		server.Domain = dnsname.Domain{Match: dnsname.MatchSuffix, Name: domain}
 	}

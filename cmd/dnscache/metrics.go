@@ -5,7 +5,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/listener"
-	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/upstream/tlsmetrics"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -136,6 +136,7 @@ func drops(ch chan<- prometheus.Metric, c *counters, l *listener.Stats) {
 // servers exports what is known of each server.
 func servers(ch chan<- prometheus.Metric, c *counters) {
 	label := []string{"server"}
+	secure := tlsmetrics.New("dnscache_upstream_")
 	sent := prometheus.NewDesc("dnscache_upstream_queries_total", "Questions sent to an upstream server.", label, nil)
 	retried := prometheus.NewDesc("dnscache_upstream_retries_total", "Questions sent to an upstream server again.", label, nil)
 	failed := prometheus.NewDesc("dnscache_upstream_failures_total", "Questions that got SERVFAIL, REFUSED, a malformed reply or none.", label, nil)
@@ -156,40 +157,6 @@ func servers(ch chan<- prometheus.Metric, c *counters) {
 			isDown = 1
 		}
 		ch <- prometheus.MustNewConstMetric(down, prometheus.GaugeValue, isDown, name)
-	}
-	secureServers(ch, c)
-}
-
-// secureServers exports what is known of the connections to servers over TLS.
-func secureServers(ch chan<- prometheus.Metric, c *counters) {
-	label := []string{"server"}
-	handshakes := prometheus.NewDesc("dnscache_upstream_tls_handshakes_total", "TLS handshakes with an upstream server, by result: full, resumed or failed.", []string{"server", "result"}, nil)
-	failures := prometheus.NewDesc("dnscache_upstream_tls_failures_total", "Connections to an upstream server over TLS that failed before they brought an answer, by reason.", []string{"server", "reason"}, nil)
-	seconds := prometheus.NewDesc("dnscache_upstream_tls_handshake_seconds", "Time for the connection to an upstream server and the TLS handshake.", label, nil)
-	open := prometheus.NewDesc("dnscache_upstream_tls_connections", "Open connections to an upstream server over TLS.", label, nil)
-	expiry := prometheus.NewDesc("dnscache_upstream_tls_certificate_expiry_timestamp_seconds", "When the first certificate of an upstream server's chain expires, as Unix time.", label, nil)
-	for _, s := range c.servers {
-		t, name := s.tls, s.label
-		if t == nil {
-			continue
-		}
-		for _, h := range []struct {
-			result string
-			count  uint64
-		}{{"full", t.Full}, {"resumed", t.Resumed}, {"failed", t.Failed}} {
-			ch <- prometheus.MustNewConstMetric(handshakes, prometheus.CounterValue, float64(h.count), name, h.result)
-		}
-		for i, reason := range upstream.TLSReasons {
-			ch <- prometheus.MustNewConstMetric(failures, prometheus.CounterValue, float64(t.Failures[i]), name, reason)
-		}
-		buckets := make(map[float64]uint64, len(t.Seconds))
-		for i, bound := range upstream.HandshakeBuckets {
-			buckets[bound] = t.Seconds[i]
-		}
-		ch <- prometheus.MustNewConstHistogram(seconds, t.Full+t.Resumed, t.Sum.Seconds(), buckets, name)
-		ch <- prometheus.MustNewConstMetric(open, prometheus.GaugeValue, float64(t.Open), name)
-		if !t.Expiry.IsZero() {
-			ch <- prometheus.MustNewConstMetric(expiry, prometheus.GaugeValue, float64(t.Expiry.Unix()), name)
-		}
+		secure.Collect(ch, name, s.tls)
 	}
 }

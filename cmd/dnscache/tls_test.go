@@ -177,3 +177,31 @@ func refused(t *testing.T, args ...string) (out string, code int) {
 	})
 	return log.String(), code
 }
+
+// TestTLSNanny is B40 under dnsmasq-nanny's flags: the ConfigMap's servers over TLS.
+func TestTLSNanny(t *testing.T) {
+	ca := dnstest.NewCA(t, "CA")
+	server, option := secureServer(t, ca, dnstest.TLSScript{})
+	dir := t.TempDir()
+	port := server.Addr.Port()
+	config := map[string]string{
+		"upstreamNameservers": fmt.Sprintf(`["tls://127.0.0.1%%%s:%d"]`, tlsName, port),
+		"stubDomains":         fmt.Sprintf(`{"stub.example": ["tls://127.0.0.1%%other.example:%d"]}`, port),
+	}
+	for name, text := range config {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := start(t, "-configDir="+dir, "-restartDnsmasq", "-syncInterval=10ms", "--", "-k", "--tls-ca-file="+file(t, ca.PEM()))
+	in.logged("using nameserver " + strings.TrimSuffix(option, ",name="+tlsName))
+	if got := in.answers("www.example."); got != "NOERROR" {
+		t.Error(got)
+	}
+	if got := in.answers("www.stub.example."); got != "SERVFAIL" {
+		t.Error(got)
+	}
+	if names := server.Names(); len(names) != 1 || names[0] != tlsName {
+		t.Errorf("SNI %q", names)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/routelist"
 	"github.com/kube-dns/kube-dns/pkg/stubdomain"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/upstream/trust"
 )
 
 // maxInFlight bounds the questions that wait for other servers: a few thousand
@@ -23,12 +24,15 @@ const giveUp = 3400 * time.Millisecond
 // openForwarder makes what asks other servers. It keeps no answers: that is the
 // cache's part, which stands before this program.
 func (a *app) openForwarder() error {
+	certificates, err := trust.Open(trust.Files{CA: a.opts.TLSCA, Cert: a.opts.TLSCert, Key: a.opts.TLSKey}, a.log)
+	if err != nil {
+		return fmt.Errorf("reading certificates: %w", err)
+	}
 	config := forwarder.Config{
-		Upstream: upstream.Config{Strategy: upstream.InOrder, Timeout: giveUp}, InFlight: maxInFlight, Logger: a.log,
+		Upstream: upstream.Config{Strategy: upstream.InOrder, Timeout: giveUp, Trust: certificates.Current}, InFlight: maxInFlight, Logger: a.log,
 		// Nothing is asked before the server is there.
 		Answered: func(took time.Duration, reply []byte) { a.server.Answered(took, reply) },
 	}
-	var err error
 	if a.forward, err = forwarder.New(config); err != nil {
 		return fmt.Errorf("making the forwarder: %w", err)
 	}
@@ -39,6 +43,7 @@ func (a *app) openForwarder() error {
 	a.routeList.Store(newRouteList(zones, nil))
 	a.routes = stubdomain.New(stubdomain.Config{
 		Domain: a.opts.Domain, ClusterSet: a.opts.ClusterSetDomain, Local: a.backend.Records, Logger: a.log,
+		LookupSecure: a.forward.Addresses,
 		Reload: func(routes []upstream.Route) error {
 			list := newRouteList(zones, routes)
 			config.Upstream.Routes, config.ReplyOptions = routes, list.Option()
@@ -64,7 +69,7 @@ func newRouteList(zones []dnsname.Name, routes []upstream.Route) *routelist.List
 		}
 		servers[name] = append([]string{}, servers[name]...) // a domain without servers counts too
 		for _, s := range r.Servers {
-			servers[name] = append(servers[name], s.Addr.String())
+			servers[name] = append(servers[name], s.String())
 		}
 	}
 	domains := map[dnsname.Name]uint64{}

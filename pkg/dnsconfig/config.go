@@ -55,11 +55,18 @@ type Config struct {
 type Server struct {
 	Addr netip.AddrPort // not valid when Name is set
 	Name dnsname.Name   // "" when Addr is set
+	// TLS says to ask Addr over TLS only. TLSName is the name that its certificate
+	// must be for, "" for the address.
+	TLS     bool
+	TLSName string
 }
 
 // String returns the server as it is written in the configuration, always with
 // the port of an address.
 func (s Server) String() string {
+	if s.TLS {
+		return s.tlsText()
+	}
 	if s.Name != "" {
 		return strings.TrimSuffix(s.Name.String(), ".")
 	}
@@ -127,22 +134,26 @@ func ParseFederations(text string) (map[string]string, error) {
 }
 
 // ParseNameserver reads "address" or "address:port"; an IPv6 address with a
-// port is bracketed. Names are refused, and so are zones, and port 0.
-func ParseNameserver(text string) (netip.AddrPort, error) {
+// port is bracketed. Names are refused, and so are zones, and port 0. A server
+// over TLS is "tls://address%name:port".
+func ParseNameserver(text string) (Server, error) {
 	server, err := parseServer(text)
 	switch {
 	case err != nil:
-		return netip.AddrPort{}, err
+		return Server{}, err
 	case server.Addr.Port() == 0:
-		return netip.AddrPort{}, fmt.Errorf("%q: the port must be from 1 to 65535", text)
+		return Server{}, fmt.Errorf("%q: the port must be from 1 to 65535", text)
 	}
-	return server.Addr, nil
+	return server, nil
 }
 
 // parseServer reads an address, with or without a port from 0 to 65535. Blanks
 // around it are dropped.
 func parseServer(text string) (Server, error) {
 	text = strings.TrimSpace(text)
+	if isTLS(text) {
+		return parseTLSServer(text)
+	}
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return serverAt(text, addr, DefaultPort)
 	}
@@ -201,7 +212,7 @@ func serverAt(text string, addr netip.Addr, port uint16) (Server, error) {
 // parseStubServer also takes a name, which must come without a port.
 func parseStubServer(text string) (Server, error) {
 	server, err := parseServer(text)
-	if err == nil || serverHint(strings.TrimSpace(text)) != "" {
+	if err == nil || isTLS(strings.TrimSpace(text)) || serverHint(strings.TrimSpace(text)) != "" {
 		return server, err
 	}
 	trimmed := strings.TrimSuffix(strings.TrimSpace(text), ".")
@@ -238,6 +249,9 @@ func parseStubDomains(text string) (map[dnsname.Name][]Server, error) {
 			}
 			servers = append(servers, server)
 		}
+		if err := Unmixed(servers); err != nil {
+			return nil, fmt.Errorf("domain %q: %w", domain, err)
+		}
 		domains[name] = servers
 	}
 	return domains, nil
@@ -253,11 +267,11 @@ func parseUpstream(text string) ([]Server, error) {
 	}
 	servers := make([]Server, 0, len(raw))
 	for _, text := range raw {
-		addr, err := ParseNameserver(text)
+		server, err := ParseNameserver(text)
 		if err != nil {
 			return nil, err
 		}
-		servers = append(servers, Server{Addr: addr})
+		servers = append(servers, server)
 	}
-	return servers, nil
+	return servers, Unmixed(servers)
 }

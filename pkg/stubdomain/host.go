@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
@@ -142,10 +143,10 @@ func (r *Router) lookupLocal(now time.Time) (changed bool) {
 }
 
 // lookupRemote looks up a server by asking others.
-func (r *Router) lookupRemote(ctx context.Context, h *host, servers []netip.AddrPort, target dnsname.Name) {
+func (r *Router) lookupRemote(ctx context.Context, h *host, servers []dnsconfig.Server, target dnsname.Name) {
 	lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	addrs, err := r.cfg.Lookup(lookup, servers, target)
+	addrs, err := r.ask(lookup, servers, target)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.looking--
@@ -156,6 +157,22 @@ func (r *Router) lookupRemote(ctx context.Context, h *host, servers []netip.Addr
 	if r.settle(h, addrs, err, time.Now()) {
 		r.apply()
 	}
+}
+
+// ask looks up a name with servers, over TLS if a client's question would go over
+// TLS.
+func (r *Router) ask(ctx context.Context, servers []dnsconfig.Server, name dnsname.Name) ([]netip.Addr, error) {
+	plain := make([]netip.AddrPort, 0, len(servers))
+	for _, s := range servers {
+		switch {
+		case s.TLS && r.cfg.LookupSecure == nil:
+			return nil, fmt.Errorf("it cannot be looked up over TLS at %v", s)
+		case s.TLS:
+			return r.cfg.LookupSecure(ctx, name)
+		}
+		plain = append(plain, s.Addr)
+	}
+	return r.cfg.Lookup(ctx, plain, name)
 }
 
 // settle records the result of a lookup, and reports whether routes change by
@@ -274,7 +291,7 @@ func (r *Router) localAddrs(name dnsname.Name) ([]netip.Addr, error) {
 
 // serversOf returns whom to ask about the address of a server: the same that a
 // client's question about it would go to.
-func (r *Router) serversOf(name dnsname.Name) ([]netip.AddrPort, error) {
+func (r *Router) serversOf(name dnsname.Name) ([]dnsconfig.Server, error) {
 	domain, found := r.stubOf(name)
 	if !found {
 		if len(r.servers) == 0 {

@@ -46,6 +46,9 @@ type Config struct {
 	// Lookup finds the addresses of a name outside the cluster by asking
 	// servers. Nil asks them over DNS.
 	Lookup func(ctx context.Context, servers []netip.AddrPort, name dnsname.Name) ([]netip.Addr, error)
+	// LookupSecure finds them where those servers are to be asked over TLS: as a
+	// client's question would be answered. Nil: there is no such way.
+	LookupSecure func(ctx context.Context, name dnsname.Name) ([]netip.Addr, error)
 	// Reload makes the forwarder use routes from now on.
 	Reload func(routes []upstream.Route) error
 	// Logger gets changes of servers, and those that cannot be resolved.
@@ -71,7 +74,7 @@ type Router struct {
 	// mu guards the rest.
 	mu sync.Mutex
 	// servers are asked about names that no stub domain has.
-	servers []netip.AddrPort
+	servers []dnsconfig.Server
 	// stubs are the stub domains in use, each with at least one server.
 	stubs map[dnsname.Name][]dnsconfig.Server
 	// hosts are the servers given by name.
@@ -95,7 +98,7 @@ func New(cfg Config) *Router {
 // Set replaces the configuration: servers for all names, and those of stub
 // domains. A stub domain with an empty list counts as absent. Servers given by
 // name that stay keep their addresses; new ones are looked up by Run.
-func (r *Router) Set(servers []netip.AddrPort, stubs map[dnsname.Name][]dnsconfig.Server) {
+func (r *Router) Set(servers []dnsconfig.Server, stubs map[dnsname.Name][]dnsconfig.Server) {
 	r.mu.Lock()
 	r.servers = unique(servers)
 	r.stubs = r.usable(stubs)

@@ -104,7 +104,7 @@ func (w *world) config(stubs string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.Set([]netip.AddrPort{netip.MustParseAddrPort("9.9.9.9:53")}, c.StubDomains)
+	w.Set([]dnsconfig.Server{{Addr: netip.MustParseAddrPort("9.9.9.9:53")}}, c.StubDomains)
 }
 
 func (w *world) set(m map[string]string, name, value string) {

@@ -30,8 +30,8 @@ type table struct {
 // root) with the default servers.
 type destination struct {
 	name    dnsname.Name
-	servers []netip.AddrPort
-	origins []string // for each of servers the name it was given by, or ""
+	servers []dnsconfig.Server // with an address each
+	origins []string           // for each of servers the name it was given by, or ""
 	// reason says why there is no server; "" if there is one.
 	reason string
 	// delegated: the name lies below a zone of the cluster or in a reverse zone.
@@ -40,7 +40,7 @@ type destination struct {
 
 // newTable works out where names go. zones are the cluster's own, and hosts has the addresses of servers that are
 // given by name.
-func newTable(zones []dnsname.Name, servers []netip.AddrPort, stubs map[dnsname.Name][]dnsconfig.Server, hosts map[dnsname.Name]*host) *table {
+func newTable(zones []dnsname.Name, servers []dnsconfig.Server, stubs map[dnsname.Name][]dnsconfig.Server, hosts map[dnsname.Name]*host) *table {
 	t := &table{
 		domains:  make(map[dnsname.Name]*destination, len(stubs)),
 		fallback: &destination{name: dnsname.Root, servers: servers},
@@ -62,7 +62,7 @@ func newTable(zones []dnsname.Name, servers []netip.AddrPort, stubs map[dnsname.
 
 func newDestination(name dnsname.Name, servers []dnsconfig.Server, hosts map[dnsname.Name]*host) *destination {
 	d := &destination{name: name}
-	add := func(server netip.AddrPort, origin string) {
+	add := func(server dnsconfig.Server, origin string) {
 		if !slices.Contains(d.servers, server) {
 			d.servers, d.origins = append(d.servers, server), append(d.origins, origin)
 		}
@@ -70,12 +70,13 @@ func newDestination(name dnsname.Name, servers []dnsconfig.Server, hosts map[dns
 	for _, server := range servers {
 		if server.Name == "" {
 			port := cmp.Or(server.Addr.Port(), dnsconfig.DefaultPort)
-			add(netip.AddrPortFrom(server.Addr.Addr(), port), "")
+			server.Addr = netip.AddrPortFrom(server.Addr.Addr(), port)
+			add(server, "")
 			continue
 		}
 		h := hosts[server.Name]
 		for _, addr := range h.addrs {
-			add(netip.AddrPortFrom(addr, dnsconfig.DefaultPort), server.String())
+			add(dnsconfig.Server{Addr: netip.AddrPortFrom(addr, dnsconfig.DefaultPort)}, server.String())
 		}
 		if len(h.addrs) == 0 && d.reason == "" {
 			d.reason = "stub domain " + display(name) + ": no address for server " + server.String() + ": " + h.problem()
@@ -149,7 +150,7 @@ func (t *table) upstreamRoutes() []upstream.Route {
 			route.Domain = dnsname.Domain{Match: dnsname.MatchSuffix, Name: d.name}
 		}
 		for _, s := range d.servers {
-			route.Servers = append(route.Servers, upstream.Server{Addr: s})
+			route.Servers = append(route.Servers, upstream.Server{Addr: s.Addr, TLS: upstream.TLS{On: s.TLS, Name: s.TLSName}})
 		}
 		list = append(list, route)
 	}

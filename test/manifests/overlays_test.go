@@ -125,6 +125,7 @@ func TestOverlays(t *testing.T) {
 		"kubedns-port":  isReachable,
 		"networkpolicy": isGuarded,
 		"scrape":        isScraped,
+		"tls-upstream":  isEncrypted,
 	}
 	folders, err := os.ReadDir(root + "/overlays")
 	if err != nil {
@@ -451,5 +452,30 @@ func isIPv6(t *testing.T, objects []runtime.Object) {
 	s := find[*corev1.Service](t, objects, "kube-dns")
 	if !strings.Contains(s.Spec.ClusterIP, ":") || !slices.Equal(s.Spec.IPFamilies, []corev1.IPFamily{corev1.IPv6Protocol}) {
 		t.Errorf("clusterIP %s, families %v", s.Spec.ClusterIP, s.Spec.IPFamilies)
+	}
+}
+
+// isEncrypted: kubedns asks over TLS, each server with the name of its certificate,
+// and dnscache asks nobody but kubedns.
+func isEncrypted(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	found := false
+	for _, arg := range args(t, objects, "kubedns") {
+		list, ok := strings.CutPrefix(arg, "--nameservers=")
+		if !ok {
+			continue
+		}
+		found = true
+		for server := range strings.SplitSeq(list, ",") {
+			if !strings.HasPrefix(server, "tls://") || !strings.Contains(server, "%") {
+				t.Errorf("server %s is not authenticated by its name", server)
+			}
+		}
+	}
+	if !found {
+		t.Error("kubedns asks the node's resolvers")
+	}
+	if !slices.Contains(args(t, objects, "dnscache"), "--no-resolv") {
+		t.Error("dnscache asks the node's resolvers")
 	}
 }

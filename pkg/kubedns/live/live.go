@@ -176,13 +176,9 @@ func (l *Live) applyLocked(config dnsconfig.Config) {
 }
 
 // servers returns whom to ask about names that no stub domain covers.
-func (l *Live) servers(config dnsconfig.Config) []netip.AddrPort {
+func (l *Live) servers(config dnsconfig.Config) []dnsconfig.Server {
 	if len(config.UpstreamNameservers) > 0 {
-		servers := make([]netip.AddrPort, 0, len(config.UpstreamNameservers))
-		for _, s := range config.UpstreamNameservers {
-			servers = append(servers, s.Addr)
-		}
-		return servers
+		return config.UpstreamNameservers
 	}
 	if opts := l.cfg.Options; opts.NoNameserver || len(opts.Nameservers) > 0 {
 		return opts.Nameservers
@@ -192,7 +188,7 @@ func (l *Live) servers(config dnsconfig.Config) []netip.AddrPort {
 
 // systemServers returns the servers of resolv.conf. What is wrong with the file
 // is logged.
-func systemServers(path string, log *slog.Logger) []netip.AddrPort {
+func systemServers(path string, log *slog.Logger) []dnsconfig.Server {
 	addrs, skipped, err := resolvconf.Read(path)
 	for _, s := range skipped {
 		log.Warn("skipping a line of resolv.conf", "file", path, "line", s.Line, "reason", s.Reason)
@@ -206,9 +202,9 @@ func systemServers(path string, log *slog.Logger) []netip.AddrPort {
 	case len(addrs) == 0:
 		log.Warn("no usable server in resolv.conf; "+consequence, "file", path)
 	}
-	servers := make([]netip.AddrPort, 0, len(addrs))
+	servers := make([]dnsconfig.Server, 0, len(addrs))
 	for _, addr := range addrs {
-		servers = append(servers, netip.AddrPortFrom(addr, dnsconfig.DefaultPort))
+		servers = append(servers, dnsconfig.Server{Addr: netip.AddrPortFrom(addr, dnsconfig.DefaultPort)})
 	}
 	return servers
 }

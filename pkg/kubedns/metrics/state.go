@@ -9,6 +9,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/upstream/tlsmetrics"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -21,6 +22,7 @@ type state struct {
 	services, records                                    *prometheus.Desc
 	wrong                                                *prometheus.Desc
 	sent, retried, serverFailed, nxdomain, latency, down *prometheus.Desc
+	tls                                                  *tlsmetrics.Metrics
 }
 
 // NewState shows the records of a tree and how asking other servers goes.
@@ -41,6 +43,7 @@ func NewState(counts func() treecache.Counts, forward func() forwarder.Stats) pr
 		nxdomain:     desc("forward_server_nxdomain_total", "NXDOMAIN answers from an upstream server.", "server"),
 		latency:      desc("forward_server_latency_seconds", "Time until an upstream server answered.", "server"),
 		down:         desc("forward_server_down", "1 while an upstream server does not answer and is only probed.", "server"),
+		tls:          tlsmetrics.New("kubedns_forward_server_"),
 	}
 }
 
@@ -52,6 +55,7 @@ func (m *state) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
+	m.tls.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -72,7 +76,7 @@ func (m *state) Collect(ch chan<- prometheus.Metric) {
 	counter(m.wrong, f.Upstream.WrongReplies)
 	for i := range f.Upstream.Servers {
 		s := &f.Upstream.Servers[i]
-		name := s.Addr.String()
+		name := s.Label
 		counter(m.sent, s.Sent, name)
 		counter(m.retried, s.Retried, name)
 		counter(m.serverFailed, s.Failed, name)
@@ -91,6 +95,7 @@ func (m *state) Collect(ch chan<- prometheus.Metric) {
 			}
 		}
 		ch <- prometheus.MustNewConstHistogram(m.latency, n, s.LatencySum.Seconds(), buckets, name)
+		m.tls.Collect(ch, name, s.TLS)
 	}
 }
 

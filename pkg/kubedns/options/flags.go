@@ -36,10 +36,14 @@ type Options struct {
 	BindAddress netip.Addr
 	// DNSPort is the port for DNS over UDP and TCP (--dns-port).
 	DNSPort uint16
+	// TLSCA, TLSCert and TLSKey are files for servers over TLS: --tls-ca-file,
+	// --tls-cert-file and --tls-key-file.
+	TLSCA           []string
+	TLSCert, TLSKey string
 	// Nameservers are asked about names outside the cluster domain
 	// (--nameservers). Empty means those of resolv.conf, unless NoNameserver is
 	// set (--nameservers=none): such names are then REFUSED.
-	Nameservers  []netip.AddrPort
+	Nameservers  []dnsconfig.Server
 	NoNameserver bool
 
 	// Kubeconfig is a file that says how to reach the API server
@@ -163,7 +167,11 @@ func newFlagSet(o *Options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 	f.StringVar(&raw.bind, "dns-bind-address", "0.0.0.0", "address to answer DNS on; 0.0.0.0 takes every address")
 	f.IntVar(&raw.dnsPort, "dns-port", 53, "port to answer DNS on, UDP and TCP")
 	f.StringVar(&raw.nameservers, "nameservers", "", "comma-separated `ip[:port]` list to forward names outside the domain to,"+
-		" instead of the servers of /etc/resolv.conf; \"none\" refuses such names")
+		" instead of the servers of /etc/resolv.conf; \"none\" refuses such names; tls://ip%name:port asks over TLS only")
+	f.StringArrayVar(&o.TLSCA, "tls-ca-file", nil, "trust the authorities of this PEM `file`, and no others, for servers given as tls://;"+
+		" repeat it for more; default: the system's, else those built in; read again when it changes")
+	f.StringVar(&o.TLSCert, "tls-cert-file", "", "client certificate (PEM `file`) for servers given as tls://; read again when it changes")
+	f.StringVar(&o.TLSKey, "tls-key-file", "", "key `file` of --tls-cert-file")
 	f.StringVar(&o.Kubeconfig, "kubecfg-file", "", "kubeconfig `file`; empty uses the Pod's service account")
 	f.StringVar(&raw.masterURL, "kube-master-url", "", "`URL` of the API server, overrides the kubeconfig's; $VARIABLES are expanded")
 	f.StringVar(&o.ObjectsPath, "objects", "", "file or folder of YAML or JSON objects to serve instead of an API server's")
@@ -362,7 +370,7 @@ func parsePort(n int) (uint16, error) {
 	return uint16(n), nil
 }
 
-func parseNameservers(text string) (servers []netip.AddrPort, none bool, err error) {
+func parseNameservers(text string) (servers []dnsconfig.Server, none bool, err error) {
 	switch text {
 	case "":
 		return nil, false, nil
@@ -376,7 +384,7 @@ func parseNameservers(text string) (servers []netip.AddrPort, none bool, err err
 		}
 		servers = append(servers, server)
 	}
-	return servers, false, nil
+	return servers, false, dnsconfig.Unmixed(servers)
 }
 
 func parseMasterURL(text string) (string, error) {

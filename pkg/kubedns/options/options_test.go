@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
@@ -45,12 +46,15 @@ func TestParseOptions(t *testing.T) {
 		{"v6 bind address, no brackets", "--dns-bind-address=::1", func(o *Options) { o.BindAddress = netip.MustParseAddr("::1") }},
 		{"nameservers", "--nameservers=8.8.8.8,8.8.4.4:5353,[2001:db8::1]:54,2001:db8::2", func(o *Options) {
 			for _, s := range []string{"8.8.8.8:53", "8.8.4.4:5353", "[2001:db8::1]:54", "[2001:db8::2]:53"} {
-				o.Nameservers = append(o.Nameservers, netip.MustParseAddrPort(s))
+				o.Nameservers = append(o.Nameservers, dnsconfig.Server{Addr: netip.MustParseAddrPort(s)})
 			}
+		}},
+		{"nameserver over TLS", "--nameservers=tls://192.0.2.1%dns.example.net", func(o *Options) {
+			o.Nameservers = []dnsconfig.Server{{Addr: netip.MustParseAddrPort("192.0.2.1:853"), TLS: true, TLSName: "dns.example.net"}}
 		}},
 		{"no nameservers", "--nameservers=none", func(o *Options) { o.NoNameserver = true }},
 		{"loopback nameserver is kept", "--nameservers=127.0.0.1:5353", func(o *Options) {
-			o.Nameservers = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:5353")}
+			o.Nameservers = []dnsconfig.Server{{Addr: netip.MustParseAddrPort("127.0.0.1:5353")}}
 		}},
 		{"federations", "--federations=a=b,c=d.e", func(o *Options) { o.Federations = map[string]string{"a": "b", "c": "d.e"} }},
 		{"config map", "--config-map=kube-dns --config-map-namespace=x", func(o *Options) { o.ConfigMap, o.ConfigNamespace = "kube-dns", "x" }},
@@ -117,6 +121,7 @@ func TestParseOptionsRejects(t *testing.T) {
 		{"--nameservers=1.2.3.4:0", "--nameservers"},
 		{"--nameservers=1.2.3.4,", "--nameservers"},
 		{"--nameservers=none,1.2.3.4", "--nameservers"},
+		{"--nameservers=tls://192.0.2.1,192.0.2.2", "--nameservers"},
 		{"--federations=a", "--federations"},
 		{"--kube-master-url=nohost", "--kube-master-url"},
 		{"--config-map=a --config-dir=b", "--config-dir"},

@@ -1,0 +1,112 @@
+package dnsconfig
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// DefaultTLSPort is the port of a server over TLS given without one (RFC 7858
+// §3.1).
+const DefaultTLSPort = 853
+
+// tlsScheme begins a server that is asked over TLS, as in the ConfigMap of
+// NodeLocal DNSCache.
+const tlsScheme = "tls://"
+
+// tlsForm is the right form, for messages.
+const tlsForm = "write tls://ADDRESS%NAME:PORT or tls://[IPV6-ADDRESS%NAME]:PORT; %NAME (of the certificate) and :PORT may be left out"
+
+// isTLS reports whether text is meant for a server over TLS.
+func isTLS(text string) bool {
+	return len(text) >= len(tlsScheme) && strings.EqualFold(text[:len(tlsScheme)], tlsScheme)
+}
+
+// parseTLSServer reads tls://ADDRESS[%NAME][:PORT] or tls://[ADDRESS[%NAME]][:PORT].
+func parseTLSServer(text string) (Server, error) {
+	wrong := func(reason string) (Server, error) {
+		return Server{}, fmt.Errorf("%q: %s; %s", text, reason, tlsForm)
+	}
+	if strings.Contains(text, "#") {
+		return wrong("the name of the certificate goes after %, not after #")
+	}
+	host, port, err := cutTLSPort(text[len(tlsScheme):])
+	if err != nil {
+		return wrong(err.Error())
+	}
+	host, name, named := strings.Cut(host, "%")
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return wrong("not an IP address (a name would have to be looked up in clear text)")
+	case named && !isServerName(name):
+		return wrong(fmt.Sprintf("%q is not a name that a certificate can be for", name))
+	}
+	server, err := serverAt(text, addr, port)
+	server.TLS, server.TLSName = err == nil, strings.ToLower(strings.TrimSuffix(name, "."))
+	return server, err
+}
+
+func isServerName(name string) bool {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return true
+	}
+	return dnsname.IsSubdomain1123(strings.ToLower(strings.TrimSuffix(name, ".")))
+}
+
+// cutTLSPort splits what follows tls:// into address with name, and port.
+func cutTLSPort(text string) (host string, port uint16, err error) {
+	portText := ""
+	if inner, rest, bracketed := strings.Cut(strings.TrimPrefix(text, "["), "]"); strings.HasPrefix(text, "[") {
+		if !bracketed || !strings.Contains(inner, ":") || rest != "" && rest[0] != ':' {
+			return "", 0, errors.New("brackets are for an IPv6 address")
+		}
+		host, portText = inner, rest
+	} else {
+		host = text
+		// An IPv6 address without brackets has no port.
+		addr, name, _ := strings.Cut(text, "%")
+		if strings.Count(addr, ":") < 2 {
+			if i := strings.LastIndexByte(text, ':'); i >= 0 {
+				host, portText = text[:i], text[i:]
+			}
+		} else if strings.Contains(name, ":") {
+			return "", 0, errors.New("an IPv6 address with a port is bracketed")
+		}
+	}
+	if portText == "" {
+		return host, DefaultTLSPort, nil
+	}
+	n, err := strconv.ParseUint(portText[1:], 10, 16)
+	if err != nil || n == 0 || strings.Trim(portText[1:], "0123456789") != "" {
+		return "", 0, errors.New("the port must be from 1 to 65535")
+	}
+	return host, uint16(n), nil
+}
+
+// tlsText is the server as it is written in the configuration.
+func (s Server) tlsText() string {
+	host := s.Addr.Addr().String()
+	if s.TLSName != "" {
+		host += "%" + s.TLSName
+	}
+	if s.Addr.Addr().Is6() {
+		host = "[" + host + "]"
+	}
+	return tlsScheme + host + ":" + strconv.Itoa(int(s.Addr.Port()))
+}
+
+// Unmixed reports an error if some of the servers for the same names are asked
+// over TLS and others in clear text.
+func Unmixed(servers []Server) error {
+	for _, s := range servers {
+		if s.TLS != servers[0].TLS {
+			return fmt.Errorf("%v and %v are servers for the same names, one over TLS and the other in clear text; use one kind", servers[0], s)
+		}
+	}
+	return nil
+}
