@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/kube-dns/kube-dns/pkg/backend"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/live"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/metrics"
@@ -28,8 +29,11 @@ type app struct {
 	opts *options.Options
 	log  *slog.Logger
 
-	tree    *treecache.Tree
-	imports *treecache.Tree // of the clusterset zone; nil without --clusterset-domain
+	tree *treecache.Tree
+	// The clusterset zone; both are nil without --clusterset-domain.
+	imports    *treecache.Tree
+	clusterSet *backend.ClusterSet
+
 	watcher *kubewatch.Watcher
 	backend *backend.Backend
 	forward *forwarder.Forwarder
@@ -66,6 +70,9 @@ func newApp(opts *options.Options, env environment, log *slog.Logger) (*app, err
 	a.backend = backend.New(backend.Config{
 		Tree: a.tree, Synced: a.watcher.HasSynced, Wildcards: opts.Wildcards, TTL: opts.TTL, Fallback: a.fallback(env),
 	})
+	if a.imports != nil {
+		a.clusterSet = backend.NewClusterSet(a.imports, a.watcher.ClusterSetSynced)
+	}
 	if err := a.openForwarder(); err != nil {
 		return nil, err
 	}
@@ -79,7 +86,7 @@ func newApp(opts *options.Options, env environment, log *slog.Logger) (*app, err
 		return nil, fmt.Errorf("reading the host name: %w", err)
 	}
 	a.server, err = skydns.New(skydns.Config{
-		Domain: opts.Domain, Backend: a.backend, Others: a.clusterSet(), Outside: a.forward.Batched(), Resolve: a.forward.Resolve,
+		Domain: opts.Domain, Backend: a.backend, Others: a.otherZones(), Outside: a.forward.Batched(), Resolve: a.forward.Resolve,
 		RouteList: a.routeList.Load,
 		Route:     a.routes.Route, Delegated: a.routes.Delegated, RefuseUncovered: opts.NoNameserver,
 		TTL: opts.TTL, NegativeTTL: opts.NegativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.Domain,
@@ -103,13 +110,20 @@ func newApp(opts *options.Options, env environment, log *slog.Logger) (*app, err
 // clusterSetSchema is the version of the Multi-Cluster Services DNS specification.
 const clusterSetSchema = "1.0.0"
 
-// clusterSet returns the zone of multi-cluster Services, if there is one.
-func (a *app) clusterSet() []skydns.Zone {
-	if a.imports == nil {
+// otherZones returns the zone of multi-cluster Services, if there is one.
+func (a *app) otherZones() []skydns.Zone {
+	if a.clusterSet == nil {
 		return nil
 	}
-	return []skydns.Zone{{
-		Domain: a.opts.ClusterSetDomain, SchemaVersion: clusterSetSchema,
-		Backend: backend.NewClusterSet(a.imports, a.watcher.ClusterSetSynced),
-	}}
+	return []skydns.Zone{{Domain: a.opts.ClusterSetDomain, Backend: a.clusterSet, SchemaVersion: clusterSetSchema}}
+}
+
+// local returns what the cluster has under a canonical wire name in one of its zones.
+func (a *app) local(name []byte) treecache.Answer {
+	if a.clusterSet != nil {
+		if _, ok := dnsname.CutZone(name, a.opts.ClusterSetDomain); ok {
+			return a.clusterSet.Records(name)
+		}
+	}
+	return a.backend.Records(name)
 }

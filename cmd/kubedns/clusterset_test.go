@@ -79,3 +79,15 @@ func TestClusterSetStubDomains(t *testing.T) {
 		t.Errorf("no warning in %s", log)
 	}
 }
+
+// The server of a stub domain may be given by a name in the zone.
+func TestClusterSetStubServer(t *testing.T) {
+	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", objects+"\n---\n"+importObjects), "--nameservers=none",
+		"--clusterset-domain=clusterset.local", "--config-dir="+filepath.Dir(writeFile(t, "stubDomains",
+			`{"corp.example": ["shop.ns1.svc.clusterset.local"]}`))).start()
+	p.awaitReady()
+	p.await("the server's address", func() bool {
+		_, text := p.get(p.readiness, "/readiness?verbose")
+		return strings.Contains(text, "stub domain corp.example: 10.7.0.1:53")
+	})
+}

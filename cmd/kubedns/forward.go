@@ -42,7 +42,7 @@ func (a *app) openForwarder() error {
 	}
 	a.routeList.Store(newRouteList(zones, nil))
 	a.routes = stubdomain.New(stubdomain.Config{
-		Domain: a.opts.Domain, ClusterSet: a.opts.ClusterSetDomain, Local: a.backend.Records, Logger: a.log,
+		Domain: a.opts.Domain, ClusterSet: a.opts.ClusterSetDomain, Local: a.local, Logger: a.log,
 		LookupSecure: a.forward.Addresses,
 		Reload: func(routes []upstream.Route) error {
 			list := newRouteList(zones, routes)

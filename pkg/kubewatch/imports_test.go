@@ -164,6 +164,25 @@ func TestImports(t *testing.T) {
 	})
 }
 
+// A change of an import is answered as fast as one of a Service: at the latest burst
+// after the event.
+func TestImportsLatency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newImportFixture()
+		f.run(t)
+		defer f.stop()
+		settled(time.Second)
+		for i := range 20 {
+			ip := fmt.Sprintf("10.7.0.%d", i)
+			f.v1beta1.put(testImport("shop", serviceimport.ClusterSetIP, ip))
+			settled(burst)
+			if got, want := answerText(f.imports, "shop"), "Found "+ip+" shop:80"; got != want {
+				t.Fatalf("%q, want %q", got, want)
+			}
+		}
+	})
+}
+
 // A server without the CustomResourceDefinition has no imports: that is an answer, told
 // once, which nothing else waits for, and which holds until the server has it.
 func TestImportsAbsent(t *testing.T) {

@@ -214,11 +214,12 @@ func (r *Router) warn(h *host, now time.Time) {
 
 // own reports whether the cluster's records answer for a name.
 func (r *Router) own(name dnsname.Name) bool {
-	if !name.HasSuffix(r.cfg.Domain) {
+	zones := r.cfg.zones()
+	if !slices.ContainsFunc(zones, name.HasSuffix) {
 		return false
 	}
 	domain, found := r.stubOf(name)
-	return !found || !delegable(domain, r.cfg.zones())
+	return !found || !delegable(domain, zones)
 }
 
 // stubOf returns the longest stub domain that a name is in.
@@ -258,7 +259,7 @@ func aliasTarget(answer treecache.Answer) (target dnsname.Name, ok bool) {
 	return "", false
 }
 
-// localAddrs returns the addresses of a name in the cluster domain.
+// localAddrs returns the addresses of a name in a zone of the cluster.
 func (r *Router) localAddrs(name dnsname.Name) ([]netip.Addr, error) {
 	for range maxAliases {
 		answer := r.cfg.Local([]byte(name))
@@ -276,8 +277,9 @@ func (r *Router) localAddrs(name dnsname.Name) ([]netip.Addr, error) {
 			continue
 		}
 		var addrs []netip.Addr
-		for i := range answer.Len() {
-			if addr := answer.At(i).Addr; addr.IsValid() {
+		for _, v6 := range [...]bool{false, true} {
+			walk := answer.Addrs(v6)
+			for addr, ok := walk.Next(); ok; addr, ok = walk.Next() {
 				addrs = append(addrs, addr)
 			}
 		}

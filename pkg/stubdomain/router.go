@@ -40,8 +40,8 @@ type Config struct {
 	// ClusterSet is the zone of multi-cluster Services, "" if there is none. Its own
 	// name, or one above it, cannot be a stub domain of its names.
 	ClusterSet dnsname.Name
-	// Local returns what the cluster domain has under a canonical wire name in
-	// it. It must not block.
+	// Local returns what the cluster has under a canonical wire name in one of the
+	// two. It must not block.
 	Local func(name []byte) treecache.Answer
 	// Lookup finds the addresses of a name outside the cluster by asking
 	// servers. Nil asks them over DNS.
