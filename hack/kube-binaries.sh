@@ -8,7 +8,12 @@ set -eu
 cd "$(dirname "$0")/.."
 
 modfile=hack/kube.mod
-version=$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' "$modfile")
+build() { CGO_ENABLED=0 go build -modfile=hack/kube.mod "$@"; }
+if [ -n "${KUBE_NEXT:-}" ]; then
+	modfile=hack/kube-next/go.mod
+	build() { (cd hack/kube-next && CGO_ENABLED=0 go build "$@"); }
+fi
+version=$(sed -n 's/.*k8s\.io\/kubernetes \(v[0-9.]*\)$/\1/p' "$modfile" | head -n 1)
 dir=${KUBE_DNS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-dns}/kube-$version/bin
 [ $# -gt 0 ] || set -- kube-apiserver etcd
 
@@ -60,7 +65,7 @@ trap 'exit 143' TERM
 for name in $missing; do
 	[ ! -x "$dir/$name" ] || continue
 	echo "building $name for Kubernetes $version (once; takes minutes)" >&2
-	CGO_ENABLED=0 go build -modfile="$modfile" -trimpath -buildvcs=false \
+	build -trimpath -buildvcs=false \
 		-ldflags "$ldflags" -o "$tmp/$name" "$(package "$name")" >&2 9>&-
 	mv "$tmp/$name" "$dir/$name"
 done

@@ -5,6 +5,7 @@
 #   FAMILIES="ipv4"  run with these first families only
 #   KEEP=1           use a cluster that is up, and leave it up (one family)
 #   SCALE=1          run the spec with 10 000 Services instead
+#   KUBE_NEXT=1      use the newer Kubernetes that hack/kube-next pins, for the node too
 # FLAGs are passed to the suite, for example --ginkgo.focus=ExternalName. JUnit files
 # and the suite's log are written to dist/conformance.
 set -euo pipefail
@@ -20,8 +21,11 @@ need_root
 # One spec uses names that need this feature gate.
 export APISERVER_FEATURE_GATES=RelaxedServiceNameValidation=true
 
-version=$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' hack/kube.mod)
-[ "$version" = "$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' hack/e2e/go.mod)" ] ||
+module=hack/e2e
+[ -z "${KUBE_NEXT:-}" ] || module=hack/kube-next
+pinned() { sed -n 's/.*k8s\.io\/kubernetes \(v[0-9.]*\)$/\1/p' "$1" | head -n 1; }
+version=$(pinned "$module/go.mod")
+[ -n "${KUBE_NEXT:-}" ] || [ "$version" = "$(pinned hack/kube.mod)" ] ||
 	die "hack/e2e/go.mod and hack/kube.mod pin different versions of Kubernetes"
 cache=${KUBE_DNS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-dns}/e2e-$version
 out=dist/conformance
@@ -32,7 +36,7 @@ build() { # NAME PACKAGE COMMAND...: once
 	shift 2
 	[ ! -x "$cache/$name" ] || return 0
 	say "building $name of Kubernetes $version (some minutes, once)"
-	(cd hack/e2e && CGO_ENABLED=0 "$@" -trimpath -buildvcs=false -ldflags '-s -w' -o "$cache/.$name" "$package")
+	(cd "$module" && CGO_ENABLED=0 "$@" -trimpath -buildvcs=false -ldflags '-s -w' -o "$cache/.$name" "$package")
 	mv "$cache/.$name" "$cache/$name"
 }
 ./hack/apt.sh dig=bind9-dnsutils busybox=busybox-static musl-gcc=musl-tools nc.openbsd=netcat-openbsd \
@@ -56,7 +60,8 @@ trap 'exit 143' TERM
 # The suite takes the names of its images' registries from this file.
 export KUBE_TEST_REPO_LIST=$tmp/repos.yaml
 echo 'promoterE2eRegistry: kube-dns.test' >"$KUBE_TEST_REPO_LIST"
-image() { "$cache/e2e.test" --list-images | grep "^kube-dns.test/$1:"; }
+# Of an image with several versions the newest one is what the specs use.
+image() { "$cache/e2e.test" --list-images | grep "^kube-dns.test/$1:" | sort -V | tail -n 1; }
 hack/e2e/rootfs.sh musl "$tmp/agnhost" "$cache/agnhost" "$coredns"
 hack/e2e/rootfs.sh glibc "$tmp/jessie-dnsutils"
 hack/e2e/pack.sh "$(image agnhost)" "$tmp/agnhost" '["/agnhost"]' '["pause"]' "$tmp/agnhost.tar"
@@ -79,6 +84,7 @@ overlay() {
 
 run() { # FAMILY FLAG...
 	export FAMILY=$1 ADDON=$out/addon-$1
+	local report=$out/$version-$1${SCALE:+-scale}
 	shift
 	mkdir -p "$ADDON"
 	overlay "$FAMILY" >"$ADDON/kustomization.yaml"
@@ -97,14 +103,14 @@ run() { # FAMILY FLAG...
 	timeout -k 30 45m "$cache/e2e.test" --kubeconfig="$state/pki/admin.kubeconfig" --provider=skeleton --num-nodes=1 \
 		--kubectl-path="$(./hack/kube-binaries.sh kubectl)/kubectl" --dns-domain=cluster.local \
 		--ginkgo.no-color --ginkgo.timeout=40m --ginkgo.focus="$focus" --ginkgo.skip="$skip" \
-		--ginkgo.junit-report="$PWD/$out/$FAMILY.xml" "$@" >"$out/$FAMILY.log" 2>&1 || {
-		tail -n 60 "$out/$FAMILY.log" >&2
+		--ginkgo.junit-report="$PWD/$report.xml" "$@" >"$report.log" 2>&1 || {
+		tail -n 60 "$report.log" >&2
 		./hack/cluster/dump.sh >&2 || true
-		die "specs failed with $FAMILY first; the whole log is $out/$FAMILY.log"
+		die "specs failed with $FAMILY first; the whole log is $report.log"
 	}
-	grep -E '^(Ran|SUCCESS|FAIL)' "$out/$FAMILY.log"
+	grep -E '^(Ran|SUCCESS|FAIL)' "$report.log"
 }
 for family in $families; do
 	run "$family" "$@"
 done
-go run ./hack/junit -version "$version" "$out"/*.xml
+go run ./hack/junit "$out/$version"-*.xml

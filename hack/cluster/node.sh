@@ -86,6 +86,7 @@ clusterDomain: cluster.local
 resolvConf: $state/resolv.conf
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 cgroupDriver: cgroupfs
+failCgroupV1: false
 failSwapOn: false
 oomScoreAdj: 0
 imageGCHighThresholdPercent: 100
@@ -128,7 +129,7 @@ run etcd "$bin/etcd" --data-dir="$state/volatile/etcd" --unsafe-no-fsync \
 run kube-apiserver "$bin/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 \
 	--advertise-address="$advertise_ip" --secure-port=6443 --service-cluster-ip-range="$service_ranges" \
 	--tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
-	--client-ca-file="$pki/ca.crt" --requestheader-client-ca-file="$pki/ca.crt" \
+	--client-ca-file="$pki/ca.crt" --requestheader-client-ca-file="$pki/ca.crt" --requestheader-allowed-names=front-proxy-client \
 	--kubelet-client-certificate="$pki/admin.crt" --kubelet-client-key="$pki/admin.key" \
 	--kubelet-preferred-address-types=InternalIP \
 	--service-account-key-file="$pki/sa.crt" --service-account-signing-key-file="$pki/sa.key" \

@@ -2,7 +2,7 @@
 // each spec that ran, with its result and time in each file. With -w it replaces the
 // text between the markers of that name in a document.
 //
-//	junit -version v1.34.4 [-w docs/proof.md] dist/conformance/*.xml
+//	junit [-w docs/proof.md] dist/conformance/*.xml
 package main
 
 import (
@@ -20,10 +20,9 @@ import (
 )
 
 func main() {
-	version := flag.String("version", "", "Kubernetes `version` that the specs are from")
 	document := flag.String("w", "", "`file` whose part between the conformance markers is replaced")
 	flag.Parse()
-	if err := run(*version, *document, flag.Args()); err != nil {
+	if err := run(*document, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "junit:", err)
 		os.Exit(1)
 	}
@@ -40,9 +39,9 @@ type testcase struct {
 	Time   float64 `xml:"time,attr"`
 }
 
-func run(version, document string, files []string) error {
+func run(document string, files []string) error {
 	if len(files) == 0 {
-		return errors.New("no files given; usage: junit [-version VERSION] [-w DOCUMENT] FILE")
+		return errors.New("no files given; usage: junit [-w DOCUMENT] FILE")
 	}
 	var suites []suite
 	for _, file := range files {
@@ -56,7 +55,7 @@ func run(version, document string, files []string) error {
 		}
 		suites = append(suites, s)
 	}
-	out := table(version, files, suites)
+	out := table(files, suites)
 	if document == "" {
 		_, err := os.Stdout.Write(out)
 		return err
@@ -68,9 +67,9 @@ func run(version, document string, files []string) error {
 var labels = regexp.MustCompile(` \[[^\]]*\]$`)
 
 // table renders the specs that ran in any of the suites.
-func table(version string, files []string, suites []suite) []byte {
+func table(files []string, suites []suite) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "Kubernetes %s, %s.\n\n| Spec |", version, time.Now().UTC().Format(time.DateOnly))
+	fmt.Fprintf(&b, "Run on %s.\n\n| Spec |", time.Now().UTC().Format(time.DateOnly))
 	for _, file := range files {
 		fmt.Fprintf(&b, " %s |", strings.TrimSuffix(filepath.Base(file), ".xml"))
 	}

@@ -1,0 +1,1 @@
+../e2e/e2e_test.go
