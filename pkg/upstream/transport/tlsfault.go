@@ -166,7 +166,8 @@ func newTLSFault(addr netip.AddrPort, expected string, err error, at phase, now 
 			dialTimeout, lastPart(err))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return say(FaultClosed, "the server closed the connection%s", map[bool]string{
-			true: " without an answer", false: " during the handshake"}[at.shaken])
+			true: " without an answer", false: " during the handshake",
+		}[at.shaken])
 	case at.shaken:
 		return say(FaultClosed, "the connection ended: %v", err)
 	case isNetwork(err):
