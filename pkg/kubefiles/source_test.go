@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,14 @@ func TestOpenErrors(t *testing.T) {
 		{"no kind", "metadata: {name: a}", []string{"x.yaml: document 1: apiVersion or kind is missing"}},
 		{"scalar", "hello", []string{"x.yaml: document 1"}},
 		{"wrong type", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: 80}", []string{"x.yaml: document 1", "ports"}},
+		{
+			"import", "apiVersion: multicluster.x-k8s.io/v1beta1\nkind: ServiceImport\nmetadata: {name: a}\nspec: {type: Other, ports: [{port: 0}]}",
+			[]string{"ServiceImport a: spec.type", "ServiceImport a: spec.ports[0].port"},
+		},
+		{
+			"import of the wrong shape", "apiVersion: multicluster.x-k8s.io/v1alpha1\nkind: ServiceImport\nmetadata: {name: a}\nspec: {ports: [{port: x}]}",
+			[]string{"ServiceImport a: spec"},
+		},
 		{"address", service("a", "1.2.3"), []string{"x.yaml: document 1: Service a: spec.clusterIP", `"1.2.3"`}},
 		{
 			"several",
@@ -286,4 +295,45 @@ func TestReloadVolume(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the second version", func() bool { return cmp.Equal([]string{"default/a@2"}, list(t, s.Services())) })
+}
+
+// ServiceImports are read in both versions of their API, whatever else they say, and a
+// slice may belong to one of them alone.
+func TestImports(t *testing.T) {
+	var log bytes.Buffer
+	path := filepath.Join(t.TempDir(), "x.yaml")
+	write(t, path, `apiVersion: multicluster.x-k8s.io/v1beta1
+kind: ServiceImport
+metadata: {name: a, namespace: ns1}
+spec: {type: ClusterSetIP, ips: [10.7.0.1], ports: [{port: 80}], sessionAffinity: None, ipFamilies: [IPv4]}
+status: {clusters: [{cluster: ca}], conditions: [{type: Ready}]}
+---
+apiVersion: multicluster.x-k8s.io/v1alpha1
+kind: ServiceImport
+metadata: {name: b.c}
+spec: {type: Headless}
+---
+apiVersion: multicluster.x-k8s.io/v2
+kind: ServiceImport
+metadata: {name: later}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: a-1, namespace: ns1, labels: {multicluster.kubernetes.io/service-name: a}}
+addressType: IPv4
+endpoints: [{addresses: [10.9.0.1]}]
+`)
+	s, err := Open(Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := list(t, s.Imports()[0]), []string{"default/b.c@1", "ns1/a@1"}; !slices.Equal(got, want) {
+		t.Errorf("imports %v, want %v", got, want)
+	}
+	if strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("warnings:\n%s", &log)
+	}
+	if skipped := s.Status().Skipped; len(skipped) != 1 || skipped["multicluster.x-k8s.io/v2 ServiceImport"] != 1 {
+		t.Errorf("skipped %v", skipped)
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 
 	"github.com/kube-dns/kube-dns/pkg/records"
+	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
 // protobufs returns the decoders that are used, and those below them.
@@ -40,7 +41,10 @@ func fullMeta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Namespace: "default", Name: name, GenerateName: "x-", UID: "0b2a6f6e", ResourceVersion: "77", Generation: 3,
 		CreationTimestamp: metav1.Unix(1_700_000_000, 0), DeletionTimestamp: new(metav1.Unix(1_700_000_100, 0)),
-		Labels: map[string]string{discoveryv1.LabelServiceName: "web", "app": "web", "": "empty"},
+		Labels: map[string]string{
+			discoveryv1.LabelServiceName: "web", "app": "web", "": "empty",
+			serviceimport.LabelServiceName: "shop", serviceimport.LabelSourceCluster: "ca.reg",
+		},
 		Annotations: map[string]string{
 			corev1.EndpointsLastChangeTriggerTime: "2026-01-01T00:00:00Z", metav1.InitialEventsAnnotationKey: "true",
 			"kubectl.kubernetes.io/last-applied-configuration": strings.Repeat("x", 300),
@@ -311,9 +315,11 @@ func described(v any) string {
 		case *item[*records.Service]:
 			fmt.Fprintf(&b, "%v %q %v %t: %t %+v\n", it.key, it.version, it.trigger, it.end, it.kept, it.value)
 		case *item[sliceValue]:
-			fmt.Fprintf(&b, "%v %q %v %t: %t %q", it.key, it.version, it.trigger, it.end, it.kept, it.value.service)
+			fmt.Fprintf(&b, "%v %q %v %t: %t %q %q", it.key, it.version, it.trigger, it.end, it.kept, it.value.service, it.value.imported)
 			for _, part := range it.value.parts {
-				fmt.Fprintf(&b, " %+v", *part)
+				plain := *part
+				plain.SetCluster(nil) // whose address differs
+				fmt.Fprintf(&b, " %+v of %q", plain, part.Cluster())
 			}
 			b.WriteByte('\n')
 		default:
