@@ -31,7 +31,8 @@ type settings struct {
 type session struct {
 	settings
 	programs programs
-	upstream netip.AddrPort // asked by what forwards
+	upstream netip.AddrPort  // asked by what forwards
+	secure   *secureUpstream // the same over TLS
 
 	stdout, stderr io.Writer
 
@@ -82,6 +83,10 @@ func runCompare(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		return err
 	}
 	s.upstream = up.Addrs()[0]
+	if s.secure, err = newSecureUpstream(); err != nil {
+		return err
+	}
+	defer s.secure.close()
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- up.Run(ctx) }()

@@ -21,7 +21,7 @@ type budget struct {
 // scenarios are the comparisons that ask for names which differ in a number.
 func (s *session) scenarios() []scenario {
 	const cache = 10000
-	p, up := s.programs, s.upstream
+	p, up, secure := s.programs, s.upstream, s.secure
 	return []scenario{
 		{
 			name: "cached", title: "cached answer, 1000 names",
@@ -53,6 +53,15 @@ func (s *session) scenarios() []scenario {
 			budgets: []budget{
 				{"dnscache", "dnsmasq-nocache", 0.65}, {"dnscache", "unbound", 0.55}, {"dnscache", "CoreDNS", 0.50},
 			},
+			pattern: "n%d.distinct.example.com", warm: 12000, count: 12000,
+		},
+		{
+			name: "tls", title: "forwarded answer over DNS over TLS, every name new",
+			peers: []peer{
+				p.dnscachePeer("dnscache-udp", up, cache), p.dnscachePeer("dnscache", up, cache).over(secure),
+				p.unboundPeer(up).over(secure), p.corednsPeer(up, cache).over(secure),
+			},
+			budgets: []budget{{"dnscache", "dnscache-udp", 1.30}, {"dnscache", "CoreDNS", 0.50}},
 			pattern: "n%d.distinct.example.com", warm: 12000, count: 12000,
 		},
 		{

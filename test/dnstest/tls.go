@@ -308,3 +308,8 @@ func (s *TLSServer) Messages() [][]byte {
 	defer s.mu.Unlock()
 	return append([][]byte(nil), s.raw...)
 }
+
+// ServerConfig is a server's configuration with certificates.
+func ServerConfig(certs ...tls.Certificate) *tls.Config {
+	return &tls.Config{Certificates: certs, MinVersion: tls.VersionTLS12}
+}
