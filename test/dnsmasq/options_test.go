@@ -33,7 +33,11 @@ var testedInGo = map[string]string{
 	"no-poll":          "TestNoPoll",
 	"nxdomain-cut":     "TestNXDomainCut",
 	"port":             "TestUserAndGroup",
+	"rate-limit":       "TestRateLimit",
 	"serve-stale":      "TestServeStale",
+	"tls-ca-file":      "TestTLSUpstream",
+	"tls-cert-file":    "TestTLSFiles",
+	"tls-key-file":     "TestTLSFiles",
 	"user":             "TestUserAndGroup",
 }
 
