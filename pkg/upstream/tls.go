@@ -18,9 +18,13 @@ import (
 const maxTLSDials = 512
 
 // HandshakeBuckets are the upper bounds of TLSStats.Seconds.
+//
+//nolint:gochecknoglobals // a constant table
 var HandshakeBuckets = [...]float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2}
 
 // TLSReasons are the names of the reasons in TLSStats.Failures.
+//
+//nolint:gochecknoglobals // a constant table
 var TLSReasons = func() (names [transport.FaultReasons]string) {
 	for r := range names {
 		names[r] = transport.FaultReason(r).String()
@@ -140,7 +144,7 @@ func endpoint(spec Server) transport.Endpoint {
 	}
 }
 
-var systemTrust = new(Trust)
+var systemTrust = new(Trust) //nolint:gochecknoglobals // loaded once, from the system
 
 // trust returns what the next handshake works with.
 func (s *Set) trust() *Trust {

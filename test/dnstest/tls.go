@@ -168,7 +168,7 @@ func (p *TLSPeer) Read1() []byte {
 func (p *TLSPeer) Write1(msg []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, _ = p.Conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...))
+	_, _ = p.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...))
 }
 
 // TLSScript says what a [TLSServer] does. Every field may change a part.
@@ -258,7 +258,7 @@ func (s *TLSServer) serve(number int, nc net.Conn) {
 		return
 	}
 	s.Answers(p)
-	p.Conn.Close()
+	p.Close()
 }
 
 // Answers answers the questions of a connection by the script until it ends.

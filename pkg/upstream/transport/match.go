@@ -48,7 +48,7 @@ func (c *Call) appendPadded(dst []byte) []byte {
 	return dst
 }
 
-var zeros [padTo]byte
+var zeros [padTo]byte //nolint:gochecknoglobals // a constant
 
 // Note learns from a reply to c how long its connection may stay open
 // (RFC 7828 §3.2.2). It may be called only within the event that brings r.

@@ -33,14 +33,14 @@ type Trust struct {
 type HandshakeKind uint8
 
 const (
-	// Opened: the server was authenticated, and questions can be sent.
+	// Opened means that the server was authenticated, and questions can be sent.
 	Opened HandshakeKind = iota
-	// Refused: no connection, a failed handshake, or a connection that ended or
+	// Refused means no connection, a failed handshake, or a connection that ended or
 	// fell silent before it brought any reply.
 	Refused
-	// Gone: a connection that was opened has ended.
+	// Gone means that a connection that was opened has ended.
 	Gone
-	// AnswersOnce: the server closed a connection after its first answer, so that
+	// AnswersOnce means that the server closed a connection after its first answer, so that
 	// each question gets one of its own for a while.
 	AnswersOnce
 )

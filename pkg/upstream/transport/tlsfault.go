@@ -22,33 +22,34 @@ import (
 type FaultReason uint8
 
 const (
-	// FaultConnect: no TCP connection.
+	// FaultConnect means no TCP connection.
 	FaultConnect FaultReason = iota
-	// FaultTimeout: no answer in time, to the connection, the handshake or the
+	// FaultTimeout means no answer in time, to the connection, the handshake or the
 	// first questions.
 	FaultTimeout
-	// FaultProtocol: the server does not speak TLS 1.2 or 1.3, or not with us.
+	// FaultProtocol means that the server does not speak TLS 1.2 or 1.3, or not with us.
 	FaultProtocol
-	// FaultUnknownCA: nobody that is trusted has signed the certificate, or not
-	// for this use.
+	// FaultUnknownCA means that no trusted authority has signed the certificate, or
+	// not for this use.
 	FaultUnknownCA
-	// FaultName: the certificate is for other names.
+	// FaultName means that the certificate is for other names.
 	FaultName
 	// FaultExpired and FaultNotYetValid: the certificate is not valid at this
 	// host's time.
 	FaultExpired
 	// FaultNotYetValid is the other half of FaultExpired.
 	FaultNotYetValid
-	// FaultPin: none of the pinned keys is in the chain.
+	// FaultPin means that none of the pinned keys is in the chain.
 	FaultPin
-	// FaultClientCert: the server wants a client certificate, or another one.
+	// FaultClientCert means that the server wants a client certificate, or another one.
 	FaultClientCert
-	// FaultClosed: the server closed the connection.
+	// FaultClosed means that the server closed the connection.
 	FaultClosed
 	// FaultReasons is the number of reasons.
 	FaultReasons
 )
 
+//nolint:gochecknoglobals // a constant table
 var faultNames = [FaultReasons]string{
 	"connect", "timeout", "protocol", "unknown_ca", "name", "expired", "not_yet_valid", "pin", "client_cert", "closed",
 }
