@@ -227,6 +227,7 @@ func (a *app) start(ctx context.Context) {
 			log:   a.log,
 			own:   ownServer(a.listener.Addrs(), netif.All),
 		}
+		a.resolv.use(!a.firstLive.upstream)
 		a.resolv.poll(true)
 		a.sources.resolv = a.resolv.servers
 	}
@@ -348,6 +349,10 @@ func (a *app) loop(ctx context.Context, changes <-chan liveConfig) {
 			a.logStatistics()
 		case c := <-changes:
 			a.sources.live = c
+			if a.resolv != nil {
+				a.resolv.use(!c.upstream)
+				a.sources.resolv = a.resolv.servers
+			}
 			a.apply()
 		}
 	}

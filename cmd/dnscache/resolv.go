@@ -19,6 +19,9 @@ type resolvFiles struct {
 	// who is not there: see ownServer.
 	own func(netip.Addr) bool
 
+	// unused says that other servers replace those of the files, so that their
+	// problems concern nobody and are not logged.
+	unused  bool
 	servers []netip.Addr
 	seen    stamp
 	problem string
@@ -78,6 +81,9 @@ func (r *resolvFiles) poll(force bool) (changed bool) {
 	var servers []netip.Addr
 	for _, addr := range options.ParseResolvConf(data) {
 		if r.own(addr) {
+			if r.unused {
+				continue
+			}
 			r.log.printf("ignoring nameserver %s - local interface", addr)
 			continue
 		}
@@ -88,7 +94,9 @@ func (r *resolvFiles) poll(force bool) (changed bool) {
 		return false
 	}
 	r.problem = ""
-	r.log.printf("reading %s", now.path)
+	if !r.unused {
+		r.log.printf("reading %s", now.path)
+	}
 	changed = !slices.Equal(servers, r.servers)
 	r.servers = servers
 	return changed || force
@@ -96,9 +104,22 @@ func (r *resolvFiles) poll(force bool) (changed bool) {
 
 // complain logs a problem once, until it is another one or gone.
 func (r *resolvFiles) complain(text string) {
+	if r.unused {
+		return
+	}
 	if text != r.problem {
 		r.problem = text
 		r.log.printf("%s", text)
+	}
+}
+
+// use says whether the servers of the files count now. If they count again, the
+// files are read again, so that the log says so.
+func (r *resolvFiles) use(count bool) {
+	again := count && r.unused
+	r.unused = !count
+	if again {
+		r.poll(true)
 	}
 }
 

@@ -130,6 +130,21 @@ func TestResolvFiles(t *testing.T) {
 	if !r.poll(true) {
 		t.Error("a forced reading reports no change")
 	}
+
+	// While other servers replace those of the file, it is followed silently.
+	before := text()
+	r.use(false)
+	replace(t, b, "search x\n")
+	r.poll(false)
+	replace(t, b, "nameserver 127.0.0.53\nnameserver 4.4.4.4\n")
+	r.poll(false)
+	if logged := strings.TrimPrefix(text(), before); logged != "" || addrTexts(r.servers) != "4.4.4.4" {
+		t.Errorf("unused file: servers %q, log %q", addrTexts(r.servers), logged)
+	}
+	r.use(true)
+	if logged := strings.TrimPrefix(text(), before); !strings.HasSuffix(logged, "reading "+b+"\n") {
+		t.Errorf("used again: log %q", logged)
+	}
 }
 
 func TestHostsFiles(t *testing.T) {
