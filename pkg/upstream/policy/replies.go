@@ -14,7 +14,7 @@ func (q *Query) replied(now Time, ev *Event, dst []Action) []Action {
 		return q.finish(EndReply, dst)
 	case !q.client():
 		return dst
-	case outcome == NotUnderstood && a.edns:
+	case outcome == NotUnderstood && a.edns, q.refusesEDNS(now, a, ev):
 		// RFC 6891 §7: it may be EDNS that the server does not like.
 		a.misunderstood = true
 		dst = q.keep(RankError, ev, dst)
@@ -37,7 +37,7 @@ func (q *Query) replied(now Time, ev *Event, dst []Action) []Action {
 // noteReply learns from a reply about the server.
 func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 	s := q.server(a.server)
-	isError := ev.Outcome == Malformed || ev.Outcome == ServerError || ev.Outcome == NotUnderstood && !a.edns
+	isError := ev.Outcome == Malformed || ev.Outcome == ServerError || ev.Outcome == Declined || ev.Outcome == NotUnderstood && !a.edns
 	rtt := now.Since(a.sent)
 	if a.way == Whole {
 		rtt = -1
@@ -70,6 +70,13 @@ func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 	if a.mixed && ev.Outcome == Good {
 		s.casing.kept()
 	}
+}
+
+// refusesEDNS reports whether a reply to a looks like that of a server or middlebox
+// that refuses every question with an OPT record: it has none itself, and the
+// server has not taken EDNS lately.
+func (q *Query) refusesEDNS(now Time, a *attempt, ev *Event) bool {
+	return ev.Outcome == Declined && a.edns && !ev.OPT && !q.server(a.server).edns.recent(now)
 }
 
 // failedWithEDNS reports whether the server of plain, an attempt without EDNS that

@@ -103,8 +103,10 @@ const (
 	Ignored
 	// Truncated did not fit.
 	Truncated
-	// ServerError is an error such as SERVFAIL or REFUSED.
+	// ServerError is an error such as SERVFAIL.
 	ServerError
+	// Declined is REFUSED, which may be about EDNS if the reply has no OPT record.
+	Declined
 	// NotUnderstood is FORMERR, NOTIMP or BADVERS, which may be about EDNS
 	// (RFC 6891 §7).
 	NotUnderstood
@@ -119,6 +121,8 @@ func OutcomeOf(rcode int) Outcome {
 		return Good
 	case wire.RcodeFormErr, wire.RcodeNotImp, wire.RcodeBadVers:
 		return NotUnderstood
+	case wire.RcodeRefused:
+		return Declined
 	}
 	return ServerError
 }
