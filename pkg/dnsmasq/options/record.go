@@ -147,7 +147,8 @@ func setTXT(p *parser, value string, _ bool) error {
 	owner, rest, hasText := cut(value, ',')
 	var data []byte
 	if hasText {
-		for _, item := range items(rest) {
+		// Unlike items of other options, texts keep their blanks.
+		for item := range strings.SplitSeq(rest, ",") {
 			data = appendStrings(data, unhide(item))
 		}
 	} else {
