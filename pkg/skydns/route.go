@@ -92,10 +92,16 @@ func keptInside(name []byte, qtype uint16) bool {
 	return false
 }
 
-// noSingleLabel answers that a name of one label does not exist. The SOA lets
-// caches keep that for the negative TTL.
+// noSingleLabel answers that a name of one label does not exist. No cache may
+// keep that: it holds for addresses only, but NXDOMAIN is for all types
+// (RFC 2308 §5), and top-level domains have records of others.
 func (w *worker) noSingleLabel() result {
-	w.appendSOA([]byte{0}) // the root
+	soa := w.soa()
+	soa.Minimum = 0
+	w.b.Open(wire.Authority)
+	if !w.b.SOA([]byte{0}, 0, &soa) && !w.to.Stream() { // the root's
+		w.b.SetTC()
+	}
 	return result{
 		system: systemAuth, rcode: wire.RcodeNXDomain,
 		ede: wire.Extended(wire.EDEOther, "addresses of single-label names are not looked up outside the cluster"),
