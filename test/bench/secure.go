@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/binary"
+	"errors"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -108,7 +109,7 @@ func serveFrames(nc net.Conn, h listener.Handler) {
 	in, out, reply := make([]byte, 0, 64<<10), make([]byte, 0, 64<<10), make([]byte, 0, 512)
 	for {
 		n, err := nc.Read(in[len(in):cap(in)])
-		if err != nil && err != io.EOF || n == 0 {
+		if err != nil && !errors.Is(err, io.EOF) || n == 0 {
 			return
 		}
 		in, out = in[:len(in)+n], out[:0]
