@@ -154,11 +154,11 @@ type TLSPeer struct {
 // Read1 reads one message, nil at the end.
 func (p *TLSPeer) Read1() []byte {
 	var length [2]byte
-	if _, err := io.ReadFull(p.Conn, length[:]); err != nil {
+	if _, err := io.ReadFull(p, length[:]); err != nil {
 		return nil
 	}
 	msg := make([]byte, binary.BigEndian.Uint16(length[:]))
-	if _, err := io.ReadFull(p.Conn, msg); err != nil {
+	if _, err := io.ReadFull(p, msg); err != nil {
 		return nil
 	}
 	return msg

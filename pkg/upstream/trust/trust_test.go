@@ -2,8 +2,10 @@ package trust
 
 import (
 	"bytes"
+	"crypto/x509"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -95,5 +97,22 @@ func TestOpen(t *testing.T) {
 	}
 	if s, err := Open(Files{}, nil); err != nil || s.Current().Roots != nil {
 		t.Errorf("no files: %v", err)
+	}
+}
+
+// TestEmbeddedRoots is B22: without any file of the system, as in our images, there
+// are authorities to trust.
+func TestEmbeddedRoots(t *testing.T) {
+	if os.Getenv("TRUST_TEST") == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestEmbeddedRoots$")
+		cmd.Env = append(os.Environ(), "TRUST_TEST=1", "SSL_CERT_FILE=/nowhere", "SSL_CERT_DIR=/nowhere")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil || pool.Equal(x509.NewCertPool()) {
+		t.Errorf("nobody is trusted: %v", err)
 	}
 }
