@@ -318,5 +318,6 @@ func extendedOf(r *wire.Reply) wire.ExtendedError {
 	return wire.Extended(uint16(data[0])<<8|uint16(data[1]), string(data[2:min(len(data), 2+maxReason)]))
 }
 
-// maxReason bounds the text of an extended error that is passed on.
-const maxReason = 128
+// maxReason bounds the text of an extended error that is passed on. What kubedns says
+// of a certificate fits.
+const maxReason = 256
