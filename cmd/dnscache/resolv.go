@@ -11,6 +11,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
+// defaultResolv is read unless --resolv-file names others.
+const defaultResolv = "/etc/resolv.conf"
+
 // resolvFiles follows the files of --resolv-file. The newest one counts.
 type resolvFiles struct {
 	paths []string
@@ -130,13 +133,15 @@ func firstPath(paths []string) string {
 	return paths[0]
 }
 
-// ownServer returns a function that tells which servers of a resolv.conf must
-// not be asked: loopback addresses (in a Pod nobody else answers there, and on a
-// host it is this program or one that asks this program), and the addresses
-// that this program listens on.
-func ownServer(listening []netip.AddrPort, interfaces func() (netif.List, error)) func(netip.Addr) bool {
+// ownServer returns a function that tells which servers of the files of paths must
+// not be asked: the addresses that this program listens on, and loopback addresses
+// unless other files than the default one are given. In a Pod nobody else answers
+// at a loopback address of resolv.conf, and on a host it is this program or one that
+// asks this program.
+func ownServer(paths []string, listening []netip.AddrPort, interfaces func() (netif.List, error)) func(netip.Addr) bool {
 	const port = options.DefaultPort
 	own := map[netip.Addr]bool{}
+	loopback := slices.Equal(paths, []string{defaultResolv})
 	for _, l := range listening {
 		if l.Port() != port {
 			continue
@@ -145,6 +150,7 @@ func ownServer(listening []netip.AddrPort, interfaces func() (netif.List, error)
 		if !l.Addr().IsUnspecified() {
 			continue
 		}
+		loopback = true // all loopback addresses are this program then
 		if all, err := interfaces(); err == nil {
 			for _, i := range all {
 				for _, a := range i.Addrs {
@@ -154,6 +160,6 @@ func ownServer(listening []netip.AddrPort, interfaces func() (netif.List, error)
 		}
 	}
 	return func(a netip.Addr) bool {
-		return a.Unmap().IsLoopback() || a.IsUnspecified() || own[a.Unmap()] || own[a]
+		return loopback && a.Unmap().IsLoopback() || a.IsUnspecified() || own[a.Unmap()] || own[a]
 	}
 }

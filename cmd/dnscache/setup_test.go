@@ -73,7 +73,7 @@ func TestResolvFiles(t *testing.T) {
 	log, text := testLog(t)
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
-	r := &resolvFiles{paths: []string{a, b}, log: log, own: ownServer(
+	r := &resolvFiles{paths: []string{a, b}, log: log, own: ownServer([]string{defaultResolv},
 		[]netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:53"), netip.MustParseAddrPort("10.0.0.2:5353")}, netif.All)}
 	old := time.Now().Add(-time.Hour)
 	for _, step := range []struct {
@@ -190,5 +190,35 @@ func TestHostsFiles(t *testing.T) {
 	replace(t, dir+"/d/y", "1.2.3.6 y yy\n")
 	if hostsStamp(local.HostsDirs) == before {
 		t.Error("the stamp does not see a change")
+	}
+}
+
+func TestLoopbackServersOfResolvFiles(t *testing.T) {
+	list := func() (netif.List, error) { return nil, nil }
+	addrs := func(texts ...string) (list []netip.AddrPort) {
+		for _, text := range texts {
+			list = append(list, netip.MustParseAddrPort(text))
+		}
+		return list
+	}
+	for _, tt := range []struct {
+		path      string
+		listening []netip.AddrPort
+		server    string
+		own       bool
+	}{
+		{defaultResolv, addrs("127.0.0.1:5301"), "127.0.0.53", true},
+		{"/x", addrs("127.0.0.1:5301"), "127.0.0.53", false},
+		{"/x", addrs("127.0.0.1:5301"), "127.0.0.1", false},
+		{"/x", addrs("127.0.0.1:53"), "127.0.0.1", true},
+		{"/x", addrs("127.0.0.1:53"), "127.0.0.53", false},
+		{"/x", addrs("0.0.0.0:53"), "127.0.0.53", true},
+		{"/x", addrs("[::1]:53"), "::1", true},
+		{"/x", addrs("127.0.0.1:53"), "::1", false},
+	} {
+		own := ownServer([]string{tt.path}, tt.listening, list)
+		if got := own(netip.MustParseAddr(tt.server)); got != tt.own {
+			t.Errorf("server %s of %s, listening on %v: own %v", tt.server, tt.path, tt.listening, got)
+		}
 	}
 }
