@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"io"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -115,5 +116,38 @@ func BenchmarkLocalOf(b *testing.B) {
 	n := c.setLocal(netip.MustParseAddr("127.0.0.2"))
 	for b.Loop() {
 		localOf(c[:n])
+	}
+}
+
+// The longest answers over TCP are written from memory that is used again.
+func TestLongAnswersAllocateLittle(t *testing.T) {
+	const answers, allowed = 400, 16 << 10 // octets per answer, of 64 KiB
+	if raceEnabled {
+		return // sync.Pool drops at random under the race detector
+	}
+	long := make([]byte, MaxMessageBytes)
+	s := start(t, Config{
+		Addrs:   []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")},
+		Handler: handlerFunc(func(_ []byte, _ ReplyTo, reply []byte) []byte { return append(reply, long...) }),
+	})
+	c := dialTCP(t, s.Addrs()[0])
+	q, buf := appendFrame(nil, query(1, 60)), make([]byte, prefixBytes+len(long))
+	ask := func(n int) {
+		for range n {
+			if _, err := c.Write(q); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(c, buf); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ask(10)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	ask(answers)
+	runtime.ReadMemStats(&after)
+	if got := (after.TotalAlloc - before.TotalAlloc) / answers; got > allowed {
+		t.Errorf("%d octets allocated for each answer, want at most %d", got, allowed)
 	}
 }

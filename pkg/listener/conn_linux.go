@@ -272,7 +272,7 @@ func (c *conn) enqueue(msg []byte) {
 	if c.queue == nil {
 		c.queue = c.srv.memory.get()
 	}
-	c.queue = appendFrame(c.queue, msg)
+	c.queue = appendFrame(c.srv.memory.room(c.queue, prefixBytes+len(msg)), msg)
 	more := cap(c.queue) - c.counted
 	if cap(c.queue) <= smallBytes || more == 0 {
 		return

@@ -11,10 +11,15 @@ import (
 // waits holds none.
 const smallBytes = 2 << 10
 
+// largeBytes is a buffer for the longest answer, which is used again: making one
+// for each costs more than writing the answer.
+const largeBytes = prefixBytes + MaxMessageBytes
+
 // memory is what TCP connections have for messages. What one holds beyond
 // small buffers counts against a limit for all.
 type memory struct {
 	small   sync.Pool   // of *[smallBytes]byte
+	large   sync.Pool   // of *[largeBytes]byte
 	replies chan []byte // space for one reply each, nil until it is used
 	limit   int64
 	used    atomic.Int64
@@ -27,6 +32,7 @@ const repliesPerCore = 2
 func (m *memory) init(limit int) {
 	m.limit = int64(limit)
 	m.small.New = func() any { return new([smallBytes]byte) }
+	m.large.New = func() any { return new([largeBytes]byte) }
 	m.replies = make(chan []byte, repliesPerCore*runtime.GOMAXPROCS(0))
 	for range cap(m.replies) {
 		m.replies <- nil
@@ -48,10 +54,25 @@ func (m *memory) replied(b []byte) { m.replies <- b }
 // get returns an empty buffer of smallBytes.
 func (m *memory) get() []byte { return m.small.Get().(*[smallBytes]byte)[:0] }
 
-// put takes a buffer back. One that has grown is left to the garbage collector.
+// room returns b, or a larger buffer with its content, to which n octets can be
+// appended. b must not be used any more then.
+func (m *memory) room(b []byte, n int) []byte {
+	need := len(b) + n
+	if need <= cap(b) || need <= largeBytes/2 || need > largeBytes {
+		return b // append finds the room
+	}
+	larger := append(m.large.Get().(*[largeBytes]byte)[:0], b...)
+	m.put(b)
+	return larger
+}
+
+// put takes a buffer back. One of another size is left to the garbage collector.
 func (m *memory) put(b []byte) {
-	if cap(b) == smallBytes {
+	switch cap(b) {
+	case smallBytes:
 		m.small.Put((*[smallBytes]byte)(b[:smallBytes]))
+	case largeBytes:
+		m.large.Put((*[largeBytes]byte)(b[:largeBytes]))
 	}
 }
 
