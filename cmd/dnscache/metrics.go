@@ -108,6 +108,7 @@ func drops(ch chan<- prometheus.Metric, c *counters, l *listener.Stats) {
 		{"tcp_refused", l.TCPRefused},
 		{"tcp_evicted", l.TCPEvicted},
 		{"tcp_idle", l.TCPIdleClosed},
+		{"tcp_unanswerable", l.TCPDropped},
 		{"tcp_malformed", l.TCPMalformed},
 		{"tcp_write_timeout", l.TCPWriteTimeouts},
 		{"tcp_memory", l.TCPShed},

@@ -123,7 +123,14 @@ func (w *follower) round(ctx context.Context) time.Duration {
 	}
 	var wg sync.WaitGroup
 	for _, addr := range due {
-		wg.Go(func() { w.ask(ctx, addr) })
+		wg.Go(func() {
+			defer func() {
+				if cause := recover(); cause != nil {
+					w.f.crashed(cause, nil)
+				}
+			}()
+			w.ask(ctx, addr)
+		})
 	}
 	wg.Wait()
 	next := now.Add(followPeriod)

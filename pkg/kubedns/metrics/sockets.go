@@ -87,6 +87,7 @@ func NewSockets(stats func() listener.Stats) prometheus.Collector {
 		"udp_receive_error": func(s *listener.Stats) uint64 { return s.UDPReceiveErrors },
 		"tcp_refused":       func(s *listener.Stats) uint64 { return s.TCPRefused },
 		"tcp_evicted":       func(s *listener.Stats) uint64 { return s.TCPEvicted },
+		"tcp_unanswerable":  func(s *listener.Stats) uint64 { return s.TCPDropped },
 		"tcp_malformed":     func(s *listener.Stats) uint64 { return s.TCPMalformed },
 		"tcp_write_timeout": func(s *listener.Stats) uint64 { return s.TCPWriteTimeouts },
 		"tcp_memory":        func(s *listener.Stats) uint64 { return s.TCPShed },
