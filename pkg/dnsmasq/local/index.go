@@ -60,8 +60,9 @@ func New(cfg *Config) (*Data, error) {
 		near: nearby(cfg.Networks), selfMX: cfg.SelfMX, mailTarget: cfg.MailTarget,
 	}
 	var errs []error
+	crowds := crowds{}
 	for i := range cfg.Hosts {
-		l.addHost(&cfg.Hosts[i])
+		l.addHost(&cfg.Hosts[i], crowds)
 	}
 	for _, r := range cfg.Records {
 		if err := r.check(); err != nil {
@@ -106,7 +107,7 @@ func (l *Data) markAbove(up dnsname.Name) {
 	}
 }
 
-func (l *Data) addHost(h *Host) {
+func (l *Data) addHost(h *Host, crowds crowds) {
 	ttl := l.ttl
 	if h.HasTTL {
 		ttl = h.TTL
@@ -119,7 +120,7 @@ func (l *Data) addHost(h *Host) {
 		n.dynamic, n.host = h.Interface, !h.Interface
 		l.dynamic = l.dynamic || h.Interface
 		for _, a := range h.Addrs {
-			n.addAddr(address{a.Unmap(), ttl, h.Source})
+			n.addAddr(address{a.Unmap(), ttl, h.Source}, crowds)
 		}
 	}
 	for _, a := range h.Addrs {
@@ -129,11 +130,36 @@ func (l *Data) addHost(h *Host) {
 	}
 }
 
-func (n *nameData) addAddr(a address) {
-	for _, have := range n.addrs {
-		if have.addr == a.addr {
+// crowds holds the addresses of names that have many, while data is built:
+// looking through a list for each new one would take time that grows with its
+// square.
+type crowds map[*nameData]map[netip.Addr]bool
+
+// crowd is from how many addresses on a name is in crowds.
+const crowd = 32
+
+// addAddr adds an address to the name, unless it has it.
+func (n *nameData) addAddr(a address, crowds crowds) {
+	seen := crowds[n]
+	if seen == nil {
+		for _, have := range n.addrs {
+			if have.addr == a.addr {
+				return
+			}
+		}
+		if len(n.addrs) >= crowd {
+			seen = map[netip.Addr]bool{}
+			for _, have := range n.addrs {
+				seen[have.addr] = true
+			}
+			crowds[n] = seen
+		}
+	}
+	if seen != nil {
+		if seen[a.addr] {
 			return
 		}
+		seen[a.addr] = true
 	}
 	n.addrs = append(n.addrs, a)
 }

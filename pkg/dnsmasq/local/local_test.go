@@ -3,6 +3,7 @@ package local
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -191,5 +192,31 @@ func TestServersSOAStays(t *testing.T) {
 	want := "NOERROR; aa; rd; lan. 60 IN SOA a. b. 1 2 3 4 5; opt"
 	if got := dnstest.Summary(c.Ask(dnstest.Question("nas.lan.", dns.TypeTXT, "edns"))); got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestManyAddressesOfOneName: building the data takes time that grows with the
+// input, not with its square, and equal addresses count once.
+func TestManyAddressesOfOneName(t *testing.T) {
+	const n = 100_000 // squared, minutes
+	name := dnsname.MustParse("same.test")
+	var cfg Config
+	for i := range 2 * n {
+		k := i % n
+		cfg.Hosts = append(cfg.Hosts, Host{
+			Names: []dnsname.Name{name},
+			Addrs: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(k >> 16), byte(k >> 8), byte(k)})},
+		})
+	}
+	begin := time.Now()
+	l, err := New(&cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(l.names[name].addrs); got != n {
+		t.Errorf("%d addresses, want %d", got, n)
+	}
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("took %v", took)
 	}
 }
