@@ -60,13 +60,19 @@ type Alias struct {
 type filter struct {
 	Config
 	onlyCommon bool // ANY is among Types
-	private    []netip.Prefix
+	private    *prefixSet
+	bogus      *prefixSet // BogusNX
+	ignored    *prefixSet // Ignore
+	rebindable *domainSet // RebindDomains
 	rebinds    notifier
 }
 
 // New returns the stage for cfg.
 func New(cfg *Config) forwarder.Stage {
-	fl := &filter{Config: *cfg, onlyCommon: slices.Contains(cfg.Types, wire.TypeANY), private: privateNetworks()}
+	fl := &filter{
+		Config: *cfg, onlyCommon: slices.Contains(cfg.Types, wire.TypeANY), private: newPrefixSet(privateNetworks()),
+		bogus: newPrefixSet(cfg.BogusNX), ignored: newPrefixSet(cfg.Ignore), rebindable: newDomainSet(cfg.RebindDomains),
+	}
 	fl.rebinds.notify = cfg.OnRebind
 	var s forwarder.Stage
 	if cfg.DomainNeeded || cfg.BogusPriv || cfg.Win2k {
@@ -102,7 +108,7 @@ func (fl *filter) refuse(q *forwarder.Query) bool {
 		return q.AnswerEmpty(wire.FlagAA, wire.ExtendedError{})
 	case fl.BogusPriv && (qtype == wire.TypePTR || qtype == wire.TypeANY):
 		addr, ok := reverseAddr(name)
-		if !ok || !contains(fl.private, addr) {
+		if !ok || !fl.private.contains(addr) {
 			return false
 		}
 		// A route of its own says that the network is known there.

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -13,7 +12,7 @@ import (
 func (fl *filter) ignore(r *wire.Reply) bool {
 	var rec wire.Record
 	for it := r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
-		if addr, ok := addressOf(r.Msg, &rec); ok && contains(fl.Ignore, addr) {
+		if addr, ok := addressOf(r.Msg, &rec); ok && fl.ignored.contains(addr) {
 			return true
 		}
 	}
@@ -26,12 +25,12 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 	if q.Class != wire.ClassIN {
 		return false
 	}
-	rebind := fl.StopRebind && !slices.ContainsFunc(fl.RebindDomains, func(d dnsname.Domain) bool { return d.Contains(q.Name) })
+	rebind := fl.StopRebind && !fl.rebindable.contains(q.Name)
 	var rec wire.Record
 	for it := r.Msg.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
 		addr, ok := addressOf(r.Msg.Msg, &rec)
 		switch {
-		case ok && contains(fl.BogusNX, addr):
+		case ok && fl.bogus.contains(addr):
 			// As long as dnsmasq keeps it: there is no SOA to say.
 			r.AbsentFor = rec.TTL
 			r.Empty(wire.RcodeNXDomain)
@@ -61,7 +60,7 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 
 // rebinding reports whether an address is one that --stop-dns-rebind means.
 func (fl *filter) rebinding(addr netip.Addr) bool {
-	return contains(fl.private, addr) && (!fl.RebindLocalhost || !isLocalhost(addr))
+	return fl.private.contains(addr) && (!fl.RebindLocalhost || !isLocalhost(addr))
 }
 
 // move rewrites A records (--alias), in the cache too.

@@ -3,7 +3,6 @@ package filter
 import (
 	"encoding/binary"
 	"net/netip"
-	"slices"
 	"strconv"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -55,10 +54,6 @@ func privateNetworks() []netip.Prefix {
 		list = append(list, netip.MustParsePrefix(text))
 	}
 	return list
-}
-
-func contains(list []netip.Prefix, addr netip.Addr) bool {
-	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // addressOf returns the address in an A or AAAA record.

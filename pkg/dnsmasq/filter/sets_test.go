@@ -1,0 +1,53 @@
+package filter
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// TestSetsAreLists: a set answers as the list that it is made of, for random
+// networks, domains, addresses and names.
+func TestSetsAreLists(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	addr := func() netip.Addr {
+		if r.IntN(2) == 0 {
+			return netip.AddrFrom4([4]byte{10, byte(r.IntN(3)), byte(r.IntN(4)), byte(r.IntN(4))})
+		}
+		return netip.AddrFrom16([16]byte{0: 0xfd, 8: byte(r.IntN(3)), 15: byte(r.IntN(4))})
+	}
+	name := func() dnsname.Name {
+		text := ""
+		for range 1 + r.IntN(4) {
+			text += string(rune('a'+r.IntN(3))) + "."
+		}
+		return dnsname.MustParse(text)
+	}
+	for range 300 {
+		var networks []netip.Prefix
+		var domains []dnsname.Domain
+		for range r.IntN(12) {
+			a := addr()
+			networks = append(networks, netip.PrefixFrom(a, r.IntN(a.BitLen()+1)))
+			domains = append(domains, []dnsname.Domain{
+				{Match: dnsname.MatchSuffix, Name: name()},
+				{Match: dnsname.MatchBelow, Name: name()},
+				{Match: dnsname.MatchText, Text: "a"},
+				{Match: dnsname.MatchUnqualified},
+			}[r.IntN(4)])
+		}
+		prefixes, names := newPrefixSet(networks), newDomainSet(domains)
+		for range 50 {
+			a, n := addr(), []byte(name())
+			if want := slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) }); prefixes.contains(a) != want {
+				t.Fatalf("%v in %v: %v, want %v", a, networks, !want, want)
+			}
+			if want := slices.ContainsFunc(domains, func(d dnsname.Domain) bool { return d.Contains(n) }); names.contains(n) != want {
+				t.Fatalf("%v in %v: %v, want %v", dnsname.Name(n), domains, !want, want)
+			}
+		}
+	}
+}
