@@ -185,6 +185,10 @@ func testForm(t *testing.T, dir, upstream string, args []string) {
 					t.Errorf("%s: %s was asked more than once: %v", q.what, q.name, again)
 				}
 			}
+			if tl.record != nil {
+				tl.testRecord(t, "10.96.0.10", "PTR", "web.default.svc.cluster.local")
+				tl.testRecord(t, "_sql._tcp.db.data.svc.cluster.local", "SRV", "5432 db-0.db.data.svc.cluster.local")
+			}
 		})
 	}
 	cache.Running(t)

@@ -32,6 +32,9 @@ type tool struct {
 	both bool
 	// udpOnly means that the tool takes what a truncated answer holds.
 	udpOnly bool
+	// record is the command line for a record that is not an address, nil if the
+	// tool cannot ask for any. An address as the name stands for its PTR.
+	record func(name, typ string) []string
 	// probes means that the tool may ask twice to find out what the server can do.
 	probes bool
 }
@@ -53,6 +56,18 @@ func (tl *tool) lookup(t *testing.T, name string, family int) []string {
 	}
 	slices.Sort(got)
 	return slices.Compact(got)
+}
+
+// testRecord runs the tool for a record and wants a text in what it prints.
+func (tl *tool) testRecord(t *testing.T, name, typ, want string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	args := tl.record(name, typ)
+	out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
+	if !strings.Contains(string(out), want) {
+		t.Errorf("%v prints %q (%v), want %q in it", args, out, err, want)
+	}
 }
 
 // lines reads the output of the programs in testdata: an address a line, or an
@@ -132,6 +147,12 @@ func tools(dir string) []tool {
 		{
 			name: "dig", program: "dig", search: true, read: patterns(record, absent...),
 			args: func(name string, family int) []string { return []string{"dig", "+search", name, recordType(family)} },
+			record: func(name, typ string) []string {
+				if typ == "PTR" {
+					return []string{"dig", "-x", name}
+				}
+				return []string{"dig", name, typ}
+			},
 		},
 		{
 			name: "systemd-resolved", program: "dig", probes: true, read: patterns(record, absent...),
@@ -141,8 +162,9 @@ func tools(dir string) []tool {
 		},
 		{
 			name: "host", program: "host", search: true,
-			read: patterns(`has (?:IPv6 )?address (\S+)$`, [2]string{"NXDOMAIN", notFound}, [2]string{"has no", notFound}, [2]string{"SERVFAIL", again}),
-			args: func(name string, family int) []string { return []string{"host", "-t", recordType(family), name} },
+			read:   patterns(`has (?:IPv6 )?address (\S+)$`, [2]string{"NXDOMAIN", notFound}, [2]string{"has no", notFound}, [2]string{"SERVFAIL", again}),
+			args:   func(name string, family int) []string { return []string{"host", "-t", recordType(family), name} },
+			record: func(name, typ string) []string { return []string{"host", "-t", typ, name} },
 		},
 		{
 			name: "nslookup", program: "nslookup", search: true,
@@ -150,6 +172,7 @@ func tools(dir string) []tool {
 			args: func(name string, family int) []string {
 				return []string{"nslookup", "-type=" + recordType(family), name}
 			},
+			record: func(name, typ string) []string { return []string{"nslookup", "-type=" + typ, name} },
 		},
 		{
 			name: "busybox", program: "busybox", udpOnly: true,
@@ -157,14 +180,32 @@ func tools(dir string) []tool {
 			args: func(name string, family int) []string {
 				return []string{"busybox", "nslookup", "-type=" + strings.ToLower(recordType(family)), name}
 			},
+			record: func(name, typ string) []string {
+				if typ == "PTR" {
+					return []string{"busybox", "nslookup", name}
+				}
+				return []string{"busybox", "nslookup", "-type=" + strings.ToLower(typ), name}
+			},
 		},
 		{
 			name: "kdig", program: "kdig", read: patterns(record, absent...),
 			args: func(name string, family int) []string { return []string{"kdig", name, recordType(family)} },
+			record: func(name, typ string) []string {
+				if typ == "PTR" {
+					return []string{"kdig", "-x", name}
+				}
+				return []string{"kdig", name, typ}
+			},
 		},
 		{
 			name: "drill", program: "drill", udpOnly: true, read: patterns(record, absent...),
 			args: func(name string, family int) []string { return []string{"drill", name, recordType(family)} },
+			record: func(name, typ string) []string {
+				if typ == "PTR" {
+					return []string{"drill", "-x", name}
+				}
+				return []string{"drill", name, typ}
+			},
 		},
 	}
 }
