@@ -218,6 +218,7 @@ func (a *app) start(ctx context.Context) {
 	}
 	if a.nanny != nil && a.nanny.ConfigDir != "" {
 		a.live = newLiveSource(*a.nanny, a.env.lookup, a.logger)
+		a.live.zones = clusterZones(a.options.Upstream.Servers, a.nanny.KubeDNSServer)
 		a.firstLive = a.live.start(ctx)
 		a.sources.live = a.firstLive
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ type liveSource struct {
 	lookup lookupFunc
 	logger *slog.Logger
 
+	// zones are those whose names kubedns is asked for.
+	zones []dnsname.Name
+
 	poller  dnsconfig.Poller
 	current dnsconfig.Config
 	// known are addresses found before, so that a name keeps its address while
@@ -58,7 +62,10 @@ const (
 // newLiveSource returns the source for a directory. lookup is used for names of
 // servers outside the cluster.
 func newLiveSource(nanny options.Nanny, lookup lookupFunc, logger *slog.Logger) *liveSource {
-	s := &liveSource{nanny: nanny, lookup: lookup, logger: logger, known: map[string]netip.Addr{}, warned: map[string]time.Time{}}
+	s := &liveSource{
+		nanny: nanny, lookup: lookup, logger: logger, zones: clusterZones(nil, ""),
+		known: map[string]netip.Addr{}, warned: map[string]time.Time{},
+	}
 	s.poller = dnsconfig.Poller{
 		FS:     os.DirFS(nanny.ConfigDir),
 		Dir:    nanny.ConfigDir,
@@ -136,7 +143,7 @@ func (s *liveSource) lookUp(ctx context.Context, domain dnsname.Name, host strin
 	ctx, cancel := context.WithTimeout(ctx, hostTimeout)
 	defer cancel()
 	lookup := s.lookup
-	if inCluster(host) {
+	if s.inCluster(host) {
 		lookup = lookupAt(s.nanny.KubeDNSServer)
 	}
 	addrs, err := lookup(ctx, host)
@@ -156,9 +163,30 @@ func (s *liveSource) lookUp(ctx context.Context, domain dnsname.Name, host strin
 	}
 }
 
-// inCluster reports whether kubedns knows the name of a server. The domain is
-// fixed, as in dnsmasq-nanny.
-func inCluster(host string) bool { return strings.HasSuffix(host+".", ".cluster.local.") }
+// inCluster reports whether kubedns knows the name of a server.
+func (s *liveSource) inCluster(host string) bool {
+	name, err := dnsname.Parse(host)
+	return err == nil && slices.ContainsFunc(s.zones, name.HasSuffix)
+}
+
+// clusterZones returns the zones for whose names --server points at kubedns, but
+// for reverse zones. Without any it is cluster.local, as in dnsmasq-nanny.
+func clusterZones(servers []options.Server, kubedns string) []dnsname.Name {
+	var zones []dnsname.Name
+	for _, server := range servers {
+		at := net.JoinHostPort(server.Addr.String(), strconv.Itoa(int(server.Port)))
+		_, port, _ := net.SplitHostPort(kubedns)
+		local := server.Addr.IsLoopback() && strconv.Itoa(int(server.Port)) == port
+		if server.Kind == options.ServerAsk && server.Domain.Match == dnsname.MatchSuffix &&
+			(at == kubedns || local) && !server.Domain.Name.HasSuffix(dnsname.MustParse("arpa")) {
+			zones = append(zones, server.Domain.Name)
+		}
+	}
+	if len(zones) == 0 {
+		zones = append(zones, dnsname.MustParse("cluster.local"))
+	}
+	return zones
+}
 
 // wait returns when names are to be looked up again.
 func (s *liveSource) wait(complete bool) time.Duration {
@@ -167,7 +195,7 @@ func (s *liveSource) wait(complete bool) time.Duration {
 	}
 	for _, servers := range s.current.StubDomains {
 		for _, server := range servers {
-			if server.Name != "" && inCluster(server.String()) {
+			if server.Name != "" && s.inCluster(server.String()) {
 				return min(s.nanny.SyncInterval, nameFollow)
 			}
 		}

@@ -153,6 +153,35 @@ func TestLiveDirectory(t *testing.T) {
 	}
 }
 
+// TestClusterZones: names in the zones that kubedns is asked for are its to
+// look up, whatever the cluster domain is.
+func TestClusterZones(t *testing.T) {
+	for _, tt := range []struct {
+		args, kubedns string
+		inside        map[string]bool
+	}{
+		{"", "127.0.0.1:10053", map[string]bool{"stub.dns.svc.cluster.local": true, "ns.example.com": false}},
+		{
+			"--server=/k8s.corp/127.0.0.1#10053 --server=/in-addr.arpa/127.0.0.1#10053 --server=/other.example/10.0.0.1", "127.0.0.1:10053",
+			map[string]bool{"stub.dns.svc.k8s.corp": true, "k8s.corp": true, "xk8s.corp": false, "ns.other.example": false, "stub.dns.svc.cluster.local": false},
+		},
+		{"--server=/k8s.corp/::1#10053", "localhost:10053", map[string]bool{"stub.dns.svc.k8s.corp": true}},
+		{"--server=/k8s.corp/10.1.2.3#53", "10.1.2.3:53", map[string]bool{"stub.dns.svc.k8s.corp": true}},
+		{"--server=127.0.0.1#10053", "127.0.0.1:10053", map[string]bool{"stub.dns.svc.cluster.local": true, "ns.example.com": false}},
+	} {
+		opts, err := options.Parse(strings.Fields(tt.args), options.NoFiles())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &liveSource{zones: clusterZones(opts.Upstream.Servers, tt.kubedns)}
+		for host, want := range tt.inside {
+			if got := s.inCluster(host); got != want {
+				t.Errorf("%q: %s is in the cluster: %v, want %v", tt.args, host, got, want)
+			}
+		}
+	}
+}
+
 // TestLiveWait: names are looked up again soon while one has no address, and
 // closely followed in the cluster.
 func TestLiveWait(t *testing.T) {
