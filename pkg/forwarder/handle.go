@@ -124,7 +124,8 @@ func (q *Query) forward(stale bool) {
 		return
 	}
 	result := f.join(q, d.Group, stale)
-	if result == refused && f.makeRoom(f.limiter(d.Group)) {
+	// Other questions may take the room that was made for this one.
+	for tries := 0; result == refused && tries < roomTries && f.makeRoom(f.limiter(d.Group)); tries++ {
 		result = f.join(q, d.Group, stale)
 	}
 	switch result {

@@ -44,6 +44,8 @@ const (
 	questionsPerName = 8
 	// patience is how long a question waits at least.
 	patience = time.Second
+	// roomTries is how many others make room for one question.
+	roomTries = 8
 )
 
 // limiter returns the limiter of a group; those of one domain share it over
