@@ -7,9 +7,9 @@ import (
 	"net/netip"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/kube-dns/kube-dns/pkg/httpserver"
+	"github.com/kube-dns/kube-dns/pkg/processmetrics"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -32,9 +32,8 @@ func (a *app) serveMetrics(ctx context.Context) error {
 		ConstLabels: prometheus.Labels{"version": version.String()},
 	})
 	build.Set(1)
+	processmetrics.Register(a.registry)
 	a.registry.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		build,
 		newCollector(a.counters, a.listener.Stats),
 	)

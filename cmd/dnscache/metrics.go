@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/answermetrics"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/upstream/tlsmetrics"
@@ -40,6 +41,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, m := range c.descs {
 		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(counts, &stats))
 	}
+	answermetrics.New("dnscache_").Collect(ch, &counts.forward.Answers)
 	drops(ch, counts, &stats)
 	servers(ch, counts)
 }
@@ -82,6 +84,7 @@ func metrics() []metric {
 	forward(counter, "dnscache_failed_again_total", "Queries answered from a remembered failure.", func(f *forwarder.Stats) float64 { return float64(f.FailedHits) })
 	forward(gauge, "dnscache_cache_entries", "Answers in the cache.", func(f *forwarder.Stats) float64 { return float64(f.Cache.Entries) })
 	forward(gauge, "dnscache_cache_bytes", "Memory used by the answers in the cache, in bytes.", func(f *forwarder.Stats) float64 { return float64(f.Cache.Bytes) })
+	forward(gauge, "dnscache_cache_max_bytes", "The most memory that answers in the cache may use, in bytes.", func(f *forwarder.Stats) float64 { return float64(f.Cache.MaxBytes) })
 	forward(counter, "dnscache_upstream_wrong_replies_total", "Packets from upstream servers that match no question in flight.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.WrongReplies) })
 	forward(counter, "dnscache_upstream_tcp_queries_total", "Questions sent over TCP because the reply over UDP was truncated.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.TCPExchanges) })
 	forward(counter, "dnscache_upstream_tcp_dials_total", "TCP connections to upstream servers that were opened, or tried.", func(f *forwarder.Stats) float64 { return float64(f.Upstream.TCPDials) })

@@ -57,8 +57,11 @@ func TestMetricNames(t *testing.T) {
 		got = append(got, f.GetType().String()+" "+f.GetName())
 	}
 	want := []string{
+		"HISTOGRAM dnscache_answer_duration_seconds",
+		"COUNTER dnscache_answers_total",
 		"GAUGE dnscache_cache_bytes",
 		"GAUGE dnscache_cache_entries",
+		"GAUGE dnscache_cache_max_bytes",
 		"GAUGE dnscache_cache_max_entries",
 		"COUNTER dnscache_coalesced_total",
 		"COUNTER dnscache_dropped_total",
@@ -107,7 +110,7 @@ func TestMetricNames(t *testing.T) {
 		words := []string{f.GetName()}
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
-				if l.GetName() == "reason" {
+				if l.GetName() == "reason" || l.GetName() == "source" {
 					words = append(words, l.GetValue())
 				}
 			}
@@ -132,7 +135,7 @@ func TestMetricNames(t *testing.T) {
 			}
 		}
 	}
-	if problems, err := testutil.GatherAndLint(registry, "dnscache_hits_total", "dnscache_dropped_total", "dnscache_upstream_latency_seconds"); err != nil || len(problems) > 0 {
+	if problems, err := testutil.GatherAndLint(registry, "dnscache_hits_total", "dnscache_dropped_total", "dnscache_answers_total", "dnscache_answer_duration_seconds", "dnscache_upstream_latency_seconds"); err != nil || len(problems) > 0 {
 		t.Errorf("names: %v, %v", problems, err)
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/kube-dns/kube-dns/pkg/httpserver"
 	"github.com/kube-dns/kube-dns/pkg/prober"
+	"github.com/kube-dns/kube-dns/pkg/processmetrics"
 )
 
 // metrics counts the runs of each check. The label path is the check's URL.
@@ -49,8 +49,8 @@ func newMetrics() *metrics {
 			Help: "Time at which the check last succeeded, in seconds since 1970; 0 if never.",
 		}, label),
 	}
-	m.registry.MustRegister(m.runs, m.failures, m.duration, m.success,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.runs, m.failures, m.duration, m.success)
+	processmetrics.Register(m.registry)
 	return m
 }
 

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/kube-dns/kube-dns/pkg/backend"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -17,6 +16,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/kubedns/metrics"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
+	"github.com/kube-dns/kube-dns/pkg/processmetrics"
 	"github.com/kube-dns/kube-dns/pkg/routelist"
 	"github.com/kube-dns/kube-dns/pkg/skydns"
 	"github.com/kube-dns/kube-dns/pkg/stubdomain"
@@ -54,7 +54,7 @@ type app struct {
 // at once. Nothing runs yet.
 func newApp(opts *options.Options, env environment, log *slog.Logger) (*app, error) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	processmetrics.Register(registry)
 
 	a := &app{opts: opts, log: log, tree: treecache.New(opts.Domain)}
 	if opts.ClusterSetDomain != "" {

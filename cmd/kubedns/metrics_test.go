@@ -56,6 +56,7 @@ func TestMetricFamilies(t *testing.T) {
 	p.awaitReady()
 	_, page := p.get(p.prom, "/metrics")
 	want := []string{
+		"counter kubedns_answers_total{rcode,source}",
 		"counter kubedns_config_loads_total{result}",
 		"counter kubedns_forward_queries_total{result}",
 		"counter kubedns_forward_server_failures_total{server}",

@@ -133,8 +133,11 @@ func TestStats(t *testing.T) {
 	store(t, c, at(0), q, "x. 10 IN A 1.2.3.4")
 	lookup(t, c, at(1), q, false)
 	got := c.Stats()
+	if got.Bytes <= 0 || got.Bytes > got.MaxBytes {
+		t.Errorf("%d of %d bytes", got.Bytes, got.MaxBytes)
+	}
 	got.Bytes = 0
-	if diff := cmp.Diff(Stats{Insertions: 1, Entries: 1}, got); diff != "" {
+	if diff := cmp.Diff(Stats{Insertions: 1, Entries: 1, MaxBytes: 1 << 20}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

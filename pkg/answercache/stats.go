@@ -13,6 +13,7 @@ type Stats struct {
 	Evictions  uint64 // removed for want of room before they expired
 	Entries    int    // stored now, expired ones included
 	Bytes      int64  // memory accounted for now
+	MaxBytes   int64  // the most that Bytes may be
 }
 
 // Stats returns the counters, summed over the shards one after the other.
@@ -28,6 +29,7 @@ func (c *Cache) Stats() Stats {
 		sum.Evictions += s.stats.Evictions
 		sum.Entries += s.count
 		sum.Bytes += s.bytes
+		sum.MaxBytes += s.maxBytes
 		s.mu.Unlock()
 	}
 	return sum

@@ -51,14 +51,18 @@ func (s *sink) query(st *state, fl *flight, w *waiter) *Query {
 	s.msg = fl.query(w)
 	q := &s.q
 	q.asker, q.Msg, q.Private = w.asker, &s.msg, fl.private
-	q.f, q.st, q.reply, q.out = s.f, st, s.buf[:0], nil
+	q.f, q.st, q.reply, q.out, q.source = s.f, st, s.buf[:0], nil, SourceCache
 	return q
 }
 
-// send gives out to a waiter that is a client.
-func (s *sink) send(w *waiter, out []byte) {
+// send gives out, which came from source, to a waiter that is a client.
+func (s *sink) send(w *waiter, out []byte, source Source) {
+	took := time.Duration(s.f.now() - w.since)
+	t := &s.f.tally(w.to).answers
+	t.count[source][slotOf(out)].Add(1)
+	t.observe(source, took, 1)
 	if s.f.answered != nil {
-		s.f.answered(time.Duration(s.f.now()-w.since), out)
+		s.f.answered(took, out)
 	}
 	s.batch.Add(w.to, out)
 	if s.buf = out[:0]; cap(s.buf) > maxKeptReply {
@@ -195,7 +199,7 @@ func (fl *flight) relayTo(st *state, s *sink, waiting *[]waiter) {
 		s.relay.Limit, s.relay.OPT = q.limit(), q.opt(r.Reason)
 		// RFC 6840 §5.8: AD is for those who ask for it.
 		s.relay.KeepAD = st.cfg.Cache.KeepAD && (q.Msg.EDNS.DO || q.Msg.Flags&wire.FlagAD != 0)
-		s.send(w, wire.AppendReply(q.reply, q.Msg, r.Msg, &s.relay))
+		s.send(w, wire.AppendReply(q.reply, q.Msg, r.Msg, &s.relay), SourceUpstream)
 	}
 }
 
@@ -250,7 +254,7 @@ func (fl *flight) giveStale(st *state, s *sink, waiting []waiter) []waiter {
 		}
 		q.answerCached(out, result)
 		if w.resolve == nil {
-			s.send(w, q.out)
+			s.send(w, q.out, q.source)
 		} else if r := new(wire.Reply); wire.ParseReply(q.out, r) {
 			s.tell(w, r, nil)
 		}
@@ -272,7 +276,7 @@ func (fl *flight) fail(st *state, s *sink, waiting []waiter, code uint16, err er
 		if st.log != nil {
 			q.log(Event{Kind: EventError, Rcode: wire.RcodeServFail, Reason: code, HasReason: true}, nil)
 		}
-		s.send(w, wire.AppendError(q.reply, q.Msg, wire.RcodeServFail, q.opt(reason)))
+		s.send(w, wire.AppendError(q.reply, q.Msg, wire.RcodeServFail, q.opt(reason)), SourceNone)
 	}
 }
 

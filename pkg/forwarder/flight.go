@@ -70,7 +70,7 @@ type waiter struct {
 	hasCookie bool
 	cookie    [8]byte
 	nameAt    int32 // in flight.names; negative: as flight.name
-	since     int64 // Forwarder.now; only for Config.Answered
+	since     int64 // Forwarder.now, when the query's batch arrived
 }
 
 // keyFlags are the flags that leave this program.
@@ -273,10 +273,7 @@ func (f *Forwarder) joinFlight(fl *flight, q *Query, stale bool) joinResult {
 func (fl *flight) add(q *Query) {
 	m := q.Msg
 	w := waiter{
-		asker: q.asker, id: m.ID, flags: m.Flags, size: m.EDNS.Size, edns: m.EDNS.Present, nameAt: -1,
-	}
-	if fl.f.answered != nil {
-		w.since = fl.f.now()
+		asker: q.asker, id: m.ID, flags: m.Flags, size: m.EDNS.Size, edns: m.EDNS.Present, nameAt: -1, since: q.now,
 	}
 	if string(m.Name) != string(fl.name[:fl.nlen]) {
 		w.nameAt = int32(len(fl.names))

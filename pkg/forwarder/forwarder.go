@@ -22,24 +22,25 @@ import (
 
 // Forwarder answers queries. Its methods may be called from any goroutine.
 type Forwarder struct {
-	base    time.Time
-	set     *upstream.Set
-	state   atomic.Pointer[state]
-	reload  sync.Mutex // one Reload at a time
-	seed    maphash.Seed
-	secret  wire.CookieSecret
-	shards  [flightShards]flightShard
-	limits  atomic.Pointer[map[string]*limiter] // by domain of the servers; replaced whole
-	limitMu sync.Mutex                          // guards replacing limits
-	sinks   sync.Pool                           // *sink, for makeRoom
-	flights sync.Pool                           // *flight
-	parts   sync.Pool                           // *Part, for those who have none
-	buffers buffers
-	tallies [tallyShards]tally
-	serial  atomic.Uint64
-	remote  atomic.Pointer[remoteRoutes] // never nil; changed under reload
-	follow  follower
-	purged  atomic.Uint64
+	base      time.Time
+	set       *upstream.Set
+	state     atomic.Pointer[state]
+	reload    sync.Mutex // one Reload at a time
+	seed      maphash.Seed
+	secret    wire.CookieSecret
+	shards    [flightShards]flightShard
+	limits    atomic.Pointer[map[string]*limiter] // by domain of the servers; replaced whole
+	limitMu   sync.Mutex                          // guards replacing limits
+	sinks     sync.Pool                           // *sink, for makeRoom
+	flights   sync.Pool                           // *flight
+	parts     sync.Pool                           // *Part, for those who have none
+	buffers   buffers
+	tallies   [tallyShards]tally
+	nextTally atomic.Uint32 // of the next Part
+	serial    atomic.Uint64
+	remote    atomic.Pointer[remoteRoutes] // never nil; changed under reload
+	follow    follower
+	purged    atomic.Uint64
 
 	answered func(took time.Duration, reply []byte) // Config.Answered
 	panics   atomic.Uint64
@@ -79,7 +80,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f.flights.New = func() any { return &flight{f: f} }
 	f.sinks.New = func() any { return newSink(f) }
 	f.limits.Store(&map[string]*limiter{})
-	f.parts.New = func() any { return &Part{f: f} }
+	f.parts.New = func() any { return f.newPart() }
 	for i := range f.shards {
 		f.shards[i].flights = map[uint64]*flight{}
 	}

@@ -33,6 +33,7 @@ func (q *Query) reject(v wire.Verdict) {
 		q.to.Drop()
 		return
 	}
+	q.source, q.extended = SourceError, v.Rcode() > 15 // the header has room for four bits
 	q.out = wire.AppendError(q.reply, q.Msg, v.Rcode(), q.opt(wire.ExtendedError{}))
 }
 

@@ -1,6 +1,8 @@
 package forwarder
 
 import (
+	"time"
+
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -15,12 +17,14 @@ type Batched struct{ f *Forwarder }
 // and counts once per batch. A panic in it is the listener's to catch; give it
 // [OnPanic].
 type Part struct {
-	f    *Forwarder
-	now  int64  // of the batch, 0 between two of them
-	hits uint64 // not yet counted
-	key  [answercache.MaxKey]byte
-	msg  wire.Query // of a packet that Preview has not read
-	q    Query      // the query in progress
+	f       *Forwarder
+	now     int64  // of the batch, 0 between two of them
+	hits    uint64 // not yet counted
+	answers partAnswers
+	tally   *tally // for what a batch brought
+	key     [answercache.MaxKey]byte
+	msg     wire.Query // of a packet that Preview has not read
+	q       Query      // the query in progress
 
 	// What Preview found out about the packets that Handle gets next.
 	ahead  []parsed
@@ -58,7 +62,11 @@ func (b Batched) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte
 func (b Batched) Flush() { b.f.set.Flush() }
 
 // Split implements listener.Splitter: it returns a *Part.
-func (b Batched) Split() listener.Worker { return &Part{f: b.f} }
+func (b Batched) Split() listener.Worker { return b.f.newPart() }
+
+func (f *Forwarder) newPart() *Part {
+	return &Part{f: f, tally: &f.tallies[f.nextTally.Add(1)%tallyShards]}
+}
 
 // Handle implements listener.Handler.
 func (p *Part) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
@@ -68,7 +76,7 @@ func (p *Part) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
 	q := &p.q
 	q.f, q.st, q.part = p.f, p.f.state.Load(), p
 	q.to, q.resolve, q.serial = to, nil, 0
-	q.Options, q.Private = "", false
+	q.Options, q.Private, q.source, q.extended = "", false, SourceCache, false
 	q.now, q.reply, q.out = p.now, reply, nil
 	for p.next < len(p.ahead) {
 		v := &p.ahead[p.next]
@@ -76,12 +84,27 @@ func (p *Part) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
 		if v.packet == &packet[0] {
 			q.Msg, q.key, q.cache, q.spot = &v.query, p.keys[v.from:v.to], v.cache, v.spot
 			q.handle(v.verdict)
+			p.count()
 			return q.out
 		}
 	}
 	q.Msg, q.key, q.cache = &p.msg, p.key[:0], nil
 	q.handle(wire.ParseQuery(packet, &p.msg))
+	p.count()
 	return q.out
+}
+
+// count counts the answer, if the query has one by now.
+func (p *Part) count() {
+	q := &p.q
+	if len(q.out) == 0 {
+		return
+	}
+	slot := slotOf(q.out[len(q.reply):])
+	if q.extended {
+		slot = RcodeSlots - 1
+	}
+	p.answers.add(q.source, slot)
 }
 
 // Preview implements listener.Worker: it reads the packets and has the cache
@@ -119,10 +142,13 @@ func (p *Part) Flush() {
 
 // end forgets the batch and counts what it brought.
 func (p *Part) end() {
+	if p.answers.touched != 0 {
+		p.answers.flush(&p.tally.answers, func() time.Duration { return time.Duration(p.f.now() - p.now) })
+	}
 	p.now = 0
 	p.ahead = p.ahead[:0]
 	if p.hits != 0 {
-		p.f.tallies[0].hits.Add(p.hits)
+		p.tally.hits.Add(p.hits)
 		p.hits = 0
 	}
 }

@@ -32,19 +32,21 @@ type Query struct {
 	// from the cache nor kept there. A stage's Query hook may set it.
 	Private bool
 
-	f      *Forwarder
-	st     *state // the configuration that holds for this query
-	part   *Part  // whose Handle runs, nil otherwise; it counts hits
-	key    []byte // in the cache, or empty memory for it
-	cache  *answercache.Cache
-	spot   answercache.Spot // of key in cache
-	epoch  answercache.Epoch
-	now    int64   // Forwarder.now, for the cache
-	routes routing // what decides whom to ask
-	reply  []byte  // where the answer is appended
-	out    []byte  // the answer, reply included
-	build  wire.Builder
-	cookie wire.Cookie // memory for the answer's cookie
+	f        *Forwarder
+	st       *state // the configuration that holds for this query
+	part     *Part  // whose Handle runs, nil otherwise; it counts hits
+	key      []byte // in the cache, or empty memory for it
+	cache    *answercache.Cache
+	spot     answercache.Spot // of key in cache
+	epoch    answercache.Epoch
+	now      int64   // Forwarder.now, for the cache
+	routes   routing // what decides whom to ask
+	reply    []byte  // where the answer is appended
+	out      []byte  // the answer, reply included
+	build    wire.Builder
+	cookie   wire.Cookie // memory for the answer's cookie
+	source   Source      // of the answer
+	extended bool        // the answer's rcode is not in its header alone
 }
 
 // clear forgets the last query and keeps what may be used again.
@@ -171,10 +173,10 @@ func (q *Query) answerCached(out []byte, result answercache.Result) {
 	switch result {
 	case answercache.Stale:
 		q.f.tally(q.to).stale.Add(1)
-		reason, e.Kind = staleReason(out[base:]), EventStale
+		reason, e.Kind, q.source = staleReason(out[base:]), EventStale, SourceStale
 	case answercache.Failed:
 		q.f.tally(q.to).failedHits.Add(1)
-		reason = wire.Extended(wire.EDECachedError, "")
+		reason, q.source = wire.Extended(wire.EDECachedError, ""), SourceFailure
 	}
 	for _, hit := range q.st.hit {
 		var why wire.ExtendedError
@@ -205,7 +207,9 @@ func staleReason(msg []byte) wire.ExtendedError {
 // it is counted as given at once, and logged.
 func (q *Query) finish(out []byte, e Event) {
 	q.countHit()
+	q.source = SourceError
 	if e.Kind == EventLocal {
+		q.source = SourceLocal
 		q.f.tally(q.to).local.Add(1)
 	}
 	if q.st.log != nil {

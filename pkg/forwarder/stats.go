@@ -21,17 +21,18 @@ type Stats struct {
 	// FailedHits and Local are those of remembered failures and local data. Stale
 	// are expired answers, given at once or when servers failed or were slow.
 	Hits, Stale, FailedHits, Local uint64
-	Forwarded                      uint64 // questions that upstream was asked for an asker
-	Refreshed                      uint64 // questions that upstream was asked for the cache
-	Coalesced                      uint64 // questions that joined one in flight
-	OverLimit                      uint64 // REFUSED because too many were in flight
-	MadeRoom                       uint64 // ended early because too many were in flight
-	Failed                         uint64 // SERVFAIL because no server answered
-	Looped                         uint64 // our own questions that came back (Config.Upstream.DetectLoops)
-	Panics                         uint64 // queries that crashed
-	Purged                         uint64 // entries that left the cache because other servers are asked now
-	InFlight                       int    // questions now
-	Waiting                        int    // askers that joined one, now
+	Forwarded                      uint64  // questions that upstream was asked for an asker
+	Refreshed                      uint64  // questions that upstream was asked for the cache
+	Coalesced                      uint64  // questions that joined one in flight
+	OverLimit                      uint64  // REFUSED because too many were in flight
+	MadeRoom                       uint64  // ended early because too many were in flight
+	Failed                         uint64  // SERVFAIL because no server answered
+	Looped                         uint64  // our own questions that came back (Config.Upstream.DetectLoops)
+	Panics                         uint64  // queries that crashed
+	Purged                         uint64  // entries that left the cache because other servers are asked now
+	Answers                        Answers // to clients, by where they came from
+	InFlight                       int     // questions now
+	Waiting                        int     // askers that joined one, now
 
 	CacheSize int // Config.Cache.Entries
 	// Cache is since the last Clear as far as insertions and evictions go.
@@ -47,6 +48,7 @@ type tally struct {
 	hits, stale, failedHits, local             atomic.Uint64
 	forwarded, refreshed, coalesced, overLimit atomic.Uint64
 	failed, looped                             atomic.Uint64
+	answers                                    answerTally
 	rejected                                   [wire.CookieOnly + 1]atomic.Uint64
 	_                                          [64]byte
 }
@@ -80,6 +82,7 @@ func (f *Forwarder) Stats() Stats {
 		s.OverLimit += t.overLimit.Load()
 		s.Failed += t.failed.Load()
 		s.Looped += t.looped.Load()
+		t.answers.addTo(&s.Answers)
 		for v := range t.rejected {
 			s.Rejected[wire.Verdict(v)] += t.rejected[v].Load()
 		}

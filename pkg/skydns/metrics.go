@@ -34,6 +34,9 @@ const (
 	causes
 )
 
+// rcodes is how many rcodes are counted each by themselves, and one for all others.
+const rcodes = wire.RcodeRefused + 2
+
 // sampleEvery is how many queries share one reading of the clock: two readings
 // for each would cost 2 % of a query.
 const sampleEvery = 16
@@ -59,8 +62,11 @@ func sizeBounds() [sizeBuckets]float64 {
 // counters is one shard. Several goroutines may share one; each mostly has its
 // own, so that the additions stay cheap.
 type counters struct {
-	requests      [systems]atomic.Uint64
-	errors        [systems][causes]atomic.Uint64
+	// forwarded counts the queries handed to Outside. Those of the other systems
+	// are their answers.
+	forwarded     atomic.Uint64
+	answers       [systems][rcodes]atomic.Uint64
+	cut           [systems][causes]atomic.Uint64 // causeTruncated and causeOverflow
 	durations     [systems][durationBuckets + 1]atomic.Uint64
 	durationNanos [systems]atomic.Uint64
 	sizes         [systems][sizeBuckets + 1]atomic.Uint64
@@ -105,11 +111,9 @@ func (c *counters) observeOutside(took time.Duration, reply []byte) {
 	c.observeDuration(systemRecursive, took, 1)
 	c.observeSize(systemRecursive, len(reply))
 	flags := wire.Flags(reply)
-	if cause := causeOf(wire.Rcode(flags)); cause != causeNone {
-		c.errors[systemRecursive][cause].Add(1)
-	}
+	c.answers[systemRecursive][min(wire.Rcode(flags), rcodes-1)].Add(1)
 	if flags&wire.FlagTC != 0 {
-		c.errors[systemRecursive][causeTruncated].Add(1)
+		c.cut[systemRecursive][causeTruncated].Add(1)
 	}
 }
 
@@ -119,6 +123,7 @@ type metrics struct {
 	next   atomic.Uint32
 
 	requests, errors, misses, panics *prometheus.Desc
+	answers                          *prometheus.Desc
 	duration, size                   *prometheus.Desc
 }
 
@@ -133,10 +138,11 @@ func newMetrics(reg prometheus.Registerer, namespace, subsystem string) *metrics
 		requests: desc("dns_request_count_total", "Queries, by what answered them.", "system"),
 		duration: desc("dns_request_duration_seconds",
 			"Time from query to reply, in seconds; of the queries that are not forwarded, one in 16 is measured.", "system"),
-		size:   desc("dns_response_size_bytes", "Size of replies in bytes.", "system"),
-		errors: desc("dns_error_count_total", "Replies that report an error or are truncated, by cause.", "system", "cause"),
-		misses: desc("dns_cachemiss_count_total", "Queries answered from kubedns's own data; there is no cache of replies that could be hit.", "cache"),
-		panics: desc("dns_panic_count_total", "Queries whose handling crashed; they were answered with SERVFAIL."),
+		size:    desc("dns_response_size_bytes", "Size of replies in bytes.", "system"),
+		errors:  desc("dns_error_count_total", "Replies that report an error or are truncated, by cause.", "system", "cause"),
+		misses:  desc("dns_cachemiss_count_total", "Queries answered from kubedns's own data; there is no cache of replies that could be hit.", "cache"),
+		answers: prometheus.NewDesc("kubedns_answers_total", "Answers to clients, by where they came from and by rcode.", []string{"source", "rcode"}, nil),
+		panics:  desc("dns_panic_count_total", "Queries whose handling crashed; they were answered with SERVFAIL."),
 	}
 	if reg != nil {
 		reg.MustRegister(m)
@@ -151,7 +157,7 @@ func (m *metrics) shard() *counters {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.requests, m.duration, m.size, m.errors, m.misses, m.panics} {
+	for _, d := range []*prometheus.Desc{m.requests, m.duration, m.size, m.errors, m.misses, m.panics, m.answers} {
 		ch <- d
 	}
 }
@@ -163,13 +169,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	var misses uint64
 	for s, label := range [systems]string{"auth", "reverse", "recursive"} {
-		requests := m.sum(func(c *counters) uint64 { return c.requests[s].Load() })
-		counter(m.requests, requests, label)
-		for i, name := range [causes]string{"", "nxdomain", "truncated", "refused", "overflow", "servfail", "other"} {
-			if i != int(causeNone) {
-				counter(m.errors, m.sum(func(c *counters) uint64 { return c.errors[s][i].Load() }), label, name)
-			}
-		}
+		requests := m.collectAnswers(counter, system(s), label)
 		if system(s) != systemRecursive {
 			misses += requests
 		}
@@ -183,6 +183,31 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(m.misses, misses, "response")
 	counter(m.panics, m.sum(func(c *counters) uint64 { return c.panics.Load() }))
+}
+
+// collectAnswers exports the counts of one system, and returns its queries.
+func (m *metrics) collectAnswers(counter func(*prometheus.Desc, uint64, ...string), s system, label string) (requests uint64) {
+	source := [systems]string{"cluster", "reverse", "upstream"}[s]
+	var errors [causes]uint64
+	for i, name := range [rcodes]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "OTHER"} {
+		n := m.sum(func(c *counters) uint64 { return c.answers[s][i].Load() })
+		counter(m.answers, n, source, name)
+		errors[causeOf(i)] += n
+		requests += n
+	}
+	if s == systemRecursive {
+		requests = m.sum(func(c *counters) uint64 { return c.forwarded.Load() })
+	}
+	counter(m.requests, requests, label)
+	for _, cut := range []cause{causeTruncated, causeOverflow} {
+		errors[cut] = m.sum(func(c *counters) uint64 { return c.cut[s][cut].Load() })
+	}
+	for i, name := range [causes]string{"", "nxdomain", "truncated", "refused", "overflow", "servfail", "other"} {
+		if i != int(causeNone) {
+			counter(m.errors, errors[i], label, name)
+		}
+	}
+	return requests
 }
 
 func (m *metrics) sum(of func(*counters) uint64) uint64 {

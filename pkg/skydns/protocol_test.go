@@ -469,8 +469,15 @@ func TestMetrics(t *testing.T) {
 			fmt.Fprintf(&want, "skydns_skydns_dns_error_count_total{cause=%q,system=%q} %d\n", cause, system, n)
 		}
 	}
+	fmt.Fprint(&want, "# HELP kubedns_answers_total Answers to clients, by where they came from and by rcode.\n# TYPE kubedns_answers_total counter\n")
+	for _, source := range []string{"cluster", "reverse", "upstream"} {
+		for _, rcode := range []string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "OTHER"} {
+			n := map[string]int{"cluster NOERROR": 2, "cluster NXDOMAIN": 2, "cluster REFUSED": 1, "reverse NOERROR": 1, "upstream OTHER": 1}[source+" "+rcode]
+			fmt.Fprintf(&want, "kubedns_answers_total{rcode=%q,source=%q} %d\n", rcode, source, n)
+		}
+	}
 	err := testutil.GatherAndCompare(registry, strings.NewReader(want.String()),
-		"skydns_skydns_dns_request_count_total", "skydns_skydns_dns_error_count_total")
+		"skydns_skydns_dns_request_count_total", "skydns_skydns_dns_error_count_total", "kubedns_answers_total")
 	if err != nil {
 		t.Error(err)
 	}
@@ -492,8 +499,8 @@ func TestAnsweredLate(t *testing.T) {
 	}
 	c.server.Answered(4*time.Millisecond, reply)
 	for what, of := range map[string]func(*counters) uint64{
-		"NXDOMAIN":  func(c *counters) uint64 { return c.errors[systemRecursive][causeNXDomain].Load() },
-		"truncated": func(c *counters) uint64 { return c.errors[systemRecursive][causeTruncated].Load() },
+		"NXDOMAIN":  func(c *counters) uint64 { return c.answers[systemRecursive][wire.RcodeNXDomain].Load() },
+		"truncated": func(c *counters) uint64 { return c.cut[systemRecursive][causeTruncated].Load() },
 		"size":      func(c *counters) uint64 { return c.sizes[systemRecursive][1].Load() },
 		"duration":  func(c *counters) uint64 { return c.durations[systemRecursive][2].Load() },
 	} {

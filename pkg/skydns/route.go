@@ -72,7 +72,7 @@ func (w *worker) answerOutside(packet, reply []byte) []byte {
 	case route.Kind == RouteNobody:
 		return w.refuse(reply, wire.RcodeServFail, wire.Extended(wire.EDENoReachableAuthority, route.Reason))
 	}
-	w.counters.requests[systemRecursive].Add(1)
+	w.counters.forwarded.Add(1)
 	out := cfg.Outside.Handle(packet, w.to, reply)
 	if len(out) > len(reply) {
 		w.counters.observeOutside(0, out[len(reply):])

@@ -261,7 +261,7 @@ func (s *Server) crashed(reason any, packet, reply []byte) []byte {
 	if verdict == wire.Drop {
 		return nil
 	}
-	c.errors[systemAuth][causeServFail].Add(1)
+	c.answers[systemAuth][wire.RcodeServFail].Add(1)
 	return wire.AppendError(reply, &q, wire.RcodeServFail, wire.OPT{})
 }
 

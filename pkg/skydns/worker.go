@@ -166,12 +166,9 @@ func (w *worker) opt(ede wire.ExtendedError) wire.OPT {
 
 func (w *worker) count(r result, size int) {
 	c := w.counters
-	c.requests[r.system].Add(1)
-	if cause := causeOf(r.rcode); cause != causeNone {
-		c.errors[r.system][cause].Add(1)
-	}
+	c.answers[r.system][min(r.rcode, rcodes-1)].Add(1)
 	if r.extra != causeNone {
-		c.errors[r.system][r.extra].Add(1)
+		c.cut[r.system][r.extra].Add(1)
 	}
 	c.observeSize(r.system, size)
 }

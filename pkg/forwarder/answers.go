@@ -1,0 +1,137 @@
+package forwarder
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// Source says where an answer to a client came from.
+type Source uint8
+
+// The sources of answers.
+const (
+	SourceCache    Source = iota // a valid cache entry
+	SourceStale                  // an expired cache entry
+	SourceFailure                // a remembered failure
+	SourceLocal                  // a stage: local data or a filter
+	SourceError                  // made here without data: malformed, refused, over a limit
+	SourceUpstream               // an upstream server's reply
+	SourceNone                   // SERVFAIL, because no upstream server answered
+	Sources                      // how many there are
+)
+
+// String returns the source's name in metrics.
+func (s Source) String() string {
+	return [...]string{"cache", "stale", "failure", "local", "error", "upstream", "none", "unknown"}[min(s, Sources)]
+}
+
+// RcodeSlots is how many rcodes are counted each by themselves, and one more for
+// all others: NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, others.
+const RcodeSlots = wire.RcodeRefused + 2
+
+// RcodeSlotName returns the name of a slot's rcode in metrics.
+func RcodeSlotName(slot int) string {
+	return [RcodeSlots]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "OTHER"}[slot]
+}
+
+// DurationBuckets is the number of bounds of the histogram of waiting times.
+const DurationBuckets = 16
+
+// DurationBounds returns the upper bounds of its buckets, in seconds.
+func DurationBounds() [DurationBuckets]float64 {
+	return [DurationBuckets]float64{1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}
+}
+
+// Answers counts answers to clients.
+type Answers struct {
+	Count [Sources][RcodeSlots]uint64
+	// Durations counts waiting times by the buckets of DurationBounds, with one
+	// more for those above; Sum adds them up. Of the answers that are given at once,
+	// up to sampleEvery share one measurement, so that the newest may be missing.
+	Durations [Sources][DurationBuckets + 1]uint64
+	Sum       [Sources]time.Duration
+}
+
+// answerTally is a part of the counters, which several goroutines may share.
+type answerTally struct {
+	count     [Sources][RcodeSlots]atomic.Uint64
+	durations [Sources][DurationBuckets + 1]atomic.Uint64
+	sum       [Sources]atomic.Int64 // nanoseconds
+}
+
+// observe counts n answers that took about d each.
+func (t *answerTally) observe(s Source, d time.Duration, n uint64) {
+	d = max(d, 0)
+	seconds, bounds := d.Seconds(), DurationBounds()
+	bucket := 0
+	for bucket < DurationBuckets && seconds > bounds[bucket] {
+		bucket++
+	}
+	t.durations[s][bucket].Add(n)
+	t.sum[s].Add(int64(d) * int64(n))
+}
+
+// addTo adds the counts to a.
+func (t *answerTally) addTo(a *Answers) {
+	for s := range Sources {
+		for slot := range t.count[s] {
+			a.Count[s][slot] += t.count[s][slot].Load()
+		}
+		for i := range t.durations[s] {
+			a.Durations[s][i] += t.durations[s][i].Load()
+		}
+		a.Sum[s] += time.Duration(t.sum[s].Load())
+	}
+}
+
+// slotOf returns the slot of the rcode in a message's header.
+func slotOf(msg []byte) int { return min(wire.Rcode(wire.Flags(msg)), RcodeSlots-1) }
+
+// sampleEvery is how many answers of one source that are given at once share one
+// measurement of the time.
+const sampleEvery = 16
+
+// partAnswers counts the answers of one [Part], which one goroutine at a time uses:
+// plain numbers, added to a tally once for each batch.
+type partAnswers struct {
+	touched  uint8 // sources with answers in this batch, as bits
+	measured uint8 // sources that were measured before, as bits
+	count    [Sources][RcodeSlots]uint32
+	pending  [Sources]uint32 // answers whose time is not counted yet
+}
+
+// add counts one answer.
+func (c *partAnswers) add(s Source, slot int) {
+	c.touched |= 1 << s
+	c.count[s][slot]++
+}
+
+// flush adds what a batch brought to t. clock returns the time since the batch
+// began; it is read only if a measurement is due.
+func (c *partAnswers) flush(t *answerTally, clock func() time.Duration) {
+	took := time.Duration(-1)
+	for s := Source(0); c.touched>>s != 0; s++ {
+		if c.touched>>s&1 == 0 {
+			continue
+		}
+		for slot, n := range c.count[s] {
+			if n != 0 {
+				t.count[s][slot].Add(uint64(n))
+				c.pending[s] += n
+				c.count[s][slot] = 0
+			}
+		}
+		if c.pending[s] < sampleEvery && c.measured>>s&1 != 0 {
+			continue
+		}
+		if took < 0 {
+			took = clock()
+		}
+		t.observe(s, took, uint64(c.pending[s]))
+		c.pending[s] = 0
+		c.measured |= 1 << s
+	}
+	c.touched = 0
+}
