@@ -1,9 +1,11 @@
 package listener
 
 import (
+	"bytes"
 	"io"
 	"net/netip"
 	"runtime"
+	"strconv"
 	"testing"
 )
 
@@ -119,35 +121,41 @@ func BenchmarkLocalOf(b *testing.B) {
 	}
 }
 
-// The longest answers over TCP are written from memory that is used again.
+// The longest answers over TCP are written from memory that is used again,
+// however many a client asks for before it reads.
 func TestLongAnswersAllocateLittle(t *testing.T) {
 	const answers, allowed = 400, 16 << 10 // octets per answer, of 64 KiB
 	if raceEnabled {
 		return // sync.Pool drops at random under the race detector
 	}
 	long := make([]byte, MaxMessageBytes)
-	s := start(t, Config{
-		Addrs:   []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")},
-		Handler: handlerFunc(func(_ []byte, _ ReplyTo, reply []byte) []byte { return append(reply, long...) }),
-	})
-	c := dialTCP(t, s.Addrs()[0])
-	q, buf := appendFrame(nil, query(1, 60)), make([]byte, prefixBytes+len(long))
-	ask := func(n int) {
-		for range n {
-			if _, err := c.Write(q); err != nil {
-				t.Fatal(err)
+	for _, window := range []int{1, 4, 50} {
+		t.Run(strconv.Itoa(window), func(t *testing.T) {
+			s := start(t, Config{
+				Addrs:   []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")},
+				Handler: handlerFunc(func(_ []byte, _ ReplyTo, reply []byte) []byte { return append(reply, long...) }),
+			})
+			c := dialTCP(t, s.Addrs()[0])
+			q := bytes.Repeat(appendFrame(nil, query(1, 60)), window)
+			buf := make([]byte, window*(prefixBytes+len(long)))
+			ask := func(n int) {
+				for range n {
+					if _, err := c.Write(q); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := io.ReadFull(c, buf); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
-			if _, err := io.ReadFull(c, buf); err != nil {
-				t.Fatal(err)
+			ask(10)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			ask(answers / window)
+			runtime.ReadMemStats(&after)
+			if got := (after.TotalAlloc - before.TotalAlloc) / answers; got > allowed {
+				t.Errorf("%d octets allocated for each answer, want at most %d", got, allowed)
 			}
-		}
-	}
-	ask(10)
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	ask(answers)
-	runtime.ReadMemStats(&after)
-	if got := (after.TotalAlloc - before.TotalAlloc) / answers; got > allowed {
-		t.Errorf("%d octets allocated for each answer, want at most %d", got, allowed)
+		})
 	}
 }

@@ -153,6 +153,9 @@ func (c *conn) waitForRoom() bool {
 		if c.pending >= c.srv.cfg.MaxPending || len(c.queue) >= queuedBytes {
 			return false
 		}
+		if c.writing && len(c.queue) >= smallBytes {
+			return false // the client is slow, and the queue cannot be written to make room
+		}
 		c.pending++
 		c.partial = true
 		c.last = max(c.last, c.began)
@@ -266,9 +269,17 @@ func (c *conn) drop() {
 	c.changed()
 }
 
-// enqueue appends an answer to the queue. Where that takes too much memory, the
-// client has to take what there is at once; mu is held.
+// enqueue appends an answer to the queue. What is queued is written first where
+// the queue would outgrow the largest buffer that is used again: growing further
+// makes garbage with each answer, which costs more than writing it. Where the
+// queue takes too much memory, the client has to take what there is at once; mu
+// is held.
 func (c *conn) enqueue(msg []byte) {
+	if len(c.queue) > 0 && len(c.queue)+prefixBytes+len(msg) > largeBytes {
+		if c.write(); c.gone {
+			return
+		}
+	}
 	if c.queue == nil {
 		c.queue = c.srv.memory.get()
 	}
