@@ -138,6 +138,15 @@ func (m *matcher) keep(a Answer) {
 		m.cut = true
 		return
 	}
+	if len(m.found) == cap(m.found) {
+		// In two steps: growing by doubling makes twice the garbage, and collecting
+		// it is what a large answer costs most.
+		room := 8
+		if cap(m.found) > 0 {
+			room = MaxFound
+		}
+		m.found = append(make([]part, 0, room), m.found...)
+	}
 	m.found = append(m.found, a.part)
 	switch a.view {
 	case viewAlias: // an SRV answer has no external names
