@@ -109,7 +109,7 @@ func BenchmarkBigCluster(b *testing.B) {
 				b.Fatal(err)
 			}
 			i++
-			w.cluster.rebuild(taken{keys: []key{k}})
+			w.cluster.rebuild(pendingWork{keys: []key{k}})
 		}
 	})
 }

@@ -11,30 +11,40 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
-// builder keeps one tree equal to what a state holds.
-type builder struct {
-	state    *state
-	tree     *treecache.Tree
+// treeBuilder keeps one tree up to date with a clusterState.
+type treeBuilder struct {
+	// The fields below are set before run starts and do not change afterwards.
+
+	// state holds the objects that records are built from.
+	state *clusterState
+	// tree receives the record sets.
+	tree *treecache.Tree
+	// problems remembers and logs what cannot be used of each object.
 	problems *problems
-	// make makes the records of one Service or ServiceImport.
-	make   func(*records.Service, []*records.Slice) (*treecache.Set, []records.Problem)
-	resync time.Duration // Config.Resync
-	// loaded is called before the first build is announced.
+	// buildSet builds the record set of one Service or ServiceImport.
+	buildSet func(*records.Service, []*records.Slice) (*treecache.Set, []records.Problem)
+	// resync is Config.Resync.
+	resync time.Duration
+	// loaded is called once, before synced is closed.
 	loaded func(counts)
-	// built is told how many keys were built, and how long after the first event.
+	// built is called after each build with the number of keys that were rebuilt
+	// and the time since the first event.
 	built func(int, time.Duration)
-	// programmed is told when what happened at triggers is visible; nil is not.
+	// programmed is called when a change is visible in answers: triggers are the
+	// times of what caused it. It may be nil.
 	programmed func(service *records.Service, triggers []time.Time, now time.Time)
 
-	synced    chan struct{} // closed when the first build is in the tree
-	hasSynced atomic.Bool   // says the same; it is asked for on every query
+	// synced is closed by run when the first build is in the tree.
+	synced chan struct{}
+	// hasSynced is true once synced is closed. Every query reads it.
+	hasSynced atomic.Bool
 }
 
-// run turns dirty keys into record sets until ctx ends.
-func (b *builder) run(ctx context.Context) {
+// run rebuilds the record sets of changed Services until ctx ends.
+func (b *treeBuilder) run(ctx context.Context) {
 	resync := time.NewTicker(max(b.resync/resyncSteps, time.Millisecond))
 	defer resync.Stop()
-	var round []key // what is left of this resync
+	var round []key // the keys that this resync has not rebuilt yet
 	chunk := 0
 	for {
 		select {
@@ -58,7 +68,7 @@ func (b *builder) run(ctx context.Context) {
 		if b.hasSynced.Load() {
 			b.settle(ctx)
 		}
-		work := b.state.take()
+		work := b.state.takeWork()
 		b.rebuild(work)
 		b.built(len(work.keys), time.Since(start))
 		if !b.hasSynced.Load() {
@@ -67,15 +77,15 @@ func (b *builder) run(ctx context.Context) {
 			close(b.synced)
 		}
 		if work.relisted {
-			// What the list took while it was decoded is several times what is
-			// kept of it, and the next one may be weeks away.
+			// Decoding a list takes several times the memory of what is kept of
+			// it, and the next list may be weeks away.
 			debug.FreeOSMemory()
 		}
 	}
 }
 
-// settle returns when no change came for quiet, at the latest after burst.
-func (b *builder) settle(ctx context.Context) {
+// settle waits until no change has arrived for quiet, but no longer than burst.
+func (b *treeBuilder) settle(ctx context.Context) {
 	end := time.NewTimer(burst)
 	defer end.Stop()
 	still := time.NewTimer(quiet)
@@ -94,15 +104,15 @@ func (b *builder) settle(ctx context.Context) {
 	}
 }
 
-// atOnce is how many Services are made visible at a time while there are
-// readers, so that none waits long for the others of its round.
+// atOnce is how many Services become visible at a time while queries are being
+// answered, so that none waits long for the others of the same build.
 const atOnce = 64
 
-// rebuild makes the records of all Services of work anew.
-func (b *builder) rebuild(work taken) {
+// rebuild builds the records of all Services of work again.
+func (b *treeBuilder) rebuild(work pendingWork) {
 	n := atOnce
 	if !b.hasSynced.Load() {
-		n = len(work.keys) // nobody may conclude anything from half of them
+		n = len(work.keys) // a partial tree must not be visible
 	}
 	for keys := range slices.Chunk(work.keys, max(n, 1)) {
 		changes := make([]treecache.Change, 0, len(keys))
@@ -118,21 +128,21 @@ func (b *builder) rebuild(work taken) {
 		now := time.Now()
 		for _, k := range keys {
 			if triggers := work.triggers[k]; len(triggers) > 0 {
-				service, _ := b.state.get(k)
+				service, _ := b.state.service(k)
 				b.programmed(service, triggers, now)
 			}
 		}
 	}
 }
 
-// change returns what is to be in the tree for one Service, false when there is
-// nothing that could be there.
-func (b *builder) change(k key) (treecache.Change, bool) {
-	service, list := b.state.get(k)
+// change returns the record set that the tree must hold for one Service. It
+// returns false if k cannot be the key of any record set.
+func (b *treeBuilder) change(k key) (treecache.Change, bool) {
+	service, list := b.state.service(k)
 	var set *treecache.Set
 	var found []records.Problem
 	if service != nil {
-		set, found = b.make(service, list)
+		set, found = b.buildSet(service, list)
 	}
 	b.problems.note(k, found)
 	if set != nil {

@@ -13,8 +13,9 @@ import (
 // errors.
 const clientLogVerbosity = 4
 
-// SetClientLog sends client-go's messages to log. That library has one logger
-// for the whole process, so only a main package may call this.
+// SetClientLog sends client-go's messages to log; verbosity is the program's -v.
+// client-go has one logger for the whole process, so only a main package may call
+// SetClientLog.
 func SetClientLog(log *slog.Logger, verbosity int) {
 	handler := log.With("component", "client-go").Handler()
 	if verbosity < clientLogVerbosity {
@@ -27,8 +28,8 @@ func SetClientLog(log *slog.Logger, verbosity int) {
 	klog.SetSlogLogger(slog.New(handler))
 }
 
-// warningsOnly drops messages below warnings. client-go asks the handler, not
-// klog's own level, whether a message is wanted.
+// warningsOnly drops messages below the level of warnings. client-go asks the
+// handler, not klog's own level, whether a message is enabled.
 type warningsOnly struct{ slog.Handler }
 
 // Enabled implements slog.Handler.

@@ -20,8 +20,8 @@ type ConfigMapState struct {
 	Version string
 }
 
-// ConfigMapWatcher watches one ConfigMap by name. It needs the rights to list
-// and watch configmaps of that name.
+// ConfigMapWatcher watches one ConfigMap by name. It needs permission to list and
+// watch configmaps of that name.
 type ConfigMapWatcher struct {
 	namespace, name string
 	feed            *feed[ConfigMapState]
@@ -46,17 +46,17 @@ func NewConfigMapWatcher(sources Sources, namespace, name string, log *slog.Logg
 	return w
 }
 
-// Run watches until ctx ends. It always returns nil. While the API server
-// cannot be reached the last state holds.
+// Run watches until ctx ends. It always returns nil. While the API server cannot
+// be reached, the last state remains in effect.
 func (w *ConfigMapWatcher) Run(ctx context.Context) error {
 	w.feed.run(ctx)
 	return nil
 }
 
-// Status tells how the watch goes.
+// Status describes the watch of the ConfigMap.
 func (w *ConfigMapWatcher) Status() ResourceStatus { return w.feed.health.status() }
 
-// Export adds how c's watch goes to the metrics of w.
+// Export adds the status of c's watch to the metrics of w.
 func (w *Watcher) Export(c *ConfigMapWatcher) { w.configMap.Store(c) }
 
 func convertConfigMap(obj any) conversion[ConfigMapState] {
@@ -90,7 +90,7 @@ func (w *ConfigMapWatcher) replace(items []*item[ConfigMapState]) {
 	s := ConfigMapState{}
 	for _, it := range items {
 		if it.key == (key{w.namespace, w.name}) {
-			s = ConfigMapState{} // it is gone, unless
+			s = ConfigMapState{} // deleted, unless the item is kept
 			if it.kept {
 				s = it.value
 			}

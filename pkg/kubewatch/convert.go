@@ -15,16 +15,16 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
-// converter turns API objects into what is kept of them. What cannot be used
-// of an object (text that is no address, an unknown protocol) becomes a zero
-// value, which records.Build leaves out and names. It is safe for concurrent
+// converter turns API objects into the compact values that are kept. Invalid parts
+// of an object (an address that cannot be parsed, an unknown protocol) become zero
+// values, which records.Build leaves out and reports. It is safe for concurrent
 // use.
 //
-// Its convert methods take objects that were decoded as they are; the decoder
-// calls the methods below them, so there is one meaning.
+// Its convert methods take decoded API objects. The decoder calls the methods that
+// they are built on, so both give the same result.
 type converter struct{ shared interner }
 
-// serviceFields are the fields of a Service's spec that count.
+// serviceFields are the fields of a Service that records depend on.
 type serviceFields struct {
 	kind, externalName, clusterIP []byte
 	clusterIPs                    [][]byte
@@ -37,7 +37,7 @@ type serviceFields struct {
 // there was that field (Kubernetes DNS specification 1.1.0, §2.1).
 const tolerateUnready = "service.alpha.kubernetes.io/tolerate-unready-endpoints"
 
-// publishes reports whether endpoints count that are not ready.
+// publishes reports whether endpoints that are not ready get records too.
 func (f *serviceFields) publishes() bool {
 	if f.publishNotReady || len(f.tolerateUnready) == 0 {
 		return f.publishNotReady
@@ -70,7 +70,7 @@ func (c *converter) convertService(obj any) conversion[*records.Service] {
 	return conversion[*records.Service]{c.service(k, in.CreationTimestamp, &f), true, true}
 }
 
-// service returns the Service k, whose name becomes part of it.
+// service returns the Service k. The result shares the memory of k's strings.
 func (c *converter) service(k key, created metav1.Time, f *serviceFields) *records.Service {
 	out := &records.Service{Namespace: k.namespace, Name: k.name, PublishNotReady: f.publishes()}
 	if !created.IsZero() {
@@ -82,7 +82,7 @@ func (c *converter) service(k key, created metav1.Time, f *serviceFields) *recor
 	}
 	switch {
 	case string(f.kind) == string(corev1.ServiceTypeExternalName):
-		// Ports and addresses mean nothing there.
+		// Ports and addresses have no meaning for an ExternalName Service.
 		out.Kind, out.ExternalName = records.ExternalName, string(f.externalName)
 		return out
 	case len(addrs) == 0 || string(addrs[0]) == corev1.ClusterIPNone || len(addrs[0]) == 0:
@@ -108,7 +108,7 @@ type sliceValue struct {
 	parts []*records.Slice
 }
 
-// sliceFields are the fields of an EndpointSlice that count.
+// sliceFields are the fields of an EndpointSlice that records depend on.
 type sliceFields struct {
 	service, addressType []byte
 	imported, cluster    []byte // labels of the Multi-Cluster Services API
@@ -116,8 +116,8 @@ type sliceFields struct {
 	endpoints            []records.Endpoint
 }
 
-// convertSlice converts an EndpointSlice. Nothing is kept of one that belongs to
-// no Service or ServiceImport or holds names instead of addresses.
+// convertSlice converts an EndpointSlice. A slice that belongs to no Service or
+// ServiceImport, or that holds names instead of addresses, is not kept.
 func (c *converter) convertSlice(obj any) conversion[sliceValue] {
 	in, ok := obj.(*discoveryv1.EndpointSlice)
 	if !ok {
@@ -128,8 +128,7 @@ func (c *converter) convertSlice(obj any) conversion[sliceValue] {
 		imported: []byte(in.Labels[serviceimport.LabelServiceName]), cluster: []byte(in.Labels[serviceimport.LabelSourceCluster]),
 	}
 	for i := range in.Ports {
-		// A port without number means all ports: nothing that a record could
-		// name.
+		// A port without a number means all ports, which no record can express.
 		if p := &in.Ports[i]; p.Port != nil {
 			f.ports = append(f.ports, c.port([]byte(deref(p.Name)), []byte(deref(p.Protocol)), *p.Port))
 		}
@@ -147,10 +146,10 @@ func (c *converter) convertSlice(obj any) conversion[sliceValue] {
 	return conversion[sliceValue]{value, kept, true}
 }
 
-// slice returns the slice of that name, and whether it is kept.
+// slice returns the compact form of the slice name, and whether it is to be kept.
 func (c *converter) slice(name string, f *sliceFields) (v sliceValue, kept bool) {
-	known := string(f.addressType) == string(discoveryv1.AddressTypeIPv4) || string(f.addressType) == string(discoveryv1.AddressTypeIPv6)
-	if len(f.service) == 0 && len(f.imported) == 0 || !known {
+	addresses := string(f.addressType) == string(discoveryv1.AddressTypeIPv4) || string(f.addressType) == string(discoveryv1.AddressTypeIPv6)
+	if len(f.service) == 0 && len(f.imported) == 0 || !addresses {
 		return v, false
 	}
 	out := &records.Slice{Name: name, Ports: c.shared.internPorts(f.ports)}
@@ -175,8 +174,8 @@ func (c *converter) slice(name string, f *sliceFields) (v sliceValue, kept bool)
 }
 
 // convertEndpoints converts an Endpoints object, which belongs to the Service of
-// the same name. Nothing is kept of one without endpoints: leader election locks
-// look like that.
+// the same name. An object without endpoints is not kept: the locks of leader
+// elections look like that.
 func (c *converter) convertEndpoints(obj any) conversion[sliceValue] {
 	in, ok := obj.(*corev1.Endpoints) //nolint:staticcheck // the fallback for servers without EndpointSlices
 	if !ok || len(in.Subsets) == 0 {
@@ -222,8 +221,8 @@ func (c *converter) port(name, protocol []byte, number int32) records.Port {
 	return p
 }
 
-// parseAddr is records.ParseAddr, which takes no memory for the usual form of
-// IPv4. The zero Addr stands for text that is no address.
+// parseAddr is records.ParseAddr without an allocation for the usual form of an
+// IPv4 address. It returns the zero Addr if text is not an address.
 func parseAddr(text []byte) netip.Addr {
 	if addr, ok := parseIPv4(text); ok {
 		return addr
@@ -263,17 +262,17 @@ func deref[T any](p *T) T {
 	return *p
 }
 
-// maxShared bounds what an interner remembers. Past it, equal values are kept
-// once for each object, which costs memory and nothing else.
+// maxShared is how many values of each kind an interner remembers. Further values
+// are stored once for each object, which costs memory and nothing else.
 const maxShared = 10_000
 
-// interner makes equal namespaces, port names and port lists, of which a
-// cluster has few, share memory. The zero value is ready to use.
+// interner lets equal namespaces, port names and port lists share memory: a cluster
+// has few different ones. The zero value is ready to use.
 type interner struct {
 	mu    sync.Mutex
 	texts map[string]string
-	ports map[string][]records.Port // by all that the list holds
-	// pointers has few: the ids of clusters.
+	ports map[string][]records.Port // the key encodes the whole list
+	// pointers holds the ids of clusters, of which there are few.
 	pointers map[string]*string
 }
 
@@ -289,7 +288,8 @@ func (in *interner) intern(text []byte) string {
 	return own
 }
 
-// internPointer returns a pointer to text as a string, which must not be changed.
+// internPointer returns a pointer to text as a string. The caller must not change
+// the string.
 func (in *interner) internPointer(text []byte) *string {
 	own := in.intern(text)
 	in.mu.Lock()
@@ -301,8 +301,8 @@ func (in *interner) internPointer(text []byte) *string {
 	return &own
 }
 
-// internPorts returns a list equal to ports, which must not be changed. It is
-// not ports itself.
+// internPorts returns a list equal to ports. It never returns ports itself, and
+// the caller must not change the result.
 func (in *interner) internPorts(ports []records.Port) []records.Port {
 	if len(ports) == 0 {
 		return nil
@@ -323,11 +323,12 @@ func (in *interner) internPorts(ports []records.Port) []records.Port {
 	return own
 }
 
-func remember[V any](known *map[string]V, id string, value V) {
-	if *known == nil {
-		*known = map[string]V{}
+// remember stores value under id unless shared is full.
+func remember[V any](shared *map[string]V, id string, value V) {
+	if *shared == nil {
+		*shared = map[string]V{}
 	}
-	if len(*known) < maxShared {
-		(*known)[id] = value
+	if len(*shared) < maxShared {
+		(*shared)[id] = value
 	}
 }

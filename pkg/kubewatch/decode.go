@@ -15,13 +15,13 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
-// decoder makes items of encoded Services and EndpointSlices. It reads what the
-// generated decoders read, with the same result: a field that comes again
-// replaces what it held, is appended to what it listed, or is merged into the
-// message that it is. What is unusual otherwise it leaves to them. Field numbers
-// are those of the API's generated.proto files, which never change.
+// decoder turns encoded Services and EndpointSlices into items, with the same result
+// as the generated decoders: a field that occurs again replaces a single value, is
+// appended to a list, or is merged into a message. It leaves data of any other
+// unusual form to the generated decoders. Field numbers are those of the API's
+// generated.proto files, which never change.
 //
-// It is safe for concurrent use, and keeps nothing of the data it is given.
+// It is safe for concurrent use, and keeps no reference to the data it is given.
 type decoder struct {
 	converter converter
 	empty     *metav1.ObjectMeta
@@ -29,18 +29,18 @@ type decoder struct {
 	drafts    sync.Pool // of *draft
 }
 
-// typeMeta says what kind of object there is.
+// typeMeta identifies a kind of object.
 type typeMeta struct{ apiVersion, kind string }
 
-// decodable is one kind that the decoder knows.
+// decodable is one kind of object that the decoder knows.
 type decodable struct {
 	gvk  schema.GroupVersionKind
 	item itemFunc
 	list bool
 }
 
-// itemFunc reads one object into a draft and returns its item, nil if it cannot
-// be read.
+// itemFunc decodes one object with the help of a draft and returns its item, or nil
+// if it cannot decode it.
 type itemFunc func(dr *draft, data []byte) runtime.Object
 
 func newDecoder() *decoder {
@@ -58,7 +58,8 @@ func newDecoder() *decoder {
 	return d
 }
 
-// draft is what is read of one object. The octets are part of the data.
+// draft holds the decoded fields of one object. Its byte slices share memory with the
+// encoded data.
 type draft struct {
 	namespace, name, version []byte
 	created                  metav1.Time
@@ -68,11 +69,12 @@ type draft struct {
 	slice                    sliceFields
 }
 
-// maxDraft bounds what is kept to read the next object: a slice of the usual
-// maximum of endpoints.
+// maxDraft is the largest list of endpoints, in elements, whose memory is kept for
+// the next object. It is the largest number of endpoints that the API allows in a
+// slice.
 const maxDraft = 1000
 
-// reset empties d but keeps its lists' memory.
+// reset empties d but keeps the memory of its lists.
 func (d *draft) reset() {
 	endpoints := emptied(d.slice.endpoints)
 	if cap(endpoints) > maxDraft {
@@ -84,7 +86,7 @@ func (d *draft) reset() {
 	}
 }
 
-// emptied returns list without elements; its memory refers to nothing.
+// emptied returns list without elements. Its memory no longer refers to anything.
 func emptied[T any](list []T) []T {
 	clear(list)
 	return list[:0]
@@ -93,8 +95,8 @@ func emptied[T any](list []T) []T {
 // magic begins every protobuf message of the Kubernetes API.
 const magic = "k8s\x00"
 
-// decode returns the item, or the list of items, that data holds. Nil means
-// that it has to be decoded as it is. The kind must not be changed.
+// decode returns the item, or the list of items, that data encodes, or nil if a
+// generated decoder must decode it. The caller must not change the kind returned.
 func (d *decoder) decode(data []byte) (runtime.Object, *schema.GroupVersionKind) {
 	data, ok := bytes.CutPrefix(data, []byte(magic))
 	if !ok {
@@ -109,7 +111,7 @@ func (d *decoder) decode(data []byte) (runtime.Object, *schema.GroupVersionKind)
 		dr = &draft{}
 	}
 	defer func() {
-		dr.reset() // it lets go of data
+		dr.reset() // drops its references to data
 		d.drafts.Put(dr)
 	}()
 	if kind.list {
@@ -124,7 +126,8 @@ func (d *decoder) decode(data []byte) (runtime.Object, *schema.GroupVersionKind)
 	return nil, nil
 }
 
-// envelope returns what is in a runtime.Unknown.
+// envelope returns the kind and the encoded object in a runtime.Unknown. kind is nil
+// if the decoder does not know it.
 func (d *decoder) envelope(data []byte) (kind *decodable, object []byte) {
 	var types []byte
 	m := message{rest: data}
@@ -156,7 +159,7 @@ func (d *decoder) envelope(data []byte) (kind *decodable, object []byte) {
 	return d.kinds[typeMeta{string(apiVersion), string(name)}], object
 }
 
-// list returns nil if one of its items cannot be read.
+// list decodes a list. It returns nil if it cannot decode one of the items.
 func (d *decoder) list(dr *draft, data []byte, item itemFunc) *metainternalversion.List {
 	list := &metainternalversion.List{}
 	m := message{rest: data}
@@ -285,8 +288,8 @@ func (d *draft) readSpec(in *decoder, data []byte) bool {
 	return !m.broken
 }
 
-// port reads a ServicePort or an EndpointPort, which have the same fields;
-// numbered says whether there was a number.
+// port decodes a ServicePort or an EndpointPort, which have the same fields. numbered
+// reports whether the port has a number.
 func (d *decoder) port(data []byte) (p records.Port, numbered, ok bool) {
 	var name, protocol []byte
 	number := int32(0)

@@ -17,32 +17,34 @@ import (
 )
 
 const (
-	// pageSize bounds how many decoded objects exist at once where the server
-	// cannot stream its list. A slice has up to 100 endpoints (1000 by the API's
-	// limit), about 300 octets each once decoded.
+	// pageSize is how many decoded objects exist at once when the server cannot
+	// stream its list. A slice usually has up to 100 endpoints (the API allows
+	// 1000), each about 300 octets when decoded.
 	pageSize = 250
 
-	// The pause after a failed request grows from retryMin to retryMax.
-	// client-go's own maximum, up to a minute, is a long time for a new Service
-	// to stay unknown after the API server came back; few Pods run this program.
+	// The pause after a failed request grows from retryMin to retryMax. With
+	// client-go's own maximum, a new Service could stay unknown for up to a minute
+	// after the API server has returned. Few Pods run this program, so shorter
+	// pauses do not overload the API server.
 	retryMin = 500 * time.Millisecond
 	retryMax = 5 * time.Second
 	// retryReset is how long a watch must have lasted for the pause to start
 	// from retryMin again.
 	retryReset = time.Minute
-	// putOffMax bounds how long the server may put a request off.
+	// putOffMax is the longest delay (Retry-After) that the server may ask for.
 	putOffMax = 30 * time.Second
 )
 
-// feed brings the objects of one source into a store. Lists are fetched page
-// by page and compacted at once; its health says how it goes.
+// feed lists and watches one source and passes its objects to a store. Lists are
+// fetched page by page, and each page is compacted immediately.
 type feed[V any] struct {
-	src    cache.ListerWatcherWithContext
-	store  *store[V]
+	src   cache.ListerWatcherWithContext
+	store *store[V]
+	// health records successes and failures of the requests.
 	health *health
-	// denied, when not nil, is called with an error that says that the server
-	// forbids or does not know the resource; if it was listed before, only after
-	// patience.
+	// denied, if not nil, is called with the error when the server forbids or does
+	// not know the resource. If the resource has been listed before, denied is
+	// called only after this has lasted for patience.
 	denied func(error)
 }
 
@@ -52,7 +54,7 @@ func (f *feed[V]) run(ctx context.Context) {
 		ListWithContextFunc:  f.list,
 		WatchFuncWithContext: f.watch,
 	}, f.src)
-	// Types are the store's business.
+	// No expected type: the store checks the types of objects.
 	reflector := cache.NewReflectorWithOptions(source, nil, f.store, cache.ReflectorOptions{
 		Name: f.health.resource, TypeDescription: f.health.resource,
 		Backoff: &wait.Backoff{
@@ -62,8 +64,8 @@ func (f *feed[V]) run(ctx context.Context) {
 	pause := retryMin
 	for ctx.Err() == nil {
 		start := time.Now()
-		// Each failed request has been reported by list or watch already; what
-		// is left are lists that nobody can understand.
+		// list and watch have already reported each failed request. The errors
+		// left are lists that cannot be decoded.
 		if err := reflector.ListAndWatchWithContext(ctx); err != nil {
 			f.health.failed(ctx, "list", err)
 		}
@@ -94,14 +96,15 @@ func (f *feed[V]) list(ctx context.Context, _ metav1.ListOptions) (runtime.Objec
 	for {
 		page, err := f.src.ListWithContext(ctx, options)
 		if apierrors.IsResourceExpired(err) && options.Continue != "" {
-			// The snapshot that the pages come from is too old: once more, whole.
+			// The snapshot that the pages come from has expired: start again and
+			// ask for everything in one page.
 			all.items, options = nil, metav1.ListOptions{}
 			continue
 		}
 		if err != nil {
 			f.failed(ctx, "list", err)
 			if f.putOff(ctx, err) {
-				continue // the pages before it are not lost
+				continue // keep the pages received so far
 			}
 			return nil, err
 		}
@@ -141,21 +144,21 @@ func (f *feed[V]) watch(ctx context.Context, options metav1.ListOptions) (watch.
 		return w, nil
 	}
 	if streaming && apierrors.IsInvalid(err) {
-		return nil, err // a server that cannot stream; the reflector lists instead
+		return nil, err // the server cannot stream; the reflector lists instead
 	}
 	f.failed(ctx, "watch", err)
 	f.putOff(ctx, err)
 	if streaming && !apierrors.IsResourceExpired(err) && !apierrors.IsTimeout(err) {
-		// The reflector sleeps on a refused connection without heeding ctx, for
-		// as long as its longest pause. An error that it does not recognise goes
-		// back to run, whose pause ends with ctx.
+		// After a refused connection the reflector sleeps for up to its longest
+		// pause and ignores ctx. An error that it does not recognise returns to
+		// run instead, whose pause ends with ctx.
 		return nil, errors.New(err.Error())
 	}
 	return nil, err
 }
 
-// putOff waits if err is the server's wish that the request be made later, and
-// reports whether it was and ctx goes on.
+// putOff waits if err says when to try again (Retry-After). It reports whether it
+// waited and ctx has not ended.
 func (f *feed[V]) putOff(ctx context.Context, err error) bool {
 	seconds, ok := apierrors.SuggestsClientDelay(err)
 	if !ok {
@@ -165,7 +168,7 @@ func (f *feed[V]) putOff(ctx context.Context, err error) bool {
 	return ctx.Err() == nil
 }
 
-// failed reports err, and that the source is denied when it is.
+// failed records err, and calls denied if the server denies the resource.
 func (f *feed[V]) failed(ctx context.Context, verb string, err error) {
 	f.health.failed(ctx, verb, err)
 	if f.denied != nil && denied(err) && f.health.lost(patience) {

@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// batch is all items of one list, in the order in which they came. It passes
-// for a single API object, so that the reflector, which would keep the objects of
-// a streamed list in a store of its own, has one to keep.
+// batch holds all items of one list, in the order in which they arrived. It
+// implements runtime.Object because the reflector stores the objects of a streamed
+// list until the list is complete: that way it stores one object only.
 type batch[V any] struct {
 	*metav1.ObjectMeta // empty
 	items              []*item[V]
@@ -20,8 +20,8 @@ type batch[V any] struct {
 // GetObjectKind implements runtime.Object.
 func (b *batch[V]) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
 
-// DeepCopyObject implements runtime.Object. A batch is not changed once it is
-// handed on.
+// DeepCopyObject implements runtime.Object. A batch does not change after it has
+// been sent.
 func (b *batch[V]) DeepCopyObject() runtime.Object { return b }
 
 // gathering is a watch that begins with a streamed list.
@@ -33,8 +33,9 @@ type gathering[V any] struct {
 	done   chan struct{} // closed by Stop
 }
 
-// gather returns w, but the events before the bookmark that ends its initial
-// events become one, about a batch of what they said.
+// gather returns a watch that delivers the events of w, except that the events
+// before the bookmark that ends the initial events are merged into one event for a
+// batch.
 func gather[V any](w watch.Interface, s *store[V]) watch.Interface {
 	g := &gathering[V]{source: w, store: s, out: make(chan watch.Event), done: make(chan struct{})}
 	go g.run()
@@ -50,12 +51,12 @@ func (g *gathering[V]) Stop() {
 	g.source.Stop()
 }
 
-// run hands the events on until the source or the receiver ends.
+// run passes the events on until the source or the receiver ends.
 func (g *gathering[V]) run() {
 	defer close(g.out)
-	all := &batch[V]{ObjectMeta: g.store.empty} // nil when it was handed on
+	all := &batch[V]{ObjectMeta: g.store.empty} // nil after it has been sent
 	for event := range g.source.ResultChan() {
-		if all != nil && all.take(event, g.store) {
+		if all != nil && all.addEvent(event, g.store) {
 			continue
 		}
 		if all != nil && endsInitial(event) {
@@ -70,7 +71,7 @@ func (g *gathering[V]) run() {
 	}
 }
 
-// send reports false after Stop.
+// send delivers event to the receiver. It returns false after Stop.
 func (g *gathering[V]) send(event watch.Event) bool {
 	select {
 	case g.out <- event:
@@ -80,9 +81,9 @@ func (g *gathering[V]) send(event watch.Event) bool {
 	}
 }
 
-// take adds what event says. False means that it is not about an object that s
-// understands: it is for the reflector to handle.
-func (b *batch[V]) take(event watch.Event, s *store[V]) bool {
+// addEvent adds the object of event to b. It returns false if event is not about
+// an object that s understands; the reflector must then handle it.
+func (b *batch[V]) addEvent(event watch.Event, s *store[V]) bool {
 	switch event.Type {
 	case watch.Added, watch.Modified, watch.Deleted:
 	default:

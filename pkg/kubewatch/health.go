@@ -9,25 +9,25 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// complainEvery is how often a failure that goes on is logged.
+// complainEvery is how often a persistent failure is logged.
 const complainEvery = time.Minute
 
-// health is what is known about the requests for one resource. It is safe for
+// health records how the requests for one resource succeed or fail. It is safe for
 // concurrent use.
 type health struct {
-	resource string // as in an RBAC rule: "services", "endpointslices.discovery.k8s.io"
-	log      *slog.Logger
+	resource string       // as in an RBAC rule: "services", "endpointslices.discovery.k8s.io"; does not change
+	log      *slog.Logger // does not change
 
-	mu          sync.Mutex
-	connected   bool
-	since       time.Time // when connected last changed
-	lastHeard   time.Time
-	lastError   string
-	failures    uint64
-	lists       uint64
-	deniedSince time.Time // zero unless the last answers were denials
-	complained  time.Time
-	outstanding bool // a complaint was logged that no recovery has followed
+	mu          sync.Mutex // protects the fields below
+	connected   bool       // whether the last request succeeded
+	since       time.Time  // when connected last changed
+	lastHeard   time.Time  // when the last list, event or bookmark arrived; zero before the first
+	lastError   string     // text of the last failure; empty while connected
+	failures    uint64     // failed requests
+	lists       uint64     // complete lists
+	deniedSince time.Time  // when the server began to deny the resource; zero unless the last failures were denials
+	complained  time.Time  // when a failure was last logged
+	outstanding bool       // a failure has been logged, and no recovery since
 }
 
 func newHealth(resource string, log *slog.Logger) *health {
@@ -56,7 +56,7 @@ func (h *health) succeeded() {
 	now := time.Now()
 	if !h.connected {
 		if h.outstanding {
-			h.log.Info("the API server answers again", "resource", h.resource, "away", now.Sub(h.since).Round(time.Second))
+			h.log.Info("requests to the API server succeed again", "resource", h.resource, "unavailable_for", now.Sub(h.since).Round(time.Second))
 		}
 		h.connected, h.since = true, now
 	}
@@ -64,9 +64,8 @@ func (h *health) succeeded() {
 	h.lastHeard, h.lastError, h.deniedSince = now, "", time.Time{}
 }
 
-// failed records a request that the server refused or did not answer, and
-// says so at most once a minute. A request that ended because ctx did is not
-// a failure.
+// failed records a request that the server refused or did not answer, and logs it
+// at most once a minute. A request that ended because ctx ended is not a failure.
 func (h *health) failed(ctx context.Context, verb string, err error) {
 	if ctx.Err() != nil {
 		return
@@ -96,20 +95,20 @@ func (h *health) failed(ctx context.Context, verb string, err error) {
 	}
 }
 
-// lost reports whether a resource that is denied has to be given up: at once
-// if it was never listed, else when it was denied for as long as patience.
+// lost reports whether to stop trying a resource that the server denies: at once
+// if it has never been listed, otherwise after it has been denied for patience.
 func (h *health) lost(patience time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.lists == 0 || !h.deniedSince.IsZero() && time.Since(h.deniedSince) >= patience
 }
 
-// ResourceStatus tells how watching one resource goes.
+// ResourceStatus describes the watch of one resource.
 type ResourceStatus struct {
 	// Resource is named as in an RBAC rule, with the group after a dot.
 	Resource string
-	// Connected reports whether the last request for it succeeded, Since since
-	// when that is so. Before the first success, Since is the start.
+	// Connected reports whether the last request for the resource succeeded. Since
+	// is when Connected last changed, or the start of the program.
 	Connected bool
 	Since     time.Time
 	// LastHeard is when the server last sent a list, an event or a bookmark;

@@ -30,7 +30,7 @@ func (c *converter) convertImport(obj any) conversion[*records.Service] {
 	}
 	switch in.Spec.Type {
 	case serviceimport.Headless:
-		// Its endpoints have ports of their own, and addresses mean nothing.
+		// The endpoints have ports of their own; addresses have no meaning here.
 		out.Kind = records.ClusterSetHeadless
 	case serviceimport.ClusterSetIP:
 		out.Kind = records.ClusterSetIP
@@ -47,8 +47,8 @@ func (c *converter) convertImport(obj any) conversion[*records.Service] {
 	return conversion[*records.Service]{out, true, true}
 }
 
-// bothSlices hands slices to the Services and to the ServiceImports that they belong
-// to. Both keep the same memory.
+// bothSlices passes slices to the Services and to the ServiceImports that they
+// belong to. Both refer to the same memory.
 type bothSlices struct{ services, imports sliceSink }
 
 func (b bothSlices) shareKept(k key, value sliceValue) sliceValue {
@@ -70,16 +70,17 @@ func (b bothSlices) replace(items []*item[sliceValue]) {
 	b.imports.replace(items)
 }
 
-// While the server does not know ServiceImports it is asked again after a while:
-// often at first, when whatever installs them may be starting too.
+// While the server does not know ServiceImports, it is asked again every
+// absentProbe for the first absentProbeStart, because whatever installs them may
+// be starting too, and every reprobe afterwards.
 const (
 	absentProbe      = 5 * time.Second
-	absentProbeStart = 2 * time.Minute // for so long
+	absentProbeStart = 2 * time.Minute
 )
 
-// importSource is the ServiceImports of whichever version of the API the server knows.
-// That it knows none is an answer as well: there are none, and the watch of them ends
-// when the server knows a version. It is safe for concurrent use.
+// importSource lists and watches ServiceImports in whichever API version the server
+// knows. If it knows none, the list is empty and the watch of it ends when the
+// server knows a version. It is safe for concurrent use.
 type importSource struct {
 	versions []cache.ListerWatcherWithContext // the preferred one first
 	log      *slog.Logger
@@ -88,9 +89,9 @@ type importSource struct {
 	mu sync.Mutex
 	// inUse is the version that was listed last.
 	inUse cache.ListerWatcherWithContext
-	// absent: the last list said that the server knows no version.
+	// absent is true if at the last list the server knew no version.
 	absent bool
-	// missing is since when the server knows no version, although it did. Zero: it does.
+	// missing is when the server stopped knowing the version in use; otherwise zero.
 	missing time.Time
 }
 
@@ -105,8 +106,8 @@ func (s *importSource) isAbsent() bool {
 	return s.absent
 }
 
-// IsWatchListSemanticsUnSupported tells client-go's Reflector to list, which finds out
-// what the server knows.
+// IsWatchListSemanticsUnSupported tells client-go's Reflector to list instead of
+// stream, because listing finds out which version the server knows.
 func (s *importSource) IsWatchListSemanticsUnSupported() bool { return true }
 
 // ListWithContext lists the first version that the server knows.
@@ -134,7 +135,7 @@ func (s *importSource) ListWithContext(ctx context.Context, options metav1.ListO
 	return &metainternalversion.List{ListMeta: metav1.ListMeta{ResourceVersion: "0"}}, nil
 }
 
-// found notes that the server knows a version.
+// found records that the server knows the version with index i.
 func (s *importSource) found(i int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,8 +145,8 @@ func (s *importSource) found(i int) {
 	s.inUse, s.absent, s.missing = s.versions[i], false, time.Time{}
 }
 
-// gone notes that the server knows no version, and reports whether that is to be
-// believed: a server that is starting does not know custom resources for a moment.
+// gone records that the server knows no version, and reports whether to believe
+// it: a server that is starting does not know custom resources for a moment.
 func (s *importSource) gone() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,8 +180,8 @@ func (s *importSource) WatchWithContext(ctx context.Context, options metav1.List
 	return w, nil
 }
 
-// absentWatch is a watch of ServiceImports that the server does not know. It ends when
-// that may have changed.
+// absentWatch is a watch of ServiceImports while the server does not know them. It
+// ends when the server may have learned them.
 type absentWatch struct {
 	events chan watch.Event
 	stop   context.CancelFunc
@@ -204,7 +205,7 @@ func (w *absentWatch) run(ctx context.Context, s *importSource) {
 		if ctx.Err() != nil {
 			return
 		}
-		if s.known(ctx) {
+		if s.maybeKnown(ctx) {
 			break
 		}
 	}
@@ -214,17 +215,16 @@ func (w *absentWatch) run(ctx context.Context, s *importSource) {
 	}
 }
 
-// known reports whether the server may know a version: it does not say that it knows
-// none.
-func (s *importSource) known(ctx context.Context) bool {
+// maybeKnown asks the server for every version and reports whether it may know one.
+func (s *importSource) maybeKnown(ctx context.Context) bool {
 	for _, version := range s.versions {
 		switch _, err := version.ListWithContext(ctx, metav1.ListOptions{Limit: 1}); {
 		case err == nil:
 			return true
 		case apierrors.IsForbidden(err):
-			return true // the list tells the operator
+			return true // the list will report it
 		case !apierrors.IsNotFound(err):
-			return false // the server is away, which says nothing new
+			return false // the server cannot be reached, so nothing is known
 		}
 	}
 	return false

@@ -49,7 +49,7 @@ func TestImportsOverHTTP(t *testing.T) {
 	}
 	source := newImportSource(sources.Imports, slog.New(slog.DiscardHandler))
 	c := &converter{}
-	f := newFeed[*records.Service](source, newHealth("serviceimports", slog.New(slog.DiscardHandler)), c.convertImport, serviceSink{newState()})
+	f := newFeed[*records.Service](source, newHealth("serviceimports", slog.New(slog.DiscardHandler)), c.convertImport, serviceSink{newClusterState()})
 	list, err := f.list(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -12,19 +12,19 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// Location says where the cluster runs. Federated names are made of it.
+// Location says in which zone and region of a cloud the cluster runs. Federated
+// names contain both.
 type Location struct{ Zone, Region string }
 
 // FindLocation looks through the nodes, page by page, for the first that names
 // both its zone and its region, by the topology.kubernetes.io labels or the
 // failure-domain.beta.kubernetes.io ones before them. found is false when no
-// node does. It needs the right to list nodes.
+// node does. It needs permission to list nodes.
 func FindLocation(ctx context.Context, nodes cache.ListerWatcherWithContext) (loc Location, found bool, err error) {
 	return findLocation(ctx, nodes, Location{})
 }
 
-// findLocation is FindLocation, but prefers a location for as long as some node
-// has it.
+// findLocation is FindLocation, but returns prefer if any node has that location.
 func findLocation(ctx context.Context, nodes cache.ListerWatcherWithContext, prefer Location) (loc Location, found bool, err error) {
 	options := metav1.ListOptions{Limit: pageSize}
 	for {
@@ -71,11 +71,12 @@ const (
 	locationRefresh = 5 * time.Minute
 )
 
-// FollowLocation calls FindLocation until ctx ends: often until there is a
-// location, and now and then afterwards, for nodes may be labelled anew. changed
-// gets the first location, and another one when no node has that any more. While
-// there is none at all, or nodes cannot be listed, the last one stands. It says once a
-// minute what is wrong.
+// FollowLocation looks for the location until ctx ends: every 30 seconds until one
+// is found, and every 5 minutes afterwards, because node labels can change. It calls
+// changed with the first location, and again with another one when no node has the
+// previous location any more. While no node has a location, or nodes cannot be
+// listed, the last location remains in effect. Failed requests are logged at most
+// once a minute.
 func FollowLocation(ctx context.Context, nodes cache.ListerWatcherWithContext, log *slog.Logger, changed func(Location)) {
 	h := newHealth("nodes", log)
 	missing := false

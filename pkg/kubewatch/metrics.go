@@ -8,15 +8,16 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
-// metrics describes a Watcher to Prometheus. What its Status tells is read at
-// scrape time.
+// metrics exports a Watcher to Prometheus. None of its fields change. What
+// Watcher.Status returns is read at each scrape.
 type metrics struct {
 	watcher *Watcher
 
-	rebuilds  prometheus.Counter
-	buildTime prometheus.Histogram
-	latency   *prometheus.HistogramVec
+	rebuilds  prometheus.Counter       // rebuilt Services
+	buildTime prometheus.Histogram     // seconds from the first event to visible records
+	latency   *prometheus.HistogramVec // seconds from a trigger to visible records, by service_kind
 
+	// These describe the values read from Watcher.Status.
 	synced, clusterSet, connected, lastHeard, objects, skipped, failures, lists *prometheus.Desc
 }
 
@@ -39,7 +40,7 @@ func newMetrics(reg prometheus.Registerer, w *Watcher) *metrics {
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "kubedns_kubernetes_dns_programming_duration_seconds",
 			Help: "Time from a change of a Pod or Service, as annotated on the EndpointSlice, until answers reflect it.",
-			// From 1 ms to 524 s, doubling: as CoreDNS, so that both can be compared.
+			// From 1 ms to 524 s, doubling: the buckets of CoreDNS, for comparison.
 			Buckets: prometheus.ExponentialBuckets(.001, 2, 20),
 		}, []string{"service_kind"}),
 		synced:     desc("synced", "1 once every list has been received and its records are served."),
@@ -47,7 +48,7 @@ func newMetrics(reg prometheus.Registerer, w *Watcher) *metrics {
 		connected:  desc("connected", "1 while the last request for the resource succeeded.", "resource"),
 		lastHeard:  desc("last_heard_timestamp_seconds", "Time at which the API server last sent a list, an event or a bookmark.", "resource"),
 		objects:    desc("objects", "Objects kept in memory.", "kind"),
-		skipped:    desc("skipped_pieces", "Parts of objects that are invalid and skipped."),
+		skipped:    desc("skipped_pieces", "Invalid parts of Services, ServiceImports and EndpointSlices that are left out of answers."),
 		failures:   desc("request_failures_total", "List and watch requests that failed.", "resource"),
 		lists:      desc("lists_total", "Complete lists received.", "resource"),
 	}
@@ -67,8 +68,8 @@ const (
 	kindHeadless  = "headless_with_selector"
 )
 
-// programmed records that the answers about a Service follow, at now, what
-// happened at each of triggers.
+// programmed records that since now the answers about a Service reflect the changes
+// that happened at triggers.
 func (m *metrics) programmed(service *records.Service, triggers []time.Time, now time.Time) {
 	if service == nil || service.Kind == records.ExternalName {
 		return
@@ -77,12 +78,13 @@ func (m *metrics) programmed(service *records.Service, triggers []time.Time, now
 	if service.Kind == records.Headless {
 		kind = kindHeadless
 	}
-	for _, t := range triggers { // another machine's clock set them
+	for _, t := range triggers { // set by another machine's clock, so possibly later than now
 		m.latency.WithLabelValues(kind).Observe(max(now.Sub(t), 0).Seconds())
 	}
 }
 
-// built records that n Services were rebuilt, visible d after the first event.
+// built records that n Services were rebuilt and became visible d after the first
+// event.
 func (m *metrics) built(n int, d time.Duration) {
 	m.rebuilds.Add(float64(n))
 	m.buildTime.Observe(d.Seconds())
@@ -132,6 +134,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// number returns 1 for true and 0 for false.
 func number(b bool) float64 {
 	if b {
 		return 1

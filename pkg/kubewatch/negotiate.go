@@ -11,10 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// compactFactory is a NegotiatedSerializer whose protobuf decoders make items
-// of Services and EndpointSlices at once. What DNS needs is a small part of
-// such an object, and to decode the rest, or the same part twice, is most of
-// what a start takes: time, and garbage that raises the peak of memory.
+// compactFactory is a NegotiatedSerializer whose protobuf decoders turn Services and
+// EndpointSlices directly into items. DNS needs a small part of such an object;
+// decoding the rest would take most of the time of a start and raise the peak of
+// memory use.
 type compactFactory struct {
 	runtime.NegotiatedSerializer
 	decoder *decoder
@@ -38,15 +38,15 @@ func (f compactFactory) SupportedMediaTypes() []runtime.SerializerInfo {
 	return infos
 }
 
-// objectSerializer decodes Services and EndpointSlices as items, and their
-// lists as lists of items. Data of another form, kind or version, or that is
-// broken, is decoded as it is. It is safe for concurrent use.
+// objectSerializer decodes Services and EndpointSlices as items, and their lists as
+// lists of items. It leaves data of another encoding, kind or version, and invalid
+// data, to the Serializer that it wraps. It is safe for concurrent use.
 type objectSerializer struct {
 	runtime.Serializer
 	decoder *decoder
 }
 
-// Decode implements runtime.Decoder. The kind returned must not be changed.
+// Decode implements runtime.Decoder. The caller must not change the kind returned.
 func (s *objectSerializer) Decode(data []byte, defaults *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
 	if into == nil {
 		if object, kind := s.decoder.decode(data); object != nil {
@@ -56,12 +56,12 @@ func (s *objectSerializer) Decode(data []byte, defaults *schema.GroupVersionKind
 	return s.Serializer.Decode(data, defaults, into)
 }
 
-// streamBuffer is how much of a watch is read at once, if so much came.
+// streamBuffer is the largest number of octets of a watch to read at once.
 const streamBuffer = 32 << 10
 
-// bufferedFramer reads the frames of a stream through a buffer. A frame takes
-// two reads, and one from the body of an HTTP response goes through several
-// layers, with a lock each.
+// bufferedFramer reads the frames of a stream through a buffer. Each frame takes two
+// reads, and a read from the body of an HTTP response passes several layers, each
+// with a lock.
 type bufferedFramer struct{ runtime.Framer }
 
 // NewFrameReader implements runtime.Framer.
@@ -72,11 +72,10 @@ func (f bufferedFramer) NewFrameReader(r io.ReadCloser) io.ReadCloser {
 	}{bufio.NewReaderSize(r, streamBuffer), r})
 }
 
-// eventSerializer decodes the events of a watch. The encoded object of an event
-// is not copied but part of the data, which is a buffer that the next event
-// overwrites: the watch decodes the object before it reads on (Decode in
-// client-go's rest/watch), and our decoder, as the generated ones, copies what
-// it keeps.
+// eventSerializer decodes the events of a watch. It does not copy the encoded object
+// of an event, which stays in a buffer that the next event overwrites. This is safe
+// because the watch decodes the object before it reads on (Decode in client-go's
+// rest/watch), and decoders, ours and the generated ones, copy what they keep.
 type eventSerializer struct{ runtime.Serializer }
 
 // Decode implements runtime.Decoder.
@@ -87,8 +86,8 @@ func (s eventSerializer) Decode(data []byte, defaults *schema.GroupVersionKind, 
 	return s.Serializer.Decode(data, defaults, into)
 }
 
-// decodeEvent fills event. False means that data is unusual, and nothing was
-// changed.
+// decodeEvent decodes data into event. It returns false, with event unchanged, if
+// data has an unusual form, which the generated decoder must handle.
 func decodeEvent(data []byte, event *metav1.WatchEvent) bool {
 	var what, extension, raw []byte
 	m := message{rest: data}
@@ -114,7 +113,8 @@ func decodeEvent(data []byte, event *metav1.WatchEvent) bool {
 	return true
 }
 
-// eventType takes no memory for the types that there are.
+// eventType returns text as a string, without an allocation for the types that
+// exist.
 func eventType(text []byte) string {
 	for _, t := range [...]watch.EventType{watch.Added, watch.Modified, watch.Deleted, watch.Bookmark, watch.Error} {
 		if string(text) == string(t) {

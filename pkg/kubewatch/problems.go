@@ -9,18 +9,18 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
-// problems remembers which pieces of which Services are left out, to log each
-// once and to count. It is safe for concurrent use.
+// problems remembers which invalid parts of which Services are left out, to log each
+// once and to count them. It is safe for concurrent use.
 type problems struct {
 	log  *slog.Logger
 	kind string // kindService or kindImport
 
 	mu       sync.Mutex
 	services map[key][]records.Problem
-	pieces   int
+	pieces   int // the sum of the lengths in services
 }
 
-// What problems are of.
+// The kinds of object that problems reports about.
 const (
 	kindService = "Service"
 	kindImport  = "ServiceImport"
@@ -30,8 +30,8 @@ func newProblems(log *slog.Logger, kind string) *problems {
 	return &problems{log: log, kind: kind, services: map[key][]records.Problem{}}
 }
 
-// note records what is left out of a Service and its slices as they are now,
-// and logs it unless it was the same before.
+// note records which parts of a Service and its slices are left out now, and logs
+// them unless they are the same as before.
 func (p *problems) note(k key, found []records.Problem) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -60,7 +60,8 @@ func (p *problems) note(k key, found []records.Problem) {
 	p.log.Warn("skipping invalid parts of a Service", "namespace", k.namespace, "service", k.name, "parts", parts)
 }
 
-// count returns how many pieces of how many Services are left out.
+// count returns the number of Services with invalid parts and the number of these
+// parts.
 func (p *problems) count() (services, pieces int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -49,17 +49,18 @@ type Sources struct {
 	ConfigMap func(namespace, name string) cache.ListerWatcherWithContext
 }
 
-// RESTConfig returns how to reach the API server. With both arguments empty
-// that is the Pod's service account; otherwise the kubeconfig file (default
-// location and environment are not consulted), whose server masterURL
-// overrides when it is not empty. userAgent is sent with every request.
+// RESTConfig returns the address and credentials of the API server. If kubeconfig
+// and masterURL are empty, these are the ones of the Pod's service account.
+// Otherwise they come from the file kubeconfig (the default location and the
+// environment are ignored); masterURL, if not empty, overrides its server.
+// userAgent is sent with every request.
 func RESTConfig(kubeconfig, masterURL, userAgent string) (*rest.Config, error) {
 	var cfg *rest.Config
 	var err error
 	if kubeconfig == "" && masterURL == "" {
 		cfg, err = rest.InClusterConfig()
 		if errors.Is(err, rest.ErrNotInCluster) {
-			return nil, errors.New("no API server to connect to: not running in a Pod (KUBERNETES_SERVICE_HOST is not set), and neither --kubecfg-file nor --kube-master-url is given")
+			return nil, errors.New("no API server is configured: the program is not running in a Pod (KUBERNETES_SERVICE_HOST is not set), and neither --kubecfg-file nor --kube-master-url is given")
 		}
 	} else {
 		cfg, err = clientcmd.BuildConfigFromFlags(masterURL, kubeconfig)
@@ -71,13 +72,12 @@ func RESTConfig(kubeconfig, masterURL, userAgent string) (*rest.Config, error) {
 	return cfg, nil
 }
 
-// APISources returns the sources that read from the API server cfg names. It
-// connects to nothing yet. cfg is not changed. What Services and Slices deliver
-// is for a Watcher only: of an object that comes in protobuf there is no more
-// than it keeps.
+// APISources returns sources that read from the API server of cfg. It does not
+// connect, and does not change cfg. Only a Watcher can use what Services and Slices
+// deliver: of objects in protobuf, they deliver the compact form.
 //
-// The client knows the few types above only, instead of client-go's generated
-// clientset, which would more than double the size of the binary.
+// The client knows only the few types above. client-go's generated clientset would
+// more than double the size of the binary.
 func APISources(cfg *rest.Config) (Sources, error) {
 	decoder := newDecoder()
 	core, err := restClient(cfg, decoder, corev1.SchemeGroupVersion, "/api")
@@ -112,10 +112,10 @@ func APISources(cfg *rest.Config) (Sources, error) {
 	}, nil
 }
 
-// listWatch returns a source of one resource, of the objects that selector is
-// for. Requests that the server puts off (Retry-After) fail at once: client-go
-// would wait and repeat them ten times on its own, and meanwhile nobody could
-// tell that nothing is heard.
+// listWatch returns a source of the objects of one resource that match the field
+// selector. Requests that the server wants later (Retry-After) fail at once:
+// client-go would wait and repeat them up to ten times on its own, and meanwhile
+// the failure would not be visible.
 func listWatch(client rest.Interface, namespace, resource, selector string) cache.ListerWatcherWithContext {
 	request := func(options metav1.ListOptions) *rest.Request {
 		options.FieldSelector = selector
@@ -145,8 +145,8 @@ func restClient(cfg *rest.Config, decoder *decoder, gv schema.GroupVersion, apiP
 	cfg.GroupVersion = &gv
 	cfg.APIPath = apiPath
 	cfg.NegotiatedSerializer = compactFactory{serializer.NewCodecFactory(newScheme()).WithoutConversion(), decoder}
-	// The server warns that Endpoints are deprecated. They are read only where
-	// there is no other way, and then we say so ourselves.
+	// The server warns that Endpoints are deprecated. They are read only if
+	// EndpointSlices cannot be, and then the Watcher logs a warning itself.
 	cfg.WarningHandler = rest.NoWarnings{}
 	if cfg.ContentType == "" {
 		cfg.ContentType = runtime.ContentTypeProtobuf

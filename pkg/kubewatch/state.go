@@ -10,73 +10,84 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
-// state is everything that is kept for one tree: compact Services (or ServiceImports)
-// and slices, and which Services need a new record set. It is safe for concurrent use.
-type state struct {
-	wake chan struct{} // capacity 1: there may be something to build
+// clusterState holds the objects that one tree is built from: compact Services (or
+// ServiceImports) and slices, and which Services need a new record set. It is safe
+// for concurrent use.
+type clusterState struct {
+	// wake has a capacity of 1; a value in it means that there may be something to
+	// build. mark and nudge send, the treeBuilder receives.
+	wake chan struct{}
 
-	mu      sync.Mutex
-	entries map[key]*entry
-	// owners says which Service each slice belongs to, so that one whose label
-	// moves is taken from the old one.
+	// mu protects all fields below.
+	mu sync.Mutex
+	// serviceStates holds what is known under the key of each Service.
+	serviceStates map[key]*serviceState
+	// owners maps the key of each slice to the name of its Service, so that a slice
+	// whose label changes is removed from its previous Service.
 	owners map[key]string
-	dirty  map[key]struct{}
-	// triggers says when happened what some of the dirty Services are dirty for.
+	// dirty holds the keys of the Services that need a new record set.
+	dirty map[key]struct{}
+	// triggers holds, for some of the dirty Services, the times of the changes that
+	// made them dirty.
 	triggers map[key][]time.Time
 
+	// servicesListed and slicesListed turn true when the first list is complete.
 	servicesListed, slicesListed bool
-	relisted                     bool // a whole list came since the last take
-	services, endpoints          int
+	// relisted is true if a whole list arrived since the last takeWork.
+	relisted bool
+	// services counts the Services in serviceStates, endpoints the endpoints of all
+	// slices.
+	services, endpoints int
 }
 
-// entry is what is known under the key of one Service.
-type entry struct {
+// serviceState is what is known under the key of one Service.
+type serviceState struct {
 	service *records.Service // nil while there is none
 	slices  []*records.Slice // sorted by name; immutable, copied when it changes
 }
 
-func newState() *state {
-	return &state{
-		wake:    make(chan struct{}, 1),
-		entries: map[key]*entry{},
-		owners:  map[key]string{},
-		dirty:   map[key]struct{}{},
-
-		triggers: map[key][]time.Time{},
+func newClusterState() *clusterState {
+	return &clusterState{
+		wake:          make(chan struct{}, 1),
+		serviceStates: map[key]*serviceState{},
+		owners:        map[key]string{},
+		dirty:         map[key]struct{}{},
+		triggers:      map[key][]time.Time{},
 	}
 }
 
-// entryOf returns the entry under k, made if needed. s.mu must be held.
-func (s *state) entryOf(k key) *entry {
-	e := s.entries[k]
+// stateOf returns the state under k and creates it if necessary. s.mu must be held.
+func (s *clusterState) stateOf(k key) *serviceState {
+	e := s.serviceStates[k]
 	if e == nil {
-		e = &entry{}
-		s.entries[k] = e
+		e = &serviceState{}
+		s.serviceStates[k] = e
 	}
 	return e
 }
 
-// mark says that the records of the Service k are out of date. s.mu must be held.
-func (s *state) mark(k key) {
-	if e := s.entries[k]; e != nil && e.service == nil && len(e.slices) == 0 {
-		delete(s.entries, k)
+// mark records that the record set of the Service k is out of date. s.mu must be
+// held.
+func (s *clusterState) mark(k key) {
+	if e := s.serviceStates[k]; e != nil && e.service == nil && len(e.slices) == 0 {
+		delete(s.serviceStates, k)
 	}
 	s.dirty[k] = struct{}{}
 	s.nudge()
 }
 
-// taken is what take returns.
-type taken struct {
-	keys     []key               // out of date
-	triggers map[key][]time.Time // when happened what made them so, where known
-	relisted bool                // a whole list came
+// pendingWork is what takeWork returns.
+type pendingWork struct {
+	keys     []key               // Services whose record set is out of date
+	triggers map[key][]time.Time // when the changes that caused this happened, if known
+	relisted bool                // a whole list arrived
 }
 
-// take returns what is to be done, and forgets it.
-func (s *state) take() taken {
+// takeWork returns the pending work, and removes it from s.
+func (s *clusterState) takeWork() pendingWork {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := taken{keys: make([]key, 0, len(s.dirty)), triggers: s.triggers, relisted: s.relisted}
+	t := pendingWork{keys: make([]key, 0, len(s.dirty)), triggers: s.triggers, relisted: s.relisted}
 	for k := range s.dirty {
 		t.keys = append(t.keys, k)
 	}
@@ -85,18 +96,18 @@ func (s *state) take() taken {
 }
 
 // listed reports whether every list is complete.
-func (s *state) listed() bool {
+func (s *clusterState) listed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.servicesListed && s.slicesListed
 }
 
-// get returns the Service k, nil when there is none, and its slices. Both are
-// only to be read.
-func (s *state) get(k key) (*records.Service, []*records.Slice) {
+// service returns the Service k, or nil if there is none, and its slices. The
+// caller must not change either.
+func (s *clusterState) service(k key) (*records.Service, []*records.Slice) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.entries[k]
+	e := s.serviceStates[k]
 	if e == nil || e.service == nil {
 		return nil, nil
 	}
@@ -104,11 +115,11 @@ func (s *state) get(k key) (*records.Service, []*records.Slice) {
 }
 
 // keys returns the key of every Service, in no particular order.
-func (s *state) keys() []key {
+func (s *clusterState) keys() []key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	keys := make([]key, 0, s.services)
-	for k, e := range s.entries {
+	for k, e := range s.serviceStates {
 		if e.service != nil {
 			keys = append(keys, k)
 		}
@@ -117,7 +128,7 @@ func (s *state) keys() []key {
 }
 
 // markAll marks keys.
-func (s *state) markAll(keys []key) {
+func (s *clusterState) markAll(keys []key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range keys {
@@ -128,19 +139,19 @@ func (s *state) markAll(keys []key) {
 // counts is the number of objects kept.
 type counts struct{ services, slices, endpoints int }
 
-func (s *state) counts() counts {
+func (s *clusterState) counts() counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return counts{s.services, len(s.owners), s.endpoints}
 }
 
-// serviceSink takes Services.
-type serviceSink struct{ *state }
+// serviceSink stores Services in a clusterState.
+type serviceSink struct{ *clusterState }
 
 func (s serviceSink) shareKept(k key, value *records.Service) *records.Service {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.entries[k]; e != nil && e.service != nil && reflect.DeepEqual(value, e.service) {
+	if e := s.serviceStates[k]; e != nil && e.service != nil && reflect.DeepEqual(value, e.service) {
 		return e.service
 	}
 	return value
@@ -161,7 +172,7 @@ func (s serviceSink) remove(k key) {
 func (s serviceSink) replace(items []*item[*records.Service]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var keep map[key]struct{} // nil while nothing can be gone
+	var keep map[key]struct{} // nil if nothing can have been removed
 	if s.services > 0 {
 		keep = make(map[key]struct{}, len(items))
 	}
@@ -178,7 +189,7 @@ func (s serviceSink) replace(items []*item[*records.Service]) {
 	}
 	if keep != nil {
 		var gone []key
-		for k, e := range s.entries {
+		for k, e := range s.serviceStates {
 			if _, ok := keep[k]; !ok && e.service != nil {
 				gone = append(gone, k)
 			}
@@ -191,8 +202,8 @@ func (s serviceSink) replace(items []*item[*records.Service]) {
 	s.nudge()
 }
 
-func (s *state) setService(k key, service *records.Service) {
-	e := s.entryOf(k)
+func (s *clusterState) setService(k key, service *records.Service) {
+	e := s.stateOf(k)
 	if e.service == nil {
 		s.services++
 	} else if reflect.DeepEqual(e.service, service) {
@@ -202,8 +213,8 @@ func (s *state) setService(k key, service *records.Service) {
 	s.mark(k)
 }
 
-func (s *state) removeService(k key) {
-	e := s.entries[k]
+func (s *clusterState) removeService(k key) {
+	e := s.serviceStates[k]
 	if e == nil || e.service == nil {
 		return
 	}
@@ -212,10 +223,10 @@ func (s *state) removeService(k key) {
 	s.mark(k)
 }
 
-// sliceSink takes EndpointSlices, or Endpoints in their place, for Services or for
-// ServiceImports.
+// sliceSink stores EndpointSlices, or Endpoints in their place, in a clusterState:
+// those of Services or those of ServiceImports.
 type sliceSink struct {
-	*state
+	*clusterState
 	owner func(v *sliceValue) string // "" if v does not belong to any
 }
 
@@ -227,7 +238,7 @@ func (s sliceSink) shareKept(k key, value sliceValue) sliceValue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	owner, ok := s.owners[k]
-	e := s.entries[key{k.namespace, owner}]
+	e := s.serviceStates[key{k.namespace, owner}]
 	if !ok || e == nil {
 		return value
 	}
@@ -264,7 +275,7 @@ func (s sliceSink) remove(k key) {
 func (s sliceSink) replace(items []*item[sliceValue]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var keep map[key]struct{} // nil while nothing can be gone
+	var keep map[key]struct{} // nil if nothing can have been removed
 	if len(s.owners) > 0 {
 		keep = make(map[key]struct{}, len(items))
 	}
@@ -291,14 +302,15 @@ func (s sliceSink) replace(items []*item[sliceValue]) {
 	s.nudge()
 }
 
-// setSlice keeps parts as those of a slice of owner and reports whether they are new.
-func (s *state) setSlice(k key, owner string, parts []*records.Slice) bool {
+// setSlice stores parts as the slice k of owner and reports whether they differ from
+// what was stored. s.mu must be held.
+func (s *clusterState) setSlice(k key, owner string, parts []*records.Slice) bool {
 	before, ok := s.owners[k]
 	if ok && before != owner {
 		s.removeSlice(k)
 	}
 	service := key{k.namespace, owner}
-	e := s.entryOf(service)
+	e := s.stateOf(service)
 	from, to := named(e.slices, k.name)
 	if ok && reflect.DeepEqual(e.slices[from:to], parts) {
 		return false
@@ -310,14 +322,14 @@ func (s *state) setSlice(k key, owner string, parts []*records.Slice) bool {
 	return true
 }
 
-func (s *state) removeSlice(k key) {
+func (s *clusterState) removeSlice(k key) {
 	owner, ok := s.owners[k]
 	if !ok {
 		return
 	}
 	delete(s.owners, k)
 	service := key{k.namespace, owner}
-	if e := s.entries[service]; e != nil {
+	if e := s.serviceStates[service]; e != nil {
 		from, to := named(e.slices, k.name)
 		s.endpoints -= length(e.slices[from:to])
 		e.slices = slices.Concat(e.slices[:from], e.slices[to:])
@@ -325,8 +337,8 @@ func (s *state) removeSlice(k key) {
 	s.mark(service)
 }
 
-// named returns where the parts of the object name are in list, which is
-// sorted by name.
+// named returns the range list[from:to] that holds the parts of the object name.
+// list is sorted by name.
 func named(list []*records.Slice, name string) (from, to int) {
 	from, _ = slices.BinarySearchFunc(list, name, func(sl *records.Slice, name string) int { return cmp.Compare(sl.Name, name) })
 	for to = from; to < len(list) && list[to].Name == name; to++ {
@@ -334,6 +346,7 @@ func named(list []*records.Slice, name string) (from, to int) {
 	return from, to
 }
 
+// length returns the number of endpoints in parts.
 func length(parts []*records.Slice) int {
 	n := 0
 	for _, p := range parts {
@@ -342,8 +355,8 @@ func length(parts []*records.Slice) int {
 	return n
 }
 
-// nudge wakes the builder. s.mu must be held.
-func (s *state) nudge() {
+// nudge wakes the treeBuilder. s.mu must be held.
+func (s *clusterState) nudge() {
 	select {
 	case s.wake <- struct{}{}:
 	default:

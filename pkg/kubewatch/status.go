@@ -1,37 +1,38 @@
 package kubewatch
 
-// Status tells how far a Watcher is and how its watches go.
+// Status describes the progress of a Watcher and each of its watches.
 type Status struct {
 	// Synced is what HasSynced returns.
 	Synced bool
-	// Services, Slices and Endpoints count what is kept. While Endpoints
-	// objects stand in for EndpointSlices, Slices counts those.
+	// Services, Slices and Endpoints count the objects in memory. While Endpoints
+	// objects are used instead of EndpointSlices, Slices counts them.
 	Services, Slices, Endpoints int
-	// EndpointsInUse reports that EndpointSlices cannot be read and Endpoints
-	// objects stand in.
+	// EndpointsInUse is true while EndpointSlices cannot be read and Endpoints are
+	// used instead.
 	EndpointsInUse bool
 	// Resources describes the watch of Services and of EndpointSlices (or
 	// Endpoints, while those are in use).
 	Resources []ResourceStatus
-	// SkippedServices counts Services with a piece, of their own or of a slice,
-	// that cannot be used; SkippedPieces counts the pieces.
+	// SkippedServices counts Services with an invalid part, in the Service itself
+	// or in one of its slices. SkippedPieces counts these parts.
 	SkippedServices, SkippedPieces int
 	// ClusterSet is nil without Config.ClusterSet.
 	ClusterSet *ClusterSetStatus
 }
 
-// ClusterSetStatus tells how far the records of ServiceImports are.
+// ClusterSetStatus describes the watch of ServiceImports and their records.
 type ClusterSetStatus struct {
 	// Synced is what ClusterSetSynced returns.
 	Synced bool
-	// Absent: the API server does not know ServiceImports, so there are none.
+	// Absent is true if the API server does not know ServiceImports.
 	Absent bool
-	// Imports, Slices and Endpoints count what is kept; the slices and endpoints may be
-	// those of Services too.
+	// Imports, Slices and Endpoints count the objects in memory. Slices and endpoints
+	// may belong to Services as well.
 	Imports, Slices, Endpoints int
 	// Resource describes the watch of ServiceImports.
 	Resource ResourceStatus
-	// SkippedImports and SkippedPieces are as those of Services.
+	// SkippedImports counts ServiceImports with an invalid part; SkippedPieces counts
+	// these parts.
 	SkippedImports, SkippedPieces int
 }
 

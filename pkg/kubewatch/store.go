@@ -15,21 +15,21 @@ import (
 // key names one object.
 type key struct{ namespace, name string }
 
-// item is what is kept of an API object, a V, on its way from the decoder or the
-// store to a sink. It passes for an API object where the watch and the reflector
-// need one.
+// item carries the compact form of an API object, a V, from the decoder or the store
+// to a sink. It implements the interfaces of an API object because the watch and the
+// reflector require one.
 type item[V any] struct {
-	*metav1.ObjectMeta // empty, shared by all items: the other methods
+	*metav1.ObjectMeta // empty, shared by all items: provides the other methods
 	key                key
-	// value means something if kept is set; else nothing is kept of the object.
+	// value is valid only if kept is true; otherwise nothing of the object is kept.
 	value V
 	kept  bool
 	// version is the resource version.
 	version string
-	// trigger is when that happened for which a slice was changed, zero when the
-	// object does not tell.
+	// trigger is the time of the change for which a slice was updated, or zero if
+	// the object does not say.
 	trigger time.Time
-	// end says of a bookmark that the initial events are complete.
+	// end is true for the bookmark that ends the initial events.
 	end bool
 }
 
@@ -57,22 +57,23 @@ func (it *item[V]) GetObjectKind() schema.ObjectKind { return schema.EmptyObject
 // has it.
 func (it *item[V]) DeepCopyObject() runtime.Object { return it }
 
-// sink is where a store hands its items over. Calls come one at a time.
+// sink receives the items of a store. Calls come one at a time.
 type sink[V any] interface {
-	// shareKept returns what is kept under k if it equals value, else value. So a
-	// list that says what is known already takes no memory of its own.
+	// shareKept returns the value stored under k if it equals value, and value
+	// otherwise. A list of unchanged objects thus takes no additional memory.
 	shareKept(k key, value V) V
-	// set takes one changed object.
+	// set stores one new or changed object.
 	set(it *item[V])
+	// remove deletes the object k.
 	remove(k key)
-	// replace takes all there is. An item that comes later replaces one with the
-	// same key; one of which nothing is kept takes it away.
+	// replace stores items and deletes all other objects. A later item replaces an
+	// earlier one with the same key, or deletes it if it is not kept.
 	replace(items []*item[V])
 }
 
-// conversion is what is kept of an API object: value if kept is set, else
-// nothing. ok is false if the object is of another type. The value must not
-// refer to memory that the object shares with others.
+// conversion is the result of converting an API object: value if kept is true,
+// otherwise nothing is kept. ok is false if the object is of another type. The value
+// must not refer to memory that the object shares with others.
 type conversion[V any] struct {
 	value    V
 	kept, ok bool
@@ -81,8 +82,8 @@ type conversion[V any] struct {
 // convertFunc converts an API object.
 type convertFunc[V any] func(obj any) conversion[V]
 
-// store takes what a reflector delivers, compacts it and hands it on. It
-// implements cache.ReflectorStore.
+// store receives objects from a reflector, compacts them and passes them to a sink.
+// It implements cache.ReflectorStore.
 type store[V any] struct {
 	health  *health
 	convert convertFunc[V]
@@ -117,16 +118,17 @@ func (s *store[V]) compact(obj any) (*item[V], error) {
 	return it, nil
 }
 
-// share lets an item have the memory of what is kept already, if that is equal.
+// share makes an item refer to the value that is stored already, if that is equal.
 func (s *store[V]) share(it *item[V]) {
 	if it.kept {
 		it.value = s.sink.shareKept(it.key, it.value)
 	}
 }
 
-// parseTrigger returns when the pod or Service changed that an EndpointSlice or
-// Endpoints object was changed for. Its controller notes it there for exactly
-// this: to measure how long it takes until DNS knows. Zero when it did not.
+// parseTrigger returns the time of the Pod's or Service's change for which an
+// EndpointSlice or Endpoints object was updated. The controller annotates it so that
+// the delay until DNS reflects the change can be measured. It returns zero if text
+// is empty or invalid.
 func parseTrigger(text []byte) time.Time {
 	if len(text) == 0 {
 		return time.Time{}
@@ -156,8 +158,8 @@ func (s *store[V]) Add(obj any) error {
 // Update implements cache.ReflectorStore.
 func (s *store[V]) Update(obj any) error { return s.Add(obj) }
 
-// Delete implements cache.ReflectorStore. It understands the tombstones that
-// client-go's queues leave when they missed the deletion itself.
+// Delete implements cache.ReflectorStore. It accepts the tombstones
+// (DeletedFinalStateUnknown) that client-go uses for deletions that it missed.
 func (s *store[V]) Delete(obj any) error {
 	s.health.heard()
 	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
@@ -174,7 +176,7 @@ func (s *store[V]) Delete(obj any) error {
 	return err
 }
 
-// Replace implements cache.ReflectorStore: list is all there is.
+// Replace implements cache.ReflectorStore: list holds all objects that exist.
 func (s *store[V]) Replace(list []any, _ string) error {
 	var items []*item[V]
 	for _, obj := range list {
@@ -193,7 +195,8 @@ func (s *store[V]) Replace(list []any, _ string) error {
 	return nil
 }
 
-// Resync implements cache.ReflectorStore. The Watcher has its own.
+// Resync implements cache.ReflectorStore. It does nothing: the Watcher resyncs by
+// itself.
 func (s *store[V]) Resync() error { return nil }
 
 // Bookmark implements cache.ReflectorBookmarkStore.

@@ -25,15 +25,15 @@ type Config struct {
 	// nil.
 	Tree *treecache.Tree
 	// ClusterSet receives the records of each ServiceImport; its zone is the
-	// clusterset zone. Nil: ServiceImports are not read. Else Sources.Imports must not
-	// be empty.
+	// clusterset zone. If it is nil, ServiceImports are not read; otherwise
+	// Sources.Imports must not be empty.
 	ClusterSet *treecache.Tree
-	// TTL is that of all records, in whole seconds.
+	// TTL is the TTL of all records; fractions of a second are dropped.
 	TTL time.Duration
 	// Logger must not be nil.
 	Logger *slog.Logger
-	// Resync is how long it takes to rebuild every Service once from what is
-	// kept, a few at a time, for ever. Zero means 5 minutes, upstream's period.
+	// Resync is the period in which every Service is rebuilt once from the objects
+	// in memory, a few at a time. Zero means 5 minutes, the period of kube-dns.
 	Resync time.Duration
 	// Registerer receives the metrics; nil means none.
 	Registerer prometheus.Registerer
@@ -41,47 +41,55 @@ type Config struct {
 
 const (
 	defaultResync = 5 * time.Minute
-	// resyncSteps is in how many parts a resync is done.
+	// resyncSteps is the number of steps into which a resync is divided.
 	resyncSteps = 60
 
-	// A change is built when nothing followed it for quiet, or at the latest
-	// after burst. A rolling update of one Service touches its slices several
-	// times within a few milliseconds.
+	// A change is built when no other has followed it for quiet, or after burst at
+	// the latest. A rolling update of one Service changes its slices several times
+	// within a few milliseconds.
 	quiet = 2 * time.Millisecond
 	burst = 10 * time.Millisecond
 
-	// EndpointSlices that could be read once must be denied for patience before
-	// Endpoints stand in: an API server that has just started forbids everything
-	// until it knows its roles.
+	// EndpointSlices that have been read before must be denied for patience before
+	// Endpoints are used instead: an API server that has just started forbids
+	// everything until it has loaded its roles.
 	patience = time.Minute
 
-	// While Endpoints stand in for EndpointSlices, the latter are tried again
-	// after reprobe; after reprobeDenied while neither can be read.
+	// While Endpoints are used instead of EndpointSlices, EndpointSlices are tried
+	// again every reprobe, or every reprobeDenied while neither can be read.
 	reprobe       = time.Minute
 	reprobeDenied = 5 * time.Second
 )
 
-// Watcher keeps a tree equal to the objects of its sources. All methods are
+// Watcher keeps a tree up to date with the objects of its sources. All methods are
 // safe for concurrent use.
 type Watcher struct {
+	// All fields but the two atomic ones are set by New and do not change.
+
 	cfg     Config
-	log     *slog.Logger
-	cluster *builder // of Config.Tree
-	metrics *metrics
+	log     *slog.Logger // Config.Logger
+	cluster *treeBuilder // builds Config.Tree
+	metrics *metrics     // exports the Watcher
 
-	services          *feed[*records.Service]
-	slices, endpoints *feed[sliceValue] // endpoints is nil without a fallback
-	endpointsInUse    atomic.Bool
-	configMap         atomic.Pointer[ConfigMapWatcher] // nil: none
+	// services is the feed of Services.
+	services *feed[*records.Service]
+	// slices is the feed of EndpointSlices, endpoints that of Endpoints, nil if there
+	// is no such fallback.
+	slices, endpoints *feed[sliceValue]
+	// endpointsInUse is true while endpoints runs instead of slices.
+	endpointsInUse atomic.Bool
+	// configMap is the watcher that metrics exports too, nil if there is none.
+	configMap atomic.Pointer[ConfigMapWatcher]
 
-	// These are nil without Config.ClusterSet.
-	clusterSet   *builder
-	imports      *feed[*records.Service]
-	importSource *importSource
+	// The fields below are nil if Config.ClusterSet is nil.
+
+	clusterSet   *treeBuilder            // builds Config.ClusterSet
+	imports      *feed[*records.Service] // the feed of ServiceImports
+	importSource *importSource           // what imports reads
 }
 
-// New returns a Watcher that does nothing before Run. It panics if a required
-// member of cfg is missing.
+// New returns a Watcher, which does nothing before Run. It panics if a required
+// field of cfg is missing.
 func New(cfg Config) *Watcher {
 	if cfg.Sources.Services == nil || cfg.Sources.Slices == nil || cfg.Tree == nil || cfg.Logger == nil ||
 		cfg.ClusterSet != nil && len(cfg.Sources.Imports) == 0 {
@@ -100,7 +108,7 @@ func New(cfg Config) *Watcher {
 	})
 	w.cluster.programmed = w.metrics.programmed
 	w.cluster.loaded = func(c counts) {
-		w.log.Info("all Services and endpoints are loaded", "services", c.services, "slices", c.slices, "endpoints", c.endpoints)
+		w.log.Info("loaded all Services and endpoints", "services", c.services, "slices", c.slices, "endpoints", c.endpoints)
 	}
 	c := &converter{}
 	w.services = newFeed(cfg.Sources.Services, newHealth("services", cfg.Logger), c.convertService, serviceSink{w.cluster.state})
@@ -116,24 +124,25 @@ func New(cfg Config) *Watcher {
 	return w
 }
 
+// ttl returns Config.TTL in seconds.
 func (w *Watcher) ttl() uint32 { return uint32(w.cfg.TTL / time.Second) }
 
-func (w *Watcher) newBuilder(tree *treecache.Tree, kind string, build func(*records.Service, []*records.Slice) (*treecache.Set, []records.Problem)) *builder {
-	return &builder{
-		state: newState(), tree: tree, problems: newProblems(w.log, kind), make: build,
+func (w *Watcher) newBuilder(tree *treecache.Tree, kind string, build func(*records.Service, []*records.Slice) (*treecache.Set, []records.Problem)) *treeBuilder {
+	return &treeBuilder{
+		state: newClusterState(), tree: tree, problems: newProblems(w.log, kind), buildSet: build,
 		resync: w.cfg.Resync, built: w.metrics.built, synced: make(chan struct{}),
 	}
 }
 
-// followImports prepares the way from ServiceImports to their tree, and returns where
-// their slices go.
+// followImports connects the source of ServiceImports to the tree of the clusterset
+// zone, and returns the sink for their slices.
 func (w *Watcher) followImports(c *converter) sliceSink {
 	zone := len(w.cfg.ClusterSet.Snapshot().Zone())
 	b := w.newBuilder(w.cfg.ClusterSet, kindImport, func(imp *records.Service, list []*records.Slice) (*treecache.Set, []records.Problem) {
 		return records.BuildImport(imp, list, zone, w.ttl())
 	})
 	b.loaded = func(c counts) {
-		w.log.Info("all ServiceImports are loaded", "imports", c.services, "slices", c.slices, "endpoints", c.endpoints)
+		w.log.Info("loaded all ServiceImports", "imports", c.services, "slices", c.slices, "endpoints", c.endpoints)
 	}
 	w.clusterSet = b
 	w.importSource = newImportSource(w.cfg.Sources.Imports, w.log)
@@ -146,9 +155,9 @@ func newFeed[V any](src cache.ListerWatcherWithContext, h *health, convert conve
 	return &feed[V]{src: src, health: h, store: newStore(h, convert, to)}
 }
 
-// Run lists, watches and builds until ctx ends and all it started has ended.
-// It always returns nil: an API server that is away, or forbids what is
-// needed, may come back, and until then the answers stay as they are.
+// Run lists, watches and builds until ctx ends, and returns when everything that it
+// started has ended. It always returns nil: an API server that cannot be reached, or
+// forbids a request, may recover, and until then the answers stay as they are.
 func (w *Watcher) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { w.services.run(ctx) })
@@ -162,13 +171,13 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// HasSynced reports whether the lists of Services and slices were complete once and
-// their records are in the tree. Before, nothing may be concluded from a name that is missing.
-// Once true it stays true.
+// HasSynced reports whether the lists of Services and slices have been complete and
+// their records are in the tree. Until then, a name that is missing may still exist.
+// Once true, it stays true.
 func (w *Watcher) HasSynced() bool { return w.cluster.hasSynced.Load() }
 
-// ClusterSetSynced is HasSynced for ServiceImports, which Services never wait for. It
-// is false without a ClusterSet.
+// ClusterSetSynced is HasSynced for ServiceImports. HasSynced does not wait for them.
+// It is false without Config.ClusterSet.
 func (w *Watcher) ClusterSetSynced() bool {
 	return w.clusterSet != nil && w.clusterSet.hasSynced.Load()
 }
@@ -176,7 +185,7 @@ func (w *Watcher) ClusterSetSynced() bool {
 // Synced returns a channel that is closed when HasSynced turns true.
 func (w *Watcher) Synced() <-chan struct{} { return w.cluster.synced }
 
-// runSlices follows EndpointSlices, and Endpoints while those are denied.
+// runSlices follows EndpointSlices, and Endpoints while EndpointSlices are denied.
 func (w *Watcher) runSlices(ctx context.Context) {
 	if w.endpoints == nil {
 		w.slices.run(ctx)
@@ -190,19 +199,19 @@ func (w *Watcher) runSlices(ctx context.Context) {
 		}
 		if !warned {
 			warned = true
-			w.log.Warn("cannot read EndpointSlices; using Endpoints instead, which have one address family and at most 1000 endpoints for a Service",
+			w.log.Warn("cannot read EndpointSlices; using Endpoints instead, which hold only one address family and at most 1000 endpoints for each Service",
 				"missing_rule", "apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]", "error", err)
 		}
 		w.runEndpoints(ctx)
 	}
 }
 
-// runUntilDenied follows EndpointSlices until ctx ends, then it returns nil,
-// or until the server forbids or does not know them.
+// runUntilDenied follows EndpointSlices until ctx ends, and then returns nil, or
+// until the server forbids or does not know them, and then returns its error.
 func (w *Watcher) runUntilDenied(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// A copy: a request of the last run may still be on its way back.
+	// A copy, because a request of the previous run may still be in progress.
 	f := *w.slices
 	f.denied = cancel
 	f.run(ctx)

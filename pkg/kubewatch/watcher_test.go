@@ -284,7 +284,7 @@ func TestAPIAway(t *testing.T) {
 		if r := f.Status().Resources[0]; !r.Connected || r.LastError != "" {
 			t.Errorf("status %+v, want connected", r)
 		}
-		if !strings.Contains(f.log.String(), "answers again") {
+		if !strings.Contains(f.log.String(), "succeed again") {
 			t.Error("the recovery was not logged")
 		}
 	})
@@ -538,7 +538,7 @@ func TestStreamedList(t *testing.T) {
 }
 
 func TestTombstone(t *testing.T) {
-	s := newState()
+	s := newClusterState()
 	store := newStore(newHealth("services", slog.New(slog.DiscardHandler)), (&converter{}).convertService, serviceSink{s})
 	for _, obj := range []any{testService("a", "10.0.0.1"), testService("b", "10.0.0.2"), testService("c", "10.0.0.3")} {
 		if err := store.Add(obj); err != nil {

@@ -2,8 +2,8 @@ package kubewatch
 
 import "encoding/binary"
 
-// Wire types (the protobuf encoding's "Message Structure"). The two of groups
-// are not among them: nobody uses them.
+// Wire types of protobuf ("Message Structure" in its encoding's description). The
+// two types of groups are missing: Kubernetes does not use them.
 const (
 	varint          = 0
 	fixed64         = 1
@@ -17,19 +17,18 @@ const (
 //		switch m.number { ... }
 //	}
 type message struct {
-	rest []byte // what follows the field
+	rest []byte // the octets after the current field
 
-	number  uint64
-	kind    uint64
+	number  uint64 // field number
+	kind    uint64 // wire type
 	value   uint64 // of a varint
-	content []byte // if length-delimited; part of the message
-	// broken says that the message, or a field that was asked for, is not as it
-	// should be.
+	content []byte // of a length-delimited field; part of the message
+	// broken is true if the message, or a field that was read, is invalid.
 	broken bool
 }
 
-// next goes to the next field. False means that there is none, or that the
-// message is broken.
+// next advances to the next field. It returns false at the end, or if the message is
+// broken.
 func (m *message) next() bool {
 	if len(m.rest) == 0 || m.broken {
 		return false
@@ -38,9 +37,10 @@ func (m *message) next() bool {
 	return !m.broken
 }
 
-// maxNumber is the highest number of a field that the encoding allows.
+// maxNumber is the highest field number that the encoding allows.
 const maxNumber = 1<<29 - 1
 
+// read parses the field at the start of m.rest. It returns false if it is invalid.
 func (m *message) read() bool {
 	tag, n := uvarint(m.rest)
 	if n <= 0 {
@@ -87,7 +87,8 @@ func uvarint(data []byte) (value uint64, n int) {
 	return binary.Uvarint(data)
 }
 
-// bytes returns the field, which must be length-delimited.
+// bytes returns the content of the field, which must be length-delimited. It shares
+// memory with the message.
 func (m *message) bytes() []byte {
 	if m.kind != lengthDelimited {
 		m.broken = true
@@ -96,7 +97,7 @@ func (m *message) bytes() []byte {
 	return m.content
 }
 
-// int returns the field, which must be a varint.
+// int returns the value of the field, which must be a varint.
 func (m *message) int() uint64 {
 	if m.kind != varint {
 		m.broken = true
@@ -104,11 +105,11 @@ func (m *message) int() uint64 {
 	return m.value
 }
 
-// bool returns the field, which must be a varint.
+// bool returns the value of the field, which must be a varint, as a boolean.
 func (m *message) bool() bool { return m.int() != 0 }
 
-// mapEntry returns an entry of a map of strings. Of keys and of values, the last
-// counts.
+// mapEntry parses an entry of a map of strings. If there is more than one key or
+// value, the last one counts.
 func mapEntry(data []byte) (key, value []byte, ok bool) {
 	m := message{rest: data}
 	for m.next() {
