@@ -1,15 +1,17 @@
 #!/bin/sh
-# Builds the development tools named in hack/tools.mod into a cache folder and prints
-# that folder. Builds nothing if the folder for this tools.sum exists.
+# tools.sh [NAME]: builds the tools that hack/NAME.mod names (default "tools", those
+# of development) into a cache folder and prints that folder. Builds nothing if the
+# folder for this version of the file exists.
 set -eu
 cd "$(dirname "$0")/.."
 
-sum=$(cat hack/tools.mod hack/tools.sum | cksum | cut -d' ' -f1)
-dir=${KUBE_DNS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-dns}/tools-$sum-$(go env GOVERSION)
+name=${1:-tools}
+sum=$(cat "hack/$name.mod" "hack/$name.sum" | cksum | cut -d' ' -f1)
+dir=${KUBE_DNS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kube-dns}/$name-$sum-$(go env GOVERSION)
 if [ ! -e "$dir/complete" ]; then
-	echo "building development tools into $dir (a few minutes, once)" >&2
+	echo "building the tools of hack/$name.mod into $dir (a few minutes, once)" >&2
 	mkdir -p "$dir"
-	go build -modfile=hack/tools.mod -o "$dir/" tool >&2
+	CGO_ENABLED=0 go build -modfile="hack/$name.mod" -o "$dir/" tool >&2
 	touch "$dir/complete"
 fi
 echo "$dir"

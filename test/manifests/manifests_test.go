@@ -53,6 +53,9 @@ func decode(t *testing.T, data []byte) []runtime.Object {
 func TestEveryDocumentDecodesStrictly(t *testing.T) {
 	files := 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if path == chart {
+			return fs.SkipDir // templates, which are no YAML yet
+		}
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" || d.Name() == "kustomization.yaml" {
 			return err
 		}
