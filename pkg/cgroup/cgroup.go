@@ -1,5 +1,5 @@
-// Package cgroup reads the limits that a container sets for the process, and
-// tells the garbage collector about them.
+// Package cgroup reads the container's memory limit and applies it to Go's garbage
+// collector.
 //
 // Use [LimitMemory] at the start of a program.
 package cgroup
@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// LimitMemory sets Go's soft memory limit from the container's limit, unless
-// the environment sets GOMEMLIMIT or there is no limit. It returns what it set,
-// in octets.
+// LimitMemory sets Go's soft memory limit from the container's memory limit, unless
+// the environment variable GOMEMLIMIT is set or there is no limit. It returns the
+// limit that it set, in octets.
 func LimitMemory() (limit int64, set bool) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return 0, false
@@ -28,9 +28,9 @@ func LimitMemory() (limit int64, set bool) {
 	return limit, true
 }
 
-// MemoryLimit returns how much memory the process may use, in octets, according
-// to version 2 or 1 of Linux's control groups; false if there is no limit. root
-// is the root directory of the file system.
+// MemoryLimit returns the container's memory limit in octets, from version 2 or 1
+// of Linux's control groups, and false if there is no limit. root is the root of the
+// file system.
 func MemoryLimit(root fs.FS) (limit int64, limited bool) {
 	for _, path := range []string{"sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"} {
 		data, err := fs.ReadFile(root, path)
@@ -47,6 +47,6 @@ func MemoryLimit(root fs.FS) (limit int64, limited bool) {
 	return 0, false
 }
 
-// Share returns the part of a container's limit that is for Go's memory limit.
-// The rest is for what Go does not count.
+// Share returns the part of a container's memory limit, in octets, that becomes Go's
+// memory limit. The rest is for memory that the Go runtime does not count.
 func Share(limit int64) int64 { return limit - limit/8 }

@@ -36,33 +36,33 @@ const DefaultPort = 53
 // number of nameserver lines that resolv.conf(5) honours.
 const MaxUpstreamNameservers = 3
 
-// Config is one accepted configuration. The zero value is the default one: no
-// federation, no stub domain, and the servers of resolv.conf. It is read only
-// once returned.
+// Config is one accepted configuration. The zero value is the default: no
+// federations, no stub domains, and the servers of resolv.conf. Nobody may change a
+// Config after it has been returned.
 type Config struct {
 	// Federations maps a federation's name (one label) to its domain.
 	Federations map[string]string
-	// StubDomains maps a domain to the servers to ask about it and the names
-	// below it. A domain with an empty list is like one that is not there.
+	// StubDomains maps a domain to the upstream servers for the domain and all names
+	// below it. A domain with an empty list has no effect.
 	StubDomains map[dnsname.Name][]Server
-	// UpstreamNameservers replaces the servers of resolv.conf; empty keeps
-	// them. Each entry has an address, never a name.
+	// UpstreamNameservers replaces the servers of resolv.conf, unless it is empty.
+	// Each entry has an address, never a name.
 	UpstreamNameservers []Server
 }
 
-// Server is one DNS server: either an address with a port, or a name, the
-// address of which is to be looked up and asked on DefaultPort.
+// Server is one upstream server: either an address with a port, or a name, whose
+// addresses are to be looked up and asked on DefaultPort.
 type Server struct {
-	Addr netip.AddrPort // not valid when Name is set
-	Name dnsname.Name   // "" when Addr is set
-	// TLS says to ask Addr over TLS only. TLSName is the name that its certificate
-	// must be for, "" for the address.
+	Addr netip.AddrPort // not valid if Name is set
+	Name dnsname.Name   // empty if Addr is set
+	// TLS says to ask Addr only over TLS. TLSName is the name that the server's
+	// certificate must be valid for; if it is empty, it must be valid for the address.
 	TLS     bool
 	TLSName string
 }
 
-// String returns the server as it is written in the configuration, always with
-// the port of an address.
+// String returns the server in the form of the configuration, always with the port
+// if it is an address.
 func (s Server) String() string {
 	if s.TLS {
 		return s.tlsText()
@@ -73,9 +73,9 @@ func (s Server) String() string {
 	return s.Addr.String()
 }
 
-// Parse reads the three keys out of data, the ConfigMap's data or the content
-// of its files. Absent keys have their defaults. On any error the result is the
-// zero Config, and the error names every bad key with its reason.
+// Parse reads the three keys from data, which is the ConfigMap's data or the content
+// of its files. Missing keys have their defaults. If any key is invalid, the result
+// is the zero Config, and the error names each invalid key with the reason.
 func Parse(data map[string]string) (Config, error) {
 	var c Config
 	var errs []error
@@ -104,15 +104,15 @@ func Parse(data map[string]string) (Config, error) {
 	return c, nil
 }
 
-// ParseFederations reads "name=domain,name=domain", the form of the key and of
-// the flag --federations. Blanks around names and domains are dropped; an empty
-// text means none and gives nil.
+// ParseFederations parses "name=domain,name=domain", the form of the key and of the
+// flag --federations. White space around names and domains is ignored. An empty text
+// means no federations, and the result is nil.
 func ParseFederations(text string) (map[string]string, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
 	}
 	if strings.HasPrefix(text, "\ufeff") {
-		return nil, errors.New("it begins with a byte order mark; remove it")
+		return nil, errors.New("the text begins with a byte order mark; remove it")
 	}
 	federations := map[string]string{}
 	for pair := range strings.SplitSeq(text, ",") {
@@ -133,9 +133,9 @@ func ParseFederations(text string) (map[string]string, error) {
 	return federations, nil
 }
 
-// ParseNameserver reads "address" or "address:port"; an IPv6 address with a
-// port is bracketed. Names are refused, and so are zones, and port 0. A server
-// over TLS is "tls://address%name:port".
+// ParseNameserver parses "ADDRESS" or "ADDRESS:PORT"; an IPv6 address with a port
+// stands in brackets. Names, addresses with a zone, and port 0 are errors. A server
+// that is asked over TLS is written "tls://ADDRESS%NAME:PORT".
 func ParseNameserver(text string) (Server, error) {
 	server, err := parseServer(text)
 	switch {
@@ -147,8 +147,8 @@ func ParseNameserver(text string) (Server, error) {
 	return server, nil
 }
 
-// parseServer reads an address, with or without a port from 0 to 65535. Blanks
-// around it are dropped.
+// parseServer parses an address with or without a port from 0 to 65535. White space
+// around it is ignored.
 func parseServer(text string) (Server, error) {
 	text = strings.TrimSpace(text)
 	if isTLS(text) {
@@ -179,8 +179,8 @@ func parseServer(text string) (Server, error) {
 	return serverAt(text, addr, uint16(port))
 }
 
-// serverHint says how to write a server that was written in another program's
-// form, or "".
+// serverHint says how to write a server that is given in the form of another
+// program. It returns "" if it does not recognise such a form.
 func serverHint(text string) string {
 	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
 		return fmt.Sprintf("brackets are for an IPv6 address with a port; write %s or %s:%d",
@@ -191,7 +191,7 @@ func serverHint(text string) string {
 			if addr.Is6() {
 				host = "[" + host + "]"
 			}
-			return "the port goes behind a colon; write " + host + ":" + port
+			return "the port goes after a colon; write " + host + ":" + port
 		}
 	}
 	return ""
@@ -204,12 +204,13 @@ func serverAt(text string, addr netip.Addr, port uint16) (Server, error) {
 	case addr.Zone() != "":
 		return Server{}, fmt.Errorf("%q: an address with a zone is not supported", text)
 	case addr.IsUnspecified(), addr.IsMulticast():
-		return Server{}, fmt.Errorf("%q is not the address of a server", text)
+		return Server{}, fmt.Errorf("%q is an unspecified or multicast address, not the address of a server", text)
 	}
 	return Server{Addr: netip.AddrPortFrom(addr, port)}, nil
 }
 
-// parseStubServer also takes a name, which must come without a port.
+// parseStubServer parses a server of a stub domain, which may also be a name without
+// a port.
 func parseStubServer(text string) (Server, error) {
 	server, err := parseServer(text)
 	if err == nil || isTLS(strings.TrimSpace(text)) || serverHint(strings.TrimSpace(text)) != "" {
@@ -217,8 +218,8 @@ func parseStubServer(text string) (Server, error) {
 	}
 	trimmed := strings.TrimSuffix(strings.TrimSpace(text), ".")
 	last := trimmed[strings.LastIndexByte(trimmed, '.')+1:]
-	if !dnsname.IsSubdomain1123(trimmed) || strings.Trim(last, "0123456789") == "" { // no host's name ends in a number
-		return Server{}, fmt.Errorf("%w, nor a DNS name without a port", err)
+	if !dnsname.IsSubdomain1123(trimmed) || strings.Trim(last, "0123456789") == "" { // no host name ends in a number
+		return Server{}, fmt.Errorf("%w, and not a DNS name without a port", err)
 	}
 	name, nameErr := dnsname.Parse(trimmed)
 	if nameErr != nil {

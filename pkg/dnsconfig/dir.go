@@ -11,17 +11,17 @@ import (
 	"unicode/utf8"
 )
 
-// ReadDir reads every plain file directly in the root of fsys: the name of a
-// file is a key, its content the value. Sub-directories and names that begin
-// with a dot are left out (a ConfigMap volume keeps its data in "..data" and
-// links to it). A file that is not UTF-8 is an error, as is a missing directory.
+// ReadDir reads every regular file in the root of fsys: the name of a file is a key,
+// its content the value. Subdirectories and names that begin with a dot are ignored
+// (a ConfigMap volume keeps its data in "..data" and links to it). A missing
+// directory and a file that is not UTF-8 are errors.
 //
-// The version is the SHA-256, in hex, over name, NUL, content, NUL of each file
-// in the order of names; it is empty when there is no file.
+// The version is the SHA-256, in hex, over name, NUL, content, NUL of each file in
+// order of names. It is empty if there are no files.
 func ReadDir(fsys fs.FS) (version string, data map[string]string, err error) {
 	entries, err := fs.ReadDir(fsys, ".") // sorted by name
 	if err != nil {
-		// Its path is ".", which tells nobody anything.
+		// The path in the error is ".", which would not help anyone.
 		if fault, ok := errors.AsType[*fs.PathError](err); ok {
 			err = fault.Err
 		}
@@ -34,7 +34,7 @@ func ReadDir(fsys fs.FS) (version string, data map[string]string, err error) {
 		if strings.HasPrefix(name, ".") {
 			continue
 		}
-		// Stat, unlike the entry, looks through the links of a volume.
+		// Unlike the entry's own information, Stat follows the links of a volume.
 		info, err := fs.Stat(fsys, path.Clean(name))
 		if err != nil {
 			return "", nil, fmt.Errorf("reading the configuration directory: %w", err)
@@ -60,24 +60,25 @@ func ReadDir(fsys fs.FS) (version string, data map[string]string, err error) {
 	return hex.EncodeToString(sum.Sum(nil)), data, nil
 }
 
-// Tracker follows the versions of a configuration and keeps the last valid one.
-// The zero value has seen none, and its configuration is the zero [Config]. It
-// is not safe for concurrent use.
+// Tracker follows the versions of a configuration and keeps the last valid one. The
+// zero value is ready to use; its configuration is the zero [Config]. It is not safe
+// for concurrent use.
 type Tracker struct {
-	seen     bool
-	version  string
-	accepted bool
+	seen     bool   // Offer has been called
+	version  string // the last version offered, valid or not
+	accepted bool   // current has been offered
 	current  Config
-	// warned holds the warnings given so far, fresh those not yet fetched.
+	// warned holds the warnings given so far; fresh those that NewWarnings has not
+	// returned yet.
 	warned map[string]bool
 	fresh  []string
 }
 
-// Current returns the last configuration that was accepted.
+// Current returns the last configuration that was accepted, or the zero Config.
 func (t *Tracker) Current() Config { return t.current }
 
-// Fallback says, for a message about a configuration that cannot be used, which
-// one stays in force.
+// Fallback says which configuration remains in effect, for the message about one
+// that cannot be used.
 func (t *Tracker) Fallback() string {
 	if t.accepted {
 		return "keeping the last valid one"
@@ -85,9 +86,9 @@ func (t *Tracker) Fallback() string {
 	return "using the defaults"
 }
 
-// Offer passes in what the source holds now. changed reports that the version is
-// new and its data valid; then Current returns it. Invalid data gives an error
-// once: the same version is not parsed again.
+// Offer passes in the current content of the source. changed is true if the version
+// is new and data is valid; Current then returns it. Invalid data results in an error
+// once: the same version is not parsed again. The Tracker does not keep data.
 func (t *Tracker) Offer(version string, data map[string]string) (changed bool, err error) {
 	if t.seen && version == t.version {
 		return false, nil
@@ -110,11 +111,11 @@ func (t *Tracker) Offer(version string, data map[string]string) (changed bool, e
 	return true, nil
 }
 
-// maxWarned bounds the warnings that are remembered.
+// maxWarned is how many warnings are remembered.
 const maxWarned = 1000
 
-// NewWarnings returns the warnings about the versions offered since the last
-// call, each only once in the Tracker's life.
+// NewWarnings returns the warnings about the versions offered since the last call.
+// The same warning is normally not returned twice.
 func (t *Tracker) NewWarnings() []string {
 	fresh := t.fresh
 	t.fresh = nil

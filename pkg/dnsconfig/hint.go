@@ -13,8 +13,8 @@ func knownKeys() []string {
 	return []string{KeyFederations, KeyStubDomains, KeyUpstreamNameservers}
 }
 
-// UnknownKeys returns one warning for each key of data that has no effect, in
-// the order of the keys. A key that looks like a misspelled one names it.
+// UnknownKeys returns a warning for each key of data that has no effect, sorted by
+// key. If the key looks like a misspelling, the warning names the correct key.
 func UnknownKeys(data map[string]string) []string {
 	var warnings []string
 	for _, key := range slices.Sorted(maps.Keys(data)) {
@@ -30,9 +30,9 @@ func UnknownKeys(data map[string]string) []string {
 	return warnings
 }
 
-// nearestKey returns the known key that key is probably meant to be, or "".
+// nearestKey returns the known key of which key is probably a misspelling, or "".
 func nearestKey(key string) string {
-	// Case, separators and a suffix such as ".json" are the usual differences.
+	// Usual differences are case, separators and a suffix such as ".json".
 	plain := func(text string) string {
 		text, _, _ = strings.Cut(strings.ToLower(text), ".")
 		return strings.NewReplacer("-", "", "_", "", " ", "").Replace(text)
@@ -46,8 +46,8 @@ func nearestKey(key string) string {
 	return best
 }
 
-// distance is the Levenshtein distance of two texts. Long ones are cut, since
-// they are not misspellings of a key.
+// distance returns the Levenshtein distance of two texts, in octets. It cuts long
+// texts, which are not misspellings of a key.
 func distance(a, b string) int {
 	const longest = 64
 	a, b = a[:min(len(a), longest)], b[:min(len(b), longest)]
@@ -72,7 +72,8 @@ func distance(a, b string) int {
 
 var trailingComma = regexp.MustCompile(`,\s*[\]}]`)
 
-// jsonHint says what usually makes a value invalid JSON, or "".
+// jsonHint recognises common reasons why text is not valid JSON and says how to fix
+// it. It returns "" if it recognises none.
 func jsonHint(text string) string {
 	switch {
 	case strings.HasPrefix(text, "\ufeff"):

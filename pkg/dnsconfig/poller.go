@@ -5,26 +5,27 @@ import (
 	"time"
 )
 
-// DefaultPeriod is how often a directory is read when nothing else is said.
+// DefaultPeriod is how often the programs read the directory by default.
 const DefaultPeriod = 10 * time.Second
 
-// Log takes messages with keys and values. *slog.Logger implements it.
+// Log receives messages with keys and values. *slog.Logger implements it.
 type Log interface {
 	Info(msg string, args ...any)
 	Warn(msg string, args ...any)
 	Error(msg string, args ...any)
 }
 
-// Poller reads a directory and passes each new valid configuration to Apply.
-// Its owner calls Load periodically. It is not safe for concurrent use.
+// Poller reads a directory and passes each new valid configuration to Apply. The
+// caller must call Load periodically. It is not safe for concurrent use.
 type Poller struct {
-	// FS is the directory, and Dir its path for messages.
+	// FS is the directory, and Dir its path for log messages.
 	FS  fs.FS
 	Dir string
-	// Apply is given each accepted configuration, during Load.
+	// Apply is called by Load with each accepted configuration.
 	Apply func(Config)
-	// Result, unless nil, is called for each new content, and for each new reason
-	// why there is none: with nil when it was accepted, else with the fault.
+	// Result, if not nil, is called by Load for each new content with the error, or
+	// with nil if it was accepted, and once for each reason why the directory cannot
+	// be read.
 	Result func(error)
 	// Logger must not be nil. Each fault is logged once.
 	Logger Log
@@ -33,9 +34,9 @@ type Poller struct {
 	readError string
 }
 
-// Load reads the directory once. An unreadable directory or invalid content is
-// logged, and the configuration stays as it was; until one has been accepted,
-// that is the zero [Config].
+// Load reads the directory once. If it cannot be read or its content is invalid,
+// Load logs that, and the configuration remains as it was; until one has been
+// accepted, that is the zero [Config].
 func (p *Poller) Load() {
 	version, data, err := ReadDir(p.FS)
 	if err != nil {

@@ -10,23 +10,22 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// DefaultTLSPort is the port of a server over TLS given without one (RFC 7858
-// §3.1).
+// DefaultTLSPort is the port of a TLS server given without one (RFC 7858 §3.1).
 const DefaultTLSPort = 853
 
-// tlsScheme begins a server that is asked over TLS, as in the ConfigMap of
+// tlsScheme is the prefix of a server that is asked over TLS, as in the ConfigMap of
 // NodeLocal DNSCache.
 const tlsScheme = "tls://"
 
-// tlsForm is the right form, for messages.
+// tlsForm describes the valid forms, for error messages.
 const tlsForm = "write tls://ADDRESS%NAME:PORT or tls://[IPV6-ADDRESS%NAME]:PORT; %NAME (of the certificate) and :PORT may be left out"
 
-// isTLS reports whether text is meant for a server over TLS.
+// isTLS reports whether text is meant to be a server that is asked over TLS.
 func isTLS(text string) bool {
 	return len(text) >= len(tlsScheme) && strings.EqualFold(text[:len(tlsScheme)], tlsScheme)
 }
 
-// parseTLSServer reads tls://ADDRESS[%NAME][:PORT] or tls://[ADDRESS[%NAME]][:PORT].
+// parseTLSServer parses tls://ADDRESS[%NAME][:PORT] or tls://[ADDRESS[%NAME]][:PORT].
 func parseTLSServer(text string) (Server, error) {
 	wrong := func(reason string) (Server, error) {
 		return Server{}, fmt.Errorf("%q: %s; %s", text, reason, tlsForm)
@@ -42,15 +41,16 @@ func parseTLSServer(text string) (Server, error) {
 	addr, err := netip.ParseAddr(host)
 	switch {
 	case err != nil:
-		return wrong("not an IP address (a name would have to be looked up in clear text)")
+		return wrong("the server must be given as an IP address, because a name would have to be looked up in clear text")
 	case named && !isServerName(name):
-		return wrong(fmt.Sprintf("%q is not a name that a certificate can be for", name))
+		return wrong(fmt.Sprintf("%q is not a name that a certificate can be valid for", name))
 	}
 	server, err := serverAt(text, addr, port)
 	server.TLS, server.TLSName = err == nil, strings.ToLower(strings.TrimSuffix(name, "."))
 	return server, err
 }
 
+// isServerName reports whether a certificate can be valid for name.
 func isServerName(name string) bool {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return true
@@ -58,7 +58,8 @@ func isServerName(name string) bool {
 	return dnsname.IsSubdomain1123(strings.ToLower(strings.TrimSuffix(name, ".")))
 }
 
-// cutTLSPort splits what follows tls:// into address with name, and port.
+// cutTLSPort splits the text after tls:// into the address with its name, and the
+// port.
 func cutTLSPort(text string) (host string, port uint16, err error) {
 	portText := ""
 	if inner, rest, bracketed := strings.Cut(strings.TrimPrefix(text, "["), "]"); strings.HasPrefix(text, "[") {
@@ -75,7 +76,7 @@ func cutTLSPort(text string) (host string, port uint16, err error) {
 				host, portText = text[:i], text[i:]
 			}
 		} else if strings.Contains(name, ":") {
-			return "", 0, errors.New("an IPv6 address with a port is bracketed")
+			return "", 0, errors.New("an IPv6 address with a port must be in brackets")
 		}
 	}
 	if portText == "" {
@@ -88,7 +89,7 @@ func cutTLSPort(text string) (host string, port uint16, err error) {
 	return host, uint16(n), nil
 }
 
-// tlsText is the server as it is written in the configuration.
+// tlsText returns the server in the form of the configuration.
 func (s Server) tlsText() string {
 	host := s.Addr.Addr().String()
 	if s.TLSName != "" {
@@ -100,8 +101,8 @@ func (s Server) tlsText() string {
 	return tlsScheme + host + ":" + strconv.Itoa(int(s.Addr.Port()))
 }
 
-// Unmixed reports an error if some of the servers for the same names are asked
-// over TLS and others in clear text.
+// Unmixed returns an error if some of servers, which are asked for the same names,
+// use TLS and others clear text.
 func Unmixed(servers []Server) error {
 	for _, s := range servers {
 		if s.TLS != servers[0].TLS {

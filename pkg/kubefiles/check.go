@@ -12,15 +12,15 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
-// checker collects what an API server would have refused.
+// checker collects the faults for which an API server would reject an object.
 type checker struct{ faults, warnings []string }
 
 func (c *checker) fault(field, format string, args ...any) {
 	c.faults = append(c.faults, field+": "+fmt.Sprintf(format, args...))
 }
 
-// check returns what is invalid in obj, field first, and what is unusual. It
-// looks at what DNS uses only.
+// check returns a text for each invalid field of obj, which begins with the field,
+// and a warning for each unusual one. It checks only the fields that DNS uses.
 func check(obj object) (faults, warnings []string) {
 	c := &checker{}
 	switch {
@@ -56,7 +56,7 @@ func (c *checker) service(s *corev1.Service) {
 		}
 	case "", corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer:
 		if s.Spec.ClusterIP == "" && len(s.Spec.ClusterIPs) == 0 {
-			c.warnings = append(c.warnings, "spec.clusterIP: is not set; an API server would give the service an address, here it is headless")
+			c.warnings = append(c.warnings, "spec.clusterIP: is not set; an API server would assign an address, but here the Service is headless")
 		}
 	default:
 		c.fault("spec.type", "%q is unknown", s.Spec.Type)
@@ -115,7 +115,7 @@ func (c *checker) slice(s *discoveryv1.EndpointSlice) {
 		c.fault("addressType", "%q is not IPv4, IPv6 or FQDN", s.AddressType)
 	}
 	if s.Labels[discoveryv1.LabelServiceName] == "" && s.Labels[serviceimport.LabelServiceName] == "" {
-		c.warnings = append(c.warnings, "metadata.labels: no "+discoveryv1.LabelServiceName+" label, so it belongs to no service")
+		c.warnings = append(c.warnings, "metadata.labels: no "+discoveryv1.LabelServiceName+" label, so it belongs to no Service")
 	}
 	for i, p := range s.Ports {
 		if p.Port == nil {
@@ -152,7 +152,7 @@ func (c *checker) slice(s *discoveryv1.EndpointSlice) {
 	}
 }
 
-// serviceImport checks what the CustomResourceDefinition checks, which is little.
+// serviceImport checks only what the CustomResourceDefinition checks.
 func (c *checker) serviceImport(s *serviceimport.ServiceImport) {
 	switch {
 	case s.Spec.Fault != "":

@@ -10,9 +10,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
-// slicesOf returns the EndpointSlices that say what an Endpoints object says,
-// as the mirroring controller of a cluster would make them: one for each
-// subset and address family.
+// slicesOf returns the EndpointSlices that are equivalent to an Endpoints object,
+// one for each subset and address family, as a cluster's EndpointSlice mirroring
+// controller creates them.
 func slicesOf(e *corev1.Endpoints) []*discoveryv1.EndpointSlice { //nolint:staticcheck // files may hold Endpoints
 	var out []*discoveryv1.EndpointSlice
 	for i := range e.Subsets {

@@ -15,21 +15,21 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
-// object is any of the kinds that are read.
+// object is an object of any kind that is read.
 type object interface {
 	runtime.Object
 	metav1.Object
 }
 
-// place says where in the files an object is.
-type place struct {
+// position says where in the files an object is.
+type position struct {
 	file     string
-	document int
-	item     int // in a list; -1 outside
+	document int // from 1
+	item     int // index in a list; -1 if the document is not a list
 }
 
-// String returns the place as people write it.
-func (p place) String() string {
+// String returns the position in the form "FILE: document N: items[I]".
+func (p position) String() string {
 	s := fmt.Sprintf("%s: document %d", p.file, p.document)
 	if p.item >= 0 {
 		s += fmt.Sprintf(": items[%d]", p.item)
@@ -37,51 +37,53 @@ func (p place) String() string {
 	return s
 }
 
-// found is an object and where it was.
-type found struct {
-	object object
-	place  place
+// located is an object and its position.
+type located struct {
+	object   object
+	position position
 }
 
-// decoder turns documents into objects. The zero value is not usable.
-type decoder struct {
+// documentDecoder turns documents into objects and collects the results. Use
+// newDocumentDecoder.
+type documentDecoder struct {
 	strict runtime.Decoder
 
-	objects  []found
+	objects  []located
 	errs     []error
 	warnings []string
-	skipped  map[string]int // "apps/v1 Deployment" -> how many
+	skipped  map[string]int // "apps/v1 Deployment" -> number of objects
 }
 
-func newDecoder() *decoder {
+func newDocumentDecoder() *documentDecoder {
 	scheme := runtime.NewScheme()
 	scheme.AddKnownTypes(corev1.SchemeGroupVersion,
 		&corev1.Service{}, &corev1.Endpoints{}, &corev1.Node{}, &corev1.ConfigMap{}) //nolint:staticcheck // files may hold Endpoints
 	scheme.AddKnownTypes(discoveryv1.SchemeGroupVersion, &discoveryv1.EndpointSlice{})
 	serviceimport.AddToScheme(scheme)
-	return &decoder{
+	return &documentDecoder{
 		strict: serializer.NewSerializerWithOptions(serializer.DefaultMetaFactory, scheme, scheme,
 			serializer.SerializerOptions{Strict: true}),
 		skipped: map[string]int{},
 	}
 }
 
-// header is what must be known of a document before it can be decoded.
+// header holds the fields of a document that decide how to decode it.
 type header struct {
 	metav1.TypeMeta `json:",inline"`
 	Items           *[]json.RawMessage `json:"items"`
 }
 
-// add decodes one document and, in a list, what it lists.
-func (d *decoder) add(at place, data []byte, outer metav1.TypeMeta) {
+// decodeDocument decodes one document or, if it is a list, its items. outer is the
+// type of the items of a typed list, and otherwise empty.
+func (d *documentDecoder) decodeDocument(at position, data []byte, outer metav1.TypeMeta) {
 	var h header
 	if err := json.Unmarshal(data, &h); err != nil {
 		d.errs = append(d.errs, fmt.Errorf("%s: %w", at, err))
 		return
 	}
 	if h.Kind == "" && h.APIVersion == "" && outer.Kind != "" {
-		// Items of a typed list, as the API itself returns one, do not say
-		// what they are.
+		// The items of a typed list, such as the API returns, have no type of
+		// their own.
 		h.TypeMeta = outer
 	}
 	if h.Kind == "" || h.APIVersion == "" {
@@ -94,7 +96,7 @@ func (d *decoder) add(at place, data []byte, outer metav1.TypeMeta) {
 			inner = metav1.TypeMeta{APIVersion: h.APIVersion, Kind: kind}
 		}
 		for i, item := range *h.Items {
-			d.add(place{at.file, at.document, i}, item, inner)
+			d.decodeDocument(position{at.file, at.document, i}, item, inner)
 		}
 		return
 	}
@@ -126,10 +128,10 @@ func (d *decoder) add(at place, data []byte, outer metav1.TypeMeta) {
 	for _, f := range faults {
 		d.errs = append(d.errs, fmt.Errorf("%s: %s %s: %s", at, h.Kind, obj.GetName(), f))
 	}
-	d.objects = append(d.objects, found{obj, at})
+	d.objects = append(d.objects, located{obj, at})
 }
 
-// wanted reports whether t is one of the kinds that are read.
+// wanted reports whether objects of type t are read.
 func wanted(t metav1.TypeMeta) bool {
 	switch t.APIVersion + " " + t.Kind {
 	case "v1 Service", "v1 Endpoints", "v1 Node", "v1 ConfigMap", "discovery.k8s.io/v1 EndpointSlice":

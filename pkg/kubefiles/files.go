@@ -11,17 +11,18 @@ import (
 	"time"
 )
 
-// maxSize bounds a file, in octets. A cluster of 10 000 Services prints about
-// 50 MB of YAML.
+// maxSize is the largest size of a file, in octets. The YAML of a cluster with
+// 10 000 Services has about 50 MB.
 const maxSize = 512 << 20
 
-// file is one file with its content; name is as a user would find it.
+// file is one file with its content. name is its path, as in messages.
 type file struct {
 	name    string
 	content []byte
 }
 
-// names returns the files that path stands for, sorted.
+// names returns the paths of the files to read: path itself, or the files in the
+// folder path, sorted.
 func names(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -40,7 +41,7 @@ func names(path string) ([]string, error) {
 		if strings.HasPrefix(e.Name(), ".") || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
 			continue
 		}
-		// A ConfigMap volume holds symbolic links; what they lead to counts.
+		// A ConfigMap volume holds symbolic links, so look at their targets.
 		info, err := os.Stat(name)
 		if err != nil {
 			return nil, err
@@ -55,7 +56,7 @@ func names(path string) ([]string, error) {
 	return out, nil
 }
 
-// read returns the files that path stands for.
+// read returns the content of the files that names returns for path.
 func read(path string) ([]file, error) {
 	list, err := names(path)
 	if err != nil {
@@ -68,7 +69,7 @@ func read(path string) ([]file, error) {
 			return nil, err
 		}
 		if info.Size() > maxSize {
-			return nil, fmt.Errorf("%s: %d octets, more than %d", name, info.Size(), maxSize)
+			return nil, fmt.Errorf("%s: the file has %d octets, at most %d are allowed", name, info.Size(), maxSize)
 		}
 		content, err := os.ReadFile(name)
 		if err != nil {
@@ -79,7 +80,7 @@ func read(path string) ([]file, error) {
 	return files, nil
 }
 
-// digest returns a sum over names and contents.
+// digest returns a hash of the names and contents of files.
 func digest(files []file) (sum [sha256.Size]byte) {
 	h := sha256.New()
 	for _, f := range files {
@@ -92,13 +93,13 @@ func digest(files []file) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// fingerprint is what the files look like from outside.
+// fingerprint describes files without reading them.
 type fingerprint struct {
 	infos []os.FileInfo
 	names []string
 }
 
-// look returns the fingerprint of the files that path stands for.
+// look returns the fingerprint of the files that names returns for path.
 func look(path string) (fingerprint, error) {
 	list, err := names(path)
 	if err != nil {
@@ -115,16 +116,16 @@ func look(path string) (fingerprint, error) {
 	return f, nil
 }
 
-// equal reports whether two looks saw the same files: name, inode, size and
-// modification time.
+// equal reports whether two fingerprints are of the same files: name, inode, size
+// and modification time.
 func (f fingerprint) equal(o fingerprint) bool {
 	return slices.Equal(f.names, o.names) && slices.EqualFunc(f.infos, o.infos, func(a, b os.FileInfo) bool {
 		return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 	})
 }
 
-// recent reports whether a file was modified so shortly before now that a
-// second change could have left the same modification time.
+// recent reports whether a file was modified so shortly before now that another
+// change could result in the same modification time.
 func (f fingerprint) recent(now time.Time) bool {
 	return slices.ContainsFunc(f.infos, func(i os.FileInfo) bool { return now.Sub(i.ModTime()) < 100*time.Millisecond })
 }

@@ -23,51 +23,61 @@ import (
 
 // Config configures a Source.
 type Config struct {
-	// Path is a file, or a folder of which every file named *.yaml, *.yml or
-	// *.json counts; names that start with a dot and folders in it do not.
+	// Path is a file, or a folder whose files named *.yaml, *.yml or *.json are
+	// read. Subfolders and names that begin with a dot are ignored.
 	Path string
 	// Logger must not be nil.
 	Logger *slog.Logger
-	// Poll is how often the files are looked at. A change is taken over when
-	// the files were the same at two looks in a row. Zero means 500 ms.
+	// Poll is how often the files are checked. A change is loaded when two checks
+	// in a row found the same files. Zero means 500 ms.
 	Poll time.Duration
 }
 
 const defaultPoll = 500 * time.Millisecond
 
-// Source offers what the files hold. All methods are safe for concurrent use.
+// Source serves the objects in the files. All methods are safe for concurrent use.
 type Source struct {
+	// cfg does not change.
 	cfg Config
 
-	services, slices, nodes, configMaps, imports *table
+	// The pointers do not change; load replaces the content of the tables.
+	services, slices, nodes, configMaps, imports *objectTable
 
-	mu      sync.Mutex
+	// mu protects the fields below.
+	mu sync.Mutex
+	// version counts the states loaded so far. It is the resource version.
 	version uint64
-	sum     [sha256.Size]byte // of what is offered
-	status  Status
+	// sum is the digest of the files that are loaded.
+	sum [sha256.Size]byte
+	// status is what Status returns.
+	status Status
 }
 
-// Status tells what was loaded last.
+// Status describes the state that is loaded.
 type Status struct {
-	// Loaded is when the state that is offered was read.
+	// Loaded is when the files were read.
 	Loaded time.Time
-	// Files and Objects count what that state is made of.
+	// Files and Objects are the numbers of files and objects loaded.
 	Files, Objects int
 	// Skipped counts objects of other kinds, by "apiVersion kind".
 	Skipped map[string]int
-	// Err says why what the files hold now is not what is offered; nil if it is.
+	// Err says why the current files are not loaded; nil if they are.
 	Err error
 }
 
-// Open reads the files once. Any error in them is returned, all at once, each
-// with file, document number and field.
+// Open reads the files once. It returns all faults in them as one error, each with
+// its file, document number and field.
 func Open(cfg Config) (*Source, error) {
 	if cfg.Poll <= 0 {
 		cfg.Poll = defaultPoll
 	}
 	s := &Source{
-		cfg:      cfg,
-		services: newTable(), slices: newTable(), nodes: newTable(), configMaps: newTable(), imports: newTable(),
+		cfg:        cfg,
+		services:   newObjectTable(),
+		slices:     newObjectTable(),
+		nodes:      newObjectTable(),
+		configMaps: newObjectTable(),
+		imports:    newObjectTable(),
 	}
 	files, err := read(cfg.Path)
 	if err != nil {
@@ -80,27 +90,27 @@ func Open(cfg Config) (*Source, error) {
 }
 
 // Services returns the Services of the files.
-func (s *Source) Services() cache.ListerWatcherWithContext { return view{table: s.services} }
+func (s *Source) Services() cache.ListerWatcherWithContext { return tableView{table: s.services} }
 
-// Slices returns the EndpointSlices of the files, and those made of Endpoints
-// objects of Services that have no EndpointSlice.
-func (s *Source) Slices() cache.ListerWatcherWithContext { return view{table: s.slices} }
+// Slices returns the EndpointSlices of the files, and those converted from the
+// Endpoints of Services that have no EndpointSlice.
+func (s *Source) Slices() cache.ListerWatcherWithContext { return tableView{table: s.slices} }
 
 // Nodes returns the Nodes of the files.
-func (s *Source) Nodes() cache.ListerWatcherWithContext { return view{table: s.nodes} }
+func (s *Source) Nodes() cache.ListerWatcherWithContext { return tableView{table: s.nodes} }
 
 // Imports returns the ServiceImports of the files, of both versions of their API.
 func (s *Source) Imports() []cache.ListerWatcherWithContext {
-	return []cache.ListerWatcherWithContext{view{table: s.imports}}
+	return []cache.ListerWatcherWithContext{tableView{table: s.imports}}
 }
 
-// ConfigMap returns one ConfigMap of the files, or an empty list while there
-// is none of that name.
+// ConfigMap returns a source of one ConfigMap of the files. Its list is empty while
+// there is no such ConfigMap.
 func (s *Source) ConfigMap(namespace, name string) cache.ListerWatcherWithContext {
-	return view{table: s.configMaps, only: id{namespace, name}}
+	return tableView{table: s.configMaps, only: id{namespace, name}}
 }
 
-// Status returns what was loaded last.
+// Status describes the state that is loaded. The caller owns the result.
 func (s *Source) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,14 +119,14 @@ func (s *Source) Status() Status {
 	return status
 }
 
-// Run looks at the files until ctx ends and takes over what changed. Content
-// that is not valid is logged once; what was loaded before stays. It always
-// returns nil.
+// Run checks the files until ctx ends, and loads them when they change. Invalid
+// content is logged once, and the objects loaded before remain. Run always returns
+// nil.
 func (s *Source) Run(ctx context.Context) error {
 	ticker := time.NewTicker(s.cfg.Poll)
 	defer ticker.Stop()
-	// Zero, so that the first stable look reads the files once more: they may
-	// have changed since Open.
+	// Zero, so that the first two equal checks read the files again: they may have
+	// changed since Open.
 	var loaded, previous fingerprint
 	for {
 		select {
@@ -138,9 +148,9 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 }
 
-// reload reads the files that look like current and takes them over if they
-// are valid. It returns false when they have to be read again even if they
-// look the same next time.
+// reload reads the files, whose fingerprint is current, and loads them if they are
+// valid. It returns false if they must be read again even if the next fingerprint
+// is the same.
 func (s *Source) reload(current fingerprint) bool {
 	settled := !current.recent(time.Now())
 	files, err := read(s.cfg.Path)
@@ -149,7 +159,7 @@ func (s *Source) reload(current fingerprint) bool {
 		return false
 	}
 	if again, err := look(s.cfg.Path); err != nil || !again.equal(current) {
-		return false // changed while it was read
+		return false // the files changed while they were read
 	}
 	if err := s.load(files); err != nil {
 		s.fail(err)
@@ -157,18 +167,19 @@ func (s *Source) reload(current fingerprint) bool {
 	return settled
 }
 
-// fail records and logs why the files are not taken over, once for each reason.
+// fail records and logs why the files cannot be loaded, once for each reason.
 func (s *Source) fail(err error) {
 	s.mu.Lock()
 	same := s.status.Err != nil && s.status.Err.Error() == err.Error()
 	s.status.Err = err
 	s.mu.Unlock()
 	if !same {
-		s.cfg.Logger.Error("cannot load the object files; keeping what was loaded before", "path", s.cfg.Path, "error", err)
+		s.cfg.Logger.Error("cannot load the object files; keeping the objects loaded before", "path", s.cfg.Path, "error", err)
 	}
 }
 
-// load decodes files and makes them the content of the tables, all or nothing.
+// load decodes files and replaces the content of the tables, or changes nothing if
+// there is an error.
 func (s *Source) load(files []file) error {
 	sum := digest(files)
 	s.mu.Lock()
@@ -180,10 +191,10 @@ func (s *Source) load(files []file) error {
 	if same {
 		return nil
 	}
-	d := newDecoder()
+	d := newDocumentDecoder()
 	for _, f := range files {
 		if len(bytes.TrimSpace(f.content)) == 0 {
-			// What a file looks like between being opened and being written.
+			// It may have been opened for writing but not written yet.
 			d.errs = append(d.errs, fmt.Errorf("%s: the file is empty", f.name))
 		}
 		docs, errs := split(f.content, strings.HasSuffix(f.name, ".json"))
@@ -191,7 +202,7 @@ func (s *Source) load(files []file) error {
 			d.errs = append(d.errs, fmt.Errorf("%s: %w", f.name, err))
 		}
 		for _, doc := range docs {
-			d.add(place{f.name, doc.number, -1}, doc.json, metav1.TypeMeta{})
+			d.decodeDocument(position{f.name, doc.number, -1}, doc.json, metav1.TypeMeta{})
 		}
 	}
 	next := arrange(d)
@@ -209,7 +220,7 @@ func (s *Source) load(files []file) error {
 	s.configMaps.replace(s.version, next.configMaps)
 	s.imports.replace(s.version, next.imports)
 	for _, w := range d.warnings {
-		s.cfg.Logger.Warn("unusual object in a file", "warning", w)
+		s.cfg.Logger.Warn("an object in the object files is unusual", "warning", w)
 	}
 	skipped := 0
 	for _, n := range d.skipped {
@@ -220,9 +231,10 @@ func (s *Source) load(files []file) error {
 	return nil
 }
 
-// maxErrors bounds how many errors are told at once.
+// maxErrors is how many errors are reported at once.
 const maxErrors = 20
 
+// join returns one error for errs, of which it reports the first maxErrors.
 func join(errs []error) error {
 	if extra := len(errs) - maxErrors; extra > 0 {
 		errs = append(slices.Clone(errs[:maxErrors]), fmt.Errorf("and %d more", extra))
@@ -230,15 +242,15 @@ func join(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// contents are the objects of all kinds.
+// contents holds the objects of all kinds.
 type contents struct{ services, slices, nodes, configMaps, imports map[id]object }
 
 // arrange sorts the objects of d by kind, finds duplicates, and turns Endpoints
 // into slices where there are none.
-func arrange(d *decoder) contents {
+func arrange(d *documentDecoder) contents {
 	next := contents{map[id]object{}, map[id]object{}, map[id]object{}, map[id]object{}, map[id]object{}}
 	endpoints := map[id]object{}
-	places := map[object]place{}
+	positions := map[object]position{}
 	sliced := map[id]bool{} // Services that have EndpointSlices
 	for _, f := range d.objects {
 		var into map[id]object
@@ -259,11 +271,11 @@ func arrange(d *decoder) contents {
 		}
 		k := id{f.object.GetNamespace(), f.object.GetName()}
 		if first, ok := into[k]; ok {
-			d.errs = append(d.errs, fmt.Errorf("%s: %s %s/%s is already defined in %s", f.place,
-				f.object.GetObjectKind().GroupVersionKind().Kind, k.namespace, k.name, places[first]))
+			d.errs = append(d.errs, fmt.Errorf("%s: %s %s/%s is already defined in %s", f.position,
+				f.object.GetObjectKind().GroupVersionKind().Kind, k.namespace, k.name, positions[first]))
 			continue
 		}
-		into[k], places[f.object] = f.object, f.place
+		into[k], positions[f.object] = f.object, f.position
 	}
 	for k, obj := range endpoints {
 		if sliced[k] {

@@ -12,12 +12,12 @@ import (
 
 // document is one document of a file, as JSON.
 type document struct {
-	number int // in the file, from 1, empty ones included
+	number int // position in the file, from 1; empty documents count
 	json   []byte
 }
 
-// split returns the documents of a file that are not empty, and one error for
-// each that cannot be read.
+// split returns the documents of a file that are not empty, and an error for each
+// one that is not valid YAML or JSON.
 func split(content []byte, isJSON bool) ([]document, []error) {
 	if isJSON {
 		return splitJSON(content)
@@ -36,7 +36,7 @@ func split(content []byte, isJSON bool) ([]document, []error) {
 	return docs, errs
 }
 
-// splitJSON reads JSON values that follow one another.
+// splitJSON splits a sequence of JSON values.
 func splitJSON(content []byte) ([]document, []error) {
 	var docs []document
 	dec := json.NewDecoder(bytes.NewReader(content))
@@ -55,14 +55,14 @@ func splitJSON(content []byte) ([]document, []error) {
 	}
 }
 
-// splitYAML cuts at the lines that start ("---") or end ("...") a document
-// (YAML 1.2.2, §9.1). Block scalars cannot contain one, being indented. A
-// stretch without a start line is a document only if it holds more than white
-// space, comments and directives.
+// splitYAML cuts content at the lines that start ("---") or end ("...") a document
+// (YAML 1.2.2, §9.1). Block scalars cannot contain such a line because they are
+// indented. A part without a start line is a document only if it holds more than
+// white space, comments and directives.
 func splitYAML(content []byte) [][]byte {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
 	var docs [][]byte
-	start, started := 0, false // of the current stretch
+	start, started := 0, false // of the current part
 	cut := func(end int) {
 		if started || !blank(content[start:end]) {
 			docs = append(docs, content[start:end])

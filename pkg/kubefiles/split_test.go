@@ -67,14 +67,14 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content []byte, isJSON bool) {
 		docs, _ := split(content, isJSON)
-		d := newDecoder()
+		d := newDocumentDecoder()
 		for _, doc := range docs {
-			d.add(place{"f", doc.number, -1}, doc.json, metav1.TypeMeta{})
+			d.decodeDocument(position{"f", doc.number, -1}, doc.json, metav1.TypeMeta{})
 		}
 		arrange(d)
 		for _, o := range d.objects {
-			if len(d.errs) == 0 && (o.object.GetName() == "" || o.place.document == 0) {
-				t.Errorf("object %v at %v", o.object, o.place)
+			if len(d.errs) == 0 && (o.object.GetName() == "" || o.position.document == 0) {
+				t.Errorf("object %v at %v", o.object, o.position)
 			}
 		}
 		if len(docs) == 0 || isJSON {

@@ -19,40 +19,39 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// maxEvents bounds the events that a table remembers for watches that start at
-// an earlier version. Older ones make the watcher list again.
+// maxEvents is how many events a table remembers for watches that start at an
+// earlier version. A watch from before that must list again.
 const maxEvents = 4096
 
 // id names one object of a kind.
 type id struct{ namespace, name string }
 
-// change is one event with the version it led to.
+// change is one event and the version that resulted from it.
 type change struct {
 	version uint64
 	event   watch.Event
 }
 
-// table holds the objects of one kind and what happened to them. It is a
-// ListerWatcher without streamed lists. All methods are safe for concurrent
-// use. Objects in it are never changed; readers must not either.
-type table struct {
+// objectTable holds the objects of one kind and their latest changes. All methods
+// are safe for concurrent use. Nobody may change an object in it.
+type objectTable struct {
 	mu      sync.Mutex
-	version uint64
-	objects map[id]object
-	events  []change
-	// forgotten is the version of the last event that is remembered no more.
+	version uint64        // of the last replace
+	objects map[id]object // the current objects
+	events  []change      // the latest changes, in order of version
+	// forgotten is the version of the latest event that is no longer in events.
 	forgotten uint64
 	changed   chan struct{} // closed at the next change
 }
 
-func newTable() *table {
-	return &table{objects: map[id]object{}, changed: make(chan struct{})}
+func newObjectTable() *objectTable {
+	return &objectTable{objects: map[id]object{}, changed: make(chan struct{})}
 }
 
-// replace makes next the content of the table as of version, which must grow
-// with each call. It sets the resource versions of the objects that are new or
-// different, keeps the others, and takes ownership of next.
-func (t *table) replace(version uint64, next map[id]object) {
+// replace makes next the content of the table at version, which must be greater
+// than in the call before. It sets the resource version of new and changed objects,
+// keeps the others as they are, and takes ownership of next.
+func (t *objectTable) replace(version uint64, next map[id]object) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.version = version
@@ -93,35 +92,37 @@ func (t *table) replace(version uint64, next map[id]object) {
 	t.changed = make(chan struct{})
 }
 
+// sorted returns the ids of objects in order of namespace and name.
 func sorted(objects map[id]object) []id {
 	return slices.SortedFunc(maps.Keys(objects), func(a, b id) int {
 		return cmp.Or(cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))
 	})
 }
 
-// view is a table seen through the selection of one object, or of all.
-type view struct {
-	table *table
-	only  id // zero: all
+// tableView lists and watches all objects of a table, or one of them. It has no
+// streamed lists.
+type tableView struct {
+	table *objectTable
+	only  id // zero means all objects
 }
 
-var _ cache.ListerWatcherWithContext = view{}
+var _ cache.ListerWatcherWithContext = tableView{}
 
 // IsWatchListSemanticsUnSupported tells client-go's Reflector that lists are
 // not streamed.
-func (v view) IsWatchListSemanticsUnSupported() bool { return true }
+func (v tableView) IsWatchListSemanticsUnSupported() bool { return true }
 
-// selects reports whether v shows obj, given a field selector on metadata.
-func (v view) selects(obj object, selector fields.Selector) bool {
+// selects reports whether v includes obj, given a field selector on metadata.
+func (v tableView) selects(obj object, selector fields.Selector) bool {
 	if v.only != (id{}) && v.only != (id{obj.GetNamespace(), obj.GetName()}) {
 		return false
 	}
 	return selector.Matches(fields.Set{metav1.ObjectNameField: obj.GetName(), "metadata.namespace": obj.GetNamespace()})
 }
 
-// ListWithContext returns all objects, in order of namespace and name. Limits
-// are not heeded.
-func (v view) ListWithContext(_ context.Context, options metav1.ListOptions) (runtime.Object, error) {
+// ListWithContext returns all objects, in order of namespace and name. It ignores
+// limits.
+func (v tableView) ListWithContext(_ context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	selector, err := fields.ParseSelector(options.FieldSelector)
 	if err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
@@ -138,9 +139,9 @@ func (v view) ListWithContext(_ context.Context, options metav1.ListOptions) (ru
 	return list, nil
 }
 
-// WatchWithContext delivers what happened after options.ResourceVersion, which
-// a list must have returned. The watch ends with ctx, Stop, or the timeout.
-func (v view) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+// WatchWithContext delivers the changes after options.ResourceVersion, which must be
+// the version of a list. The watch ends with ctx, Stop, or the timeout.
+func (v tableView) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	selector, err := fields.ParseSelector(options.FieldSelector)
 	if err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
@@ -153,7 +154,7 @@ func (v view) WatchWithContext(ctx context.Context, options metav1.ListOptions) 
 	expired := from < v.table.forgotten
 	v.table.mu.Unlock()
 	if expired {
-		return nil, apierrors.NewResourceExpired("the version is too old")
+		return nil, apierrors.NewResourceExpired("the resource version is too old")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	if options.TimeoutSeconds != nil {
@@ -166,7 +167,7 @@ func (v view) WatchWithContext(ctx context.Context, options metav1.ListOptions) 
 
 // watcher is one watch.
 type watcher struct {
-	view     view
+	view     tableView
 	selector fields.Selector
 	result   chan watch.Event
 	cancel   context.CancelFunc
@@ -178,7 +179,7 @@ func (w *watcher) ResultChan() <-chan watch.Event { return w.result }
 // Stop implements watch.Interface.
 func (w *watcher) Stop() { w.cancel() }
 
-// run delivers events after version from until ctx ends.
+// run delivers the events after version from, until ctx ends.
 func (w *watcher) run(ctx context.Context, from uint64) {
 	defer close(w.result)
 	defer w.cancel()
@@ -187,7 +188,7 @@ func (w *watcher) run(ctx context.Context, from uint64) {
 		t.mu.Lock()
 		if from < t.forgotten {
 			t.mu.Unlock()
-			w.send(ctx, watch.Event{Type: watch.Error, Object: &apierrors.NewResourceExpired("fell behind").ErrStatus})
+			w.send(ctx, watch.Event{Type: watch.Error, Object: &apierrors.NewResourceExpired("the watch fell too far behind").ErrStatus})
 			return
 		}
 		at, _ := slices.BinarySearchFunc(t.events, from, func(c change, from uint64) int {
@@ -196,7 +197,7 @@ func (w *watcher) run(ctx context.Context, from uint64) {
 			}
 			return 1
 		})
-		// A copy: replace may append to what the slice has room for.
+		// A copy, because replace may append within the capacity of t.events.
 		pending := slices.Clone(t.events[at:])
 		version, changed := t.version, t.changed
 		t.mu.Unlock()
@@ -214,6 +215,7 @@ func (w *watcher) run(ctx context.Context, from uint64) {
 	}
 }
 
+// send delivers event to the receiver. It returns false if ctx has ended.
 func (w *watcher) send(ctx context.Context, event watch.Event) bool {
 	select {
 	case <-ctx.Done():

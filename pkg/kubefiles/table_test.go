@@ -32,9 +32,9 @@ func fill(ips map[int]string) map[id]object {
 func TestWatchFollowsRandomChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(1, 2))
-		table := newTable()
+		table := newObjectTable()
 		table.replace(1, fill(nil))
-		v := view{table: table}
+		v := tableView{table: table}
 		type follower struct {
 			seen map[string]string
 			from int
@@ -100,25 +100,25 @@ func TestWatchFollowsRandomChanges(t *testing.T) {
 }
 
 func TestWatchExpires(t *testing.T) {
-	table := newTable()
+	table := newObjectTable()
 	for version := range maxEvents + 10 {
 		table.replace(uint64(version+1), fill(map[int]string{0: fmt.Sprint(version)}))
 	}
-	_, err := view{table: table}.WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: "3"})
+	_, err := tableView{table: table}.WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: "3"})
 	if !apierrors.IsResourceExpired(err) {
 		t.Errorf("watch from a forgotten version: %v, want expired", err)
 	}
 	for _, version := range []string{"", "x"} {
-		if _, err := (view{table: table}).WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: version}); !apierrors.IsBadRequest(err) {
+		if _, err := (tableView{table: table}).WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: version}); !apierrors.IsBadRequest(err) {
 			t.Errorf("watch from %q: %v, want bad request", version, err)
 		}
 	}
 }
 
 func TestFieldSelector(t *testing.T) {
-	table := newTable()
+	table := newObjectTable()
 	table.replace(1, fill(map[int]string{1: "a", 2: "b"}))
-	got, err := view{table: table}.ListWithContext(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=2"})
+	got, err := tableView{table: table}.ListWithContext(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=2"})
 	if err != nil || meta.LenList(got) != 1 {
 		t.Errorf("%d objects, %v; want 1", meta.LenList(got), err)
 	}
@@ -126,9 +126,9 @@ func TestFieldSelector(t *testing.T) {
 
 func TestWatchEndsWithTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newTable()
+		table := newObjectTable()
 		seconds := int64(5)
-		w, err := view{table: table}.WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: "0", TimeoutSeconds: &seconds})
+		w, err := tableView{table: table}.WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: "0", TimeoutSeconds: &seconds})
 		if err != nil {
 			t.Fatal(err)
 		}

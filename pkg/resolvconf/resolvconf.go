@@ -1,8 +1,8 @@
-// Package resolvconf reads the servers of a resolv.conf(5) file for a program
-// that forwards to them from inside a Pod.
+// Package resolvconf reads the upstream servers from a resolv.conf(5) file for a
+// program that forwards queries to them from inside a Pod.
 //
-// Use [Read] to get the servers to ask. A line that cannot be used costs only
-// itself: it is returned beside the servers, with the reason.
+// Use [Read] to get the servers to ask. A line that cannot be used does not affect
+// the others: it is returned beside the servers, with the reason.
 package resolvconf
 
 import (
@@ -17,21 +17,22 @@ import (
 	"strings"
 )
 
-// maxSize bounds the part of a file that is read, in octets.
+// maxSize is the number of octets of a file that are read.
 const maxSize = 1 << 20
 
 // Skipped is a nameserver line that is not used.
 type Skipped struct {
-	// Line is the line as written, without blanks around it.
+	// Line is the line without leading and trailing white space.
 	Line string
-	// Reason says why.
+	// Reason says why it is not used.
 	Reason string
 }
 
 // Read returns the addresses in the nameserver lines of a file, each once and in
-// order, and the lines that cannot be used. There is no limit of three servers.
-// Addresses of this Pod are left out: a node's own resolver is not there, or it
-// would be the caller itself. The error is that of opening or reading the file.
+// order, and the lines that cannot be used. Unlike resolv.conf(5), it does not stop
+// at three servers. Loopback addresses are not used: they would lead to this Pod,
+// possibly to the calling program itself, and not to the node's resolver. The error
+// is that of opening or reading the file.
 func Read(path string) (servers []netip.Addr, skipped []Skipped, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -57,7 +58,7 @@ func hasInterface(zone string) bool {
 	return err == nil
 }
 
-// parse is Read after reading the file.
+// parse does the work of Read on the content of the file.
 func parse(text []byte, hasInterface func(zone string) bool) (servers []netip.Addr, skipped []Skipped) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	for line := range bytes.Lines(text) {
@@ -67,7 +68,7 @@ func parse(text []byte, hasInterface func(zone string) bool) (servers []netip.Ad
 			continue
 		}
 		if len(fields) == 1 {
-			skipped = append(skipped, Skipped{line, "there is no address"})
+			skipped = append(skipped, Skipped{line, "the line has no address"})
 			continue
 		}
 		addr, reason := server(fields[1], hasInterface)
@@ -90,13 +91,13 @@ func server(text string, hasInterface func(zone string) bool) (addr netip.Addr, 
 	addr = addr.Unmap()
 	switch {
 	case addr.IsLoopback():
-		return addr, "a loopback address from resolv.conf would be this Pod, not the node"
+		return addr, "a loopback address in resolv.conf would lead to this Pod, not to the node"
 	case addr.IsUnspecified():
-		return addr, "the unspecified address would be this Pod, not the node"
+		return addr, "the unspecified address would lead to this Pod, not to the node"
 	case addr.IsMulticast(), addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return addr, "it is not the address of one server"
+		return addr, "a multicast or broadcast address is not the address of one server"
 	case addr.Zone() != "" && !hasInterface(addr.Zone()):
-		return addr, fmt.Sprintf("there is no network interface %q here; it may be one of the node's", addr.Zone())
+		return addr, fmt.Sprintf("this Pod has no network interface %q; the interface may be one of the node's", addr.Zone())
 	case addr.Is6() && addr.IsLinkLocalUnicast() && addr.Zone() == "":
 		return addr, "a link-local address needs an interface, as in fe80::1%eth0"
 	}
@@ -105,13 +106,13 @@ func server(text string, hasInterface func(zone string) bool) (addr netip.Addr, 
 
 // badAddress says what is wrong with text that is not an address.
 func badAddress(text string) string {
-	const only = "resolv.conf takes an address alone"
+	const only = "a nameserver line takes only an address"
 	if _, err := netip.ParseAddrPort(text); err == nil {
 		return only + ", without a port"
 	}
 	if head, _, found := strings.Cut(text, "#"); found {
 		if _, err := netip.ParseAddr(head); err == nil {
-			return only + ", without a port or a comment directly behind it"
+			return only + ", without a port or a comment directly after it"
 		}
 	}
 	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {

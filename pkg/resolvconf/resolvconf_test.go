@@ -36,7 +36,7 @@ func TestParse(t *testing.T) {
 		},
 		{
 			"zones", "nameserver fe80::1%eth0\nnameserver fe80::2%nosuch\nnameserver fe80::3\nnameserver 169.254.169.253", "fe80::1%eth0 169.254.169.253",
-			[]string{`nameserver fe80::2%nosuch: no network interface "nosuch" here`, "nameserver fe80::3: needs an interface"},
+			[]string{`nameserver fe80::2%nosuch: no network interface "nosuch"`, "nameserver fe80::3: needs an interface"},
 		},
 		{
 			"no single server", "nameserver 224.0.0.1\nnameserver ff02::1%eth0\nnameserver 255.255.255.255", "",

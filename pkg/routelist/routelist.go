@@ -1,11 +1,12 @@
-// Package routelist is how kubedns tells a cache before it which servers it asks
-// about which names, so that the cache can drop what no longer holds.
+// Package routelist defines how kubedns tells dnscache which upstream servers it
+// asks for which names, so that dnscache can drop entries from servers that would no
+// longer be asked.
 //
-// kubedns makes a [List] with [New], puts its [List.Option] into replies about
-// names outside its zones, and answers [Question] in class CH with its
-// [List.Texts]. A cache that sees the option asks the question, reads the texts
-// with [Parse], and compares lists name by name with [List.Match]. The list
-// tells domains and a hash of their servers, not the servers.
+// In kubedns, use [New] to make a [List], put its [List.Option] into replies about
+// names outside the cluster domain, and answer [Question] in class CH with its
+// [List.Texts]. In a cache, ask that question when the option changes, read the
+// texts with [Parse], and compare two lists name by name with [List.Match]. A list
+// holds domains and hashes of their servers, not the servers themselves.
 package routelist
 
 import (
@@ -24,31 +25,32 @@ import (
 // Question is the name, in wire form, whose TXT record in class CH is the list.
 const Question = "\x06routes\x08kube-dns\x00"
 
-// OptionCode is the EDNS option that shows the generation of the list that held
-// when a reply was made; it is of the range for local use (RFC 6891 §9).
+// OptionCode is the code of the EDNS option that carries the generation of the list
+// in effect when a reply was made. It is in the range for local use (RFC 6891 §9).
 const OptionCode = 65487
 
 const (
 	optionLen = 4 + 8
-	// maxEntries bounds a list; what goes beyond makes it partial.
+	// maxEntries is the largest number of domains in a list; a list that leaves
+	// domains out is partial.
 	maxEntries = 1024
 	// maxText is the longest character-string (RFC 1035 §3.3).
 	maxText = 255
 	version = "v1"
 )
 
-// List says which servers are asked about which names. It never changes.
+// List says which servers are asked for which names. It never changes.
 type List struct {
-	// Generation is a hash of the whole list: equal lists have equal ones, also
-	// after a restart.
+	// Generation is a hash of the whole list. Equal lists have equal generations,
+	// even after a restart.
 	Generation uint64
-	// Partial means that the list has not all domains. All names but those of
-	// domains with hash Own then differ in each generation.
+	// Partial is true if the list does not hold all domains. All names except those
+	// in domains with the hash Own then count as changed in every generation.
 	Partial bool
 	domains map[dnsname.Name]uint64
 }
 
-// Hash returns the hash of a set of servers, whatever their order.
+// Hash returns the hash of a set of servers. Order and duplicates do not matter.
 func Hash(servers []string) uint64 {
 	servers = slices.Clone(servers)
 	slices.Sort(servers)
@@ -60,13 +62,13 @@ func Hash(servers []string) uint64 {
 	return h.Sum64()
 }
 
-// New returns the list of domains, in canonical form, with the hashes of their
-// servers. The root stands for all other names.
+// New returns the list of domains, which map names in canonical form to the hashes
+// of their servers. The root stands for all other names. The caller keeps domains.
 func New(domains map[dnsname.Name]uint64) *List {
 	l := &List{domains: map[dnsname.Name]uint64{}}
 	h := fnv.New64a()
 	names := slices.SortedFunc(maps.Keys(domains), func(a, b dnsname.Name) int {
-		if own := domains[a] == Own; own != (domains[b] == Own) { // first, as they must not be left out
+		if own := domains[a] == Own; own != (domains[b] == Own) { // these come first because they must not be left out
 			return map[bool]int{true: -1, false: 1}[own]
 		}
 		return strings.Compare(string(a), string(b))
@@ -88,8 +90,9 @@ func New(domains map[dnsname.Name]uint64) *List {
 // Own is the hash of a domain whose names the server answers itself.
 const Own uint64 = 1
 
-// Match returns what stands for the servers that are asked about a name in
-// canonical form: the hash of its longest domain.
+// Match returns the hash of the servers that are asked for a name in canonical form,
+// which is the hash of the longest domain that the name is in. If it differs between
+// two lists, so do the servers.
 func (l *List) Match(name []byte) uint64 {
 	hash, ok := l.domains[dnsname.Name(name)]
 	for rest := name; !ok && len(rest) > 1; {
@@ -102,7 +105,8 @@ func (l *List) Match(name []byte) uint64 {
 	return hash
 }
 
-// Below reports whether a domain below a name in canonical form is in the list.
+// Below reports whether the list holds a domain below name, which is in canonical
+// form. A partial list may, so the result is true.
 func (l *List) Below(name []byte) bool {
 	for domain := range l.domains {
 		if at, below := dnsname.CutZone([]byte(domain), dnsname.Name(name)); below && at > 0 {
@@ -112,7 +116,7 @@ func (l *List) Below(name []byte) bool {
 	return l.Partial
 }
 
-// Option returns the EDNS option in wire form.
+// Option returns the EDNS option in wire form. The caller owns the result.
 func (l *List) Option() []byte {
 	b := binary.BigEndian.AppendUint16(make([]byte, 0, optionLen), OptionCode)
 	b = binary.BigEndian.AppendUint16(b, 8)
@@ -131,8 +135,9 @@ func entryText(name dnsname.Name, hash uint64) string {
 	return fmt.Sprintf("%s %016x", name.String(), hash)
 }
 
-// Texts returns the character-strings of the TXT record: version, generation
-// and "partial" if it is, then a domain and a hash in each.
+// Texts returns the character-strings of the TXT record. The first holds the
+// version, the generation and, if the list is partial, "partial"; each of the others
+// a domain and its hash.
 func (l *List) Texts() []string {
 	head := fmt.Sprintf("%s %016x", version, l.Generation)
 	if l.Partial {
@@ -145,10 +150,11 @@ func (l *List) Texts() []string {
 	return texts
 }
 
-// errUnreadable says that a record holds no list of a known version.
+// errUnreadable means that a record does not hold a list of a known version.
 var errUnreadable = errors.New("not a list of routes")
 
-// Parse reads the RDATA of a TXT record that Texts filled.
+// Parse reads the RDATA of a TXT record with the character-strings of Texts. The
+// list does not refer to rdata.
 func Parse(rdata []byte) (*List, error) {
 	head, rdata, ok := nextText(rdata)
 	fields := strings.Fields(head)
@@ -182,7 +188,7 @@ func Parse(rdata []byte) (*List, error) {
 	return l, nil
 }
 
-// nextText cuts a character-string off.
+// nextText returns the first character-string of rdata and the octets after it.
 func nextText(rdata []byte) (text string, rest []byte, ok bool) {
 	if len(rdata) == 0 || 1+int(rdata[0]) > len(rdata) {
 		return "", nil, false

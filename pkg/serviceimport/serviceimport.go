@@ -1,7 +1,10 @@
-// Package serviceimport is the ServiceImport of the Multi-Cluster Services API
-// (KEP-1645), as far as DNS needs it. The versions v1beta1 and v1alpha1 have the same
-// fields. The API's own module is not used: its clients would add megabytes to the
-// binary, and its decoder refuses a whole list for one field of the wrong type.
+// Package serviceimport defines the ServiceImport of the Multi-Cluster Services API
+// (KEP-1645), as far as DNS needs it.
+//
+// Use AddToScheme to decode ServiceImports. The versions v1beta1 and v1alpha1 have
+// the same fields. The API's own Go module is not used: its clients would add
+// megabytes to the binary, and its decoder rejects a whole list because of one field
+// of the wrong type.
 package serviceimport
 
 import (
@@ -22,8 +25,8 @@ const (
 	// LabelServiceName on an EndpointSlice names the ServiceImport, in the same
 	// namespace, that the slice belongs to.
 	LabelServiceName = "multicluster.kubernetes.io/service-name"
-	// LabelSourceCluster on an EndpointSlice is the id of the cluster that its
-	// endpoints are in.
+	// LabelSourceCluster on an EndpointSlice is the id of the cluster in which its
+	// endpoints run.
 	LabelSourceCluster = "multicluster.kubernetes.io/source-cluster"
 )
 
@@ -36,27 +39,26 @@ const (
 // Versions returns the versions of the API, the preferred one first.
 func Versions() []string { return []string{"v1beta1", "v1alpha1"} }
 
-// ServiceImport says that a Service can be reached under its name in the clusterset
-// zone.
+// ServiceImport makes a Service available under its name in the clusterset zone.
 type ServiceImport struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
 
 	Spec Spec `json:"spec"`
-	// Status is of no interest.
+	// Status is not used.
 	Status json.RawMessage `json:"status,omitempty"`
 }
 
-// Spec is the part of a ServiceImport that counts. Other fields, such as
-// sessionAffinity and ipFamilies, have no effect on DNS.
+// Spec holds the fields of a ServiceImport's spec that DNS depends on. Others, such
+// as sessionAffinity and ipFamilies, have no effect.
 type Spec struct {
 	// Type is ClusterSetIP or Headless.
 	Type string `json:"type"`
 	// IPs are the virtual addresses of a ClusterSetIP import.
 	IPs   []string `json:"ips"`
 	Ports []Port   `json:"ports"`
-	// Fault says why the spec cannot be read; "" if it can. The other fields are
-	// empty then.
+	// Fault says why the spec cannot be decoded; the other fields are then empty.
+	// It is empty if the spec is valid.
 	Fault string `json:"-"`
 }
 
@@ -68,15 +70,15 @@ type Port struct {
 	Port     int32  `json:"port"`
 }
 
-// UnmarshalJSON reads a spec. It never fails, so that one object of the wrong shape,
-// which a CustomResourceDefinition without a schema lets in, does not make the list
-// unreadable: what is wrong is in Fault.
+// UnmarshalJSON decodes a spec. It never returns an error: one invalid object, which
+// a CustomResourceDefinition without a schema allows, must not make the whole list
+// unreadable. Instead it sets Fault.
 func (s *Spec) UnmarshalJSON(data []byte) error {
 	type fields Spec // without this method
 	var f fields
 	if err := json.Unmarshal(data, &f); err != nil {
 		*s = Spec{Fault: err.Error()}
-		return nil //nolint:nilerr // it is in Fault
+		return nil //nolint:nilerr // the error is in Fault
 	}
 	*s = Spec(f)
 	return nil
@@ -110,7 +112,7 @@ func (l *List) DeepCopyObject() runtime.Object {
 	return &c
 }
 
-// AddToScheme makes both versions known to scheme.
+// AddToScheme registers both versions with scheme.
 func AddToScheme(scheme *runtime.Scheme) {
 	for _, version := range Versions() {
 		gv := schema.GroupVersion{Group: Group, Version: version}
