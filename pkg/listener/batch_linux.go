@@ -5,28 +5,28 @@ import (
 	"slices"
 )
 
-// Growth bounds of one socket's part of a [Batch].
+// Initial and maximum sizes of one socket's share of a [Batch].
 const (
 	batchMinPackets = 8
 	batchMinBytes   = 2 << 10
 	batchMaxBytes   = 64 << 10
 )
 
-// Batch collects late answers of one goroutine, so that the answers for one
-// UDP socket cost one system call. The zero value is ready. It must not be
-// used by two goroutines at a time, and not be copied after the first Add.
+// Batch collects the late answers of one goroutine, so that all answers for one UDP
+// socket take one system call. The zero value is ready to use. A Batch must not be
+// used by two goroutines at the same time or copied after the first Add.
 type Batch struct {
 	groups []*batchGroup
 }
 
-// batchGroup is what waits for one socket.
+// batchGroup holds the answers that wait for one socket.
 type batchGroup struct {
 	late *lateSend
-	data []byte // the messages; never reallocated while one waits
+	data []byte // the messages; never reallocated while messages wait
 }
 
-// Add queues a copy of msg for to. It may send what was added before, and sends
-// at once where batching gains nothing (TCP).
+// Add queues a copy of msg for to. It may send the messages added before. Over TCP,
+// where batching has no benefit, it sends msg at once.
 func (b *Batch) Add(to ReplyTo, msg []byte) {
 	s, ok := to.sink.(*udpSocket)
 	if !ok || len(msg) == 0 || len(msg) > MaxMessageBytes {
@@ -39,10 +39,10 @@ func (b *Batch) Add(to ReplyTo, msg []byte) {
 	}
 	start := len(g.data)
 	g.data = append(g.data, msg...)
-	g.late.add(to, g.data[start:])
+	g.late.queue(to, g.data[start:])
 }
 
-// Flush sends everything added. Whoever adds must flush before it blocks.
+// Flush sends all queued messages. The caller must flush before it blocks.
 func (b *Batch) Flush() {
 	for i := 0; i < len(b.groups); {
 		g := b.groups[i]
@@ -55,8 +55,8 @@ func (b *Batch) Flush() {
 	}
 }
 
-// group returns the part of b for s. There is one socket per core and address,
-// so looking through them is quick.
+// group returns the share of b for s. The linear search is fast, because there is
+// only one socket for each core and address.
 func (b *Batch) group(s *udpSocket) *batchGroup {
 	for _, g := range b.groups {
 		if g.late.sock == s {
@@ -72,7 +72,7 @@ func (b *Batch) group(s *udpSocket) *batchGroup {
 	return g
 }
 
-// grow flushes a full group and gives it more room for the next time.
+// grow flushes a full group and makes it larger, with space for at least need octets.
 func (g *batchGroup) grow(s *udpSocket, need int) {
 	g.flush()
 	if n := len(g.late.out.Headers); n < batchPackets {
@@ -88,12 +88,12 @@ func (g *batchGroup) flush() {
 	g.data = g.data[:0]
 }
 
-// lateSend sends answers to one socket from outside its goroutine. The kernel
-// takes concurrent sends, so it needs no lock, only the descriptor kept open.
+// lateSend sends answers through one socket from any goroutine. The kernel accepts
+// concurrent sends, so no lock is needed; RawConn.Control keeps the descriptor open.
 type lateSend struct {
 	sock    *udpSocket
 	out     *outgoing
-	control func(fd uintptr) // send as a value that exists once
+	control func(fd uintptr) // the method value send, allocated once
 }
 
 // newLateSend returns a lateSend for single messages.
@@ -103,16 +103,16 @@ func newLateSend(s *udpSocket) *lateSend {
 	return l
 }
 
-// add queues msg, which must stay until flush.
-func (l *lateSend) add(to ReplyTo, msg []byte) {
+// queue queues msg, which must not change until flush.
+func (l *lateSend) queue(to ReplyTo, msg []byte) {
 	local := to.local
 	if l.sock.local.IsValid() {
-		local = netip.Addr{} // the socket has only this one
+		local = netip.Addr{} // the socket has no other address
 	}
 	l.out.addTo(msg, to.peer, to.scope, local)
 }
 
-// flush sends what was added, or counts it when the socket is closed.
+// flush sends the queued messages, or counts them as late if the socket is closed.
 func (l *lateSend) flush() {
 	if l.out.Len() == 0 {
 		return
@@ -142,7 +142,7 @@ func (s *udpSocket) Send(to ReplyTo, msg []byte) {
 		return
 	}
 	l := s.single.Get().(*lateSend)
-	l.add(to, msg)
+	l.queue(to, msg)
 	l.flush()
 	l.out.Release() // msg belongs to the caller
 	s.single.Put(l)

@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// portTries bounds the search for a port that is free for both UDP and TCP.
+// portTries is how often to try to find a port that is free for both UDP and TCP.
 const portTries = 32
 
-// bound is one address's sockets.
+// bound holds the sockets of one address.
 type bound struct {
 	addr netip.AddrPort // with the real port
 	udp  []*net.UDPConn
@@ -31,8 +31,9 @@ func (b *bound) close() {
 	}
 }
 
-// bind opens the TCP listener and count UDP sockets of addr. Port 0 becomes one
-// port that is free for both protocols.
+// bind opens the TCP listener and count UDP sockets of addr, and asks the kernel for
+// socket buffers of bufferBytes. For port 0 it chooses a port that is free for both
+// protocols.
 func bind(addr netip.AddrPort, count, bufferBytes int) (*bound, error) {
 	//nolint:forbidigo // binding a literal address does not wait for anything
 	ctx := context.Background()
@@ -70,9 +71,9 @@ func bindOnce(ctx context.Context, addr netip.AddrPort, count, bufferBytes int) 
 	return b, nil
 }
 
-// bindUDP binds one socket. The first of an address binds exclusively, so that
-// a port that anybody has is an error even if they would share it, and lets
-// its siblings in afterwards.
+// bindUDP binds one socket. The first socket of an address is bound exclusively, so
+// that it is an error if any process has the port, even if that process would share
+// it. Afterwards the port is opened for the other sockets.
 func bindUDP(ctx context.Context, addr netip.AddrPort, first bool, bufferBytes int) (*net.UDPConn, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		if first {
@@ -104,7 +105,7 @@ func bindUDP(ctx context.Context, addr netip.AddrPort, first bool, bufferBytes i
 		_ = c.Close()
 		return nil, err
 	}
-	// The rest is a wish: a kernel that refuses serves all the same.
+	// The following options are optional: the server also works without them.
 	_ = c.SetReadBuffer(bufferBytes)
 	_ = c.SetWriteBuffer(bufferBytes)
 	// A forged "fragmentation needed" must not shrink the path MTU of answers.
@@ -142,8 +143,8 @@ func network(proto string, addr netip.AddrPort) string {
 	return proto + "6"
 }
 
-// bindError says protocol, address and reason once; net's own error would
-// repeat the address.
+// bindError returns an error with protocol, address and reason. The error of package
+// net would repeat the address.
 func bindError(proto string, addr netip.AddrPort, err error) error {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		err = errno

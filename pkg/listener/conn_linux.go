@@ -13,43 +13,48 @@ import (
 )
 
 const (
-	// queuedBytes is how many octets of unwritten answers stop reading.
+	// queuedBytes is the number of octets of unwritten answers at which a connection
+	// is no longer read.
 	queuedBytes = 256 << 10
-	// chunkBytes is how much must be written within Config.WriteTimeout.
+	// chunkBytes is how many octets must be written within Config.WriteTimeout.
 	chunkBytes = 64 << 10
-	// lingerTime and lingerReads bound how long hangUp reads.
+	// lingerTime and lingerReads limit how long hangUp reads.
 	lingerTime  = 200 * time.Millisecond
 	lingerReads = 512
 )
 
-// conn is one TCP connection. Its goroutine reads and handles queries; answers
-// are queued under mu by whoever has them and written without blocking. What
-// the kernel does not take at once is left to a goroutine that exists only
-// while there is such a rest.
+// conn is one TCP connection. Its goroutine, which executes run, reads and handles
+// queries. Answers are queued under mu by any goroutine and written without blocking.
+// If the kernel does not accept all octets at once, a separate goroutine, which
+// exists only until then, writes the rest.
 type conn struct {
+	// The fields of this group do not change.
 	srv   *Server
 	nc    *net.TCPConn
-	raw   syscall.RawConn
-	peer  netip.AddrPort
-	local netip.Addr
-	wake  chan struct{} // has an element after a change that run may wait for
-	in    input
-	part  part  // of run's goroutine
-	began int64 // Unix nanoseconds when work began, of run's goroutine
+	raw   syscall.RawConn // of nc
+	peer  netip.AddrPort  // the client, without a zone
+	local netip.Addr      // the address that the client connected to, without a zone
+	wake  chan struct{}   // has an element after a change that run may wait for
 
+	// The fields of this group belong to run's goroutine.
+	in     input         // octets read and not handled yet
+	worker guardedWorker // handles the queries
+	began  int64         // Unix nanoseconds when the work on the current input began
+
+	// mu protects the fields of this group.
 	mu      sync.Mutex
-	queue   []byte    // framed answers, not yet written; nil when empty
-	counted int       // octets of memory that count for the queue
-	resting int       // octets that count for what writeRest writes
+	queue   []byte    // framed answers not written yet; nil if empty
+	counted int       // octets of queue's capacity that count against Config.MaxBufferBytes
+	resting int       // the same for the octets that writeRest is writing
 	pending int       // queries without an answer
-	writing bool      // writeRest runs
+	writing bool      // writeRest is running
 	gone    bool      // nothing will be written any more
-	failed  bool      // tryWrite met an error
-	ending  time.Time // until when to end, once no more queries are read
-	partial bool      // part of a query was read
+	failed  bool      // tryWrite had an error
+	ending  time.Time // when the connection must end; zero while queries are read
+	partial bool      // part of a query has been read
 	last    int64     // Unix nanoseconds of the last query or answer
 
-	writeNow func(fd uintptr) bool // tryWrite as a value that exists once
+	writeNow func(fd uintptr) bool // the method value tryWrite, allocated once
 }
 
 var _ Sink = (*conn)(nil)
@@ -66,16 +71,16 @@ func newConn(srv *Server, nc *net.TCPConn) (*conn, error) {
 		last: time.Now().UnixNano(),
 	}
 	c.writeNow, c.in.read = c.tryWrite, c.tryRead
-	c.part = newPart(srv)
+	c.worker = newGuardedWorker(srv)
 	return c, nil
 }
 
-// run serves the connection to its end.
+// run serves the connection until it ends.
 func (c *conn) run() {
 	defer c.srv.conns.remove(c)
 	defer c.finish()
 	defer c.dropInput()
-	var started time.Time // when the first octet of the input's message came
+	var started time.Time // when the first octet of the current message arrived
 	for {
 		rest, ok := c.work(c.in.buf)
 		if !ok {
@@ -92,11 +97,11 @@ func (c *conn) run() {
 	}
 }
 
-// work handles every whole message in b, waiting for room where there is none,
-// and returns what remains. It returns false when the connection is to end.
+// work handles every complete message in b and returns the remaining octets. It waits
+// when the connection is at a limit. It returns false if the connection must end.
 func (c *conn) work(b []byte) (rest []byte, ok bool) {
 	defer c.flush()
-	defer c.part.flush()
+	defer c.worker.flush()
 	c.began = time.Now().UnixNano()
 	for {
 		msg, rest, whole := nextFrame(b)
@@ -111,30 +116,30 @@ func (c *conn) work(b []byte) (rest []byte, ok bool) {
 		if !c.waitForRoom() {
 			return nil, false
 		}
-		c.handle(msg)
+		c.handleQuery(msg)
 		b = rest
 	}
 }
 
-// handle gives one query to the handler and queues an immediate answer.
-func (c *conn) handle(msg []byte) {
+// handleQuery passes one query to the handler and queues an immediate answer.
+func (c *conn) handleQuery(msg []byte) {
 	c.srv.tcp.queries.Add(1)
-	space := c.srv.memory.reply()
-	defer c.srv.memory.replied(space)
+	space := c.srv.memory.replyBuffer()
+	defer c.srv.memory.returnReplyBuffer(space)
 	to := ReplyTo{sink: c, peer: c.peer, local: c.local, stream: true}
 	if reply := c.answer(msg, to, space); len(reply) != 0 {
 		c.pushLocked(reply)
 	}
 }
 
-// pushLocked is push for the goroutine of run; work flushes.
+// pushLocked calls push with mu held. Only run's goroutine calls it; work flushes.
 func (c *conn) pushLocked(reply []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.push(reply, c.began)
 }
 
-// answer calls the handler and survives its panics.
+// answer calls the handler and recovers from its panics.
 func (c *conn) answer(msg []byte, to ReplyTo, reply []byte) (answer []byte) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -143,18 +148,18 @@ func (c *conn) answer(msg []byte, to ReplyTo, reply []byte) (answer []byte) {
 			}
 		}
 	}()
-	return c.part.worker.Handle(msg, to, reply)
+	return c.worker.worker.Handle(msg, to, reply)
 }
 
-// waitForRoom waits until another query may be handled, and counts it. It
-// returns false when the connection is to end.
+// waitForRoom waits until another query may be handled, and counts it as pending. It
+// returns false if the connection must end.
 func (c *conn) waitForRoom() bool {
 	return c.wait(c.srv.cfg.PendingTimeout, func() bool {
 		if c.pending >= c.srv.cfg.MaxPending || len(c.queue) >= queuedBytes {
 			return false
 		}
 		if c.writing && len(c.queue) >= smallBytes {
-			return false // the client is slow, and the queue cannot be written to make room
+			return false // the client reads slowly, so the queue cannot be emptied now
 		}
 		c.pending++
 		c.partial = true
@@ -163,22 +168,23 @@ func (c *conn) waitForRoom() bool {
 	})
 }
 
-// settle waits until every query is answered and every answer written.
-func (c *conn) settle(limit time.Duration) {
+// awaitAnswers waits until every query is answered and every answer is written, or
+// until nothing has changed for limit.
+func (c *conn) awaitAnswers(limit time.Duration) {
 	c.wait(limit, func() bool { return c.pending == 0 && len(c.queue) == 0 && !c.writing })
 }
 
-// hangUp ends the connection from this side: the answers, then the end of the
-// stream, then whatever the client still sends is read and forgotten for a
-// moment, because closing with octets unread resets the connection and the
-// answers that are on their way with it.
+// hangUp ends the connection from our side. It sends the answers and the end of the
+// stream, and then for a moment reads and discards what the client still sends:
+// closing a connection with unread octets resets it, and the client would lose the
+// answers that are still on their way.
 func (c *conn) hangUp() {
-	c.settle(c.srv.cfg.Grace)
+	c.awaitAnswers(c.srv.cfg.Grace)
 	if c.nc.CloseWrite() != nil || c.nc.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
-	space := c.srv.memory.get()
-	defer c.srv.memory.put(space)
+	space := c.srv.memory.smallBuffer()
+	defer c.srv.memory.returnBuffer(space)
 	b := space[:cap(space)]
 	for range lingerReads {
 		if _, err := c.nc.Read(b); err != nil {
@@ -187,9 +193,9 @@ func (c *conn) hangUp() {
 	}
 }
 
-// wait calls ready with mu held after each change until it returns true. It
-// returns false when the connection broke, when limit passed without any
-// change, or when the server's grace is over.
+// wait calls ready, with mu held, after each change until ready returns true. It
+// returns false if the connection broke, if nothing changed for limit, or if
+// Config.Grace has passed since the server began to stop.
 func (c *conn) wait(limit time.Duration, ready func() bool) bool {
 	var timer *time.Timer
 	for {
@@ -199,14 +205,14 @@ func (c *conn) wait(limit time.Duration, ready func() bool) bool {
 			limit = min(limit, time.Until(c.ending))
 		}
 		if !done && !gone {
-			c.write() // what is being waited for may be in the queue
+			c.write() // ready may depend on the queue being written
 			done, gone = !c.gone && ready(), c.gone
 		}
 		c.mu.Unlock()
 		if done || gone || limit < 0 {
 			return done
 		}
-		c.part.flush() // what is being waited for may depend on it
+		c.worker.flush() // ready may depend on answers that the worker has collected
 		if timer == nil {
 			timer = time.NewTimer(limit)
 			defer timer.Stop()
@@ -222,7 +228,7 @@ func (c *conn) wait(limit time.Duration, ready func() bool) bool {
 	}
 }
 
-// changed wakes run if it waits.
+// changed wakes run's goroutine if it waits.
 func (c *conn) changed() {
 	select {
 	case c.wake <- struct{}{}:
@@ -244,7 +250,7 @@ func (c *conn) Send(_ ReplyTo, msg []byte) {
 	c.changed()
 }
 
-// push queues an answer; mu is held.
+// push queues an answer. unixNano is the current time. mu must be held.
 func (c *conn) push(msg []byte, unixNano int64) {
 	if c.gone {
 		c.srv.tcp.late.Add(1)
@@ -260,7 +266,7 @@ func (c *conn) push(msg []byte, unixNano int64) {
 	}
 }
 
-// drop counts a query as answered that never will be.
+// drop records that a pending query will never be answered.
 func (c *conn) drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -269,11 +275,11 @@ func (c *conn) drop() {
 	c.changed()
 }
 
-// enqueue appends an answer to the queue. What is queued is written first where
-// the queue would outgrow the largest buffer that is used again: growing further
-// makes garbage with each answer, which costs more than writing it. Where the
-// queue takes too much memory, the client has to take what there is at once; mu
-// is held.
+// enqueue appends an answer to the queue. If the queue would become larger than the
+// largest buffer that is reused, enqueue first writes it: growing further would
+// allocate with each answer, which costs more than writing. If the queue takes too
+// much memory, the connection is closed unless the client accepts the whole queue at
+// once. mu must be held.
 func (c *conn) enqueue(msg []byte) {
 	if len(c.queue) > 0 && len(c.queue)+prefixBytes+len(msg) > largeBytes {
 		if c.write(); c.gone {
@@ -281,7 +287,7 @@ func (c *conn) enqueue(msg []byte) {
 		}
 	}
 	if c.queue == nil {
-		c.queue = c.srv.memory.get()
+		c.queue = c.srv.memory.smallBuffer()
 	}
 	c.queue = appendFrame(c.srv.memory.room(c.queue, prefixBytes+len(msg)), msg)
 	more := cap(c.queue) - c.counted
@@ -289,7 +295,7 @@ func (c *conn) enqueue(msg []byte) {
 		return
 	}
 	c.counted += more
-	if c.srv.memory.take(more, c.counted+c.resting) {
+	if c.srv.memory.charge(more, c.counted+c.resting) {
 		return
 	}
 	if c.write(); len(c.queue) > 0 || c.writing {
@@ -298,27 +304,27 @@ func (c *conn) enqueue(msg []byte) {
 	}
 }
 
-// dropQueue gives the queue's memory back; mu is held.
+// dropQueue empties the queue and returns its memory. mu must be held.
 func (c *conn) dropQueue() {
-	c.srv.memory.give(c.counted)
-	c.srv.memory.put(c.queue)
+	c.srv.memory.uncharge(c.counted)
+	c.srv.memory.returnBuffer(c.queue)
 	c.queue, c.counted = nil, 0
 }
 
-// flush writes what push left.
+// flush writes the answers that push has queued.
 func (c *conn) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.write()
 }
 
-// write writes as much of the queue as the kernel takes at once and leaves the
-// rest to writeRest; mu is held.
+// write writes as much of the queue as the kernel accepts at once, and starts
+// writeRest for the rest. mu must be held.
 func (c *conn) write() {
 	if len(c.queue) == 0 || c.writing || c.gone {
 		return
 	}
-	// Nobody else writes, so this does not wait for the descriptor's lock.
+	// No other goroutine writes, so this does not wait for the descriptor's lock.
 	if err := c.raw.Write(c.writeNow); err != nil || c.failed {
 		c.breakOff()
 		return
@@ -331,8 +337,8 @@ func (c *conn) write() {
 	go c.writeRest()
 }
 
-// tryWrite writes what the kernel takes at once; mu is held. It must not close
-// the connection, because closing waits for it.
+// tryWrite writes as much as the kernel accepts at once. It must not close the
+// connection, because closing waits for it. mu must be held.
 func (c *conn) tryWrite(fd uintptr) bool {
 	for len(c.queue) > 0 {
 		n, err := unix.SendmsgN(int(fd), c.queue, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
@@ -350,8 +356,8 @@ func (c *conn) tryWrite(fd uintptr) bool {
 	return true
 }
 
-// writeRest writes the queue until it is empty, giving the client a bounded
-// time for each chunk. run waits for its end before it closes the connection.
+// writeRest writes the queue until it is empty; the client has Config.WriteTimeout
+// for each chunk. finish waits for its end.
 func (c *conn) writeRest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -361,8 +367,8 @@ func (c *conn) writeRest() {
 		c.mu.Unlock()
 		err := c.writeChunks(chunks)
 		c.mu.Lock()
-		c.srv.memory.give(c.resting)
-		c.srv.memory.put(chunks)
+		c.srv.memory.uncharge(c.resting)
+		c.srv.memory.returnBuffer(chunks)
 		c.resting = 0
 		c.last = time.Now().UnixNano()
 		if err != nil {
@@ -377,6 +383,7 @@ func (c *conn) writeRest() {
 	c.changed()
 }
 
+// writeChunks writes b in chunks of chunkBytes, each within Config.WriteTimeout.
 func (c *conn) writeChunks(b []byte) error {
 	for len(b) > 0 {
 		if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.cfg.WriteTimeout)); err != nil {
@@ -391,7 +398,7 @@ func (c *conn) writeChunks(b []byte) error {
 	return c.nc.SetWriteDeadline(time.Time{})
 }
 
-// breakOff ends the connection because writing failed; mu is held.
+// breakOff closes the connection and drops its queue. mu must be held.
 func (c *conn) breakOff() {
 	c.gone = true
 	c.dropQueue()
@@ -399,19 +406,20 @@ func (c *conn) breakOff() {
 	c.changed()
 }
 
-// abort ends the connection from outside.
+// abort closes the connection. Any goroutine may call it.
 func (c *conn) abort() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.breakOff()
 }
 
-// drain makes run stop reading and end once everything is answered.
+// drain makes run stop reading, and end when everything is answered or Config.Grace
+// has passed.
 func (c *conn) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ending = time.Now().Add(c.srv.cfg.Grace)
-	// The error of a closed connection ends the read as well.
+	// If the connection is closed already, that ends the read as well.
 	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	c.changed()
 }
@@ -430,22 +438,22 @@ func (c *conn) finish() {
 	}
 }
 
-// activity says how ready a connection is to be closed for another; the lowest
-// goes first.
+// activity says what a connection is doing. If one must be closed for another, the
+// one with the lowest activity is.
 type activity int
 
 const (
 	idle    activity = iota // waits for a query
-	stalled                 // its client has been slow to send or to receive for stallTime
-	busy                    // has a query to read or to answer, or an answer to write
+	stalled                 // the client has been slow to send or receive for stallTime
+	busy                    // reads or answers a query, or writes an answer
 )
 
-// stallTime is how long a client may take for a message before its connection
-// counts as stalled.
+// stallTime is how long a client may take for a message before its connection counts
+// as stalled.
 const stallTime = time.Second
 
-// activity returns what the connection is doing at now, and when it last saw a
-// query or an answer; both times are Unix nanoseconds.
+// activity returns what the connection is doing at now, and the time of its last
+// query or answer. Both times are in Unix nanoseconds.
 func (c *conn) activity(now int64) (a activity, last int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

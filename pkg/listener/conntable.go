@@ -5,13 +5,14 @@ import (
 	"sync"
 )
 
-// connTable holds the open TCP connections and enforces their limits.
+// connTable holds the open TCP connections and enforces the limits on their number.
+// It is safe for concurrent use.
 type connTable struct {
 	cfg      *Config
-	mu       sync.Mutex
-	conns    map[*conn]struct{}
-	clients  map[netip.Addr]int
-	draining bool
+	mu       sync.Mutex         // protects the fields below
+	conns    map[*conn]struct{} // the open connections
+	clients  map[netip.Addr]int // the number of connections of each client
+	draining bool               // the server is stopping
 }
 
 func (t *connTable) init(cfg *Config) {
@@ -20,16 +21,17 @@ func (t *connTable) init(cfg *Config) {
 	t.clients = make(map[netip.Addr]int)
 }
 
+// open returns the number of open connections.
 func (t *connTable) open() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.conns)
 }
 
-// add takes c in. When a limit is reached, the connection that has to make room
-// (see Config.MaxConns) is taken out and returned, for the caller to close. ok is
-// false when there is none, or when the server is stopping.
-func (t *connTable) add(c *conn, now int64) (evicted *conn, ok bool) {
+// admit adds c to the table. If a limit is reached, it removes the connection that
+// must make room (see Config.MaxConns) and returns it as evicted; the caller must
+// close it. ok is false if there is no such connection, or the server is stopping.
+func (t *connTable) admit(c *conn, now int64) (evicted *conn, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.draining {
@@ -56,8 +58,8 @@ func (t *connTable) add(c *conn, now int64) (evicted *conn, ok bool) {
 	return evicted, true
 }
 
-// victim returns the connection to close first among those that match and are
-// not more active than limit, nil when there is none.
+// victim returns the connection to close first among those that match and are not
+// more active than limit, or nil if there is none. t.mu must be held.
 func (t *connTable) victim(now int64, limit activity, match func(*conn) bool) *conn {
 	var (
 		first *conn
@@ -76,8 +78,9 @@ func (t *connTable) victim(now int64, limit activity, match func(*conn) bool) *c
 	return first
 }
 
-// ofLargestClient returns a connection of the client that has most, if it would
-// still have as many as the client of the new connection.
+// ofLargestClient returns a connection of the client with the most connections, if
+// that client would still have at least as many as the client of the new connection.
+// Otherwise it returns nil. t.mu must be held.
 func (t *connTable) ofLargestClient(newcomer netip.Addr, now int64) *conn {
 	var largest netip.Addr
 	for client, n := range t.clients {
@@ -96,7 +99,7 @@ func (t *connTable) insert(c *conn) {
 	t.clients[c.peer.Addr()]++
 }
 
-// remove takes c out, if it still is in.
+// remove removes c if it is in the table.
 func (t *connTable) remove(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -114,7 +117,7 @@ func (t *connTable) delete(c *conn) {
 	}
 }
 
-// drain makes every connection stop reading and end, and refuses new ones.
+// drain makes every connection stop reading and then end, and refuses new ones.
 func (t *connTable) drain() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

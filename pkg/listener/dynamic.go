@@ -6,10 +6,11 @@ import (
 	"slices"
 )
 
-// Update makes addrs, none with port 0, the addresses that are served: it
-// closes the sockets of others and binds the new ones, while the rest goes on.
-// It returns what it added and removed. An address that cannot be bound is left
-// out; err then joins an error for each. After the end of Run it does nothing.
+// Update changes the served addresses to addrs, which must not have port 0. It closes
+// the sockets of other addresses and binds new ones; sockets of addresses that remain
+// are not affected. It returns the addresses that it added and removed. An address
+// that cannot be bound is left out, and err joins an error for each. After Run has
+// ended, Update does nothing.
 func (s *Server) Update(addrs []netip.AddrPort) (added, removed []netip.AddrPort, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -22,7 +23,7 @@ func (s *Server) Update(addrs []netip.AddrPort) (added, removed []netip.AddrPort
 	}
 	for _, addr := range slices.Clone(s.addrs) {
 		if !slices.Contains(wanted, addr) {
-			s.drop(addr)
+			s.closeAddress(addr)
 			removed = append(removed, addr)
 		}
 	}
@@ -30,7 +31,7 @@ func (s *Server) Update(addrs []netip.AddrPort) (added, removed []netip.AddrPort
 		if slices.Contains(s.addrs, addr) {
 			continue
 		}
-		udp, bindErr := s.add(addr)
+		udp, bindErr := s.bindAddress(addr)
 		if bindErr != nil {
 			err = errors.Join(err, bindErr)
 			continue
@@ -43,9 +44,9 @@ func (s *Server) Update(addrs []netip.AddrPort) (added, removed []netip.AddrPort
 	return added, removed, err
 }
 
-// drop closes the sockets of an address. TCP connections go on. The lock is
-// held.
-func (s *Server) drop(addr netip.AddrPort) {
+// closeAddress closes the sockets of an address. Open TCP connections are not
+// affected. s.mu must be held.
+func (s *Server) closeAddress(addr netip.AddrPort) {
 	at := slices.Index(s.addrs, addr)
 	_ = s.listeners[at].Close()
 	s.listeners = slices.Delete(s.listeners, at, at+1)

@@ -2,12 +2,12 @@ package listener
 
 import "encoding/binary"
 
-// prefixBytes is the length that precedes each message on a TCP connection
+// prefixBytes is the size of the length prefix of each message on a TCP connection
 // (RFC 1035 §4.2.2).
 const prefixBytes = 2
 
-// nextFrame splits the first whole message off b. whole is false while octets
-// of it are missing.
+// nextFrame splits b after the first message. whole is false if the message is not
+// complete. The results share memory with b.
 func nextFrame(b []byte) (msg, rest []byte, whole bool) {
 	if len(b) < prefixBytes {
 		return nil, b, false

@@ -154,7 +154,7 @@ func TestKeep(t *testing.T) {
 		c.srv.memory.init(1 << 20)
 		c.in.buf = append(make([]byte, 0, tt.capacity), query(1, max(tt.length, 12))[:tt.length]...)
 		if tt.capacity > smallBytes {
-			c.srv.memory.take(tt.capacity, tt.capacity)
+			c.srv.memory.charge(tt.capacity, tt.capacity)
 		}
 		want := bytes.Clone(c.in.buf[tt.from:])
 		if !c.keep(c.in.buf[tt.from:]) {

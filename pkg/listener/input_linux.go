@@ -11,15 +11,15 @@ import (
 
 // input is the reading side of a connection. Only the goroutine of run uses it.
 type input struct {
-	buf  []byte // read and not handled yet, with room for more; nil when empty
-	n    int    // what tryRead brought
-	err  error
-	read func(fd uintptr) bool // tryRead as a value that exists once
+	buf  []byte                // octets read and not handled yet; nil if there are none
+	n    int                   // number of octets that the last tryRead read
+	err  error                 // error of the last tryRead
+	read func(fd uintptr) bool // the method value tryRead, allocated once
 }
 
-// keep makes rest, the end of c.in.buf, all that is kept of it, with room for
-// more. The buffer grows only as octets arrive, not because a length prefix
-// promises many. It returns false if there is no memory for more.
+// keep removes everything but rest, the end of c.in.buf, from the input, and makes
+// room for more. The buffer grows only as octets arrive, not because a length prefix
+// announces many. keep returns false if Config.MaxBufferBytes does not allow more.
 func (c *conn) keep(rest []byte) bool {
 	switch buf := c.in.buf; {
 	case len(rest) == 0:
@@ -28,12 +28,12 @@ func (c *conn) keep(rest []byte) bool {
 		grown := append(make([]byte, 0, 2*cap(buf)), rest...)
 		c.dropInput()
 		c.in.buf = grown
-		if !c.srv.memory.take(cap(grown), cap(grown)) {
+		if !c.srv.memory.charge(cap(grown), cap(grown)) {
 			c.srv.tcp.shed.Add(1)
 			return false
 		}
 	case len(rest) < smallBytes && cap(buf) > smallBytes:
-		short := append(c.srv.memory.get(), rest...)
+		short := append(c.srv.memory.smallBuffer(), rest...)
 		c.dropInput()
 		c.in.buf = short
 	default:
@@ -42,19 +42,19 @@ func (c *conn) keep(rest []byte) bool {
 	return true
 }
 
-// dropInput gives the buffer back.
+// dropInput empties the input and returns its memory.
 func (c *conn) dropInput() {
 	if n := cap(c.in.buf); n > smallBytes {
-		c.srv.memory.give(n)
+		c.srv.memory.uncharge(n)
 	}
-	c.srv.memory.put(c.in.buf)
+	c.srv.memory.returnBuffer(c.in.buf)
 	c.in.buf = nil
 }
 
-// readMore waits for octets and appends them to the input. started is when the
-// message that the input begins with began. It returns false when the
-// connection is to end; everything that is owed to the client has then been
-// done.
+// readMore waits for octets and appends them to the input. started is when the first
+// octet of the current message arrived, or zero if the input is empty. It returns
+// false if the connection must end; the client has then got every answer that it
+// can get.
 func (c *conn) readMore(started time.Time) bool {
 	for {
 		deadline, ok := c.readDeadline(started)
@@ -67,11 +67,11 @@ func (c *conn) readMore(started time.Time) bool {
 		case err == nil:
 			return true
 		case errors.Is(err, io.EOF):
-			// The client has asked all it wants and may still be listening.
+			// The client will send no more queries but may still read answers.
 			if len(c.in.buf) != 0 {
 				c.srv.tcp.malformed.Add(1)
 			}
-			c.settle(c.srv.cfg.PendingTimeout)
+			c.awaitAnswers(c.srv.cfg.PendingTimeout)
 			return false
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if c.expired(started) {
@@ -83,8 +83,8 @@ func (c *conn) readMore(started time.Time) bool {
 	}
 }
 
-// readDeadline says until when the next octets must come; ok is false when
-// none are wanted.
+// readDeadline returns the time by which the next octets must arrive. ok is false if
+// nothing more is to be read.
 func (c *conn) readDeadline(started time.Time) (deadline time.Time, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,8 +98,8 @@ func (c *conn) readDeadline(started time.Time) (deadline time.Time, ok bool) {
 	return c.idleDeadline(), true
 }
 
-// idleDeadline is when the connection has seen nothing for too long; mu is
-// held.
+// idleDeadline returns the time at which the connection has been idle for too long.
+// mu must be held.
 func (c *conn) idleDeadline() time.Time {
 	limit := c.srv.cfg.IdleTimeout
 	if c.pending > 0 {
@@ -129,12 +129,12 @@ func (c *conn) readUntil(deadline time.Time) error {
 	return c.in.err
 }
 
-// tryRead reads what is there. A connection without input gets a buffer for the
-// time of the call, and keeps it only when octets came.
+// tryRead reads the octets that have arrived. A connection without input gets a
+// buffer for the call, and keeps it only if there were octets.
 func (c *conn) tryRead(fd uintptr) bool {
 	buf := c.in.buf
 	if buf == nil {
-		buf = c.srv.memory.get()
+		buf = c.srv.memory.smallBuffer()
 	}
 	n, err := unix.Read(int(fd), buf[len(buf):cap(buf)])
 	for errors.Is(err, unix.EINTR) {
@@ -145,18 +145,19 @@ func (c *conn) tryRead(fd uintptr) bool {
 	case n > 0:
 		c.in.buf = buf[:len(buf)+n]
 	case c.in.buf == nil:
-		c.srv.memory.put(buf)
+		c.srv.memory.returnBuffer(buf)
 	}
 	return !errors.Is(err, unix.EAGAIN)
 }
 
-// expired decides what a passed read deadline means: nothing, when an answer
-// has moved it since or the server is stopping; else the end.
+// expired is called when the read deadline has passed. It returns true if the
+// connection must end, and false if an answer has moved the deadline in the meantime
+// or the server is stopping.
 func (c *conn) expired(started time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.ending.IsZero() {
-		return false // readDeadline says what to do
+		return false // readDeadline decides
 	}
 	if !started.IsZero() {
 		c.srv.tcp.malformed.Add(1)

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Sizes that the DNS protocol fixes.
+// Sizes defined by the DNS protocol, in octets.
 const (
-	// MaxMessageBytes is the largest message that a reply may hold (RFC 1035
-	// §4.2.2: the length prefix has 16 bits).
+	// MaxMessageBytes is the size of the largest message (RFC 1035 §4.2.2: the
+	// length prefix has 16 bits).
 	MaxMessageBytes = 65535
-	// minMessageBytes is the header; what is shorter cannot be answered
-	// because it has no id (RFC 1035 §4.1.1).
+	// minMessageBytes is the size of the header (RFC 1035 §4.1.1). A shorter message
+	// cannot be answered.
 	minMessageBytes = 12
 )
 
@@ -34,7 +34,7 @@ const (
 	defaultGrace          = time.Second
 )
 
-// Handler answers DNS messages: bytes in, bytes out.
+// Handler answers DNS messages.
 type Handler interface {
 	// Handle is called on the goroutine of the socket or connection and must
 	// not block. It is called from several goroutines at the same time.
@@ -42,40 +42,41 @@ type Handler interface {
 	// packet holds at least a DNS header (12 octets). It is valid only during
 	// the call and may be changed by it.
 	//
-	// reply is an empty slice with a capacity of at least [MaxMessageBytes]
-	// into which the answer may be appended; like the returned slice it belongs
-	// to the listener again when Handle returns. When the returned slice is not
-	// empty it is sent to to with the next batch. When it is empty nothing is
-	// sent now; the handler either answers later with to.Send or a [Batch], or
-	// calls to.Drop, at once or later, when it never will.
+	// reply is an empty slice with a capacity of at least [MaxMessageBytes], to which
+	// the answer may be appended. It and the returned slice belong to the listener
+	// when Handle returns. If the returned slice is not empty, it is sent to to with
+	// the next batch. If it is empty, nothing is sent now; the handler must either
+	// answer later with to.Send or a [Batch], or call to.Drop, at once or later, if it
+	// will never answer.
 	Handle(packet []byte, to ReplyTo, reply []byte) []byte
 }
 
-// Worker is a [Handler] as one goroutine at a time may use it, such as that of a
-// UDP socket or of a TCP connection. So it needs neither locks nor shared
-// counters, and may collect work over the packets of a batch.
+// Worker is a [Handler] that only one goroutine uses at a time, such as that of a UDP
+// socket or of a TCP connection. It therefore needs no locks or shared counters, and
+// may collect work while a batch of packets is handled.
 type Worker interface {
 	Handler
-	// Preview is called with the packets of a batch of several before Handle is
-	// called for each of them, in this order, so that what they need from memory
-	// can be fetched for all at a time. packets is valid during the call, what
-	// they hold until the next call of Flush. Handle must work without it too.
+	// Preview is called with the packets of a batch, if there is more than one,
+	// before Handle is called for each of them in the same order. The worker can thus
+	// fetch the memory that they need at the same time. packets is valid during the
+	// call, its elements until the next call of Flush. Handle must also work without
+	// Preview.
 	Preview(packets [][]byte)
-	// Flush is called after the packets that arrived together were handled and
-	// before the goroutine waits for more. Like Handle it must not block.
+	// Flush is called after the packets of a batch have been handled and before the
+	// goroutine waits for more. It must not block.
 	Flush()
 }
 
-// Splitter is a [Handler] that has a [Worker] for each goroutine. The listener
-// then calls only Split and the workers.
+// Splitter is a [Handler] that provides a [Worker] for each goroutine. The listener
+// then calls only Split and the workers' methods.
 type Splitter interface {
 	Handler
 	// Split returns a new worker.
 	Split() Worker
 }
 
-// Sink takes answers: the sockets and connections of this package, and fakes
-// in tests of handlers.
+// Sink receives answers. The sockets and connections of this package implement it,
+// and so do fakes in tests of handlers.
 type Sink interface {
 	// Send sends msg to to.Peer(). It may be called from any goroutine, does
 	// not block, and does not keep msg. An empty msg means that the query will
@@ -83,72 +84,73 @@ type Sink interface {
 	Send(to ReplyTo, msg []byte)
 }
 
-// Config says where to listen and within which bounds. The zero value of every
-// field but Addrs and Handler means its default.
+// Config says where to listen and sets the limits. Every field except Addrs and
+// Handler has a default, which the zero value stands for.
 type Config struct {
-	// Addrs are the addresses to serve, each over UDP and TCP. Port 0 takes a
-	// free port, the same for both. An IPv4 wildcard serves IPv4 only, an IPv6
-	// wildcard IPv6 only. Repeated addresses count once.
+	// Addrs are the addresses to serve, each over UDP and TCP. For port 0 a free port
+	// is chosen, the same for both. An IPv4 wildcard serves only IPv4, an IPv6
+	// wildcard only IPv6. Duplicates are ignored.
 	Addrs []netip.AddrPort
-	// Dynamic allows no Addrs at all: Update brings some later.
+	// Dynamic allows Addrs to be empty; Update can add addresses later.
 	Dynamic bool
-	// Handler answers. It must not be nil.
+	// Handler answers the queries. It must not be nil.
 	Handler Handler
 	// OnPanic answers a query whose Handle panicked, typically with SERVFAIL,
 	// under the same rules as Handle; packet may have been changed by Handle.
 	// Nil sends nothing.
 	OnPanic func(packet []byte, to ReplyTo, reply []byte) []byte
-	// Logger gets rate-limited socket errors and panics. Nil discards them.
+	// Logger receives socket errors and panics, at a limited rate. Nil discards them.
 	Logger *slog.Logger
 
 	// Sockets is the number of UDP sockets per address. Default: GOMAXPROCS.
 	Sockets int
-	// PacketBytes is the largest UDP query taken, at least 512; larger ones are
-	// dropped and counted. Default: 4096.
+	// PacketBytes is the size of the largest UDP query accepted, at least 512. Larger
+	// ones are dropped and counted. Default: 4096.
 	PacketBytes int
-	// SocketBufferBytes is asked of the kernel for each UDP socket, in both
-	// directions; the kernel may grant less. Default: 1 MiB.
+	// SocketBufferBytes is the size of the receive and of the send buffer that the
+	// kernel is asked for, for each UDP socket; it may grant less. Default: 1 MiB.
 	SocketBufferBytes int
 
-	// MaxConns bounds the TCP connections of all clients together. At the bound
-	// a new connection replaces one that is idle, else one that has stalled
-	// (sends a message, or takes answers, too slowly), else a busy one of the
-	// client with most connections, if that client has more than the new one
-	// would have; of several, the one whose last query or answer is oldest. When
-	// there is none the new connection is refused. Default: 1024.
+	// MaxConns is the largest number of TCP connections of all clients together. When
+	// it is reached, a new connection replaces an idle one; otherwise a stalled one,
+	// whose client sends a message or receives answers too slowly; otherwise a busy
+	// one of the client with the most connections, if that client has more than the
+	// client of the new one would have. Of several, the one whose last query or
+	// answer is oldest is replaced. If there is none, the new connection is refused.
+	// Default: 1024.
 	MaxConns int
-	// MaxConnsPerClient bounds the TCP connections of one client address. At the
-	// bound a new connection replaces an idle or stalled one of the same client,
-	// or is refused. Default: 256, at most half of MaxConns.
+	// MaxConnsPerClient is the largest number of TCP connections of one client
+	// address. When it is reached, a new connection replaces an idle or stalled one of
+	// the same client, or is refused. Default: 256, at most half of MaxConns.
 	MaxConnsPerClient int
-	// MaxPending bounds the unanswered queries of one TCP connection; at the
-	// bound the connection is not read. A query that the handler neither answers
-	// nor drops counts until the connection ends. Default: 128.
+	// MaxPending is the largest number of unanswered queries of one TCP connection.
+	// When it is reached, the connection is not read. A query that the handler neither
+	// answers nor drops counts until the connection ends. Default: 128.
 	MaxPending int
-	// MaxBufferBytes bounds the memory of all TCP connections for messages that
-	// clients send or take only slowly, a quarter of it that of one. A connection
-	// that needs more is closed. Default: 8 MiB.
+	// MaxBufferBytes is the most memory, in octets, that all TCP connections together
+	// may use for messages that clients send or receive slowly. One connection may use
+	// a quarter of it, and is closed if it needs more. Default: 8 MiB.
 	MaxBufferBytes int
-	// IdleTimeout closes a TCP connection that has no unanswered query and saw
-	// neither a query nor an answer for that long. Default: 10 s.
+	// IdleTimeout is how long a TCP connection without unanswered queries stays open
+	// after its last query or answer. Default: 10 s.
 	IdleTimeout time.Duration
-	// ReadTimeout bounds the time from the first octet of a message on a TCP
+	// ReadTimeout is the longest time from the first octet of a message on a TCP
 	// connection to its last. Default: 5 s.
 	ReadTimeout time.Duration
-	// WriteTimeout bounds the time in which a TCP client must take 64 KiB of
-	// answers that the kernel could not take at once. Default: 5 s.
+	// WriteTimeout is the time within which a TCP client must receive 64 KiB of
+	// answers that the kernel could not accept at once. Default: 5 s.
 	WriteTimeout time.Duration
-	// PendingTimeout closes a TCP connection that has unanswered queries and saw
-	// neither a query nor an answer for that long. It has to be longer than the
-	// handler's slowest answer. Default: 20 s.
+	// PendingTimeout is how long a TCP connection with unanswered queries stays open
+	// after its last query or answer. It must be longer than the handler's slowest
+	// answer takes. Default: 20 s.
 	PendingTimeout time.Duration
-	// Grace is how long TCP connections may still send answers after the context
-	// of Run was cancelled. Default: 1 s.
+	// Grace is how long TCP connections may still send answers after the context of
+	// Run has ended. Default: 1 s.
 	Grace time.Duration
 }
 
-// withDefaults returns cfg with every zero field filled in, or every reason why
-// it cannot be used.
+// withDefaults returns cfg with defaults in place of zero fields, and an error with
+// every fault in it.
 func (cfg Config) withDefaults() (Config, error) {
 	var errs []error
 	if len(cfg.Addrs) == 0 && !cfg.Dynamic {
@@ -185,7 +187,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, errors.Join(errs...)
 }
 
-// fill puts def into a zero field and refuses a negative one.
+// fill sets a zero field to def and returns an error for a negative one.
 func fill[T int | time.Duration](name string, field *T, def T) error {
 	switch {
 	case *field < 0:

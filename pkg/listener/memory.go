@@ -6,27 +6,27 @@ import (
 	"sync/atomic"
 )
 
-// smallBytes is a connection's buffer for queries and for answers, while no
-// longer message arrives and the client takes what it is sent. A connection that
-// waits holds none.
+// smallBytes is the size of a connection's buffer for queries, and of that for
+// answers, as long as messages are short and the client receives its answers in time.
+// An idle connection has no buffer.
 const smallBytes = 2 << 10
 
-// largeBytes is a buffer for the longest answer, which is used again: making one
-// for each costs more than writing the answer.
+// largeBytes is the size of a buffer for the longest answer. These buffers are
+// reused: to allocate one would cost more than to write the answer.
 const largeBytes = prefixBytes + MaxMessageBytes
 
-// memory is what TCP connections have for messages. What one holds beyond
-// small buffers counts against a limit for all.
+// memory provides the buffers of TCP connections. Buffers larger than smallBytes count
+// against a limit for all connections.
 type memory struct {
-	small   sync.Pool   // of *[smallBytes]byte
-	large   sync.Pool   // of *[largeBytes]byte
-	replies chan []byte // space for one reply each, nil until it is used
-	limit   int64
-	used    atomic.Int64
+	small   sync.Pool    // of *[smallBytes]byte
+	large   sync.Pool    // of *[largeBytes]byte
+	replies chan []byte  // buffers for one reply each; nil elements are allocated when used
+	limit   int64        // octets; Config.MaxBufferBytes
+	used    atomic.Int64 // octets that count against limit
 }
 
-// repliesPerCore is how many connections may be answered at a time. More would
-// only wait for a processor with a large buffer each.
+// repliesPerCore is how many queries are handled at the same time for each core. More
+// would only wait for a processor, each with a large buffer.
 const repliesPerCore = 2
 
 func (m *memory) init(limit int) {
@@ -39,35 +39,38 @@ func (m *memory) init(limit int) {
 	}
 }
 
-// reply returns an empty buffer for one message of any size. It waits while
-// too many are in use; their users do not wait for anything.
-func (m *memory) reply() []byte {
+// replyBuffer returns an empty buffer for one message of any size. It waits while too
+// many are in use; goroutines that use one do not block. The caller must return it
+// with returnReplyBuffer.
+func (m *memory) replyBuffer() []byte {
 	if b := <-m.replies; b != nil {
 		return b
 	}
 	return make([]byte, 0, MaxMessageBytes)
 }
 
-// replied takes such a buffer back.
-func (m *memory) replied(b []byte) { m.replies <- b }
+// returnReplyBuffer returns a buffer of replyBuffer.
+func (m *memory) returnReplyBuffer(b []byte) { m.replies <- b }
 
-// get returns an empty buffer of smallBytes.
-func (m *memory) get() []byte { return m.small.Get().(*[smallBytes]byte)[:0] }
+// smallBuffer returns an empty buffer with a capacity of smallBytes. The caller may
+// return it with returnBuffer.
+func (m *memory) smallBuffer() []byte { return m.small.Get().(*[smallBytes]byte)[:0] }
 
-// room returns b, or a larger buffer with its content, to which n octets can be
-// appended. b must not be used any more then.
+// room returns b, or a larger buffer with the same content, to which n octets can be
+// appended. The caller must no longer use b.
 func (m *memory) room(b []byte, n int) []byte {
 	need := len(b) + n
 	if need <= cap(b) || need <= largeBytes/2 || need > largeBytes {
-		return b // append finds the room
+		return b // it is large enough, or append allocates
 	}
 	larger := append(m.large.Get().(*[largeBytes]byte)[:0], b...)
-	m.put(b)
+	m.returnBuffer(b)
 	return larger
 }
 
-// put takes a buffer back. One of another size is left to the garbage collector.
-func (m *memory) put(b []byte) {
+// returnBuffer makes a buffer of smallBytes or largeBytes available for reuse. It
+// ignores others, which the garbage collector frees.
+func (m *memory) returnBuffer(b []byte) {
 	switch cap(b) {
 	case smallBytes:
 		m.small.Put((*[smallBytes]byte)(b[:smallBytes]))
@@ -76,12 +79,11 @@ func (m *memory) put(b []byte) {
 	}
 }
 
-// take counts n octets more that a connection holds, which then holds own. It
-// reports false where that is too much: for all, or more than a quarter of it
-// for one.
-func (m *memory) take(n, own int) bool {
+// charge counts n more octets for a connection, which then uses own octets. It returns
+// false if all connections together now exceed the limit, or this one a quarter of it.
+func (m *memory) charge(n, own int) bool {
 	return m.used.Add(int64(n)) <= m.limit && int64(own) <= m.limit/4
 }
 
-// give counts n octets less.
-func (m *memory) give(n int) { m.used.Add(int64(-n)) }
+// uncharge counts n octets less.
+func (m *memory) uncharge(n int) { m.used.Add(int64(-n)) }

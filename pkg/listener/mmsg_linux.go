@@ -8,17 +8,17 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/internal/mmsg"
 )
 
-// incoming is the memory of one recvmmsg on an unconnected socket.
+// incoming holds the buffers of one recvmmsg on an unconnected socket.
 type incoming struct {
 	*mmsg.Inbox
 	peers    []sockaddr
 	controls [][controlBytes]byte
 	nameLen  uint32 // octets of a peer address
-	ctlLen   int    // octets of a control buffer; 0 where the local address is known
+	ctlLen   int    // octets of a control buffer; 0 if the socket has one local address
 }
 
-// newIncoming returns the memory for batches of count packets of up to size
-// octets; pktinfo says whether control messages are wanted.
+// newIncoming returns the buffers for batches of count packets of up to size octets.
+// pktinfo says whether to receive the local address of each packet.
 func newIncoming(count, size int, v6, pktinfo bool) *incoming {
 	in := &incoming{
 		Inbox:   mmsg.NewInbox(count, size),
@@ -40,8 +40,7 @@ func newIncoming(count, size int, v6, pktinfo bool) *incoming {
 	return in
 }
 
-// reset makes slot i ready for the next packet: the kernel has overwritten its
-// lengths.
+// reset prepares slot i for the next packet. The kernel has overwritten its lengths.
 func (in *incoming) reset(i int) {
 	h := &in.Headers[i].Msg
 	h.Namelen = in.nameLen
@@ -54,16 +53,16 @@ func (in *incoming) local(i int) netip.Addr {
 	return localOf(in.controls[i][:min(in.Headers[i].Msg.Controllen, controlBytes)])
 }
 
-// outgoing is the memory of one sendmmsg on an unconnected socket. The messages
-// themselves belong to the caller and must stay unchanged until Flush.
+// outgoing holds the addresses of one sendmmsg on an unconnected socket. The messages
+// belong to the caller, who must not change them until Flush.
 type outgoing struct {
 	*mmsg.Queue
 	peers    []sockaddr
 	controls []control
 }
 
-// newOutgoing returns the memory for batches of count packets on a socket of
-// the given family.
+// newOutgoing returns the memory for batches of count packets on a socket of the given
+// address family.
 func newOutgoing(count int, v6 bool) *outgoing {
 	out := &outgoing{
 		Queue:    mmsg.NewQueue(count),
@@ -79,20 +78,21 @@ func newOutgoing(count int, v6 bool) *outgoing {
 	return out
 }
 
-// add queues msg, which must not be empty, to the peer in from; a valid local
-// is the address to send from. out must not be full.
-func (out *outgoing) add(msg []byte, from *sockaddr, local netip.Addr) {
+// addReply queues msg, which must not be empty, for the peer with the address from. If
+// local is valid, it is the address to send from. out must not be full.
+func (out *outgoing) addReply(msg []byte, from *sockaddr, local netip.Addr) {
 	out.peers[out.Len()] = *from
-	out.put(msg, local)
+	out.addMessage(msg, local)
 }
 
-// addTo is add for a peer that is not in an incoming.
+// addTo is addReply for a peer that is given as an AddrPort and a scope.
 func (out *outgoing) addTo(msg []byte, peer netip.AddrPort, scope uint32, local netip.Addr) {
 	out.peers[out.Len()].set(peer, scope)
-	out.put(msg, local)
+	out.addMessage(msg, local)
 }
 
-func (out *outgoing) put(msg []byte, local netip.Addr) {
+// addMessage queues msg for the peer that has been stored at the next index.
+func (out *outgoing) addMessage(msg []byte, local netip.Addr) {
 	ctl := 0
 	if local.IsValid() {
 		ctl = out.controls[out.Len()].setLocal(local)

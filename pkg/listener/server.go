@@ -15,32 +15,35 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 )
 
-// Server is a set of bound sockets. Its methods may be called from any
-// goroutine.
+// Server is a set of bound sockets. Its methods are safe for concurrent use.
 type Server struct {
-	cfg       Config
-	mu        sync.Mutex // guards what follows up to retired
-	addrs     []netip.AddrPort
-	udp       []*udpSocket
-	listeners []*net.TCPListener
-	closed    bool
-	// launch makes sockets receive, nil while Run does not run.
-	launch  func(udp []*udpSocket, tcp *net.TCPListener)
-	retired Stats // what closed sockets counted
+	cfg Config // with defaults; does not change
 
-	conns     connTable
-	tcp       tcpCounters
-	panics    atomic.Uint64
-	memory    memory
-	acceptLog lograte.Limiter
-	panicLog  lograte.Limiter
-	stop      func() // idempotent: closes every socket
-	stopped   chan struct{}
+	// mu protects the fields of this group. addrs[i] has the TCP listener
+	// listeners[i] and cfg.Sockets consecutive elements of udp.
+	mu        sync.Mutex
+	addrs     []netip.AddrPort   // the addresses served, with their real ports
+	udp       []*udpSocket       // the UDP sockets of all addresses
+	listeners []*net.TCPListener // one for each address
+	closed    bool               // stop has been called
+	// launch starts to receive from sockets. It is nil before Run.
+	launch  func(udp []*udpSocket, tcp *net.TCPListener)
+	retired Stats // the counters of closed sockets
+
+	// The fields of this group are safe for concurrent use.
+	conns     connTable       // the TCP connections
+	tcp       tcpCounters     // the TCP part of Stats
+	panics    atomic.Uint64   // panics of the handler
+	memory    memory          // the buffers of TCP connections
+	acceptLog lograte.Limiter // limits the logging of failed accepts
+	panicLog  lograte.Limiter // limits the logging of panics
+	stop      func()          // closes every socket; may be called repeatedly
+	stopped   chan struct{}   // closed by stop
 }
 
-// Listen binds every address of cfg. The sockets queue what arrives; nothing is
-// answered before [Server.Run]. An error names protocol, address and port, and
-// leaves nothing bound.
+// Listen binds every address of cfg. The sockets queue the queries that arrive, but
+// nothing is answered before [Server.Run]. If an address cannot be bound, the error
+// names protocol, address and port, and nothing remains bound.
 func Listen(cfg Config) (*Server, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -68,7 +71,7 @@ func Listen(cfg Config) (*Server, error) {
 			continue
 		}
 		asked = append(asked, addr)
-		if _, err := s.add(addr); err != nil {
+		if _, err := s.bindAddress(addr); err != nil {
 			s.stop()
 			return nil, err
 		}
@@ -76,8 +79,9 @@ func Listen(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// add binds one address and returns its UDP sockets.
-func (s *Server) add(addr netip.AddrPort) ([]*udpSocket, error) {
+// bindAddress binds one address, adds its sockets to s and returns the UDP sockets.
+// s.mu must be held, unless s is not shared yet.
+func (s *Server) bindAddress(addr netip.AddrPort) ([]*udpSocket, error) {
 	b, err := bind(addr, s.cfg.Sockets, s.cfg.SocketBufferBytes)
 	if err != nil {
 		return nil, err
@@ -97,16 +101,17 @@ func (s *Server) add(addr netip.AddrPort) ([]*udpSocket, error) {
 	return udp, nil
 }
 
-// Addrs returns the addresses in the order of Config.Addrs, without repeats,
-// with the real port in place of 0, then those that Update added.
+// Addrs returns the addresses that are served: those of Config.Addrs in that order,
+// without duplicates and with the real port in place of 0, and then those that Update
+// added. The caller owns the result.
 func (s *Server) Addrs() []netip.AddrPort {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.addrs)
 }
 
-// Stats returns the counters as they are now. They are read one by one, so
-// sums of a moving system need not add up.
+// Stats returns the current counters. They are read one by one, so while queries
+// arrive, their sums may not match exactly.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,19 +124,19 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// Close closes the sockets; Run then ends as if its context had been cancelled.
-// It is needed only when Run is never called.
+// Close closes the sockets; Run then ends as if its context had ended. Close is only
+// necessary if Run is never called.
 func (s *Server) Close() {
 	s.stop()
 	s.conns.drain()
 }
 
-// Run answers until ctx is cancelled, then closes the sockets, gives TCP
-// connections Config.Grace to send what was asked of them, and returns nil when
-// all its goroutines have ended. It must be called at most once.
+// Run answers queries until ctx ends. It then closes the sockets, gives TCP
+// connections Config.Grace to send their remaining answers, and returns nil when all
+// its goroutines have ended. It must be called at most once.
 func (s *Server) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { <-s.stopped }) // there may be no address for a while
+	wg.Go(func() { <-s.stopped }) // keeps wg waiting even if there is no address
 	s.mu.Lock()
 	s.launch = func(udp []*udpSocket, tcp *net.TCPListener) {
 		for _, u := range udp {
@@ -152,28 +157,31 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// part is a worker with the server that its panics are reported to.
-type part struct {
-	srv    *Server
+// guardedWorker calls a worker and recovers from the panics of Preview and Flush.
+type guardedWorker struct {
+	srv    *Server // receives the panics
 	worker Worker
 }
 
-func newPart(s *Server) part {
+func newGuardedWorker(s *Server) guardedWorker {
 	if splitter, ok := s.cfg.Handler.(Splitter); ok {
-		return part{srv: s, worker: splitter.Split()}
+		return guardedWorker{srv: s, worker: splitter.Split()}
 	}
-	return part{srv: s, worker: plain{s.cfg.Handler}}
+	return guardedWorker{srv: s, worker: plainWorker{s.cfg.Handler}}
 }
 
-// plain is a Handler without workers as a Worker.
-type plain struct{ Handler }
+// plainWorker makes a Worker of a Handler that is not a Splitter.
+type plainWorker struct{ Handler }
 
-func (plain) Preview([][]byte) {}
-func (plain) Flush()           {}
+// Preview implements [Worker].
+func (plainWorker) Preview([][]byte) {}
 
-// preview shows the handler a batch. A panic is reported; Handle will meet what
-// caused it again.
-func (p *part) preview(packets [][]byte) {
+// Flush implements [Worker].
+func (plainWorker) Flush() {}
+
+// preview shows a batch to the worker. A panic is logged; its cause will be met again
+// in Handle.
+func (p *guardedWorker) preview(packets [][]byte) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			p.srv.panicked(cause, nil, ReplyTo{}, nil)
@@ -182,15 +190,15 @@ func (p *part) preview(packets [][]byte) {
 	p.worker.Preview(packets)
 }
 
-// loggedBytes bounds how much of a query and of a stack is logged.
+// How many octets of a query and of a stack trace are logged.
 const (
 	loggedQueryBytes = 256
 	loggedStackBytes = 4096
 )
 
-// flush lets the handler work off what it collected. A panic is reported; the
-// queries concerned are lost.
-func (p *part) flush() {
+// flush lets the worker finish what it has collected. A panic is logged; the queries
+// concerned are lost.
+func (p *guardedWorker) flush() {
 	defer func() {
 		if cause := recover(); cause != nil {
 			p.srv.panicked(cause, nil, ReplyTo{}, nil)
@@ -199,13 +207,13 @@ func (p *part) flush() {
 	p.worker.Flush()
 }
 
-// panicked reports a panic of the handler and asks OnPanic for an answer. A
-// panic of OnPanic is dropped: the first one is what has to be fixed.
+// panicked logs and counts a panic of the handler and asks OnPanic for an answer. A
+// panic of OnPanic is ignored: the first one is the one to fix.
 func (s *Server) panicked(cause any, packet []byte, to ReplyTo, reply []byte) (answer []byte) {
 	s.panics.Add(1)
 	if n, ok := s.panicLog.Allow(time.Now().UnixNano()); ok {
 		stack := debug.Stack()
-		s.cfg.Logger.Error("handling a query panicked",
+		s.cfg.Logger.Error("recovered from a panic while handling a query",
 			slog.Any("error", cause),
 			slog.String("query", hex.EncodeToString(packet[:min(len(packet), loggedQueryBytes)])),
 			slog.Any("client", to.peer),

@@ -14,11 +14,11 @@ import (
 //	IPv4    family   port    address      zero
 //	IPv6    family   port    flow info    address     scope
 //
-// Family and scope are in native, the port in network byte order.
+// Family and scope are in native byte order, the port in network byte order.
 type sockaddr [unix.SizeofSockaddrInet6]byte
 
-// peer returns the address, without a zone, and the scope of a link-local one.
-// A sockaddr of another family gives an invalid address.
+// peer returns the address without a zone, and the scope of a link-local address. It
+// returns an invalid address for other address families.
 func (a *sockaddr) peer() (addr netip.AddrPort, scope uint32) {
 	port := binary.BigEndian.Uint16(a[2:])
 	switch binary.NativeEndian.Uint16(a[:]) {
@@ -30,10 +30,10 @@ func (a *sockaddr) peer() (addr netip.AddrPort, scope uint32) {
 	return netip.AddrPort{}, 0
 }
 
-// portZero reports whether the port is 0, which only a forged packet has.
+// portZero reports whether the port is 0. Only a forged packet has that port.
 func (a *sockaddr) portZero() bool { return a[2]|a[3] == 0 }
 
-// set writes peer in the form that a socket of its family takes.
+// set stores peer in the form that a socket of its address family requires.
 func (a *sockaddr) set(peer netip.AddrPort, scope uint32) {
 	binary.BigEndian.PutUint16(a[2:], peer.Port())
 	if ip := peer.Addr(); ip.Is4() {
@@ -66,15 +66,16 @@ const (
 	pktinfo4Local = cmsgHeader + 4
 	pktinfo4Bytes = (cmsgHeader + unix.SizeofInet4Pktinfo + cmsgAlign - 1) &^ (cmsgAlign - 1)
 	pktinfo6Bytes = (cmsgHeader + unix.SizeofInet6Pktinfo + cmsgAlign - 1) &^ (cmsgAlign - 1)
-	// controlBytes leaves room for one more message than is asked for.
+	// controlBytes has room for one more message than the socket asks for.
 	controlBytes = 128
 )
 
-// control is the control buffer of one outgoing packet: one packet info
+// control is the control buffer of one outgoing packet. It holds one packet info
 // message.
 type control [pktinfo6Bytes]byte
 
-// setLocal makes the packet leave from local and returns the length in use.
+// setLocal sets the source address of the packet to local and returns the length of
+// the control data in octets.
 func (c *control) setLocal(local netip.Addr) int {
 	putLen := func(n int) {
 		if cmsgAlign == 8 {
@@ -101,8 +102,8 @@ func (c *control) setLocal(local netip.Addr) int {
 	return pktinfo6Bytes
 }
 
-// localOf finds the local address in the control messages of a received
-// packet. It gives an invalid address when there is none, whatever the bytes.
+// localOf returns the local address in the control messages b of a received packet.
+// For any b without one, it returns an invalid address.
 func localOf(b []byte) netip.Addr {
 	for len(b) >= cmsgHeader {
 		var size uint64

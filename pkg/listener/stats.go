@@ -2,48 +2,51 @@ package listener
 
 import "sync/atomic"
 
-// Stats counts what a [Server] did since it was made. All but TCPOpen and
+// Stats holds the counters of a [Server] since it was created. All except TCPOpen and
 // TCPBufferBytes only grow.
 type Stats struct {
-	UDPQueries       uint64 // packets given to the handler
-	UDPReplies       uint64 // packets the kernel took
-	UDPBatches       uint64 // recvmmsg calls that brought packets
-	UDPOversize      uint64 // dropped: longer than Config.PacketBytes
-	UDPShort         uint64 // dropped: shorter than a DNS header
-	UDPPortZero      uint64 // dropped: from port 0, to which nothing can be sent
+	UDPQueries       uint64 // packets passed to the handler
+	UDPReplies       uint64 // packets accepted by the kernel
+	UDPBatches       uint64 // recvmmsg calls that returned packets
+	UDPOversize      uint64 // packets dropped: longer than Config.PacketBytes
+	UDPShort         uint64 // packets dropped: shorter than a DNS header
+	UDPPortZero      uint64 // packets dropped: from port 0, to which nothing can be sent
 	UDPReceiveErrors uint64 // recvmmsg calls that failed
-	UDPSendErrors    uint64 // replies the kernel refused
-	UDPLate          uint64 // replies for a socket that is closed
+	UDPSendErrors    uint64 // replies refused by the kernel
+	UDPLate          uint64 // replies dropped: the socket has been closed
 
 	TCPOpen          uint64 // connections open now
-	TCPBufferBytes   uint64 // of Config.MaxBufferBytes in use now
-	TCPAccepted      uint64 // connections taken
+	TCPBufferBytes   uint64 // octets of Config.MaxBufferBytes in use now
+	TCPAccepted      uint64 // connections accepted
 	TCPRefused       uint64 // connections closed at once because of a limit
 	TCPEvicted       uint64 // connections closed to make room for others
 	TCPIdleClosed    uint64 // connections closed by IdleTimeout or PendingTimeout
-	TCPMalformed     uint64 // connections closed for a message that is too short or broke off
-	TCPWriteTimeouts uint64 // connections closed because the client did not read
+	TCPMalformed     uint64 // connections closed because a message was too short or incomplete
+	TCPWriteTimeouts uint64 // connections closed because the client did not read its answers in time
 	TCPShed          uint64 // connections closed because of Config.MaxBufferBytes
 	TCPAcceptErrors  uint64 // accept calls that failed
-	TCPQueries       uint64 // messages given to the handler
+	TCPQueries       uint64 // messages passed to the handler
 	TCPReplies       uint64 // messages queued for a connection
-	TCPDropped       uint64 // messages that the handler decided not to answer
-	TCPLate          uint64 // replies for a connection that is gone
+	TCPDropped       uint64 // queries that the handler decided not to answer
+	TCPLate          uint64 // replies dropped: the connection has been closed
 
-	Oversize uint64 // replies dropped: longer than a message can be
-	Panics   uint64 // calls of the handler that panicked
+	Oversize uint64 // replies dropped: longer than MaxMessageBytes
+	Panics   uint64 // panics of the handler
 }
 
-// udpCounters are one socket's part of Stats. The first group is written by
-// the socket's goroutine only, once per batch.
+// udpCounters are one socket's part of Stats; each counter is described there.
 type udpCounters struct {
+	// Only the socket's goroutine changes these, once for each batch.
 	queries, replies, batches, oversize, short, portZero, receiveErrors atomic.Uint64
 
-	_ [64]byte // senders of late answers write the rest from other cores
+	_ [64]byte // keeps the two groups in different cache lines
 
+	// Goroutines that send late answers change these from other cores. lateReplies
+	// counts as UDPReplies, replyOversize as Oversize.
 	lateReplies, sendErrors, late, replyOversize atomic.Uint64
 }
 
+// addTo adds the counters to s.
 func (c *udpCounters) addTo(s *Stats) {
 	s.UDPQueries += c.queries.Load()
 	s.UDPReplies += c.replies.Load() + c.lateReplies.Load()
@@ -57,12 +60,16 @@ func (c *udpCounters) addTo(s *Stats) {
 	s.Oversize += c.replyOversize.Load()
 }
 
-// tcpCounters are the connections' part of Stats.
+// tcpCounters are the TCP part of Stats; each counter is described there. Any
+// goroutine may change them.
 type tcpCounters struct {
+	// Connections.
 	accepted, refused, evicted, idleClosed, malformed, writeTimeouts, shed, acceptErrors atomic.Uint64
-	queries, replies, dropped, late, replyOversize                                       atomic.Uint64
+	// Messages. replyOversize counts as Oversize.
+	queries, replies, dropped, late, replyOversize atomic.Uint64
 }
 
+// addTo adds the counters to s.
 func (c *tcpCounters) addTo(s *Stats) {
 	s.TCPAccepted += c.accepted.Load()
 	s.TCPRefused += c.refused.Load()

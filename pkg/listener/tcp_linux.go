@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// acceptPause is how long accepting rests after an error such as "too many
-// open files", which would only repeat.
+// acceptPause is the pause after an error of accept such as "too many open files",
+// which would only occur again at once.
 const acceptPause = 50 * time.Millisecond
 
-// accept takes connections of l until it is closed; each has its goroutine in
-// wg.
+// accept accepts connections of l until l is closed, and starts a goroutine in wg for
+// each.
 func (s *Server) accept(ctx context.Context, l *net.TCPListener, wg *sync.WaitGroup) {
 	for {
 		nc, err := l.AcceptTCP()
@@ -25,7 +25,7 @@ func (s *Server) accept(ctx context.Context, l *net.TCPListener, wg *sync.WaitGr
 		if err != nil {
 			s.tcp.acceptErrors.Add(1)
 			if n, ok := s.acceptLog.Allow(time.Now().UnixNano()); ok {
-				s.cfg.Logger.Warn("accepting a TCP connection failed", slog.Any("error", err), slog.Uint64("suppressed", n))
+				s.cfg.Logger.Warn("cannot accept a TCP connection", slog.Any("error", err), slog.Uint64("suppressed", n))
 			}
 			select {
 			case <-ctx.Done():
@@ -38,7 +38,7 @@ func (s *Server) accept(ctx context.Context, l *net.TCPListener, wg *sync.WaitGr
 			_ = nc.Close()
 			continue
 		}
-		evicted, ok := s.conns.add(c, time.Now().UnixNano())
+		evicted, ok := s.conns.admit(c, time.Now().UnixNano())
 		if !ok {
 			s.tcp.refused.Add(1)
 			_ = nc.Close()
@@ -53,8 +53,8 @@ func (s *Server) accept(ctx context.Context, l *net.TCPListener, wg *sync.WaitGr
 	}
 }
 
-// bare returns a's address and port without zone and without the IPv4-in-IPv6
-// form.
+// bare returns the address and port of a without a zone; an IPv4 address in IPv6 form
+// becomes an IPv4 address.
 func bare(a net.Addr) netip.AddrPort {
 	ta, ok := a.(*net.TCPAddr)
 	if !ok {

@@ -18,27 +18,30 @@ import (
 )
 
 const (
-	// batchPackets is the most packets one system call moves. More gain little
-	// (the calls' fixed cost is gone by then) and make early packets wait.
+	// batchPackets is the largest number of packets that one system call receives or
+	// sends. More would help little, because the fixed cost of a call is already
+	// small for each packet, and would delay the first packets.
 	batchPackets = 32
-	// arenaBytes holds a batch of ordinary replies and always one of any size.
+	// arenaBytes is enough for a batch of ordinary replies, and always for one reply
+	// of any size.
 	arenaBytes = MaxMessageBytes + 32<<10
-	// yieldBatches is how many batches may follow one another before the
-	// socket's goroutine lets others run.
+	// yieldBatches is how many batches a socket's goroutine handles in a row before it
+	// lets other goroutines run.
 	yieldBatches = 64
 )
 
-// udpSocket is one of the sockets that share a UDP port.
+// udpSocket is one of the sockets that share a UDP port. Fields without another note
+// do not change.
 type udpSocket struct {
 	srv     *Server
 	conn    *net.UDPConn
-	raw     syscall.RawConn
-	v6      bool
-	local   netip.Addr // the bound address; not valid for a wildcard
-	closing atomic.Bool
-	single  sync.Pool // of *lateSend
-	errors  lograte.Limiter
-	stats   udpCounters
+	raw     syscall.RawConn // of conn
+	v6      bool            // whether it is an IPv6 socket
+	local   netip.Addr      // the bound address, without a zone; not valid for a wildcard
+	closing atomic.Bool     // set by close
+	single  sync.Pool       // of *lateSend, for Send; any goroutine may use it
+	errors  lograte.Limiter // limits the logging of errors; any goroutine may use it
+	stats   udpCounters     // any goroutine may read it
 }
 
 var _ Sink = (*udpSocket)(nil)
@@ -56,7 +59,7 @@ func newUDPSocket(srv *Server, conn *net.UDPConn, addr netip.Addr) (*udpSocket, 
 	return s, nil
 }
 
-// run receives and answers until the socket is closed.
+// run receives and answers queries until the socket is closed.
 func (s *udpSocket) run() {
 	l := newUDPLoop(s)
 	for {
@@ -68,7 +71,7 @@ func (s *udpSocket) run() {
 	}
 }
 
-// close ends run.
+// close closes the socket, which ends run.
 func (s *udpSocket) close() {
 	s.closing.Store(true)
 	_ = s.conn.Close()
@@ -77,48 +80,50 @@ func (s *udpSocket) close() {
 func (s *udpSocket) receiveFailed(err error) {
 	s.stats.receiveErrors.Add(1)
 	if n, ok := s.errors.Allow(time.Now().UnixNano()); ok {
-		s.srv.cfg.Logger.Warn("receiving UDP packets failed", slog.Any("error", err), slog.Uint64("suppressed", n))
+		s.srv.cfg.Logger.Warn("cannot receive UDP packets", slog.Any("error", err), slog.Uint64("suppressed", n))
 	}
-	// Whatever it is, asking again at once would only burn the processor.
+	// Whatever the error is, trying again at once would only waste processor time.
 	time.Sleep(time.Millisecond)
 }
 
 func (s *udpSocket) sendFailed(failed int, err error) {
 	s.stats.sendErrors.Add(uint64(failed))
 	if n, ok := s.errors.Allow(time.Now().UnixNano()); ok {
-		s.srv.cfg.Logger.Warn("sending UDP replies failed", slog.Any("error", err), slog.Uint64("suppressed", n))
+		s.srv.cfg.Logger.Warn("cannot send UDP replies", slog.Any("error", err), slog.Uint64("suppressed", n))
 	}
 }
 
-// udpLoop is what the goroutine of a socket owns.
+// udpLoop receives from a socket and answers. Only the socket's goroutine uses its
+// fields.
 type udpLoop struct {
 	*udpSocket
-	in    *incoming
-	out   *outgoing
-	arena []byte   // replies of this batch
-	used  int      // of arena
-	drops drops    // of this batch
-	ahead [][]byte // packets that the handler is shown first
-	part  part
+	in    *incoming     // the batch of packets being handled
+	out   *outgoing     // replies that wait to be sent
+	arena []byte        // the octets of these replies
+	used  int           // octets of arena in use
+	drops drops         // packets of this batch that were dropped
+	ahead [][]byte      // packets that preview shows to the worker; reused
+	part  guardedWorker // handles the packets
 }
 
 func newUDPLoop(s *udpSocket) *udpLoop {
 	return &udpLoop{
 		udpSocket: s,
-		part:      newPart(s.srv),
+		part:      newGuardedWorker(s.srv),
 		in:        newIncoming(batchPackets, s.srv.cfg.PacketBytes, s.v6, !s.local.IsValid()),
 		out:       newOutgoing(batchPackets, s.v6),
 		arena:     make([]byte, arenaBytes),
 	}
 }
 
-// readable works off what waits at the socket. It returns false to be called
-// again when there is more, and true when the socket is closing.
+// readable handles the packets that wait at the socket. It returns false to be called
+// again when more arrive, and true if the socket is closing.
 //
-// The poller is edge-triggered: a packet that arrives after the kernel found
-// the queue empty wakes it again. recvmmsg itself finds that out when it brings
-// less than asked for, so a lone packet costs no second call; after a larger
-// batch more have probably come meanwhile and asking is cheaper than parking.
+// Go's poller is edge-triggered: a packet that arrives after the kernel has found the
+// queue empty wakes it again. recvmmsg finds the queue empty when it returns fewer
+// packets than it could, so no second call is needed after a single packet. After a
+// larger batch, more packets have probably arrived, and another call is cheaper than
+// parking.
 func (l *udpLoop) readable(fd uintptr) bool {
 	for batches := 1; !l.closing.Load(); batches++ {
 		n, errno := mmsg.Receive(int(fd), l.in.Headers)
@@ -164,7 +169,7 @@ func (l *udpLoop) work(fd uintptr, n int) {
 	}
 }
 
-// preview shows the handler the packets that it will get.
+// preview shows the worker the packets of the batch that it will get.
 func (l *udpLoop) preview(n int) {
 	l.ahead = l.ahead[:0]
 	for i := range n {
@@ -175,12 +180,12 @@ func (l *udpLoop) preview(n int) {
 	l.part.preview(l.ahead)
 }
 
-// drops counts packets of a batch that the handler does not get.
+// drops counts the packets of a batch that the handler does not get.
 type drops struct{ oversize, short, portZero uint64 }
 
-// answerFrom answers packets from number i on. It returns n or, when the handler
-// panicked, the number of the packet after that one: so a batch needs one
-// recover, not one for each packet.
+// answerFrom answers the packets from index i on. It returns n or, if the handler
+// panicked, the index after that packet. Thus a batch needs one deferred recover, not
+// one for each packet.
 func (l *udpLoop) answerFrom(fd uintptr, i, n int) (next int) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -209,8 +214,8 @@ func (l *udpLoop) answerFrom(fd uintptr, i, n int) (next int) {
 	return n
 }
 
-// replyTo is where the answer to packet i goes. source stays invalid where the
-// socket has only one address.
+// replyTo returns where the answer to packet i goes. source is the address to send
+// from; it is invalid if the socket has only one address.
 func (l *udpLoop) replyTo(i int) (to ReplyTo, source netip.Addr) {
 	to = ReplyTo{sink: l.udpSocket, local: l.local}
 	to.peer, to.scope = l.in.peers[i].peer()
@@ -221,7 +226,7 @@ func (l *udpLoop) replyTo(i int) (to ReplyTo, source netip.Addr) {
 	return to, source
 }
 
-// space is where the next reply may be put.
+// space returns an empty slice of the arena for the next reply.
 func (l *udpLoop) space(fd uintptr) []byte {
 	if len(l.arena)-l.used < MaxMessageBytes {
 		l.flush(fd)
@@ -229,7 +234,7 @@ func (l *udpLoop) space(fd uintptr) []byte {
 	return l.arena[l.used:l.used]
 }
 
-// queue queues the reply to packet i, made after space was called.
+// queue queues the reply to packet i. space must have been called before.
 func (l *udpLoop) queue(reply []byte, i int, source netip.Addr) {
 	if len(reply) == 0 {
 		return
@@ -239,10 +244,10 @@ func (l *udpLoop) queue(reply []byte, i int, source netip.Addr) {
 		return
 	}
 	if &reply[0] != &l.arena[l.used] {
-		reply = append(l.arena[l.used:l.used], reply...) // not in the space it was given
+		reply = append(l.arena[l.used:l.used], reply...) // the handler used its own memory
 	}
 	l.used += len(reply)
-	l.out.add(reply, &l.in.peers[i], source)
+	l.out.addReply(reply, &l.in.peers[i], source)
 }
 
 // flush sends the queued replies.
