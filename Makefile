@@ -1,7 +1,7 @@
 # The targets only call hack/*.sh, and each of those scripts can be run by itself.
 SHELL := /bin/sh
 .DEFAULT_GOAL := build
-.PHONY: build run test check bench fuzz soak soak-dnscache images cluster cluster-down test-cluster test-conformance verify soak-cluster clean help
+.PHONY: build run test check bench fuzz soak soak-dnscache images release cluster cluster-down test-cluster test-conformance verify soak-cluster clean help
 
 build: ## build bin/kubedns, bin/dnscache and bin/exechealthz
 	@./hack/build.sh
@@ -29,6 +29,9 @@ soak-dnscache: build ## query dnscache at full rate while its upstream servers f
 
 images: ## write the three images to dist/ as archives
 	@./hack/images.sh
+
+release: ## write a release to dist/release: VERSION=v1.2.3
+	@./hack/release.sh "$(VERSION)"
 
 cluster: ## bring up a one-node cluster with the addon on this machine (root, Linux)
 	@./hack/cluster/up.sh
