@@ -123,6 +123,7 @@ func TestOverlays(t *testing.T) {
 		"ha":            isRedundant,
 		"ipv6":          isIPv6,
 		"kubedns-port":  isReachable,
+		"monitoring":    isMonitored,
 		"networkpolicy": isGuarded,
 		"scrape":        isScraped,
 		"tls-upstream":  isEncrypted,
@@ -154,9 +155,9 @@ func TestOverlays(t *testing.T) {
 		}
 	})
 	t.Run("together", func(t *testing.T) {
-		objects := together(t, "domain", "direct", "clusterset", "federations", "ha", "networkpolicy", "scrape")
+		objects := together(t, "domain", "direct", "clusterset", "federations", "ha", "monitoring", "networkpolicy", "scrape")
 		check(t, programs, objects)
-		for _, differs := range []func(*testing.T, []runtime.Object){isDirect, isOtherDomain, isMultiCluster, isFederated, isRedundant, isGuarded, isScraped} {
+		for _, differs := range []func(*testing.T, []runtime.Object){isDirect, isOtherDomain, isMultiCluster, isFederated, isRedundant, isGuarded, isMonitored, isScraped} {
 			differs(t, objects)
 		}
 	})

@@ -1,0 +1,91 @@
+package manifests
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
+)
+
+// The kinds of the Prometheus operator, with the fields that we use, so that they decode
+// strictly too.
+type (
+	PrometheusRule struct {
+		metav1.TypeMeta   `json:",inline"`
+		metav1.ObjectMeta `json:"metadata"`
+		Spec              struct {
+			Groups []struct {
+				Name  string `json:"name"`
+				Rules []struct {
+					Alert       string            `json:"alert"`
+					Record      string            `json:"record"`
+					Expr        string            `json:"expr"`
+					For         string            `json:"for"`
+					Labels      map[string]string `json:"labels"`
+					Annotations map[string]string `json:"annotations"`
+				} `json:"rules"`
+			} `json:"groups"`
+		} `json:"spec"`
+	}
+	PodMonitor struct {
+		metav1.TypeMeta   `json:",inline"`
+		metav1.ObjectMeta `json:"metadata"`
+		Spec              struct {
+			Selector            metav1.LabelSelector `json:"selector"`
+			PodMetricsEndpoints []struct {
+				Port     string `json:"port"`
+				Interval string `json:"interval"`
+			} `json:"podMetricsEndpoints"`
+		} `json:"spec"`
+	}
+)
+
+func (r *PrometheusRule) DeepCopyObject() runtime.Object { c := *r; return &c }
+
+func (m *PodMonitor) DeepCopyObject() runtime.Object { c := *m; return &c }
+
+func init() {
+	scheme.Scheme.AddKnownTypes(schema.GroupVersion{Group: "monitoring.coreos.com", Version: "v1"}, &PrometheusRule{}, &PodMonitor{})
+}
+
+// The PodMonitor names ports that exist, all three programs', and Pods that run; rules
+// and dashboard are there. test/monitoring tests their content.
+func isMonitored(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	if rule := find[*PrometheusRule](t, objects, "kube-dns"); len(rule.Spec.Groups) == 0 || len(rule.Spec.Groups[0].Rules) == 0 {
+		t.Error("no rules")
+	}
+	monitor := find[*PodMonitor](t, objects, "kube-dns")
+	pod := deployment(t, objects).Spec.Template
+	for key, value := range monitor.Spec.Selector.MatchLabels {
+		if pod.Labels[key] != value {
+			t.Errorf("the PodMonitor selects %s=%s, the Pods have %v", key, value, pod.Labels)
+		}
+	}
+	if monitor.Namespace != deployment(t, objects).Namespace {
+		t.Errorf("the PodMonitor is in %s", monitor.Namespace)
+	}
+	scraped := map[string]bool{}
+	for _, endpoint := range monitor.Spec.PodMetricsEndpoints {
+		for _, c := range pod.Spec.Containers {
+			for _, p := range c.Ports {
+				if p.Name == endpoint.Port {
+					scraped[c.Name] = true
+				}
+			}
+		}
+	}
+	if len(monitor.Spec.Selector.MatchLabels) == 0 || len(scraped) != len(pod.Spec.Containers) || len(monitor.Spec.PodMetricsEndpoints) != len(scraped) {
+		t.Errorf("selector %v, scraped are %v", monitor.Spec.Selector, scraped)
+	}
+	dashboard := find[*corev1.ConfigMap](t, objects, "kube-dns-dashboard")
+	if dashboard.Labels["grafana_dashboard"] != "1" || !json.Valid([]byte(dashboard.Data["kube-dns.json"])) ||
+		!strings.Contains(dashboard.Data["kube-dns.json"], `"uid": "kube-dns"`) {
+		t.Error("no dashboard")
+	}
+}
