@@ -67,7 +67,7 @@ done
 chart=dist/release/.chart-$version
 rm -rf "$chart"
 mkdir -p "$chart"
-cp -R manifests/chart "$chart/kube-dns"
+cp -RL manifests/chart "$chart/kube-dns"
 sed -i -e "s/^version: .*/version: ${version#v}/" -e "s/^appVersion: .*/appVersion: $version/" "$chart/kube-dns/Chart.yaml"
 [ -z "$prefix" ] || sed -i -E "s#(repository: )(kubedns|dnscache|exechealthz)#\1$prefix\2#" "$chart/kube-dns/values.yaml"
 "$tools/helm" lint --strict --quiet "$chart/kube-dns" >&2

@@ -116,6 +116,7 @@ var choices = map[string]string{
 	"ha":            "replicas: 2\nspread: true",
 	"ipv6":          "clusterIP: 'fd00:10:96::a'\nservice: {ipFamilies: [IPv6], ipFamilyPolicy: SingleStack}",
 	"kubedns-port":  "kubednsPort: true",
+	"monitoring":    "monitoring: {enabled: true}",
 	"networkpolicy": "networkPolicy: {enabled: true}",
 	"scrape":        "scrape: {enabled: true}",
 	"tls-upstream":  "nameservers: ['tls://192.0.2.53%dns.example.net', 'tls://198.51.100.53%dns.example.net']",
@@ -127,7 +128,7 @@ func TestChartEqualsKustomize(t *testing.T) {
 	combinations := [][]string{
 		nil,
 		{"direct", "clusterset"},
-		{"ha", "networkpolicy", "scrape"},
+		{"ha", "monitoring", "networkpolicy", "scrape"},
 		{"ipv6", "direct", "ha", "federations"},
 		{"dual-stack", "tls-upstream", "clusterset", "networkpolicy"},
 		{"domain", "kubedns-port", "scrape", "tls-upstream"},
