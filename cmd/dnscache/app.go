@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kube-dns/kube-dns/pkg/cgroup"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/listenaddr"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
@@ -44,7 +45,7 @@ type app struct {
 	sources    serverSources
 	shown      []string // the last lines about servers
 	resolv     *resolvFiles
-	hosts      []hostsFile
+	hosts      hosts.Loader
 	hostsStamp string
 	live       *liveSource // nil without a directory
 	firstLive  liveConfig
@@ -232,8 +233,7 @@ func (a *app) start(ctx context.Context) {
 		a.resolv.poll(true)
 		a.sources.resolv = a.resolv.servers
 	}
-	a.hosts = readHosts(&a.options.Local, a.log, a.interfaces)
-	a.hostsStamp = hostsStamp(a.options.Local.HostsDirs)
+	a.loadHosts(false)
 	a.apply()
 }
 
@@ -258,6 +258,7 @@ func (a *app) apply() {
 	if err != nil {
 		a.log.printf("error: cannot apply the change; keeping the previous configuration: %v", err)
 	}
+	a.hosts.Settle()
 }
 
 // run answers until a signal or ctx ends it, or a part fails.
@@ -386,8 +387,7 @@ func (a *app) signal(sig os.Signal) (end bool) {
 // reload is SIGHUP: the cache is cleared and all files but those with options
 // are read again.
 func (a *app) reload() {
-	a.hosts = readHosts(&a.options.Local, a.log, a.interfaces)
-	a.hostsStamp = hostsStamp(a.options.Local.HostsDirs)
+	a.loadHosts(false)
 	if a.options.Process.ServersFile != "" {
 		a.readServersFile()
 	}
@@ -410,9 +410,8 @@ func (a *app) poll() {
 		changed = true
 		clearCache = a.options.Upstream.ClearOnReload
 	}
-	if stamp := hostsStamp(a.options.Local.HostsDirs); stamp != a.hostsStamp {
-		a.hostsStamp = stamp
-		a.hosts = readHosts(&a.options.Local, a.log, a.interfaces)
+	if hostsStamp(a.options.Local.HostsDirs) != a.hostsStamp {
+		a.loadHosts(false)
 		changed = true
 	}
 	if changed {

@@ -9,6 +9,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/chaos"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/ednstag"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/filter"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -56,7 +57,7 @@ type plan struct {
 }
 
 // newPlan makes the plan.
-func newPlan(o *options.Options, servers []options.Server, hosts []hostsFile, around *surroundings) *plan {
+func newPlan(o *options.Options, servers []options.Server, files *hosts.Table, around *surroundings) *plan {
 	p := &plan{
 		resolve: forwarder.Config{
 			Upstream: upstream.Config{
@@ -77,7 +78,7 @@ func newPlan(o *options.Options, servers []options.Server, hosts []hostsFile, ar
 			// Where the server is kubedns, its ConfigMap is followed too.
 			FollowRoutes: true,
 		},
-		local:  localData(&o.Local, hosts, around),
+		local:  localData(&o.Local, files, around),
 		filter: filterConfig(&o.Filter),
 		tags:   clientInfo(&o.Upstream.Client, around.mac),
 		ident:  !o.Cache.NoIdent,
@@ -184,23 +185,16 @@ func routes(servers []options.Server, addresses []options.Address) []upstream.Ro
 	return list
 }
 
-// localData converts hosts files and records. --host-record comes before the
-// hosts files, since the first name of an address counts, and interfaces before
-// both.
-func localData(l *options.Local, hosts []hostsFile, around *surroundings) local.Config {
-	out := local.Config{TTL: ttl(l.TTL), Hosts: around.interfaces.hosts(l)}
+// localData converts records and joins the hosts files. --host-record comes
+// before the hosts files, since the first name of an address counts, and
+// interfaces before both.
+func localData(l *options.Local, files *hosts.Table, around *surroundings) local.Config {
+	out := local.Config{TTL: ttl(l.TTL), Hosts: around.interfaces.hosts(l), Files: files}
 	addMail(&out, l, around.host)
 	for _, r := range l.HostRecords {
 		out.Hosts = append(out.Hosts, local.Host{
 			Names: r.Names, Addrs: r.Addrs, TTL: ttl(r.TTL), HasTTL: r.HasTTL, Source: configSource,
 		})
-	}
-	for _, file := range hosts {
-		for _, h := range file.hosts {
-			out.Hosts = append(out.Hosts, local.Host{
-				Names: expand(&h, l, around.interfaces), Addrs: []netip.Addr{h.Addr}, Source: file.path,
-			})
-		}
 	}
 	for _, r := range l.Records {
 		name := r.Name
@@ -221,30 +215,6 @@ func localData(l *options.Local, hosts []hostsFile, around *surroundings) local.
 		})
 	}
 	return out
-}
-
-// expand is --expand-hosts: names of one label also stand below the address's
-// --domain, and that longer form comes first.
-func expand(h *options.Host, l *options.Local, list interfaces) []dnsname.Name {
-	if !l.ExpandHosts {
-		return h.Names
-	}
-	domain := l.DomainOf(h.Addr, list.networks)
-	return expandNames(h.Names, domain)
-}
-
-func expandNames(names []dnsname.Name, domain dnsname.Name) []dnsname.Name {
-	if domain == "" {
-		return names
-	}
-	var list []dnsname.Name
-	for _, name := range names {
-		if name.Labels() == 1 {
-			list = append(list, below(name, domain))
-		}
-		list = append(list, name)
-	}
-	return list
 }
 
 // below puts a name below a domain, unless there is none or the result is too

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/filter"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -156,21 +157,20 @@ func TestForwarderConfig(t *testing.T) {
 }
 
 func TestHostsReachTheForwarder(t *testing.T) {
-	o, err := options.Parse(strings.Fields("--host-record=h,1.2.3.4 --expand-hosts --domain=d"), options.NoFiles())
+	o, err := options.Parse(strings.Fields("--host-record=h,1.2.3.4"), options.NoFiles())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var hosts []options.Host
-	options.ParseHosts([]byte("1.2.3.4 a b.c\n"), func(addr netip.Addr, names []dnsname.Name) {
-		hosts = append(hosts, options.Host{Addr: addr, Names: names})
-	})
-	got := localData(&o.Local, []hostsFile{{path: "/f", hosts: hosts}}, &surroundings{}).Hosts
-	name := dnsname.MustParse
-	want := []local.Host{
-		{Names: []dnsname.Name{name("h")}, Addrs: addrs("1.2.3.4"), Source: "config"},
-		{Names: []dnsname.Name{name("a.d"), name("a"), name("b.c")}, Addrs: addrs("1.2.3.4"), Source: "/f"},
+	var b hosts.Builder
+	if _, err := b.Read("/f", strings.NewReader("1.2.3.4 a b.c\n"), nil); err != nil {
+		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got, equal()); diff != "" {
+	got := localData(&o.Local, b.Table(), &surroundings{})
+	want := []local.Host{{Names: []dnsname.Name{dnsname.MustParse("h")}, Addrs: addrs("1.2.3.4"), Source: "config"}}
+	if diff := cmp.Diff(want, got.Hosts, equal()); diff != "" {
 		t.Errorf("hosts (-want +got):\n%s", diff)
+	}
+	if got.Files.Len() != 2 {
+		t.Errorf("%d names of hosts files, want 2", got.Files.Len())
 	}
 }

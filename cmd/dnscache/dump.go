@@ -73,12 +73,7 @@ func (a *app) logCache(now time.Time) {
 			a.log.flush() // a large cache must not pile up in memory
 		}
 	}
-	data := localData(&a.options.Local, a.hosts, a.around())
-	for i := range data.Hosts {
-		for _, r := range hostRows(&data.Hosts[i]) {
-			add(&r)
-		}
-	}
+	a.eachHost(add)
 	a.forward.Each(func(mono int64, item answercache.Item) bool {
 		for _, r := range itemRows(&item, now.Add(time.Duration(item.Expires-mono))) {
 			add(&r)
@@ -87,19 +82,41 @@ func (a *app) logCache(now time.Time) {
 	})
 }
 
-// hostRows are the rows of a line of a hosts file or of a --host-record.
+// eachHost calls add with a row for each local name and address. What options say
+// goes before the files, and an address has one reverse name.
+func (a *app) eachHost(add func(*dumpRow)) {
+	data := localData(&a.options.Local, nil, a.around())
+	type key struct{ host, address string }
+	known := map[key]bool{}
+	for i := range data.Hosts {
+		for _, r := range hostRows(&data.Hosts[i]) {
+			add(&r)
+			known[key{r.host, r.address}], known[key{"", r.address}] = true, true
+		}
+	}
+	a.hosts.Table.Each(func(name []byte, addr netip.Addr, reverse bool, source string) bool {
+		r := dumpRow{
+			host: nameText(name), address: addr.String(), kind: familyKind(addr),
+			reverse: reverse, hosts: true, source: source,
+		}
+		if len(known) > 0 {
+			r.reverse = reverse && !known[key{"", r.address}]
+		}
+		if !known[key{r.host, r.address}] {
+			add(&r)
+		}
+		return true
+	})
+}
+
+// hostRows are the rows of a --host-record or of an interface's name.
 func hostRows(h *local.Host) []dumpRow {
 	var rows []dumpRow
 	for i, name := range h.Names {
 		for _, addr := range h.Addrs {
-			r := dumpRow{
+			rows = append(rows, dumpRow{
 				host: nameText([]byte(name)), address: addr.String(), kind: familyKind(addr), reverse: i == 0,
-				hosts: h.Source != configSource, source: h.Source,
-			}
-			if !r.hosts {
-				r.source = ""
-			}
-			rows = append(rows, r)
+			})
 		}
 	}
 	return rows

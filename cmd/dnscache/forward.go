@@ -12,7 +12,7 @@ import (
 
 // forwarderConfig is the configuration with these servers.
 func (a *app) forwarderConfig(servers []options.Server) (forwarder.Config, error) {
-	p := newPlan(a.options, servers, a.hosts, a.around())
+	p := newPlan(a.options, servers, a.hosts.Table, a.around())
 	p.filter.OnRebind = func(name []byte, suppressed uint64) { a.log.printf("%s", querylog.Rebind(name, suppressed)) }
 	cfg, err := p.config()
 	if err != nil {

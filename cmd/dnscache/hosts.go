@@ -5,21 +5,15 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // defaultHosts is read unless --no-hosts is given.
 const defaultHosts = "/etc/hosts"
-
-// hostsFile is the content of one hosts file.
-type hostsFile struct {
-	path  string
-	hosts []options.Host
-}
 
 // hostsFiles returns the paths of all hosts files that the options name.
 func hostsFiles(l *options.Local, log *lineLog) []string {
@@ -59,38 +53,41 @@ func hostsDir(dir string, log *lineLog) []string {
 	return paths
 }
 
-// loggedBad is how many faults of one hosts file are logged.
-const loggedBad = 20
+// loadHosts reads all hosts files. A file that cannot be read is logged, and left out
+// from where that is so. always is for domains of --expand-hosts that have changed.
+func (a *app) loadHosts(always bool) {
+	o := &a.options.Local
+	a.hostsStamp = hostsStamp(o.HostsDirs) // first, so that no change is missed
+	a.hosts.Load(hostsFiles(o, a.log), expand(o, a.interfaces), always)
+	logHosts(a.hosts.Files, a.log)
+}
 
-// readHosts reads all hosts files. A file that cannot be read is logged and
-// left out.
-func readHosts(l *options.Local, log *lineLog, list interfaces) []hostsFile {
-	var files []hostsFile
-	for _, path := range hostsFiles(l, log) {
-		data, err := readFile(path)
-		if err != nil {
-			log.printf("failed to load names from %s: %s", path, systemText(err))
-			continue
-		}
-		var hosts []options.Host
-		bad := options.ParseHosts(data, func(addr netip.Addr, names []dnsname.Name) {
-			hosts = append(hosts, options.Host{Addr: addr, Names: slices.Clone(names)})
-		})
-		for i, b := range bad {
-			if i == loggedBad {
-				log.printf("%d more bad lines or names in %s", len(bad)-i, path)
-				break
-			}
-			log.printf("%s", b.String(path))
-		}
-		names := 0
-		for _, h := range hosts {
-			names += len(expand(&h, l, list))
-		}
-		log.printf("read %s - %d names", path, names)
-		files = append(files, hostsFile{path: path, hosts: hosts})
+// expand is --expand-hosts.
+func expand(o *options.Local, list interfaces) hosts.Expand {
+	if !o.ExpandHosts {
+		return nil
 	}
-	return files
+	return func(addr netip.Addr) dnsname.Name { return o.DomainOf(addr, list.networks) }
+}
+
+// logHosts tells what was read.
+func logHosts(files []hosts.File, log *lineLog) {
+	for i := range files {
+		f := &files[i]
+		for _, bad := range f.Bad {
+			log.printf("%s", bad.String(f.Path))
+		}
+		if f.MoreBad > 0 {
+			log.printf("%d more bad lines or names in %s", f.MoreBad, f.Path)
+		}
+		if f.Err != nil {
+			log.printf("failed to load names from %s: %s", f.Path, systemText(f.Err))
+			if f.Names == 0 {
+				continue
+			}
+		}
+		log.printf("read %s - %d names", f.Path, f.Names)
+	}
 }
 
 // hostsStamp tells one state of the directories of --hostsdir from another.

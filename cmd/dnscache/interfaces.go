@@ -22,8 +22,12 @@ func follows(o *options.Options) bool {
 // localFollows reports whether local data depends on them.
 func localFollows(o *options.Options) bool {
 	l := &o.Local
-	return o.Listen.LocaliseQueries || len(l.InterfaceNames) > 0 ||
-		slices.ContainsFunc(l.DomainRanges, func(r options.DomainRange) bool { return r.Interface != "" })
+	return o.Listen.LocaliseQueries || len(l.InterfaceNames) > 0 || domainFollows(l)
+}
+
+// domainFollows reports whether the domain of an address depends on them.
+func domainFollows(l *options.Local) bool {
+	return slices.ContainsFunc(l.DomainRanges, func(r options.DomainRange) bool { return r.Interface != "" })
 }
 
 // interfaces are those that are there now.
@@ -79,6 +83,9 @@ func (a *app) followInterfaces() {
 		a.rebind()
 	}
 	if changed && localFollows(a.options) {
+		if l := &a.options.Local; l.ExpandHosts && domainFollows(l) {
+			a.loadHosts(true)
+		}
 		a.apply()
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -11,7 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/netif"
 	"github.com/kube-dns/kube-dns/pkg/privilege"
 )
@@ -167,14 +170,18 @@ func TestHostsFiles(t *testing.T) {
 		NoHosts: true, AddnHosts: []string{dir + "/one", dir + "/none"}, HostsDirs: []string{dir + "/d"},
 		ExpandHosts: true, Domain: "\x01x\x00",
 	}
-	files := readHosts(local, log, nil)
+	var loader hosts.Loader
+	loader.Load(hostsFiles(local, log), expand(local, nil), false)
+	logHosts(loader.Files, log)
 	var got []string
-	for _, f := range files {
-		for _, h := range f.hosts {
-			got = append(got, filepath.Base(f.path)+" "+h.Addr.String())
-		}
-	}
-	if want := []string{"one 1.2.3.4", "y 1.2.3.6", "z 1.2.3.5"}; !slices.Equal(got, want) {
+	loader.Table.Each(func(name []byte, addr netip.Addr, reverse bool, source string) bool {
+		got = append(got, fmt.Sprint(filepath.Base(source), " ", addr, " ", dnsname.Name(name), " ", reverse))
+		return true
+	})
+	if want := []string{
+		"one 1.2.3.4 a.x. true", "one 1.2.3.4 a. false", "one 1.2.3.4 b.c. false",
+		"y 1.2.3.6 y.x. true", "y 1.2.3.6 y. false", "z 1.2.3.5 z.x. true", "z 1.2.3.5 z. false",
+	}; !slices.Equal(got, want) {
 		t.Errorf("read %q, want %q", got, want)
 	}
 	want := "read D/one - 3 names\nfailed to load names from D/none: No such file or directory\n" +

@@ -40,20 +40,20 @@ func MustParse(text string) Name {
 // AppendText appends the wire form of the presentation-form name text to dst,
 // its letters as spelled, for names whose spelling is shown to clients. It
 // takes the text that Parse takes. On an error dst is returned as it was.
-func AppendText(dst []byte, text string) ([]byte, error) {
+func AppendText[T string | []byte](dst []byte, text T) ([]byte, error) {
 	out, err := appendText(dst, text)
 	if err != nil {
-		return dst, fmt.Errorf("parsing name %q: %w", text, err)
+		return dst, fmt.Errorf("parsing name %q: %w", string(text), err)
 	}
 	return out, nil
 }
 
-func appendText(dst []byte, text string) ([]byte, error) {
-	if text == "" {
+func appendText[T string | []byte](dst []byte, text T) ([]byte, error) {
+	if len(text) == 0 {
 		return nil, errEmpty
 	}
 	start := len(dst)
-	if text == "." {
+	if len(text) == 1 && text[0] == '.' {
 		return append(dst, 0), nil
 	}
 	label := len(dst) // where the length octet of the current label is
@@ -92,8 +92,8 @@ func appendText(dst []byte, text string) ([]byte, error) {
 
 // unescape reads what follows a backslash: the octet, and the characters used,
 // 0 when there is no valid escape.
-func unescape(s string) (c byte, n int) {
-	if s == "" {
+func unescape[T string | []byte](s T) (c byte, n int) {
+	if len(s) == 0 {
 		return 0, 0
 	}
 	if !isDigit(s[0]) {

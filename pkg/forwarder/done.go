@@ -36,6 +36,7 @@ func newSink(f *Forwarder) *sink { return &sink{f: f, buf: make([]byte, 0, 2048)
 
 // Flush implements upstream.Sink.
 func (s *sink) Flush() {
+	s.q.st = nil // not kept beyond a change
 	s.batch.Flush()
 	if s.asked {
 		s.asked = false

@@ -140,12 +140,14 @@ func (p *Part) Flush() {
 	p.f.set.Flush()
 }
 
-// end forgets the batch and counts what it brought.
+// end forgets the batch and counts what it brought. A goroutine without queries
+// must not keep a configuration that was replaced: its stages may be large.
 func (p *Part) end() {
 	if p.answers.touched != 0 {
 		p.answers.flush(&p.tally.answers, func() time.Duration { return time.Duration(p.f.now() - p.now) })
 	}
 	p.now = 0
+	p.q.st, p.q.cache = nil, nil
 	p.ahead = p.ahead[:0]
 	if p.hits != 0 {
 		p.tally.hits.Add(p.hits)

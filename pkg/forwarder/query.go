@@ -52,7 +52,7 @@ type Query struct {
 // clear forgets the last query and keeps what may be used again.
 func (q *Query) clear() {
 	q.asker, q.Msg, q.Name, q.Options, q.Private = asker{}, nil, nil, "", false
-	q.key, q.cache, q.epoch, q.reply, q.out, q.routes = nil, nil, answercache.Epoch{}, nil, nil, routing{}
+	q.st, q.key, q.cache, q.epoch, q.reply, q.out, q.routes = nil, nil, nil, answercache.Epoch{}, nil, nil, routing{}
 }
 
 // Client returns the address of the client, not valid for this program's own

@@ -9,11 +9,12 @@ import (
 // answer answers q from the data. False means that the data has nothing to say.
 func (l *Data) answer(q *forwarder.Query) bool {
 	name, qtype := q.Name, q.Msg.Type
-	owner, alias := name, l.cnameOf(name)
-	node := l.names[dnsname.Name(name)]
-	if node == nil && alias == nil && qtype != wire.TypePTR && len(l.synth) == 0 {
+	data, known := l.find(name)
+	alias := l.aliasOf(name, &data, known)
+	if !known && alias == nil && qtype != wire.TypePTR && len(l.synth) == 0 {
 		return false
 	}
+	end := name // of the chain of aliases
 	b := q.Build()
 	var shown []byte // the owner as shown: nil is as asked
 	source, links, fits := "", 0, true
@@ -23,16 +24,17 @@ func (l *Data) answer(q *forwarder.Query) bool {
 			ttl = c.TTL
 		}
 		fits = fits && b.NameRecord(shown, wire.TypeCNAME, ttl, []byte(c.Target))
-		owner, shown = []byte(c.Target), []byte(c.Target)
+		end, shown = []byte(c.Target), []byte(c.Target)
+		data, known = l.find(end)
 		if qtype == wire.TypeCNAME {
 			break
 		}
-		c = l.cnameOf(owner)
+		c = l.aliasOf(end, &data, known)
 	}
 	found := qtype == wire.TypeCNAME && alias != nil
 	if !found || qtype == wire.TypeANY {
 		var more, whole bool
-		source, more, whole = l.append(b, q, owner, shown)
+		source, more, whole = l.append(b, q, &data, end, shown)
 		found, fits = found || more, fits && whole
 	}
 	if !found && links == 0 && alias == nil {
@@ -41,15 +43,15 @@ func (l *Data) answer(q *forwarder.Query) bool {
 	b.SetAA(true) // of the first owner, RFC 1035 §4.1.1
 	if !fits {
 		b.SetTC()
-	} else if node := l.names[dnsname.Name(owner)]; node != nil {
-		l.appendTargets(b, qtype, node)
+	} else {
+		l.appendTargets(b, qtype, data.records())
 	}
 	return q.Answer(source)
 }
 
 // appendTargets adds the addresses of SRV and MX targets that are local, as
 // far as there is room (RFC 2782).
-func (l *Data) appendTargets(b *wire.Builder, qtype uint16, node *nameData) {
+func (l *Data) appendTargets(b *wire.Builder, qtype uint16, records []Record) {
 	var fixed int // octets before the target in the data
 	switch qtype {
 	case wire.TypeSRV:
@@ -60,78 +62,110 @@ func (l *Data) appendTargets(b *wire.Builder, qtype uint16, node *nameData) {
 		return
 	}
 	b.Open(wire.Additional)
-	done := map[*nameData]bool{}
-	for _, r := range node.records {
+	done := map[string]bool{}
+	for _, r := range records {
 		if r.Type != qtype || len(r.Data) <= fixed {
 			continue
 		}
 		target := r.Data[fixed:]
-		n := l.names[dnsname.Name(target)]
-		if n == nil || done[n] {
+		o, known := l.find(target)
+		if !known || done[string(target)] {
 			continue
 		}
-		done[n] = true
-		for i := range n.addrs {
-			if !b.Addr(target, n.addrs[i].ttl, n.addrs[i].addr) {
+		done[string(target)] = true
+		for i := range o.len() {
+			if addr, ttl := o.at(i); !b.Addr(target, ttl, addr) {
 				return
 			}
 		}
 	}
 }
 
-// append appends the records of one name. shown is the owner to write. found
-// tells whether there are any, whole whether all fitted.
-func (l *Data) append(b *wire.Builder, q *forwarder.Query, owner, shown []byte) (source string, found, whole bool) {
-	whole = true
+// append appends the records of one name, of which find returned data. shown is
+// the owner name to write. found tells whether there are any, whole whether all
+// fitted.
+func (l *Data) append(b *wire.Builder, q *forwarder.Query, data *owner, name, shown []byte) (source string, found, whole bool) {
 	qtype := q.Msg.Type
 	wants := func(t uint16) bool { return qtype == t || qtype == wire.TypeANY }
 	if wants(wire.TypePTR) {
-		if n := l.ifaceName(owner); n != nil {
+		if n := l.ifaceName(name); n != nil {
 			return n.source, true, b.NameRecord(shown, wire.TypePTR, n.ttl, []byte(n.name))
 		}
 	}
-	if n := l.names[dnsname.Name(owner)]; n != nil {
-		for _, r := range n.records {
-			if wants(r.Type) {
-				found = true
-				whole = whole && b.Record(shown, r.Type, l.ttl, r.Data)
-			}
-		}
-		start := 0
-		if q.RoundRobin() && len(n.addrs) > 1 {
-			start = int((l.turn.Add(1) - 1) % uint32(len(n.addrs)))
-		}
-		only := l.only(n, q.Asked())
-		for i := range n.addrs {
-			x := &n.addrs[(start+i)%len(n.addrs)]
-			if hidden(only, x.addr) {
-				continue
-			}
-			if x.addr.Is4() && wants(wire.TypeA) || x.addr.Is6() && wants(wire.TypeAAAA) {
-				found, source = true, x.source
-				whole = whole && b.Addr(shown, x.ttl, x.addr)
-			}
-		}
-		if wants(wire.TypeMX) {
-			more, fits := l.hostMX(b, n, owner, shown)
-			found, whole = found || more, whole && fits
+	whole = true
+	records := data.records()
+	for i := range records {
+		if r := &records[i]; wants(r.Type) {
+			found = true
+			whole = whole && b.Record(shown, r.Type, l.ttl, r.Data)
 		}
 	}
-	if found {
+	if wants(wire.TypeA) || wants(wire.TypeAAAA) {
+		from, more, fits := l.appendAddrs(b, q, data, shown)
+		source, found, whole = from, found || more, whole && fits
+	}
+	if wants(wire.TypeMX) {
+		more, fits := l.hostMX(b, data, name, shown)
+		found, whole = found || more, whole && fits
+	}
+	switch {
+	case found:
 		return source, found, whole
-	}
-	if wants(wire.TypePTR) {
-		if addr, ok := dnsname.ReverseAddr(owner); ok {
-			if n := l.reverse[addr.Unmap()]; n != nil {
-				return n.source, true, b.NameRecord(shown, wire.TypePTR, n.ttl, []byte(n.name))
-			}
-			if name, ok := l.synthName(addr); ok {
-				return "", true, b.NameRecord(shown, wire.TypePTR, l.ttl, []byte(name))
-			}
+	case wants(wire.TypePTR):
+		if source, found, whole = l.appendPTR(b, name, shown); found {
+			return source, found, whole
 		}
 	}
-	if addr, ok := l.synthAddr(owner); ok && (addr.Is4() && wants(wire.TypeA) || addr.Is6() && wants(wire.TypeAAAA)) {
+	if addr, ok := l.synthAddr(name); ok && (addr.Is4() && wants(wire.TypeA) || addr.Is6() && wants(wire.TypeAAAA)) {
 		return "", true, b.Addr(shown, l.ttl, addr)
+	}
+	return "", false, true
+}
+
+// appendAddrs appends the addresses of the types that q asks for, as far as there
+// is room; source is that of the last one.
+func (l *Data) appendAddrs(b *wire.Builder, q *forwarder.Query, data *owner, shown []byte) (source string, found, whole bool) {
+	qtype := q.Msg.Type
+	n, start := data.len(), 0
+	if q.RoundRobin() && n > 1 {
+		start = int((l.turn.Add(1) - 1) % uint32(n))
+	}
+	only := l.only(data, q.Asked())
+	last := -1
+	for i := range n {
+		at := start + i
+		if at >= n {
+			at -= n
+		}
+		addr, ttl := data.at(at)
+		if hidden(only, addr) || qtype == wire.TypeA && !addr.Is4() || qtype == wire.TypeAAAA && !addr.Is6() {
+			continue
+		}
+		last = at
+		if !b.Addr(shown, ttl, addr) {
+			return data.source(at), true, false
+		}
+	}
+	if last < 0 {
+		return "", false, true
+	}
+	return data.source(last), true, true
+}
+
+// appendPTR appends the name of an address.
+func (l *Data) appendPTR(b *wire.Builder, name, shown []byte) (source string, found, whole bool) {
+	addr, ok := dnsname.ReverseAddr(name)
+	if !ok {
+		return "", false, true
+	}
+	if n := l.reverse[addr.Unmap()]; n != nil {
+		return n.source, true, b.NameRecord(shown, wire.TypePTR, n.ttl, []byte(n.name))
+	}
+	if name, source, ok := l.hosts.Reverse(addr); ok {
+		return source, true, b.NameRecord(shown, wire.TypePTR, l.ttl, name)
+	}
+	if name, ok := l.synthName(addr); ok {
+		return "", true, b.NameRecord(shown, wire.TypePTR, l.ttl, []byte(name))
 	}
 	return "", false, true
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
@@ -12,9 +13,11 @@ type Config struct {
 	// TTL is that of local data without one of its own, and of the address
 	// literals of routes (--local-ttl), in seconds.
 	TTL uint32
-	// Hosts are names with addresses: hosts files and --host-record. The first
-	// host that has an address gives its reverse name.
+	// Hosts are names with addresses: --host-record and names of interfaces. The
+	// first host that has an address gives its reverse name.
 	Hosts []Host
+	// Files are the hosts files; they come after Hosts.
+	Files *hosts.Table
 	// Records are of any type.
 	Records []Record
 	// CNAMEs are aliases of names in Hosts or Records (--cname).
@@ -33,7 +36,7 @@ type Config struct {
 	MailTarget dnsname.Name
 }
 
-// Host is a line of a hosts file or a --host-record: every name has every
+// Host is a --host-record, or a name of an interface: every name has every
 // address; the first name is that of the addresses.
 type Host struct {
 	Names []dnsname.Name
@@ -41,7 +44,7 @@ type Host struct {
 	// TTL holds if HasTTL is set, else Config.TTL does.
 	TTL    uint32
 	HasTTL bool
-	// Source is named in the query log: the file, or "config".
+	// Source is named in the query log: "config".
 	Source string
 	// Interface marks the addresses of an interface (--interface-name,
 	// --dynamic-host), which must stand before all others in Hosts. They replace

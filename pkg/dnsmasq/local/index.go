@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -17,6 +18,7 @@ type Data struct {
 	above   map[dnsname.Name]bool   // names that have local names below them
 	aliases map[dnsname.Name]*CNAME // "*.name"
 	reverse map[netip.Addr]*reverseName
+	hosts   *hosts.Table // all names that are not in names, all addresses not in reverse
 	synth   []Synth
 	ttl     uint32
 	turn    atomic.Uint32 // the addresses' order changes with each answer
@@ -42,6 +44,51 @@ type address struct {
 	source string
 }
 
+// owner is what is known of one name: by the options, which hold what the hosts
+// files add, or by the hosts files alone.
+type owner struct {
+	node  *nameData // nil if no option names it
+	hosts hosts.Addrs
+	ttl   uint32 // of hosts
+}
+
+// len is how many addresses the name has.
+func (o *owner) len() int {
+	if o.node != nil {
+		return len(o.node.addrs)
+	}
+	return o.hosts.Len()
+}
+
+// at returns an address with its TTL.
+func (o *owner) at(i int) (netip.Addr, uint32) {
+	if o.node != nil {
+		return o.node.addrs[i].addr, o.node.addrs[i].ttl
+	}
+	return o.hosts.At(i), o.ttl
+}
+
+// source returns where an address is from.
+func (o *owner) source(i int) string {
+	if o.node != nil {
+		return o.node.addrs[i].source
+	}
+	return o.hosts.Source(i)
+}
+
+// records are the records that options give the name.
+func (o *owner) records() []Record {
+	if o.node != nil {
+		return o.node.records
+	}
+	return nil
+}
+
+// host reports whether some addresses are those of a host.
+func (o *owner) host() bool {
+	return o.node == nil && o.hosts.Len() > 0 || o.node != nil && o.node.host
+}
+
 type reverseName struct {
 	name    dnsname.Name
 	ttl     uint32
@@ -56,7 +103,7 @@ const maxLocalChain = 10
 func New(cfg *Config) (*Data, error) {
 	l := &Data{
 		names: map[dnsname.Name]*nameData{}, above: map[dnsname.Name]bool{}, aliases: map[dnsname.Name]*CNAME{},
-		reverse: map[netip.Addr]*reverseName{}, synth: cfg.Synth, ttl: cfg.TTL,
+		reverse: map[netip.Addr]*reverseName{}, hosts: cfg.Files, synth: cfg.Synth, ttl: cfg.TTL,
 		near: nearby(cfg.Networks), selfMX: cfg.SelfMX, mailTarget: cfg.MailTarget,
 	}
 	var errs []error
@@ -80,6 +127,9 @@ func New(cfg *Config) (*Data, error) {
 		} else {
 			l.node(c.Alias).cname = c
 		}
+	}
+	for name, n := range l.names {
+		l.addFiles(name, n, crowds)
 	}
 	for i := range cfg.CNAMEs {
 		errs = append(errs, l.checkChain(&cfg.CNAMEs[i]))
@@ -130,6 +180,18 @@ func (l *Data) addHost(h *Host, crowds crowds) {
 	}
 }
 
+// addFiles adds what the hosts files say of a name that options name too.
+func (l *Data) addFiles(name dnsname.Name, n *nameData, crowds crowds) {
+	if n.dynamic {
+		return
+	}
+	addrs, _ := l.hosts.Find([]byte(name))
+	for i := range addrs.Len() {
+		n.host = true
+		n.addAddr(address{addrs.At(i), l.ttl, addrs.Source(i)}, crowds)
+	}
+}
+
 // crowds holds the addresses of names that have many, while data is built:
 // looking through a list for each new one would take time that grows with its
 // square.
@@ -175,10 +237,24 @@ func (l *Data) checkChain(c *CNAME) error {
 	return fmt.Errorf("CNAME loop at %v", first.Alias)
 }
 
-// cnameOf returns the alias that name is, nil if it is none.
-func (l *Data) cnameOf(name []byte) *CNAME {
+// find returns what is known of a canonical name; false means that it is
+// nothing.
+func (l *Data) find(name []byte) (owner, bool) {
 	if n := l.names[dnsname.Name(name)]; n != nil {
-		return n.cname
+		return owner{node: n}, true
+	}
+	addrs, _ := l.hosts.Find(name)
+	return owner{hosts: addrs, ttl: l.ttl}, addrs.Len() > 0
+}
+
+// aliasOf returns the alias that a name is of which find returned known and o,
+// nil if it is none.
+func (l *Data) aliasOf(name []byte, o *owner, known bool) *CNAME {
+	if known {
+		if o.node != nil {
+			return o.node.cname
+		}
+		return nil
 	}
 	for len(l.aliases) > 0 && len(name) > 1 {
 		name = name[1+int(name[0]):]
@@ -189,11 +265,20 @@ func (l *Data) cnameOf(name []byte) *CNAME {
 	return nil
 }
 
+// cnameOf returns the alias that name is, nil if it is none.
+func (l *Data) cnameOf(name []byte) *CNAME {
+	o, known := l.find(name)
+	return l.aliasOf(name, &o, known)
+}
+
 // Knows reports whether name, in any case, or a name below it has local data.
 func (l *Data) Knows(name []byte) bool {
 	var buf [wire.MaxName]byte
 	name = wire.AppendLower(buf[:0], name)
-	if l.names[dnsname.Name(name)] != nil || l.above[dnsname.Name(name)] || l.cnameOf(name) != nil {
+	if l.names[dnsname.Name(name)] != nil || l.above[dnsname.Name(name)] {
+		return true
+	}
+	if _, known := l.hosts.Find(name); known || l.aliasOf(name, nil, false) != nil {
 		return true
 	}
 	_, ok := l.synthAddr(name)

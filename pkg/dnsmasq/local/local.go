@@ -15,7 +15,7 @@ import (
 // Stage returns the stage that answers from l.
 func (l *Data) Stage() forwarder.Stage {
 	s := forwarder.Stage{Miss: l.miss, Reply: l.reply}
-	if len(l.names)+len(l.aliases)+len(l.synth) > 0 {
+	if len(l.names)+len(l.aliases)+len(l.synth)+l.hosts.Len() > 0 {
 		s.Query = l.query
 	}
 	return s

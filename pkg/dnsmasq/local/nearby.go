@@ -23,10 +23,10 @@ func nearby(networks []netip.Prefix) map[netip.Addr]netip.Prefix {
 	return near
 }
 
-// only returns the network to which n's IPv4 addresses are limited for a query
+// only returns the network to which a name's IPv4 addresses are limited for a query
 // that came to the address at: the network of at if it holds one of them. The
 // zero value limits nothing.
-func (l *Data) only(n *nameData, at netip.Addr) netip.Prefix {
+func (l *Data) only(data *owner, at netip.Addr) netip.Prefix {
 	if l.near == nil {
 		return netip.Prefix{}
 	}
@@ -34,8 +34,8 @@ func (l *Data) only(n *nameData, at netip.Addr) netip.Prefix {
 	if !ok {
 		return netip.Prefix{}
 	}
-	for i := range n.addrs {
-		if network.Contains(n.addrs[i].addr) {
+	for i := range data.len() {
+		if addr, _ := data.at(i); network.Contains(addr) {
 			return network
 		}
 	}
@@ -49,23 +49,24 @@ func hidden(only netip.Prefix, addr netip.Addr) bool {
 
 // hostMX appends the MX record of a host without one of its own: the host
 // itself (--selfmx) or the mail server of all (--localmx).
-func (l *Data) hostMX(b *wire.Builder, n *nameData, owner, shown []byte) (found, whole bool) {
-	if !n.host || !l.selfMX && l.mailTarget == "" {
+func (l *Data) hostMX(b *wire.Builder, data *owner, name, shown []byte) (found, whole bool) {
+	if !data.host() || !l.selfMX && l.mailTarget == "" {
 		return false, true
 	}
-	for i := range n.records {
-		if n.records[i].Type == wire.TypeMX {
+	records := data.records()
+	for i := range records {
+		if records[i].Type == wire.TypeMX {
 			return false, true
 		}
 	}
 	var buf [2 + wire.MaxName]byte
-	data := binary.BigEndian.AppendUint16(buf[:0], 1)
+	rdata := binary.BigEndian.AppendUint16(buf[:0], 1)
 	if l.selfMX {
-		data = append(data, owner...)
+		rdata = append(rdata, name...)
 	} else {
-		data = append(data, l.mailTarget...)
+		rdata = append(rdata, l.mailTarget...)
 	}
-	return true, b.Record(shown, wire.TypeMX, l.ttl, data)
+	return true, b.Record(shown, wire.TypeMX, l.ttl, rdata)
 }
 
 // ifaceName returns the name that --interface-name or --dynamic-host gives the

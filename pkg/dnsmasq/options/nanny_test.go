@@ -1,16 +1,10 @@
 package options
 
 import (
-	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 func TestSplitNanny(t *testing.T) {
@@ -89,25 +83,6 @@ func TestParseResolvConf(t *testing.T) {
 	}
 	if want := []string{"1.2.3.4", "::1", "fe80::1%eth0"}; !slices.Equal(texts, want) {
 		t.Errorf("servers %q, want %q", texts, want)
-	}
-}
-
-func TestParseHosts(t *testing.T) {
-	var got []string
-	bad := ParseHosts([]byte("\ufeff127.0.0.1 LocalHost my_host#c\n\n# only a comment\nnot-an-address x\n::1 a..b c\n1.2.3.4\n5.6.7.8 ..\n"+
-		"9.9.9.9 caf\u00e9.lan plain.lan\nfe80::1%eth0 zone.lan\n"), func(addr netip.Addr, names []dnsname.Name) {
-		got = append(got, fmt.Sprint(addr, names))
-	})
-	for _, b := range bad {
-		got = append(got, b.String("F"))
-	}
-	want := []string{
-		"127.0.0.1 [localhost. my_host.]", "::1 [c.]", "9.9.9.9 [plain.lan.]", "fe80::1 [zone.lan.]",
-		"bad address at F line 4", `bad name at F line 5: "a..b" is not a domain name in ASCII`, "bad address at F line 6",
-		`bad name at F line 7: ".." is not a domain name in ASCII`, `bad name at F line 8: "café.lan" is not a domain name in ASCII`,
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("hosts and faults (-want +got):\n%s", diff)
 	}
 }
 

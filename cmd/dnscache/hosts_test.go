@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// TestHostsMemory bounds the memory of the process with 300 000 names of hosts
+// files, within twice what dnsmasq 2.90 takes (33 MB), and what SIGHUP adds to
+// it: nothing that stays, and nothing at all when the files are as before.
+func TestHostsMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("large")
+	}
+	const (
+		names   = 300_000
+		atMost  = 66 << 10 // in KiB
+		changes = 3
+	)
+	path := filepath.Join(t.TempDir(), "hosts")
+	var text strings.Builder
+	for i := range names {
+		fmt.Fprintf(&text, "10.%d.%d.%d host-%06d.lan.example\n", i>>16, i>>8&255, i&255, i)
+	}
+	replace(t, path, text.String())
+
+	program, err := exec.LookPath("dnscache")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := freePort(t)
+	cmd := exec.CommandContext(t.Context(), program, "-k", "--conf-file=", "--no-resolv", "--no-hosts", "--addn-hosts="+path,
+		"--listen-address=127.0.0.1", "--port="+port, "--pid-file=", "--user=root")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hang := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
+	defer hang.Stop()
+	lines := bufio.NewScanner(stderr)
+	expect := func(want string) {
+		t.Helper()
+		for lines.Scan() {
+			if strings.HasSuffix(lines.Text(), want) {
+				return
+			}
+		}
+		t.Fatalf("%q was not logged", want)
+	}
+	answers := func(name, want string) {
+		t.Helper()
+		client := dns.Client{Timeout: patience}
+		m, _, err := client.Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), "127.0.0.1:"+port)
+		if err != nil || len(m.Answer) != 1 || m.Answer[0].(*dns.A).A.String() != want {
+			t.Errorf("%s: %v, %v; want %s", name, m, err, want)
+		}
+	}
+	expect(" - 300000 names")
+	answers("host-299999.lan.example.", "10.4.147.223")
+	first := memory(t, cmd, "VmRSS")
+	for range 3 {
+		hangUp(t, cmd)
+		expect("cleared cache")
+	}
+	if peak := memory(t, cmd, "VmHWM"); peak > atMost {
+		t.Errorf("%d KiB at most, want %d", peak, atMost)
+	}
+	for i := range changes {
+		file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(file, "10.200.0.%d new-%d.example\n", i, i)
+		file.Close()
+		hangUp(t, cmd)
+		expect("cleared cache")
+		answers(fmt.Sprintf("new-%d.example.", i), fmt.Sprintf("10.200.0.%d", i))
+	}
+	after, peak := memory(t, cmd, "VmRSS"), memory(t, cmd, "VmHWM")
+	t.Logf("%d KiB, after %d changes %d KiB, at most %d KiB", first, changes, after, peak)
+	if first > atMost || after > first*5/4 || peak > atMost*5/4 {
+		t.Errorf("too much: want %d KiB, and no more after changes", atMost)
+	}
+	go io.Copy(io.Discard, stderr)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+}
+
+func hangUp(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// memory returns a size of the process's status, in KiB.
+func memory(t *testing.T, cmd *exec.Cmd, key string) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), key+":")
+	fields := strings.Fields(rest)
+	if len(fields) == 0 {
+		t.Fatalf("no %s", key)
+	}
+	n, err := strconv.Atoi(fields[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

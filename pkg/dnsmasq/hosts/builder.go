@@ -1,0 +1,216 @@
+package hosts
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"slices"
+)
+
+// Builder collects the lines of hosts files. The zero value is ready for use;
+// after [Builder.Table] it is empty again.
+type Builder struct {
+	t     *Table
+	lines vec[line]
+}
+
+// line is an entry as it was read, with its name.
+type line struct {
+	node uint32
+	entry
+}
+
+// maxNumber keeps the numbers of names, entries and files clear of the flag.
+const maxNumber = flag6 - 1
+
+// open starts a file.
+func (b *Builder) open(path string) {
+	if b.t == nil {
+		b.t = &Table{seed: maphash.MakeSeed()}
+	}
+	b.t.sources = append(b.t.sources, path)
+}
+
+// add gives a canonical name that is not the root an address, read from the last
+// file that was opened. first marks the first name of a line: that of the
+// address, unless an earlier line gave it one. False means that there is no room
+// for more, which happens at gigabytes.
+func (b *Builder) add(addr netip.Addr, name []byte, first bool) bool {
+	t := b.t
+	n, ok := b.intern(name)
+	if !ok || b.lines.len == maxNumber || len(t.sources) > maxNumber {
+		return false
+	}
+	l := line{node: n, entry: entry{source: uint32(len(t.sources) - 1)}}
+	if addr = addr.Unmap(); addr.Is4() {
+		l.addr = number4(addr)
+		if first {
+			b.reverse4(&l)
+		}
+	} else {
+		b.reverse6(addr.As16(), &l)
+		l.source |= flag6
+	}
+	b.lines.push(l)
+	return true
+}
+
+// intern returns the node of a name and makes it and those above it where they
+// are missing; false means that there is no room.
+func (b *Builder) intern(text []byte) (number uint32, ok bool) {
+	t := b.t
+	at, stored := uint32(0), false // where text is, once it is
+	for first := true; len(text) > 1; first = false {
+		n, p, known := b.findName(text)
+		if !known {
+			if !stored {
+				if at, stored = t.text.add(text); !stored {
+					return 0, false
+				}
+			}
+			if t.nodes.len == maxNumber {
+				return 0, false
+			}
+			n = t.nodes.push(node{text: at})
+			t.byName.put(p, n)
+		}
+		if first {
+			number = n
+		}
+		if known {
+			break // and so are those above it
+		}
+		skip := 1 + int(text[0])
+		text, at = text[skip:], at+uint32(skip)
+	}
+	return number, true
+}
+
+// findName looks a name up; if it is not known, p is the place for it.
+func (b *Builder) findName(text []byte) (n uint32, p probe, known bool) {
+	t := b.t
+	t.byName.room(t.hashNode)
+	p = t.byName.probe(maphash.Bytes(t.seed, text))
+	for {
+		n, more := t.byName.next(&p)
+		if !more || t.is(n, text) {
+			return n, p, more
+		}
+	}
+}
+
+// reverse4 gives an IPv4 address the name of a line, unless it has one.
+func (b *Builder) reverse4(l *line) {
+	t := b.t
+	t.by4.room(t.hashAddr4)
+	p := t.by4.probe(t.hash4(l.addr))
+	for {
+		i, more := t.by4.next(&p)
+		if !more {
+			t.by4.put(p, t.addrs4.push(addr4{l.addr, l.node, l.source}))
+			return
+		}
+		if t.addrs4.at(i).addr == l.addr {
+			return
+		}
+	}
+}
+
+// reverse6 sets the place of an IPv6 address in l, and gives the address the
+// name of the line unless it has one. The first name of a line comes first.
+func (b *Builder) reverse6(addr [16]byte, l *line) {
+	t := b.t
+	t.by6.room(t.hashAddr6)
+	p := t.by6.probe(maphash.Bytes(t.seed, addr[:]))
+	for {
+		i, more := t.by6.next(&p)
+		if !more {
+			l.addr = t.addrs6.push(addr6{addr, l.node, l.source})
+			t.by6.put(p, l.addr)
+			return
+		}
+		if t.addrs6.at(i).addr == addr {
+			l.addr = i
+			return
+		}
+	}
+}
+
+// Table returns the table of all that was read, and empties b.
+func (b *Builder) Table() *Table {
+	t := b.t
+	if t == nil {
+		return nil
+	}
+	b.group()
+	b.unique()
+	t.byName.trim(t.hashNode)
+	t.by4.trim(t.hashAddr4)
+	t.by6.trim(t.hashAddr6)
+	t.sources = slices.Clip(t.sources)
+	*b = Builder{}
+	return t
+}
+
+// group puts the lines of a name beside each other, in their order.
+func (b *Builder) group() {
+	t := b.t
+	for i := range b.lines.len {
+		t.nodes.at(b.lines.at(i).node).start++
+	}
+	// start is now how many there are; make it the place after the last one.
+	sum := uint32(0)
+	for n := range t.nodes.len {
+		node := t.nodes.at(n)
+		sum += node.start
+		node.start = sum
+	}
+	t.entries.resize(sum)
+	for i := b.lines.len; i > 0; i-- {
+		l := b.lines.at(i - 1)
+		node := t.nodes.at(l.node)
+		node.start--
+		*t.entries.at(node.start) = l.entry
+	}
+	b.lines = vec[line]{}
+}
+
+// crowd is from how many addresses of a name on a map finds the equal ones:
+// looking through them for each takes time that grows with the square.
+const crowd = 32
+
+// unique removes repeated addresses of a name; the first stays.
+func (b *Builder) unique() {
+	t := b.t
+	kept := uint32(0)
+	for n := range t.nodes.len {
+		a := t.addrsOf(n) // the next name has not moved yet
+		start := kept
+		var seen map[uint64]bool
+		if a.Len() > crowd {
+			seen = make(map[uint64]bool, a.Len())
+		}
+		for i := a.start; i < a.end; i++ {
+			e := *t.entries.at(i)
+			key := uint64(e.source&flag6)<<32 | uint64(e.addr)
+			known := seen[key]
+			if seen != nil {
+				seen[key] = true
+			} else {
+				for k := start; k < kept && !known; k++ {
+					have := t.entries.at(k)
+					known = have.addr == e.addr && have.source&flag6 == e.source&flag6
+				}
+			}
+			if !known {
+				*t.entries.at(kept) = e
+				kept++
+			}
+		}
+		t.nodes.at(n).start = start
+	}
+	t.entries.resize(kept)
+}
+
+func (t *Table) hashNode(n uint32) uint64  { return maphash.Bytes(t.seed, t.nodeText(n)) }
+func (t *Table) hashAddr4(i uint32) uint64 { return t.hash4(t.addrs4.at(i).addr) }
+func (t *Table) hashAddr6(i uint32) uint64 { return maphash.Bytes(t.seed, t.addrs6.at(i).addr[:]) }

@@ -1,0 +1,93 @@
+package hosts
+
+// index finds the numbers of elements by a hash of their keys: a hash table with
+// linear probing. The keys are kept elsewhere; an octet of the hash beside each
+// number spares most looks at them.
+type index struct {
+	tags    []uint8 // 0 is free
+	numbers []uint32
+	used    uint32
+}
+
+// The table is filled to at most maxLoad and has growLoad after growing, in
+// percent.
+const (
+	maxLoad  = 70
+	growLoad = 40
+	minSlots = 16
+)
+
+// probe is a walk over the numbers that a hash may stand for.
+type probe struct {
+	at  uint32
+	tag uint8
+}
+
+func (x *index) probe(hash uint64) probe {
+	tag := uint8(hash)
+	if tag == 0 {
+		tag = 1
+	}
+	return probe{at: uint32(hash >> 32 * uint64(len(x.tags)) >> 32), tag: tag}
+}
+
+// next returns the next number whose key may be the one sought; false means that
+// there is no more, and that p is at the free place for it.
+func (x *index) next(p *probe) (uint32, bool) {
+	tags := x.tags
+	for at := p.at; at < uint32(len(tags)); {
+		tag := tags[at]
+		if tag == 0 {
+			p.at = at
+			return 0, false
+		}
+		found := at
+		if at++; at == uint32(len(tags)) {
+			at = 0
+		}
+		if tag == p.tag {
+			p.at = at
+			return x.numbers[found], true
+		}
+	}
+	return 0, false
+}
+
+// room makes room for one more number; hash is that of the key of a number. It
+// must be called before the walk that ends at the free place.
+func (x *index) room(hash func(uint32) uint64) {
+	if (uint64(x.used)+1)*100 > uint64(len(x.tags))*maxLoad {
+		x.resize(max(minSlots, uint32((uint64(x.used)+1)*100/growLoad)), hash)
+	}
+}
+
+// trim gives back the room for more.
+func (x *index) trim(hash func(uint32) uint64) {
+	if slots := uint32(uint64(x.used)*100/maxLoad) + 1; uint64(slots)*10 < uint64(len(x.tags))*9 {
+		x.resize(slots, hash)
+	}
+}
+
+// put stores a number at the place where next ended.
+func (x *index) put(p probe, number uint32) {
+	x.tags[p.at], x.numbers[p.at] = p.tag, number
+	x.used++
+}
+
+func (x *index) resize(slots uint32, hash func(uint32) uint64) {
+	old := *x
+	*x = index{tags: make([]uint8, slots), numbers: make([]uint32, slots)}
+	for i, tag := range old.tags {
+		if tag == 0 {
+			continue
+		}
+		n := old.numbers[i]
+		p := x.probe(hash(n))
+		for {
+			if _, more := x.next(&p); !more {
+				break
+			}
+		}
+		x.put(p, n)
+	}
+}

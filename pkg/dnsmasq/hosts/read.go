@@ -1,0 +1,200 @@
+package hosts
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// Report is what reading one file gave.
+type Report struct {
+	// Names is how many names were read, with those that Expand adds; a name
+	// counts in every line that has it.
+	Names int
+	// Bad are the first lines and names that were passed over, at most MaxBad;
+	// MoreBad is how many there were besides.
+	Bad     []Bad
+	MoreBad int
+}
+
+// MaxBad is how many faults of one file are kept.
+const MaxBad = 20
+
+// Bad is a line that was passed over, or one of its names.
+type Bad struct {
+	Line int // counted from 1
+	// Name is the word that is not a domain name, cut off where it is very long;
+	// "" when the line has no address or no name.
+	Name string
+}
+
+// String words it as dnsmasq does, for the line's file.
+func (b Bad) String(path string) string {
+	if b.Name == "" {
+		return fmt.Sprintf("bad address at %s line %d", path, b.Line)
+	}
+	return fmt.Sprintf("bad name at %s line %d: %q is not a domain name in ASCII", path, b.Line, b.Name)
+}
+
+// ErrFull tells that there are more names than a table can hold.
+var ErrFull = errors.New("too many names in hosts files")
+
+// Expand returns the domain below which the names of one label of an address
+// stand too (--expand-hosts); "" is none.
+type Expand func(netip.Addr) dnsname.Name
+
+// Read adds the hosts file that r reads: lines of an address and its names,
+// comments from #. Zones of addresses are removed; the longer name that expand,
+// if not nil, makes of one of a single label comes before it. Bad lines and
+// names are passed over and reported. On an error what was read before stays.
+func (b *Builder) Read(path string, r io.Reader, expand Expand) (Report, error) {
+	b.open(path)
+	f := fileReader{builder: b, expand: expand}
+	in := bufio.NewReaderSize(r, 64<<10)
+	if start, _ := in.Peek(len(byteOrderMark)); string(start) == byteOrderMark {
+		_, _ = in.Discard(len(byteOrderMark)) // it is there
+	}
+	var long []byte // the start of a line longer than the buffer
+	tooLong := false
+	for end := false; !end; {
+		part, err := in.ReadSlice('\n')
+		end = errors.Is(err, io.EOF)
+		if err != nil && !end && !errors.Is(err, bufio.ErrBufferFull) {
+			return f.report, err
+		}
+		if tooLong = tooLong || len(long)+len(part) > maxLine; tooLong {
+			long, part = nil, nil
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			long = append(long, part...)
+			continue
+		}
+		if len(long) > 0 {
+			part, long = append(long, part...), nil
+		}
+		if tooLong {
+			tooLong, part = false, []byte("\x00") // no address
+		}
+		if len(part) > 0 && !f.line(part) {
+			return f.report, ErrFull
+		}
+	}
+	return f.report, nil
+}
+
+// maxLine is the length of the longest line that is read, in octets; a longer one
+// is no hosts file's, but a device's or an archive's.
+const maxLine = 4 << 20
+
+const byteOrderMark = "\ufeff"
+
+// fileReader is the state of reading one file.
+type fileReader struct {
+	builder *Builder
+	expand  Expand
+	report  Report
+	number  int // of the line
+
+	text []byte     // the last address as written: many files repeat it
+	addr netip.Addr // what it means
+
+	name, longer [dnsname.MaxName + 1]byte // room for names
+}
+
+// line reads one line; false means that there is no room for more.
+func (f *fileReader) line(line []byte) bool {
+	f.number++
+	line, _, _ = bytes.Cut(line, []byte("#"))
+	var addr netip.Addr
+	var domain dnsname.Name
+	words, first := 0, true
+	for word := range bytes.FieldsSeq(line) {
+		words++
+		if words == 1 {
+			var ok bool
+			if addr, ok = f.address(word); !ok {
+				f.bad(nil)
+				return true
+			}
+			if f.expand != nil {
+				domain = f.expand(addr)
+			}
+			continue
+		}
+		name, ok := f.parse(word)
+		if !ok {
+			f.bad(word)
+			continue
+		}
+		if longer, ok := f.below(name, domain); ok {
+			if !f.add(addr, longer, first) {
+				return false
+			}
+			first = false
+		}
+		if !f.add(addr, name, first) {
+			return false
+		}
+		first = false
+	}
+	if words == 1 {
+		f.bad(nil)
+	}
+	return true
+}
+
+func (f *fileReader) add(addr netip.Addr, name []byte, first bool) bool {
+	f.report.Names++
+	return f.builder.add(addr, name, first)
+}
+
+// bad reports the line, or a word of it.
+func (f *fileReader) bad(word []byte) {
+	if len(f.report.Bad) == MaxBad {
+		f.report.MoreBad++
+		return
+	}
+	f.report.Bad = append(f.report.Bad, Bad{Line: f.number, Name: string(word[:min(len(word), 2*dnsname.MaxName)])})
+}
+
+// address reads an address and removes its zone.
+func (f *fileReader) address(word []byte) (netip.Addr, bool) {
+	if len(f.text) > 0 && bytes.Equal(word, f.text) {
+		return f.addr, true
+	}
+	addr, err := netip.ParseAddr(string(word))
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	f.text, f.addr = append(f.text[:0], word...), addr.WithZone("")
+	return f.addr, true
+}
+
+// parse reads a name; it is valid until the next call.
+func (f *fileReader) parse(word []byte) ([]byte, bool) {
+	for _, c := range word {
+		if c < ' ' || c >= 0x7f {
+			return nil, false // outside ASCII, or a control character
+		}
+	}
+	wire, err := dnsname.AppendText(f.name[:0], word)
+	if err != nil || len(wire) <= 1 {
+		return nil, false
+	}
+	return dnsname.AppendLower(wire[:0], wire), true
+}
+
+// below puts a name of one label below a domain; false means that it has more,
+// that there is no domain or that the result is too long. It is valid until the
+// next call.
+func (f *fileReader) below(name []byte, domain dnsname.Name) ([]byte, bool) {
+	if domain == "" || int(name[0])+2 != len(name) || len(name)-1+len(domain) > dnsname.MaxName {
+		return nil, false
+	}
+	return append(append(f.longer[:0], name[:len(name)-1]...), domain...), true
+}

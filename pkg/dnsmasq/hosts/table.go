@@ -1,0 +1,234 @@
+// Package hosts keeps the names and addresses of hosts files in compact form: a
+// few dozen octets for a name, without pointers, so that lists of hundreds of
+// thousands of names take little memory and nothing of the garbage collector.
+//
+// A [Builder] reads the files and makes a [Table], which does not change and may
+// be used from any goroutine. A change of the files is a new table.
+package hosts
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"math"
+	"net/netip"
+)
+
+// Table is the content of hosts files: names with their addresses in the order
+// of the files, and for each address the first name that it was given. A nil
+// table is empty.
+type Table struct {
+	seed    maphash.Seed
+	sources []string
+	text    blob // every name once, in canonical wire form
+
+	byName  index // of names
+	nodes   vec[node]
+	entries vec[entry] // those of a name are neighbours, in the order of names
+
+	by4, by6 index // of addrs4 and addrs6
+	addrs4   vec[addr4]
+	addrs6   vec[addr6]
+}
+
+// node is a name with addresses, or one that only has such names below it.
+type node struct {
+	text  uint32 // where it is in Table.text; in the latter case the end of a longer name
+	start uint32 // its first entry; the end is the next name's start
+}
+
+// entry is an address of a name.
+type entry struct {
+	addr   uint32 // an IPv4 address, or a place in addrs6
+	source uint32 // a place in sources, with flag6 for IPv6
+}
+
+const flag6 = 1 << 31
+
+// addr4 and addr6 are addresses with the first name that they got.
+type addr4 struct {
+	addr         uint32
+	node, source uint32
+}
+
+type addr6 struct {
+	addr         [16]byte
+	node, source uint32
+}
+
+// Addrs are the addresses of a name. The zero value has none.
+type Addrs struct {
+	t          *Table
+	start, end uint32
+}
+
+// Len returns how many addresses there are.
+func (a Addrs) Len() int { return int(a.end - a.start) }
+
+// At returns the address i, counted from 0.
+func (a Addrs) At(i int) netip.Addr { return a.t.addr(*a.t.entries.at(a.start + uint32(i))) }
+
+// Source returns the file that gave the address i.
+func (a Addrs) Source(i int) string {
+	return a.t.sources[a.t.entries.at(a.start+uint32(i)).source&^flag6]
+}
+
+// Find returns the addresses of a canonical name. Without addresses, known tells
+// whether there are names below it.
+func (t *Table) Find(name []byte) (addrs Addrs, known bool) {
+	if t == nil || t.nodes.len == 0 {
+		return Addrs{}, false
+	}
+	p := t.byName.probe(maphash.Bytes(t.seed, name))
+	for {
+		n, more := t.byName.next(&p)
+		if !more {
+			return Addrs{}, false
+		}
+		if t.is(n, name) {
+			return t.addrsOf(n), true
+		}
+	}
+}
+
+// Reverse returns the first name that an address was given, in wire form, and
+// the file that says so. The caller must not change the name.
+func (t *Table) Reverse(addr netip.Addr) (name []byte, source string, ok bool) {
+	if t == nil {
+		return nil, "", false
+	}
+	addr = addr.Unmap()
+	if addr.Is4() {
+		if i, ok := t.find4(number4(addr)); ok {
+			a := t.addrs4.at(i)
+			return t.nodeText(a.node), t.sources[a.source], true
+		}
+	} else if i, ok := t.find6(addr.As16()); ok {
+		a := t.addrs6.at(i)
+		return t.nodeText(a.node), t.sources[a.source], true
+	}
+	return nil, "", false
+}
+
+// Each calls do with every address of every name until it returns false. reverse
+// tells whether name is the first name of addr. The names come in the order of
+// their first lines; name is only valid during the call and must not be changed.
+func (t *Table) Each(do func(name []byte, addr netip.Addr, reverse bool, source string) bool) {
+	if t == nil {
+		return
+	}
+	for n := range t.nodes.len {
+		a := t.addrsOf(n)
+		for i := range a.Len() {
+			e := t.entries.at(a.start + uint32(i))
+			if !do(t.nodeText(n), t.addr(*e), t.reverseOf(*e) == n, a.Source(i)) {
+				return
+			}
+		}
+	}
+}
+
+// Len returns how many pairs of a name and an address there are.
+func (t *Table) Len() int {
+	if t == nil {
+		return 0
+	}
+	return int(t.entries.len)
+}
+
+// Bytes returns how much memory the table takes.
+func (t *Table) Bytes() int {
+	if t == nil {
+		return 0
+	}
+	const one = chunkLen
+	return len(t.text.chunks)*blobChunk + len(t.nodes.chunks)*8*one + len(t.entries.chunks)*8*one +
+		len(t.addrs4.chunks)*12*one + len(t.addrs6.chunks)*24*one +
+		5*(len(t.byName.tags)+len(t.by4.tags)+len(t.by6.tags))
+}
+
+// is reports whether the name n is this one.
+func (t *Table) is(n uint32, name []byte) bool {
+	text := t.text.from(t.nodes.at(n).text)
+	return len(text) >= len(name) && string(text[:len(name)]) == string(name)
+}
+
+// nodeText returns the wire form of the name n.
+func (t *Table) nodeText(n uint32) []byte {
+	text := t.text.from(t.nodes.at(n).text)
+	end := 0
+	for text[end] != 0 {
+		end += int(text[end]) + 1
+	}
+	return text[: end+1 : end+1]
+}
+
+func (t *Table) addrsOf(n uint32) Addrs {
+	a := Addrs{t: t, start: t.nodes.at(n).start, end: t.entries.len}
+	if n+1 < t.nodes.len {
+		a.end = t.nodes.at(n + 1).start
+	}
+	return a
+}
+
+func (t *Table) addr(e entry) netip.Addr {
+	if e.source&flag6 != 0 {
+		return netip.AddrFrom16(t.addrs6.at(e.addr).addr)
+	}
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], e.addr)
+	return netip.AddrFrom4(b)
+}
+
+// reverseOf returns the name that the address of an entry has.
+func (t *Table) reverseOf(e entry) uint32 {
+	if e.source&flag6 != 0 {
+		return t.addrs6.at(e.addr).node
+	}
+	if i, ok := t.find4(e.addr); ok {
+		return t.addrs4.at(i).node
+	}
+	return math.MaxUint32
+}
+
+func (t *Table) find4(addr uint32) (uint32, bool) {
+	if t.addrs4.len == 0 {
+		return 0, false
+	}
+	p := t.by4.probe(t.hash4(addr))
+	for {
+		i, more := t.by4.next(&p)
+		if !more {
+			return 0, false
+		}
+		if t.addrs4.at(i).addr == addr {
+			return i, true
+		}
+	}
+}
+
+func (t *Table) find6(addr [16]byte) (uint32, bool) {
+	if t.addrs6.len == 0 {
+		return 0, false
+	}
+	p := t.by6.probe(maphash.Bytes(t.seed, addr[:]))
+	for {
+		i, more := t.by6.next(&p)
+		if !more {
+			return 0, false
+		}
+		if t.addrs6.at(i).addr == addr {
+			return i, true
+		}
+	}
+}
+
+func (t *Table) hash4(addr uint32) uint64 {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], addr)
+	return maphash.Bytes(t.seed, b[:])
+}
+
+func number4(addr netip.Addr) uint32 {
+	b := addr.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
