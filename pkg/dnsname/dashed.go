@@ -11,10 +11,10 @@ const (
 	minDashed6 = len("--")
 )
 
-// ParseDashed reads a label that spells an address with dashes in the place of
-// dots or colons, as pods are named: "10-0-0-1", "2001-db8--1". It takes every
-// spelling of the address that netip takes with dots or colons, and refuses
-// zones and IPv4-mapped addresses. IPv4 does not allocate.
+// ParseDashed parses a label that is an address with dashes in place of dots or colons, as in the
+// names of Pods: "10-0-0-1", "2001-db8--1". It accepts every form of an address that package netip
+// accepts with dots or colons, except zones and IPv4-mapped addresses. It does not allocate for
+// IPv4.
 func ParseDashed(label string) (netip.Addr, bool) {
 	if addr, ok := parseDashed4(label); ok {
 		return addr, true
@@ -61,10 +61,9 @@ func parseDashed4(label string) (netip.Addr, bool) {
 	return netip.AddrFrom4(ip), true
 }
 
-// AppendDashed appends the one label by which CoreDNS names an endpoint without
-// hostname: the canonical text of the address with dashes for dots and colons,
-// and a 0 where it would start or end with a dash, since a host label must not
-// (2001:db8:2:: is "2001-db8-2--0").
+// AppendDashed appends the label by which CoreDNS names an endpoint without a hostname: the
+// canonical text of the address with dashes for dots and colons, and a 0 where it would begin or end
+// with a dash, which a host label must not (2001:db8:2:: becomes "2001-db8-2--0").
 func AppendDashed(dst []byte, addr netip.Addr) []byte {
 	at := len(dst)
 	dst = addr.AppendTo(dst)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Match says which names a [Domain] stands for.
+// Match says which names a [Domain] contains.
 type Match uint8
 
 // The forms of a domain in dnsmasq's --server, --address and their like.
@@ -16,16 +16,14 @@ const (
 	MatchSuffix
 	// MatchBelow is "*.x.y": everything below the name, not the name itself.
 	MatchBelow
-	// MatchText is "*text": names whose presentation form ends with the text,
-	// whatever label it cuts through.
+	// MatchText is "*text": names whose presentation form ends with the text, which may
+	// begin within a label.
 	MatchText
-	// MatchUnqualified is the empty name of "//": names of one label. The root
-	// is not one.
+	// MatchUnqualified is the empty name in "//": names of one label, but not the root.
 	MatchUnqualified
 )
 
-// Domain is a set of names, a member of dnsmasq's /list/of/domains/. It is
-// comparable.
+// Domain is a set of names: one element of dnsmasq's /list/of/domains/. It is comparable.
 type Domain struct {
 	Match Match
 	// Name is set for MatchSuffix and MatchBelow.
@@ -34,7 +32,7 @@ type Domain struct {
 	Text string
 }
 
-// String returns the domain as it stands in an option.
+// String returns the domain in the form of dnsmasq's options.
 func (d Domain) String() string {
 	switch d.Match {
 	case MatchSuffix:
@@ -50,8 +48,7 @@ func (d Domain) String() string {
 	}
 }
 
-// Contains reports whether name, a valid uncompressed wire name in any case, is
-// one of the domain's.
+// Contains reports whether the domain contains name, a valid uncompressed wire name in any case.
 func (d Domain) Contains(name []byte) bool {
 	var buf [MaxName]byte
 	name = AppendLower(buf[:0], name)
@@ -70,9 +67,8 @@ func (d Domain) Contains(name []byte) bool {
 	return true
 }
 
-// endsIn reports whether the presentation form of a canonical wire name ends
-// in text. Dots in text stand for ends of labels; characters that are escaped in
-// presentation form are compared as they are.
+// endsIn reports whether the presentation form of a canonical wire name ends in text. Dots in text
+// are ends of labels; characters that presentation form would escape are compared without escapes.
 func endsIn(name []byte, text string) bool {
 	var buf [MaxName]byte
 	out := buf[:0]

@@ -2,9 +2,8 @@ package dnsname
 
 import "strings"
 
-// maxSubdomain is the longest RFC 1123 subdomain in presentation form without a
-// trailing dot: 255 octets of wire form less the first length octet and the
-// root.
+// maxSubdomain is the length of the longest RFC 1123 subdomain in presentation form without a
+// trailing dot: 255 octets of wire form less the first length octet and the root.
 const maxSubdomain = MaxName - 2
 
 // IsLabel1123 reports whether s is a label by the Kubernetes rule called RFC
@@ -28,10 +27,9 @@ func IsLabel1035(s string) bool {
 	return IsLabel1123(s) && !isDigit(s[0])
 }
 
-// IsSubdomain1123 reports whether s is one or more RFC 1123 labels joined by
-// dots, at most 253 characters, without a trailing dot. Kubernetes' own check
-// does not limit the single label; this one does, because the text must become
-// a DNS name.
+// IsSubdomain1123 reports whether s consists of RFC 1123 labels joined by dots, with at most 253
+// characters and without a trailing dot. Unlike the check of Kubernetes, it limits each label to 63
+// characters, because the text must become a DNS name.
 func IsSubdomain1123(s string) bool {
 	if len(s) > maxSubdomain {
 		return false

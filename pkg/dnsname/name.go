@@ -1,10 +1,13 @@
-// Package dnsname holds domain names in the one form that the hot paths use:
-// uncompressed, lower-cased wire form, terminated by the root label
-// ("\x03web\x07default\x00", RFC 1035 §3.1). Two such names are equal exactly
-// when their bytes are, so they are map keys and need no parsing on a query.
+// Package dnsname defines domain names in the form that the hot paths use: uncompressed,
+// lower-cased wire form, terminated by the root label ("\x03web\x07default\x00", RFC 1035 §3.1).
+// Two such names are equal exactly if their bytes are, so they can be map keys, and a query needs
+// no parsing.
 //
-// Functions that take wire bytes never panic, whatever the bytes are, and keep
-// no reference to them.
+// Use [Parse] to make a [Name] from text, [AppendLower] to make one from a message, and
+// [ReverseName] and [ReverseAddr] for the names of PTR records.
+//
+// Functions that take wire bytes never panic, whatever the bytes are, and keep no reference to
+// them.
 package dnsname
 
 import (
@@ -19,10 +22,9 @@ const (
 	MaxLabels = 127 // labels of a name, the root not counted
 )
 
-// Name is a canonical domain name: lower-cased (ASCII only, RFC 4343) wire form
-// with the final zero octet. The zero value "" is not a name; "\x00" is the
-// root. Names made by this package are always valid; a conversion from other
-// bytes is the caller's promise that they are.
+// Name is a canonical domain name: lower-cased (ASCII only, RFC 4343) wire form with the final
+// zero octet. The zero value "" is not a name; "\x00" is the root. Names made by this package are
+// always valid. Code that converts other bytes to a Name must make sure that they are.
 type Name string
 
 // Root is the empty sequence of labels.
@@ -38,8 +40,8 @@ func (n Name) Labels() int {
 	return count
 }
 
-// HasSuffix reports whether n is zone or lies below it, compared by whole
-// labels. The zero Name is below nothing and has nothing below it.
+// HasSuffix reports whether n is zone or is below it. It compares whole labels. The zero Name is
+// below no name, and no name is below it.
 func (n Name) HasSuffix(zone Name) bool {
 	if zone == "" || !strings.HasSuffix(string(n), string(zone)) {
 		return false
@@ -81,10 +83,9 @@ func Valid(wire []byte) bool {
 	return false
 }
 
-// AppendLower appends wire to dst with the ASCII letters A to Z lower-cased,
-// and returns the extended slice. A valid name gives a canonical one. Length
-// octets are at most 63, below 'A', so they pass through unchanged and the
-// bytes need no parsing.
+// AppendLower appends wire to dst with the ASCII letters A to Z in lower case, and returns the
+// extended slice. A valid name becomes a canonical one. Length octets are at most 63, which is below
+// 'A', so they do not change and the bytes need no parsing.
 func AppendLower(dst, wire []byte) []byte {
 	at := len(dst)
 	dst = append(dst, wire...)
@@ -100,9 +101,9 @@ func AppendLower(dst, wire []byte) []byte {
 	return dst
 }
 
-// lower8 lower-cases the ASCII letters among eight octets at once. In each
-// octet the seven low bits plus 0x3f reach bit 7 from 'A' on, and plus 0x25
-// from the octet after 'Z' on; an octet whose own bit 7 is set is no letter.
+// lower8 converts the ASCII letters among eight octets to lower case. In each octet, the seven low
+// bits plus 0x3f set bit 7 for 'A' and above, and plus 0x25 for octets above 'Z'. An octet with its
+// own bit 7 set is not a letter.
 func lower8(x uint64) uint64 {
 	const ones = 0x0101010101010101
 	low := x & (0x7f * ones)
@@ -112,10 +113,9 @@ func lower8(x uint64) uint64 {
 	return x | upper>>2
 }
 
-// Offsets appends to dst[:0] the offset of each label's length octet in wire,
-// leftmost label first, and returns the slice; walking it backwards goes from
-// the top of the name down. Offsets returns nil when wire is not Valid. With a
-// dst of capacity MaxLabels it does not allocate.
+// Offsets appends to dst[:0] the offset of each label's length octet in wire, leftmost label first,
+// and returns the slice. Read backwards, it leads from the top of the name down. Offsets returns nil
+// if wire is not Valid. It does not allocate if dst has a capacity of MaxLabels.
 func Offsets(dst []uint8, wire []byte) []uint8 {
 	if len(wire) > MaxName {
 		return nil
@@ -139,9 +139,9 @@ func Offsets(dst []uint8, wire []byte) []uint8 {
 	return nil
 }
 
-// CutZone returns the offset at which zone begins in the canonical wire name:
-// 0 when the name is zone itself, more when it lies below it. It reports false
-// when the name is neither, or not Valid up to the zone.
+// CutZone returns the offset at which zone begins in the canonical wire name: 0 if the name is zone
+// itself, more if it is below zone. It returns false if the name is neither, or is not Valid up to
+// zone.
 func CutZone(wire []byte, zone Name) (int, bool) {
 	at := len(wire) - len(zone)
 	if zone == "" || at < 0 || len(wire) > MaxName || string(wire[at:]) != string(zone) {

@@ -13,9 +13,8 @@ const (
 
 const hexDigits = "0123456789abcdef"
 
-// ReverseName returns the name under which the PTR records of a are found. An
-// IPv6 zone is left out, an IPv4-mapped IPv6 address stays IPv6. It is the zero
-// Name when a is not valid.
+// ReverseName returns the owner name of the PTR records of a, without an IPv6 zone. An IPv4-mapped
+// IPv6 address counts as IPv6. If a is not valid, the result is the zero Name.
 func ReverseName(a netip.Addr) Name {
 	switch {
 	case a.Is4():
@@ -39,10 +38,9 @@ func ReverseName(a netip.Addr) Name {
 	return ""
 }
 
-// ReverseAddr is the inverse of ReverseName for a canonical wire name. It
-// reports false for anything that ReverseName cannot have made: a part of an
-// address, an octet with a leading zero or above 255, more or fewer than 32
-// nibbles. It does not allocate.
+// ReverseAddr is the inverse of ReverseName for a canonical wire name. It returns false for names that
+// ReverseName does not return: a part of an address, an octet with a leading zero or above 255, more
+// or fewer than 32 nibbles. It does not allocate.
 func ReverseAddr(wire []byte) (netip.Addr, bool) {
 	if at, ok := CutZone(wire, InAddrArpa); ok {
 		return reverseAddr4(wire[:at])
@@ -70,7 +68,7 @@ func reverseAddr4(labels []byte) (netip.Addr, bool) {
 	return netip.AddrFrom4(ip), len(labels) == 0
 }
 
-// decimalOctet reads 0 to 255 without leading zeros.
+// decimalOctet parses a number from 0 to 255 without leading zeros.
 func decimalOctet(s []byte) (byte, bool) {
 	if len(s) == 0 || len(s) > 3 || (s[0] == '0' && len(s) > 1) {
 		return 0, false
@@ -100,7 +98,7 @@ func reverseAddr6(labels []byte) (netip.Addr, bool) {
 	return netip.AddrFrom16(ip), true
 }
 
-// hexNibble reads one lower-case hexadecimal digit.
+// hexNibble parses one lower-case hexadecimal digit.
 func hexNibble(c byte) (byte, bool) {
 	switch {
 	case isDigit(c):

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// The ways in which text fails to be a name. Parse wraps them with the text.
+// The reasons why a text is not a name. Parse adds the text to them.
 var (
 	errEmpty     = errors.New("empty name")
 	errNoLabel   = errors.New("empty label")
@@ -15,10 +15,9 @@ var (
 	errEscape    = errors.New(`bad escape: want \DDD up to 255, or \ and one character`)
 )
 
-// Parse reads a name in presentation form (RFC 1035 §5.1). The trailing dot is
-// optional: every name is taken as complete. "." is the root. A backslash and
-// three decimal digits stand for that octet, a backslash and any other
-// character for that character. Letters are lower-cased.
+// Parse parses a name in presentation form (RFC 1035 §5.1). The trailing dot is optional: every name is
+// fully qualified. "." is the root. A backslash and three decimal digits stand for that octet, a
+// backslash and any other character for that character. Letters become lower case.
 func Parse(text string) (Name, error) {
 	wire, err := AppendText(make([]byte, 0, len(text)+2), text)
 	if err != nil {
@@ -27,8 +26,7 @@ func Parse(text string) (Name, error) {
 	return Name(AppendLower(nil, wire)), nil
 }
 
-// MustParse is Parse for constants and tests: it panics on text that is not a
-// name.
+// MustParse is Parse for constants and tests. It panics if text is not a name.
 func MustParse(text string) Name {
 	n, err := Parse(text)
 	if err != nil {
@@ -37,9 +35,9 @@ func MustParse(text string) Name {
 	return n
 }
 
-// AppendText appends the wire form of the presentation-form name text to dst,
-// its letters as spelled, for names whose spelling is shown to clients. It
-// takes the text that Parse takes. On an error dst is returned as it was.
+// AppendText appends the wire form of text, a name in presentation form, to dst. Unlike Parse, it keeps
+// the case of letters, for names whose spelling clients see. If there is an error, it returns dst
+// unchanged.
 func AppendText[T string | []byte](dst []byte, text T) ([]byte, error) {
 	out, err := appendText(dst, text)
 	if err != nil {
@@ -56,7 +54,7 @@ func appendText[T string | []byte](dst []byte, text T) ([]byte, error) {
 	if len(text) == 1 && text[0] == '.' {
 		return append(dst, 0), nil
 	}
-	label := len(dst) // where the length octet of the current label is
+	label := len(dst) // offset of the current label's length octet
 	dst = append(dst, 0)
 	for i := 0; i < len(text); i++ {
 		c := text[i]
@@ -90,8 +88,8 @@ func appendText[T string | []byte](dst []byte, text T) ([]byte, error) {
 	return dst, nil
 }
 
-// unescape reads what follows a backslash: the octet, and the characters used,
-// 0 when there is no valid escape.
+// unescape parses the text after a backslash. It returns the octet and the number of characters, which is
+// 0 if there is no valid escape.
 func unescape[T string | []byte](s T) (c byte, n int) {
 	if len(s) == 0 {
 		return 0, 0
@@ -109,9 +107,9 @@ func unescape[T string | []byte](s T) (c byte, n int) {
 	return byte(v), 3
 }
 
-// String returns the presentation form with a trailing dot. Characters with a
-// meaning in zone files are escaped, octets that do not print become \DDD, so
-// that Parse reads the same name again. The zero Name gives "".
+// String returns the presentation form with a trailing dot. Characters with a meaning in zone files are
+// escaped and octets that are not printable become \DDD, so that Parse returns the same name. For the
+// zero Name the result is "".
 func (n Name) String() string {
 	if n == "" {
 		return ""

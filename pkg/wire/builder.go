@@ -5,42 +5,43 @@ import (
 	"net/netip"
 )
 
-// Builder makes one reply in a caller's slice. Start begins it, the record
-// methods append to the section that is open, Finish ends it. A record method
-// that reports false appended nothing: the record did not fit. What that means
-// is the caller's to say (RFC 2181 §9): a missing record of a required RRset
-// earns SetTC; an additional RRset is left out whole, with Mark and Rollback,
-// and silently.
+// Builder makes one reply in the caller's slice. Start begins the reply, the record
+// methods append to the current section, and Finish completes it. A record method that
+// returns false has appended nothing because the record did not fit. The caller must
+// then act according to RFC 2181 §9: if a record of a required RRset is missing, call
+// SetTC; leave an additional RRset out completely, with Mark and Rollback, without
+// setting TC.
 //
-// Owner names and names in RDATA are uncompressed wire form. A nil owner
-// stands for the question's name. Records get the question's class, or IN
-// when that is ANY or missing.
+// Owner names and names in RDATA are in uncompressed wire form. A nil owner stands for
+// the question's name. Records get the question's class, or IN if that is ANY or
+// missing.
 //
-// The zero value is ready for Start; a Builder may be used again. It must not
-// be copied after Start, and is for one goroutine at a time. It keeps no
-// slice but the one given to Start.
+// The zero value is ready for Start, and a Builder may be reused. It must not be copied
+// after Start, and only one goroutine may use it at a time. It keeps no slice except
+// the one passed to Start.
 type Builder struct {
-	buf      []byte
-	base     int // offset of the message in buf
-	limit    int // records may fill buf up to here
-	max      int // and the OPT record up to here
-	rcode    int
-	class    uint16
-	question bool
-	edns, do bool
-	section  Section
-	last     int // offset in the message of the owner appended last, 0 for none
+	buf      []byte  // the slice passed to Start, with the message at its end
+	base     int     // offset of the message in buf
+	limit    int     // length of buf that records must not exceed
+	max      int     // length of buf that the OPT record must not exceed
+	rcode    int     // extended response code
+	class    uint16  // class of the records
+	question bool    // the message has a question
+	edns, do bool    // the query has an OPT record, and the DO bit in it
+	section  Section // where records are appended
+	last     int     // offset in the message of the last record's owner; 0 if there is none
 	names    nameTable
 	copied   copiedOwner
 }
 
-// cookieRoom is the largest COOKIE option, RFC 7873 §4.
+// cookieRoom is the size of the largest COOKIE option (RFC 7873 §4).
 const cookieRoom = 4 + 40
 
-// Start begins the reply to q at the end of dst: id, opcode, RD and CD are
-// q's, QR and RA are set, the question is repeated in its own spelling. The
-// message will not exceed limit octets (at least 512); room for an OPT record
-// is held back when q has one. dst should have the capacity for it all.
+// Start begins the reply to q at the end of dst. Id, opcode, RD and CD are copied from
+// q, QR and RA are set, and the question is repeated in the same spelling. The message
+// will not exceed limit octets (at least 512); space for an OPT record is reserved if q
+// has one. dst should have enough capacity for the message. The Builder owns dst until
+// Finish.
 func (b *Builder) Start(dst []byte, q *Query, limit int) {
 	b.base = len(dst)
 	b.max = b.base + max(limit, MinPayload)
@@ -64,9 +65,9 @@ func (b *Builder) Start(dst []byte, q *Query, limit int) {
 	b.buf = AppendHeader(dst, q, FlagRA)
 }
 
-// AppendHeader appends the header of a reply to q and its question, if it has
-// one, with no records counted: q's id, opcode, RD and CD, QR, and flags
-// besides, which may hold an rcode.
+// AppendHeader appends the header of a reply to q, and q's question if it has one. Id,
+// opcode, RD and CD are copied from q, QR and flags are set, and the counts of records
+// are zero. flags may include an rcode.
 func AppendHeader(dst []byte, q *Query, flags uint16) []byte {
 	flags |= replyFlags(q.Flags)
 	var qd byte
@@ -90,8 +91,8 @@ func (b *Builder) SetRA(available bool) { b.setFlag(FlagRA, available) }
 // SetTC sets the flag TC.
 func (b *Builder) SetTC() { b.setFlag(FlagTC, true) }
 
-// SetRcode changes the response code, which is NOERROR after Start. Codes
-// above 15 become SERVFAIL where the query had no OPT to carry them.
+// SetRcode changes the response code, which is NOERROR after Start. A code above 15
+// becomes SERVFAIL if the query had no OPT record, which would carry its upper bits.
 func (b *Builder) SetRcode(rcode int) { b.rcode = rcode }
 
 func (b *Builder) setFlag(flag uint16, on bool) {
@@ -103,24 +104,24 @@ func (b *Builder) setFlag(flag uint16, on bool) {
 	SetFlags(msg, flags)
 }
 
-// Open directs the following records into s, which must not be before the
-// section open now.
+// Open makes s the current section. It must not be before the section that is current
+// now.
 func (b *Builder) Open(s Section) { b.section = max(s, b.section) }
 
-// Count returns how many records a section holds so far.
+// Count returns the number of records in a section so far.
 func (b *Builder) Count(s Section) int { return Count(b.buf[b.base:], s) }
 
-// Room returns how many octets records may still take.
+// Room returns how many octets are left for records.
 func (b *Builder) Room() int { return b.limit - len(b.buf) }
 
-// Mark is a position in a reply to which Rollback returns.
+// Mark is a position in a reply to which Rollback can return.
 type Mark struct {
-	len     int
+	len     int // of Builder.buf
 	section Section
 	counts  [3]uint16
 }
 
-// Mark returns the present position.
+// Mark returns the current position.
 func (b *Builder) Mark() Mark {
 	m := Mark{len: len(b.buf), section: b.section}
 	for i := range m.counts {
@@ -129,7 +130,7 @@ func (b *Builder) Mark() Mark {
 	return m
 }
 
-// Rollback removes every record appended since m was taken.
+// Rollback removes every record appended since Mark returned m.
 func (b *Builder) Rollback(m Mark) {
 	b.buf = b.buf[:m.len]
 	b.section = m.section
@@ -160,8 +161,7 @@ func (b *Builder) Finish(opt OPT) []byte {
 	return out
 }
 
-// Record appends a record with ready-made RDATA, which must hold no
-// compressed names.
+// Record appends a record with complete RDATA, which must not contain compressed names.
 func (b *Builder) Record(owner []byte, typ uint16, ttl uint32, rdata []byte) bool {
 	at, ok := b.begin(owner, typ, ttl, len(rdata))
 	if !ok {
@@ -171,8 +171,8 @@ func (b *Builder) Record(owner []byte, typ uint16, ttl uint32, rdata []byte) boo
 	return b.end(at)
 }
 
-// Addr appends an A or an AAAA record, whichever addr is; IPv4-mapped IPv6
-// addresses are AAAA. addr must be valid.
+// Addr appends an A record for an IPv4 address, and an AAAA record for an IPv6 address,
+// which includes IPv4-mapped ones. addr must be valid.
 func (b *Builder) Addr(owner []byte, ttl uint32, addr netip.Addr) bool {
 	if addr.Is4() {
 		a := addr.As4()
@@ -182,8 +182,8 @@ func (b *Builder) Addr(owner []byte, ttl uint32, addr netip.Addr) bool {
 	return b.Record(owner, TypeAAAA, ttl, a[:])
 }
 
-// NameRecord appends a record whose RDATA is one name that may be
-// compressed: CNAME, PTR, NS (RFC 3597 §4).
+// NameRecord appends a record whose RDATA is one name that may be compressed (RFC 3597
+// §4): CNAME, PTR or NS.
 func (b *Builder) NameRecord(owner []byte, typ uint16, ttl uint32, target []byte) bool {
 	at, ok := b.begin(owner, typ, ttl, 1)
 	if !ok {
@@ -227,8 +227,8 @@ func (b *Builder) SOA(owner []byte, ttl uint32, soa *SOA) bool {
 	return b.end(at)
 }
 
-// TXT appends a TXT record of the given character strings, each at most 255
-// octets; longer ones are cut into several.
+// TXT appends a TXT record of the given character strings. Strings longer than 255
+// octets are split.
 func (b *Builder) TXT(owner []byte, ttl uint32, texts ...string) bool {
 	at, ok := b.begin(owner, TypeTXT, ttl, 1)
 	if !ok {
@@ -247,8 +247,8 @@ func (b *Builder) TXT(owner []byte, ttl uint32, texts ...string) bool {
 	return b.end(at)
 }
 
-// HINFO appends a HINFO record, the small answer to ANY of RFC 8482 §4.2.
-// cpu and os are at most 255 octets.
+// HINFO appends a HINFO record, which is the small answer to ANY queries of RFC 8482
+// §4.2. cpu and os are cut after 255 octets.
 func (b *Builder) HINFO(owner []byte, ttl uint32, cpu, os string) bool {
 	at, ok := b.begin(owner, TypeHINFO, ttl, 2+len(cpu)+len(os))
 	if !ok {
@@ -266,16 +266,16 @@ func (b *Builder) appendString(s string) {
 	b.buf = append(b.buf, s...)
 }
 
-// begin appends a record's head. atLeast is a lower bound of the RDATA's size,
-// so that what cannot fit is refused before it is written. at is where the
-// record begins.
-func (b *Builder) begin(owner []byte, typ uint16, ttl uint32, atLeast int) (at place, ok bool) {
+// begin appends the owner, type, class and TTL of a record. atLeast is a lower bound of
+// the size of its RDATA, in octets, so that a record that cannot fit is refused before
+// it is written.
+func (b *Builder) begin(owner []byte, typ uint16, ttl uint32, atLeast int) (at recordStart, ok bool) {
 	return b.beginAt(owner, 0, typ, ttl, atLeast)
 }
 
-// beginAt is begin for an owner that is known to be at offset off of the
-// message, unless that is 0.
-func (b *Builder) beginAt(owner []byte, off int, typ uint16, ttl uint32, atLeast int) (at place, ok bool) {
+// beginAt is begin for an owner that stands at offset off of the message already, or
+// nowhere if off is 0.
+func (b *Builder) beginAt(owner []byte, off int, typ uint16, ttl uint32, atLeast int) (at recordStart, ok bool) {
 	at.start = len(b.buf)
 	least := 2 // a pointer
 	if len(owner) == 1 || owner == nil && !b.question {
@@ -303,15 +303,15 @@ func (b *Builder) beginAt(owner []byte, off int, typ uint16, ttl uint32, atLeast
 	return at, true
 }
 
-// place is where a record begins in Builder.buf, and where its owner ends.
-type place struct{ start, head int }
+// recordStart says where in Builder.buf a record begins, and where its owner ends.
+type recordStart struct{ start, head int }
 
 // recordHead is the size of type, class, TTL and RDLENGTH.
 const recordHead = 10
 
-// end fills in RDLENGTH and counts the record, or takes it back when it
-// does not fit.
-func (b *Builder) end(at place) bool {
+// end completes a record: it sets RDLENGTH and counts the record, or removes the record
+// and returns false if it does not fit.
+func (b *Builder) end(at recordStart) bool {
 	if len(b.buf) > b.limit {
 		b.buf = b.buf[:at.start]
 		b.names.rollback(at.start - b.base)
@@ -324,10 +324,10 @@ func (b *Builder) end(at place) bool {
 	return true
 }
 
-// inQuestion returns the offset in the message where the question's name has
-// zone as its end, in that spelling; 0 if it has not, or if other names may be
-// known by now. In a negative answer, the most frequent of those that need
-// compression, it spares the table of names.
+// inQuestion returns the offset in the message at which the question's name ends in
+// zone, in the same spelling. It returns 0 if it does not, or if the table of names is
+// in use already. Negative answers, the most frequent answers that need compression,
+// thus do not need that table.
 func (b *Builder) inQuestion(zone []byte) int {
 	if b.names.used != 0 || !b.question || zone == nil {
 		return 0
@@ -340,8 +340,8 @@ func (b *Builder) inQuestion(zone []byte) int {
 	return HeaderLen + at
 }
 
-// cutZone returns where in name its last labels begin, which are those of zone
-// in the same spelling.
+// cutZone returns the offset in name at which the labels of zone begin, if name ends in
+// zone in the same spelling.
 func cutZone(name, zone []byte) (at int, ok bool) {
 	at = len(name) - len(zone)
 	if at < 0 || string(name[at:]) != string(zone) {
@@ -354,8 +354,8 @@ func cutZone(name, zone []byte) (at int, ok bool) {
 	return at, i == at
 }
 
-// appendBelow appends a name in RDATA. If off is not 0, zone is at this offset
-// of the message, and the name is probably below it.
+// appendBelow appends a name in RDATA. If off is not 0, zone stands at this offset of
+// the message, and is used to compress a name below it.
 func (b *Builder) appendBelow(name, zone []byte, off int) {
 	if off != 0 {
 		if at, ok := cutZone(name, zone); ok {
@@ -367,9 +367,9 @@ func (b *Builder) appendBelow(name, zone []byte, off int) {
 	b.appendName(name, sameSpelling)
 }
 
-// appendName appends a name, its longest known suffix replaced by a pointer
-// if it may be, and remembers its parts for later names. The question's
-// name is learnt when the first name comes, for many replies have none.
+// appendName appends a name, replaces its longest known suffix by a pointer if how
+// allows it, and remembers its suffixes for later names. The question's name is added
+// to the table only with the first other name, because many replies have none.
 func (b *Builder) appendName(name []byte, how compression) {
 	if b.names.used == 0 && b.question {
 		b.names.rememberQuestion(b.buf[b.base+HeaderLen:])

@@ -5,43 +5,43 @@ import (
 	"sync"
 )
 
-// MaxLinks bounds the CNAME records between a question and its answer. A loop
-// reaches it too.
+// MaxLinks is the largest number of CNAME records that are followed from a question to
+// its answer. It also ends CNAME loops.
 const MaxLinks = 16
 
-// Chain finds the records that answer a question among those in the answer
-// section of a reply, whatever their order. Set the options, call Follow, and
-// read the results, which are valid until the next call. The work is linear in
-// the size of the reply, whatever the reply holds. The zero value is ready for
-// use; using it again saves allocations.
+// Chain finds the records that answer a question among those in the answer section of
+// a reply, in whatever order they stand. Set the options, call Follow, and read the
+// results, which are valid until the next call. The time that it takes is linear in the
+// size of the reply, even if the reply is malicious. The zero value is ready to use;
+// reuse saves allocations. A Chain is not safe for concurrent use.
 type Chain struct {
-	// Signatures includes the RRSIG records of every RRset, right after it.
+	// Signatures includes the RRSIG records of each RRset, directly after it.
 	Signatures bool
 	// Duplicates includes further CNAME records that equal an earlier one.
 	Duplicates bool
 
-	// Records are the records in the order in which a client reads them: for
-	// each alias the DNAME that it was made from (RFC 6672 §3.1), if there is
-	// one, and the CNAME; then the records that the question asked for.
+	// Records are the records in the order in which a client reads them: for each
+	// alias the DNAME from which it was synthesized (RFC 6672 §3.1), if there is one,
+	// and the CNAME; then the records that the question asked for.
 	Records []Record
-	// Records[Final:FinalEnd] are those that the question asked for, with their
-	// signatures. They are missing from a negative answer.
+	// Records[Final:FinalEnd] are the records that the question asked for, with their
+	// signatures. The range is empty in a negative answer.
 	Final, FinalEnd int
 	// End is the name that the aliases lead to, in canonical form.
 	End []byte
-	// Broken reports that the chain has more than MaxLinks links, maybe a loop,
-	// or different CNAME records at one name, which RFC 2181 §10.1 forbids.
+	// Broken is true if the chain has more than MaxLinks links, perhaps a loop, or if a
+	// name has different CNAME records, which RFC 2181 §10.1 forbids.
 	Broken bool
 
-	r       *Reply
-	answers []answerRecord
-	special int // how many of them are RRSIG or DNAME records
-	tries   int // how many more DNAME records may be compared
-	name    [2][MaxName]byte
+	r       *Reply           // the reply passed to Follow
+	answers []answerRecord   // the records of its answer section
+	special int              // the number of RRSIG and DNAME records in answers
+	tries   int              // how many more DNAME records may be compared
+	name    [2][MaxName]byte // memory of End and of the next target
 }
 
-// answerRecord is one record of the answer section. Its owner is looked for by
-// hash, so that most records that belong to another name cost one comparison.
+// answerRecord is one record of the answer section. Owners are compared by hash first,
+// so most records of other names take only one comparison.
 type answerRecord struct {
 	hash   uint32 // of the owner's name
 	offset uint16 // of the record in the message
@@ -50,8 +50,8 @@ type answerRecord struct {
 	taken  bool  // the record is part of the chain
 }
 
-// maxDNAMETries bounds how many DNAME records one Follow compares in full. An
-// honest chain has one for each link.
+// maxDNAMETries is how many DNAME records one Follow compares completely. A valid chain
+// has at most one for each link.
 const maxDNAMETries = 4 * MaxLinks
 
 // Follow finds the records that answer the question in r for records of type
@@ -73,7 +73,7 @@ func (c *Chain) Follow(r *Reply, typ uint16) {
 	}
 }
 
-// index fills answers.
+// index fills c.answers.
 func (c *Chain) index() {
 	c.answers, c.special = c.answers[:0], 0
 	var (
@@ -101,13 +101,13 @@ func (c *Chain) index() {
 	}
 }
 
-// isAt reports whether answers[i] is at name, which has that hash.
+// isAt reports whether name, which has that hash, is the owner of answers[i].
 func (c *Chain) isAt(i int, name []byte, hash uint32) bool {
 	a := &c.answers[i]
 	return a.hash == hash && int(a.size) == len(name) && EqualNameAt(c.r.Msg, int(a.offset), name)
 }
 
-// record returns the record that answers[i] stands for.
+// record returns the record of answers[i].
 func (c *Chain) record(i int) (rec Record) {
 	off := int(c.answers[i].offset)
 	rec.fill(c.r.Msg, off, nameSkip(c.r.Msg, off))
@@ -115,14 +115,14 @@ func (c *Chain) record(i int) (rec Record) {
 	return rec
 }
 
+// takeRecord appends the record of answers[i] to Records.
 func (c *Chain) takeRecord(i int) {
 	c.answers[i].taken = true
 	c.Records = append(c.Records, c.record(i))
 }
 
-// takeFinal takes the records of type typ at End and sets FinalEnd, and leaves
-// it 0 if there is none. Then alias is the first CNAME at End, -1 if there is
-// none.
+// takeFinal takes the records of type typ at End and sets FinalEnd. If there are none,
+// FinalEnd remains 0, and alias is the index of the first CNAME at End, or -1.
 func (c *Chain) takeFinal(typ uint16) (alias int) {
 	hash := hashName(c.End)
 	alias = -1
@@ -155,8 +155,8 @@ func (c *Chain) takeFinal(typ uint16) (alias int) {
 	return -1
 }
 
-// takeLink takes the CNAME answers[alias] and makes its target the End. It
-// reports false if there is another one that differs.
+// takeLink takes the CNAME answers[alias] and sets End to its target. It returns false
+// if End has another CNAME with a different target.
 func (c *Chain) takeLink(alias int) bool {
 	hash := hashName(c.End)
 	link := c.record(alias)
@@ -181,7 +181,7 @@ func (c *Chain) takeLink(alias int) bool {
 	return true
 }
 
-// other returns the one of the two names that does not hold End.
+// other returns the buffer of c.name that does not hold End.
 func (c *Chain) other() []byte {
 	if &c.End[0] == &c.name[0][0] {
 		return c.name[1][:0]
@@ -189,7 +189,7 @@ func (c *Chain) other() []byte {
 	return c.name[0][:0]
 }
 
-// takeSignatures takes the RRSIG records of an RRset.
+// takeSignatures takes the RRSIG records of the RRset of type covered at name.
 func (c *Chain) takeSignatures(name []byte, covered uint16) {
 	if !c.Signatures || c.special == 0 || covered == TypeRRSIG {
 		return
@@ -205,8 +205,8 @@ func (c *Chain) takeSignatures(name []byte, covered uint16) {
 	}
 }
 
-// takeDNAME takes the DNAME that makes target of End, if there is one. Any
-// other DNAME says something about other names only.
+// takeDNAME takes the DNAME that redirects End to target, if there is one. Other DNAME
+// records are about other names.
 func (c *Chain) takeDNAME(target []byte) {
 	if c.special == 0 {
 		return
@@ -237,8 +237,8 @@ func (c *Chain) takeDNAME(target []byte) {
 	}
 }
 
-// redirects reports whether the DNAME rec, whose owner should be above, makes
-// target of name (RFC 6672 §2.2).
+// redirects reports whether rec is a DNAME with the owner above that redirects name to
+// target (RFC 6672 §2.2).
 func redirects(msg []byte, rec *Record, above, name, target []byte) bool {
 	if !HasSuffix(name, above) || !EqualNameAt(msg, rec.Owner, above) {
 		return false
@@ -248,12 +248,12 @@ func redirects(msg []byte, rec *Record, above, name, target []byte) bool {
 	return EqualNames(appendKnownName(expected, msg, rec.Data), target)
 }
 
-// inOrder reports, at little cost, that the records in the answer section stand
-// as a client reads them. It may report false where that is so.
+// inOrder checks quickly whether the records in the answer section are in the order in
+// which a client reads them. It may return false although they are.
 func (r *Reply) inOrder() bool {
 	var (
 		rec     Record
-		owner   = HeaderLen // where the name that is looked for stands
+		owner   = HeaderLen // offset of the name whose records come next
 		final   bool
 		signed  bool // the last record was a signature
 		lastAt  = -1 // the owner of the last RRset
@@ -293,7 +293,7 @@ func (r *Reply) inOrder() bool {
 	return true
 }
 
-// arranger is the working space of Arrange.
+// arranger is the scratch memory of Arrange.
 type arranger struct {
 	chain   Chain
 	builder Builder
@@ -301,15 +301,14 @@ type arranger struct {
 
 var arrangers = sync.Pool{New: func() any { return new(arranger) }} //nolint:gochecknoglobals // a pool of scratch memory
 
-// Arrange appends r to dst with the records in its answer section in the order
-// in which clients read them: each alias before what it leads to (glibc's
-// resolver reads an answer once from its beginning, and the order between
-// RRsets means nothing), and signatures after what they sign. Records that have
-// nothing to do with the question follow in their own order. The OPT record is
-// left out. r must be the reply to a question.
+// Arrange appends r to dst with the records of its answer section in the order in which
+// clients read them: each alias before its target, and signatures after the records that
+// they sign. DNS does not define an order between RRsets, but glibc's resolver reads an
+// answer once from the beginning. Records that do not belong to the question follow in
+// their own order. The OPT record is left out. r must be the reply to a question.
 //
-// Nothing is appended if r is in order already, as almost all replies are, or
-// if it does not fit a message in another order.
+// Arrange returns dst unchanged if r is in order already, as almost all replies are, or
+// if r does not fit into a message in another order.
 func Arrange(dst []byte, r *Reply) []byte {
 	if r.Name == nil || Count(r.Msg, Answer) < 2 || r.inOrder() {
 		return dst
@@ -344,6 +343,7 @@ func (c *Chain) moves() bool {
 	return false
 }
 
+// build appends r in the order of a.chain to dst, or nothing if it does not fit.
 func (a *arranger) build(dst []byte, r *Reply) []byte {
 	b := &a.builder
 	q := Query{ID: r.ID, Name: r.Name, Type: r.Type, Class: r.Class}

@@ -6,15 +6,15 @@ import (
 	"math/rand/v2"
 )
 
-// nameTable remembers where names stand in the message being built: a small
-// hash table of suffixes with open addressing. What is found is compared with
-// the message itself, so a collision costs time only, and not much: after a few
-// probes and comparisons a name is written out, which is always right.
+// nameTable remembers where names stand in the message being built. It is a small hash
+// table of suffixes with open addressing. What it finds is compared with the message, so
+// a collision only costs time, and not much: after a few probes and comparisons a name is
+// written in full, which is always correct.
 type nameTable struct {
 	slots [tableSize]nameSlot
 	used  int
-	// Offsets and hashes of the suffixes of one name that are new, scratch of
-	// appendName.
+	// starts and hashes are the offsets and hashes of the new suffixes of one name;
+	// scratch memory of appendName.
 	starts [128]uint8
 	hashes [128]uint16
 }
@@ -28,12 +28,12 @@ type nameSlot struct {
 const (
 	tableSize = 256
 	maxProbes = 16
-	// nearlyFull is when few of the names that come find a slot.
+	// nearlyFull is the number of used slots from which few new names find a slot.
 	nearlyFull = tableSize - maxProbes
-	// maxLookalikes bounds the suffixes that are compared with one name, and
-	// have its hash and its first label, but differ.
+	// maxLookalikes is how many suffixes with the same hash and first label, but which
+	// differ otherwise, are compared with one name.
 	maxLookalikes = 4
-	// maxPointer is the first offset that a pointer cannot express.
+	// maxPointer is the smallest offset that a pointer cannot express.
 	maxPointer = 1 << 14
 )
 
@@ -44,8 +44,8 @@ func (t *nameTable) clear() {
 	}
 }
 
-// rollback forgets every name at or after an offset. Suffixes never move within
-// the table, so what was there before stays within reach.
+// rollback removes every name at or after an offset. Suffixes never move within the
+// table, so the names before the offset can still be found.
 func (t *nameTable) rollback(offset int) {
 	if t.used == 0 {
 		return
@@ -58,7 +58,7 @@ func (t *nameTable) rollback(offset int) {
 	}
 }
 
-// remember notes that the suffix with that hash stands at an offset.
+// remember stores the offset of the suffix with that hash, unless no slot is free.
 func (t *nameTable) remember(hash uint16, offset int) {
 	if offset >= maxPointer {
 		return
@@ -72,21 +72,21 @@ func (t *nameTable) remember(hash uint16, offset int) {
 	}
 }
 
-// compression says how a name may be written.
+// compression says how a name may be compressed.
 type compression uint8
 
 const (
 	inFull compression = iota
-	// anySpelling is for owners: they take the spelling of the question, as
-	// clients that compare octets expect (0x20).
+	// anySpelling is for owners. They take the spelling of the question, as clients
+	// that compare names octet by octet (0x20) expect.
 	anySpelling
-	// sameSpelling is for names in RDATA: a pointer to another spelling would
-	// give a target the random capitals of the question.
+	// sameSpelling is for names in RDATA. A pointer to another spelling would give the
+	// target the random capitals of the question.
 	sameSpelling
 )
 
-// find returns the offset of suffix in msg, 0 if it is not there. It lowers
-// lookalikes, and finds nothing once that is used up.
+// find returns the offset of suffix in msg, or 0 if it is not in the table. It decrements
+// lookalikes for each one that it meets, and finds nothing when that is zero.
 func (t *nameTable) find(msg []byte, hash uint16, suffix []byte, how compression, lookalikes *int) int {
 	for i := range uint16(maxProbes) {
 		s := t.slots[(hash+i)%tableSize]
@@ -107,8 +107,8 @@ func (t *nameTable) find(msg []byte, hash uint16, suffix []byte, how compression
 	return 0
 }
 
-// hashKey and hashStart are secret, so that nobody can choose names that
-// collide.
+// hashKey and hashStart are random and secret, so that nobody can choose names whose
+// hashes collide.
 //
 //nolint:gochecknoglobals // constants of the process
 var (
@@ -135,9 +135,9 @@ func hashName(name []byte) uint32 {
 	return uint32(hashWord(hash, word))
 }
 
-// hashSuffix returns a hash of the suffix of name that begins at off: of its
-// length and eight octets of its first label, without their case. It is cheap,
-// and names of one message rarely share both.
+// hashSuffix returns a hash of the suffix of name that begins at off. It covers the
+// suffix's length and eight octets of its first label, without their case. It is fast,
+// and names of one message rarely have both in common.
 func hashSuffix(name []byte, off int) uint16 {
 	size := int(name[off])
 	last := uint64(name[off+size] | 0x20)
@@ -149,14 +149,14 @@ func hashSuffix(name []byte, off int) uint16 {
 			head = head<<8 | uint64(c)
 		}
 	}
-	if size < 7 { // octets of the next label do not count
+	if size < 7 { // leave out octets of the next label
 		head &= 1<<(8*(size+1)) - 1
 	}
 	head |= 0x2020202020202020
 	return uint16((head ^ last<<32 ^ uint64(len(name)-off)<<48) * hashKey >> 48)
 }
 
-// rememberQuestion remembers the question's name, which follows the header.
+// rememberQuestion stores the suffixes of the question's name, which follows the header.
 func (t *nameTable) rememberQuestion(question []byte) {
 	name := question[:nameSkip(question, 0)]
 	for off := 0; name[off] != 0; off += int(name[off]) + 1 {
@@ -167,7 +167,7 @@ func (t *nameTable) rememberQuestion(question []byte) {
 // appendName appends name to dst, whose message starts at base.
 func (t *nameTable) appendName(dst []byte, base int, name []byte, how compression) []byte {
 	if how == inFull && (t.used >= nearlyFull || len(dst)-base >= maxPointer) {
-		return append(dst, name...) // there is nothing to look for and nothing to remember
+		return append(dst, name...) // nothing to look up, and no space to remember it
 	}
 	off, to, labels, lookalikes := 0, 0, 0, maxLookalikes
 	for name[off] != 0 && labels < len(t.starts) {

@@ -6,12 +6,11 @@ const (
 	MaxName        = 255   // RFC 1035 §2.3.4, length octets and the root's included
 	MaxLabel       = 63    // RFC 1035 §2.3.4
 	MaxMessage     = 65535 // the TCP length prefix, RFC 1035 §4.2.2
-	MinPayload     = 512   // smallest UDP payload anyone must take, RFC 1035 §4.2.1
-	DefaultPayload = 1232  // what we advertise: fits an IPv6 packet of 1280 (DNS flag day 2020)
+	MinPayload     = 512   // UDP payload that everyone must accept, RFC 1035 §4.2.1
+	DefaultPayload = 1232  // the size we advertise; it fits an IPv6 packet of 1280 (DNS flag day 2020)
 )
 
-// Header flags as they stand in the second 16 bits of a message, RFC 1035
-// §4.1.1 and RFC 4035 §3.2.
+// Header flags in the second 16 bits of a message (RFC 1035 §4.1.1, RFC 4035 §3.2).
 const (
 	FlagQR uint16 = 1 << 15 // a response
 	FlagAA uint16 = 1 << 10 // authoritative answer
@@ -46,7 +45,7 @@ const (
 	RcodeBadCookie = 23
 )
 
-// Record types that are treated by name here; every other value is opaque
+// Record types that have a meaning in this module; the RDATA of all others is opaque
 // (RFC 3597).
 const (
 	TypeA          uint16 = 1

@@ -6,21 +6,20 @@ import (
 	"net/netip"
 )
 
-// CookieSecret is the key of a server's cookies (RFC 9018 §4.4), random, and
-// the same in servers that answer for one address.
+// CookieSecret is the key of a server's cookies (RFC 9018 §4.4). It must be random, and
+// the same in all servers that answer at one address.
 type CookieSecret [16]byte
 
-// CookieLen is a client cookie and the server cookie of RFC 9018 §4.
+// CookieLen is the size of a client cookie and the server cookie of RFC 9018 §4.
 const CookieLen = 8 + 16
 
 // Cookie holds one COOKIE option.
 type Cookie [CookieLen]byte
 
-// Cookie puts into b what answers q's client cookie, for OPT.Cookie: the
-// client's own, then version, time and hash (RFC 9018 §4). addr is the
-// client's, now is in seconds since 1970. The result is nil when q has no
-// cookie. Every cookie is answered, so that the requests of that client can be
-// told from forged ones; none is demanded.
+// Cookie stores in b the answer to q's client cookie, for OPT.Cookie, and returns it: the
+// client cookie, version, time and hash (RFC 9018 §4). addr is the client's address, now
+// the time in seconds since 1970. The result is nil if q has no cookie. Every cookie is
+// answered, so that the client can recognise forged replies, but none is required.
 func (s *CookieSecret) Cookie(b *Cookie, q *Query, addr netip.Addr, now uint32) []byte {
 	if q.EDNS.ClientCookie == nil {
 		return nil
@@ -28,6 +27,7 @@ func (s *CookieSecret) Cookie(b *Cookie, q *Query, addr netip.Addr, now uint32) 
 	return s.fill(b, q.EDNS.ClientCookie, addr, now)
 }
 
+// fill stores the cookie for the client cookie client in b.
 func (s *CookieSecret) fill(b *Cookie, client []byte, addr netip.Addr, now uint32) []byte {
 	copy(b[:8], client)
 	binary.BigEndian.PutUint32(b[8:], 1<<24) // version 1, reserved 0
@@ -45,8 +45,8 @@ func (s *CookieSecret) fill(b *Cookie, client []byte, addr netip.Addr, now uint3
 	return b[:]
 }
 
-// sipHash is SipHash-2-4 (Aumasson, Bernstein 2012), which RFC 9018 §4.4 asks
-// for so that servers with one key accept each other's cookies.
+// sipHash is SipHash-2-4 (Aumasson, Bernstein 2012). RFC 9018 §4.4 requires it, so that
+// servers with the same key accept each other's cookies.
 func sipHash(key *CookieSecret, text []byte) uint64 {
 	k0, k1 := binary.LittleEndian.Uint64(key[:8]), binary.LittleEndian.Uint64(key[8:])
 	s := sipState{k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573}

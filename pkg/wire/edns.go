@@ -2,25 +2,25 @@ package wire
 
 import "encoding/binary"
 
-// EDNS is what a message's OPT record says, RFC 6891 §6.1.
+// EDNS is the content of a message's OPT record (RFC 6891 §6.1).
 type EDNS struct {
-	Present bool
-	Version uint8
-	DO      bool   // the sender takes DNSSEC records, RFC 3225
-	Size    uint16 // the sender's UDP payload size; values below 512 read as 512
-	// ExtendedRcode is the upper eight bits of the rcode, in replies.
+	Present bool   // the message has an OPT record; otherwise the other fields are zero
+	Version uint8  // 0 is the only version that exists
+	DO      bool   // the sender accepts DNSSEC records (RFC 3225)
+	Size    uint16 // the sender's UDP payload size in octets; values below 512 become 512
+	// ExtendedRcode holds the upper eight bits of the rcode, in replies.
 	ExtendedRcode uint8
-	// Options holds the options as sent, each within its bounds; walk it with
-	// NextOption. It aliases the message. Not checked for versions above 0.
+	// Options holds the options in wire form; read them with NextOption. They have been
+	// checked unless Version is above 0. It shares memory with the message.
 	Options []byte
-	// ClientCookie (8 octets) and ServerCookie (8 to 32) are the first COOKIE
-	// option's parts, nil when missing, RFC 7873 §4. They alias the message.
+	// ClientCookie (8 octets) and ServerCookie (8 to 32) are the parts of the first
+	// COOKIE option, or nil if missing (RFC 7873 §4). They share memory with the message.
 	ClientCookie, ServerCookie []byte
 }
 
-// parse reads a whole OPT record. It reports false when the owner is not the
-// root, when an option passes the end, or when a cookie has a bad length
-// (RFC 7873 §5.2.2). Present is set in any case.
+// parse reads a whole OPT record. It returns false if the owner is not the root, if an
+// option extends beyond the end, or if a cookie has an invalid length (RFC 7873 §5.2.2).
+// Present is set in any case.
 func (e *EDNS) parse(record []byte) bool {
 	e.Present = true
 	if record[0] != 0 {
@@ -54,8 +54,8 @@ func (e *EDNS) parse(record []byte) bool {
 	return true
 }
 
-// NextOption splits the first option off options. ok is false at the end and
-// when the option passes the end.
+// NextOption splits options after the first option. ok is false at the end, and if the
+// option extends beyond the end. The results share memory with options.
 func NextOption(options []byte) (code uint16, data, rest []byte, ok bool) {
 	if len(options) < 4 {
 		return 0, nil, nil, false
@@ -67,7 +67,8 @@ func NextOption(options []byte) (code uint16, data, rest []byte, ok bool) {
 	return binary.BigEndian.Uint16(options), options[4:end:end], options[end:], true
 }
 
-// Option returns the data of the first option with that code.
+// Option returns the data of the first option with that code. It shares memory with
+// options.
 func Option(options []byte, code uint16) (data []byte, ok bool) {
 	for {
 		c, data, rest, ok := NextOption(options)
@@ -81,12 +82,12 @@ func Option(options []byte, code uint16) (data []byte, ok bool) {
 	}
 }
 
-// ExtendedError is the content of an EDE option, RFC 8914. The zero value
-// means that there is none; make one with Extended.
+// ExtendedError is the content of an EDE option (RFC 8914). The zero value means that
+// there is none. Use Extended to make one.
 type ExtendedError struct {
 	Present bool
 	Code    uint16 // one of the EDE constants
-	Text    string // UTF-8 for people, may be empty
+	Text    string // explanation for people, in UTF-8; may be empty
 }
 
 // Extended returns the extended error with that code and text.
@@ -94,27 +95,26 @@ func Extended(code uint16, text string) ExtendedError {
 	return ExtendedError{Present: true, Code: code, Text: text}
 }
 
-// OPT is what goes into the OPT record of a message that we send. The zero
-// value is a plain one that advertises DefaultPayload.
+// OPT is the content of the OPT record of a message that we send. The zero value has no
+// options and advertises DefaultPayload.
 type OPT struct {
-	Size uint16 // UDP payload size advertised; 0 means DefaultPayload
-	// DO is set in queries. A reply repeats its query's bit (RFC 6891 §6.1.4)
-	// and ignores this field.
+	Size uint16 // UDP payload size to advertise, in octets; 0 means DefaultPayload
+	// DO is the DO bit of queries. A reply ignores this field and repeats the bit of its
+	// query (RFC 6891 §6.1.4).
 	DO bool
-	// Cookie is the whole COOKIE option: client cookie, then server cookie. nil
-	// sends none.
+	// Cookie is the data of the COOKIE option: client cookie, then server cookie. If it
+	// is nil, none is sent.
 	Cookie []byte
-	// EDE is sent in replies where room is left, without its text where only
-	// the code fits.
+	// EDE is sent in replies if it fits, without its text if only the code fits.
 	EDE ExtendedError
-	// Raw holds further options in wire form, sent where room is left.
+	// Raw holds further options in wire form, which are sent if they fit.
 	Raw []byte
 }
 
 const optFixedLen = 11
 
-// size returns the octets that must be held back for the record; EDE and Raw
-// take only what is left over.
+// size returns the number of octets to reserve for the record. EDE and Raw use only what
+// is left over.
 func (o *OPT) size() int {
 	n := optFixedLen
 	if len(o.Cookie) > 0 {
@@ -123,8 +123,8 @@ func (o *OPT) size() int {
 	return n
 }
 
-// appendOPT appends the record. room is the greatest size it may take; the
-// fixed part is written whatever it is.
+// appendOPT appends an OPT record of at most room octets. The fixed part is written even
+// if it is larger than room.
 func appendOPT(dst []byte, o *OPT, rcode int, do bool, room int) []byte {
 	size := o.Size
 	if size == 0 {

@@ -1,10 +1,10 @@
 package wire
 
-// AppendError appends a reply that holds nothing but rcode: the question as
-// sent, if there was one, and an OPT record if and only if the query had one.
-// Id, opcode, RD and CD are the query's; RA is set. An rcode above 15 becomes
-// SERVFAIL where there is no OPT to carry it. With RcodeSuccess the reply is
-// an empty answer.
+// AppendError appends a reply with rcode and without records except an OPT record, which
+// it has if and only if the query had one. The question, if there was one, is repeated as
+// sent. Id, opcode, RD and CD are copied from the query; RA is set. An rcode above 15
+// becomes SERVFAIL if the reply has no OPT record, which would carry its upper bits. With
+// RcodeSuccess the reply is an empty answer.
 func AppendError(dst []byte, q *Query, rcode int, opt OPT) []byte {
 	if rcode > int(rcodeMask) && !q.EDNS.Present {
 		rcode = RcodeServFail
@@ -18,8 +18,8 @@ func AppendError(dst []byte, q *Query, rcode int, opt OPT) []byte {
 	return dst
 }
 
-// AppendTruncated appends an empty reply with TC set, which sends the client
-// to TCP.
+// AppendTruncated appends an empty reply with TC set, which makes the client ask again
+// over TCP.
 func AppendTruncated(dst []byte, q *Query, opt OPT) []byte {
 	base := len(dst)
 	dst = AppendError(dst, q, RcodeSuccess, opt)
@@ -27,8 +27,8 @@ func AppendTruncated(dst []byte, q *Query, opt OPT) []byte {
 	return dst
 }
 
-// AppendQuery appends a question to an upstream. Of flags, RD, AD and CD are
-// sent. A nil opt sends no OPT record.
+// AppendQuery appends a query for an upstream server. Only RD, AD and CD of flags are
+// sent. If opt is nil, the query has no OPT record.
 func AppendQuery(dst []byte, id, flags uint16, name []byte, typ, class uint16, opt *OPT) []byte {
 	flags &= FlagRD | FlagAD | FlagCD
 	var ar byte

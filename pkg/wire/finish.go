@@ -1,10 +1,9 @@
 package wire
 
-// FinishReply completes a reply to q that stands at dst[base:] without an OPT
-// record: whole records are dropped from its end until it and its OPT fit into
-// limit octets, with TC where they were required (RFC 2181 §9), and the OPT is
-// appended if q has one; a nil opt is a plain one. The message must be well
-// formed.
+// FinishReply completes a reply to q that stands at dst[base:] and has no OPT record. It
+// removes whole records from the end until the message with its OPT record fits into limit
+// octets, sets TC if a removed record was required (RFC 2181 §9), and appends the OPT
+// record if q has one. A nil opt stands for the zero OPT. The message must be valid.
 func FinishReply(dst []byte, base int, q *Query, limit int, opt *OPT) []byte {
 	if opt == nil {
 		opt = &OPT{}
@@ -25,8 +24,8 @@ func FinishReply(dst []byte, base int, q *Query, limit int, opt *OPT) []byte {
 	return appendOPT(dst, opt, Rcode(Flags(msg)), q.EDNS.DO, limit-len(msg))
 }
 
-// truncate drops records from the end of msg until it has at most room octets,
-// mends its counts, sets TC if it must, and returns the new length.
+// truncate removes records from the end of msg until it has at most room octets, corrects
+// the counts, sets TC if necessary, and returns the new length.
 func truncate(msg []byte, room int) int {
 	off := HeaderLen
 	if Count(msg, Question) == 1 {
@@ -37,7 +36,7 @@ func truncate(msg []byte, room int) int {
 		answers = Count(msg, Answer)
 	)
 	for s := Answer; s <= Additional; s++ {
-		set, setCount, setType := off, 0, uint16(0) // where the present RRset began
+		set, setCount, setType := off, 0, uint16(0) // where the current RRset began
 		setOwner := 0
 		for i := range Count(msg, s) {
 			rec.fill(msg, off, nameSkip(msg, off))
@@ -65,9 +64,10 @@ func truncate(msg []byte, room int) int {
 	return off
 }
 
-// required reports whether leaving out a record makes a reply incomplete:
-// answers do, and what the authority section says, except for the names of a
-// zone's servers beside an answer. RFC 2181 §9: additional records never do.
+// required reports whether a reply without a record of this type and section is
+// incomplete (RFC 2181 §9). Records of the answer section are required, and so are those of
+// the authority section, except for NS records beside an answer. Additional records are
+// not.
 func required(s Section, typ uint16, answers int) bool {
 	return s == Answer || s == Authority && (answers == 0 || typ != TypeNS)
 }

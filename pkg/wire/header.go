@@ -2,8 +2,8 @@ package wire
 
 import "encoding/binary"
 
-// The functions in this file read and change the header of msg, which must
-// hold at least HeaderLen octets.
+// The functions in this file read and change the header of msg, which must have at least
+// HeaderLen octets.
 
 // ID returns the message id.
 func ID(msg []byte) uint16 { return binary.BigEndian.Uint16(msg) }
@@ -20,11 +20,11 @@ func SetFlags(msg []byte, flags uint16) { binary.BigEndian.PutUint16(msg[2:], fl
 // Opcode returns the opcode in flags.
 func Opcode(flags uint16) int { return int(flags>>11) & 0xf }
 
-// Rcode returns the rcode's low four bits in flags; the OPT record holds the
-// rest.
+// Rcode returns the low four bits of the rcode, which are in flags. The OPT record holds
+// the others.
 func Rcode(flags uint16) int { return int(flags & rcodeMask) }
 
-// Section numbers a message's four parts, and indexes Count.
+// Section is one of the four sections of a message.
 type Section uint8
 
 // The sections in the order in which they stand.
@@ -43,8 +43,8 @@ func SetCount(msg []byte, s Section, n int) {
 	binary.BigEndian.PutUint16(msg[4+2*int(s):], uint16(n))
 }
 
-// replyFlags is what a reply takes over from its query: the opcode, RD and CD
-// (RFC 1035 §4.1.1, RFC 4035 §3.2.2).
+// replyFlags returns QR and the bits that a reply copies from the flags of its query:
+// opcode, RD and CD (RFC 1035 §4.1.1, RFC 4035 §3.2.2).
 func replyFlags(query uint16) uint16 {
 	return FlagQR | query&(opcodeMask|FlagRD|FlagCD)
 }

@@ -2,25 +2,25 @@ package wire
 
 import "encoding/binary"
 
-// maxPointers bounds the pointers in one name. A name of 255 octets has at most
-// 127 labels, so an honest one never needs more.
+// maxPointers is the largest number of pointers in one name. A name of 255 octets has at
+// most 127 labels, so a normal one never needs more.
 const maxPointers = 126
 
 const pointerMark = 0xc0
 
-// NameEnd returns the offset of the octet after the name at off: after its
-// root octet, or after its first compression pointer. The whole name is
-// checked, behind its pointers too: label types, 255 octets, pointers that go
-// strictly backwards and never into the header. What a pointer means must end
-// before the part that holds the pointer begins (a prior occurrence, RFC 1035
-// §4.1.4), so no name depends on octets after it. ok is false when it is bad.
+// NameEnd returns the offset of the octet after the name at off: after its root octet, or
+// after its first compression pointer. It checks the whole name, including the parts that
+// pointers lead to: label types, the limit of 255 octets, and that pointers lead only
+// backwards and not into the header. The part that a pointer leads to must end before the
+// part with the pointer begins (a prior occurrence, RFC 1035 §4.1.4), so no name depends on
+// octets after it. ok is false if the name is invalid.
 func NameEnd(msg []byte, off int) (end int, ok bool) {
 	end, _, ok = nameEnd(msg, off)
 	return end, ok
 }
 
-// nameEnd is NameEnd that also returns how many labels and pointers it passed
-// behind the name's first pointer.
+// nameEnd is NameEnd, but also returns the number of labels and pointers after the name's
+// first pointer.
 func nameEnd(msg []byte, off int) (end, steps int, ok bool) {
 	size, pointers, start, limit := 0, 0, off, len(msg)
 	end = -1
@@ -52,15 +52,15 @@ func nameEnd(msg []byte, off int) (end, steps int, ok bool) {
 				return 0, 0, false
 			}
 			off, start, limit = to, to, start
-		default: // 01 and 10 are not label types anyone uses, RFC 6891 §5
+		default: // nobody uses the label types 01 and 10, RFC 6891 §5
 			return 0, 0, false
 		}
 	}
 	return 0, 0, false
 }
 
-// pointerAt returns where the name at off leads to if it is only a pointer, -1
-// if it is not. The name must have passed NameEnd.
+// pointerAt returns the target of the name at off if it is only a pointer, and -1
+// otherwise. NameEnd must have accepted the name.
 func pointerAt(msg []byte, off int) int {
 	if c := int(msg[off]); c&pointerMark == pointerMark {
 		return c&^pointerMark<<8 | int(msg[off+1])
@@ -68,7 +68,7 @@ func pointerAt(msg []byte, off int) int {
 	return -1
 }
 
-// appendKnownName is AppendName for a name that has passed NameEnd.
+// appendKnownName is AppendName for a name that NameEnd has accepted.
 func appendKnownName(dst, msg []byte, off int) []byte {
 	for start := off; ; {
 		c := int(msg[off])
@@ -85,8 +85,8 @@ func appendKnownName(dst, msg []byte, off int) []byte {
 	}
 }
 
-// AppendName appends the name at off to dst in uncompressed form, spelled as
-// in the message. end is as in NameEnd. When ok is false nothing was appended.
+// AppendName appends the name at off to dst in uncompressed form, in the spelling of the
+// message. end is the same as that of NameEnd. If ok is false, nothing was appended.
 func AppendName(dst, msg []byte, off int) (out []byte, end int, ok bool) {
 	end, ok = NameEnd(msg, off)
 	if !ok {
@@ -112,8 +112,8 @@ func AppendLower(dst, name []byte) []byte {
 	return dst
 }
 
-// EqualNames compares two uncompressed names as RFC 4343 §3 says: ASCII
-// letters without their case, every other octet as it is.
+// EqualNames reports whether two uncompressed names are equal according to RFC 4343 §3:
+// the case of ASCII letters does not matter.
 func EqualNames(a, b []byte) bool {
 	if len(a) != len(b) {
 		return false
@@ -129,14 +129,14 @@ func EqualNames(a, b []byte) bool {
 	return true
 }
 
-// EqualNameAt compares the name at off, compressed or not, with an
-// uncompressed and valid one, without case. The name at off must have passed
-// NameEnd; a bad one compares as different.
+// EqualNameAt reports whether the name at off, compressed or not, equals name, which is
+// uncompressed and valid. Case does not matter. NameEnd should have accepted the name at
+// off; an invalid one is not equal to any name.
 func EqualNameAt(msg []byte, off int, name []byte) bool {
 	return equalNameAt(msg, off, name, false)
 }
 
-// equalNameAt is EqualNameAt, with case if exact.
+// equalNameAt is EqualNameAt, but the case of letters matters if exact is true.
 func equalNameAt(msg []byte, off int, name []byte, exact bool) bool {
 	for i, pointers := 0, 0; off < len(msg); {
 		c := int(msg[off])
@@ -149,7 +149,7 @@ func equalNameAt(msg []byte, off int, name []byte, exact bool) bool {
 			continue
 		}
 		n := c + 1
-		// Most suffixes stand as they are written, with no pointer in them.
+		// Most suffixes are in the same case, with no pointer in them.
 		if rest := len(name) - i; rest > 0 && off+rest <= len(msg) && string(msg[off:off+rest]) == string(name[i:]) {
 			return true
 		}
@@ -168,8 +168,8 @@ func equalNameAt(msg []byte, off int, name []byte, exact bool) bool {
 	return false
 }
 
-// HasSuffix reports whether zone is name itself or an ancestor of it; both
-// are uncompressed and valid, the case does not matter.
+// HasSuffix reports whether zone is name itself or an ancestor of it. Both are uncompressed
+// and valid; case does not matter.
 func HasSuffix(name, zone []byte) bool {
 	for len(name) > len(zone) {
 		n := int(name[0]) + 1
@@ -181,12 +181,11 @@ func HasSuffix(name, zone []byte) bool {
 	return EqualNames(name, zone)
 }
 
-// lowerAll brings the letters in a name to lower case.
+// lowerAll converts the letters in a name to lower case.
 func lowerAll(name []byte) { lowerInto(name, name) }
 
-// lowerInto writes name in lower case to dst, which has the same length and may
-// be name itself, eight octets at a time. Length octets are below 'A', so they
-// need no care.
+// lowerInto writes name in lower case to dst, which has the same length and may be name
+// itself, eight octets at a time. Length octets are below 'A', so they do not change.
 func lowerInto(dst, name []byte) {
 	dst = dst[:len(name)]
 	i := 0
@@ -195,7 +194,7 @@ func lowerInto(dst, name []byte) {
 	}
 	switch {
 	case i == len(name):
-	case i >= 8: // the last eight again: most of them are done, which does no harm
+	case i >= 8: // convert the last eight again, which does no harm
 		i = len(name) - 8
 		binary.LittleEndian.PutUint64(dst[i:], lowerWord(binary.LittleEndian.Uint64(name[i:])))
 	default:
@@ -205,9 +204,8 @@ func lowerInto(dst, name []byte) {
 	}
 }
 
-// lowerWord is eight octets in lower case. In each octet the top bit tells a
-// comparison's outcome: adding what is missing to 0x80 sets it from some value
-// on.
+// lowerWord returns eight octets in lower case. In each octet the top bit holds the result
+// of a comparison: adding 0x80-c sets it if the octet is at least c.
 func lowerWord(x uint64) uint64 {
 	const (
 		each = 0x0101010101010101

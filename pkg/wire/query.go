@@ -2,51 +2,51 @@ package wire
 
 import "encoding/binary"
 
-// Query is what ParseQuery found in a client's packet. It may also be filled
-// by hand, to answer a client whose packet is gone: everything that writes a
-// reply needs only ID, Flags, Name, Type, Class and EDNS.
+// Query is a client's query as ParseQuery found it in a packet. It may also be filled by
+// hand, to answer a client whose packet is no longer available: the functions that write
+// replies use only ID, Flags, Name, Type, Class and EDNS.
 type Query struct {
-	ID    uint16
-	Flags uint16 // as received; see the Flag constants, Opcode
-	// Name is the question's name as sent, uncompressed. It aliases the packet.
-	// nil: the packet held no readable question.
+	ID    uint16 // message id
+	Flags uint16 // the second 16 bits as received; see the Flag constants and Opcode
+	// Name is the question's name as sent, uncompressed. It shares memory with the
+	// packet. It is nil if the packet has no readable question.
 	Name        []byte
-	Type, Class uint16
-	// QuestionEnd is the offset after the question, HeaderLen when there is none.
+	Type, Class uint16 // of the question
+	// QuestionEnd is the offset after the question, or HeaderLen if there is none.
 	QuestionEnd int
-	// End is the offset after the last record. Octets behind it are garbage,
-	// which is tolerated, and never relayed.
+	// End is the offset after the last record. Octets after it are ignored, and never
+	// relayed.
 	End  int
-	EDNS EDNS
+	EDNS EDNS // the content of the OPT record; shares memory with the packet
 }
 
-// Verdict is what a packet earned.
+// Verdict says how to treat a packet.
 type Verdict uint8
 
 // Verdicts. All but Accept and Drop are answered by
 // AppendError(dst, q, v.Rcode(), OPT{}).
 const (
-	// Accept is one well-formed question of opcode QUERY.
+	// Accept means one valid question of opcode QUERY.
 	Accept Verdict = iota
-	// Drop is a packet too short to hold a header, or a response. Answering
-	// would start loops.
+	// Drop means that the packet is shorter than a header, or is a response, which
+	// must not be answered because that could start a loop.
 	Drop
-	// FormErr is a question, record, OPT or option that does not parse; a count
-	// that no QUERY has.
+	// FormErr means that a question, record, OPT record or option is invalid, or that a
+	// count is not possible in a QUERY.
 	FormErr
-	// NotImp is an opcode other than QUERY, RFC 8906 §3.1.4. Opcode and id are
-	// kept in the reply, and the question and the OPT where they could be read.
+	// NotImp means an opcode other than QUERY (RFC 8906 §3.1.4). The reply repeats
+	// opcode and id, and the question and the OPT record if they could be read.
 	NotImp
-	// BadVers is an EDNS version above 0, RFC 6891 §6.1.3.
+	// BadVers means an EDNS version above 0 (RFC 6891 §6.1.3).
 	BadVers
-	// CookieOnly is a query with no question, only a COOKIE option, RFC 7873
-	// §5.4. The answer is NOERROR with a cookie; a server without cookies may
-	// send FORMERR.
+	// CookieOnly means a query with a COOKIE option and without a question (RFC 7873
+	// §5.4). The answer is NOERROR with a cookie; a server without cookies may send
+	// FORMERR.
 	CookieOnly
 )
 
-// Rcode returns the response code with which to answer, RcodeSuccess for
-// Accept, Drop and CookieOnly.
+// Rcode returns the response code of the answer, which is RcodeSuccess for Accept, Drop
+// and CookieOnly.
 func (v Verdict) Rcode() int {
 	switch v {
 	case FormErr:
@@ -59,7 +59,7 @@ func (v Verdict) Rcode() int {
 	return RcodeSuccess
 }
 
-// String names the verdict for logs and tests.
+// String returns the name of the verdict for logs and tests.
 func (v Verdict) String() string {
 	switch v {
 	case Accept:
@@ -78,18 +78,18 @@ func (v Verdict) String() string {
 	return "unknown"
 }
 
-// Limits on what may stand beside the question. They are those of miekg/dns's
-// default, thus of kube-dns: IXFR puts an SOA into the authority section,
-// and an OPT and a TSIG or SIG(0) into the additional one. Records other than
-// OPT are checked for their bounds and ignored.
+// The number of records allowed in each section of a query. They are the defaults of
+// miekg/dns, and so those of kube-dns: IXFR has an SOA record in the authority section, and
+// the additional section may hold an OPT record and a TSIG or SIG(0) record. For records
+// other than OPT only the length is checked.
 const (
 	maxQueryAnswer     = 1
 	maxQueryAuthority  = 1
 	maxQueryAdditional = 2
 )
 
-// ParseQuery reads a packet from a client. q is overwritten whatever the
-// verdict, with as much as could be read, so that AppendError can answer.
+// ParseQuery reads a packet from a client. Whatever the verdict, it overwrites q with as
+// much as it could read, so that AppendError can answer. q shares memory with packet.
 func ParseQuery(packet []byte, q *Query) Verdict {
 	*q = Query{QuestionEnd: HeaderLen, End: HeaderLen}
 	if len(packet) < HeaderLen {
@@ -109,8 +109,8 @@ func ParseQuery(packet []byte, q *Query) Verdict {
 // Opcode returns the query's opcode.
 func (q *Query) Opcode() int { return Opcode(q.Flags) }
 
-// ReplyLimit returns the size that a UDP reply to q must not exceed: the
-// client's payload size or 512 without EDNS, and never more than ours.
+// ReplyLimit returns the largest size of a UDP reply to q, in octets: the client's payload
+// size, or 512 without EDNS, and at most ours.
 func (q *Query) ReplyLimit(ours int) int {
 	limit := MinPayload
 	if q.EDNS.Present {
@@ -123,7 +123,7 @@ func (q *Query) ReplyLimit(ours int) int {
 func (q *Query) parse(packet []byte) Verdict {
 	qd := Count(packet, Question)
 	an, ns, ar := Count(packet, Answer), Count(packet, Authority), Count(packet, Additional)
-	// RFC 9619: exactly one question. None is left for a cookie alone.
+	// RFC 9619: exactly one question. Only a query for a cookie has none.
 	if qd > 1 || an > maxQueryAnswer || ns > maxQueryAuthority || ar > maxQueryAdditional {
 		return FormErr
 	}
@@ -163,8 +163,8 @@ func (q *Query) parse(packet []byte) Verdict {
 	return Accept
 }
 
-// parseQuestion reads the question. Nothing stands before it that a pointer
-// could mean, so a pointer there is an error.
+// parseQuestion reads the question. A compression pointer in it is an error, because there
+// is no name before it.
 func (q *Query) parseQuestion(packet []byte) bool {
 	off := HeaderLen
 	for {

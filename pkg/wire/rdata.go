@@ -1,13 +1,13 @@
 package wire
 
-// layout is the shape of a type's RDATA: fixed octets, then names, then the
-// tail. It serves to check RDATA and to move it into another message.
+// layout describes the RDATA of a type: fixed octets, then names, then more octets. It is
+// used to check RDATA and to copy it into another message.
 type layout struct {
 	kind   layoutKind
 	prefix uint8 // octets before the names
-	names  uint8
-	suffix uint8 // octets after the names, exactly or at least
-	// compress: a sender may compress the names, RFC 3597 §4: sameSpelling.
+	names  uint8 // number of names
+	suffix uint8 // octets after the names; exactly or at least, see kind
+	// compress is sameSpelling if the names may be compressed (RFC 3597 §4).
 	compress compression
 }
 
@@ -17,15 +17,15 @@ const (
 	opaque    layoutKind = iota // anything
 	exact                       // prefix, names, suffix and nothing more
 	open                        // suffix is a minimum
-	texts                       // one or more character strings fill it
-	twoTexts                    // two character strings fill it
+	texts                       // one or more character strings
+	twoTexts                    // two character strings
 	naptr                       // prefix, three character strings, one name
-	parameter                   // as open, then SvcParams: key, length, value
-	bitmap                      // as open, then type bitmaps: window, length, bits
+	parameter                   // like open, then SvcParams: key, length, value
+	bitmap                      // like open, then type bitmaps: window, length, bits
 )
 
-// layoutOf returns the shape of a type's RDATA. A in class CH is a name and an
-// address of 16 bits, RFC 1035 §3.4.1 being about IN only.
+// layoutOf returns the layout of a type's RDATA. An A record in class CH has a name and an
+// address of 16 bits; RFC 1035 §3.4.1 applies only to class IN.
 func layoutOf(typ, class uint16) layout {
 	switch typ {
 	case TypeA:
@@ -77,8 +77,8 @@ func layoutOf(typ, class uint16) layout {
 	return layout{}
 }
 
-// checkRData reports whether the RDATA from data to end is whole: every name in
-// it is valid and ends inside it, every length in it stays inside it.
+// checkRData reports whether the RDATA in msg[data:end] is complete: every name in it is
+// valid and ends inside it, and no length in it extends beyond it.
 func checkRData(msg []byte, typ, class uint16, data, end int, names *nameCheck) bool {
 	if typ == TypeA && class == ClassIN {
 		return end-data == 4
@@ -114,8 +114,8 @@ func checkRData(msg []byte, typ, class uint16, data, end int, names *nameCheck) 
 	return at+int(l.suffix) <= end
 }
 
-// namesStart returns where the first name of the RDATA stands, -1 if that is
-// behind its end.
+// namesStart returns the offset of the first name in the RDATA, or -1 if that is after its
+// end.
 func namesStart(msg []byte, l layout, data, end int) int {
 	at := data + int(l.prefix)
 	if at <= end && l.kind == naptr {
@@ -127,8 +127,8 @@ func namesStart(msg []byte, l layout, data, end int) int {
 	return at
 }
 
-// skipTexts returns the offset after n character strings, after all of them
-// when n is negative; -1 if one passes end or is missing.
+// skipTexts returns the offset after n character strings, or after all of them if n is
+// negative. It returns -1 if one extends beyond end or is missing.
 func skipTexts(msg []byte, at, end, n int) int {
 	for n != 0 {
 		if at >= end {
@@ -146,10 +146,10 @@ func skipTexts(msg []byte, at, end, n int) int {
 	return at
 }
 
-// checkParameters checks the bounds of SvcParams, RFC 9460 §2.2.
+// checkParameters checks the lengths of SvcParams (RFC 9460 §2.2).
 func checkParameters(p []byte) bool {
 	for len(p) > 0 {
-		_, _, rest, ok := NextOption(p) // the same shape as EDNS options
+		_, _, rest, ok := NextOption(p) // the same layout as EDNS options
 		if !ok {
 			return false
 		}

@@ -1,26 +1,25 @@
 package wire
 
-// Relay says how AppendReply passes an upstream's reply on.
+// Relay says how AppendReply relays an upstream server's reply.
 type Relay struct {
-	// Limit is the size that the message must not exceed, Query.ReplyLimit for
-	// UDP and MaxMessage for TCP.
+	// Limit is the largest size of the message in octets: Query.ReplyLimit for UDP and
+	// MaxMessage for TCP.
 	Limit int
-	// MaxTTL caps the TTLs of the answer section (dnsmasq's --max-ttl), 0 does
-	// not. TTLs with their top bit set become 0 in any case, RFC 2181 §8.
+	// MaxTTL is the largest TTL in the answer section, in seconds (dnsmasq's --max-ttl);
+	// 0 means no limit. A TTL with its top bit set becomes 0 in any case (RFC 2181 §8).
 	MaxTTL uint32
-	// KeepAD passes AD on (dnsmasq's --proxy-dnssec); otherwise it is cleared.
+	// KeepAD relays the AD bit (dnsmasq's --proxy-dnssec); otherwise it is cleared.
 	KeepAD bool
-	// OPT is sent if the client's query had one, never otherwise. The
-	// upstream's own OPT ends here: it is per hop, RFC 6891 §6.1.1.
+	// OPT is sent if and only if the client's query had an OPT record. The upstream
+	// server's OPT record is not relayed: it is for one hop (RFC 6891 §6.1.1).
 	OPT OPT
 }
 
-// AppendReply appends an upstream's reply as the answer to the client's query
-// q: id, opcode, RD and CD and the question in the client's spelling, RA set,
-// AA, TC and the rcode as upstream sent them. If it exceeds the limit it is
-// compressed anew; what still does not fit is left out from the end in
-// whole records, with TC where it was required (RFC 2181 §9). r must answer
-// q (Reply.Answers).
+// AppendReply appends an upstream server's reply as the answer to the client's query q. Id,
+// opcode, RD, CD and the question, in the client's spelling, are copied from q; RA is set;
+// AA, TC and the rcode are those of the reply. A message that exceeds the limit is
+// compressed again; records that still do not fit are left out from the end, and TC is set
+// if they were required (RFC 2181 §9). r must answer q (Reply.Answers).
 func AppendReply(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 	held := 0
 	if q.EDNS.Present {
@@ -52,7 +51,8 @@ func AppendReply(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 	return dst
 }
 
-// relayRcode is upstream's rcode, as far as the client can be told.
+// relayRcode returns the reply's rcode, or SERVFAIL if a client without EDNS cannot
+// receive it.
 func relayRcode(q *Query, r *Reply) int {
 	if r.Rcode > int(rcodeMask) && !q.EDNS.Present {
 		return RcodeServFail
@@ -60,6 +60,7 @@ func relayRcode(q *Query, r *Reply) int {
 	return r.Rcode
 }
 
+// relayFlags returns the flags of the relayed reply, without the rcode.
 func relayFlags(q *Query, r *Reply, o *Relay) uint16 {
 	keep := FlagAA | FlagTC
 	if o.KeepAD {
@@ -68,8 +69,8 @@ func relayFlags(q *Query, r *Reply, o *Relay) uint16 {
 	return replyFlags(q.Flags) | FlagRA | r.Flags&keep
 }
 
-// keepsTTLs reports whether every TTL may be given out as it stands in r. TTLs
-// are not changed in a copy: a hostile name may point at one and read it as a
+// keepsTTLs reports whether no TTL in r has to change. TTLs cannot be changed in a copy of
+// the message: the compression pointer of a malicious name may lead to one and read it as a
 // label.
 func keepsTTLs(r *Reply, limit uint32) bool {
 	if limit == 0 {
@@ -84,8 +85,8 @@ func keepsTTLs(r *Reply, limit uint32) bool {
 	return true
 }
 
-// appendRebuilt is AppendReply for messages that cannot be copied as they are:
-// too long, with records behind the OPT, or with a TTL to change.
+// appendRebuilt is AppendReply for messages that cannot be copied as they are because they
+// are too long, have records after the OPT record, or have a TTL that must change.
 func appendRebuilt(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 	var b Builder
 	b.Start(dst, q, o.Limit)
@@ -93,7 +94,7 @@ func appendRebuilt(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 	b.setFlag(relayFlags(q, r, o), true)
 	var (
 		rec, last Record
-		set       = b.Mark() // where the present RRset began
+		set       = b.Mark() // where the current RRset began
 	)
 	answers := Count(r.Msg, Answer)
 	for it := r.Records(); it.Next(&rec); {
@@ -129,18 +130,16 @@ func sameOwner(msg []byte, a, b int) bool {
 	return EqualNameAt(msg, b, appendKnownName(buf[:0], msg, a))
 }
 
-// copiedOwner says that the record appended at an offset has an owner that Copy
-// read through a pointer.
+// copiedOwner identifies the owner of a record that Copy appended, if it was a pointer.
 type copiedOwner struct {
 	from *byte // first octet of the message that Copy read
-	to   int   // where the pointer there leads to
-	at   int   // the offset of the record
+	to   int   // target of the pointer in that message
+	at   int   // offset of the appended record
 }
 
-// Copy appends a record of another message, which ParseReply accepted, with a
-// TTL of its own. Its names, those in its RDATA included, are expanded and
-// compressed anew, so it does not depend on where it stood. The class is the
-// record's.
+// Copy appends a record of another message, which ParseReply has accepted, with the given
+// TTL in seconds. Its names, including those in its RDATA, are expanded and compressed
+// again. The class is the record's.
 func (b *Builder) Copy(msg []byte, rec *Record, ttl uint32) bool {
 	to := pointerAt(msg, rec.Owner)
 	from := &msg[0]

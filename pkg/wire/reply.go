@@ -2,43 +2,43 @@ package wire
 
 import "encoding/binary"
 
-// Reply is a view of an upstream's whole, checked message.
+// Reply is a view of a whole, checked message of an upstream server.
 type Reply struct {
-	// Msg is the message from its header to its last record: garbage after it
-	// is cut off. It aliases what was given to ParseReply.
+	// Msg is the message from its header to its last record, without octets after that.
+	// It shares memory with the slice passed to ParseReply.
 	Msg   []byte
-	ID    uint16
-	Flags uint16
-	// Rcode is the extended one, 0 to 4095.
+	ID    uint16 // message id
+	Flags uint16 // the second 16 bits as received
+	// Rcode is the extended response code, 0 to 4095.
 	Rcode int
-	// Name is the question's name as it stands in the reply, uncompressed. nil:
-	// the reply has no question, as some errors do.
+	// Name is the question's name as it stands in the reply, uncompressed. It is nil if
+	// the reply has no question, as some errors do not. It shares memory with Msg.
 	Name        []byte
-	Type, Class uint16
+	Type, Class uint16 // of the question
 	// QuestionEnd is the offset of the first record. AuthorityStart and
-	// AdditionalStart are where those sections begin.
+	// AdditionalStart are the offsets at which those sections begin.
 	QuestionEnd, AuthorityStart, AdditionalStart int
-	EDNS                                         EDNS
+	EDNS                                         EDNS // the content of the OPT record
 
-	optStart, optEnd int // the OPT record, both 0 when there is none
+	optStart, optEnd int // offsets of the OPT record; both 0 if there is none
 }
 
-// maxNameSteps bounds the labels and pointers that the names of one reply pass
-// through behind their first pointers, so that reading it, and writing its names
-// in another message, is linear in its size: 64 KB of pointers to names of 127
-// labels would cost a hundred times what honest replies do. Names equal to the
-// one before do not count.
+// maxNameSteps is how many labels and pointers after their first pointers the names of one
+// reply may have in total. It makes reading a reply, and writing its names to another
+// message, linear in its size: 64 KB of pointers to names of 127 labels would take a hundred
+// times as long as normal replies. Names equal to the one before do not count.
 const maxNameSteps = 1 << 16
 
 // nameCheck checks the names of a reply.
 type nameCheck struct {
-	// Where the last pointers lead, by which an owner and a name in RDATA begin.
-	// What they lead to is known to be good. -1 for none.
+	// The targets of the last pointers that begin an owner and a name in RDATA. The
+	// names there are valid. -1 means none.
 	owner, data int
 	steps       int // see maxNameSteps
 }
 
-// end is NameEnd for a name that may be like the last one of its kind.
+// end is NameEnd, with a shortcut for a name that is the same pointer as the last one of its
+// kind.
 func (n *nameCheck) end(msg []byte, off int, last *int) (end int, ok bool) {
 	to := -1
 	if off+2 <= len(msg) && msg[off]&pointerMark == pointerMark {
@@ -54,11 +54,11 @@ func (n *nameCheck) end(msg []byte, off int, last *int) (end int, ok bool) {
 	return end, ok
 }
 
-// ParseReply reads an upstream server's message and checks all of it: every
-// record's bounds, every name, the RDATA of every type that it knows (so that
-// cut RDATA does not pass), the OPT record's place and options. ok is false when
-// msg is not a whole response with at most one question, or not worth the work
-// (see maxNameSteps).
+// ParseReply reads an upstream server's message and checks all of it: the length of every
+// record, every name, the RDATA of every type that it knows (so that incomplete RDATA is
+// found), and the position and options of the OPT record. ok is false if msg is not a
+// complete response with at most one question, or if it would take too long to read (see
+// maxNameSteps). r shares memory with msg.
 func ParseReply(msg []byte, r *Reply) (ok bool) {
 	*r = Reply{}
 	if len(msg) < HeaderLen || len(msg) > MaxMessage || Flags(msg)&FlagQR == 0 {
@@ -130,27 +130,27 @@ func (r *Reply) Answers(q *Query) bool {
 	return r.Name != nil && r.Type == q.Type && r.Class == q.Class && EqualNames(r.Name, q.Name)
 }
 
-// AnswersExactly is Answers with the name's case compared too, for queries
-// whose case was drawn at random.
+// AnswersExactly is Answers, but the case of the name must match too, for queries in random
+// case.
 func (r *Reply) AnswersExactly(q *Query) bool {
 	return r.Name != nil && r.Type == q.Type && r.Class == q.Class && string(r.Name) == string(q.Name)
 }
 
 // Record is one record of a Reply, given by offsets into its Msg.
 type Record struct {
-	Section Section
-	Owner   int // of the owner's name, maybe compressed
-	TTLAt   int // of the TTL's four octets
-	Data    int // of the RDATA
-	End     int // after the RDATA
+	Section Section // never Question
+	Owner   int     // offset of the owner name, which may be compressed
+	TTLAt   int     // offset of the TTL's four octets
+	Data    int     // offset of the RDATA
+	End     int     // offset after the RDATA
 	Type    uint16
 	Class   uint16
-	// TTL is in seconds. One with its top bit set reads as 0, RFC 2181 §8.
+	// TTL is in seconds. A TTL with its top bit set becomes 0 (RFC 2181 §8).
 	TTL uint32
 }
 
-// read reads the record at off, without a look at its RDATA. Most owners are a
-// pointer to the question or to the owner before.
+// read reads the record at off except its RDATA. Most owners are a pointer to the question
+// or to the previous owner.
 func (rec *Record) read(msg []byte, off int, names *nameCheck) bool {
 	at, ok := names.end(msg, off, &names.owner)
 	if !ok || at+recordHead > len(msg) {
@@ -160,7 +160,7 @@ func (rec *Record) read(msg []byte, off int, names *nameCheck) bool {
 	return rec.End <= len(msg)
 }
 
-// fill reads a record whose name from off to at is known to be good.
+// fill reads a record whose owner, from off to at, has been checked.
 func (rec *Record) fill(msg []byte, off, at int) {
 	head := msg[at : at+recordHead]
 	rec.Owner = off
@@ -175,7 +175,7 @@ func (rec *Record) fill(msg []byte, off, at int) {
 	rec.End = rec.Data + int(binary.BigEndian.Uint16(head[8:]))
 }
 
-// Iter walks the records of a Reply in order, without the OPT record.
+// Iter visits the records of a Reply in order, except the OPT record.
 type Iter struct {
 	msg      []byte
 	off      int
@@ -184,12 +184,12 @@ type Iter struct {
 	left     int
 }
 
-// Records returns an iterator that stands before the first record.
+// Records returns an iterator before the first record.
 func (r *Reply) Records() Iter {
 	return Iter{msg: r.Msg, off: r.QuestionEnd, optStart: r.optStart, section: Answer, left: Count(r.Msg, Answer)}
 }
 
-// Next reads the next record into rec, and reports false at the end.
+// Next reads the next record into rec. It returns false at the end.
 func (it *Iter) Next(rec *Record) bool {
 	for {
 		for it.left == 0 {
@@ -210,7 +210,7 @@ func (it *Iter) Next(rec *Record) bool {
 	}
 }
 
-// nameSkip is NameEnd for a name that was checked before.
+// nameSkip is NameEnd for a name that NameEnd has accepted.
 func nameSkip(msg []byte, off int) int {
 	for {
 		c := int(msg[off])
@@ -224,12 +224,12 @@ func nameSkip(msg []byte, off int) int {
 	}
 }
 
-// SOA returns the first SOA record of the authority section whose owner is
-// name or an ancestor of it, and its MINIMUM field. RFC 2308 §3 puts it there
-// in negative answers.
+// SOA returns the first SOA record of the authority section whose owner is name or an
+// ancestor of it, and its MINIMUM field in seconds. Negative answers have it there (RFC 2308
+// §3).
 func (r *Reply) SOA(name []byte) (rec Record, minimum uint32, ok bool) {
 	var buf [MaxName]byte
-	other := -1 // the last owner that is only a pointer, and not it
+	other := -1 // the target of the last owner that is only a pointer and did not match
 	for it := r.Records(); it.Next(&rec); {
 		if rec.Section != Authority || rec.Type != TypeSOA {
 			continue
@@ -246,7 +246,7 @@ func (r *Reply) SOA(name []byte) (rec Record, minimum uint32, ok bool) {
 	return Record{}, 0, false
 }
 
-// MinTTL returns the smallest TTL in a section, ok false when the section has
+// MinTTL returns the smallest TTL in a section, in seconds. ok is false if the section has
 // no records.
 func (r *Reply) MinTTL(s Section) (ttl uint32, ok bool) {
 	var rec Record
@@ -258,8 +258,8 @@ func (r *Reply) MinTTL(s Section) (ttl uint32, ok bool) {
 	return ttl, ok
 }
 
-// AppendTTLOffsets appends the offset of every record's TTL to dst, in order,
-// the OPT record's left out.
+// AppendTTLOffsets appends the offset of every record's TTL to dst, in order, except that of
+// the OPT record.
 func (r *Reply) AppendTTLOffsets(dst []uint16) []uint16 {
 	var rec Record
 	for it := r.Records(); it.Next(&rec); {

@@ -5,18 +5,15 @@ import (
 	"net/netip"
 )
 
-// SameOwner stands for the owner of the record that was appended last, where a
-// record method of a Builder wants an owner. A large RRset takes much less time
-// with it, since the name is not looked up for every record. It must not be
-// changed.
-var SameOwner = []byte{0} //nolint:gochecknoglobals // a value told from all others by its address
+// SameOwner, passed to a record method of a Builder, stands for the owner of the last
+// record. A large RRset takes much less time with it, because the name is not looked up for
+// every record. Nobody may change it.
+var SameOwner = []byte{0} //nolint:gochecknoglobals // recognised by its address
 
-// isSameOwner reports whether owner is the value SameOwner, not just a name that
-// equals it.
+// isSameOwner reports whether owner is SameOwner itself, not only an equal name.
 func isSameOwner(owner []byte) bool { return len(owner) == 1 && &owner[0] == &SameOwner[0] }
 
-// appendSameOwner appends the owner of the last record, by a pointer where it
-// is within reach.
+// appendSameOwner appends the owner of the last record, as a pointer if possible.
 func (b *Builder) appendSameOwner() {
 	msg := b.buf[b.base:]
 	off := b.last
@@ -34,9 +31,9 @@ func (b *Builder) appendSameOwner() {
 	}
 }
 
-// AddrAgain appends a record that differs from the last one in its address only:
-// the last one must be what Addr or AddrAgain appended. For a set of thousands it
-// takes a third of the time of Addr.
+// AddrAgain appends a record that differs from the last one only in its address. The last
+// record must have been appended by Addr or AddrAgain. For an RRset of thousands of records
+// it takes a third of the time of Addr.
 func (b *Builder) AddrAgain(addr netip.Addr) bool {
 	msg := b.buf[b.base:]
 	const head = 2 + recordHead // with a pointer as the owner
@@ -45,7 +42,7 @@ func (b *Builder) AddrAgain(addr netip.Addr) bool {
 		size = head + 16
 	}
 	if b.last == 0 || b.last+size != len(msg) || msg[b.last]&pointerMark != pointerMark {
-		var ttl uint32 // the owner is written in full, or the last was of the other family
+		var ttl uint32 // the owner is not a pointer, or the last address was of the other family
 		if b.last != 0 {
 			ttl = binary.BigEndian.Uint32(msg[nameSkip(msg, b.last)+4:])
 		}
@@ -68,6 +65,6 @@ func (b *Builder) AddrAgain(addr netip.Addr) bool {
 	return true
 }
 
-// Names returns how many names the data of the record has that Copy expands and
-// compresses anew.
+// Names returns the number of names in the record's RDATA that Copy expands and compresses
+// again.
 func (rec *Record) Names() int { return int(layoutOf(rec.Type, rec.Class).names) }
