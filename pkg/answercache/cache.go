@@ -9,22 +9,22 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Cache is a bounded store of answers. Its methods may be called from any
-// goroutine; none blocks for longer than another one's work in memory. A nil
-// *Cache keeps nothing and finds nothing.
+// Cache is a bounded cache of answers. Its methods are safe for concurrent use, and do
+// not block except for short operations of other goroutines in memory. A nil *Cache
+// stores nothing and finds nothing.
 type Cache struct {
 	cfg    Config
-	seed   maphash.Seed // random, so that nobody can choose colliding names
-	shift  uint         // the hash's upper bits, above shift, choose the shard
+	seed   maphash.Seed // random, so that nobody can choose names with equal hashes
+	shift  uint         // the hash's bits from shift on choose the shard
 	shards []shard
 	pool   sync.Pool     // of *scratch
-	epoch  atomic.Uint64 // how often Purge and Clear were called
+	epoch  atomic.Uint64 // the number of calls of Purge and Clear
 }
 
-// Shards keep processors out of each other's way. A lookup holds its shard's
-// lock for the time of a table access only, so a shard serves many of them, and
-// up to perShard entries there is but one: then the limits hold exactly,
-// without the unevenness of hashing.
+// The cache is divided into shards, so that processors do not wait for each other's
+// locks. Locks are held only for short accesses to a table, so one shard can serve many
+// lookups. Up to perShard entries there is one shard: then the limits are exact, because
+// hashing does not distribute entries unevenly.
 const (
 	perShard  = 1 << 14
 	maxShards = 1 << 6
@@ -50,34 +50,35 @@ func New(cfg Config) *Cache {
 type Result uint8
 
 const (
-	// Miss means that nothing usable is stored and nothing was appended.
+	// Miss means that there is no usable entry. Nothing was appended.
 	Miss Result = iota
 	// Hit means that a valid answer was appended.
 	Hit
-	// Failed means that a failure remembered by StoreFailure was appended, RFC 9520.
+	// Failed means that a failure was appended that StoreFailure had stored (RFC 9520).
 	Failed
-	// Stale means that an expired answer was appended, its TTLs are Config.StaleTTL. The
-	// caller refreshes it.
+	// Stale means that an expired answer was appended, with TTLs of Config.StaleTTL. The
+	// caller should refresh it.
 	Stale
-	// Expired means that nothing was appended, but that an expired answer is there for a
-	// Lookup that allows it.
+	// Expired means that there is an expired answer, which a Lookup with allowStale
+	// would append. Nothing was appended.
 	Expired
 )
 
-// Lookup appends the stored answer to q's question (name without case, type,
-// class, DO and CD) to dst: a whole message without an OPT record, with q's
-// id, RD, CD and spelling, RA set, AA cleared. wire.FinishReply brings it to
-// the client's size and appends the OPT. now is in nanoseconds.
+// Lookup appends the stored answer to q's question to dst. Questions are the same if
+// name (in any case), type, class, DO and CD are. The answer is a complete message
+// without an OPT record, with the id, RD, CD and spelling of q, RA set and AA cleared.
+// wire.FinishReply limits it to the client's size and appends the OPT record. now is in
+// nanoseconds.
 //
-// An expired answer is appended only if allowStale is set or while a failure to
-// refresh it is remembered (RFC 8767 §5, failure recheck timer); otherwise
-// Expired tells that a later call may have it.
+// An expired answer is appended only if allowStale is true, or while a failure to
+// refresh it is remembered (failure recheck timer, RFC 8767 §5). Otherwise the result is
+// Expired, and a later call may use the answer.
 //
-// Whether a query may be answered from a cache at all (RD=0, class, opcode) is
-// the caller's business.
+// The caller must decide whether a query may be answered from a cache at all (RD bit,
+// class, opcode).
 //
-// A name that does not exist has no records of any type (RFC 2308 §5), so that
-// answer, once stored, is given for every type that has none of its own.
+// A name that does not exist has no records of any type (RFC 2308 §5). That answer is
+// given for every type for which no other answer is stored.
 func (c *Cache) Lookup(dst []byte, q *wire.Query, now int64, allowStale bool) ([]byte, Result) {
 	if c == nil {
 		return dst, Miss
@@ -87,8 +88,8 @@ func (c *Cache) Lookup(dst []byte, q *wire.Query, now int64, allowStale bool) ([
 	return c.LookupKey(dst, q, key, c.Spot(key), now, allowStale)
 }
 
-// LookupKey is Lookup for a caller who has q's key from AppendKey, and its spot
-// in c, which must not be nil.
+// LookupKey is Lookup for a caller that has q's key from AppendKey and the key's spot.
+// c must not be nil.
 func (c *Cache) LookupKey(dst []byte, q *wire.Query, key []byte, spot Spot, now int64, allowStale bool) ([]byte, Result) {
 	hash, at := spot.hash, spot.at
 	own, nx := c.shard(hash).table.Load().find(key, at, now)
@@ -96,7 +97,7 @@ func (c *Cache) LookupKey(dst []byte, q *wire.Query, key []byte, spot Spot, now 
 		e.visit()
 		return e.append(dst, q, now, false, &c.cfg), e.result()
 	}
-	e, result := c.shard(hash).get(key, at, now, allowStale)
+	e, result := c.shard(hash).lookup(key, at, now, allowStale)
 	if c.cfg.NXDomainCut && result != Hit && result != Failed {
 		if out, ok := c.cut(dst, q, key, now); ok {
 			return out, Hit
@@ -108,10 +109,10 @@ func (c *Cache) LookupKey(dst []byte, q *wire.Query, key []byte, spot Spot, now 
 	return dst, result
 }
 
-// Spot is where the answer to a question is kept in a Cache, if it is.
+// Spot says where in a Cache the answer to a question is stored, if there is one.
 type Spot struct {
 	hash uint64
-	at   place
+	at   probe
 }
 
 // Spot returns the spot of a key from AppendKey. c must not be nil.
@@ -120,13 +121,13 @@ func (c *Cache) Spot(key []byte) (s Spot) {
 	return s
 }
 
-// warmed is how many spots Warm takes at a time.
+// warmed is how many spots Warm reads at a time.
 const warmed = 32
 
-// Warm brings what lookups at spots will read into the processor's cache. Each
-// lookup waits for memory twice, for the slot and for the entry; here the waits
-// of many overlap, because nothing depends on what is read. The sum returned
-// means nothing: without a use of it the compiler would leave out the reading.
+// Warm loads the memory that lookups at spots will read into the processor's cache. Each
+// lookup waits for memory twice, for the slot and for the entry. Here the waits of many
+// lookups overlap, because nothing depends on the data. The returned sum has no meaning:
+// without it, the compiler would remove the reads.
 func (c *Cache) Warm(spots []Spot) (sum int64) {
 	var entries [warmed]*entry
 	for len(spots) > 0 {
@@ -146,38 +147,37 @@ func (c *Cache) Warm(spots []Spot) (sum int64) {
 	return sum
 }
 
-// locate returns the hash of a key, which chooses its shard, and its place there.
-func (c *Cache) locate(key []byte) (hash uint64, at place) {
+// locate returns the hash of a key, which chooses its shard, and where to look there.
+func (c *Cache) locate(key []byte) (hash uint64, at probe) {
 	hash = maphash.Bytes(c.seed, key[:len(key)-typeLen])
-	return hash, placeOf(hash, keyType(key))
+	return hash, probeOf(hash, keyType(key))
 }
 
-// Store keeps what may be kept of r, the reply of an upstream server to q's
-// question, and reports whether that was anything. The name, type, class, DO and
-// CD of q are the key. Nothing of q or r is retained. asked is the epoch in
-// which the question was asked, now is in nanoseconds.
+// Store stores r, the reply of an upstream server to q's question, as far as it may be
+// cached, and reports whether it stored anything. Name, type, class, DO and CD of q are
+// the key. The cache does not keep references to q or r. asked is the epoch in which the
+// question was asked; now is in nanoseconds.
 //
-// A reply with the rcode NOERROR or NXDOMAIN ends the life of the entry with
-// that key, even if the reply itself cannot be kept: what the server says now
-// has replaced it (RFC 8767 §4).
+// A reply with the rcode NOERROR or NXDOMAIN also removes the entry with that key if the
+// reply itself cannot be stored, because it is the server's newer answer (RFC 8767 §4).
 //
-// Not stored: classes other than IN, rcodes other than NOERROR and NXDOMAIN,
-// truncated replies, replies to another question, negative answers without
-// an SOA (but see Config.NegativeTTL), answers of TTL 0 (but see MinTTL and
-// StaleFor), chains with a loop or more than wire.MaxLinks links, questions for
-// transfers and meta types, replies meant for a part of the clients (RFC 7871).
+// Not stored are: classes other than IN, rcodes other than NOERROR and NXDOMAIN, truncated
+// replies, replies to another question, negative answers without an SOA record (but see
+// Config.NegativeTTL), answers with a TTL of 0 (but see MinTTL and StaleFor), CNAME chains
+// with a loop or more than wire.MaxLinks links, questions for transfers and meta types, and
+// replies for only some of the clients (RFC 7871).
 func (c *Cache) Store(q *wire.Query, r *wire.Reply, asked Epoch, now int64) bool {
 	if !c.stores(asked) || !definitive(q, r) {
 		return false
 	}
-	if e := c.newEntry(q, r, now); e != nil && c.put(e, asked, now) {
+	if e := c.newEntry(q, r, now); e != nil && c.storeEntry(e, asked, now) {
 		return true
 	}
 	c.Forget(q, asked)
 	return false
 }
 
-// newEntry returns what is to be stored of r, nil if nothing is.
+// newEntry returns the entry for r, or nil if r must not be stored.
 func (c *Cache) newEntry(q *wire.Query, r *wire.Reply, now int64) *entry {
 	if !storable(q, r) {
 		return nil
@@ -200,9 +200,9 @@ func (c *Cache) newEntry(q *wire.Query, r *wire.Reply, now int64) *entry {
 	return e
 }
 
-// Forget removes the entry for q's question, and the one that says that its name
-// does not exist. Call it when a server has given an answer that is not to be
-// stored, so that an expired one does not outlive it.
+// Forget removes the entry for q's question, and the one that says that its name does not
+// exist. Call it when a server has given an answer that must not be stored, so that an
+// older, expired answer is not used any more.
 func (c *Cache) Forget(q *wire.Query, asked Epoch) {
 	if !c.stores(asked) {
 		return
@@ -224,14 +224,14 @@ func (c *Cache) Forget(q *wire.Query, asked Epoch) {
 	}
 }
 
-// StoreFailure remembers that q's question ended in rcode (SERVFAIL, or what
-// stands for a timeout), so that askers hear it at once: for Config.FailureTTL,
-// and twice as long each time that the next attempt fails too, up to
-// Config.FailureMaxTTL (RFC 9520 §3.2). It begins anew with a stored answer, or
-// if nobody asks for twice that time.
+// StoreFailure remembers that q's question failed with rcode (SERVFAIL, or the code that
+// stands for a timeout), so that clients get the failure at once. It is remembered for
+// Config.FailureTTL, and for twice as long after each further failure, up to
+// Config.FailureMaxTTL (RFC 9520 §3.2). The time starts at FailureTTL again after an answer
+// has been stored, or if the question is not asked for twice that time.
 //
-// A valid or stale answer that is stored stays; a stale one is then given out
-// at once for Config.StaleRecheck. It reports whether it did anything.
+// A valid or stale answer in the cache remains; a stale one is then used at once for
+// Config.StaleRecheck. StoreFailure reports whether it changed anything.
 func (c *Cache) StoreFailure(q *wire.Query, rcode int, asked Epoch, now int64) bool {
 	if !c.stores(asked) || c.cfg.FailureTTL == 0 || q.Class != wire.ClassIN {
 		return false
@@ -244,8 +244,8 @@ func (c *Cache) StoreFailure(q *wire.Query, rcode int, asked Epoch, now int64) b
 	return c.current(asked) && s.fail(e, at, c.cfg.FailureMaxTTL, now)
 }
 
-// StoreAbsent keeps for ttl seconds, within Config's limits, that q's name does
-// not exist, said without an SOA. It reports whether it did.
+// StoreAbsent stores for ttl seconds, within Config's limits, that q's name does not exist,
+// without an SOA record. It reports whether it did.
 func (c *Cache) StoreAbsent(q *wire.Query, ttl uint32, asked Epoch, now int64) bool {
 	if !c.stores(asked) || c.cfg.NoNegative || q.Class != wire.ClassIN {
 		return false
@@ -255,26 +255,26 @@ func (c *Cache) StoreAbsent(q *wire.Query, ttl uint32, asked Epoch, now int64) b
 		return false
 	}
 	e := emptyEntry(q, wire.RcodeNXDomain|kindNX, life, now)
-	return c.put(e, asked, now)
+	return c.storeEntry(e, asked, now)
 }
 
-// stores reports whether c may store an answer of that epoch. Only put and
-// StoreFailure, under the shard's lock, know for sure.
+// stores reports whether c may store an answer of that epoch. storeEntry and StoreFailure
+// check the epoch again under the shard's lock.
 func (c *Cache) stores(asked Epoch) bool {
 	return c != nil && c.cfg.Entries > 0 && c.current(asked)
 }
 
-// put stores an entry unless a purge has begun since the epoch asked.
-func (c *Cache) put(e *entry, asked Epoch, now int64) bool {
+// storeEntry stores an entry unless a purge has begun since the epoch asked.
+func (c *Cache) storeEntry(e *entry, asked Epoch, now int64) bool {
 	hash, at := c.locate(e.key())
 	s := c.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return c.current(asked) && s.put(e, at, now)
+	return c.current(asked) && s.putEntry(e, at, now)
 }
 
-// HasRecords reports whether a valid answer with records is stored for any type
-// of the name of key, which is one of AppendKey; class, DO and CD count.
+// HasRecords reports whether a valid answer with records is stored for any type of the name
+// in key, which must be from AppendKey, with the same class, DO and CD.
 func (c *Cache) HasRecords(key []byte, now int64) bool {
 	if c == nil {
 		return false
@@ -283,4 +283,5 @@ func (c *Cache) HasRecords(key []byte, now int64) bool {
 	return c.shard(hash).hasRecords(key[:len(key)-typeLen], at, now)
 }
 
+// shard returns the shard of a key with that hash.
 func (c *Cache) shard(hash uint64) *shard { return &c.shards[hash>>c.shift] }

@@ -5,60 +5,60 @@ import (
 	"math"
 )
 
-// Config says what is kept and for how long. All times are seconds.
+// Config says what is stored and for how long. All times are in seconds. Options in
+// parentheses are dnsmasq's.
 type Config struct {
-	// Entries is the greatest number of answers (dnsmasq's --cache-size, which
-	// counts records). 0 or less keeps none.
+	// Entries is the largest number of answers (--cache-size, which counts records in
+	// dnsmasq). With 0 or less, nothing is stored.
 	Entries int
-	// Bytes is the greatest memory for answers and their administration. 0
-	// means 1 KiB per entry, and 1 MiB at least.
+	// Bytes is the largest amount of memory, in octets, for answers and their management.
+	// 0 means 1 KiB per entry, but at least 1 MiB.
 	Bytes int64
-	// MinTTL raises the lifetime of what is stored (--min-cache-ttl), up to
-	// 3600. It makes answers of TTL 0 storable.
+	// MinTTL is the shortest lifetime of an entry (--min-cache-ttl), at most 3600. It
+	// makes answers with a TTL of 0 cacheable.
 	MinTTL uint32
-	// MaxCacheTTL lowers the lifetime of what is stored (--max-cache-ttl). 0
-	// does not; then an answer is kept for 7 days at most, and its TTLs stay as
-	// they are (RFC 8767 §4). Negative answers are kept for 3 hours at most in any
-	// case (RFC 2308 §5).
+	// MaxCacheTTL is the longest lifetime of an entry (--max-cache-ttl). With 0, answers
+	// are kept for at most 7 days with their TTLs unchanged (RFC 8767 §4). Negative
+	// answers are kept for at most 3 hours in any case (RFC 2308 §5).
 	MaxCacheTTL uint32
-	// MaxTTL caps the TTLs given to clients (--max-ttl). 0 does not.
+	// MaxTTL is the largest TTL that clients get (--max-ttl). 0 means no limit.
 	MaxTTL uint32
-	// NegativeTTL is the lifetime of negative answers that came without an SOA
-	// (--neg-ttl). 0 does not store them, RFC 2308 §5.
+	// NegativeTTL is the lifetime of negative answers without an SOA record (--neg-ttl).
+	// With 0 they are not stored (RFC 2308 §5).
 	NegativeTTL uint32
-	// NoNegative stores no negative answers at all (--no-negcache); it wins
-	// over NegativeTTL. Failures are not negative answers.
+	// NoNegative says not to store negative answers (--no-negcache); it overrides
+	// NegativeTTL. Failures are not negative answers.
 	NoNegative bool
-	// NXDomainCut answers that a name does not exist when a name above it does
-	// not (RFC 8020). A server that says so of names that have others below them
-	// then hides those.
+	// NXDomainCut answers that a name does not exist if a name above it does not (RFC
+	// 8020). This hides names below a name about which a server wrongly says that it does
+	// not exist.
 	NXDomainCut bool
-	// FailureTTL is how long StoreFailure is remembered at first, RFC 9520 §3.2: 1
-	// to 300. Greater values count as 300, 0 remembers none.
+	// FailureTTL is how long StoreFailure first remembers a failure (RFC 9520 §3.2), from
+	// 1 to 300. Larger values count as 300. With 0, failures are not remembered.
 	FailureTTL uint32
-	// FailureMaxTTL is the longest that a failure is remembered when attempts go
-	// on failing, up to 300, which is also what 0 means.
+	// FailureMaxTTL is the longest time for which a repeated failure is remembered, at
+	// most 300. 0 means 300.
 	FailureMaxTTL uint32
-	// StaleFor is how long an answer is kept after it expired, Forever without
-	// end, 0 not at all (--use-stale-cache; RFC 8767 §5 proposes 1 to 3 days).
-	// It makes answers of TTL 0 storable.
+	// StaleFor is how long an answer is kept after it has expired (--use-stale-cache; RFC
+	// 8767 §5 proposes 1 to 3 days). Forever means without limit, 0 not at all. It makes
+	// answers with a TTL of 0 cacheable.
 	StaleFor uint32
-	// StaleTTL is the TTL of every record in an expired answer: 0 as dnsmasq
-	// does, 30 by RFC 8767 §4.
+	// StaleTTL is the TTL of every record in an expired answer: 0 in dnsmasq, 30 in RFC
+	// 8767 §4.
 	StaleTTL uint32
-	// StaleRecheck is how long an expired answer is given out at once after a
-	// failure to refresh it (RFC 8767 §5, failure recheck timer), up to 300. 0
-	// means as long as FailureTTL. Without FailureTTL it is not used.
+	// StaleRecheck is how long an expired answer is given at once after a failure to
+	// refresh it (failure recheck timer, RFC 8767 §5), at most 300. 0 means FailureTTL. It
+	// has no effect if FailureTTL is 0.
 	StaleRecheck uint32
-	// RoundRobin gives the address records of an answer in another order at
-	// each hit (dnsmasq unless --no-round-robin).
+	// RoundRobin rotates the address records of an answer at each hit, as dnsmasq does
+	// without --no-round-robin.
 	RoundRobin bool
-	// KeepAD gives out the AD bit that was stored, to askers that set AD or DO
-	// (RFC 6840 §5.8). Otherwise AD is never set in cached answers.
+	// KeepAD sets the stored AD bit in answers to clients that set AD or DO (RFC 6840
+	// §5.8). Otherwise AD is never set in cached answers.
 	KeepAD bool
 }
 
-// Forever is a StaleFor without end.
+// Forever as Config.StaleFor means no limit.
 const Forever = math.MaxUint32
 
 const (
@@ -68,7 +68,7 @@ const (
 	bytesPerEntry = 1 << 10
 )
 
-// withDefaults returns c with its limits applied.
+// withDefaults returns c with defaults in place of zeros and with limits applied.
 func (c Config) withDefaults() Config {
 	c.Entries = max(c.Entries, 0)
 	if c.Bytes <= 0 {

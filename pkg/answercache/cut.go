@@ -2,9 +2,8 @@ package answercache
 
 import "github.com/kube-dns/kube-dns/pkg/wire"
 
-// cut appends the answer that a name above q's does not exist, so neither does
-// q's (RFC 8020 §2). key is q's; ok is false when nothing was appended. A name
-// above that is known to have records ends nothing.
+// cut appends the answer that q's name does not exist, if an entry says so of a name above
+// it (RFC 8020 §2). key is q's. ok is false if nothing was appended.
 func (c *Cache) cut(dst []byte, q *wire.Query, key []byte, now int64) (out []byte, ok bool) {
 	name := key[:len(q.Name)]
 	for len(name) > 1 {
@@ -23,8 +22,8 @@ func (c *Cache) cut(dst []byte, q *wire.Query, key []byte, now int64) (out []byt
 	return dst, false
 }
 
-// appendBelow appends e, an answer for above, as the one to q. Its names are
-// compressed against the question, so they are written anew.
+// appendBelow appends e, an answer about the name above, as the answer to q. The names in it
+// are compressed against the other question, so they are written again.
 func (c *Cache) appendBelow(dst []byte, q *wire.Query, above []byte, e *entry, now int64) (out []byte, ok bool) {
 	s := c.pool.Get().(*scratch)
 	defer s.release(&c.pool)

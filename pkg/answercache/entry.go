@@ -20,14 +20,14 @@ const (
 	second    = int64(1e9) // nanoseconds
 )
 
-// MaxKey is the greatest length of a key.
+// MaxKey is the largest length of a key in octets.
 const MaxKey = wire.MaxName + keyTail
 
-// AppendKey appends the key of q's question, which is all that tells answers
-// apart. It begins with q's name in canonical form, len(q.Name) octets.
+// AppendKey appends the key of q's question, which contains everything that distinguishes
+// two answers. It begins with q's name in canonical form, len(q.Name) octets.
 func AppendKey(dst []byte, q *wire.Query) []byte {
-	// A name ends itself, so no key is the beginning of another. The type comes
-	// last: what stands before it is shared by all types of a name.
+	// A name contains its own end, so no key is a prefix of another. The type comes last
+	// because the rest is the same for all types of a name.
 	dst = wire.AppendLower(dst, q.Name)
 	var flags byte
 	if q.EDNS.DO {
@@ -39,43 +39,44 @@ func AppendKey(dst []byte, q *wire.Query) []byte {
 	return append(dst, flags, byte(q.Class>>8), byte(q.Class), byte(q.Type>>8), byte(q.Type))
 }
 
+// keyLen returns the length of q's key in octets.
 func keyLen(q *wire.Query) int { return len(q.Name) + keyTail }
 
-// keyType is the type in a key.
+// keyType returns the type in a key.
 func keyType(key []byte) uint16 { return binary.BigEndian.Uint16(key[len(key)-typeLen:]) }
 
-// inlineLen makes an entry two cache lines of 64 octets: all that a hit reads
-// of it first, and the octets.
+// inlineLen makes an entry as large as two cache lines of 64 octets. The first one holds
+// what a hit reads first, the second one the octets.
 const inlineLen = 64
 
-// entry is one stored answer. It never changes once it is stored, but for the
-// two counters, so it may be read without its shard's lock, and after it was
+// entry is one stored answer. After it has been stored, nothing of it changes except visited
+// and hits. It may therefore be read without its shard's lock, even after it has been
 // removed.
 type entry struct {
-	expires int64  // nanoseconds
-	life    uint32 // seconds from storing to expiry
-	node    uint32 // its place in the shard's queue
-	visited atomic.Bool
-	hits    atomic.Uint32 // turns the addresses
-	// flags are rcode and AD as in a header, and the kinds below.
+	expires int64         // time of expiry in nanoseconds
+	life    uint32        // seconds from storing to expiry
+	node    uint32        // index in the shard's queue; only valid under the shard's lock
+	visited atomic.Bool   // looked up since the eviction hand last passed; any goroutine may set it
+	hits    atomic.Uint32 // number of rotations; any goroutine may change it
+	// flags holds the rcode and AD as in a header, and the kinds below.
 	flags              uint16
-	answers, authority uint16 // records
-	// The turning addresses: where they start in the records' octets, how many
-	// there are (0: nothing turns), and the size of each.
+	answers, authority uint16 // numbers of records in the two sections
+	// The rotating addresses: their offset in the octets of the records, their number (0
+	// means no rotation), and below the size of each record in octets.
 	turnAt, turnCount uint16
-	keyLen            uint16
-	turnSize          uint8
-	size              uint8  // of inline that is used
-	more              []byte // the octets if they do not fit inline
-	inline            [inlineLen]byte
+	keyLen            uint16          // octets of the key
+	turnSize          uint8           // see turnAt
+	size              uint8           // octets of inline in use
+	more              []byte          // the octets, if they do not fit into inline
+	inline            [inlineLen]byte // the octets otherwise
 }
 
-// Kinds of entries, in flags where a header has QR and the opcode.
+// Kinds of entries: bits of flags at which a header has QR and the opcode.
 const (
-	// kindFailure is what StoreFailure stored.
+	// kindFailure marks an entry of StoreFailure.
 	kindFailure = 1 << 15
-	// kindNX is an answer for every type of its name, RFC 2308 §5: the name does
-	// not exist. Its key has the type that was asked for.
+	// kindNX marks an answer for all types of its name (RFC 2308 §5): the name does not
+	// exist. Its key has the type of the question.
 	kindNX = 1 << 14
 )
 
@@ -86,7 +87,7 @@ func emptyEntry(q *wire.Query, flags uint16, life uint32, now int64) *entry {
 	return e
 }
 
-// makeRoom gives e memory for size octets and returns it.
+// makeRoom allocates size octets for e and returns them.
 func (e *entry) makeRoom(size int) []byte {
 	if size <= inlineLen {
 		e.size = uint8(size)
@@ -96,7 +97,7 @@ func (e *entry) makeRoom(size int) []byte {
 	return e.more
 }
 
-// octets are key, TTL offsets and records.
+// octets returns key, TTL offsets and records.
 func (e *entry) octets() []byte {
 	if e.more != nil {
 		return e.more
@@ -106,8 +107,7 @@ func (e *entry) octets() []byte {
 
 func (e *entry) key() []byte { return e.octets()[:e.keyLen] }
 
-// is reports whether e is the entry of key, or with kindNX that of its name,
-// flags and class.
+// is reports whether e is the entry of key. With kindNX the type does not matter.
 func (e *entry) is(key []byte) bool {
 	if int(e.keyLen) != len(key) {
 		return false
@@ -119,27 +119,28 @@ func (e *entry) is(key []byte) bool {
 	return len(octets) >= len(key) && string(octets[:len(key)]) == string(key)
 }
 
-// entryCost is what an entry takes beside octets that do not fit into it:
-// itself, its place in the queue, and those in a table that is at least three
-// eighths full.
+// entryCost is the memory of an entry without the octets that do not fit into it: the entry,
+// its node in the queue, and its share of a table that is at least three eighths full.
 const entryCost = 128 + 32 + 16*8/3
 
+// cost returns the memory that e takes, in octets.
 func (e *entry) cost() int64 { return int64(len(e.more)) + entryCost }
 
+// stored returns the time at which e was stored, in nanoseconds.
 func (e *entry) stored() int64 { return e.expires - int64(e.life)*second }
 
 // valid reports whether e is an answer that has not expired.
 func (e *entry) valid(now int64) bool { return e != nil && now < e.expires }
 
-// visit marks e as asked for. Mostly it is marked already, and then its memory
-// stays shared among processors.
+// visit marks e as looked up. It usually is already, and is then not written, so that
+// processors can share its cache line.
 func (e *entry) visit() {
 	if !e.visited.Load() {
 		e.visited.Store(true)
 	}
 }
 
-// append appends the answer to q, whose key is as long as e's, as it is at now.
+// append appends the answer of e to q at the time now. q's key must be as long as e's.
 func (e *entry) append(dst []byte, q *wire.Query, now int64, stale bool, cfg *Config) []byte {
 	flags := e.flags&rcodeMask | wire.FlagRA
 	if cfg.KeepAD && e.flags&wire.FlagAD != 0 && (q.EDNS.DO || q.Flags&wire.FlagAD != 0) {
@@ -173,9 +174,9 @@ func (e *entry) append(dst []byte, q *wire.Query, now int64, stale bool, cfg *Co
 	return dst
 }
 
-// appendTurned appends the records up to the end of the addresses that turn,
-// and returns what remains: one more address moves from the end to the front
-// at each hit, as dnsmasq does.
+// appendTurned appends the records up to the last of the rotating addresses, and returns the
+// other records. At each hit, one more address moves from the end to the front, as in
+// dnsmasq.
 func (e *entry) appendTurned(dst, records []byte) (out, rest []byte) {
 	start := int(e.turnAt)
 	end := start + int(e.turnCount)*int(e.turnSize)

@@ -1,15 +1,15 @@
 package answercache
 
-// The rules for how long an answer lives. Times are seconds.
+// The rules for the lifetimes of answers. Times are in seconds.
 
 const (
 	maxNegativeTTL = 3 * 3600      // RFC 2308 §5: 1 to 3 hours
 	maxLife        = 7 * 24 * 3600 // RFC 8767 §4
 )
 
-// negativeTTL is the life of a negative answer: the smaller of the SOA's TTL
-// and its MINIMUM field, up to maxNegativeTTL, RFC 2308 §5. The SOA is stored with it as its TTL, so
-// that a cache behind this one cannot begin MINIMUM anew.
+// negativeTTL returns the lifetime of a negative answer: the smaller of the SOA record's TTL
+// and its MINIMUM field, at most maxNegativeTTL (RFC 2308 §5). It becomes the TTL of the
+// stored SOA record, so that a cache that asks this one cannot start MINIMUM again.
 func negativeTTL(soaTTL, minimum uint32) uint32 {
 	if minimum >= 1<<31 { // RFC 2181 §8
 		minimum = 0
@@ -17,8 +17,8 @@ func negativeTTL(soaTTL, minimum uint32) uint32 {
 	return min(soaTTL, minimum, maxNegativeTTL)
 }
 
-// storedTTL is a record's TTL after --max-cache-ttl and --min-cache-ttl, in
-// dnsmasq's order: the floor wins.
+// storedTTL returns a record's TTL after --max-cache-ttl and --min-cache-ttl are applied. As in
+// dnsmasq, the minimum takes precedence.
 func storedTTL(ttl uint32, cfg *Config) uint32 {
 	if cfg.MaxCacheTTL > 0 {
 		ttl = min(ttl, cfg.MaxCacheTTL)
@@ -26,8 +26,8 @@ func storedTTL(ttl uint32, cfg *Config) uint32 {
 	return max(ttl, cfg.MinTTL)
 }
 
-// servedTTL is the TTL that a client gets age seconds after storing. It never
-// rises with age, but for the change to the fixed TTL of stale answers.
+// servedTTL returns the TTL that a client gets age seconds after a record with the TTL stored
+// was stored. It does not increase with age, except when a stale answer gets its fixed TTL.
 func servedTTL(stored, age uint32, stale bool, cfg *Config) uint32 {
 	ttl := stored - min(stored, age)
 	if stale {

@@ -125,10 +125,10 @@ func TestAliasChainsAreBounded(t *testing.T) {
 func TestCollidingHashesAreNotMixed(t *testing.T) {
 	s := &New(Config{Entries: 10}).shards[0]
 	make := func(name string, typ uint16) *entry { return emptyEntry(ask(t, name, typ), 0, 60, at(0)) }
-	where := placeOf(7, a) // for all of them
+	where := probeOf(7, a) // for all of them
 	entries := []*entry{make("a.example.", a), make("b.example.", a), make("a.example.", aaaa), make("longer.a.example.", a)}
 	for _, e := range entries {
-		s.put(e, where, at(0))
+		s.putEntry(e, where, at(0))
 	}
 	for i, e := range entries {
 		if own, nx := s.table.Load().find(e.key(), where, at(1)); own != e || nx != nil {

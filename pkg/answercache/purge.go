@@ -1,9 +1,9 @@
 package answercache
 
-// Epoch identifies the time between two purges of one Cache. Take one with
-// [Cache.Epoch] before you decide which server to ask, and pass it to the
-// Store methods with the answer: an answer that was asked for before a purge
-// is not stored after it. The zero value stores nothing.
+// Epoch identifies the time between two purges of one Cache. Call [Cache.Epoch] before you
+// decide which server to ask, and pass the result to the Store methods with the answer:
+// answers to questions asked before a purge are not stored after it. With the zero value
+// nothing is stored.
 type Epoch struct {
 	cache *Cache
 	n     uint64
@@ -17,23 +17,21 @@ func (c *Cache) Epoch() Epoch {
 	return Epoch{cache: c, n: c.epoch.Load()}
 }
 
-// purgeStep is how many entries a purge looks at between two holds of a
-// shard's lock, which bounds how long a Store has to wait.
+// purgeStep is how many entries a purge copies while it holds a shard's lock. It limits how
+// long a Store has to wait.
 const purgeStep = 256
 
-// Purge removes every entry for which keep returns false, be it an answer, a
-// negative answer, a remembered failure or an expired entry, and returns how
-// many it removed. name is the name in the question, in canonical wire form
-// and read only; typ is the type in the question. One entry that says that a
-// name does not exist serves all types of the name; for it keep gets the type
-// of the question that led to it.
+// Purge removes every entry for which keep returns false, whether it is an answer, a negative
+// answer, a failure or an expired entry, and returns the number of removed entries. name is
+// the name in the question, in canonical wire form; keep must not change it. typ is the type
+// in the question. An entry which says that a name does not exist is for all types of the
+// name; keep is called with the type of the question that led to it.
 //
-// Purge begins a new [Epoch]: answers asked for earlier are not stored any
-// more, whatever keep says about them. So when Purge returns, nothing that
-// keep rejects is left, nor can it come back from a question already on its
-// way.
+// Purge begins a new [Epoch]: answers to questions asked earlier are no longer stored, even
+// those that keep would accept. When Purge returns, no entry that keep rejects is left, and
+// none can be stored because of a question that is already on its way.
 //
-// Lookups go on meanwhile. keep is called without a lock, so it may use c.
+// Lookups continue meanwhile. keep is called without a lock, so it may use c.
 func (c *Cache) Purge(keep func(name []byte, typ uint16) bool) (removed int) {
 	if c == nil {
 		return 0
@@ -45,7 +43,7 @@ func (c *Cache) Purge(keep func(name []byte, typ uint16) bool) (removed int) {
 	return removed
 }
 
-// Clear removes all entries and begins a new [Epoch]. The counters stay.
+// Clear removes all entries and begins a new [Epoch]. It does not reset the counters.
 func (c *Cache) Clear() {
 	if c == nil {
 		return
@@ -56,9 +54,9 @@ func (c *Cache) Clear() {
 	}
 }
 
-// current reports whether answers of epoch may be stored. To be sure, call it
-// under the lock of the shard that is to hold the answer: Purge begins the new
-// epoch before it takes any of these locks.
+// current reports whether answers of epoch may be stored. The result is only reliable under
+// the lock of the shard that is to hold the answer: Purge begins the new epoch before it takes
+// any of these locks.
 func (c *Cache) current(epoch Epoch) bool {
 	return epoch.cache == c && epoch.n == c.epoch.Load()
 }
@@ -83,8 +81,8 @@ func (s *shard) purge(keep func(name []byte, typ uint16) bool) (removed int) {
 	return removed
 }
 
-// copyEntries copies the entries of the next queue nodes from index at on. It
-// returns how many there are, and the index to go on with, negative at the end.
+// copyEntries copies the entries of the next nodes of the queue, from index at. It returns
+// their number and the index to continue with, which is negative at the end.
 func (s *shard) copyEntries(to *[purgeStep]*entry, at int) (n, next int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,8 +98,7 @@ func (s *shard) copyEntries(to *[purgeStep]*entry, at int) (n, next int) {
 	return n, at
 }
 
-// removeAll removes those of the entries that are still stored, and returns
-// how many those were.
+// removeAll removes those of entries that are still stored, and returns their number.
 func (s *shard) removeAll(entries []*entry) (removed int) {
 	if len(entries) == 0 {
 		return 0

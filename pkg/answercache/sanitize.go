@@ -10,34 +10,34 @@ import (
 // maxScratch is the largest buffer that scratch keeps for the next answer.
 const maxScratch = 8 << 10
 
-// scratch is the working space for making one entry.
+// scratch is the scratch memory for making one entry. Only the goroutine that took it from
+// Cache.pool uses it.
 type scratch struct {
-	q       wire.Query // by value: pointers here would make the callers' escape
-	r       wire.Reply
-	msg     wire.Reply // the message built
-	builder wire.Builder
-	chain   wire.Chain
-	chosen  []choice
-	offsets []uint16
-	buf     []byte
-	// The records that the question asked for, within chosen.
+	q       wire.Query   // a copy: with a pointer, the callers' value would be heap-allocated
+	r       wire.Reply   // a copy of the reply to store
+	msg     wire.Reply   // the message that builder has built
+	builder wire.Builder // writes the message to store
+	chain   wire.Chain   // finds the records that answer the question
+	chosen  []choice     // the records to store, in order
+	offsets []uint16     // the offsets of the TTLs in msg
+	buf     []byte       // the memory of msg; at most maxScratch octets are kept
+	// chosen[finalStart:finalEnd] are the records that the question asked for.
 	finalStart, finalEnd int
 }
 
 // choice is a record to be stored.
 type choice struct {
 	rec wire.Record
-	ttl uint32
+	ttl uint32 // the TTL to store, in seconds
 }
 
-// definitive reports whether r says what is true of q's question now.
+// definitive reports whether r is a valid answer to q's question, positive or negative.
 func definitive(q *wire.Query, r *wire.Reply) bool {
 	return q.Class == wire.ClassIN && r.Answers(q) && wire.Opcode(r.Flags) == wire.OpcodeQuery &&
 		(r.Rcode == wire.RcodeSuccess || r.Rcode == wire.RcodeNXDomain)
 }
 
-// storable reports whether r, which is definitive, may be looked at for storing
-// at all.
+// storable reports whether r, which is definitive, is of a kind that may be stored.
 func storable(q *wire.Query, r *wire.Reply) bool {
 	switch {
 	case r.Truncated(), scoped(r):
@@ -48,7 +48,7 @@ func storable(q *wire.Query, r *wire.Reply) bool {
 	return true
 }
 
-// scoped reports whether r is meant for some clients only, RFC 7871 §7.3.1.
+// scoped reports whether r is only for some of the clients (RFC 7871 §7.3.1).
 func scoped(r *wire.Reply) bool {
 	const scopeAt = 3 // family, source prefix length, scope prefix length
 	data, ok := wire.Option(r.EDNS.Options, wire.OptionECS)
@@ -60,15 +60,15 @@ func (s *scratch) reset(q *wire.Query, r *wire.Reply) {
 	s.chosen = s.chosen[:0]
 }
 
-// release gives s back without the caller's memory.
+// release removes references to the caller's memory from s and returns s to pool.
 func (s *scratch) release(pool *sync.Pool) {
 	s.q, s.r, s.msg = wire.Query{}, wire.Reply{}, wire.Reply{}
 	pool.Put(s)
 }
 
-// choose picks the records that answer the question, in the order in which
-// they are read: each alias, then the records asked for, or the SOA of a
-// negative answer. It reports false when there is nothing to store.
+// choose selects the records that answer the question, in the order in which clients read
+// them: each alias, then the records that were asked for, or the SOA record of a negative
+// answer. It returns false if there is nothing to store.
 func (s *scratch) choose(cfg *Config) bool {
 	chain := &s.chain
 	chain.Signatures = s.q.EDNS.DO
@@ -92,8 +92,7 @@ func (s *scratch) choose(cfg *Config) bool {
 	return s.chooseProofs()
 }
 
-// oneTTL gives an RRset and its signatures the smallest TTL among them, RFC 2181
-// §5.2.
+// oneTTL sets all TTLs of an RRset and its signatures to the smallest one (RFC 2181 §5.2).
 func oneTTL(set []choice) {
 	least := ^uint32(0)
 	for i := range set {
@@ -104,8 +103,8 @@ func oneTTL(set []choice) {
 	}
 }
 
-// chooseProofs picks what proves an answer to a validating asker: NSEC, NSEC3
-// and their signatures (RFC 4035 §3.1.3). It reports true.
+// chooseProofs selects the records with which a validating client can prove an answer: NSEC,
+// NSEC3 and their signatures (RFC 4035 §3.1.3). It returns true.
 func (s *scratch) chooseProofs() bool {
 	if !s.q.EDNS.DO {
 		return true
@@ -120,8 +119,9 @@ func (s *scratch) chooseProofs() bool {
 	return true
 }
 
-// chooseNegative picks the SOA for the negative answer about name, the end of
-// the chain, whose zone must hold that name.
+// chooseNegative selects the SOA record for the negative answer about name, the end of the
+// CNAME chain. name must be in the zone of the SOA record. It returns false if the answer must
+// not be stored.
 func (s *scratch) chooseNegative(name []byte, cfg *Config) bool {
 	if cfg.NoNegative {
 		return false
@@ -133,8 +133,8 @@ func (s *scratch) chooseNegative(name []byte, cfg *Config) bool {
 	return cfg.NegativeTTL > 0
 }
 
-// clamp applies the limits to every TTL and returns the entry's life: the
-// smallest of them, for an answer is whole or it is not.
+// clamp applies the limits to every TTL and returns the entry's lifetime in seconds. It is the
+// smallest TTL, because an answer is only complete with all its records.
 func (s *scratch) clamp(cfg *Config) uint32 {
 	life := ^uint32(0)
 	soa := false
@@ -153,8 +153,8 @@ func (s *scratch) clamp(cfg *Config) uint32 {
 	return life
 }
 
-// entry builds what is stored. ok is false when the records do not fit a
-// message, which those of a message can hardly cause.
+// entry builds the entry. ok is false if the records do not fit into a message, which hardly
+// ever happens, because they come from a message.
 func (s *scratch) entry(cfg *Config) (e *entry, ok bool) {
 	question := wire.Query{Name: s.q.Name, Type: s.q.Type, Class: s.q.Class}
 	s.builder.Start(s.buf[:0], &question, wire.MaxMessage)
@@ -197,8 +197,8 @@ func (s *scratch) entry(cfg *Config) (e *entry, ok bool) {
 	return e, true
 }
 
-// findTurning notes the addresses that turn at each hit: the records asked for,
-// when they are addresses that follow each other in equal size.
+// findTurning sets which addresses of e rotate at each hit: the records that were asked for, if
+// they are addresses that follow each other and have equal sizes.
 func (s *scratch) findTurning(e *entry) {
 	if s.q.Type != wire.TypeA && s.q.Type != wire.TypeAAAA {
 		return

@@ -8,43 +8,42 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// shard is one part of the cache: a table of entries, and SIEVE's queue through
-// them in the order of insertion. Only changes take the lock; hits do not.
+// shard is one part of the cache: a table of entries, and SIEVE's queue of them in order of
+// insertion. Changes take the lock; hits do not.
 //
-// queue[0] is not an entry's place but the queue's two ends: its older
-// neighbour is the newest entry, its newer neighbour the oldest one.
+// queue[0] does not belong to an entry but holds both ends of the queue: its older neighbour
+// is the newest entry, its newer neighbour the oldest one.
 type shard struct {
-	table atomic.Pointer[table]
-	_     [56]byte // what follows is written at every change
+	table atomic.Pointer[table] // read without the lock, replaced under it
+	_     [56]byte              // puts the fields below, which change often, into other cache lines
 
+	// mu protects the fields below and changes of the table.
 	mu    sync.Mutex
-	queue []node
-	free  uint32 // first unused place, chained by older
-	hand  uint32 // where the next sweep begins; 0 is at the oldest
-	count int
-	bytes int64
+	queue []queueNode
+	free  uint32 // index of the first unused node; unused nodes are linked by older
+	hand  uint32 // index at which the next eviction begins; 0 means at the oldest entry
+	count int    // number of entries
+	bytes int64  // sum of their costs, in octets
 
-	maxEntries int
-	maxBytes   int64
-	staleFor   uint32
-	recheck    uint32
-	stats      Stats
+	maxEntries int    // largest count; does not change
+	maxBytes   int64  // largest bytes; does not change
+	staleFor   uint32 // Config.StaleFor, in seconds; does not change
+	recheck    uint32 // Config.StaleRecheck, in seconds; does not change
+	stats      Stats  // only Insertions and Evictions are used
 }
 
-// node is an entry's place in the queue and what only changes need to know of
-// it.
-type node struct {
-	entry        *entry // nil: unused
-	newer, older uint32 // neighbours in the order of insertion
-	home         uint32 // in the table
-	// failedUntil is the time until which a failure to refresh the expired
-	// answer is remembered, in nanoseconds.
+// queueNode is an entry's element of the queue, with data that only changes need.
+type queueNode struct {
+	entry        *entry // nil if unused
+	newer, older uint32 // indices of the neighbours in order of insertion
+	home         uint32 // probe.home of the entry
+	// failedUntil is the time, in nanoseconds, until which a failure to refresh the
+	// expired answer is remembered.
 	failedUntil int64
 }
 
-// sweepLimit bounds the entries that one eviction passes by. With all bits set
-// SIEVE would visit the whole queue; here the entry at the limit goes, whether
-// it was asked for or not.
+// sweepLimit is how many entries one eviction passes. If all bits are set, SIEVE would visit the
+// whole queue; here the entry at the limit is evicted, even if its bit is set.
 const sweepLimit = 256
 
 func (s *shard) init(maxEntries int, maxBytes int64, staleFor, recheck uint32) {
@@ -54,7 +53,7 @@ func (s *shard) init(maxEntries int, maxBytes int64, staleFor, recheck uint32) {
 
 func (s *shard) empty() {
 	s.table.Store(newTable(firstSlots))
-	s.queue = make([]node, 1, 16)
+	s.queue = make([]queueNode, 1, 16)
 	s.free, s.hand, s.count, s.bytes = 0, 0, 0, 0
 }
 
@@ -64,7 +63,7 @@ func (s *shard) clear() {
 	s.empty()
 }
 
-// snapshot returns all entries.
+// snapshot returns all entries in no particular order.
 func (s *shard) snapshot() []*entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,23 +76,23 @@ func (s *shard) snapshot() []*entry {
 	return all
 }
 
-// dead reports whether an entry is past every use.
+// dead reports whether an entry can no longer be used at now, not even as a stale answer.
 func (s *shard) dead(e *entry, now int64) bool {
 	over := now - e.expires
 	switch {
 	case over < 0:
 		return false
 	case e.flags&kindFailure != 0:
-		return over >= int64(e.life)*second // until then another one lasts longer
+		return over >= int64(e.life)*second // until then, another failure would last longer
 	case s.staleFor == 0:
 		return true
 	}
 	return s.staleFor != Forever && over >= int64(s.staleFor)*second
 }
 
-// get is a lookup that knows for sure, and that finds expired answers. The
-// entry is nil for Miss and Expired.
-func (s *shard) get(key []byte, at place, now int64, allowStale bool) (*entry, Result) {
+// lookup looks an entry up under the lock, so that none is missed, and finds expired answers
+// too. The entry is nil for Miss and Expired.
+func (s *shard) lookup(key []byte, at probe, now int64, allowStale bool) (*entry, Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	own, nx := s.table.Load().find(key, at, now)
@@ -118,9 +117,9 @@ func (s *shard) get(key []byte, at place, now int64, allowStale bool) (*entry, R
 	return nil, Miss
 }
 
-// hasRecords reports whether one of the entries whose key begins with prefix, of
-// any type, is a valid answer with records.
-func (s *shard) hasRecords(prefix []byte, at place, now int64) bool {
+// hasRecords reports whether any of the entries whose key begins with prefix is a valid answer
+// with records.
+func (s *shard) hasRecords(prefix []byte, at probe, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.table.Load()
@@ -137,7 +136,7 @@ func (s *shard) hasRecords(prefix []byte, at place, now int64) bool {
 	}
 }
 
-// best is the valid one of what find found, nil if there is none.
+// best returns the entry to use of the two that find returned, or nil if none is valid.
 func best(own, nx *entry, now int64) *entry {
 	switch {
 	case own.valid(now) && (own.flags&kindFailure == 0 || !nx.valid(now)):
@@ -148,7 +147,7 @@ func best(own, nx *entry, now int64) *entry {
 	return nil
 }
 
-// result is what a valid entry is to a lookup.
+// result returns the result of a lookup that found e, which is valid.
 func (e *entry) result() Result {
 	if e.flags&kindFailure != 0 {
 		return Failed
@@ -156,8 +155,9 @@ func (e *entry) result() Result {
 	return Hit
 }
 
-// put stores or replaces an entry and makes room for it. The lock is held.
-func (s *shard) put(e *entry, at place, now int64) bool {
+// putEntry stores or replaces an entry and evicts others if necessary. It returns false if the
+// entry is larger than the shard. s.mu must be held.
+func (s *shard) putEntry(e *entry, at probe, now int64) bool {
 	cost := e.cost()
 	if cost > s.maxBytes {
 		return false
@@ -181,11 +181,11 @@ func (s *shard) put(e *entry, at place, now int64) bool {
 		for s.count >= s.maxEntries {
 			s.evict(now)
 		}
-		s.add(e, at.home, tag)
+		s.addEntry(e, at.home, tag)
 		s.bytes += cost
 	}
-	// A name exists or it does not: what was said last holds. A failure says
-	// nothing about that.
+	// A name exists or it does not: the latest answer counts. A failure says nothing
+	// about that.
 	if other != nil && e.flags&kindFailure == 0 && s.queue[other.node].entry == other {
 		s.remove(other)
 	}
@@ -196,17 +196,17 @@ func (s *shard) put(e *entry, at place, now int64) bool {
 	return true
 }
 
-// forgotten is a time at which every entry has expired.
+// forgotten is a time at which every entry has expired. find then returns both entries.
 const forgotten = 1<<63 - 1
 
-// fail remembers a failure, unless an answer is there. One that follows another
-// lasts twice as long, up to longest seconds. The lock is held.
-func (s *shard) fail(e *entry, at place, longest uint32, now int64) bool {
+// fail stores a failure, unless there is an answer. A failure that follows another lasts twice as
+// long, up to longest seconds. It reports whether it changed anything. s.mu must be held.
+func (s *shard) fail(e *entry, at probe, longest uint32, now int64) bool {
 	own, nx := s.table.Load().find(e.key(), at, now)
 	answer := own
 	if own != nil && own.flags&kindFailure != 0 {
 		if own.valid(now) {
-			return false // remembered already
+			return false // the failure is already stored
 		}
 		if !s.dead(own, now) {
 			e.life = min(2*own.life, longest)
@@ -217,7 +217,7 @@ func (s *shard) fail(e *entry, at place, longest uint32, now int64) bool {
 		answer = nx
 	}
 	if answer == nil || s.dead(answer, now) {
-		return s.put(e, at, now)
+		return s.putEntry(e, at, now)
 	}
 	if answer.valid(now) || nx.valid(now) {
 		return false
@@ -226,17 +226,17 @@ func (s *shard) fail(e *entry, at place, longest uint32, now int64) bool {
 	return true
 }
 
-// add appends an entry to the queue and the table.
-func (s *shard) add(e *entry, home, tag uint32) {
+// addEntry adds an entry to the queue and the table. s.mu must be held.
+func (s *shard) addEntry(e *entry, home, tag uint32) {
 	i := s.free
 	if i != 0 {
 		s.free = s.queue[i].older
 	} else {
-		s.queue = append(s.queue, node{})
+		s.queue = append(s.queue, queueNode{})
 		i = uint32(len(s.queue) - 1)
 	}
 	newest := s.queue[0].older
-	s.queue[i] = node{entry: e, older: newest, home: home}
+	s.queue[i] = queueNode{entry: e, older: newest, home: home}
 	s.queue[0].older = i
 	s.queue[newest].newer = i
 	s.count++
@@ -247,7 +247,7 @@ func (s *shard) add(e *entry, home, tag uint32) {
 	s.table.Load().insert(e, home, tag)
 }
 
-// remove takes an entry out of the queue and the table.
+// remove removes an entry from the queue and the table. s.mu must be held.
 func (s *shard) remove(e *entry) {
 	n := &s.queue[e.node]
 	s.queue[n.newer].older = n.older
@@ -258,12 +258,12 @@ func (s *shard) remove(e *entry) {
 	s.count--
 	s.bytes -= e.cost()
 	s.table.Load().remove(e, n.home)
-	*n = node{older: s.free}
+	*n = queueNode{older: s.free}
 	s.free = e.node
 }
 
-// evict removes one entry: the first from the hand on towards newer ones that
-// was not asked for since the hand last passed, or that is dead.
+// evict removes one entry: the first, from the hand towards newer ones, that has not been looked
+// up since the hand last passed it, or that is dead. s.mu must be held.
 func (s *shard) evict(now int64) {
 	i := s.hand
 	for range sweepLimit {

@@ -6,17 +6,16 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Stats counts what happened since New. Lookups are not counted: whoever calls
-// knows their results.
+// Stats holds counters since New. Lookups are not counted: the caller knows their results.
 type Stats struct {
 	Insertions uint64 // answers and failures stored
-	Evictions  uint64 // removed for want of room before they expired
-	Entries    int    // stored now, expired ones included
-	Bytes      int64  // memory accounted for now
-	MaxBytes   int64  // the most that Bytes may be
+	Evictions  uint64 // entries removed before they expired, to make room
+	Entries    int    // entries stored now, including expired ones
+	Bytes      int64  // memory in use now, in octets
+	MaxBytes   int64  // largest value of Bytes
 }
 
-// Stats returns the counters, summed over the shards one after the other.
+// Stats returns the counters. It reads the shards one after the other.
 func (c *Cache) Stats() Stats {
 	var sum Stats
 	if c == nil {
@@ -37,18 +36,18 @@ func (c *Cache) Stats() Stats {
 
 // Item describes one entry for a dump.
 type Item struct {
-	Name        []byte // canonical wire form, read only
-	Type, Class uint16 // as asked; an answer that the name does not exist is for every type
-	DO, CD      bool
-	Rcode       int
-	Answers     int   // records in the answer section, 0 for negative answers
-	Expires     int64 // in now's nanoseconds; may be past while stale
+	Name        []byte // canonical wire form; must not be changed
+	Type, Class uint16 // of the question; if the name does not exist, the entry is for every type
+	DO, CD      bool   // of the query
+	Rcode       int    // response code
+	Answers     int    // records in the answer section; 0 for negative answers
+	Expires     int64  // nanoseconds of the same clock as now; may be in the past
 
-	entry *entry
+	entry *entry // what AppendMessage reads
 }
 
-// AppendMessage appends the answer as a whole message, with the TTLs that it
-// was stored with. An Item that does not come from Each has none.
+// AppendMessage appends the answer as a complete message with the TTLs as stored. It appends
+// nothing for an Item that does not come from Each.
 func (i *Item) AppendMessage(dst []byte) []byte {
 	if i.entry == nil {
 		return dst
@@ -57,8 +56,8 @@ func (i *Item) AppendMessage(dst []byte) []byte {
 	return i.entry.append(dst, &q, i.entry.stored(), false, &Config{})
 }
 
-// Each calls f for every entry until it returns false, in no order. f may call
-// the cache's methods: each shard is copied before its entries are told.
+// Each calls f for every entry, in no particular order, until f returns false. f may call the
+// cache's methods, because each shard's entries are copied first.
 func (c *Cache) Each(f func(Item) bool) {
 	if c == nil {
 		return
@@ -72,7 +71,7 @@ func (c *Cache) Each(f func(Item) bool) {
 	}
 }
 
-// item reads an entry's key back.
+// item returns the description of e.
 func (e *entry) item() Item {
 	key := e.key()
 	n := len(key) - keyTail

@@ -2,44 +2,44 @@ package answercache
 
 import "sync/atomic"
 
-// table finds entries by their key: open addressing with linear probing,
-// deletion by moving later slots back, so there are no tombstones. The types of
-// a name begin at one place, so they share a cache line or two.
+// table finds entries by their keys. It is a hash table with open addressing and linear probing;
+// removal moves later slots back, so there are no tombstones. All types of a name have the same
+// first slot, so their slots share a cache line or two.
 //
-// One goroutine at a time changes it, any number may look in it meanwhile. They
-// see each entry whole, for entries do not change, but may miss one that is
-// being moved: who has to be sure looks again under the shard's lock.
+// Only one goroutine at a time may change it, under the shard's lock, while any number of others
+// read it. They see complete entries, because entries do not change, but may miss one that is
+// being moved. A lookup under the shard's lock misses none.
 type table struct{ slots []slot }
 
-// slot is one place, empty without an entry.
+// slot holds one entry, or none.
 type slot struct {
-	tag   atomic.Uint32 // of the entry; it may be wrong while the slot changes
-	home  uint32        // of the entry; under the lock
-	entry atomic.Pointer[entry]
+	tag   atomic.Uint32         // probe.tag or probe.nx of the entry; may be wrong while the slot changes
+	home  uint32                // probe.home of the entry; only under the shard's lock
+	entry atomic.Pointer[entry] // nil if the slot is empty
 }
 
 const firstSlots = 64
 
-// place is where a question's entries are to be found.
-type place struct {
-	home uint32 // the first slot, before the mask
-	tag  uint32 // of the question's own entry
-	nx   uint32 // of the entry that says that the name does not exist
+// probe says where in a table the entries of a question are.
+type probe struct {
+	home uint32 // index of the first slot, before masking
+	tag  uint32 // tag of the question's own entry
+	nx   uint32 // tag of the entry that says that the name does not exist
 }
 
-// placeOf takes the hash of a key without its type. The upper bits have chosen
-// the shard.
-func placeOf(hash uint64, qtype uint16) place {
-	const odd = 0x9e3779b1 // the golden ratio in 32 bits, to tell types apart
+// probeOf returns the probe of a key. hash is that of the key without its type; its upper bits
+// choose the shard.
+func probeOf(hash uint64, qtype uint16) probe {
+	const odd = 0x9e3779b1 // the golden ratio in 32 bits, to distribute the types
 	nx := uint32(hash >> 24)
-	return place{home: uint32(hash), tag: nx + uint32(qtype)*odd, nx: nx}
+	return probe{home: uint32(hash), tag: nx + uint32(qtype)*odd, nx: nx}
 }
 
 func newTable(slots int) *table { return &table{slots: make([]slot, slots)} }
 
-// find returns key's entry and the one that says that its name does not exist.
-// It does not look for the latter once it has an answer that is valid at now.
-func (t *table) find(key []byte, at place, now int64) (own, nx *entry) {
+// find returns key's entry, and the entry that says that its name does not exist. It does not look
+// for the second one if it finds an answer that is valid at now.
+func (t *table) find(key []byte, at probe, now int64) (own, nx *entry) {
 	mask := uint32(len(t.slots) - 1)
 	for p := at.home & mask; ; p = (p + 1) & mask {
 		s := &t.slots[p]
@@ -62,10 +62,10 @@ func (t *table) find(key []byte, at place, now int64) (own, nx *entry) {
 	}
 }
 
-// full reports whether a larger table is better for so many entries.
+// full reports whether the table is too small for count entries.
 func (t *table) full(count int) bool { return count*4 > len(t.slots)*3 }
 
-// grown returns a table of twice the size with the same entries.
+// grown returns a table with twice as many slots and the same entries.
 func (t *table) grown() *table {
 	larger := newTable(2 * len(t.slots))
 	for i := range t.slots {
@@ -76,13 +76,12 @@ func (t *table) grown() *table {
 	return larger
 }
 
-// maxTypes bounds the entries of one name. They stand in a row, which every
-// question that begins in it has to pass, so who asks for one name with all the
-// types there are would slow down everybody.
+// maxTypes is the largest number of entries of one name. Their slots are consecutive, and other
+// lookups that start among them must pass them. Without this limit, a client could slow down
+// everyone by asking for one name with every possible type.
 const maxTypes = 32
 
-// crowd returns the oldest entry of a name that has maxTypes of them, nil for
-// other names.
+// crowd returns the oldest entry of a name that has maxTypes entries, and nil for other names.
 func (t *table) crowd(home uint32) (oldest *entry) {
 	mask := uint32(len(t.slots) - 1)
 	count := 0
@@ -102,7 +101,7 @@ func (t *table) crowd(home uint32) (oldest *entry) {
 	}
 }
 
-// insert adds an entry that is not there, to a table that is not full.
+// insert adds an entry, which must not be in the table, to a table that is not full.
 func (t *table) insert(e *entry, home, tag uint32) {
 	mask := uint32(len(t.slots) - 1)
 	p := home & mask
@@ -118,7 +117,7 @@ func (s *slot) set(e *entry, home, tag uint32) {
 	s.entry.Store(e)
 }
 
-// at returns the slot of an entry that is there.
+// at returns the index of the slot of an entry, which must be in the table.
 func (t *table) at(e *entry, home uint32) uint32 {
 	mask := uint32(len(t.slots) - 1)
 	p := home & mask
@@ -128,12 +127,12 @@ func (t *table) at(e *entry, home uint32) uint32 {
 	return p
 }
 
-// replace puts e into the place of old, which has the same key.
+// replace puts e into the slot of old, which has the same key.
 func (t *table) replace(old, e *entry, home uint32) {
 	t.slots[t.at(old, home)].entry.Store(e)
 }
 
-// remove takes an entry out.
+// remove removes an entry, which must be in the table.
 func (t *table) remove(e *entry, home uint32) {
 	mask := uint32(len(t.slots) - 1)
 	p := t.at(e, home)
@@ -143,7 +142,7 @@ func (t *table) remove(e *entry, home uint32) {
 		if moving == nil {
 			break
 		}
-		if (next-s.home)&mask >= (next-p)&mask { // its home is not behind the gap
+		if (next-s.home)&mask >= (next-p)&mask { // its home is not after the gap
 			t.slots[p].set(moving, s.home, s.tag.Load())
 			p = next
 		}
