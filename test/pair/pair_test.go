@@ -43,6 +43,11 @@ func TestMain(m *testing.M) {
 const objects = `
 apiVersion: v1
 kind: Service
+metadata: {name: kubernetes, namespace: default}
+spec: {clusterIP: 10.3.0.1}
+---
+apiVersion: v1
+kind: Service
 metadata: {name: web, namespace: default}
 spec:
   clusterIP: 10.3.0.10

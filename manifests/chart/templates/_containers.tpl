@@ -109,7 +109,10 @@
   image: {{ include "kube-dns.image" (dict "name" "exechealthz" "root" .) }}
   imagePullPolicy: {{ .Values.images.pullPolicy }}
   args:
-    - --cmd=nslookup kubernetes.default.svc.{{ include "kube-dns.domain" . }} 127.0.0.1 >/dev/null
+    - >-
+      --cmd=nslookup kubernetes.default.svc.{{ include "kube-dns.domain" . }} 127.0.0.1 >/dev/null &&
+      { ! nslookup kubernetes.default.svc.{{ include "kube-dns.domain" . }} 127.0.0.1:10053 >/dev/null ||
+      nslookup 10-0-0-1.check$RANDOM.pod.{{ include "kube-dns.domain" . }} 127.0.0.1 >/dev/null; }
     - --url=/healthz-dnsmasq
     - --cmd=nslookup kubernetes.default.svc.{{ include "kube-dns.domain" . }} 127.0.0.1:10053 >/dev/null
     - --url=/healthz-kubedns
