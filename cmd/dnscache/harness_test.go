@@ -193,7 +193,7 @@ func upstreamServer(t *testing.T, addr string, reply func(m *dns.Msg) bool) *scr
 		m.SetReply(q)
 		m.RecursionAvailable = true
 		if !down && reply(m) {
-			_ = w.WriteMsg(m) // the asker may be gone
+			_ = w.WriteMsg(m) // the client may be gone
 		}
 	})
 	packets, streams := listenBoth(t)

@@ -11,7 +11,7 @@ import (
 )
 
 // FuzzStore stores any reply that parses. Whatever comes out must be a whole
-// message for the asker, must unpack with miekg/dns where the reply did, must
+// message for the client, must unpack with miekg/dns where the reply did, must
 // hold only records that stood in the reply, with TTLs that never rise, and
 // must never speak of a name outside the question's chain.
 func FuzzStore(f *testing.F) {
@@ -67,7 +67,7 @@ func checkAnswer(t *testing.T, r *wire.Reply, q *wire.Query, out []byte, last []
 		t.Fatalf("a stored answer is malformed: %x", out)
 	}
 	if got.ID != q.ID || !got.AnswersExactly(q) || got.EDNS.Present || got.Truncated() || got.Rcode != r.Rcode {
-		t.Fatalf("a stored answer is not the asker's: %x", out)
+		t.Fatalf("a stored answer is not the client's: %x", out)
 	}
 	if new(dns.Msg).Unpack(r.Msg) == nil {
 		if err := new(dns.Msg).Unpack(out); err != nil {

@@ -29,7 +29,7 @@ func TestStore(t *testing.T) {
 		want  []string
 	}{
 		{name: "address", ask: "www.example.", typ: a, reply: []string{"www.example. 10 IN A 1.2.3.4"}, want: []string{"www.example. 9 A 1.2.3.4"}},
-		{name: "the asker's spelling", ask: "WWW.example.", typ: a, reply: []string{"www.EXAMPLE. 10 IN A 1.2.3.4"}, want: []string{"WWW.example. 9 A 1.2.3.4"}},
+		{name: "the client's spelling", ask: "WWW.example.", typ: a, reply: []string{"www.EXAMPLE. 10 IN A 1.2.3.4"}, want: []string{"WWW.example. 9 A 1.2.3.4"}},
 		{name: "root", ask: ".", typ: dns.TypeNS, reply: []string{". 10 IN NS a.root."}, want: []string{". 9 NS a.root."}},
 		{name: "txt", ask: "x.", typ: dns.TypeTXT, reply: []string{`x. 10 IN TXT "a" "b"`}, want: []string{`x. 9 TXT "a" "b"`}},
 		{name: "unknown type", ask: "x.", typ: 65280, reply: []string{`x. 10 IN TYPE65280 \# 2 abcd`}, want: []string{`x. 9 TYPE65280 abcd`}},

@@ -217,7 +217,7 @@ func (w *twin) lookup(q *wire.Query, now int64, allowStale bool) ([]string, Resu
 	return lowered(m), result
 }
 
-// lowered is zone in lower case: the cache repeats the asker's spelling.
+// lowered is zone in lower case: the cache repeats the client's spelling.
 func lowered(m *dns.Msg) []string {
 	out := zone(m)
 	for i := range out {

@@ -10,9 +10,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Addresses finds the addresses of a name in canonical form by asking the servers
-// that a client's question would go to. An error says that there are none, or that
-// ctx ended.
+// Addresses looks up the addresses of a name in canonical form, from the servers that a
+// client's question would go to. It returns an error if there are none, or if ctx ends.
+// The caller owns the result.
 func (f *Forwarder) Addresses(ctx context.Context, name dnsname.Name) ([]netip.Addr, error) {
 	type result struct {
 		addrs []netip.Addr
@@ -23,7 +23,7 @@ func (f *Forwarder) Addresses(ctx context.Context, name dnsname.Name) ([]netip.A
 		q := &wire.Query{Name: []byte(name), Type: qtype, Class: wire.ClassIN, Flags: wire.FlagRD}
 		f.Resolve(q, func(reply *wire.Reply, err error) {
 			if err == nil && reply.Rcode != wire.RcodeSuccess && reply.Rcode != wire.RcodeNXDomain {
-				err = fmt.Errorf("looking it up failed with rcode %d", reply.Rcode)
+				err = fmt.Errorf("the lookup failed with rcode %d", reply.Rcode)
 			}
 			if err != nil {
 				results <- result{err: err}
@@ -50,10 +50,10 @@ func (f *Forwarder) Addresses(ctx context.Context, name dnsname.Name) ([]netip.A
 	case all.err != nil:
 		return nil, all.err
 	}
-	return nil, errors.New("no such name, or it has no address")
+	return nil, errors.New("the name does not exist or has no address")
 }
 
-// addresses are the addresses in the answer section of a reply.
+// addresses returns the addresses in the answer section of a reply.
 func addresses(reply *wire.Reply) []netip.Addr {
 	var list []netip.Addr
 	var rec wire.Record

@@ -16,10 +16,10 @@ const (
 	SourceStale                  // an expired cache entry
 	SourceFailure                // a remembered failure
 	SourceLocal                  // a stage: local data or a filter
-	SourceError                  // made here without data: malformed, refused, over a limit
+	SourceError                  // an error without data: malformed, refused, over a limit
 	SourceUpstream               // an upstream server's reply
 	SourceNone                   // SERVFAIL, because no upstream server answered
-	Sources                      // how many there are
+	Sources                      // the number of sources
 )
 
 // String returns the source's name in metrics.
@@ -27,8 +27,8 @@ func (s Source) String() string {
 	return [...]string{"cache", "stale", "failure", "local", "error", "upstream", "none", "unknown"}[min(s, Sources)]
 }
 
-// RcodeSlots is how many rcodes are counted each by themselves, and one more for
-// all others: NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, others.
+// RcodeSlots is the number of rcodes that are counted separately (NOERROR, FORMERR, SERVFAIL,
+// NXDOMAIN, NOTIMP, REFUSED), plus one for all others.
 const RcodeSlots = wire.RcodeRefused + 2
 
 // RcodeSlotName returns the name of a slot's rcode in metrics.
@@ -46,15 +46,16 @@ func DurationBounds() [DurationBuckets]float64 {
 
 // Answers counts answers to clients.
 type Answers struct {
+	// Count is the number of answers by source and rcode.
 	Count [Sources][RcodeSlots]uint64
-	// Durations counts waiting times by the buckets of DurationBounds, with one
-	// more for those above; Sum adds them up. Of the answers that are given at once,
-	// up to sampleEvery share one measurement, so that the newest may be missing.
+	// Durations counts waiting times by the buckets of DurationBounds, with one more for longer
+	// times. Sum is their sum. Up to sampleEvery answers that are given at once share one
+	// measurement, so the newest answers may be missing.
 	Durations [Sources][DurationBuckets + 1]uint64
 	Sum       [Sources]time.Duration
 }
 
-// answerTally is a part of the counters, which several goroutines may share.
+// answerTally is a share of the counters of Answers. Any goroutine may change it.
 type answerTally struct {
 	count     [Sources][RcodeSlots]atomic.Uint64
 	durations [Sources][DurationBuckets + 1]atomic.Uint64
@@ -89,27 +90,26 @@ func (t *answerTally) addTo(a *Answers) {
 // slotOf returns the slot of the rcode in a message's header.
 func slotOf(msg []byte) int { return min(wire.Rcode(wire.Flags(msg)), RcodeSlots-1) }
 
-// sampleEvery is how many answers of one source that are given at once share one
-// measurement of the time.
+// sampleEvery is how many answers of one source, given at once, share one measurement of the time.
 const sampleEvery = 16
 
-// partAnswers counts the answers of one [Part], which one goroutine at a time uses:
-// plain numbers, added to a tally once for each batch.
+// partAnswers counts the answers of one [Part], which only one goroutine uses at a time. The
+// numbers are added to a tally once for each batch.
 type partAnswers struct {
-	touched  uint8 // sources with answers in this batch, as bits
-	measured uint8 // sources that were measured before, as bits
+	touched  uint8 // bits of the sources with answers in this batch
+	measured uint8 // bits of the sources that have been measured before
 	count    [Sources][RcodeSlots]uint32
-	pending  [Sources]uint32 // answers whose time is not counted yet
+	pending  [Sources]uint32 // answers whose time has not been counted yet
 }
 
-// add counts one answer.
-func (c *partAnswers) add(s Source, slot int) {
+// countAnswer counts one answer.
+func (c *partAnswers) countAnswer(s Source, slot int) {
 	c.touched |= 1 << s
 	c.count[s][slot]++
 }
 
-// flush adds what a batch brought to t. clock returns the time since the batch
-// began; it is read only if a measurement is due.
+// flush adds the counts of a batch to t. clock returns the time since the batch began; it is
+// called only if a measurement is due.
 func (c *partAnswers) flush(t *answerTally, clock func() time.Duration) {
 	took := time.Duration(-1)
 	for s := Source(0); c.touched>>s != 0; s++ {

@@ -94,7 +94,7 @@ func TestAnswersAreSampled(t *testing.T) {
 		clocks, sent := 0, uint64(0)
 		for range 100 {
 			for range batch {
-				part.add(SourceCache, 0)
+				part.countAnswer(SourceCache, 0)
 				sent++
 			}
 			before := clocks

@@ -8,57 +8,56 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
-// Config is what a [Forwarder] is made of. The zero value of a field means
-// off, or the default that is named. Each setting has one home: what upstream
-// or the cache needs too is taken from their Config.
+// Config configures a [Forwarder]. The zero value of a field means that the feature is
+// off, or stands for the default. Settings that the upstream package or the cache needs
+// too are in their Config.
 type Config struct {
-	// Upstream says whom to ask and how. Its Payload also bounds UDP answers to
-	// clients, whatever they accept. NewSink, OnSend and Logger are set by New.
+	// Upstream says which servers to ask, and how. Its Payload also limits UDP answers to
+	// clients. NewSink, OnSend and Logger are set by New.
 	Upstream upstream.Config
-	// Cache says what is kept. Entries 0 keeps nothing. A Reload that changes it
-	// begins with an empty cache. MaxTTL and KeepAD also hold for answers that
-	// are passed on without being kept. With StaleFor, expired answers are given
-	// when servers fail or take longer than StaleAfter (RFC 8767), or see
-	// StaleAtOnce.
+	// Cache says what is cached; with Entries 0 nothing is. If Reload changes it, the cache
+	// starts empty. MaxTTL and KeepAD also apply to answers that are not cached. With
+	// StaleFor, clients get expired answers when servers fail or take longer than StaleAfter
+	// (RFC 8767), or at once with StaleAtOnce.
 	Cache answercache.Config
-	// InFlight bounds the questions that wait for servers, for each domain with
-	// servers of its own. At the bound the question that has waited longest, for a
-	// second at least, is answered with SERVFAIL or an expired answer to make
-	// room; if there is none, the new one is REFUSED, except that a client with
-	// less than its share is served from a reserve of a quarter. Default: 150.
+	// InFlight is the largest number of questions that wait for upstream servers, for each
+	// domain that has its own servers. When it is reached, the question that has waited
+	// longest, but at least a second, is answered early with SERVFAIL or an expired answer.
+	// If there is none, the new question is refused (REFUSED), unless its client has less than
+	// its share, for which there is a reserve of a quarter. Default: 150.
 	InFlight int
-	// StaleAfter is how long a client waits before it gets an expired answer.
-	// Default: 1.8 s, RFC 8767 §5.
+	// StaleAfter is how long a client waits before it gets an expired answer. Default: 1.8 s
+	// (RFC 8767 §5).
 	StaleAfter time.Duration
 	// StaleAtOnce gives expired answers at once and refreshes them afterwards.
 	StaleAtOnce bool
-	// FollowRoutes follows the routes of servers that show them (package
-	// routelist): what such a server got from servers that it would not ask any
-	// more leaves the cache.
+	// FollowRoutes follows the routes of upstream servers that publish them (package
+	// routelist): entries from servers that such a server would no longer ask are removed from
+	// the cache.
 	FollowRoutes bool
-	// ReplyOptions are EDNS options in wire form for every answer with an OPT
-	// record that has room.
+	// ReplyOptions holds EDNS options in wire form, which are added to every answer with an
+	// OPT record if they fit.
 	ReplyOptions []byte
-	// Stages are the policies around cache and servers, in their order.
+	// Stages are the policies around cache and servers, in the order in which they apply.
 	Stages []Stage
-	// Log gets the story of every query. Nil: none.
+	// Log receives the events of every query. It may be nil.
 	Log QueryLog
-	// Answered is told of each answer that leaves later than Handle returned,
-	// and how long its asker waited. It is called on the packet path. Nil: nobody
-	// is told. A Reload does not change it.
+	// Answered is called for each answer that is sent after Handle has returned, with the time
+	// that the client waited. It is called on the packet path, and must not keep reply. It may
+	// be nil. Reload does not change it.
 	Answered func(took time.Duration, reply []byte)
-	// OnOverLimit is told, at most once in ten seconds, that a question was
-	// refused because of InFlight. It must not block. Nil: Logger gets it.
+	// OnOverLimit is called, at most once in ten seconds, when a question is refused because
+	// of InFlight. It must not block. If it is nil, the event is logged.
 	OnOverLimit func(OverLimit)
-	// Logger gets what operators should know. Nil discards it.
+	// Logger receives messages for operators. Nil discards them.
 	Logger *slog.Logger
 }
 
-// OverLimit says that a question was refused because too many wait.
+// OverLimit describes a question that was refused because too many are in flight.
 type OverLimit struct {
-	Domain     string // whose servers were to be asked; "" for all names
+	Domain     string // the domain whose servers would be asked; "" for the servers of all other names
 	Max        int    // Config.InFlight
-	Suppressed uint64 // refusals since the last call that were not told
+	Suppressed uint64 // refusals since the last call
 }
 
 const (
@@ -67,7 +66,7 @@ const (
 	defaultStaleAfter = 1800 * time.Millisecond // RFC 8767 §5: client response timer
 )
 
-// withDefaults returns c with zero fields filled in.
+// withDefaults returns c with defaults in place of zeros.
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -81,7 +80,7 @@ func (c Config) withDefaults() Config {
 	if c.OnOverLimit == nil {
 		logger := c.Logger
 		c.OnOverLimit = func(o OverLimit) {
-			logger.Warn("too many questions wait for servers; refusing more",
+			logger.Warn("too many questions are waiting for upstream servers; refusing new ones",
 				"limit", o.Max, "domain", o.Domain, "suppressed", o.Suppressed)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// TestCookies: an asker with a cookie gets one, its own in front, wherever the
+// TestCookies: a client with a cookie gets one, its own in front, wherever the
 // answer comes from.
 func TestCookies(t *testing.T) {
 	f := run(t, to(newFakeServer(t, zone(0, rec))))

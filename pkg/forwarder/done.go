@@ -10,33 +10,34 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// sink collects the answers that one goroutine of the upstream set gives.
-type sink struct {
+// answerSink sends the answers that result from the replies of one goroutine of the
+// upstream set. Only that goroutine uses it.
+type answerSink struct {
 	f     *Forwarder
 	batch listener.Batch // answers to clients, sent by Flush
-	buf   []byte         // empty memory for an answer
-	relay wire.Relay
-	reply Reply // in the hands of the stages
-	asked bool  // a question waits for Flush of the set
+	buf   []byte         // memory for the next answer; empty
+	relay wire.Relay     // how to relay the current reply
+	reply Reply          // the current reply, as the stages see it
+	asked bool           // a question waits for Flush of the upstream set
 
-	arranged []byte     // memory for a reply in another order
-	ordered  wire.Reply // that reply, parsed
+	arranged []byte     // memory for the current reply with its records in another order
+	ordered  wire.Reply // the message in arranged
 
-	question wire.Query // that reply answers
-	msg      wire.Query // of the waiter that is answered
-	q        Query      // likewise
+	question wire.Query // the question that reply answers
+	msg      wire.Query // the message of q
+	q        Query      // the query of the waiter that is being answered
 }
 
 var (
-	_ upstream.Sink  = (*sink)(nil)
+	_ upstream.Sink  = (*answerSink)(nil)
 	_ upstream.Judge = (*flight)(nil)
 )
 
-func newSink(f *Forwarder) *sink { return &sink{f: f, buf: make([]byte, 0, 2048)} }
+func newSink(f *Forwarder) *answerSink { return &answerSink{f: f, buf: make([]byte, 0, 2048)} }
 
 // Flush implements upstream.Sink.
-func (s *sink) Flush() {
-	s.q.st = nil // not kept beyond a change
+func (s *answerSink) Flush() {
+	s.q.st = nil // do not keep a configuration that may be replaced
 	s.batch.Flush()
 	if s.asked {
 		s.asked = false
@@ -44,20 +45,20 @@ func (s *sink) Flush() {
 	}
 }
 
-// maxKeptReply is the largest buffer that a sink keeps.
+// maxKeptReply is the largest buffer that a sink keeps, in octets.
 const maxKeptReply = 16 << 10
 
-// query makes the query of a waiter again; its answer goes to s.buf.
-func (s *sink) query(st *state, fl *flight, w *waiter) *Query {
+// query restores the query of a waiter. Its answer will be written to s.buf.
+func (s *answerSink) query(st *snapshot, fl *flight, w *waiter) *Query {
 	s.msg = fl.query(w)
 	q := &s.q
-	q.asker, q.Msg, q.Private = w.asker, &s.msg, fl.private
+	q.recipient, q.Msg, q.Private = w.recipient, &s.msg, fl.private
 	q.f, q.st, q.reply, q.out, q.source = s.f, st, s.buf[:0], nil, SourceCache
 	return q
 }
 
-// send gives out, which came from source, to a waiter that is a client.
-func (s *sink) send(w *waiter, out []byte, source Source) {
+// send sends out, which comes from source, to a waiter that is a client.
+func (s *answerSink) send(w *waiter, out []byte, source Source) {
 	took := time.Duration(s.f.now() - w.since)
 	t := &s.f.tally(w.to).answers
 	t.count[source][slotOf(out)].Add(1)
@@ -71,8 +72,8 @@ func (s *sink) send(w *waiter, out []byte, source Source) {
 	}
 }
 
-// tell calls back an asker within this program, and survives its crash.
-func (s *sink) tell(w *waiter, reply *wire.Reply, err error) {
+// callBack passes the outcome to a waiter of Resolve, and recovers from its panics.
+func (s *answerSink) callBack(w *waiter, reply *wire.Reply, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.f.crashed(cause, nil)
@@ -81,10 +82,9 @@ func (s *sink) tell(w *waiter, reply *wire.Reply, err error) {
 	w.resolve(reply, err)
 }
 
-// Done implements upstream.Owner: it stores the reply and answers all who
-// wait.
+// Done implements upstream.Owner. It stores the reply and answers all waiters.
 func (fl *flight) Done(us upstream.Sink, res *upstream.Result) {
-	f, s := fl.f, us.(*sink)
+	f, s := fl.f, us.(*answerSink)
 	outdated := fl.outdated(res.Reply)
 	if outdated && fl.askAgain(s) {
 		return
@@ -129,9 +129,9 @@ func (fl *flight) Done(us upstream.Sink, res *upstream.Result) {
 	fl.relayTo(st, s, &waiting)
 }
 
-// arrange puts the reply in the order in which clients read it, as it is when it
-// comes from the cache.
-func (s *sink) arrange() {
+// arrange puts the records of the reply into the order in which clients read them, which is
+// also their order in cached answers.
+func (s *answerSink) arrange() {
 	r := s.reply.Msg
 	out := wire.Arrange(s.arranged[:0], r)
 	if len(out) == 0 || !wire.ParseReply(out, &s.ordered) {
@@ -144,8 +144,9 @@ func (s *sink) arrange() {
 	}
 }
 
-// store puts a judged reply, or that there was none, into the cache.
-func (fl *flight) store(st *state, r *Reply) {
+// store adds the reply, or the failure if there is none, to the cache. The stages must have
+// judged the reply.
+func (fl *flight) store(st *snapshot, r *Reply) {
 	q := r.Question
 	if st.cache == nil || !cacheable(q) || fl.private {
 		return
@@ -156,7 +157,7 @@ func (fl *flight) store(st *state, r *Reply) {
 	case failure(r.Msg.Rcode):
 		st.cache.StoreFailure(q, r.Msg.Rcode, fl.asked, now)
 	case st.cfg.Cache.NXDomainCut && r.Msg.Rcode == wire.RcodeNXDomain && fl.routes.splits(wire.AppendLower(nil, q.Name)):
-		// Kept, it would hide the names below that others know.
+		// If it were stored, it would hide names below that other servers know.
 	case r.Keep != nil:
 		st.cache.Store(q, r.Keep, fl.asked, now)
 	case r.AbsentFor > 0:
@@ -166,9 +167,9 @@ func (fl *flight) store(st *state, r *Reply) {
 	}
 }
 
-// relayTo passes s.reply on to all who wait. Those who have their answer are
-// taken from waiting, so that a crash costs one answer only.
-func (fl *flight) relayTo(st *state, s *sink, waiting *[]waiter) {
+// relayTo relays s.reply to all waiters. It removes each from waiting before it answers, so
+// that a panic affects only one answer.
+func (fl *flight) relayTo(st *snapshot, s *answerSink, waiting *[]waiter) {
 	r := &s.reply
 	if st.log != nil {
 		e := Event{Kind: EventReply, Msg: r.Msg.Msg, Rcode: r.Msg.Rcode, Server: r.Server}
@@ -181,13 +182,13 @@ func (fl *flight) relayTo(st *state, s *sink, waiting *[]waiter) {
 		r.Reason = extendedOf(r.Msg)
 	}
 	s.relay = wire.Relay{MaxTTL: st.cfg.Cache.MaxTTL}
-	// TC sends a client over UDP to TCP; to one that is there it says nothing.
+	// TC makes a client over UDP ask again over TCP, but does not help a client over TCP.
 	nothing := r.Msg.Truncated() && wire.Count(r.Msg.Msg, wire.Answer) == 0
 	for len(*waiting) > 0 {
 		w := &(*waiting)[0]
 		if w.resolve != nil {
 			*waiting = (*waiting)[1:]
-			s.tell(w, r.Msg, nil)
+			s.callBack(w, r.Msg, nil)
 			continue
 		}
 		if nothing && w.to.Stream() {
@@ -198,7 +199,7 @@ func (fl *flight) relayTo(st *state, s *sink, waiting *[]waiter) {
 		*waiting = (*waiting)[1:]
 		q := s.query(st, fl, w)
 		s.relay.Limit, s.relay.OPT = q.limit(), q.opt(r.Reason)
-		// RFC 6840 §5.8: AD is for those who ask for it.
+		// RFC 6840 §5.8: only clients that set AD or DO get AD.
 		s.relay.KeepAD = st.cfg.Cache.KeepAD && (q.Msg.EDNS.DO || q.Msg.Flags&wire.FlagAD != 0)
 		s.send(w, wire.AppendReply(q.reply, q.Msg, r.Msg, &s.relay), SourceUpstream)
 	}
@@ -217,10 +218,10 @@ func (fl *flight) Judge(_ upstream.Sink, r *wire.Reply) upstream.Verdict {
 	return upstream.Accept
 }
 
-// Slow implements upstream.Owner: those who wait get the expired answer, the
-// question goes on.
+// Slow implements upstream.Owner. The waiters get the expired answer, and the question
+// remains in flight.
 func (fl *flight) Slow(us upstream.Sink) {
-	f, s, st := fl.f, us.(*sink), fl.f.state.Load()
+	f, s, st := fl.f, us.(*answerSink), fl.f.state.Load()
 	defer func() {
 		if cause := recover(); cause != nil {
 			f.crashed(cause, fl.name[:fl.nlen])
@@ -240,9 +241,9 @@ func (fl *flight) Slow(us upstream.Sink) {
 	fl.limit.releaseWaiters(extra)
 }
 
-// giveStale answers those who wait with the expired answer, and returns those
-// for whom there is none.
-func (fl *flight) giveStale(st *state, s *sink, waiting []waiter) []waiter {
+// giveStale answers the waiters with the expired answer, and returns those for whom there is
+// none.
+func (fl *flight) giveStale(st *snapshot, s *answerSink, waiting []waiter) []waiter {
 	if st.cache == nil || fl.private || st.cfg.Cache.StaleFor == 0 {
 		return waiting
 	}
@@ -257,19 +258,19 @@ func (fl *flight) giveStale(st *state, s *sink, waiting []waiter) []waiter {
 		if w.resolve == nil {
 			s.send(w, q.out, q.source)
 		} else if r := new(wire.Reply); wire.ParseReply(q.out, r) {
-			s.tell(w, r, nil)
+			s.callBack(w, r, nil)
 		}
 	}
 	return nil
 }
 
-// fail answers waiting with SERVFAIL and the reason.
-func (fl *flight) fail(st *state, s *sink, waiting []waiter, code uint16, err error) {
+// fail answers the waiters with SERVFAIL and the reason.
+func (fl *flight) fail(st *snapshot, s *answerSink, waiting []waiter, code uint16, err error) {
 	reason := wire.Extended(code, err.Error())
 	for i := range waiting {
 		w := &waiting[i]
 		if w.resolve != nil {
-			s.tell(w, nil, err)
+			s.callBack(w, nil, err)
 			continue
 		}
 		q := s.query(st, fl, w)
@@ -281,13 +282,13 @@ func (fl *flight) fail(st *state, s *sink, waiting []waiter, code uint16, err er
 	}
 }
 
-// errNoTCP says that an answer that needs TCP could not be had.
+// errNoTCP means that an answer that needs TCP is not available.
 var errNoTCP = errors.New("the answer is truncated, and the server does not answer over TCP")
 
 var errCrashed = errors.New("internal error")
 
-// reasonOf is the extended error for an exchange without a reply, RFC 8914
-// §4.23 and §4.24.
+// reasonOf returns the extended error for an exchange without a usable reply (RFC 8914 §4.23
+// and §4.24).
 func reasonOf(res *upstream.Result, r *Reply) (code uint16, reason error) {
 	switch err := res.Err; {
 	case errors.Is(r.rejected, errMoved):
@@ -306,12 +307,11 @@ func reasonOf(res *upstream.Result, r *Reply) (code uint16, reason error) {
 	return wire.EDENoReachableAuthority, res.Err
 }
 
-// failure reports whether an rcode says that the question could not be
-// resolved, RFC 9520 §2.
+// failure reports whether rcode means that the question could not be resolved (RFC 9520 §2).
 func failure(rcode int) bool { return rcode == wire.RcodeServFail || rcode == wire.RcodeRefused }
 
-// extendedOf is the first extended error in an upstream's reply: where it is
-// about the answer, the asker should know it too (RFC 8914 §3).
+// extendedOf returns the first extended error in an upstream server's reply, which is relayed
+// to the client (RFC 8914 §3).
 func extendedOf(r *wire.Reply) wire.ExtendedError {
 	if !r.EDNS.Present || len(r.EDNS.Options) == 0 {
 		return wire.ExtendedError{}
@@ -323,6 +323,6 @@ func extendedOf(r *wire.Reply) wire.ExtendedError {
 	return wire.Extended(uint16(data[0])<<8|uint16(data[1]), string(data[2:min(len(data), 2+maxReason)]))
 }
 
-// maxReason bounds the text of an extended error that is passed on. What kubedns says
-// of a certificate fits.
+// maxReason is how many octets of the text of an extended error are relayed. The messages of
+// kubedns about certificates fit.
 const maxReason = 256

@@ -7,14 +7,13 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// QueryLog gets the events of queries. Log is called on the packet path from
-// many goroutines: it must not block for long, and must not keep e or what it
-// points to.
+// QueryLog receives the events of queries. Log is called on the packet path by many
+// goroutines: it must not block for long, and must not keep e or anything that e refers to.
 type QueryLog interface {
 	Log(e *Event)
 }
 
-// EventKind says what happened.
+// EventKind is the kind of an [Event].
 type EventKind uint8
 
 // Kinds of events.
@@ -22,37 +21,38 @@ const (
 	EventQuery     EventKind = iota // a client's query arrived
 	EventForwarded                  // a packet was sent to Server
 	EventReply                      // Msg came from Server
-	EventTruncated                  // likewise, but it is truncated
+	EventTruncated                  // Msg came from Server, or was made here, and is truncated
 	EventCached                     // Msg, an answer or a failure, is from the cache
-	EventStale                      // Msg is from the cache and has expired
-	EventLocal                      // Msg was made here, from the data that Source names
+	EventStale                      // Msg is an expired answer from the cache
+	EventLocal                      // Msg was made from the local data that Source names
 	EventError                      // the answer is Rcode, without records
-	EventDuplicate                  // the query waits for an equal one in flight
+	EventDuplicate                  // the query waits for an equal question in flight
 )
 
-// Event is one thing that happened to a query.
+// Event is one event in the life of a query.
 type Event struct {
 	Kind EventKind
-	// Serial numbers queries from 1. Questions that no client asked have 0.
+	// Serial numbers the queries of clients from 1. It is 0 for other questions.
 	Serial uint64
+	// Client is the address of the client; not valid if there is none.
 	Client netip.AddrPort
-	// Name is the question's name as sent, in wire form; nil if there was none.
+	// Name is the question's name as sent, in wire form, or nil if there was none.
 	Name        []byte
 	Type, Class uint16 // of the question
-	Rcode       int    // of the answer
+	Rcode       int    // response code of the answer
 	// Reason is the code of the extended error (RFC 8914), if HasReason is set.
 	Reason    uint16
 	HasReason bool
-	// Server is set for EventForwarded, EventReply and EventTruncated.
+	// Server is the upstream server of EventForwarded, EventReply and EventTruncated.
 	Server netip.AddrPort
-	// Msg is the message with the records that the event is about.
+	// Msg is the message that the event is about; nil for some kinds.
 	Msg []byte
-	// Source names local data as its stage does, such as the path of a file.
+	// Source names the local data in the words of its stage, such as the path of a file.
 	Source string
 }
 
-// log completes an event about q and gives it to the query log, which there
-// must be. msg may be nil.
+// log completes an event about q and passes it to the query log, which must not be nil. msg
+// may be nil.
 func (q *Query) log(e Event, msg []byte) {
 	e.Serial, e.Client = q.serial, q.to.Peer()
 	e.Name, e.Type, e.Class = q.Msg.Name, q.Msg.Type, q.Msg.Class
@@ -65,15 +65,15 @@ func (q *Query) log(e Event, msg []byte) {
 	q.st.log.Log(&e)
 }
 
-// log gives the query log an event about a question in flight, told of its
-// first asker.
-func (fl *flight) log(st *state, e Event) {
+// log passes an event about a question in flight to the query log, with the first client of
+// the question.
+func (fl *flight) log(st *snapshot, e Event) {
 	e.Serial, e.Client = fl.serial, fl.client.Peer()
 	e.Name, e.Type, e.Class = fl.name[:fl.nlen], fl.typ, fl.class
 	st.log.Log(&e)
 }
 
-// onSend logs each packet to a server.
+// onSend logs each packet to an upstream server.
 func onSend(owner upstream.Owner, server netip.AddrPort) {
 	fl, ok := owner.(*flight)
 	if !ok {

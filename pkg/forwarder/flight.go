@@ -14,71 +14,71 @@ import (
 
 const flightShards = 16
 
-// flightShard is a part of the questions in flight, by hash; flights of one
-// hash are chained.
+// flightShard holds a share of the questions in flight, by hash. Flights with equal hashes
+// are linked.
 type flightShard struct {
 	mu      sync.Mutex
 	flights map[uint64]*flight
-	_       [48]byte
+	_       [48]byte // keeps shards in different cache lines
 }
 
-// flight is one question on its way to other servers and all who wait for its
-// answer. Fields up to waiters are constant while it is in a shard.
+// flight is one question on its way to upstream servers, with all its waiters. Unless noted
+// otherwise, fields do not change while the flight is in a shard.
 type flight struct {
 	f     *Forwarder
-	next  *flight
-	hash  uint64
-	name  [wire.MaxName]byte // as first spelled
-	nlen  int
-	typ   uint16
-	class uint16
-	flags uint16 // of keyFlags
-	do    bool
-	tags  string // EDNS options about who asks
-	// private is whether the answer is for these clients alone.
+	next  *flight            // the next flight with this hash; protected by the shard
+	hash  uint64             // of the question; chooses the shard
+	name  [wire.MaxName]byte // the question's name in its first spelling
+	nlen  int                // octets of name in use
+	typ   uint16             // type of the question
+	class uint16             // class of the question
+	flags uint16             // the flags sent, out of keyFlags
+	do    bool               // the DO bit sent
+	tags  string             // Query.Options: EDNS options added by stages
+	// private is Query.Private: the answer is only for these waiters.
 	private bool
-	routes  routing // what decided whom to ask
-	began   int64   // Forwarder.now
-	again   bool    // it was asked anew because of a change of routes
+	routes  routing // the routes by which the servers were chosen; askAgain changes it
+	began   int64   // Forwarder.now at the first waiter's query
+	again   bool    // the question was asked again because routes changed; askAgain sets it
 
-	limit    *limiter
-	bucket   int     // of its client in limit
-	number   uint64  // in limit
-	nameHash uint64  // in limit
-	counted  bool    // guarded by limit, as what follows
-	older    *flight // neighbours in limit
-	newer    *flight
+	limit    *limiter // counts the flight
+	bucket   int      // index of the client's counter in limit
+	number   uint64   // number of the flight in limit
+	nameHash uint64   // hash of the name in limit; 0 if limit does not count the name
+	counted  bool     // the flight is counted in limit; protected by limit, like the next two
+	older    *flight  // the flight admitted before, in limit
+	newer    *flight  // the flight admitted after, in limit
 
-	serial uint64
-	client listener.ReplyTo
-	// asked is the cache's epoch from before the servers were chosen.
+	serial uint64           // number of the first query in the query log
+	client listener.ReplyTo // the first client
+	// asked is the cache's epoch before the servers were chosen; askAgain changes it.
 	asked answercache.Epoch
 
-	// Guarded by the shard while the flight is in it.
+	// The fields below are protected by the shard while the flight is in it.
 	waiters []waiter
-	names   []byte // other spellings
-	extra   int    // waiters that the limiter counted
-	slow    bool   // expired answers are given out meanwhile
+	names   []byte // other spellings of the name
+	extra   int    // the number of waiters that limit has counted
+	slow    bool   // clients get the expired answer meanwhile
 }
 
-// waiter is one asker and what its answer needs.
+// waiter waits for the answer to a question in flight.
 type waiter struct {
-	asker
-	id, flags uint16
-	size      uint16
-	edns      bool
-	hasCookie bool
-	cookie    [8]byte
-	nameAt    int32 // in flight.names; negative: as flight.name
-	since     int64 // Forwarder.now, when the query's batch arrived
+	recipient
+	id, flags uint16  // of the query
+	size      uint16  // the UDP payload size of its OPT record, in octets
+	edns      bool    // it has an OPT record
+	hasCookie bool    // it has a client cookie
+	cookie    [8]byte // the client cookie
+	nameAt    int32   // offset of its spelling in flight.names; negative for that in flight.name
+	since     int64   // Forwarder.now when the query's batch arrived
 }
 
-// keyFlags are the flags that leave this program.
+// keyFlags are the flags that are forwarded.
 const keyFlags = wire.FlagRD | wire.FlagAD | wire.FlagCD
 
-// sentFlags are the flags of the question that servers are asked. Where AD is
-// passed on it is always asked for, so that it does not depend on who asked
-// first whether others get it (RFC 6840 §5.7).
+// sentFlags returns the flags of the question to upstream servers. If AD is relayed, it is
+// always set, so that whether clients get it does not depend on which of them asked first (RFC
+// 6840 §5.7).
 func (q *Query) sentFlags() uint16 {
 	flags := q.Msg.Flags & keyFlags
 	if q.st.cfg.Cache.KeepAD {
@@ -87,18 +87,18 @@ func (q *Query) sentFlags() uint16 {
 	return flags
 }
 
-// joinResult says what join did.
+// joinResult is the result of join.
 type joinResult uint8
 
 const (
-	refused      joinResult = iota // too many are in flight
-	refusedTypes                   // too many about this name are
-	began                          // servers are asked
-	joined                         // waits for a question that is in flight
-	joinedSlow                     // that one is slow: give an expired answer
+	refused      joinResult = iota // too many questions are in flight
+	refusedTypes                   // too many questions about this name are in flight
+	began                          // the question was sent
+	joined                         // the query waits for a question that is in flight
+	joinedSlow                     // that question is slow: give an expired answer
 )
 
-// hash returns the hash of what leaves this program for q.
+// hash returns the hash of the question that would be sent for q.
 func (q *Query) hash() uint64 {
 	var buf [wire.MaxName + 7]byte
 	m := q.Msg
@@ -113,8 +113,8 @@ func (q *Query) hash() uint64 {
 	return maphash.Bytes(q.f.seed, key)
 }
 
-// nameHash returns a hash of the name, never 0, or 0 for a question that differs
-// because of who asks.
+// nameHash returns a hash of the name that is not 0, or 0 if the question depends on the
+// client.
 func (q *Query) nameHash() uint64 {
 	if q.Private {
 		return 0
@@ -122,7 +122,7 @@ func (q *Query) nameHash() uint64 {
 	return maphash.Bytes(q.f.seed, q.Name) | 1
 }
 
-// has reports whether fl is in the shard.
+// has reports whether fl is in the shard. sh.mu must be held.
 func (sh *flightShard) has(hash uint64, fl *flight) bool {
 	for x := sh.flights[hash]; x != nil; x = x.next {
 		if x == fl {
@@ -132,7 +132,7 @@ func (sh *flightShard) has(hash uint64, fl *flight) bool {
 	return false
 }
 
-// find returns the flight of q's question, nil if there is none.
+// find returns the flight of q's question, or nil if there is none. sh.mu must be held.
 func (sh *flightShard) find(hash uint64, q *Query) *flight {
 	m, flags := q.Msg, q.sentFlags()
 	for fl := sh.flights[hash]; fl != nil; fl = fl.next {
@@ -167,8 +167,8 @@ func (sh *flightShard) remove(fl *flight) {
 	}
 }
 
-// join makes q wait for the answer to its question, asking g if nobody has
-// asked yet. stale says that the cache has an expired answer that may be given.
+// join makes q wait for the answer to its question, and sends the question to g if it is not
+// in flight yet. stale says that the cache has an expired answer that may be given.
 func (f *Forwarder) join(q *Query, g *upstream.Group, stale bool) joinResult {
 	hash := q.hash()
 	sh := &f.shards[hash%flightShards]
@@ -178,7 +178,7 @@ func (f *Forwarder) join(q *Query, g *upstream.Group, stale bool) joinResult {
 		return f.joinFlight(fl, q, stale)
 	}
 	fl := f.newFlight(q, hash)
-	if result := f.limiter(g).admit(fl, f.bucket(&q.asker), q.nameHash()); result != admitted {
+	if result := f.limiter(g).admit(fl, f.bucket(&q.recipient), q.nameHash()); result != admitted {
 		sh.mu.Unlock()
 		f.flights.Put(fl)
 		if result == overTypes {
@@ -187,7 +187,7 @@ func (f *Forwarder) join(q *Query, g *upstream.Group, stale bool) joinResult {
 		return refused
 	}
 	fl.private, fl.serial, fl.client = q.Private, q.serial, q.to
-	fl.add(q)
+	fl.addWaiter(q)
 	sh.insert(fl)
 	sh.mu.Unlock()
 	var slowAfter time.Duration
@@ -198,8 +198,8 @@ func (f *Forwarder) join(q *Query, g *upstream.Group, stale bool) joinResult {
 	return began
 }
 
-// begin asks g q's question for the cache alone, unless it is being asked or
-// too many are.
+// begin sends q's question to g only to refresh the cache, unless it is in flight already or
+// too many are. It reports whether it did.
 func (f *Forwarder) begin(q *Query, g *upstream.Group) bool {
 	hash := q.hash()
 	sh := &f.shards[hash%flightShards]
@@ -220,7 +220,7 @@ func (f *Forwarder) begin(q *Query, g *upstream.Group) bool {
 	return true
 }
 
-// newFlight returns a flight for q's question that nobody waits for.
+// newFlight returns a flight for q's question, without waiters.
 func (f *Forwarder) newFlight(q *Query, hash uint64) *flight {
 	fl, m := f.flights.Get().(*flight), q.Msg
 	fl.hash, fl.extra, fl.slow = hash, 0, false
@@ -231,8 +231,8 @@ func (f *Forwarder) newFlight(q *Query, hash uint64) *flight {
 	return fl
 }
 
-// send hands q's question to the set. It must not alias fl, which may end
-// before Send returns.
+// send passes q's question to the upstream set. The question must not refer to the memory of
+// fl, which may end before Send returns.
 func (f *Forwarder) send(q *Query, g *upstream.Group, slowAfter time.Duration, fl *flight) {
 	m := q.Msg
 	f.set.Send(g, &upstream.Question{
@@ -241,11 +241,11 @@ func (f *Forwarder) send(q *Query, g *upstream.Group, slowAfter time.Duration, f
 	}, slowAfter, fl)
 }
 
-// dedupWaiters is up to how many waiters a repeated query is looked for among
-// them. Beyond that the search would cost more than a second answer.
+// dedupWaiters is the number of waiters up to which a repeated query is recognised. With more,
+// the search would take longer than a second answer.
 const dedupWaiters = 64
 
-// joinFlight adds q to those who wait for fl. The shard's lock is held.
+// joinFlight adds q to the waiters of fl. The shard's lock must be held.
 func (f *Forwarder) joinFlight(fl *flight, q *Query, stale bool) joinResult {
 	if stale && fl.slow {
 		return joinedSlow
@@ -253,7 +253,7 @@ func (f *Forwarder) joinFlight(fl *flight, q *Query, stale bool) joinResult {
 	if q.resolve == nil && len(fl.waiters) <= dedupWaiters {
 		for i := range fl.waiters {
 			if w := &fl.waiters[i]; w.id == q.Msg.ID && w.to == q.to {
-				q.to.Drop() // the client repeats its query: one answer serves both
+				q.to.Drop() // the client has repeated its query: one answer is enough
 				return joined
 			}
 		}
@@ -262,18 +262,18 @@ func (f *Forwarder) joinFlight(fl *flight, q *Query, stale bool) joinResult {
 		return refused
 	}
 	fl.extra++
-	fl.add(q)
+	fl.addWaiter(q)
 	if q.st.log != nil {
 		q.log(Event{Kind: EventDuplicate}, nil)
 	}
 	return joined
 }
 
-// add makes q wait for fl.
-func (fl *flight) add(q *Query) {
+// addWaiter makes q wait for fl.
+func (fl *flight) addWaiter(q *Query) {
 	m := q.Msg
 	w := waiter{
-		asker: q.asker, id: m.ID, flags: m.Flags, size: m.EDNS.Size, edns: m.EDNS.Present, nameAt: -1, since: q.now,
+		recipient: q.recipient, id: m.ID, flags: m.Flags, size: m.EDNS.Size, edns: m.EDNS.Present, nameAt: -1, since: q.now,
 	}
 	if string(m.Name) != string(fl.name[:fl.nlen]) {
 		w.nameAt = int32(len(fl.names))
@@ -286,7 +286,7 @@ func (fl *flight) add(q *Query) {
 	fl.waiters = append(fl.waiters, w)
 }
 
-// query makes the waiter's query again. It aliases fl.
+// query restores the waiter's query. It shares memory with fl.
 func (fl *flight) query(w *waiter) wire.Query {
 	q := wire.Query{ID: w.id, Flags: w.flags, Name: fl.name[:fl.nlen], Type: fl.typ, Class: fl.class}
 	if w.nameAt >= 0 {
@@ -299,14 +299,15 @@ func (fl *flight) query(w *waiter) wire.Query {
 	return q
 }
 
-// question is the query as asked upstream, the key for the cache.
+// question returns the question that was sent, which is also the key for the cache. It shares
+// memory with fl.
 func (fl *flight) question() wire.Query {
 	q := wire.Query{Flags: fl.flags, Name: fl.name[:fl.nlen], Type: fl.typ, Class: fl.class}
 	q.EDNS.Present, q.EDNS.DO = fl.do, fl.do
 	return q
 }
 
-// recycle gives the flight back for another question.
+// recycle makes the flight available for another question.
 func (fl *flight) recycle() {
 	const keep = 64
 	if cap(fl.waiters) > keep {

@@ -106,8 +106,8 @@ func TestClientOptionsDoNotSplitQuestions(t *testing.T) {
 	s := newFakeServer(t, g.script(zone(0, rec)))
 	f := run(t, to(s))
 	c := newClient(t, f, 2, false)
-	const askers = 20
-	for i := range askers {
+	const clients = 20
+	for i := range clients {
 		q := question("www.example.", dns.TypeA)
 		q.Id = uint16(i)
 		q.SetEdns0(uint16(512+i), false)
@@ -119,7 +119,7 @@ func TestClientOptionsDoNotSplitQuestions(t *testing.T) {
 		c.Start(q)
 	}
 	g.lift()
-	for i := range askers {
+	for i := range clients {
 		c.Wait(uint16(i))
 	}
 	if s.Seen() != 1 {
@@ -147,7 +147,7 @@ func TestHashIsNotTheQuestion(t *testing.T) {
 	}
 	queries = twice
 	const hash = 5
-	st := new(state)
+	st := new(snapshot)
 	all := make([]*flight, len(queries))
 	for i := range queries {
 		q := &queries[i]
@@ -416,7 +416,7 @@ func TestHitAllocations(t *testing.T) {
 	}
 }
 
-// TestAnswered: each answer that comes later is told with its asker's wait, one
+// TestAnswered: each answer that comes later is counted with the time that its client waited, one
 // from the cache is not.
 func TestAnswered(t *testing.T) {
 	cfg := to(newFakeServer(t, zone(0, rec)))

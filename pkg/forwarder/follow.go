@@ -16,39 +16,40 @@ import (
 )
 
 const (
-	// followPeriod is how often a server that shows its routes is asked for
-	// them, and followGap the least time between two questions.
+	// followPeriod is how often a server that publishes its routes is asked for them;
+	// followGap is the shortest time between two questions.
 	followPeriod  = 3 * time.Second
 	followGap     = 250 * time.Millisecond
 	followTimeout = 2 * time.Second
-	followRetry   = time.Second // after a question without a good answer
-	// maxFollowed bounds the servers that are asked.
+	followRetry   = time.Second // the pause after a question without a valid answer
+	// maxFollowed is the largest number of servers whose routes are followed.
 	maxFollowed = 16
 )
 
-// follower asks the servers that show that they tell their routes for them. A
-// server that never showed it gets no packet.
+// follower reads the routes of the upstream servers that publish them, which it recognises by
+// an option in their replies (package routelist). Other servers do not get any packets.
 type follower struct {
 	f    *Forwarder
-	wake chan struct{} // has room for one
+	wake chan struct{} // has a capacity of one; note sends, run receives
 
 	mu      sync.Mutex
 	servers map[netip.AddrPort]*followed
 }
 
-// followed is what is known of a server.
+// followed is the state of one server whose routes are followed. follower.mu protects it.
 type followed struct {
 	shown uint64    // the generation in its last reply
-	known uint64    // that of the list in force
+	known uint64    // the generation of the list in effect
 	asked time.Time // when it was last asked for its list
-	due   time.Time // when it is to be asked
+	due   time.Time // when it must be asked next
 }
 
 func (w *follower) init(f *Forwarder) {
 	w.f, w.wake, w.servers = f, make(chan struct{}, 1), map[netip.AddrPort]*followed{}
 }
 
-// note sees a server's reply.
+// note looks for the generation of the routes in a server's reply, and wakes run if the routes
+// have changed.
 func (w *follower) note(r *Reply) {
 	if !r.Msg.EDNS.Present || len(r.Msg.EDNS.Options) == 0 {
 		return
@@ -83,7 +84,7 @@ func (w *follower) note(r *Reply) {
 	}
 }
 
-// run asks until ctx ends.
+// run reads the routes of all servers, when due, until ctx ends.
 func (w *follower) run(ctx context.Context) {
 	timer := time.NewTimer(followPeriod)
 	defer timer.Stop()
@@ -98,7 +99,7 @@ func (w *follower) run(ctx context.Context) {
 	}
 }
 
-// round asks the servers that are due and returns when the next one is.
+// round asks the servers that are due, and returns the time until the next one is.
 func (w *follower) round(ctx context.Context) time.Duration {
 	configured := map[netip.AddrPort]bool{}
 	for _, s := range w.f.set.Stats().Servers {
@@ -144,8 +145,8 @@ func (w *follower) round(ctx context.Context) time.Duration {
 	return max(time.Until(next), 10*time.Millisecond)
 }
 
-// ask asks one server and puts its list into force. If that fails, the last one
-// stays.
+// ask reads the routes of one server and applies them. If it cannot, the last ones remain in
+// effect.
 func (w *follower) ask(ctx context.Context, addr netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, followTimeout)
 	defer cancel()
@@ -171,9 +172,9 @@ func (w *follower) ask(ctx context.Context, addr netip.AddrPort) {
 	}
 }
 
-var errNoRoutes = errors.New("the reply has no routes")
+var errNoRoutes = errors.New("the reply does not contain a list of routes")
 
-// askRoutes asks a server for its routes, over TCP if they are long.
+// askRoutes asks a server for its routes, over TCP if the answer is truncated.
 func askRoutes(ctx context.Context, addr netip.AddrPort) (*routelist.List, error) {
 	r, err := exchange(ctx, "udp", addr)
 	if err == nil && r.Truncated() {
@@ -223,6 +224,7 @@ func exchange(ctx context.Context, network string, addr netip.AddrPort) (*wire.R
 	}
 }
 
+// readMessage reads one DNS message from conn into buf. stream says whether conn is TCP.
 func readMessage(conn net.Conn, buf []byte, stream bool) ([]byte, error) {
 	if !stream {
 		n, err := conn.Read(buf)

@@ -20,61 +20,66 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Forwarder answers queries. Its methods may be called from any goroutine.
+// Forwarder answers queries. Its methods are safe for concurrent use, and so are its fields
+// unless noted otherwise.
 type Forwarder struct {
-	base      time.Time
-	set       *upstream.Set
-	state     atomic.Pointer[state]
-	reload    sync.Mutex // one Reload at a time
-	seed      maphash.Seed
-	secret    wire.CookieSecret
-	shards    [flightShards]flightShard
-	limits    atomic.Pointer[map[string]*limiter] // by domain of the servers; replaced whole
-	limitMu   sync.Mutex                          // guards replacing limits
-	sinks     sync.Pool                           // *sink, for makeRoom
-	flights   sync.Pool                           // *flight
-	parts     sync.Pool                           // *Part, for those who have none
-	buffers   buffers
-	tallies   [tallyShards]tally
-	nextTally atomic.Uint32 // of the next Part
-	serial    atomic.Uint64
-	remote    atomic.Pointer[remoteRoutes] // never nil; changed under reload
-	follow    follower
-	purged    atomic.Uint64
+	base      time.Time                           // the zero of now; does not change
+	set       *upstream.Set                       // asks upstream servers; does not change
+	state     atomic.Pointer[snapshot]            // the current configuration
+	reload    sync.Mutex                          // held while state or remote is replaced
+	seed      maphash.Seed                        // for hashes of questions and clients; does not change
+	secret    wire.CookieSecret                   // the key of cookies for clients; does not change
+	shards    [flightShards]flightShard           // the questions in flight
+	limits    atomic.Pointer[map[string]*limiter] // by domain of the servers; the map never changes
+	limitMu   sync.Mutex                          // held while limits is replaced
+	sinks     sync.Pool                           // of *answerSink, for makeRoom
+	flights   sync.Pool                           // of *flight
+	parts     sync.Pool                           // of *Part, for callers without one
+	buffers   buffers                             // for the answers of Resolve
+	tallies   [tallyShards]tally                  // the counters of Stats
+	nextTally atomic.Uint32                       // number of the tally of the next Part
+	serial    atomic.Uint64                       // number of the last query in the query log
+	remote    atomic.Pointer[remoteRoutes]        // the routes of upstream servers; never nil
+	follow    follower                            // reads the routes of upstream servers
+	purged    atomic.Uint64                       // entries removed by purge
 
-	answered func(took time.Duration, reply []byte) // Config.Answered
-	panics   atomic.Uint64
-	madeRoom atomic.Uint64
-	logged   lograte.Limiter
-	full     lograte.Limiter
+	answered func(took time.Duration, reply []byte) // Config.Answered; does not change
+	panics   atomic.Uint64                          // panics recovered from
+	madeRoom atomic.Uint64                          // questions answered early by makeRoom
+	logged   lograte.Limiter                        // limits the logging of panics
+	full     lograte.Limiter                        // limits calls of Config.OnOverLimit
 }
 
-// state is one configuration and what was made of it. It never changes.
-type state struct {
-	cfg   Config
-	cache *answercache.Cache // nil without a cache
-	log   QueryLog           // Config.Log
-	// base counts what the cache had counted at the last Clear.
+// snapshot is one configuration and what follows from it. It never changes; a change
+// publishes a new one.
+type snapshot struct {
+	// cfg is the configuration with defaults.
+	cfg Config
+	// cache is nil if there is no cache.
+	cache *answercache.Cache
+	// log is Config.Log.
+	log QueryLog
+	// base holds the counters of the cache at the last Clear.
 	base answercache.Stats
-	// The hooks of the stages, in their order.
-	query []func(*Query) bool
-	hit   []func(*Query, []byte, int) ([]byte, wire.ExtendedError)
-	miss  []func(*Query, upstream.Decision) bool
-	reply []func(*Reply) bool
-	// ignore is nil in most configurations.
+	// The hooks of the stages, in their order. Most configurations have no ignore.
+	query  []func(*Query) bool
+	hit    []func(*Query, []byte, int) ([]byte, wire.ExtendedError)
+	miss   []func(*Query, upstream.Decision) bool
+	reply  []func(*Reply) bool
 	ignore []func(*wire.Reply) bool
 }
 
-// servesStale reports whether expired answers are given when servers fail or
-// are slow, RFC 8767.
-func (st *state) servesStale() bool { return st.cfg.Cache.StaleFor > 0 && !st.cfg.StaleAtOnce }
+// servesStale reports whether clients get expired answers when servers fail or are slow (RFC
+// 8767).
+func (st *snapshot) servesStale() bool { return st.cfg.Cache.StaleFor > 0 && !st.cfg.StaleAtOnce }
 
 var _ listener.Handler = (*Forwarder)(nil)
 
-// New returns a forwarder that answers once its Run runs.
+// New returns a forwarder. It gets replies from upstream servers only while Run runs. The
+// error is that of an invalid Config.Upstream.
 func New(cfg Config) (*Forwarder, error) {
 	f := &Forwarder{base: time.Now().Add(-time.Hour), seed: maphash.MakeSeed(), answered: cfg.Answered}
-	_, _ = rand.Read(f.secret[:]) // never fails, it aborts the program
+	_, _ = rand.Read(f.secret[:]) // never returns an error
 	f.remote.Store(&remoteRoutes{})
 	f.follow.init(f)
 	f.flights.New = func() any { return &flight{f: f} }
@@ -93,16 +98,16 @@ func New(cfg Config) (*Forwarder, error) {
 	return f, nil
 }
 
-// newState makes what follows from cfg. The cache is old's if its
-// configuration is the same.
-func (f *Forwarder) newState(cfg Config, old *state) *state {
+// newState returns the snapshot for cfg. It keeps old's cache if the cache's configuration is
+// the same.
+func (f *Forwarder) newState(cfg Config, old *snapshot) *snapshot {
 	cfg = cfg.withDefaults()
 	cfg.Upstream.NewSink = func() upstream.Sink { return newSink(f) }
 	cfg.Upstream.Logger = cfg.Logger
 	if cfg.Log != nil {
 		cfg.Upstream.OnSend = onSend
 	}
-	st := &state{cfg: cfg, log: cfg.Log}
+	st := &snapshot{cfg: cfg, log: cfg.Log}
 	for _, stage := range cfg.Stages {
 		if stage.Query != nil {
 			st.query = append(st.query, stage.Query)
@@ -129,15 +134,16 @@ func (f *Forwarder) newState(cfg Config, old *state) *state {
 	return st
 }
 
-func (f *Forwarder) use(st *state) {
+// use publishes a snapshot.
+func (f *Forwarder) use(st *snapshot) {
 	f.state.Store(st)
 	f.setLimits(st.cfg.InFlight)
 }
 
-// Reload applies another configuration. Of the cache those entries stay whose
-// names have the servers that they had, unless the cache's own configuration
-// changed. Questions in flight whose names have other servers now are asked
-// anew. Call Clear if stages judge replies differently now.
+// Reload applies another configuration. Cache entries whose names now have other servers are
+// removed, and all entries if the cache's own configuration changes. Questions in flight whose
+// names have other servers are asked again. Call Clear if the stages now judge replies
+// differently. If there is an error, nothing changes.
 func (f *Forwarder) Reload(cfg Config) error {
 	f.reload.Lock()
 	defer f.reload.Unlock()
@@ -151,8 +157,8 @@ func (f *Forwarder) Reload(cfg Config) error {
 	return nil
 }
 
-// Clear empties the cache and zeroes the counts of insertions and evictions, as
-// dnsmasq does on SIGHUP.
+// Clear empties the cache and resets the counts of insertions and evictions, as dnsmasq does
+// on SIGHUP.
 func (f *Forwarder) Clear() {
 	f.reload.Lock()
 	defer f.reload.Unlock()
@@ -162,7 +168,7 @@ func (f *Forwarder) Clear() {
 	f.state.Store(&st)
 }
 
-// Run exchanges messages with other servers until ctx is cancelled.
+// Run exchanges messages with upstream servers until ctx ends.
 func (f *Forwarder) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return f.set.Run(ctx) })
@@ -170,10 +176,10 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Close frees what New made, for a forwarder whose Run is never called.
+// Close releases the resources of a forwarder whose Run is never called.
 func (f *Forwarder) Close() { f.set.Close() }
 
-// now is nanoseconds that only grow, for the cache.
+// now returns the time for the cache: nanoseconds of a monotonic clock.
 func (f *Forwarder) now() int64 { return int64(time.Since(f.base)) }
 
 // Handle implements listener.Handler.
@@ -183,7 +189,7 @@ func (f *Forwarder) Handle(packet []byte, to listener.ReplyTo, reply []byte) []b
 	return out
 }
 
-// handleSafely answers SERVFAIL where handle crashes.
+// handleSafely handles a query on a Part of the pool, and answers SERVFAIL if that panics.
 func (f *Forwarder) handleSafely(packet []byte, to listener.ReplyTo, reply []byte) (out []byte) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -191,7 +197,7 @@ func (f *Forwarder) handleSafely(packet []byte, to listener.ReplyTo, reply []byt
 			out = OnPanic(packet, to, reply)
 		}
 	}()
-	p := f.parts.Get().(*Part) // dropped if it crashes
+	p := f.parts.Get().(*Part) // not returned to the pool after a panic
 	out = p.Handle(packet, to, reply)
 	p.end()
 	p.q.clear()
@@ -199,8 +205,8 @@ func (f *Forwarder) handleSafely(packet []byte, to listener.ReplyTo, reply []byt
 	return out
 }
 
-// OnPanic answers SERVFAIL to a packet that crashed a [Part], as
-// listener.Config.OnPanic wants it.
+// OnPanic answers SERVFAIL to a packet for which a [Part] panicked. It is for
+// listener.Config.OnPanic.
 func OnPanic(packet []byte, _ listener.ReplyTo, reply []byte) []byte {
 	var q wire.Query
 	if wire.ParseQuery(packet, &q) == wire.Drop {
@@ -214,20 +220,20 @@ func (f *Forwarder) crashed(cause any, packet []byte) {
 	f.panics.Add(1)
 	if n, ok := f.logged.Allow(f.now()); ok {
 		stack := debug.Stack()
-		f.state.Load().cfg.Logger.Error("handling a query crashed", slog.String("error", fmt.Sprint(cause)),
+		f.state.Load().cfg.Logger.Error("recovered from a panic while handling a query", slog.String("error", fmt.Sprint(cause)),
 			slog.String("packet", fmt.Sprintf("%x", packet[:min(len(packet), 300)])),
 			slog.String("stack", string(stack[:min(len(stack), 4096)])), slog.Uint64("suppressed", n))
 	}
 }
 
-// Resolve answers a question of this program itself: q holds Name, Type, Class
-// (IN), Flags (RD, AD, CD) and EDNS.DO, and is not kept. done is called exactly
-// once: at once, or later on another goroutine. reply is valid during the call;
-// it is not limited in size. An error means that there is no reply; SERVFAIL
-// and the like are replies.
+// Resolve answers a question of this program itself. question must have Name, Type, Class
+// (IN), Flags (RD, AD, CD) and EDNS.DO; Resolve does not keep it. done is called exactly once:
+// either before Resolve returns, or later on another goroutine. reply is valid during the call,
+// and is not limited in size. An error means that there is no reply; SERVFAIL and the like are
+// replies.
 func (f *Forwarder) Resolve(question *wire.Query, done func(reply *wire.Reply, err error)) {
-	buf := f.buffers.get()
-	defer f.buffers.put(buf)
+	buf := f.buffers.getBuffer()
+	defer f.buffers.putBuffer(buf)
 	p := f.parts.Get().(*Part)
 	q := &p.q
 	q.clear()
@@ -247,9 +253,9 @@ func (f *Forwarder) Resolve(question *wire.Query, done func(reply *wire.Reply, e
 	f.set.Flush()
 }
 
-// CookieSecret returns the key of the cookies that f gives, for others that
-// answer for the same address.
+// CookieSecret returns the key of the cookies for clients, for other servers that answer at the
+// same address.
 func (f *Forwarder) CookieSecret() wire.CookieSecret { return f.secret }
 
-// wall is the time in seconds since 1970.
+// wall returns the time in seconds since 1970.
 func (f *Forwarder) wall() int64 { return f.base.Unix() + f.now()/1e9 }

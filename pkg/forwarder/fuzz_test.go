@@ -10,7 +10,7 @@ import (
 )
 
 // FuzzReplies sends arbitrary bytes as an upstream's reply, with the right id
-// and question if flags say so, and a good reply after it. The asker gets a
+// and question if flags say so, and a good reply after it. The client gets a
 // well-formed answer whatever they are, and the next question works.
 func FuzzReplies(f *testing.F) {
 	q := question("www.example.", dns.TypeA)

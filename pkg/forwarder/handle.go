@@ -6,9 +6,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// handle answers a query that was read with a verdict, or sees to it that it is
-// answered later; then q.out stays empty.
-func (q *Query) handle(v wire.Verdict) {
+// handleVerdict handles a query for which ParseQuery returned v. It sets q.out to the answer,
+// or leaves q.out empty if the query is answered later or not at all.
+func (q *Query) handleVerdict(v wire.Verdict) {
 	f, m := q.f, q.Msg
 	if v != wire.Accept {
 		q.reject(v)
@@ -26,7 +26,7 @@ func (q *Query) handle(v wire.Verdict) {
 	q.answer()
 }
 
-// reject answers what is not a question that can be asked.
+// reject answers a query that is not a valid question.
 func (q *Query) reject(v wire.Verdict) {
 	q.f.tally(q.to).rejected[v].Add(1)
 	if v == wire.Drop {
@@ -37,7 +37,7 @@ func (q *Query) reject(v wire.Verdict) {
 	q.out = wire.AppendError(q.reply, q.Msg, v.Rcode(), q.opt(wire.ExtendedError{}))
 }
 
-// answer goes through the sources of answers in their order.
+// answer tries the sources of answers in order: stages, cache, upstream servers.
 func (q *Query) answer() {
 	m, st := q.Msg, q.st
 	if len(q.key) == 0 {
@@ -68,7 +68,7 @@ func (q *Query) answer() {
 	q.forward(stale)
 }
 
-// lookup answers from the cache. After Stale the answer is refreshed.
+// lookup answers from the cache, and starts to refresh a stale answer.
 func (q *Query) lookup() answercache.Result {
 	st := q.st
 	if q.cache != st.cache { // it changes with the configuration
@@ -79,7 +79,7 @@ func (q *Query) lookup() answercache.Result {
 	case answercache.Hit:
 		q.countHit()
 		if !q.Msg.EDNS.Present && len(out)-len(q.reply) <= wire.MinPayload && st.log == nil && len(st.hit) == 0 {
-			q.out = out // there is nothing to add, and it fits any client
+			q.out = out // nothing to add, and small enough for any client
 			return result
 		}
 		q.answerCached(out, result)
@@ -96,7 +96,8 @@ func (q *Query) lookup() answercache.Result {
 	return result
 }
 
-// refusedType reports types that make no sense as a question to a forwarder.
+// refusedType reports whether a question of type t makes no sense for a forwarder, and the
+// rcode of the answer.
 func refusedType(t uint16) (rcode int, refused bool) {
 	switch t {
 	case wire.TypeOPT, wire.TypeTKEY, wire.TypeTSIG:
@@ -107,9 +108,8 @@ func refusedType(t uint16) (rcode int, refused bool) {
 	return 0, false
 }
 
-// forward sends the question to the servers of its domain, or answers what
-// needs none. stale says that the cache has an expired answer that may be
-// given.
+// forward sends the question to the servers of its domain, unless a stage answers it. stale says
+// that the cache has an expired answer that may be given.
 func (q *Query) forward(stale bool) {
 	f := q.f
 	q.epoch = q.st.cache.Epoch() // before the servers are chosen
@@ -121,11 +121,11 @@ func (q *Query) forward(stale bool) {
 		}
 	}
 	if d.Kind != upstream.Ask {
-		q.AnswerError(wire.RcodeRefused, wire.Extended(wire.EDENotReady, "no server for this name"))
+		q.AnswerError(wire.RcodeRefused, wire.Extended(wire.EDENotReady, "no upstream server for this name"))
 		return
 	}
 	result := f.join(q, d.Group, stale)
-	// Other questions may take the room that was made for this one.
+	// Another question may have used the room that was made for this one.
 	for tries := 0; result == refused && tries < roomTries && f.makeRoom(f.limiter(d.Group)); tries++ {
 		result = f.join(q, d.Group, stale)
 	}
@@ -146,13 +146,13 @@ func (q *Query) forward(stale bool) {
 	}
 	if result == refusedTypes {
 		f.tally(q.to).overLimit.Add(1)
-		q.AnswerError(wire.RcodeRefused, wire.Extended(wire.EDEOther, "too many questions about this name wait"))
+		q.AnswerError(wire.RcodeRefused, wire.Extended(wire.EDEOther, "too many questions about this name are in flight"))
 		return
 	}
 	q.overLimit(d.Group)
 }
 
-// refresh asks servers for an answer that is wanted in the cache only.
+// refresh asks servers for an answer that is only for the cache.
 func (q *Query) refresh() {
 	q.epoch = q.st.cache.Epoch() // before the servers are chosen
 	q.routes = q.f.routing()
@@ -162,7 +162,7 @@ func (q *Query) refresh() {
 	}
 }
 
-// overLimit refuses a question because too many wait.
+// overLimit refuses a question because too many are in flight.
 func (q *Query) overLimit(g *upstream.Group) {
 	f, cfg := q.f, &q.st.cfg
 	f.tally(q.to).overLimit.Add(1)

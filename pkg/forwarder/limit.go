@@ -11,45 +11,45 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// limiter bounds the questions in flight to one group of servers and shares them
-// among clients.
+// limiter limits the questions in flight to one group of servers and divides them among
+// clients.
 //
-// max questions may be in flight, whosever they are. When that many are, a
-// client that has fewer than an equal share still gets in, up to a reserve of a
-// quarter, so that one client cannot shut the others out. For any other
-// question the one that has waited longest makes room, if it has waited for
-// patience: it has been asked several times by then.
+// max questions may be in flight, whichever clients they are from. When there are that many, a
+// client that has less than an equal share is still admitted, up to a reserve of a quarter, so
+// that one client cannot lock the others out. For other new questions, the question that has
+// waited longest is answered early, if it has waited for patience: by then it has been sent
+// several times.
 type limiter struct {
-	mu      sync.Mutex
-	max     int
-	total   int
-	waiters int // those who wait for questions of others
-	active  int // clients with something in flight
-	clients [clientBuckets]int32
-	names   map[uint64]int32 // questions in flight by hash of their names
-	number  uint64           // of the last flight
-	oldest  *flight          // the flights that count, in order
-	newest  *flight
+	mu      sync.Mutex           // protects all fields
+	max     int                  // largest total; Config.InFlight
+	total   int                  // questions in flight that count
+	waiters int                  // queries that have joined a question in flight
+	active  int                  // number of elements of clients that are not 0
+	clients [clientBuckets]int32 // questions in flight by hash of their clients
+	names   map[uint64]int32     // questions in flight by hash of their names
+	number  uint64               // number of the last flight
+	oldest  *flight              // first of the flights that count, in order of admission
+	newest  *flight              // last of these
 }
 
 const (
-	// clientBuckets is how many counters clients are hashed to; two in one
-	// share its share.
+	// clientBuckets is the number of counters for clients. Clients with the same counter
+	// have one share together.
 	clientBuckets = 1024
-	// waitersPerQuestion bounds the askers that wait for questions of others:
-	// so many for each question that may be in flight.
+	// waitersPerQuestion is how many queries may join questions in flight, for each question
+	// that may be in flight.
 	waitersPerQuestion = 4
-	// questionsPerName bounds the questions about one name in flight, of different
-	// types or flags: many chances to guess an answer need many questions.
+	// questionsPerName is how many questions about one name, with different types or flags,
+	// may be in flight. An attacker who guesses answers needs many of them.
 	questionsPerName = 8
-	// patience is how long a question waits at least.
+	// patience is the shortest time before a waiting question may be answered early.
 	patience = time.Second
-	// roomTries is how many others make room for one question.
+	// roomTries is how many other questions are answered early to make room for one.
 	roomTries = 8
 )
 
-// limiter returns the limiter of a group; those of one domain share it over
-// Reloads.
+// limiter returns the limiter of a group. All groups of one domain have the same limiter,
+// also after Reload.
 func (f *Forwarder) limiter(g *upstream.Group) *limiter {
 	if l := (*f.limits.Load())[g.Domain()]; l != nil {
 		return l
@@ -67,8 +67,8 @@ func (f *Forwarder) limiter(g *upstream.Group) *limiter {
 	return l
 }
 
-// setLimits applies Config.InFlight, and forgets domains without
-// questions in flight.
+// setLimits applies Config.InFlight, and removes the limiters of domains without questions in
+// flight.
 func (f *Forwarder) setLimits(inFlight int) {
 	f.limitMu.Lock()
 	defer f.limitMu.Unlock()
@@ -84,8 +84,7 @@ func (f *Forwarder) setLimits(inFlight int) {
 	f.limits.Store(&next)
 }
 
-// inFlight returns how many questions are in flight, and how many wait for
-// those of others.
+// inFlight returns the number of questions in flight, and of queries that have joined one.
 func (f *Forwarder) inFlight() (questions, waiters int) {
 	for _, l := range *f.limits.Load() {
 		l.mu.Lock()
@@ -95,26 +94,25 @@ func (f *Forwarder) inFlight() (questions, waiters int) {
 	return questions, waiters
 }
 
-// bucket returns where a client is counted. nil is this program.
-func (f *Forwarder) bucket(a *asker) int {
+// bucket returns the index of a client's counter. This program, or nil, has the first one.
+func (f *Forwarder) bucket(a *recipient) int {
 	if a == nil || a.resolve != nil {
 		return 0
 	}
 	return int(maphash.Comparable(f.seed, a.to.Peer().Addr()) % clientBuckets)
 }
 
-// admission says whether a question may go out.
+// admission says whether a question may be sent.
 type admission uint8
 
 const (
 	admitted  admission = iota
-	overMax             // too many are in flight
-	overTypes           // too many about this name are
+	overMax             // too many questions are in flight
+	overTypes           // too many questions about this name are in flight
 )
 
-// admit counts fl, whose client is counted in bucket, unless it has to be
-// refused. name is a hash of its name; 0 does not count names, for questions that
-// differ because of who asks.
+// admit counts fl, whose client's counter is bucket, unless it must be refused. name is a hash of
+// its name, or 0 for a question that depends on the client, for which names are not counted.
 func (l *limiter) admit(fl *flight, bucket int, name uint64) admission {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,7 +147,7 @@ func (l *limiter) admit(fl *flight, bucket int, name uint64) admission {
 	return admitted
 }
 
-// release undoes admit, unless that was done, and extra times admitWaiter.
+// release undoes admit, unless uncount has done so, and extra calls of admitWaiter.
 func (l *limiter) release(fl *flight, extra int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -164,7 +162,7 @@ func (l *limiter) release(fl *flight, extra int) {
 	}
 }
 
-// uncount takes fl out. The lock is held.
+// uncount removes fl from the questions that count. l.mu must be held.
 func (l *limiter) uncount(fl *flight) {
 	l.total--
 	if l.clients[fl.bucket]--; l.clients[fl.bucket] == 0 {
@@ -183,7 +181,8 @@ func (l *limiter) uncount(fl *flight) {
 	fl.older, fl.newer, fl.counted = nil, nil, false
 }
 
-// admitWaiter counts one who waits for a question in flight.
+// admitWaiter counts a query that joins a question in flight. It returns false if there are too
+// many.
 func (l *limiter) admitWaiter() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -200,8 +199,8 @@ func (l *limiter) releaseWaiters(n int) {
 	l.mu.Unlock()
 }
 
-// takeOldest takes out the question that has waited longest, if it has waited
-// for patience, and returns what identifies it.
+// takeOldest removes the question that has waited longest from those that count, if it has waited
+// for patience, and returns it with what identifies it. Otherwise it returns nil.
 func (l *limiter) takeOldest(now int64) (fl *flight, hash, number uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -213,9 +212,9 @@ func (l *limiter) takeOldest(now int64) (fl *flight, hash, number uint64) {
 	return fl, fl.hash, fl.number
 }
 
-// makeRoom ends the wait of those who wait longest for servers of l, with an
-// expired answer or SERVFAIL. Their question goes on, so that its answer still
-// gets into the cache. No shard's lock may be held.
+// makeRoom answers the waiters of the question of l that has waited longest, with an expired
+// answer or SERVFAIL. The question remains in flight, so that its answer is still cached. It
+// reports whether it made room. The caller must not hold a shard's lock.
 func (f *Forwarder) makeRoom(l *limiter) bool {
 	fl, hash, number := l.takeOldest(f.now())
 	if fl == nil {
@@ -225,10 +224,10 @@ func (f *Forwarder) makeRoom(l *limiter) bool {
 	sh.mu.Lock()
 	if !sh.has(hash, fl) || fl.number != number {
 		sh.mu.Unlock()
-		return true // it ended by itself
+		return true // it has ended by itself
 	}
 	f.madeRoom.Add(1)
-	s := f.sinks.Get().(*sink)
+	s := f.sinks.Get().(*answerSink)
 	st := f.state.Load()
 	waiting := fl.waiters
 	l.releaseWaiters(fl.extra)
@@ -242,11 +241,11 @@ func (f *Forwarder) makeRoom(l *limiter) bool {
 	return true
 }
 
-// errNoRoom says that a question had to make room.
-var errNoRoom = errors.New("no answer so far, and too many questions wait")
+// errNoRoom is the reason for a question that is answered early.
+var errNoRoom = errors.New("no answer so far, and too many questions are in flight")
 
-// giveUp answers those who wait with the expired answer, else with SERVFAIL.
-func (fl *flight) giveUp(st *state, s *sink, waiting []waiter, code uint16, err error) {
+// giveUp answers the waiters with the expired answer or, if there is none, with SERVFAIL.
+func (fl *flight) giveUp(st *snapshot, s *answerSink, waiting []waiter, code uint16, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			fl.f.crashed(cause, fl.name[:fl.nlen])

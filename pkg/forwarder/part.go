@@ -8,40 +8,39 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Batched is a handler for a listener that calls Flush after the packets of one
-// batch: questions for other servers then leave together. A listener takes a
-// [Part] of it for each of its goroutines.
+// Batched is a handler for a listener that calls Flush after the packets of a batch, so that
+// the questions to upstream servers are sent together. A listener makes a [Part] of it for each
+// of its goroutines.
 type Batched struct{ f *Forwarder }
 
-// Part is a [Batched] that one goroutine at a time may use: it reads the clock
-// and counts once per batch. A panic in it is the listener's to catch; give it
-// [OnPanic].
+// Part is a [Batched] that only one goroutine uses at a time. It reads the clock and updates the
+// counters once for each batch. It does not recover from panics: pass [OnPanic] to the listener.
 type Part struct {
 	f       *Forwarder
-	now     int64  // of the batch, 0 between two of them
-	hits    uint64 // not yet counted
-	answers partAnswers
-	tally   *tally // for what a batch brought
-	key     [answercache.MaxKey]byte
-	msg     wire.Query // of a packet that Preview has not read
-	q       Query      // the query in progress
+	now     int64                    // the time of the batch; 0 between batches
+	hits    uint64                   // answers given at once in this batch
+	answers partAnswers              // the answers of this batch, by source and rcode
+	tally   *tally                   // where a batch is counted
+	key     [answercache.MaxKey]byte // memory for the key of a query that was not previewed
+	msg     wire.Query               // a query that was not previewed
+	q       Query                    // the query in progress
 
-	// What Preview found out about the packets that Handle gets next.
-	ahead  []parsed
-	next   int // of ahead
-	keys   []byte
-	spots  []answercache.Spot
-	warmth int64 // what Warm returned
+	// The results of Preview for the packets that Handle gets next.
+	ahead  []previewed        // the packets in order
+	next   int                // index of the next packet in ahead
+	keys   []byte             // their keys
+	spots  []answercache.Spot // the spots of those that are valid questions
+	warmth int64              // the sum of what Warm returned; has no meaning
 }
 
-// parsed is a packet that Preview has read.
-type parsed struct {
-	packet  *byte
+// previewed is a packet that Preview has parsed.
+type previewed struct {
+	packet  *byte // first octet, to recognise the packet
 	query   wire.Query
 	verdict wire.Verdict
-	from    int // where its key is in Part.keys
-	to      int
-	cache   *answercache.Cache // nil: it was not looked for
+	from    int                // offset of its key in Part.keys
+	to      int                // offset of the key's end
+	cache   *answercache.Cache // the cache that spot belongs to; nil if spot is not set
 	spot    answercache.Spot
 }
 
@@ -50,7 +49,7 @@ var (
 	_ listener.Worker   = (*Part)(nil)
 )
 
-// Batched returns f as a handler whose questions wait for Flush.
+// Batched returns a handler whose questions to upstream servers wait for Flush.
 func (f *Forwarder) Batched() Batched { return Batched{f} }
 
 // Handle implements listener.Handler.
@@ -83,18 +82,18 @@ func (p *Part) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
 		p.next++
 		if v.packet == &packet[0] {
 			q.Msg, q.key, q.cache, q.spot = &v.query, p.keys[v.from:v.to], v.cache, v.spot
-			q.handle(v.verdict)
+			q.handleVerdict(v.verdict)
 			p.count()
 			return q.out
 		}
 	}
 	q.Msg, q.key, q.cache = &p.msg, p.key[:0], nil
-	q.handle(wire.ParseQuery(packet, &p.msg))
+	q.handleVerdict(wire.ParseQuery(packet, &p.msg))
 	p.count()
 	return q.out
 }
 
-// count counts the answer, if the query has one by now.
+// count counts the answer, if the query has been answered.
 func (p *Part) count() {
 	q := &p.q
 	if len(q.out) == 0 {
@@ -104,11 +103,11 @@ func (p *Part) count() {
 	if q.extended {
 		slot = RcodeSlots - 1
 	}
-	p.answers.add(q.source, slot)
+	p.answers.countAnswer(q.source, slot)
 }
 
-// Preview implements listener.Worker: it reads the packets and has the cache
-// fetch from memory what they will need, all at a time.
+// Preview implements listener.Worker. It parses the packets and lets the cache fetch the memory
+// that they will need, for all at the same time.
 func (p *Part) Preview(packets [][]byte) {
 	cache := p.f.state.Load().cache
 	p.ahead, p.next, p.keys, p.spots = p.ahead[:0], 0, p.keys[:0], p.spots[:0]
@@ -117,7 +116,7 @@ func (p *Part) Preview(packets [][]byte) {
 	}
 	for _, packet := range packets {
 		if len(p.ahead) == cap(p.ahead) {
-			p.ahead = append(p.ahead, parsed{})
+			p.ahead = append(p.ahead, previewed{})
 		} else {
 			p.ahead = p.ahead[:len(p.ahead)+1] // every field is set below
 		}
@@ -134,14 +133,15 @@ func (p *Part) Preview(packets [][]byte) {
 	p.warmth += cache.Warm(p.spots)
 }
 
-// Flush ends a batch: it sends the questions that Handle left waiting.
+// Flush implements listener.Worker. It ends a batch and sends the questions that Handle left
+// waiting.
 func (p *Part) Flush() {
 	p.end()
 	p.f.set.Flush()
 }
 
-// end forgets the batch and counts what it brought. A goroutine without queries
-// must not keep a configuration that was replaced: its stages may be large.
+// end counts the batch and drops its data. A goroutine without queries must not keep a
+// configuration that has been replaced, because its stages may be large.
 func (p *Part) end() {
 	if p.answers.touched != 0 {
 		p.answers.flush(&p.tally.answers, func() time.Duration { return time.Duration(p.f.now() - p.now) })

@@ -9,72 +9,71 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// asker is who waits for an answer: a client of a listener, or this program.
-type asker struct {
-	to      listener.ReplyTo
-	resolve func(reply *wire.Reply, err error) // set for Resolve only
-	serial  uint64                             // in the query log, from 1
+// recipient is who gets an answer: a client of a listener, or this program.
+type recipient struct {
+	to      listener.ReplyTo                   // the client; zero for Resolve
+	resolve func(reply *wire.Reply, err error) // set only for Resolve
+	serial  uint64                             // number in the query log, from 1
 }
 
-// Query is one query in progress. It belongs to one goroutine; stages may use
-// it only during the call of a hook. The exported fields are for stages; all
-// others are set by the forwarder.
+// Query is one query in progress. It belongs to one goroutine; stages may use it only during the
+// call of a hook. The exported fields are for stages; the forwarder sets all others.
 type Query struct {
-	asker
-	// Msg is the query as received. Read only; its names alias the packet.
+	recipient
+	// Msg is the query as received. Stages must not change it. It shares memory with the
+	// packet.
 	Msg *wire.Query
-	// Name is the question's name in canonical (lower-case) wire form. Read only.
+	// Name is the question's name in canonical (lower-case) wire form. Stages must not change
+	// it.
 	Name []byte
-	// Options are EDNS options in wire form that a stage adds to the question
-	// when servers are asked. A stage's Query hook may set it.
+	// Options holds EDNS options in wire form for the question to upstream servers. The Query
+	// hook of a stage may set it.
 	Options string
-	// Private means that the answer depends on who asks: it is neither taken
-	// from the cache nor kept there. A stage's Query hook may set it.
+	// Private means that the answer depends on the client: the cache is not used. The Query
+	// hook of a stage may set it.
 	Private bool
 
 	f        *Forwarder
-	st       *state // the configuration that holds for this query
-	part     *Part  // whose Handle runs, nil otherwise; it counts hits
-	key      []byte // in the cache, or empty memory for it
-	cache    *answercache.Cache
-	spot     answercache.Spot // of key in cache
-	epoch    answercache.Epoch
-	now      int64   // Forwarder.now, for the cache
-	routes   routing // what decides whom to ask
-	reply    []byte  // where the answer is appended
-	out      []byte  // the answer, reply included
-	build    wire.Builder
-	cookie   wire.Cookie // memory for the answer's cookie
-	source   Source      // of the answer
-	extended bool        // the answer's rcode is not in its header alone
+	st       *snapshot          // the configuration for this query
+	part     *Part              // the Part whose Handle runs, or nil; it counts hits
+	key      []byte             // the key in the cache, or empty memory for it
+	cache    *answercache.Cache // the cache that spot belongs to; nil if spot is not set
+	spot     answercache.Spot   // where key is in cache
+	epoch    answercache.Epoch  // the cache's epoch before routes was read
+	now      int64              // Forwarder.now when the query arrived
+	routes   routing            // the routes by which servers are chosen
+	reply    []byte             // the memory to append the answer to
+	out      []byte             // reply with the answer appended; empty if there is none yet
+	build    wire.Builder       // writes answers of stages
+	cookie   wire.Cookie        // memory for the answer's cookie
+	source   Source             // where the answer came from
+	extended bool               // the answer's rcode is larger than its header can hold
 }
 
-// clear forgets the last query and keeps what may be used again.
+// clear drops the data of the last query, but keeps memory that can be reused.
 func (q *Query) clear() {
-	q.asker, q.Msg, q.Name, q.Options, q.Private = asker{}, nil, nil, "", false
+	q.recipient, q.Msg, q.Name, q.Options, q.Private = recipient{}, nil, nil, "", false
 	q.st, q.key, q.cache, q.epoch, q.reply, q.out, q.routes = nil, nil, nil, answercache.Epoch{}, nil, nil, routing{}
 }
 
-// Client returns the address of the client, not valid for this program's own
-// questions.
+// Client returns the address of the client. It is not valid for this program's own questions.
 func (q *Query) Client() netip.Addr { return q.to.Peer().Addr() }
 
-// Asked returns the local address that the query was sent to; it is not valid
-// when that is unknown.
+// Asked returns the local address that the query was sent to. It is not valid if that is not
+// known.
 func (q *Query) Asked() netip.Addr { return q.to.Local() }
 
-// Now returns a time in nanoseconds that only grows; queries that arrive together
-// may have the same.
+// Now returns the time of the query in nanoseconds of a monotonic clock. Queries that arrive
+// together may have the same time.
 func (q *Query) Now() int64 { return q.now }
 
 // Stream reports whether the query came over TCP.
 func (q *Query) Stream() bool { return q.to.Stream() }
 
-// RoundRobin reports whether equal addresses are to be given in another order
-// each time.
+// RoundRobin reports whether the addresses in answers rotate.
 func (q *Query) RoundRobin() bool { return q.st.cfg.Cache.RoundRobin }
 
-// Route returns what the routing table says about a name in canonical form.
+// Route returns the decision of the routing table for a name in canonical form.
 func (q *Query) Route(name []byte, qtype uint16) upstream.Decision {
 	return q.f.set.Table().Lookup(name, qtype)
 }
@@ -98,16 +97,16 @@ func (q *Query) HasRecords() bool {
 // Stats returns the forwarder's counters.
 func (q *Query) Stats() Stats { return q.f.Stats() }
 
-// usesCache reports whether the cache may be used at all: a question that asks
-// not to be resolved gets what upstream has, and its answer may be less than
-// others deserve.
+// usesCache reports whether the cache may be used. A query without RD is always forwarded,
+// because its answer may be less complete than other clients need.
 func (q *Query) usesCache() bool { return q.st.cache != nil && !q.Private && cacheable(q.Msg) }
 
+// cacheable reports whether the answer to q may be cached.
 func cacheable(q *wire.Query) bool {
 	return q.Flags&wire.FlagRD != 0 && q.Class == wire.ClassIN
 }
 
-// limit is the greatest size of the answer in octets.
+// limit returns the largest size of the answer in octets.
 func (q *Query) limit() int {
 	if q.resolve != nil || q.to.Stream() {
 		return wire.MaxMessage
@@ -115,8 +114,7 @@ func (q *Query) limit() int {
 	return q.Msg.ReplyLimit(int(q.st.cfg.Upstream.Payload))
 }
 
-// opt is the OPT record of the answer. Its cookie, if the query has one, lies in
-// q.
+// opt returns the OPT record of the answer. The memory of its cookie is in q.
 func (q *Query) opt(reason wire.ExtendedError) wire.OPT {
 	o := wire.OPT{Size: q.st.cfg.Upstream.Payload, EDE: reason, Raw: q.st.cfg.ReplyOptions}
 	if q.Msg.EDNS.ClientCookie != nil && q.resolve == nil {
@@ -125,23 +123,22 @@ func (q *Query) opt(reason wire.ExtendedError) wire.OPT {
 	return o
 }
 
-// Build begins an answer made of records. [Query.Answer] ends it.
+// Build begins an answer with records. Call [Query.Answer] to complete it.
 func (q *Query) Build() *wire.Builder {
 	q.build.Start(q.reply, q.Msg, q.limit())
 	return &q.build
 }
 
-// Answer ends the answer that Build began. source names the data for the query
-// log. It returns true, for a hook to return.
+// Answer completes the answer that Build began. source names the local data for the query log. It
+// returns true, for a hook to return.
 func (q *Query) Answer(source string) bool {
 	out := q.build.Finish(q.opt(wire.ExtendedError{}))
 	q.finish(out, Event{Kind: EventLocal, Source: source})
 	return true
 }
 
-// AnswerEmpty answers without records. flags may hold an rcode and AA. reason
-// is sent as an extended error if it is present. It returns true, for a hook to
-// return.
+// AnswerEmpty answers without records. flags may hold an rcode and AA. reason, if present, is sent
+// as an extended error. It returns true, for a hook to return.
 func (q *Query) AnswerEmpty(flags uint16, reason wire.ExtendedError) bool {
 	out := wire.AppendError(q.reply, q.Msg, wire.Rcode(flags), q.opt(reason))
 	msg := out[len(q.reply):]
@@ -150,22 +147,22 @@ func (q *Query) AnswerEmpty(flags uint16, reason wire.ExtendedError) bool {
 	return true
 }
 
-// AnswerTruncated answers without records, and with TC, which sends the client to
-// TCP. It returns true, for a hook to return.
+// AnswerTruncated answers without records and with TC, which makes the client ask again over TCP.
+// It returns true, for a hook to return.
 func (q *Query) AnswerTruncated() bool {
 	q.finish(wire.AppendTruncated(q.reply, q.Msg, q.opt(wire.ExtendedError{})), Event{Kind: EventTruncated})
 	return true
 }
 
-// AnswerError answers with an rcode and the reason. It returns true, for a hook
-// to return.
+// AnswerError answers with an rcode and, if present, the reason as an extended error. It returns
+// true, for a hook to return.
 func (q *Query) AnswerError(rcode int, reason wire.ExtendedError) bool {
 	out := wire.AppendError(q.reply, q.Msg, rcode, q.opt(reason))
 	q.finish(out, Event{Kind: EventError, Rcode: rcode, Reason: reason.Code, HasReason: reason.Present})
 	return true
 }
 
-// answerCached ends the answer that the cache appended to q.reply.
+// answerCached completes the answer that the cache appended to q.reply.
 func (q *Query) answerCached(out []byte, result answercache.Result) {
 	base := len(q.reply)
 	e := Event{Kind: EventCached}
@@ -194,8 +191,7 @@ func (q *Query) answerCached(out []byte, result answercache.Result) {
 	q.out = wire.FinishReply(out, base, q.Msg, q.limit(), &opt)
 }
 
-// staleReason is the extended error of an expired answer, RFC 8914 §4.4 and
-// §4.20.
+// staleReason returns the extended error of an expired answer (RFC 8914 §4.4 and §4.20).
 func staleReason(msg []byte) wire.ExtendedError {
 	if wire.Rcode(wire.Flags(msg)) == wire.RcodeNXDomain {
 		return wire.Extended(wire.EDEStaleNXDomain, "")
@@ -203,8 +199,8 @@ func staleReason(msg []byte) wire.ExtendedError {
 	return wire.Extended(wire.EDEStaleAnswer, "")
 }
 
-// finish is the end of every answer that neither the cache nor a server gave:
-// it is counted as given at once, and logged.
+// finish completes an answer that comes neither from the cache nor from an upstream server: it
+// counts and logs the answer.
 func (q *Query) finish(out []byte, e Event) {
 	q.countHit()
 	q.source = SourceError

@@ -12,33 +12,32 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// When the routing table changes, what the old servers said must not stay: the
-// cache loses exactly the entries whose route changed, and a question in flight
-// whose route changed is asked anew. The same holds for the tables of servers
-// that tell theirs (package routelist): two programs see one change at
-// different moments, so the cache before kubedns waits for kubedns's word.
+// When the routing table changes, answers from the previous servers must not remain: exactly
+// the cache entries whose route has changed are removed, and a question in flight whose route has
+// changed is asked again. The same applies to the routing tables of upstream servers that publish
+// them (package routelist). dnscache and kubedns notice a change of the configuration at different
+// times, so dnscache waits until kubedns publishes it.
 //
-// The order matters. A change first becomes visible (the set's table, or
-// f.remote), then entries are purged, which begins a new epoch of the cache. A
-// question takes its epoch before it chooses servers, so that the answer of an
-// old server is not kept.
+// The order matters. A change first becomes visible (in the set's table, or in f.remote); then
+// entries are purged, which begins a new epoch of the cache. A question gets its epoch before its
+// servers are chosen, so the answer of a previous server is not stored.
 
-// remoteRoutes are the routing tables of servers, by address. It never changes.
+// remoteRoutes holds the routing tables of upstream servers, by address. It never changes.
 type remoteRoutes map[netip.AddrPort]*routelist.List
 
-// routing is what decided whom a question went to.
+// routing holds the routing tables by which servers are chosen.
 type routing struct {
 	table  *upstream.Table
 	remote *remoteRoutes
 }
 
-// routing returns what holds now.
+// routing returns the current routing tables.
 func (f *Forwarder) routing() routing {
 	return routing{f.set.Table(), f.remote.Load()}
 }
 
-// moved reports whether a question about name, in canonical form, goes to other
-// servers now than under old: to others of ours, or by ours to others of theirs.
+// moved reports whether a question about name, in canonical form, now goes to other servers than
+// with old: either from here, or from the upstream server that it goes to.
 func (f *Forwarder) moved(old routing, name []byte, qtype uint16) bool {
 	now := f.routing()
 	if now == old {
@@ -48,9 +47,8 @@ func (f *Forwarder) moved(old routing, name []byte, qtype uint16) bool {
 	return !was.Same(is) || is.Kind == upstream.Ask && movedBeyond(old.remote, now.remote, is.Group, name)
 }
 
-// movedBeyond reports whether a server of g that tells its routes asks others
-// about name now. Of a server that told them for the first time nothing is known
-// before, except about its own names.
+// movedBeyond reports whether a server of g that publishes its routes now asks other servers for
+// name. If a server publishes them for the first time, all names except its own count as moved.
 func movedBeyond(old, now *remoteRoutes, g *upstream.Group, name []byte) bool {
 	if old == now {
 		return false
@@ -64,9 +62,9 @@ func movedBeyond(old, now *remoteRoutes, g *upstream.Group, name []byte) bool {
 	return false
 }
 
-// outdated reports whether the reply to a flight's question is of no use any more
-// because of a change of routes: for the name asked, or, where a server that
-// told its routes followed aliases, for one of their targets.
+// outdated reports whether the reply to a flight's question can no longer be used because routes
+// have changed: that of the question's name or, if a server that publishes its routes followed
+// aliases, that of a target.
 func (fl *flight) outdated(reply *wire.Reply) bool {
 	f := fl.f
 	if f.routing() == fl.routes {
@@ -102,8 +100,8 @@ func targetsMoved(old, now *remoteRoutes, g *upstream.Group, r *wire.Reply) bool
 	return false
 }
 
-// splits reports whether other servers are asked about some names below one in
-// canonical form: that it does not exist says nothing of those.
+// splits reports whether some names below name, which is in canonical form, have other servers than
+// name itself. That name does not exist then does not mean that they do not exist.
 func (r routing) splits(name []byte) bool {
 	if r.table.Below(name) {
 		return true
@@ -116,21 +114,21 @@ func (r routing) splits(name []byte) bool {
 	return false
 }
 
-// maxAskAgain is how long ago a question may have been asked that is asked anew
-// because its route changed; later its client would have given up.
+// maxAskAgain is the age up to which a question is asked again because its route has changed. After
+// that, its client will have given up.
 const maxAskAgain = 2 * time.Second
 
-// errMoved says that other servers are to be asked.
+// errMoved means that other servers must be asked.
 var errMoved = errors.New("the servers for this name have changed")
 
-// askAgain asks the servers that hold now, with all who wait. It reports whether
-// it did; a question is asked anew once.
-func (fl *flight) askAgain(s *sink) bool {
+// askAgain sends the question to the current servers, for the same waiters. It reports whether it
+// did; a question is asked again at most once.
+func (fl *flight) askAgain(s *answerSink) bool {
 	f := fl.f
 	if fl.again || f.now()-fl.began > int64(maxAskAgain) {
 		return false
 	}
-	var name, key [wire.MaxName]byte // fl may end before Send returns
+	var name, key [wire.MaxName]byte // copies, because fl may end before Send returns
 	n := copy(name[:], fl.name[:fl.nlen])
 	fl.asked = f.state.Load().cache.Epoch() // before the servers are chosen
 	routes := f.routing()
@@ -146,8 +144,8 @@ func (fl *flight) askAgain(s *sink) bool {
 	return true
 }
 
-// purge removes the entries of the cache whose route is another than under old.
-func (f *Forwarder) purge(st *state, old routing) {
+// purge removes the cache entries whose route differs from that in old.
+func (f *Forwarder) purge(st *snapshot, old routing) {
 	now := f.routing()
 	if now == old || st.cache == nil {
 		return
@@ -165,9 +163,9 @@ func (f *Forwarder) purge(st *state, old routing) {
 	}
 }
 
-// purgeTargets removes the entries in which a server that tells its routes
-// followed an alias to a name that it asks others about now.
-func (f *Forwarder) purgeTargets(st *state, old, now routing) {
+// purgeTargets removes the entries in which a server that publishes its routes followed an alias to
+// a name for which it now asks other servers.
+func (f *Forwarder) purgeTargets(st *snapshot, old, now routing) {
 	type key struct {
 		name  string
 		qtype uint16
@@ -192,7 +190,7 @@ func (f *Forwarder) purgeTargets(st *state, old, now routing) {
 	f.purged.Add(uint64(st.cache.Purge(func(name []byte, qtype uint16) bool { return !gone[key{string(name), qtype}] })))
 }
 
-// setRemote puts a server's routes into force. nil forgets them.
+// setRemote applies a server's routes. If list is nil, it removes them.
 func (f *Forwarder) setRemote(server netip.AddrPort, list *routelist.List) {
 	f.reload.Lock()
 	defer f.reload.Unlock()

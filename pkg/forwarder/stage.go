@@ -7,67 +7,65 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Stage is a policy that a forwarder applies around its cache and its servers:
-// up to five hooks, nil where the policy has nothing to do. Hooks run in the
-// order of Config.Stages, on the packet path and on many goroutines at once:
-// they must not block.
+// Stage is a policy that a forwarder applies around its cache and upstream servers. It consists
+// of up to five hooks; those that the policy does not need are nil. Hooks run in the order of
+// Config.Stages, on the packet path and on many goroutines at once. They must not block.
 //
 //	Query ─ cache ─ Hit ─────────────────────────► answer
 //	          └ miss ─ Miss ─ servers ─ Reply ───► answer
 type Stage struct {
-	// Query sees each question before the cache does. It may set q.Options and
-	// q.Private. If it returns true it has answered, by Answer, AnswerEmpty or
-	// AnswerError.
+	// Query is called for each question, before the cache is used. It may set q.Options and
+	// q.Private. To answer the question, it must call Answer, AnswerEmpty, AnswerTruncated or
+	// AnswerError and return true.
 	Query func(q *Query) (answered bool)
-	// Hit may change the cached answer at msg[base:], which has no OPT record.
-	// It returns msg and the reason for a change, to be sent as an extended
-	// error.
+	// Hit may change the cached answer at msg[base:], which has no OPT record. It returns msg
+	// and, if it changed the answer, the reason, which is sent as an extended error.
 	Hit func(q *Query, msg []byte, base int) ([]byte, wire.ExtendedError)
-	// Miss sees each question that the cache does not answer, with what the
-	// routing table says of it, and may answer as Query does.
+	// Miss is called for each question that the cache does not answer, with the decision of the
+	// routing table, and may answer it like Query.
 	Miss func(q *Query, d upstream.Decision) (answered bool)
-	// Ignore reports whether a server's good reply to a question of class IN is to
-	// be ignored. Then the servers are asked on, and if nothing better comes, the
-	// question fails. It must not change or keep the reply.
+	// Ignore reports whether to ignore an upstream server's valid reply to a question of class
+	// IN. Other replies are then awaited, and if there is none, the question fails. Ignore must
+	// not change or keep the reply.
 	Ignore func(r *wire.Reply) bool
-	// Reply judges a server's reply before it is kept and given out. If it
-	// returns true, the stages after it are not asked.
+	// Reply judges an upstream server's reply before it is stored and relayed. If it returns
+	// true, the stages after it are not called.
 	Reply func(r *Reply) (final bool)
 }
 
-// Reply is a server's reply on its way into the cache and to those who wait.
-// It is valid only during the call of a hook.
+// Reply is an upstream server's reply that is about to be stored and relayed. It is valid only
+// during the call of a hook.
 type Reply struct {
-	// Question is what the server was asked, in the spelling of the first
-	// client. Read only.
+	// Question is the question that the server was asked, in the spelling of the first client.
+	// Stages must not change it.
 	Question *wire.Query
-	// Server sent the reply.
+	// Server is the address of the server that sent the reply.
 	Server netip.AddrPort
-	// Msg is given to those who wait. Change it by Replace, Empty or Reject.
+	// Msg is the reply that clients get. Change it with Replace, Empty or Reject.
 	Msg *wire.Reply
-	// Keep is what the cache stores, nil for nothing: at first what the server
-	// sent.
+	// Keep is the reply to store in the cache: at first what the server sent. If it is nil,
+	// nothing is stored.
 	Keep *wire.Reply
-	// AbsentFor is for how many seconds the cache is to keep that there is no
-	// such name, if Keep is nil.
+	// AbsentFor is how long the cache stores that the name does not exist, in seconds, if Keep
+	// is nil.
 	AbsentFor uint32
-	// Reason is sent as an extended error if it is present.
+	// Reason, if present, is sent as an extended error.
 	Reason wire.ExtendedError
 
 	f        *Forwarder
-	rejected error // set by Reject
-	buf      []byte
-	parsed   wire.Reply
+	rejected error      // set by Reject
+	buf      []byte     // see Buffer
+	parsed   wire.Reply // the message in buf, after Replace
 }
 
-// begin makes r the reply to question.
+// begin resets r to the reply in res to question.
 func (r *Reply) begin(f *Forwarder, question *wire.Query, res *upstream.Result) {
 	r.f, r.Question, r.Server = f, question, res.Server
 	r.Msg, r.Keep, r.AbsentFor, r.Reason, r.rejected = res.Reply, res.Reply, 0, wire.ExtendedError{}, nil
 }
 
-// judge lets the stages judge r.
-func (r *Reply) judge(st *state) {
+// judge calls the Reply hooks of the stages.
+func (r *Reply) judge(st *snapshot) {
 	for _, hook := range st.reply {
 		if r.Msg == nil || hook(r) {
 			return
@@ -75,26 +73,25 @@ func (r *Reply) judge(st *state) {
 	}
 }
 
-// Now returns a time in nanoseconds that only grows.
+// Now returns the time in nanoseconds of a monotonic clock.
 func (r *Reply) Now() int64 { return r.f.now() }
 
 // HasLiteral reports whether the routing table has an address for a name in
 // canonical form.
 func (r *Reply) HasLiteral(name []byte) bool { return hasLiteral(r.f, name) }
 
-// Buffer returns empty memory for a message, good until the next reply. Msg may
-// lie in it already.
+// Buffer returns an empty slice for a message, which may be used until the next reply. Msg may
+// already use this memory.
 func (r *Reply) Buffer() []byte { return r.buf[:0] }
 
-// Replace makes msg, a well-formed reply in memory from Buffer, the one that is
-// given out.
+// Replace sets Msg to msg, a valid reply in memory from Buffer.
 func (r *Reply) Replace(msg []byte) {
 	r.buf = msg
 	wire.ParseReply(r.buf, &r.parsed)
 	r.Msg = &r.parsed
 }
 
-// Empty replaces the reply by one of header and question, which is not kept.
+// Empty replaces Msg by a message that has only a header and the question, and sets Keep to nil.
 // flags may hold an rcode and AA.
 func (r *Reply) Empty(flags uint16) {
 	bare := *r.Question
@@ -103,5 +100,5 @@ func (r *Reply) Empty(flags uint16) {
 	r.Replace(wire.AppendHeader(r.Buffer(), &bare, flags|r.Msg.Flags&wire.FlagRA))
 }
 
-// Reject makes the reply count as none, for the reason err.
+// Reject discards the reply; the question then fails with the reason err.
 func (r *Reply) Reject(err error) { r.Msg, r.Keep, r.rejected = nil, nil, err }

@@ -10,54 +10,57 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Stats counts what happened since New, but for the hits of a batch that a
-// [Part] has under way. Every query is in exactly one of Rejected, Hits,
-// Forwarded, Coalesced, Looped.
+// Stats holds counters since New. The hits of a batch that a [Part] is working on are not
+// included. Every query counts in exactly one of Rejected, Hits, Forwarded, Coalesced and Looped.
 type Stats struct {
-	// Rejected counts packets that hold no question to answer, by verdict; those
-	// of wire.Drop got no answer.
+	// Rejected counts packets without a valid question, by verdict. Those of wire.Drop were
+	// not answered.
 	Rejected map[wire.Verdict]uint64
-	// Hits are answers given at once, from whatever source, refusals included;
-	// FailedHits and Local are those of remembered failures and local data. Stale
-	// are expired answers, given at once or when servers failed or were slow.
+	// Hits counts answers given at once, from any source, including refusals. FailedHits and
+	// Local are those from remembered failures and from local data. Stale counts expired
+	// answers, given at once or when servers failed or were slow.
 	Hits, Stale, FailedHits, Local uint64
-	Forwarded                      uint64  // questions that upstream was asked for an asker
-	Refreshed                      uint64  // questions that upstream was asked for the cache
-	Coalesced                      uint64  // questions that joined one in flight
-	OverLimit                      uint64  // REFUSED because too many were in flight
-	MadeRoom                       uint64  // ended early because too many were in flight
-	Failed                         uint64  // SERVFAIL because no server answered
+	Forwarded                      uint64  // questions sent to upstream servers for a client
+	Refreshed                      uint64  // questions sent to upstream servers to refresh the cache
+	Coalesced                      uint64  // queries that joined a question in flight
+	OverLimit                      uint64  // queries refused because too many questions were in flight
+	MadeRoom                       uint64  // questions answered early because too many were in flight
+	Failed                         uint64  // queries answered with SERVFAIL because no server answered
 	Looped                         uint64  // our own questions that came back (Config.Upstream.DetectLoops)
-	Panics                         uint64  // queries that crashed
-	Purged                         uint64  // entries that left the cache because other servers are asked now
-	Answers                        Answers // to clients, by where they came from
-	InFlight                       int     // questions now
-	Waiting                        int     // askers that joined one, now
+	Panics                         uint64  // panics while handling a query
+	Purged                         uint64  // cache entries removed because their names now have other servers
+	Answers                        Answers // answers to clients, by source
+	InFlight                       int     // questions in flight now
+	Waiting                        int     // queries that have joined one of them
 
 	CacheSize int // Config.Cache.Entries
-	// Cache is since the last Clear as far as insertions and evictions go.
-	Cache    answercache.Stats
+	// Cache holds the cache's counters; Insertions and Evictions count from the last Clear.
+	Cache answercache.Stats
+	// Upstream holds the counters of upstream servers.
 	Upstream upstream.Stats
 }
 
-// tallyShards are enough that cores rarely share one.
+// tallyShards is enough that processors rarely use the same tally at the same time.
 const tallyShards = 16
 
-// tally is a part of the counters, chosen by the client's port.
+// tally is a share of the counters of Stats, which describes each. Any goroutine may change it.
 type tally struct {
+	// Counters with the names of Stats.
 	hits, stale, failedHits, local             atomic.Uint64
-	forwarded, refreshed, coalesced, overLimit atomic.Uint64
-	failed, looped                             atomic.Uint64
-	answers                                    answerTally
-	rejected                                   [wire.CookieOnly + 1]atomic.Uint64
-	_                                          [64]byte
+	forwarded, refreshed, coalesced, overLimit atomic.Uint64 // likewise
+	failed, looped                             atomic.Uint64 // likewise
+
+	answers  answerTally                        // Stats.Answers
+	rejected [wire.CookieOnly + 1]atomic.Uint64 // Stats.Rejected, by verdict
+	_        [64]byte                           // keeps tallies in different cache lines
 }
 
+// tally returns the tally for a client, chosen by its port.
 func (f *Forwarder) tally(to listener.ReplyTo) *tally {
 	return &f.tallies[to.Peer().Port()%tallyShards]
 }
 
-// Stats returns the counters as they are now, read one by one.
+// Stats returns the current counters, read one by one.
 func (f *Forwarder) Stats() Stats {
 	st := f.state.Load()
 	s := Stats{
@@ -90,8 +93,8 @@ func (f *Forwarder) Stats() Stats {
 	return s
 }
 
-// Each calls fn for every entry of the cache until it returns false; now is the
-// time to compare their ends with.
+// Each calls fn for every entry of the cache until fn returns false. now is the current time on
+// the clock of Item.Expires.
 func (f *Forwarder) Each(fn func(now int64, item answercache.Item) bool) {
 	now := f.now()
 	f.state.Load().cache.Each(func(item answercache.Item) bool { return fn(now, item) })
@@ -100,7 +103,8 @@ func (f *Forwarder) Each(fn func(now int64, item answercache.Item) bool) {
 // buffers is a pool of buffers for one whole message.
 type buffers struct{ pool sync.Pool }
 
-func (b *buffers) get() *[]byte {
+// getBuffer returns an empty buffer with a capacity of wire.MaxMessage.
+func (b *buffers) getBuffer() *[]byte {
 	if p, ok := b.pool.Get().(*[]byte); ok {
 		return p
 	}
@@ -108,4 +112,5 @@ func (b *buffers) get() *[]byte {
 	return &p
 }
 
-func (b *buffers) put(p *[]byte) { b.pool.Put(p) }
+// putBuffer makes a buffer of getBuffer available again.
+func (b *buffers) putBuffer(p *[]byte) { b.pool.Put(p) }

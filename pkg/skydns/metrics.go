@@ -106,7 +106,7 @@ func (c *counters) observeDuration(s system, d time.Duration, n uint64) {
 	c.durationNanos[s].Add(uint64(max(d, 0)) * n)
 }
 
-// observeOutside counts an answer of Outside to which its asker waited for took.
+// observeOutside counts an answer of Outside for which its client waited took.
 func (c *counters) observeOutside(took time.Duration, reply []byte) {
 	c.observeDuration(systemRecursive, took, 1)
 	c.observeSize(systemRecursive, len(reply))

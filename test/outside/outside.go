@@ -75,7 +75,7 @@ func (h *Handler) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	default:
 		h.answer(m, name, q.Question[0].Qtype)
 	}
-	_ = w.WriteMsg(m) // the asker may be gone
+	_ = w.WriteMsg(m) // the client may be gone
 }
 
 // listed reports whether a reverse name is answered from the records, rather
