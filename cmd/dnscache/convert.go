@@ -159,6 +159,8 @@ func routes(servers []options.Server, addresses []options.Address) []upstream.Ro
 			r.Local = true
 		case options.ServerStandard:
 			r.Standard = true
+		case options.ServerNone:
+			r.Unavailable = "no server of " + s.Domain.String() + " has an address yet"
 		default:
 			server := upstream.Server{
 				Addr: netip.AddrPortFrom(s.Addr, s.Port), Interface: s.Interface, TLS: upstream.TLS(s.TLS),

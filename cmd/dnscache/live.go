@@ -99,11 +99,11 @@ func (s *liveSource) config(ctx context.Context, lookUp bool) (c liveConfig, com
 		if len(servers) == 0 || len(c.servers) > before {
 			continue
 		}
-		if kubedns, err := netip.ParseAddrPort(s.nanny.KubeDNSServer); err == nil {
+		if kubedns, ok := s.kubedns(ctx, lookUp); ok {
 			c.add(domain, kubedns, options.ServerTLS{})
-		} else { // given by name: rather no answer than a question to others
+		} else { // rather no answer than a question to others
 			c.servers = append(c.servers, options.Server{
-				Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: domain}, Kind: options.ServerLocal,
+				Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: domain}, Kind: options.ServerNone,
 			})
 		}
 	}
@@ -113,6 +113,23 @@ func (s *liveSource) config(ctx context.Context, lookUp bool) (c liveConfig, com
 		}
 	}
 	return c, complete
+}
+
+// kubedns returns the address of -kubednsServer, which may be given by name.
+func (s *liveSource) kubedns(ctx context.Context, lookUp bool) (netip.AddrPort, bool) {
+	if addr, err := netip.ParseAddrPort(s.nanny.KubeDNSServer); err == nil {
+		return addr, true
+	}
+	host, text, err := net.SplitHostPort(s.nanny.KubeDNSServer)
+	port, portErr := strconv.ParseUint(text, 10, 16)
+	if err != nil || portErr != nil {
+		return netip.AddrPort{}, false
+	}
+	if lookUp {
+		s.lookUp(ctx, s.lookup, dnsname.Root, host)
+	}
+	known, ok := s.known[host]
+	return netip.AddrPortFrom(known, uint16(port)), ok
 }
 
 // add adds a server for a domain, "" for all names.
@@ -131,7 +148,11 @@ func (s *liveSource) address(ctx context.Context, domain dnsname.Name, server dn
 	}
 	host := server.String()
 	if lookUp {
-		s.lookUp(ctx, domain, host)
+		lookup := s.lookup
+		if s.inCluster(host) {
+			lookup = lookupAt(s.nanny.KubeDNSServer)
+		}
+		s.lookUp(ctx, lookup, domain, host)
 	}
 	known, ok := s.known[host]
 	return netip.AddrPortFrom(known, options.DefaultPort), ok
@@ -139,19 +160,19 @@ func (s *liveSource) address(ctx context.Context, domain dnsname.Name, server dn
 
 // lookUp finds the address of a server. A known one stays for as long as it is
 // among the addresses found, and while none is found.
-func (s *liveSource) lookUp(ctx context.Context, domain dnsname.Name, host string) {
+func (s *liveSource) lookUp(ctx context.Context, lookup lookupFunc, domain dnsname.Name, host string) {
 	ctx, cancel := context.WithTimeout(ctx, hostTimeout)
 	defer cancel()
-	lookup := s.lookup
-	if s.inCluster(host) {
-		lookup = lookupAt(s.nanny.KubeDNSServer)
-	}
 	addrs, err := lookup(ctx, host)
 	if err != nil || len(addrs) == 0 {
 		if now := time.Now(); now.Sub(s.warned[host]) >= nameWarnPeriod && ctx.Err() == nil {
 			s.warned[host] = now
-			s.logger.Warn("cannot resolve the server of a stub domain", "domain", strings.TrimSuffix(domain.String(), "."),
-				"server", host, "error", err)
+			if domain == dnsname.Root {
+				s.logger.Warn("cannot resolve a server", "server", host, "error", err)
+			} else {
+				s.logger.Warn("cannot resolve the server of a stub domain", "domain", strings.TrimSuffix(domain.String(), "."),
+					"server", host, "error", err)
+			}
 		}
 		return
 	}

@@ -131,7 +131,7 @@ func serverLines(servers []options.Server) []string {
 	}
 	locals, moreLocals := 0, 0
 	for _, s := range servers {
-		if s.Kind == options.ServerAsk {
+		if s.Kind == options.ServerAsk || s.Kind == options.ServerNone { // the latter has a warning
 			continue
 		}
 		if locals++; locals > loggedLocals {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
@@ -214,18 +216,63 @@ func TestLiveWait(t *testing.T) {
 // TestLiveNoLeak: a stub domain whose servers have no address is never left to
 // the servers of all names.
 func TestLiveNoLeak(t *testing.T) {
-	for kubedns, want := range map[string]string{"127.0.0.1:10053": "/corp.example/127.0.0.1#10053", "localhost:10053": "/corp.example/"} {
+	lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
+		if host == "known.example" {
+			return addrs("127.0.0.7"), nil
+		}
+		return nil, errors.New("no such host")
+	}
+	for kubedns, want := range map[string]string{
+		"127.0.0.1:10053": "/corp.example/127.0.0.1#10053", "known.example:54": "/corp.example/127.0.0.7#54",
+		"lost.example:54": "/corp.example/ none", "nonsense": "/corp.example/ none", "known.example:dns": "/corp.example/ none",
+	} {
 		nanny := options.NannyDefaults()
 		nanny.KubeDNSServer = kubedns
-		s := newLiveSource(nanny, nil, slog.New(slog.DiscardHandler))
+		s := newLiveSource(nanny, lookup, slog.New(slog.DiscardHandler))
 		s.current.StubDomains = map[dnsname.Name][]dnsconfig.Server{
 			dnsname.MustParse("corp.example"): {{Name: dnsname.MustParse("ns.foo.com")}},
 		}
-		c, complete := s.config(t.Context(), false)
-		if len(c.servers) != 1 || c.servers[0].String() != want || complete {
-			t.Errorf("kubedns at %s: %v, complete %v; want %s", kubedns, c.servers, complete, want)
+		c, complete := s.config(t.Context(), true)
+		if len(c.servers) != 1 || complete {
+			t.Fatalf("kubedns at %s: %v, complete %v; want one server", kubedns, c.servers, complete)
+		}
+		got := c.servers[0].String() + map[options.ServerKind]string{options.ServerNone: " none"}[c.servers[0].Kind]
+		if got != want {
+			t.Errorf("kubedns at %s: %s; want %s", kubedns, got, want)
 		}
 	}
+}
+
+// TestLiveServerless: questions about such a domain get SERVFAIL with the reason
+// until a server has an address, and what is known locally is answered.
+func TestLiveServerless(t *testing.T) {
+	other := upstreamServer(t, "192.0.2.1", nil)
+	stub := upstreamServer(t, "192.0.2.2", nil)
+	dir := t.TempDir()
+	replace(t, filepath.Join(dir, "stubDomains"), `{"corp.example": ["ns.foo.com"]}`)
+	in := start(t, "-configDir="+dir, "-kubednsServer=kubedns.example:10053", "-restartDnsmasq=true", "-syncInterval=50ms", "--",
+		"--server="+other.option(), "--host-record=here.corp.example,10.9.9.9")
+	for _, name := range []string{"a.corp.example", "corp.example"} {
+		for _, qtype := range []uint16{dns.TypeA, dns.TypeTXT} {
+			q := new(dns.Msg).SetQuestion(dns.Fqdn(name), qtype).SetEdns0(1232, false)
+			reply := in.exchange(q)
+			text := reply.IsEdns0().String()
+			if reply.Rcode != dns.RcodeServerFailure || !strings.Contains(text, "no server of corp.example has an address yet") {
+				t.Errorf("%s: %s, %s; want SERVFAIL with the reason", name, short(reply), text)
+			}
+		}
+	}
+	if got := in.answers("here.corp.example"); got != "NOERROR 10.9.9.9" {
+		t.Errorf("a local name: %s", got)
+	}
+	if got := in.answers("x.example"); got != "NOERROR 192.0.2.1" {
+		t.Errorf("another name: %s", got)
+	}
+	if n := other.count("a.corp.example. A"); n != 0 {
+		t.Errorf("the other server was asked %d times", n)
+	}
+	replace(t, filepath.Join(dir, "stubDomains"), fmt.Sprintf(`{"corp.example": [%q]}`, stub.addr))
+	eventually(t, "the server counts", func() bool { return in.answers("a.corp.example") == "NOERROR 192.0.2.2" })
 }
 
 // TestLiveWarns: a name that cannot be looked up is logged once a minute.

@@ -120,7 +120,12 @@ func (q *Query) forward(stale bool) {
 			return
 		}
 	}
-	if d.Kind != upstream.Ask {
+	switch d.Kind {
+	case upstream.Ask:
+	case upstream.Unavailable:
+		q.AnswerError(wire.RcodeServFail, wire.Extended(wire.EDENoReachableAuthority, d.Reason))
+		return
+	default:
 		q.AnswerError(wire.RcodeRefused, wire.Extended(wire.EDENotReady, "no upstream server for this name"))
 		return
 	}

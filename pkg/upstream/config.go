@@ -34,10 +34,11 @@ type (
 
 // Kinds of a [Decision], and strategies.
 const (
-	Nobody    = route.Nobody
-	Ask       = route.Ask
-	LocalOnly = route.LocalOnly
-	Literal   = route.Literal
+	Nobody      = route.Nobody
+	Ask         = route.Ask
+	LocalOnly   = route.LocalOnly
+	Literal     = route.Literal
+	Unavailable = route.Unavailable
 
 	Fastest = policy.Fastest
 	InOrder = policy.InOrder

@@ -18,6 +18,9 @@ const (
 	ServerLocal
 	// ServerStandard asks the servers that have no domain ("/domain/#").
 	ServerStandard
+	// ServerNone means that no server of the domain has an address yet. No option
+	// gives it, but the directory of dnsmasq-nanny.
+	ServerNone
 )
 
 // Server is one --server, --local or --rev-server for one domain; an option

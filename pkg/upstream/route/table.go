@@ -65,6 +65,9 @@ type Route struct {
 	// then to shorter domains.
 	Addrs []netip.Addr
 	Zero  bool
+	// Unavailable, if not "", says why there is no server to ask now. It holds if
+	// the domain has no Servers; nobody else is asked then.
+	Unavailable string
 }
 
 // Kind says what becomes of a question.
@@ -79,6 +82,8 @@ const (
 	LocalOnly
 	// Literal means that the route's addresses are the answer.
 	Literal
+	// Unavailable means that there is no server to ask now.
+	Unavailable
 )
 
 // Decision is what a [Table] says about a question.
@@ -89,6 +94,8 @@ type Decision[G any] struct {
 	Servers []Server
 	// Addrs answer a Literal of type A, AAAA or ANY. Read only.
 	Addrs []netip.Addr
+	// Reason is set for Unavailable.
+	Reason string
 }
 
 // Same reports whether e asks the same servers, or gives the same addresses.
@@ -129,6 +136,7 @@ type rule[G any] struct {
 	zero           bool
 	standard       bool
 	local          bool
+	unavailable    string
 	servers        []Server
 	group          G // if there are servers
 }
@@ -210,6 +218,7 @@ func (r *rule[G]) add(route *Route) {
 	r.zero = r.zero || route.Zero
 	r.standard = r.standard || route.Standard
 	r.local = r.local || route.Local
+	r.unavailable = cmp.Or(r.unavailable, route.Unavailable)
 	for _, s := range route.Servers {
 		if !slices.Contains(r.servers, s) {
 			r.servers = append(r.servers, s)
@@ -342,6 +351,8 @@ func (t *Table[G]) decide(r *rule[G], qtype uint16) Decision[G] {
 		}
 	case len(r.servers) > 0:
 		return Decision[G]{Kind: Ask, Group: r.group, Servers: r.servers}
+	case r.unavailable != "":
+		return Decision[G]{Kind: Unavailable, Reason: r.unavailable}
 	case r.local:
 		return Decision[G]{Kind: LocalOnly}
 	}

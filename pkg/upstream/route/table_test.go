@@ -36,6 +36,8 @@ func told(d Decision[int]) string {
 		return strings.Join(ports, ",")
 	case LocalOnly:
 		return "local"
+	case Unavailable:
+		return d.Reason
 	case Literal:
 		return strings.Trim(fmt.Sprint(d.Addrs), "[]")
 	}
@@ -50,6 +52,10 @@ func TestLookup(t *testing.T) {
 		Route{Domain: suffix("cluster.local."), Servers: []Server{at(4)}},
 		Route{Domain: suffix("hole.cluster.local."), Standard: true},
 		Route{Domain: suffix("only."), Local: true},
+		Route{Domain: suffix("lost.com."), Unavailable: "no address"},
+		Route{Domain: suffix("lost.com."), Addrs: []netip.Addr{addr("127.9.0.2")}},
+		Route{Domain: suffix("found.com."), Unavailable: "no address"},
+		Route{Domain: suffix("found.com."), Servers: []Server{at(11)}},
 		Route{Domain: suffix("lit."), Addrs: []netip.Addr{addr("127.9.0.1")}},
 		Route{Domain: suffix("lit6.only."), Addrs: []netip.Addr{addr("::9")}},
 		Route{Domain: suffix("null."), Zero: true},
@@ -73,6 +79,9 @@ func TestLookup(t *testing.T) {
 		{"local.", wire.TypeA, "10"},
 		{"x.hole.cluster.local.", wire.TypeA, "1,2"},
 		{"x.only.", wire.TypeTXT, "local"},
+		{"x.lost.com.", wire.TypeTXT, "no address"},
+		{"x.lost.com.", wire.TypeA, "127.9.0.2"},
+		{"x.found.com.", wire.TypeA, "11"},
 		{"lit.", wire.TypeA, "127.9.0.1"},
 		{"x.lit.", wire.TypeAAAA, "1,2"},
 		{"x.lit6.only.", wire.TypeAAAA, "::9"},
