@@ -63,6 +63,7 @@ type filter struct {
 	private    *prefixSet
 	bogus      *prefixSet // BogusNX
 	ignored    *prefixSet // Ignore
+	moves      moves      // Aliases
 	rebindable *domainSet // RebindDomains
 	rebinds    notifier
 }
@@ -72,6 +73,7 @@ func New(cfg *Config) forwarder.Stage {
 	fl := &filter{
 		Config: *cfg, onlyCommon: slices.Contains(cfg.Types, wire.TypeANY), private: newPrefixSet(privateNetworks()),
 		bogus: newPrefixSet(cfg.BogusNX), ignored: newPrefixSet(cfg.Ignore), rebindable: newDomainSet(cfg.RebindDomains),
+		moves: newMoves(cfg.Aliases),
 	}
 	fl.rebinds.notify = cfg.OnRebind
 	var s forwarder.Stage

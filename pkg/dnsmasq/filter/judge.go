@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 
@@ -71,17 +72,8 @@ func (fl *filter) move(r *forwarder.Reply) {
 		if rec.Type != wire.TypeA || rec.Class != wire.ClassIN {
 			continue
 		}
-		addr := netip.AddrFrom4([4]byte(msg[rec.Data:rec.End]))
-		for _, al := range fl.Aliases {
-			if addr.Less(al.First) || al.Last.Less(addr) {
-				continue
-			}
-			to, mask := al.To.As4(), al.Mask.As4()
-			for i := range 4 {
-				msg[rec.Data+i] = msg[rec.Data+i]&^mask[i] | to[i]&mask[i]
-			}
-			break
-		}
+		data := msg[rec.Data:rec.End]
+		binary.BigEndian.PutUint32(data, fl.moves.move(binary.BigEndian.Uint32(data)))
 	}
 	r.Replace(msg)
 	r.Keep = r.Msg
