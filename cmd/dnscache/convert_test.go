@@ -100,7 +100,7 @@ func TestForwarderConfig(t *testing.T) {
 			p.filter.Ignore = []netip.Prefix{netip.MustParsePrefix("5.6.7.0/24")}
 		}},
 		{"--alias=1.2.3.0,5.6.7.0,255.255.255.0", func(p *plan) {
-			p.filter.Aliases = []filter.Alias{{First: addr("1.2.3.0"), Last: addr("1.2.3.255"), To: addr("5.6.7.0"), Mask: addr("255.255.255.0")}}
+			p.filter.Aliases = []filter.Alias{{First: addr("1.2.3.0"), Last: addr("1.2.3.255"), To: addr("5.6.7.0"), Mask: addr("255.255.255.0"), Masked: true}}
 		}},
 		{"--local-ttl=77 --host-record=a,b,1.2.3.4,::1,60", func(p *plan) {
 			p.local.TTL = 77

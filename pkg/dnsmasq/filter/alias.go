@@ -5,72 +5,98 @@ import (
 	"container/heap"
 	"encoding/binary"
 	"math"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"sort"
 )
 
-// moves is a list of aliases made ready: ranges of IPv4 addresses that do not
-// overlap, in order. A lookup takes as many steps as the number of ranges has
-// binary digits.
-type moves []moved
-
-// moved is a range of addresses, up to the next one's first.
-type moved struct {
-	first    uint32
-	to, mask uint32
-	any      bool // false: these addresses stay
+// moves is a list of aliases made ready. A lookup takes as many steps as the
+// number of aliases has binary digits, and one for each mask whose bits are not
+// the first ones.
+type moves struct {
+	list   []Alias
+	ranges []span // of addresses, without overlap and in order
+	masks  []masked
 }
 
-// newMoves makes the ranges; where aliases overlap, the first in the list counts.
-func newMoves(list []Alias) moves {
+// span is a range of addresses, up to the next one's first, with the place of
+// its alias in the list, -1 if there is none.
+type span struct {
+	first uint32
+	alias int
+}
+
+// masked holds the aliases of one mask by their addresses.
+type masked struct {
+	mask    uint32
+	aliases map[uint32]int // places in the list
+}
+
+func newMoves(list []Alias) *moves {
+	m := &moves{list: list}
 	type bound struct {
 		at    uint64 // where an alias begins, or the address after its last
 		alias int
 		ends  bool
 	}
 	var bounds []bound
+	byMask := map[uint32]map[uint32]int{}
 	for i, al := range list {
-		first, last := number(al.First), number(al.Last)
-		if first > last {
-			continue
+		first, last, mask := number(al.First), number(al.Last), number(al.Mask)
+		switch {
+		case al.Masked && bits.LeadingZeros32(^mask) != bits.OnesCount32(mask):
+			if byMask[mask] == nil {
+				byMask[mask] = map[uint32]int{}
+			}
+			byMask[mask][first&mask] = i
+		case first <= last:
+			bounds = append(bounds, bound{uint64(first), i, false}, bound{uint64(last) + 1, i, true})
 		}
-		bounds = append(bounds, bound{uint64(first), i, false}, bound{uint64(last) + 1, i, true})
+	}
+	for mask, aliases := range byMask {
+		m.masks = append(m.masks, masked{mask, aliases})
 	}
 	slices.SortFunc(bounds, func(a, b bound) int { return cmp.Compare(a.at, b.at) })
-	var ranges moves
-	active := &lowest{}
+	var active latest
 	ended := make([]bool, len(list))
 	for i, b := range bounds {
 		if b.ends {
 			ended[b.alias] = true
 		} else {
-			heap.Push(active, b.alias)
+			heap.Push(&active, b.alias)
 		}
 		if i+1 < len(bounds) && bounds[i+1].at == b.at || b.at > math.MaxUint32 {
 			continue
 		}
-		for active.Len() > 0 && ended[(*active)[0]] {
-			heap.Pop(active)
+		for len(active) > 0 && ended[active[0]] {
+			heap.Pop(&active)
 		}
-		r := moved{first: uint32(b.at)}
-		if active.Len() > 0 {
-			al := &list[(*active)[0]]
-			r.to, r.mask, r.any = number(al.To), number(al.Mask), true
+		s := span{uint32(b.at), -1}
+		if len(active) > 0 {
+			s.alias = active[0]
 		}
-		ranges = append(ranges, r)
+		m.ranges = append(m.ranges, s)
 	}
-	return ranges
+	return m
 }
 
 // move returns what an address becomes.
-func (m moves) move(addr uint32) uint32 {
-	i := sort.Search(len(m), func(i int) bool { return m[i].first > addr })
-	if i == 0 || !m[i-1].any {
+func (m *moves) move(addr uint32) uint32 {
+	found := -1
+	if i := sort.Search(len(m.ranges), func(i int) bool { return m.ranges[i].first > addr }); i > 0 {
+		found = m.ranges[i-1].alias
+	}
+	for _, x := range m.masks {
+		if i, ok := x.aliases[addr&x.mask]; ok {
+			found = max(found, i)
+		}
+	}
+	if found < 0 {
 		return addr
 	}
-	r := &m[i-1]
-	return addr&^r.mask | r.to&r.mask
+	to, mask := number(m.list[found].To), number(m.list[found].Mask)
+	return addr&^mask | to&mask
 }
 
 func number(addr netip.Addr) uint32 {
@@ -78,14 +104,14 @@ func number(addr netip.Addr) uint32 {
 	return binary.BigEndian.Uint32(b[:])
 }
 
-// lowest is a heap of places in a list, the lowest first.
-type lowest []int
+// latest is a heap of places in a list, the last one first.
+type latest []int
 
-func (h lowest) Len() int           { return len(h) }
-func (h lowest) Less(i, j int) bool { return h[i] < h[j] }
-func (h lowest) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *lowest) Push(x any)        { *h = append(*h, x.(int)) }
-func (h *lowest) Pop() any {
+func (h latest) Len() int           { return len(h) }
+func (h latest) Less(i, j int) bool { return h[i] > h[j] }
+func (h latest) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *latest) Push(x any)        { *h = append(*h, x.(int)) }
+func (h *latest) Pop() any {
 	last := len(*h) - 1
 	x := (*h)[last]
 	*h = (*h)[:last]

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -13,7 +14,7 @@ func address(n uint32) netip.Addr {
 }
 
 // TestMovesAreAList: ranges answer as the list of aliases that they are made of,
-// the first that has the address.
+// the last that has the address, as in dnsmasq.
 func TestMovesAreAList(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	edge := []uint32{0, 1, 1<<32 - 1, 1<<32 - 2}
@@ -26,13 +27,24 @@ func TestMovesAreAList(t *testing.T) {
 	for range 2000 {
 		var list []Alias
 		for range r.IntN(8) {
-			list = append(list, Alias{First: address(some()), Last: address(some()), To: address(r.Uint32()), Mask: address(r.Uint32())})
+			al := Alias{First: address(some()), Last: address(some()), To: address(r.Uint32()), Mask: address(r.Uint32())}
+			if r.IntN(2) == 0 {
+				mask := []uint32{0, 1 << 31, ^uint32(7), ^uint32(0), 0xff000003, 0x55, ^uint32(8)}[r.IntN(7)]
+				n := number(al.First)
+				al = Alias{First: address(n & mask), Last: address(n | ^mask), To: al.To, Mask: address(mask), Masked: true}
+			}
+			list = append(list, al)
 		}
 		m := newMoves(list)
 		check := func(n uint32) {
 			want := n
-			for _, al := range list {
-				if a := address(n); !a.Less(al.First) && !al.Last.Less(a) {
+			for _, al := range slices.Backward(list) {
+				a := address(n)
+				in := !a.Less(al.First) && !al.Last.Less(a)
+				if al.Masked {
+					in = n&number(al.Mask) == number(al.First)&number(al.Mask)
+				}
+				if in {
 					want = n&^number(al.Mask) | number(al.To)&number(al.Mask)
 					break
 				}

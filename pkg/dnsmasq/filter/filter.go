@@ -51,9 +51,12 @@ type Config struct {
 }
 
 // Alias moves IPv4 addresses from First to Last to To, keeping the bits
-// outside Mask.
+// outside Mask. Of those that hold an address the last one counts. Masked moves
+// only addresses that agree with First in the bits of Mask, which matters if these
+// are not the first bits.
 type Alias struct {
 	First, Last, To, Mask netip.Addr
+	Masked                bool
 }
 
 // filter is a Config ready for use.
@@ -63,7 +66,7 @@ type filter struct {
 	private    *prefixSet
 	bogus      *prefixSet // BogusNX
 	ignored    *prefixSet // Ignore
-	moves      moves      // Aliases
+	moves      *moves     // Aliases
 	rebindable *domainSet // RebindDomains
 	rebinds    notifier
 }

@@ -94,6 +94,7 @@ func setAlias(p *parser, value string, _ bool) error {
 	}
 	if !ranged {
 		a.First, a.Last = widen(a.First, a.Mask)
+		a.Masked = true
 	}
 	p.o.Filter.Aliases = append(p.o.Filter.Aliases, a)
 	return nil

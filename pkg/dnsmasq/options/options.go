@@ -158,10 +158,12 @@ type Filter struct {
 }
 
 // Alias is one --alias: A records from First to Last are moved to To, keeping
-// the bits outside Mask.
+// the bits outside Mask. Of those that hold an address the last one counts.
 type Alias struct {
-	First, Last, To netip.Addr
-	Mask            netip.Addr
+	First, Last, To, Mask netip.Addr
+	// Masked is whether no range was written: First and Last are then those of
+	// the addresses that agree with the old address in the bits of Mask.
+	Masked bool
 }
 
 // Local is data that is answered without asking anybody.
