@@ -19,14 +19,7 @@ done
 
 # The real programs, where the specs use more than busybox's can do. A shell of
 # its own is needed because busybox's prefers its own applets to programs.
-for name in dig curl wget ss nc.openbsd dash bash getent; do
-	program=$(command -v "$name")
-	cp -L "$program" "$out/usr/bin/"
-	ldd "$program" | grep -o '/[^ ]*' | while read -r lib; do
-		mkdir -p "$out$(dirname "$lib")"
-		[ -e "$out$lib" ] || cp -L "$lib" "$out$lib"
-	done
-done
+"$here/add.sh" "$out" dig curl wget ss nc.openbsd dash bash getent
 mv "$out/usr/bin/nc.openbsd" "$out/usr/bin/nc"
 rm -f "$out"/bin/{nc,ss,wget,getent,sh,bash}
 ln -s /usr/bin/dash "$out/bin/sh"

@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"encoding/json"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,33 +12,18 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/kube-dns/kube-dns/test/mcs"
 	"github.com/kube-dns/kube-dns/test/outside"
 )
 
-// mcsModule has the CustomResourceDefinitions of the Multi-Cluster Services API. It is
-// data for this test, no dependency of the programs.
-const (
-	mcsModule = "sigs.k8s.io/mcs-api@v0.5.0"
-	mcsSum    = "h1:UMgKuFFIRVEy4LR2LQovPnBkV9rgmZMT+sJO7MkaVj4="
-)
-
-// importDefinition returns the definition of ServiceImports as that module has it.
+// importDefinition returns the definition of ServiceImports.
 func importDefinition(t *testing.T) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", mcsModule)
-	cmd.Dir = t.TempDir() // outside our module, whose go.mod it must not touch
-	out, err := cmd.Output()
+	folder, err := mcs.Definitions(t.Context(), t.TempDir())
 	if err != nil {
-		t.Fatalf("downloading %s: %v: %s", mcsModule, err, out)
-	}
-	var module struct{ Dir, Sum string }
-	if err := json.Unmarshal(out, &module); err != nil {
 		t.Fatal(err)
 	}
-	if module.Sum != mcsSum {
-		t.Fatalf("%s has the sum %s, want %s", mcsModule, module.Sum, mcsSum)
-	}
-	text, err := os.ReadFile(filepath.Join(module.Dir, "config/crd/multicluster.x-k8s.io_serviceimports.yaml"))
+	text, err := os.ReadFile(filepath.Join(folder, "multicluster.x-k8s.io_serviceimports.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
