@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kube-dns/kube-dns/pkg/answerlog"
 	"github.com/kube-dns/kube-dns/pkg/cgroup"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/listenaddr"
@@ -24,6 +25,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/logging"
 	"github.com/kube-dns/kube-dns/pkg/neighbour"
 	"github.com/kube-dns/kube-dns/pkg/netif"
 	"github.com/kube-dns/kube-dns/pkg/pidfile"
@@ -60,7 +62,9 @@ type app struct {
 	hostName   dnsname.Name
 
 	queryLog *querylog.Log
-	trust    *trust.Source // certificates for TLS servers
+	answers  *answerlog.Log   // off until control switches it on
+	control  *logging.Control // of the log's level, too
+	trust    *trust.Source    // certificates for TLS servers
 	forward  *forwarder.Forwarder
 	rates    *ratelimit.Limiter // nil without --rate-limit
 	listener *listener.Server
@@ -92,7 +96,9 @@ func newApp(ctx context.Context, o *options.Options, nanny *options.Nanny, e env
 	if err != nil {
 		return nil, fault(options.ExitFile, "cannot open log %s: %s", o.Process.LogFacility.File, systemText(err))
 	}
-	a.logger = newLogger(a.log, o, nanny)
+	a.logger, a.control = newLogger(a.log, o, nanny)
+	a.answers = answerlog.New(a.logger)
+	a.control.Use(a.logger, a.answers)
 	if err := a.lookAround(); err != nil {
 		a.log.close()
 		return nil, fault(options.ExitOther, "%v", err)

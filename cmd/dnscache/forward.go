@@ -23,7 +23,7 @@ func (a *app) forwarderConfig(servers []options.Server) (forwarder.Config, error
 	}
 	cfg.OnOverLimit = func(o forwarder.OverLimit) { a.log.printf("%s", querylog.OverLimit(o)) }
 	cfg.Upstream.OnLoop = func(server netip.AddrPort) { a.log.printf("%s", querylog.Loop(server)) }
-	cfg.Logger = a.logger
+	cfg.Logger, cfg.Answers = a.logger, a.answers
 	cfg.Upstream.Trust = a.trust.Current
 	if a.options.Process.LogQueries != options.QueryLogOff {
 		cfg.Log = a.queryLog

@@ -51,7 +51,7 @@ func TestLocalService(t *testing.T) {
 		{"fd01::1", false, false},
 	} {
 		for _, hostOnly := range []bool{false, true} {
-			s := &localService{next: echo{}, logger: slog.New(&logHandler{log: log}), hostOnly: hostOnly}
+			s := &localService{next: echo{}, logger: slog.New(&logHandler{log: log, level: slog.LevelInfo}), hostOnly: hostOnly}
 			s.refresh(interfaces)
 			want := tt.net
 			if hostOnly {

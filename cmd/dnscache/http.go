@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-dns/kube-dns/pkg/httpserver"
+	"github.com/kube-dns/kube-dns/pkg/logging"
 	"github.com/kube-dns/kube-dns/pkg/processmetrics"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
@@ -24,7 +25,7 @@ func (a *app) metricsAddr() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// serveMetrics serves /metrics until ctx ends.
+// serveMetrics serves /metrics and /log until ctx ends.
 func (a *app) serveMetrics(ctx context.Context) error {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "dnscache_build_info",
@@ -39,5 +40,6 @@ func (a *app) serveMetrics(ctx context.Context) error {
 	)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", httpserver.Metrics(a.registry))
+	mux.Handle(logging.Path, a.control)
 	return httpserver.Serve(ctx, a.metrics, httpserver.Config{Handler: mux, Logger: a.logger})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/logging"
 )
 
 // maxPendingLog is how many bytes of lines may wait for a slow log before
@@ -23,6 +26,8 @@ type lineLog struct {
 	prefix string // "dnscache[PID]: "
 	path   string // of the file, "" for standard error
 	now    func() time.Time
+	json   bool         // lines are JSON objects; prefix and path add nothing to them
+	level  slog.Leveler // of lines that are not about queries; nil lets all through
 
 	mu      sync.Mutex // guards the following
 	pending []byte
@@ -114,6 +119,21 @@ func (l *lineLog) printf(format string, args ...any) {
 
 // line queues one line. droppable lines are lost when the log is too slow.
 func (l *lineLog) line(text string, droppable bool) {
+	if level, _ := logging.SplitLevel(text); !droppable && l.level != nil && level < l.level.Level() {
+		return
+	}
+	l.queue(func() { l.append(text, droppable) }, droppable)
+}
+
+// Write queues a whole line in JSON, for a handler.
+func (l *lineLog) Write(line []byte) (int, error) {
+	debug := bytes.Contains(line, []byte(`"level":"DEBUG"`))
+	l.queue(func() { l.pending = append(l.pending, line...) }, debug)
+	return len(line), nil
+}
+
+// queue calls add, with l.mu held, to append a line to pending.
+func (l *lineLog) queue(add func(), droppable bool) {
 	l.mu.Lock()
 	if droppable && len(l.pending) > maxPendingLog {
 		l.lost++
@@ -121,10 +141,10 @@ func (l *lineLog) line(text string, droppable bool) {
 		return
 	}
 	if l.lost > 0 && len(l.pending) == 0 {
-		l.append("overflow: " + strconv.Itoa(l.lost) + " log entries lost")
+		l.append("overflow: "+strconv.Itoa(l.lost)+" log entries lost", false)
 		l.lost = 0
 	}
-	l.append(text)
+	add()
 	async := l.async
 	l.mu.Unlock()
 	if !async {
@@ -137,8 +157,17 @@ func (l *lineLog) line(text string, droppable bool) {
 	}
 }
 
-// append adds a line to pending; l.mu is held.
-func (l *lineLog) append(text string) {
+// append adds a line to pending, whose level in JSON is debug or what its first word
+// says; l.mu is held.
+func (l *lineLog) append(text string, debug bool) {
+	if l.json {
+		level, text := logging.SplitLevel(text)
+		if debug {
+			level = slog.LevelDebug
+		}
+		l.pending = logging.AppendJSON(l.pending, l.now(), level, text)
+		return
+	}
 	if l.path != "" {
 		l.pending = l.now().AppendFormat(l.pending, "Jan _2 15:04:05 ")
 	}
@@ -186,7 +215,7 @@ func (l *lineLog) setAsync(async bool) {
 // logHandler writes slog records as lines: message, then key=value.
 type logHandler struct {
 	log   *lineLog
-	level slog.Level
+	level slog.Leveler
 	attrs string
 	group string
 }
@@ -194,7 +223,9 @@ type logHandler struct {
 var _ slog.Handler = (*logHandler)(nil)
 
 // Enabled implements [slog.Handler].
-func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level }
+func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= h.level.Level()
+}
 
 // Handle implements [slog.Handler].
 func (h *logHandler) Handle(_ context.Context, r slog.Record) error {

@@ -22,7 +22,8 @@ func TestLogDebug(t *testing.T) {
 			t.Fatal(err)
 		}
 		log, text := testLog(t)
-		newLogger(log, o, nanny).Log(context.Background(), slog.LevelDebug, "a detail", "key", 1)
+		logger, _ := newLogger(log, o, nanny)
+		logger.Log(context.Background(), slog.LevelDebug, "a detail", "key", 1)
 		want := ""
 		if len(args) > 1 {
 			want = "a detail key=1\n"

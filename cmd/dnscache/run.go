@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/logging"
 	"github.com/kube-dns/kube-dns/pkg/privilege"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
@@ -89,13 +90,19 @@ func parseArgs(ctx context.Context, args []string, e env) (*options.Options, *op
 	return o, &nanny, errors.Join(nannyErr, err)
 }
 
-// newLogger returns the logger for everything that is not in dnsmasq's words.
-func newLogger(log *lineLog, o *options.Options, nanny *options.Nanny) *slog.Logger {
+// newLogger returns the logger for everything that is not in dnsmasq's words, and what
+// changes the level of the whole log.
+func newLogger(log *lineLog, o *options.Options, nanny *options.Nanny) (*slog.Logger, *logging.Control) {
 	level := slog.LevelInfo
 	if o.Process.LogDebug || nanny != nil && nanny.Verbosity >= 3 {
 		level = slog.LevelDebug
 	}
-	return slog.New(&logHandler{log: log, level: level})
+	control := logging.NewControl(level)
+	log.level, log.json = control.Level(), o.Own.LogFormat == logging.JSON
+	if log.json {
+		return logging.New(log, logging.JSON, control.Level()), control
+	}
+	return slog.New(&logHandler{log: log, level: control.Level()}), control
 }
 
 // fault is a reason not to start, with dnsmasq's exit code for it.

@@ -130,7 +130,7 @@ func TestLiveDirectory(t *testing.T) {
 		}
 		return addrs("127.0.0.7 127.0.0.8"), nil
 	}
-	s := newLiveSource(nanny, lookup, slog.New(&logHandler{log: log}))
+	s := newLiveSource(nanny, lookup, slog.New(&logHandler{log: log, level: slog.LevelInfo}))
 	read := func() string {
 		s.poller.Load()
 		c, _ := s.config(t.Context(), true)
@@ -280,7 +280,7 @@ func TestLiveWarns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, text := testLog(t)
 		lookup := func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("no such host") }
-		s := newLiveSource(options.NannyDefaults(), lookup, slog.New(&logHandler{log: log}))
+		s := newLiveSource(options.NannyDefaults(), lookup, slog.New(&logHandler{log: log, level: slog.LevelInfo}))
 		c, err := dnsconfig.Parse(map[string]string{"stubDomains": `{"corp.example": ["ns.foo.com"]}`})
 		if err != nil {
 			t.Fatal(err)
@@ -319,7 +319,7 @@ func TestLiveRun(t *testing.T) {
 				}
 				return addrs("127.0.0.7"), nil
 			}
-			s := newLiveSource(nanny, lookup, slog.New(&logHandler{log: log}))
+			s := newLiveSource(nanny, lookup, slog.New(&logHandler{log: log, level: slog.LevelInfo}))
 			replace(t, filepath.Join(dir, "stubDomains"), `{"a": ["ns.foo.com"]}`)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()

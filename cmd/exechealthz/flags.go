@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/logging"
 )
 
 const (
@@ -32,6 +34,7 @@ type options struct {
 	quiet         bool
 	output        bool
 	version       bool
+	logFormat     string // logging.Text or logging.JSON
 }
 
 // parseOptions reads the arguments, without the program's name. The error names all
@@ -53,6 +56,7 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	fs.DurationVar(&opts.timeout, "timeout", 0, "deadline of one run, after which it failed and its processes are killed (default the lesser of --latency and "+maxDefaultTimeout.String()+")")
 	fs.BoolVar(&opts.quiet, "quiet", false, "log changes of health only, not every run and request")
 	fs.BoolVar(&opts.output, "output", false, "answer with the command's output instead of ok")
+	fs.StringVar(&opts.logFormat, "log-format", logging.Text, "`format` of the log: text, or json for one object on each line")
 	fs.BoolVar(&opts.version, "version", false, "print the version and exit")
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -121,6 +125,9 @@ func (o options) validate() error {
 		if d.value <= 0 && (d.name != "timeout" || o.latency > 0) {
 			errs = append(errs, fmt.Errorf("--%s=%v: must be positive", d.name, d.value))
 		}
+	}
+	if err := logging.CheckFormat(o.logFormat); err != nil {
+		errs = append(errs, fmt.Errorf("--log-format=%s: %w", o.logFormat, err))
 	}
 	return errors.Join(errs...)
 }

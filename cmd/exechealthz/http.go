@@ -13,17 +13,17 @@ import (
 // to end. Answers come from memory.
 const shutdownGrace = 3 * time.Second
 
-// handler answers exactly the checks' paths and /metrics; everything else is
-// not found, so that a probe aimed at a mistyped path fails.
-func handler(probers map[string]*prober.Prober, metrics http.Handler, logger *slog.Logger, quiet bool) http.Handler {
+// handler answers exactly the checks' paths and then the pages';
+// everything else is not found, so that a probe aimed at a mistyped path fails.
+func handler(probers map[string]*prober.Prober, pages map[string]http.Handler, logger *slog.Logger, quiet bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if req.URL.Path == metricsURL {
-			metrics.ServeHTTP(w, req)
-			return
-		}
 		p, ok := probers[req.URL.Path]
 		if !ok {
-			http.NotFound(w, req)
+			page := pages[req.URL.Path]
+			if page == nil {
+				page = http.NotFoundHandler()
+			}
+			page.ServeHTTP(w, req)
 			return
 		}
 		status := p.Status(time.Now())
@@ -34,7 +34,7 @@ func handler(probers map[string]*prober.Prober, metrics http.Handler, logger *sl
 		if !quiet {
 			logger.Info("request", "path", req.URL.Path, "client", req.RemoteAddr, "status", status.Code)
 			if err != nil {
-				logger.Info("answer not delivered", "path", req.URL.Path, "client", req.RemoteAddr, "err", err)
+				logger.Info("answer not delivered", "path", req.URL.Path, "client", req.RemoteAddr, "error", err)
 			}
 		}
 	})

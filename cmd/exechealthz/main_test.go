@@ -36,15 +36,19 @@ func TestScripts(t *testing.T) {
 			env.Setenv("DEADDNS", "127.0.0.1:"+freePort(t))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"get": cmdGet, "terminate": cmdTerminate},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"get": cmdRequest(http.MethodGet), "post": cmdRequest(http.MethodPost), "terminate": cmdTerminate},
 	})
 }
 
-// cmdGet is `get URL STATUS [TEXT]`: ask until the answer has that status and
-// contains the text; fail when it does not within a minute.
-func cmdGet(ts *testscript.TestScript, neg bool, args []string) {
+// cmdRequest returns the command `get URL STATUS [TEXT]`, or `post`: ask until the answer
+// has that status and contains the text; fail when it does not within a minute.
+func cmdRequest(method string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) { request(ts, method, neg, args) }
+}
+
+func request(ts *testscript.TestScript, method string, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
-		ts.Fatalf("usage: get URL STATUS [TEXT]")
+		ts.Fatalf("usage: get|post URL STATUS [TEXT]")
 	}
 	want, err := strconv.Atoi(args[1])
 	ts.Check(err)
@@ -52,7 +56,9 @@ func cmdGet(ts *testscript.TestScript, neg bool, args []string) {
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	var last string
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		resp, err := client.Get(args[0])
+		req, err := http.NewRequest(method, args[0], nil)
+		ts.Check(err)
+		resp, err := client.Do(req)
 		if err != nil {
 			last = err.Error()
 			continue

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kube-dns/kube-dns/pkg/httpserver"
+	"github.com/kube-dns/kube-dns/pkg/logging"
 	"github.com/kube-dns/kube-dns/pkg/nslookup"
 	"github.com/kube-dns/kube-dns/pkg/prober"
 	"github.com/kube-dns/kube-dns/pkg/shell"
@@ -42,7 +44,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, version.Get().Line("exechealthz"))
 		return 0
 	}
-	logger := slog.New(slog.NewTextHandler(stderr, nil))
+	control := logging.NewControl(slog.LevelInfo)
+	logger := logging.New(stderr, opts.logFormat, control.Level())
+	control.Use(logger, nil)
 	address := net.JoinHostPort(opts.listenAddress, strconv.Itoa(opts.port))
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", address)
@@ -50,15 +54,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "exechealthz: --port=%d: %v\n", opts.port, err)
 		return 1
 	}
-	if err := serve(ctx, opts, ln, logger); err != nil {
-		logger.Error("ending", "err", err)
+	if err := serve(ctx, opts, ln, control, logger); err != nil {
+		logger.Error("ending", "error", err)
 		return 1
 	}
 	return 0
 }
 
 // serve runs the checks and answers on ln until ctx ends.
-func serve(ctx context.Context, opts options, ln net.Listener, logger *slog.Logger) error {
+func serve(ctx context.Context, opts options, ln net.Listener, control http.Handler, logger *slog.Logger) error {
 	sh := shell.New(os.Environ(), nslookup.Command{})
 	metrics := newMetrics()
 	probers := make(map[string]*prober.Prober)
@@ -101,7 +105,7 @@ func serve(ctx context.Context, opts options, ln net.Listener, logger *slog.Logg
 	}
 	group.Go(func() error {
 		return httpserver.Serve(ctx, ln, httpserver.Config{
-			Handler: handler(probers, metrics.handler(), logger, opts.quiet), Logger: logger, Grace: shutdownGrace,
+			Handler: handler(probers, map[string]http.Handler{metricsURL: metrics.handler(), logging.Path: control}, logger, opts.quiet), Logger: logger, Grace: shutdownGrace,
 		})
 	})
 	return group.Wait()
@@ -122,14 +126,14 @@ func observer(c check, m *metrics, logger *slog.Logger, opts options) func(probe
 		}
 		took := r.End.Sub(r.Start)
 		if r.Err != nil && !known && r.End.Sub(began) < opts.period {
-			logger.Info("check has not succeeded yet", "err", r.Err, "output", r.Output, "duration", took)
+			logger.Info("check has not succeeded yet", "error", r.Err, "output", r.Output, "duration", took)
 			return
 		}
 		changed := !known || healthy != (r.Err == nil)
 		healthy, known = r.Err == nil, true
 		switch {
 		case r.Err != nil && (changed || !opts.quiet):
-			logger.Error("check failed", "err", r.Err, "output", r.Output, "duration", took)
+			logger.Error("check failed", "error", r.Err, "output", r.Output, "duration", took)
 		case r.Err == nil && changed:
 			logger.Info("check is healthy", "duration", took)
 		case r.Err == nil && !opts.quiet:

@@ -22,7 +22,7 @@ import (
 )
 
 func TestParseOptions(t *testing.T) {
-	defaults := options{port: 8080, period: 2 * time.Second, latency: 30 * time.Second, timeout: 10 * time.Second}
+	defaults := options{port: 8080, period: 2 * time.Second, latency: 30 * time.Second, timeout: 10 * time.Second, logFormat: "text"}
 	with := func(change func(*options)) options {
 		o := defaults
 		o.checks = []check{{url: "/healthz", command: "echo healthz"}}
@@ -52,7 +52,9 @@ func TestParseOptions(t *testing.T) {
 		{args: []string{"--latency=5s"}, want: with(func(o *options) { o.latency, o.timeout = 5*time.Second, 5*time.Second })},
 		{args: []string{"--timeout=1m", "-period=1s"}, want: with(func(o *options) { o.timeout, o.period = time.Minute, time.Second })},
 		{args: []string{"--listen-address=127.0.0.1"}, want: with(func(o *options) { o.listenAddress = "127.0.0.1" })},
-		{args: []string{"--version", "--port=99999"}, want: options{port: 99999, period: 2 * time.Second, latency: 30 * time.Second, version: true}},
+		{args: []string{"--version", "--port=99999"}, want: options{port: 99999, period: 2 * time.Second, latency: 30 * time.Second, version: true, logFormat: "text"}},
+		{args: []string{"--log-format=json"}, want: with(func(o *options) { o.logFormat = "json" })},
+		{args: []string{"--log-format=yaml"}, errs: []string{`--log-format=yaml: "yaml" is no format`}},
 		{args: []string{"--cmd=a", "--cmd=b"}, errs: []string{"2 --cmd and 1 --url"}},
 		{args: []string{"--url=/a", "--url=/b"}, errs: []string{"1 --cmd and 2 --url"}},
 		{args: []string{"--cmd=a", "--url=/a", "--cmd=b", "--url=/a"}, errs: []string{`--url="/a": given twice`}},
@@ -126,7 +128,7 @@ func TestHandler(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	var logs bytes.Buffer
-	server := httptest.NewServer(handler(probers, m.handler(), slog.New(slog.NewTextHandler(&logs, nil)), true))
+	server := httptest.NewServer(handler(probers, map[string]http.Handler{metricsURL: m.handler()}, slog.New(slog.NewTextHandler(&logs, nil)), true))
 	tests := []struct {
 		method, path string
 		code         int
@@ -261,7 +263,7 @@ func TestServeEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, opts, ln, slog.New(slog.DiscardHandler)) }()
+	go func() { ended <- serve(ctx, opts, ln, http.NotFoundHandler(), slog.New(slog.DiscardHandler)) }()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if code, _ := fetch(t, "GET", "http://"+ln.Addr().String()+"/fast"); code == 200 {
 			break

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kube-dns/kube-dns/pkg/answerlog"
 	"github.com/kube-dns/kube-dns/pkg/backend"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
@@ -16,6 +17,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/kubedns/metrics"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
+	"github.com/kube-dns/kube-dns/pkg/logging"
 	"github.com/kube-dns/kube-dns/pkg/processmetrics"
 	"github.com/kube-dns/kube-dns/pkg/routelist"
 	"github.com/kube-dns/kube-dns/pkg/skydns"
@@ -28,6 +30,9 @@ import (
 type app struct {
 	opts *options.Options
 	log  *slog.Logger
+	// answers logs answers while that is switched on; control changes that, and the level.
+	answers *answerlog.Log
+	control *logging.Control
 
 	tree *treecache.Tree
 	// The clusterset zone; both are nil without --clusterset-domain.
@@ -52,11 +57,15 @@ type app struct {
 
 // newApp makes all parts and binds the ports, so that a wrong address is known
 // at once. Nothing runs yet.
-func newApp(opts *options.Options, env environment, log *slog.Logger) (*app, error) {
+func newApp(opts *options.Options, env environment, log *slog.Logger, control *logging.Control) (*app, error) {
 	registry := prometheus.NewRegistry()
 	processmetrics.Register(registry)
 
-	a := &app{opts: opts, log: log, tree: treecache.New(opts.Domain)}
+	a := &app{opts: opts, log: log, tree: treecache.New(opts.Domain), answers: answerlog.New(log), control: control}
+	control.Use(log, a.answers)
+	if opts.Verbosity >= 3 {
+		a.answers.Start(answerlog.Settings{})
+	}
 	if opts.ClusterSetDomain != "" {
 		a.imports = treecache.New(opts.ClusterSetDomain)
 	}
@@ -91,7 +100,7 @@ func newApp(opts *options.Options, env environment, log *slog.Logger) (*app, err
 		Route:     a.routes.Route, Delegated: a.routes.Delegated, RefuseUncovered: opts.NoNameserver,
 		TTL: opts.TTL, NegativeTTL: opts.NegativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.Domain,
 		Version: "kubedns-" + version.String(), Hostname: hostname, CookieSecret: a.forward.CookieSecret(),
-		Logger: log, LogQueries: opts.Verbosity >= 3,
+		Logger: log, Answers: a.answers,
 		Registerer: registry, MetricsNamespace: opts.Metrics.Namespace, MetricsSubsystem: opts.Metrics.Subsystem,
 	})
 	if err != nil {

@@ -29,7 +29,7 @@ func (a *app) openForwarder() error {
 		return fmt.Errorf("reading certificates: %w", err)
 	}
 	config := forwarder.Config{
-		Upstream: upstream.Config{Strategy: upstream.InOrder, Timeout: giveUp, Trust: certificates.Current}, InFlight: maxInFlight, Logger: a.log,
+		Upstream: upstream.Config{Strategy: upstream.InOrder, Timeout: giveUp, Trust: certificates.Current}, InFlight: maxInFlight, Logger: a.log, Answers: a.answers,
 		// Nothing is asked before the server is there.
 		Answered: func(took time.Duration, reply []byte) { a.server.Answered(took, reply) },
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/kubedns/metrics"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/pages"
 	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/pkg/logging"
 )
 
 // openDNS binds the DNS port. An unspecified address stands for all addresses of
@@ -73,7 +74,9 @@ func (a *app) openHTTP(registry *prometheus.Registry) error {
 	if a.opts.DebugAddress != "" {
 		writeCache := func(w io.Writer) error { return a.tree.Snapshot().WriteJSON(w) }
 		// A profile takes as long as its reader asks for.
-		cfg := httpserver.Config{Handler: pages.Debug(writeCache, a.log), MaxConns: 8, WriteTimeout: -1}
+		mux := pages.Debug(writeCache, a.log)
+		mux.Handle(logging.Path, a.control)
+		cfg := httpserver.Config{Handler: mux, MaxConns: 8, WriteTimeout: -1}
 		if err := serve("--debug-address", a.opts.DebugAddress, cfg); err != nil {
 			a.log.Error("cannot serve the debug pages", "error", err)
 		}

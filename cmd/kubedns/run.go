@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
+	"github.com/kube-dns/kube-dns/pkg/logging"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -50,7 +51,8 @@ func run(ctx context.Context, args []string, env environment) int {
 		fmt.Fprintln(env.stdout, version.Get().Line("kubedns"))
 		return exitOK
 	}
-	log := slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: opts.LogLevel()}))
+	control := logging.NewControl(opts.LogLevel())
+	log := logging.New(env.stderr, opts.LogFormat, control.Level())
 	if env.clientLog != nil {
 		env.clientLog(log, opts.Verbosity)
 	}
@@ -58,7 +60,7 @@ func run(ctx context.Context, args []string, env environment) int {
 	if len(opts.Ignored) > 0 {
 		log.Warn("some flags no longer have any effect; the log goes to standard error", "flags", opts.Ignored)
 	}
-	a, err := newApp(opts, env, log)
+	a, err := newApp(opts, env, log, control)
 	if err != nil {
 		log.Error("cannot start", "error", err)
 		return exitError

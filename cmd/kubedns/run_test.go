@@ -23,6 +23,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
+	"github.com/kube-dns/kube-dns/pkg/logging"
 )
 
 const objects = `apiVersion: v1
@@ -504,7 +505,7 @@ func TestPartFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := newApp(opts, environment{getenv: noEnv, resolvConf: p.resolvConf}, discard())
+	a, err := newApp(opts, environment{getenv: noEnv, resolvConf: p.resolvConf}, discard(), logging.NewControl(slog.LevelInfo))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/answerlog"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -134,4 +135,16 @@ func (c *partAnswers) flush(t *answerTally, clock func() time.Duration) {
 		c.measured |= 1 << s
 	}
 	c.touched = 0
+}
+
+// logAnswer gives the answer log a query that was answered with msg.
+func (q *Query) logAnswer(msg []byte, took time.Duration) {
+	rcode := wire.Rcode(wire.Flags(msg))
+	if q.extended {
+		rcode = wire.RcodeBadVers // the only one that is not in the header
+	}
+	q.f.answerLog.Answer(&answerlog.Entry{
+		Client: q.to.Peer(), Stream: q.to.Stream(), Name: q.Msg.Name, Type: q.Msg.Type, Class: q.Msg.Class,
+		Rcode: rcode, Source: q.source.String(), Took: took,
+	})
 }

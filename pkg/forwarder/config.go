@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/answerlog"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
@@ -46,6 +47,8 @@ type Config struct {
 	// that the client waited. It is called on the packet path, and must not keep reply. It may
 	// be nil. Reload does not change it.
 	Answered func(took time.Duration, reply []byte)
+	// Answers logs answers to clients while it is on. It may be nil. Reload does not change it.
+	Answers *answerlog.Log
 	// OnOverLimit is called, at most once in ten seconds, when a question is refused because
 	// of InFlight. It must not block. If it is nil, the event is logged.
 	OnOverLimit func(OverLimit)

@@ -53,16 +53,20 @@ func (s *answerSink) query(st *snapshot, fl *flight, w *waiter) *Query {
 	s.msg = fl.query(w)
 	q := &s.q
 	q.recipient, q.Msg, q.Private = w.recipient, &s.msg, fl.private
-	q.f, q.st, q.reply, q.out, q.source = s.f, st, s.buf[:0], nil, SourceCache
+	q.f, q.st, q.reply, q.out, q.source, q.extended = s.f, st, s.buf[:0], nil, SourceCache, false
 	return q
 }
 
-// send sends out, which comes from source, to a waiter that is a client.
+// send sends out, which comes from source and answers s.q, to a waiter that is a client.
 func (s *answerSink) send(w *waiter, out []byte, source Source) {
 	took := time.Duration(s.f.now() - w.since)
 	t := &s.f.tally(w.to).answers
 	t.count[source][slotOf(out)].Add(1)
 	t.observe(source, took, 1)
+	if s.f.answerLog.On() {
+		s.q.source = source
+		s.q.logAnswer(out, took)
+	}
 	if s.f.answered != nil {
 		s.f.answered(took, out)
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/answerlog"
 	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
@@ -43,11 +44,12 @@ type Forwarder struct {
 	follow    follower                            // reads the routes of upstream servers
 	purged    atomic.Uint64                       // entries removed by purge
 
-	answered func(took time.Duration, reply []byte) // Config.Answered; does not change
-	panics   atomic.Uint64                          // panics recovered from
-	madeRoom atomic.Uint64                          // questions answered early by makeRoom
-	logged   lograte.Limiter                        // limits the logging of panics
-	full     lograte.Limiter                        // limits calls of Config.OnOverLimit
+	answered  func(took time.Duration, reply []byte) // Config.Answered; does not change
+	answerLog *answerlog.Log                         // Config.Answers; does not change
+	panics    atomic.Uint64                          // panics recovered from
+	madeRoom  atomic.Uint64                          // questions answered early by makeRoom
+	logged    lograte.Limiter                        // limits the logging of panics
+	full      lograte.Limiter                        // limits calls of Config.OnOverLimit
 }
 
 // snapshot is one configuration and what follows from it. It never changes; a change
@@ -78,7 +80,7 @@ var _ listener.Handler = (*Forwarder)(nil)
 // New returns a forwarder. It gets replies from upstream servers only while Run runs. The
 // error is that of an invalid Config.Upstream.
 func New(cfg Config) (*Forwarder, error) {
-	f := &Forwarder{base: time.Now().Add(-time.Hour), seed: maphash.MakeSeed(), answered: cfg.Answered}
+	f := &Forwarder{base: time.Now().Add(-time.Hour), seed: maphash.MakeSeed(), answered: cfg.Answered, answerLog: cfg.Answers}
 	_, _ = rand.Read(f.secret[:]) // never returns an error
 	f.remote.Store(&remoteRoutes{})
 	f.follow.init(f)

@@ -18,6 +18,7 @@ type Batched struct{ f *Forwarder }
 type Part struct {
 	f       *Forwarder
 	now     int64                    // the time of the batch; 0 between batches
+	logs    bool                     // whether answers are logged in this batch
 	hits    uint64                   // answers given at once in this batch
 	answers partAnswers              // the answers of this batch, by source and rcode
 	tally   *tally                   // where a batch is counted
@@ -70,7 +71,7 @@ func (f *Forwarder) newPart() *Part {
 // Handle implements listener.Handler.
 func (p *Part) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
 	if p.now == 0 {
-		p.now = p.f.now()
+		p.now, p.logs = p.f.now(), p.f.answerLog.On()
 	}
 	q := &p.q
 	q.f, q.st, q.part = p.f, p.f.state.Load(), p
@@ -104,6 +105,9 @@ func (p *Part) count() {
 		slot = RcodeSlots - 1
 	}
 	p.answers.countAnswer(q.source, slot)
+	if p.logs {
+		q.logAnswer(q.out[len(q.reply):], time.Duration(p.f.now()-p.now))
+	}
 }
 
 // Preview implements listener.Worker. It parses the packets and lets the cache fetch the memory

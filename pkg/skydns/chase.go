@@ -118,6 +118,7 @@ func (p *pending) done(reply *wire.Reply, err error) {
 		}
 	}()
 	w.q, w.to, w.resolved = p.q, p.to, true
+	w.logged, w.start = p.s.cfg.Answers.On(), p.start
 	w.name = dnsname.AppendLower(w.name[:0], p.q.Name)
 	w.chain.clear()
 	w.zone = &p.s.domain
@@ -151,7 +152,7 @@ func (w *worker) answerResolved(buffer []byte, p *pending, up *wire.Reply, err e
 	switch {
 	case errors.Is(err, ErrNobody):
 	case err != nil:
-		w.s.log.Debug("external name not resolved", "qname", nameText(last), "error", err)
+		w.s.log.Debug("external name not resolved", "name", nameText(last), "error", err)
 		r := w.failed(start, "external name not resolved")
 		r.ede.Code = wire.EDENoReachableAuthority
 		return r

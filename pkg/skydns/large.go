@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/kube-dns/kube-dns/pkg/treecache"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // maxLarge bounds how many Services are named in the log, and remembered, as
@@ -40,5 +41,5 @@ func (w *worker) reportLarge(a *treecache.Answer) {
 	}
 	namespace, name := set.Service()
 	w.s.log.Warn("Service has more records than a DNS message can hold; answers are cut to 64 KiB and marked as truncated",
-		"namespace", namespace, "service", name, "records", a.Len(), "qtype", w.q.Type)
+		"namespace", namespace, "service", name, "records", a.Len(), "type", wire.TypeText(w.q.Type))
 }

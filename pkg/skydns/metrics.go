@@ -20,6 +20,9 @@ const (
 	systems
 )
 
+// source is the system's name as a source of answers.
+func (s system) source() string { return [systems]string{"cluster", "reverse", "upstream"}[s] }
+
 // cause says why an answer was not a plain one; the values of "cause".
 type cause uint8
 
@@ -187,7 +190,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 
 // collectAnswers exports the counts of one system, and returns its queries.
 func (m *metrics) collectAnswers(counter func(*prometheus.Desc, uint64, ...string), s system, label string) (requests uint64) {
-	source := [systems]string{"cluster", "reverse", "upstream"}[s]
+	source := s.source()
 	var errors [causes]uint64
 	for i, name := range [rcodes]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "OTHER"} {
 		n := m.sum(func(c *counters) uint64 { return c.answers[s][i].Load() })

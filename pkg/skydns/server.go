@@ -31,6 +31,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kube-dns/kube-dns/pkg/answerlog"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/routelist"
@@ -110,10 +111,11 @@ type Config struct {
 	// replaced by a random one.
 	CookieSecret wire.CookieSecret
 
-	// Logger gets crashes, and each query at debug level if LogQueries is set.
-	// Nil discards them.
-	Logger     *slog.Logger
-	LogQueries bool
+	// Logger gets crashes. Nil discards them.
+	Logger *slog.Logger
+	// Answers logs the answers that this server gives by itself, while it is on. Nil:
+	// never.
+	Answers *answerlog.Log
 	// Registerer gets the metrics, named MetricsNamespace_MetricsSubsystem_*.
 	// Nil registers nothing.
 	Registerer       prometheus.Registerer
@@ -255,7 +257,7 @@ func (s *Server) crashed(reason any, packet, reply []byte) []byte {
 	if now-last > int64(crashLogPeriod) && s.crashLogged.CompareAndSwap(last, now) {
 		stack := debug.Stack()
 		s.log.Error("crash while answering a query", "error", fmt.Sprint(reason),
-			"qname", nameText(q.Name), "qtype", q.Type, "packet", hex.EncodeToString(packet[:min(len(packet), maxLoggedBytes)]),
+			"name", nameText(q.Name), "type", wire.TypeText(q.Type), "packet", hex.EncodeToString(packet[:min(len(packet), maxLoggedBytes)]),
 			"stack", string(stack[:min(len(stack), maxLoggedBytes)]))
 	}
 	if verdict == wire.Drop {

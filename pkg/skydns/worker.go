@@ -3,6 +3,7 @@ package skydns
 import (
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/answerlog"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
@@ -25,7 +26,9 @@ type worker struct {
 	chain chain            // external names followed so far
 	zone  *authority       // that of the name at hand; the domain where it is in none
 
-	resolved bool // Resolve has answered already
+	resolved bool      // Resolve has answered already
+	logged   bool      // the answer log is on
+	start    time.Time // of the query; set if it is measured or logged
 
 	// Scratch memory. Nothing in it outlives the call that fills it, unless the
 	// method that fills it says so.
@@ -81,11 +84,11 @@ func (w *worker) read(packet []byte, v *parsed) wire.Verdict {
 
 // handle answers one query, or hands it on. v may be what is known of it.
 func (w *worker) handle(packet []byte, v *parsed, to listener.ReplyTo, reply []byte) []byte {
-	var start time.Time
-	timed := w.tick%sampleEvery == 0
+	w.logged = w.s.cfg.Answers.On()
+	timed := w.tick%sampleEvery == 0 || w.logged
 	w.tick++
 	if timed {
-		start = time.Now()
+		w.start = time.Now()
 	}
 	w.to = to
 	switch verdict := w.read(packet, v); verdict {
@@ -95,9 +98,6 @@ func (w *worker) handle(packet []byte, v *parsed, to listener.ReplyTo, reply []b
 		return nil
 	default:
 		return w.refuse(reply, verdict.Rcode(), wire.ExtendedError{})
-	}
-	if w.s.cfg.LogQueries {
-		w.s.log.Debug("query", "qname", nameText(w.q.Name), "qtype", w.q.Type, "client", to.Peer())
 	}
 	w.chain.clear()
 	w.zone = &w.s.domain
@@ -128,7 +128,7 @@ func (w *worker) handle(packet []byte, v *parsed, to listener.ReplyTo, reply []b
 	out := w.finish(r)
 	w.pending[r.system]++
 	if timed {
-		w.counters.observeDuration(r.system, time.Since(start), w.pending[r.system])
+		w.counters.observeDuration(r.system, time.Since(w.start), w.pending[r.system])
 		w.pending[r.system] = 0
 	}
 	return out
@@ -171,6 +171,17 @@ func (w *worker) count(r result, size int) {
 		c.cut[r.system][r.extra].Add(1)
 	}
 	c.observeSize(r.system, size)
+	if w.logged {
+		w.logAnswer(r)
+	}
+}
+
+// logAnswer gives the answer log the query that was answered.
+func (w *worker) logAnswer(r result) {
+	w.s.cfg.Answers.Answer(&answerlog.Entry{
+		Client: w.to.Peer(), Stream: w.to.Stream(), Name: w.q.Name, Type: w.q.Type, Class: w.q.Class,
+		Rcode: r.rcode, Source: r.system.source(), Took: time.Since(w.start),
+	})
 }
 
 // refuse is a reply without authority or records.

@@ -28,6 +28,7 @@ var testedInGo = map[string]string{
 	"local-service":    "TestLocalServiceOption",
 	"localise-queries": "TestInterfaceAddresses",
 	"log-debug":        "TestLogDebug",
+	"log-format":       "TestJSONLog",
 	"metrics-address":  "TestStatistics",
 	"no-hosts":         "TestNoHosts",
 	"no-poll":          "TestNoPoll",

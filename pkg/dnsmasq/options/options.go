@@ -218,6 +218,8 @@ type Own struct {
 	// --tls-key-file, for servers that are asked over TLS.
 	TLSCA           []string
 	TLSCert, TLSKey string
+	// LogFormat is --log-format, "text" or "json".
+	LogFormat string
 	// Lameduck is --lameduck: how long SIGTERM keeps answering.
 	Lameduck time.Duration
 }

@@ -353,6 +353,14 @@ func setRateLimit(p *parser, value string, _ bool) error {
 	return nil
 }
 
+func setLogFormat(p *parser, value string, _ bool) error {
+	if value != "text" && value != "json" {
+		return bad("", "%q is no format: want text or json", value)
+	}
+	p.o.Own.LogFormat = value
+	return nil
+}
+
 func setMetricsAddress(p *parser, value string, _ bool) error {
 	host, portText, ok := cutPort(unhide(value))
 	if _, portOK := parsePort(portText); !ok || !portOK {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/logging"
 	"github.com/kube-dns/kube-dns/pkg/records"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
@@ -78,12 +79,14 @@ type Options struct {
 
 	// HealthzPort is the port of /readiness (--healthz-port).
 	HealthzPort uint16
-	// DebugAddress is the host:port of /cache and pprof (--debug-address); "" is
+	// DebugAddress is the host:port of /cache, /log and pprof (--debug-address); "" is
 	// off.
 	DebugAddress string
 	// Metrics says where metrics are served.
 	Metrics Metrics
 
+	// LogFormat is logging.Text or logging.JSON (--log-format).
+	LogFormat string
 	// Verbosity is the log level (-v): 2 adds changes of servers, 3 each query, 4
 	// what the API client does.
 	Verbosity int
@@ -188,11 +191,12 @@ func newFlagSet(o *Options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 	f.BoolVar(&o.Wildcards, "wildcards", true, "answer names that have * for a label")
 	f.DurationVar(&o.Lameduck, "lameduck", 0, "how long to go on answering after SIGTERM; in a Pod the default is "+PodLameduck.String())
 	f.IntVar(&raw.healthzPort, "healthz-port", 8081, "port of /readiness")
-	f.StringVar(&o.DebugAddress, "debug-address", "127.0.0.1:6060", "`address:port` of /cache and /debug/pprof/; \"\" is off")
+	f.StringVar(&o.DebugAddress, "debug-address", "127.0.0.1:6060", "`address:port` of /cache, /log and /debug/pprof/; \"\" is off")
 	f.BoolVar(&raw.profiling, "profiling", false, "serve /debug/pprof/ on 127.0.0.1:6060 even if --debug-address is empty")
 	f.StringVar(&o.Version, "version", "", "print the version and exit; \"raw\" prints the number alone")
 	f.Lookup("version").NoOptDefVal = "true"
-	f.IntVarP(&o.Verbosity, "v", "v", 0, "log `level`: 3 adds each query, 4 what the API client does")
+	f.StringVar(&o.LogFormat, "log-format", logging.Text, "`format` of the log: text, or json for one object on each line")
+	f.IntVarP(&o.Verbosity, "v", "v", 0, "log `level`: 3 adds each answer, 4 what the API client does")
 	addIgnoredFlags(f)
 	return f
 }
@@ -278,6 +282,9 @@ func (o *Options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 		}
 	}
 	o.checkTTLs(bad)
+	if err := logging.CheckFormat(o.LogFormat); err != nil {
+		bad("log-format", o.LogFormat, err)
+	}
 	for flag, value := range map[string]time.Duration{"lameduck": o.Lameduck, "initial-sync-timeout": o.SyncTimeout} {
 		if value < 0 {
 			bad(flag, value.String(), errors.New("must not be negative"))

@@ -23,7 +23,7 @@ func defaults() Options {
 		Domain: dnsname.MustParse("cluster.local."), BindAddress: netip.MustParseAddr("0.0.0.0"), DNSPort: 53,
 		ConfigNamespace: "kube-system", ConfigPeriod: 10 * time.Second, SyncTimeout: time.Minute,
 		TTL: 30 * time.Second, NegativeTTL: 5 * time.Second, Wildcards: true, HealthzPort: 8081, DebugAddress: "127.0.0.1:6060",
-		Metrics: Metrics{Path: "/metrics", Namespace: "skydns", Subsystem: "skydns"},
+		Metrics: Metrics{Path: "/metrics", Namespace: "skydns", Subsystem: "skydns"}, LogFormat: "text",
 	}
 }
 
@@ -69,6 +69,7 @@ func TestParseOptions(t *testing.T) {
 			o.NegativeTTL, o.Wildcards, o.Lameduck, o.DebugAddress = 30*time.Second, false, 20*time.Second, ""
 		}},
 		{"profiling", "--profiling --debug-address=", func(*Options) {}},
+		{"log format", "--log-format=json", func(o *Options) { o.LogFormat = "json" }},
 		{"level, long", "--v=2", func(o *Options) { o.Verbosity = 2 }},
 		{"level, short", "-v=2", func(o *Options) { o.Verbosity = 2 }},
 		{"level, own argument", "-v 2", func(o *Options) { o.Verbosity = 2 }},
@@ -116,6 +117,7 @@ func TestParseOptionsRejects(t *testing.T) {
 		{"--dns-port=65536", "--dns-port"},
 		{"--dns-port=x", "--dns-port"},
 		{"--healthz-port=-1", "--healthz-port"},
+		{"--log-format=xml", "--log-format=xml: \"xml\" is no format"},
 		{"--dns-bind-address=localhost", "--dns-bind-address"},
 		{"--nameservers=example.com", "--nameservers"},
 		{"--nameservers=1.2.3.4:0", "--nameservers"},
