@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/kubedns/pages"
-	"github.com/kube-dns/kube-dns/pkg/kubewatch"
 )
 
 // complainUnsynced logs an error each minute for as long as the first lists are
@@ -60,36 +59,11 @@ func (a *app) health() pages.Health {
 		if !r.LastHeard.IsZero() {
 			h.Age = max(h.Age, time.Since(r.LastHeard))
 		}
-		h.Detail = append(h.Detail, describe(r))
+		h.Detail = append(h.Detail, pages.DescribeResource(&r))
 	}
 	if c := status.ClusterSet; c != nil {
-		h.Detail = append(h.Detail, describeClusterSet(c), describe(c.Resource))
+		h.Detail = append(h.Detail, pages.DescribeClusterSet(c), pages.DescribeResource(&c.Resource))
 	}
 	h.Detail = append(h.Detail, a.routes.Describe()...)
 	return h
-}
-
-// describe tells in a line how the watch of a resource goes.
-func describe(r kubewatch.ResourceStatus) string {
-	state := "connected"
-	if !r.Connected {
-		state = "not connected"
-	}
-	line := fmt.Sprintf("%s: %s for %s", r.Resource, state, time.Since(r.Since).Round(time.Second))
-	if r.LastError != "" {
-		line += ": " + r.LastError
-	}
-	return line
-}
-
-// describeClusterSet tells in a line what the clusterset zone has.
-func describeClusterSet(c *kubewatch.ClusterSetStatus) string {
-	line := fmt.Sprintf("clusterset: %d imports, %d slices, %d endpoints", c.Imports, c.Slices, c.Endpoints)
-	switch {
-	case c.Absent:
-		line += "; the cluster has no ServiceImports (CustomResourceDefinition not found)"
-	case !c.Synced:
-		line += "; not loaded yet, its names are answered with SERVFAIL"
-	}
-	return line
 }

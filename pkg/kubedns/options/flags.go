@@ -242,6 +242,13 @@ func (o *Options) checkTTLs(bad func(flag, value string, err error)) {
 	}
 }
 
+// checkLog tells bad if the log cannot be written in this format.
+func (o *Options) checkLog(bad func(flag, value string, err error)) {
+	if err := logging.CheckFormat(o.LogFormat); err != nil {
+		bad("log-format", o.LogFormat, err)
+	}
+}
+
 // fill turns the raw flags into values.
 func (o *Options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 	var errs []error
@@ -282,9 +289,7 @@ func (o *Options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 		}
 	}
 	o.checkTTLs(bad)
-	if err := logging.CheckFormat(o.LogFormat); err != nil {
-		bad("log-format", o.LogFormat, err)
-	}
+	o.checkLog(bad)
 	for flag, value := range map[string]time.Duration{"lameduck": o.Lameduck, "initial-sync-timeout": o.SyncTimeout} {
 		if value < 0 {
 			bad(flag, value.String(), errors.New("must not be negative"))
