@@ -22,6 +22,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
 // Object is any object of the API.
@@ -84,6 +86,7 @@ func New() *Server {
 			panic(err) // the schemes of two packages that never collide
 		}
 	}
+	serviceimport.AddToScheme(scheme)
 	s := &Server{
 		mux: http.NewServeMux(), codecs: serializer.NewCodecFactory(scheme),
 		changed: make(chan struct{}), version: 1, kinds: map[string]*kind{},
@@ -96,6 +99,8 @@ func New() *Server {
 	s.serve("/api/v1", &kind{resource: "nodes", gv: core, object: func() Object { return &corev1.Node{} }, list: func() runtime.Object { return &corev1.NodeList{} }})
 	s.serve("/api/v1", &kind{resource: "configmaps", gv: core, object: func() Object { return &corev1.ConfigMap{} }, list: func() runtime.Object { return &corev1.ConfigMapList{} }})
 	s.serve("/apis/discovery.k8s.io/v1", &kind{resource: "endpointslices", gv: discovery, object: func() Object { return &discoveryv1.EndpointSlice{} }, list: func() runtime.Object { return &discoveryv1.EndpointSliceList{} }})
+	imports := schema.GroupVersion{Group: serviceimport.Group, Version: serviceimport.Versions()[0]}
+	s.serve("/apis/"+imports.String(), &kind{resource: serviceimport.Resource, gv: imports, object: func() Object { return &serviceimport.ServiceImport{} }, list: func() runtime.Object { return &serviceimport.List{} }})
 	return s
 }
 

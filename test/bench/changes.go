@@ -39,6 +39,9 @@ func (c *apiCluster) change(i int) []byte {
 		slice := c.changed[i]
 		if slice == nil {
 			slice = c.Slices(i)[0]
+			if c.imports {
+				slice = objects.Imported(slice, i)
+			}
 			c.changed[i] = slice
 		}
 		// The first endpoint goes and this is the new last one: so it is still
@@ -47,6 +50,10 @@ func (c *apiCluster) change(i int) []byte {
 		e.Addresses = []string{address}
 		slice.Endpoints = append(slice.Endpoints[1:], e)
 		c.api.Put(slice)
+	} else if c.imports {
+		imported := c.Import(i)
+		imported.Spec.IPs = append([]string{address}, imported.Spec.IPs[1:]...)
+		c.api.Put(imported)
 	} else {
 		service := c.Service(i)
 		service.Spec.ClusterIP, service.Spec.ClusterIPs[0] = address, address
@@ -237,7 +244,7 @@ func (r *clusterRun) writeChanges(ctx context.Context, p *prober) error {
 			i := r.nth(r.changes)
 			wrote := time.Now()
 			want := r.change(i)
-			if err := p.expect(objects.FullName(i), want, wrote); err != nil {
+			if err := p.expect(r.fullName(i), want, wrote); err != nil {
 				return err
 			}
 		}

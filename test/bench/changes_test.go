@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
+	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 	"github.com/kube-dns/kube-dns/test/bench/objects"
 )
 
@@ -78,11 +79,19 @@ func TestQuantile(t *testing.T) {
 // TestChange: each change is to be seen in what the API server holds, and is
 // not hidden by the next ones.
 func TestChange(t *testing.T) {
-	c, err := openCluster(objects.Cluster{Services: 20, Endpoints: 100})
-	if err != nil {
-		t.Fatal(err)
+	for name, open := range map[string]func(objects.Cluster) (*apiCluster, error){"Services": openCluster, "ServiceImports": openImports} {
+		t.Run(name, func(t *testing.T) {
+			c, err := open(objects.Cluster{Services: 20, Endpoints: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.front.Stop()
+			checkChanges(t, c)
+		})
 	}
-	defer c.front.Stop()
+}
+
+func checkChanges(t *testing.T, c *apiCluster) {
 	want := map[int][][]byte{}
 	kinds := map[bool]int{}
 	for k := range 40 {
@@ -96,6 +105,11 @@ func TestChange(t *testing.T) {
 	holds := map[string]bool{}
 	for _, o := range c.api.Objects(&corev1.Service{}) {
 		holds[string(wireOf(o.(*corev1.Service)))] = true
+	}
+	for _, o := range c.api.Objects(&serviceimport.ServiceImport{}) {
+		if ips := o.(*serviceimport.ServiceImport).Spec.IPs; len(ips) > 0 {
+			holds[string(objects.Wire(ips[0]))] = true
+		}
 	}
 	for _, o := range c.api.Objects(&discoveryv1.EndpointSlice{}) {
 		for _, e := range o.(*discoveryv1.EndpointSlice).Endpoints {

@@ -27,6 +27,16 @@ type apiCluster struct {
 	// changes is how many there were; it makes each one's address a new one.
 	changes int
 	changed map[int]*discoveryv1.EndpointSlice // of headless Services
+	// imports says that there are ServiceImports instead of Services.
+	imports bool
+}
+
+// fullName is the name in DNS of Service i, or of what is in its place.
+func (c *apiCluster) fullName(i int) string {
+	if c.imports {
+		return objects.ImportName(i)
+	}
+	return objects.FullName(i)
 }
 
 // openCluster fills an API server. Stop its front in the end.
@@ -37,6 +47,15 @@ func openCluster(size objects.Cluster) (*apiCluster, error) {
 	if c.mix, err = size.Mix(); err != nil {
 		return nil, err
 	}
+	c.front, err = apiserver.Open(c.api)
+	return c, err
+}
+
+// openImports fills an API server with ServiceImports instead of Services.
+func openImports(size objects.Cluster) (*apiCluster, error) {
+	c := &apiCluster{Cluster: size, api: apiserver.New(), changed: map[int]*discoveryv1.EndpointSlice{}, imports: true}
+	size.FillImports(c.api)
+	var err error
 	c.front, err = apiserver.Open(c.api)
 	return c, err
 }
@@ -75,8 +94,8 @@ func (c *apiCluster) probe() (load.Config, error) {
 	last := c.Services - 1
 	headless := last - last%10
 	mix, err := objects.NewMix(
-		objects.Question{Name: objects.FullName(last), Type: dns.TypeA, Answers: true},
-		objects.Question{Name: objects.FullName(headless), Type: dns.TypeA, Answers: true})
+		objects.Question{Name: c.fullName(last), Type: dns.TypeA, Answers: true},
+		objects.Question{Name: c.fullName(headless), Type: dns.TypeA, Answers: true})
 	want := [][]byte{objects.Wire(objects.ClusterIP(last)), objects.Wire(c.EndpointIP(headless, 0))}
 	return load.Config{Questions: mix, Count: 2, Check: func(n int, query, answer []byte) bool {
 		return mix.Right(n, query, answer) && bytes.Contains(answer[len(query):], want[n])

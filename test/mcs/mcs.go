@@ -24,21 +24,20 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
 // ClusterID is the name of the one cluster in its cluster set.
 const ClusterID = "cluster-1"
 
 const (
-	managedBy    = "mcs-standin.kube-dns.test"
-	labelService = "multicluster.kubernetes.io/service-name"
-	labelCluster = "multicluster.kubernetes.io/source-cluster"
-
-	interval = 200 * time.Millisecond
+	managedBy = "mcs-standin.kube-dns.test"
+	interval  = 200 * time.Millisecond
 )
 
 // group is the API group and version of imports and exports.
-const group = "multicluster.x-k8s.io/v1beta1"
+const group = serviceimport.Group + "/v1beta1"
 
 // serviceImport has the fields of a ServiceImport that names depend on.
 type serviceImport struct {
@@ -168,9 +167,9 @@ func (c *client) sync(ctx context.Context) error {
 
 // importOf returns what a Service is imported as.
 func importOf(service *corev1.Service) importSpec {
-	spec := importSpec{Type: "ClusterSetIP", IPs: service.Spec.ClusterIPs, IPFamilies: service.Spec.IPFamilies}
+	spec := importSpec{Type: serviceimport.ClusterSetIP, IPs: service.Spec.ClusterIPs, IPFamilies: service.Spec.IPFamilies}
 	if service.Spec.ClusterIP == corev1.ClusterIPNone {
-		spec.Type, spec.IPs = "Headless", nil
+		spec.Type, spec.IPs = serviceimport.Headless, nil
 	}
 	for _, p := range service.Spec.Ports {
 		spec.Ports = append(spec.Ports, importPort{p.Name, p.Protocol, p.Port})
@@ -217,7 +216,7 @@ func (c *client) putSlices(ctx context.Context, service *corev1.Service, wanted 
 			err = c.call(ctx, http.MethodPost, path, &discoveryv1.EndpointSlice{
 				ObjectMeta: metav1.ObjectMeta{
 					Name:   name,
-					Labels: map[string]string{labelService: service.Name, labelCluster: ClusterID, discoveryv1.LabelManagedBy: managedBy},
+					Labels: map[string]string{serviceimport.LabelServiceName: service.Name, serviceimport.LabelSourceCluster: ClusterID, discoveryv1.LabelManagedBy: managedBy},
 				},
 				AddressType: s.AddressType, Ports: s.Ports, Endpoints: s.Endpoints,
 			}, nil)
