@@ -3,6 +3,7 @@ package forwarder
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -50,7 +51,8 @@ type flight struct {
 	newer    *flight  // the flight admitted after, in limit
 
 	serial uint64           // number of the first query in the query log
-	client listener.ReplyTo // the first client
+	client listener.ReplyTo // the first client, if it waits
+	from   netip.Addr       // the address of the client whose query began the flight; not valid if there is none
 	// asked is the cache's epoch before the servers were chosen; askAgain changes it.
 	asked answercache.Epoch
 
@@ -228,17 +230,22 @@ func (f *Forwarder) newFlight(q *Query, hash uint64) *flight {
 	fl.typ, fl.class, fl.flags, fl.do = m.Type, m.Class, q.sentFlags(), m.EDNS.DO
 	fl.tags, fl.private, fl.serial, fl.asked = q.Options, false, 0, q.epoch
 	fl.routes, fl.began, fl.again = q.routes, q.now, false
+	fl.from = q.to.Peer().Addr()
 	return fl
 }
 
 // send passes q's question to the upstream set. The question must not refer to the memory of
 // fl, which may end before Send returns.
 func (f *Forwarder) send(q *Query, g *upstream.Group, slowAfter time.Duration, fl *flight) {
-	m := q.Msg
-	f.set.Send(g, &upstream.Question{
-		Name: m.Name, Type: m.Type, Class: m.Class, Flags: q.sentFlags(), DO: m.EDNS.DO, Options: q.Options,
-		Client: q.to.Peer().Addr(),
-	}, slowAfter, fl)
+	question := fl.toSend(q.Msg.Name)
+	f.set.Send(g, &question, slowAfter, fl)
+}
+
+// toSend returns the question for the upstream set, about fl's name in other memory.
+func (fl *flight) toSend(name []byte) upstream.Question {
+	return upstream.Question{
+		Name: name, Type: fl.typ, Class: fl.class, Flags: fl.flags, DO: fl.do, Options: fl.tags, Client: fl.from,
+	}
 }
 
 // dedupWaiters is the number of waiters up to which a repeated query is recognised. With more,

@@ -2,12 +2,14 @@ package forwarder
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/upstream"
@@ -481,5 +483,29 @@ func TestADForWhoAsks(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestSentAgainIsTheSame: a question that is asked again, because its route has
+// changed, is the same for the upstream set as at first, the client included: the
+// set shares out its TCP connections among clients.
+func TestSentAgainIsTheSame(t *testing.T) {
+	f := run(t, to(newFakeServer(t, silence)))
+	var q Query
+	var msg wire.Query
+	if wire.ParseQuery(pack(question("Www.example.", dns.TypeMX, "do")), &msg) != wire.Accept {
+		t.Fatal("no query")
+	}
+	q.f, q.st, q.Msg, q.Options = f, f.state.Load(), &msg, "\xff\x01\x00\x01x"
+	q.to = newClient(t, f, 9, true).To
+	fl := f.newFlight(&q, 7)
+	defer fl.recycle()
+	got := fl.toSend(msg.Name)
+	want := upstream.Question{
+		Name: msg.Name, Type: dns.TypeMX, Class: wire.ClassIN, Flags: q.sentFlags(), DO: true, Options: q.Options,
+		Client: netip.MustParseAddr("127.0.0.9"),
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -138,9 +138,8 @@ func (fl *flight) askAgain(s *answerSink) bool {
 	}
 	fl.again, fl.routes = true, routes
 	s.asked = true
-	f.set.Send(d.Group, &upstream.Question{
-		Name: name[:n], Type: fl.typ, Class: fl.class, Flags: fl.flags, DO: fl.do, Options: fl.tags,
-	}, 0, fl)
+	question := fl.toSend(name[:n])
+	f.set.Send(d.Group, &question, 0, fl)
 	return true
 }
 

@@ -3,7 +3,6 @@ package forwarder
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,87 +17,11 @@ const (
 	rec  = "www.example. 30 A 127.1.0.1"
 )
 
-// after answers later.
-func after(d time.Duration, next script) script {
-	return func(q *dns.Msg, tcp bool) [][]byte {
-		time.Sleep(d)
-		return next(q, tcp)
-	}
-}
-
-// TestServerChoice: what one client gets from two servers.
-func TestServerChoice(t *testing.T) {
-	slow := after(150*time.Millisecond, zone(0, rec))
-	tests := []struct {
-		name     string
-		strategy upstream.Strategy
-		servers  []script
-		want     string
-	}{
-		{"both well", upstream.Fastest, []script{zone(0, rec), zone(0, rec)}, good},
-		{"first silent", upstream.Fastest, []script{silence, zone(0, rec)}, good},
-		{"second silent", upstream.Fastest, []script{zone(0, rec), silence}, good},
-		{"first REFUSED", upstream.Fastest, []script{zone(5), slow}, good},
-		{"first SERVFAIL, second slow", upstream.Fastest, []script{zone(2), slow}, good},
-		{"both REFUSED", upstream.Fastest, []script{zone(5), zone(5)}, "REFUSED; rd"},
-		{"both SERVFAIL", upstream.Fastest, []script{zone(2), zone(2)}, "SERVFAIL; rd"},
-		{"SERVFAIL and silence", upstream.Fastest, []script{zone(2), silence}, "SERVFAIL; rd"},
-		{"malformed and well", upstream.Fastest, []script{garbled, slow}, good},
-		{"in order, first silent", upstream.InOrder, []script{silence, zone(0, rec)}, good},
-		{"in order, first REFUSED", upstream.InOrder, []script{zone(5), zone(0, rec)}, good},
-		{"in order, first SERVFAIL", upstream.InOrder, []script{zone(2), zone(0, rec)}, good},
-		{"in order, both REFUSED", upstream.InOrder, []script{zone(5), zone(5)}, "REFUSED; rd"},
-		{"in order, NXDOMAIN is final", upstream.InOrder, []script{zone(3), zone(0, rec)}, "NXDOMAIN; rd"},
-		{"in order, first NOTIMP", upstream.InOrder, []script{zone(4), zone(0, rec)}, good},
-		{"all, first SERVFAIL", upstream.All, []script{zone(2), slow}, good},
-		{"all, first REFUSED", upstream.All, []script{zone(5), slow}, good},
-		{"all, first silent", upstream.All, []script{silence, zone(0, rec)}, good},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			cfg := to(newFakeServer(t, test.servers[0]), newFakeServer(t, test.servers[1]))
-			cfg.Upstream.Strategy, cfg.Upstream.Timeout = test.strategy, 5*time.Second
-			cfg.Cache.Entries = 0
-			if strings.HasSuffix(test.name, "is final") {
-				// The other server is not to be asked because the first is late.
-				cfg.Upstream.FirstRetry, cfg.Upstream.Timeout = hang/2, hang
-			}
-			c := newClient(t, run(t, cfg), 2, false)
-			for i := range 2 {
-				if got := summary(c.Ask(question("www.example.", dns.TypeA))); got != test.want {
-					t.Errorf("answer %d: got %q, want %q", i, got, test.want)
-				}
-			}
-		})
-	}
-}
-
 // garbled answers with a question and half a record.
 func garbled(q *dns.Msg, _ bool) [][]byte {
 	q.Extra = nil
 	b := pack(reply(q, 0, rec))
 	return [][]byte{b[:len(b)-3]}
-}
-
-// TestFavourite: with two servers that are well, one is asked, and the other one
-// measured now and then.
-func TestFavourite(t *testing.T) {
-	// Nobody waits for the slow one, so it may be slower than a busy machine.
-	fast, slow := newFakeServer(t, zone(0, rec)), newFakeServer(t, after(time.Second, zone(0, rec)))
-	cfg := to(slow, fast)
-	cfg.Upstream.FirstRetry = hang / 4
-	cfg.Cache.Entries = 0
-	c := newClient(t, run(t, cfg), 2, false)
-	for range 120 {
-		c.Ask(question("www.example.", dns.TypeA))
-	}
-	if n := fast.Seen(); n < 118 {
-		t.Errorf("the fast server was asked %d times of 120", n)
-	}
-	if n := slow.Seen(); n < 2 || n > 5 {
-		t.Errorf("the slow server was asked %d times, want once at first and once in 50", n)
-	}
 }
 
 // TestClosedPort: a refused port is known at once and is no reason to wait.
