@@ -1,7 +1,7 @@
 package wire
 
 // FinishReply completes a reply to q that stands at dst[base:] and has no OPT record. It
-// removes whole records from the end until the message with its OPT record fits into limit
+// removes RRsets from the end, of the first one in the answer only records, until the message with its OPT record fits into limit
 // octets, sets TC if a removed record was required (RFC 2181 §9), and appends the OPT
 // record if q has one. A nil opt stands for the zero OPT. The message must be valid.
 func FinishReply(dst []byte, base int, q *Query, limit int, opt *OPT) []byte {
@@ -35,23 +35,25 @@ func truncate(msg []byte, room int) int {
 		rec     Record
 		answers = Count(msg, Answer)
 	)
+	var whole wholeSets
 	for s := Answer; s <= Additional; s++ {
 		set, setCount, setType := off, 0, uint16(0) // where the current RRset began
 		setOwner := 0
 		for i := range Count(msg, s) {
 			rec.fill(msg, off, nameSkip(msg, off))
-			needed := required(s, rec.Type, answers)
-			if !needed && (i == 0 || rec.Type != setType || !sameOwner(msg, off, setOwner)) {
+			if i == 0 || rec.Type != setType || !sameOwner(msg, off, setOwner) {
 				set, setCount, setType, setOwner = off, i, rec.Type, off
+				whole.begin(s, rec.Type)
 			}
 			if rec.End <= room {
 				off = rec.End
 				continue
 			}
 			kept := i
-			if needed {
+			if required(s, rec.Type, answers) {
 				SetFlags(msg, Flags(msg)|FlagTC)
-			} else {
+			}
+			if whole.only {
 				off, kept = set, setCount
 			}
 			SetCount(msg, s, kept)
@@ -62,6 +64,24 @@ func truncate(msg []byte, room int) int {
 		}
 	}
 	return off
+}
+
+// wholeSets tells which RRsets are left out as a whole where one of their records does not
+// fit (RFC 2181 §9): all but the first one in the answer section that is no alias, because a
+// part of it serves a client better than nothing.
+type wholeSets struct {
+	only bool // the current RRset is left out as a whole
+	data bool // the first one was seen
+}
+
+// begin is called for the first record of each RRset, in the order of the message.
+func (w *wholeSets) begin(s Section, typ uint16) {
+	w.only = w.data || s != Answer
+	switch typ {
+	case TypeCNAME, TypeDNAME, TypeRRSIG:
+	default:
+		w.data = true
+	}
 }
 
 // required reports whether a reply without a record of this type and section is

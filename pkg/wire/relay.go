@@ -18,8 +18,8 @@ type Relay struct {
 // AppendReply appends an upstream server's reply as the answer to the client's query q. Id,
 // opcode, RD, CD and the question, in the client's spelling, are copied from q; RA is set;
 // AA, TC and the rcode are those of the reply. A message that exceeds the limit is
-// compressed again; records that still do not fit are left out from the end, and TC is set
-// if they were required (RFC 2181 §9). r must answer q (Reply.Answers).
+// compressed again; what still does not fit is left out from the end, by RRsets except for the
+// first one of the answer, and TC is set if it was required (RFC 2181 §9). r must answer q (Reply.Answers).
 func AppendReply(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 	held := 0
 	if q.EDNS.Present {
@@ -93,32 +93,65 @@ func appendRebuilt(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 	b.SetRcode(r.Rcode)
 	b.setFlag(relayFlags(q, r, o), true)
 	var (
-		rec, last Record
-		set       = b.Mark() // where the current RRset began
+		rec     Record
+		sets    rrsets
+		set     = b.Mark() // where the current RRset began
+		answers = Count(r.Msg, Answer)
 	)
-	answers := Count(r.Msg, Answer)
 	for it := r.Records(); it.Next(&rec); {
 		b.Open(rec.Section)
-		needed := required(rec.Section, rec.Type, answers)
-		if !needed && (rec.Type != last.Type || rec.Section != last.Section || !sameOwner(r.Msg, rec.Owner, last.Owner)) {
+		owner, begins := sets.next(r.Msg, &rec)
+		if begins {
 			set = b.Mark()
 		}
-		last = rec
 		ttl := rec.TTL
 		if rec.Section == Answer && o.MaxTTL > 0 {
 			ttl = min(ttl, o.MaxTTL)
 		}
-		if b.Copy(r.Msg, &rec, ttl) {
+		if b.copyOf(owner, r.Msg, &rec, ttl) {
 			continue
 		}
-		if needed {
-			b.SetTC()
-		} else {
+		if sets.whole.only {
 			b.Rollback(set)
+		}
+		if required(rec.Section, rec.Type, answers) {
+			b.SetTC()
 		}
 		break
 	}
 	return b.Finish(o.OPT)
+}
+
+// rrsets finds where the RRsets of a message begin. It expands the name of each owner at most
+// once, because that costs much if a malicious message makes it so.
+type rrsets struct {
+	whole   wholeSets
+	any     bool // there was a record
+	section Section
+	typ     uint16 // of the last record, like the following
+	pointer int    // the target of its owner, -1 if that is no pointer
+	bufs    [2][MaxName]byte
+	at      int // which of bufs begins with its expanded owner
+	size    int // of that, in octets
+}
+
+// next looks at the next record. owner is its expanded owner, good until the call after the
+// next one. begins tells whether it is the first of its RRset.
+func (s *rrsets) next(msg []byte, rec *Record) (owner []byte, begins bool) {
+	to := pointerAt(msg, rec.Owner)
+	same := s.any && to >= 0 && to == s.pointer
+	if !same {
+		last := s.bufs[s.at][:s.size]
+		s.at = 1 - s.at
+		s.size = len(appendKnownName(s.bufs[s.at][:0], msg, rec.Owner))
+		same = s.any && EqualNames(s.bufs[s.at][:s.size], last)
+	}
+	begins = !same || rec.Type != s.typ || rec.Section != s.section
+	if begins {
+		s.whole.begin(rec.Section, rec.Type)
+	}
+	s.any, s.section, s.typ, s.pointer = true, rec.Section, rec.Type, to
+	return s.bufs[s.at][:s.size], begins
 }
 
 // sameOwner compares two names of one message.
@@ -141,19 +174,25 @@ type copiedOwner struct {
 // TTL in seconds. Its names, including those in its RDATA, are expanded and compressed
 // again. The class is the record's.
 func (b *Builder) Copy(msg []byte, rec *Record, ttl uint32) bool {
+	return b.copyOf(nil, msg, rec, ttl)
+}
+
+// copyOf is Copy of a record whose owner has been expanded already, if it is not nil.
+func (b *Builder) copyOf(owner, msg []byte, rec *Record, ttl uint32) bool {
 	to := pointerAt(msg, rec.Owner)
 	from := &msg[0]
-	var ok bool
-	if to >= 0 && b.last != 0 && b.copied == (copiedOwner{from, to, b.last}) {
-		ok = b.CopyAs(SameOwner, msg, rec, ttl) // as in most answers
-	} else {
-		var buf [MaxName]byte
-		ok = b.CopyAs(appendKnownName(buf[:0], msg, rec.Owner), msg, rec, ttl)
+	var buf [MaxName]byte
+	switch {
+	case to >= 0 && b.last != 0 && b.copied == (copiedOwner{from, to, b.last}):
+		owner = SameOwner // as in most answers
+	case owner == nil:
+		owner = appendKnownName(buf[:0], msg, rec.Owner)
 	}
-	if ok {
-		b.copied = copiedOwner{from, to, b.last}
+	if !b.CopyAs(owner, msg, rec, ttl) {
+		return false
 	}
-	return ok
+	b.copied = copiedOwner{from, to, b.last}
+	return true
 }
 
 // CopyAs is Copy with another owner.
