@@ -1,8 +1,8 @@
-// Package chaos answers dnsmasq's names in class CH: its version and statistics,
-// which monitoring asks for.
+// Package chaos answers dnsmasq's names in class CH, with which monitoring systems
+// read its version and statistics.
 //
-// Use [New] and give the stage to a forwarder. All other names in class CH are
-// not implemented.
+// Use [New] and pass the stage to a forwarder. Other names in class CH are answered
+// with NOTIMP.
 package chaos
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// The names below "bind" that class CH answers; dnsmasq's, so that its
-// monitoring goes on working.
+// The names below "bind" that are answered. They are dnsmasq's, so that its monitoring
+// continues to work.
 const (
 	nameVersion    = "\x07version\x04bind\x00"
 	nameAuthors    = "\x07authors\x04bind\x00"
@@ -29,7 +29,7 @@ const (
 	nameServers    = "\x07servers\x04bind\x00"
 )
 
-// New returns the stage. version answers version.bind.
+// New returns the stage. version is the answer to version.bind.
 func New(version string) forwarder.Stage {
 	return forwarder.Stage{Query: func(q *forwarder.Query) bool {
 		if q.Msg.Class != wire.ClassCH || q.Msg.Type != wire.TypeTXT && q.Msg.Type != wire.TypeANY {
@@ -48,9 +48,8 @@ func New(version string) forwarder.Stage {
 	}}
 }
 
-// texts returns the strings of a name in class CH, none for a name that it does
-// not have. What counts as a hit and a miss is dnsmasq's: a miss is a question
-// for which a server was asked.
+// texts returns the strings of a name in class CH, or none if there is no such name. As
+// in dnsmasq, a miss is a question for which a server was asked.
 func texts(q *forwarder.Query, version string) []string {
 	if !bytes.HasSuffix(q.Name, []byte("\x04bind\x00")) {
 		return nil
@@ -84,7 +83,7 @@ func texts(q *forwarder.Query, version string) []string {
 	return count(s.Hits + s.Coalesced)
 }
 
-// servers is one text for each server: address#port, sent, failed.
+// servers returns one text for each server: address#port, queries sent, queries failed.
 func servers(s *forwarder.Stats) []string {
 	var texts []string
 	for _, s := range s.Upstream.Servers {

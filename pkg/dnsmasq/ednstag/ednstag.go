@@ -1,7 +1,7 @@
-// Package ednstag tells servers about the client that asks, in EDNS options, as
-// dnsmasq does: --add-mac, --add-subnet, --add-cpe-id, --umbrella.
+// Package ednstag adds EDNS options about the client to the questions that upstream
+// servers are asked, as dnsmasq does: --add-mac, --add-subnet, --add-cpe-id, --umbrella.
 //
-// Use [New] and give the stage to a forwarder.
+// Use [New] and pass the stage to a forwarder.
 package ednstag
 
 import (
@@ -15,26 +15,29 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Config says what is told other servers about the client that asks, in EDNS
-// options. The zero value tells nothing.
+// Config says which EDNS options to add. With the zero value there are none. It must not
+// change after New.
 type Config struct {
-	// MAC returns the hardware address of a client, nil when it is not known. It
-	// must not block, and may be called from any goroutine. Nil tells none. What
-	// is told are the octets (MACRaw), base64 or text; --add-mac.
-	MAC                        func(netip.Addr) []byte
+	// MAC returns the hardware address of a client, or nil if it is not known. It must not
+	// block, and is called by many goroutines. If MAC is nil, hardware addresses are not
+	// sent.
+	MAC func(netip.Addr) []byte
+	// MACRaw, MACBase64 and MACText are the forms in which the hardware address is sent:
+	// octets, base64 or text (--add-mac). They may be combined; MACText overrides
+	// MACBase64.
 	MACRaw, MACBase64, MACText bool
-	// Subnet tells a part of the client's address, or of a fixed one
-	// (--add-subnet, RFC 7871); Subnet4 and Subnet6 are for clients of either
-	// family.
-	Subnet           bool
+	// Subnet says to send a part of the client's address, or of a fixed address
+	// (--add-subnet, RFC 7871).
+	Subnet bool
+	// Subnet4 and Subnet6 say which part, for clients with IPv4 and IPv6 addresses.
 	Subnet4, Subnet6 options.ClientSubnet
-	// CPEID is told as it is (--add-cpe-id).
+	// CPEID is sent unchanged, unless it is empty (--add-cpe-id).
 	CPEID string
-	// Umbrella tells the client's address and the ids (--umbrella).
+	// Umbrella says to send the client's address and ids to Cisco Umbrella (--umbrella).
 	Umbrella options.Umbrella
 }
 
-// Codes of options, by the IANA registry and, from 65001 on, by dnsmasq.
+// Option codes: those below 65001 are from the IANA registry, the others are dnsmasq's.
 const (
 	optionSubnet    = 8
 	optionUmbrella  = 20292
@@ -46,13 +49,14 @@ const (
 // tagger makes the options.
 type tagger struct {
 	Config
-	// fixed4 and fixed6 are the options for clients of either family about whom
-	// nothing is told that depends on them, fixed those for nobody.
+	// fixed4 and fixed6 are the options for IPv4 and IPv6 clients if they do not depend on
+	// the client. fixed are those for questions without a client.
 	fixed4, fixed6, fixed string
 }
 
-// New returns the stage for cfg, and whether it has anything to tell.
-func New(cfg *Config) (stage forwarder.Stage, tells bool) {
+// New returns the stage for cfg. ok is false if cfg adds no options, so that the stage is
+// not needed.
+func New(cfg *Config) (stage forwarder.Stage, ok bool) {
 	if cfg.MAC == nil && !cfg.Subnet && cfg.CPEID == "" && !cfg.Umbrella.On {
 		return forwarder.Stage{}, false
 	}
@@ -75,9 +79,9 @@ func newTagger(cfg *Config) *tagger {
 	return t
 }
 
-// of returns the options for the question of a client in wire form, and whether
-// they are about it alone, so that its answers are nobody else's. Options that
-// are not are shared, without an allocation.
+// of returns the options for the question of a client in wire form. private is true if they
+// depend on the client, so that its answers must not be given to other clients. If they do
+// not, of does not allocate.
 func (t *tagger) of(addr netip.Addr) (options string, private bool) {
 	addr = addr.Unmap()
 	if !addr.IsValid() {
@@ -135,7 +139,7 @@ func (t *tagger) appendCPEID(dst []byte) []byte {
 	return append(appendOption(dst, optionCPEID, len(t.CPEID)), t.CPEID...)
 }
 
-// macText is the address in the form that was asked for.
+// macText returns the hardware address in the configured form.
 func (t *tagger) macText(mac []byte) string {
 	switch {
 	case t.MACText:
@@ -158,8 +162,8 @@ func appendOption(dst []byte, code uint16, size int) []byte {
 	return binary.BigEndian.AppendUint16(dst, uint16(size))
 }
 
-// appendSubnet appends the option of RFC 7871 §6: family, bits, scope 0, and the
-// octets that the bits reach into, with zeros after them.
+// appendSubnet appends the option of RFC 7871 §6: family, number of bits, scope 0, and the
+// octets of the address that contain these bits; the bits after them are zero.
 func appendSubnet(dst []byte, s *options.ClientSubnet, client netip.Addr) []byte {
 	addr := client
 	if s.Addr.IsValid() {
@@ -179,8 +183,8 @@ func appendSubnet(dst []byte, s *options.ClientSubnet, client netip.Addr) []byte
 	return append(dst, octets...)
 }
 
-// appendUmbrella appends the option of Cisco Umbrella: a magic word, version 1, no flags, then fields of
-// a type and a value each.
+// appendUmbrella appends the option of Cisco Umbrella: a magic word, version 1, no flags, and
+// fields that consist of a type and a value.
 func appendUmbrella(dst []byte, u *options.Umbrella, client netip.Addr) []byte {
 	start := len(dst)
 	dst = append(appendOption(dst, optionUmbrella, 0), "ODNS\x01\x00"...)

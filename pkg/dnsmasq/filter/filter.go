@@ -1,9 +1,9 @@
-// Package filter refuses, removes and rewrites, as dnsmasq does: --domain-needed,
-// --bogus-priv, --filterwin2k, --filter-A and its like, --stop-dns-rebind,
-// --bogus-nxdomain, --ignore-address, --alias.
+// Package filter refuses questions, and removes and rewrites records, as dnsmasq does:
+// --domain-needed, --bogus-priv, --filterwin2k, --filter-A and similar options,
+// --stop-dns-rebind, --bogus-nxdomain, --ignore-address, --alias.
 //
-// Use [New] with a [Config] and give the [forwarder.Stage] to a forwarder,
-// after that of package local, so that local data is never filtered.
+// Use [New] with a [Config] and pass the [forwarder.Stage] to a forwarder, after that of
+// package local, so that local data is never filtered.
 package filter
 
 import (
@@ -18,48 +18,49 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Config says what is refused, removed or rewritten.
+// Config says what is refused, removed or rewritten. It must not change after New.
 type Config struct {
-	// DomainNeeded: A, AAAA and ANY of names of one label do not exist
+	// DomainNeeded answers A, AAAA and ANY questions about names of one label with NXDOMAIN
 	// (--domain-needed).
 	DomainNeeded bool
-	// BogusPriv: PTR of private addresses do not exist (--bogus-priv).
+	// BogusPriv answers PTR questions about private addresses with NXDOMAIN (--bogus-priv).
 	BogusPriv bool
-	// Win2k: SOA, SRV, and ANY of names with an underscore have no data
-	// (--filterwin2k).
+	// Win2k answers SOA and SRV questions, and ANY questions about names with an underscore,
+	// without data (--filterwin2k).
 	Win2k bool
-	// Types are removed from answers (--filter-A, --filter-AAAA, --filter-rr).
-	// ANY among them leaves of answers to ANY only A, AAAA, MX and CNAME.
+	// Types are removed from answers (--filter-A, --filter-AAAA, --filter-rr). If ANY is one
+	// of them, answers to ANY questions contain only A, AAAA, MX and CNAME.
 	Types []uint16
-	// StopRebind empties answers with private addresses (--stop-dns-rebind),
-	// RebindLocalhost lets loopback ones through, RebindDomains names.
+	// StopRebind removes all records of answers with private addresses (--stop-dns-rebind),
+	// except loopback addresses if RebindLocalhost is true (--rebind-localhost-ok), and
+	// names in RebindDomains (--rebind-domain-ok).
 	StopRebind      bool
-	RebindLocalhost bool
-	RebindDomains   []dnsname.Domain
-	// BogusNX makes answers with such an address NXDOMAIN (--bogus-nxdomain);
-	// Ignore goes on asking as if they had not come (--ignore-address).
+	RebindLocalhost bool             // see StopRebind
+	RebindDomains   []dnsname.Domain // see StopRebind
+	// BogusNX turns answers with such an address into NXDOMAIN (--bogus-nxdomain). Ignore
+	// ignores replies with such an address (--ignore-address).
 	BogusNX, Ignore []netip.Prefix
 	// Aliases rewrite A records (--alias).
 	Aliases []Alias
-	// Known reports whether local data has a name in canonical form, or one below
-	// it. Such names exist. Nil: none has.
+	// Known reports whether local data has a name in canonical form, or a name below it.
+	// Such names exist. Nil means that there is no local data.
 	Known func(name []byte) bool
-	// OnRebind is told, at most once in ten seconds, that an answer about name
-	// (wire form) was emptied because of StopRebind, and of how many it was not
-	// told since. It must not block and not keep name. Nil: nobody is told.
+	// OnRebind is called, at most once in ten seconds, when an answer about name (wire form)
+	// was emptied because of StopRebind. suppressed is the number of such answers since the
+	// last call. OnRebind must not block and not keep name. It may be nil.
 	OnRebind func(name []byte, suppressed uint64)
 }
 
-// Alias moves IPv4 addresses from First to Last to To, keeping the bits
-// outside Mask. Of those that hold an address the last one counts. Masked moves
-// only addresses that agree with First in the bits of Mask, which matters if these
-// are not the first bits.
+// Alias moves IPv4 addresses in the range from First to Last to the network To. Bits outside
+// Mask are kept. If several ranges contain an address, the last one counts. With Masked, only
+// addresses that are equal to First in the bits of Mask are moved, which makes a difference if
+// these are not the first bits.
 type Alias struct {
 	First, Last, To, Mask netip.Addr
 	Masked                bool
 }
 
-// filter is a Config ready for use.
+// filter applies a Config. Only rebinds changes.
 type filter struct {
 	Config
 	onlyCommon bool // ANY is among Types
@@ -95,9 +96,9 @@ func New(cfg *Config) forwarder.Stage {
 	return s
 }
 
-// refuse answers questions that nobody is to be asked. Names that are known here
-// have no data of this type instead of not existing. The flags are dnsmasq's: it
-// knows private networks by authority, but not names without a dot.
+// refuse answers questions that must not be forwarded. A name in local data gets an answer
+// without data instead of NXDOMAIN. The flags are those of dnsmasq: AA is set for private
+// networks, but not for names without a dot.
 func (fl *filter) refuse(q *forwarder.Query) bool {
 	if q.Msg.Class != wire.ClassIN {
 		return false
@@ -116,7 +117,7 @@ func (fl *filter) refuse(q *forwarder.Query) bool {
 		if !ok || !fl.private.contains(addr) {
 			return false
 		}
-		// A route of its own says that the network is known there.
+		// If the network has servers of its own, they know it.
 		if d := q.Route(name, qtype); d.Kind != upstream.Ask || d.Group.Domain() == "" {
 			return fl.deny(q, wire.FlagAA)
 		}
@@ -124,30 +125,31 @@ func (fl *filter) refuse(q *forwarder.Query) bool {
 	return false
 }
 
-// deny answers that a name does not exist, or if it is known here that it has no
-// such data. Names with addresses from routes are left to those.
+// deny answers that the name does not exist or, if local data has it, that it has no data of
+// this type. It does not answer for names with addresses in the routing table.
 func (fl *filter) deny(q *forwarder.Query, flags uint16) bool {
 	if k := q.Route(q.Name, q.Msg.Type).Kind; k == upstream.Literal || k == upstream.LocalOnly {
 		return false
 	}
-	if !fl.known(q) {
+	if !fl.knownLocally(q) {
 		flags |= wire.RcodeNXDomain
 	}
 	return q.AnswerEmpty(flags, wire.ExtendedError{})
 }
 
-// known reports whether the name, or one below it, is known without asking.
-func (fl *filter) known(q *forwarder.Query) bool {
+// knownLocally reports whether local data or the routing table has the name, or a name below
+// it.
+func (fl *filter) knownLocally(q *forwarder.Query) bool {
 	return fl.Known != nil && fl.Known(q.Name) || q.HasLiteral()
 }
 
-// miss answers that a name, which exists, has no data of a type that is removed
-// from answers: the server need not be asked for what would be removed.
+// miss answers that a name that exists has no data, if records of the question's type would be
+// removed from the answer anyway. Then no server needs to be asked.
 func (fl *filter) miss(q *forwarder.Query, d upstream.Decision) bool {
 	if q.Msg.Type == wire.TypeANY || q.Msg.Class != wire.ClassIN || !slices.Contains(fl.Types, q.Msg.Type) || d.Kind == upstream.Literal {
 		return false
 	}
-	if !q.HasRecords() && !fl.known(q) {
+	if !q.HasRecords() && !fl.knownLocally(q) {
 		return false
 	}
 	return q.AnswerEmpty(wire.RcodeSuccess, wire.Extended(wire.EDEFiltered, ""))
@@ -157,12 +159,13 @@ func (fl *filter) miss(q *forwarder.Query, d upstream.Decision) bool {
 type notifier struct {
 	notify func(name []byte, suppressed uint64) // may be nil
 
-	mu         sync.Mutex // guards what follows
-	next       int64      // nanoseconds of Reply.Now
-	suppressed uint64
+	mu         sync.Mutex // protects the fields below
+	next       int64      // when notify may be called again; nanoseconds of Reply.Now
+	suppressed uint64     // events since the last call
 }
 
-func (n *notifier) tell(name []byte, now int64) {
+// rebind calls notify, or counts the event if the last call was too short a time ago.
+func (n *notifier) rebind(name []byte, now int64) {
 	if n.notify == nil {
 		return
 	}

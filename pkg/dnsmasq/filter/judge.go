@@ -9,7 +9,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// ignore reports whether a reply has an address that is to be ignored.
+// ignore reports whether a reply has an address for which it must be ignored.
 func (fl *filter) ignore(r *wire.Reply) bool {
 	var rec wire.Record
 	for it := r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
@@ -20,7 +20,7 @@ func (fl *filter) ignore(r *wire.Reply) bool {
 	return false
 }
 
-// judge applies the filters to a server's reply.
+// judge applies the filters to an upstream server's reply.
 func (fl *filter) judge(r *forwarder.Reply) bool {
 	q := r.Question
 	if q.Class != wire.ClassIN {
@@ -32,12 +32,12 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 		addr, ok := addressOf(r.Msg.Msg, &rec)
 		switch {
 		case ok && fl.bogus.contains(addr):
-			// As long as dnsmasq keeps it: there is no SOA to say.
+			// The lifetime is dnsmasq's; there is no SOA record that sets it.
 			r.AbsentFor = rec.TTL
 			r.Empty(wire.RcodeNXDomain)
 			return true
 		case rebind && (ok && fl.rebinding(addr) || !ok && hints(r.Msg.Msg, &rec, fl.rebinding)):
-			fl.rebinds.tell(q.Name, r.Now())
+			fl.rebinds.rebind(q.Name, r.Now())
 			r.Empty(wire.RcodeSuccess)
 			r.Reason = wire.Extended(wire.EDEBlocked, "private address")
 			return true
@@ -48,7 +48,7 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 	}
 	if len(fl.Types) > 0 && fl.touches(q.Type, r.Msg) {
 		r.Reason = wire.Extended(wire.EDEFiltered, "")
-		// The cache keeps what was sent, in memory of its own.
+		// The cache stores the original reply, which needs its own memory.
 		kept := new(wire.Reply)
 		wire.ParseReply(slices.Clone(r.Msg.Msg), kept)
 		r.Keep = kept
@@ -59,7 +59,7 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 	return false
 }
 
-// rebinding reports whether an address is one that --stop-dns-rebind means.
+// rebinding reports whether --stop-dns-rebind applies to an address.
 func (fl *filter) rebinding(addr netip.Addr) bool {
 	return fl.private.contains(addr) && (!fl.RebindLocalhost || !isLocalhost(addr))
 }

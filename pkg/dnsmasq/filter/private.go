@@ -9,10 +9,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// reverseAddr reads a reverse name as dnsmasq does: that of an address or of a
-// part of one, whose missing octets or nibbles are zeros. An octet is any number,
-// of which the lower eight bits count, and of more labels than an address has the
-// last ones do.
+// reverseAddr parses a reverse name as dnsmasq does. The name may be that of a part of an
+// address; the missing octets or nibbles are zero. For an octet that is too large, the lower
+// eight bits count; if there are too many labels, the last ones count.
 func reverseAddr(name []byte) (addr netip.Addr, ok bool) {
 	if at, below := dnsname.CutZone(name, dnsname.InAddrArpa); below && at > 0 {
 		var octets [4]byte
@@ -43,7 +42,7 @@ func reverseAddr(name []byte) (addr netip.Addr, ok bool) {
 	return netip.AddrFrom16(octets).Unmap(), true
 }
 
-// privateNetworks are those that --bogus-priv and --stop-dns-rebind mean.
+// privateNetworks returns the networks to which --bogus-priv and --stop-dns-rebind apply.
 func privateNetworks() []netip.Prefix {
 	var list []netip.Prefix
 	for _, text := range []string{
@@ -76,8 +75,8 @@ const (
 	keyIPv6Hint = 6
 )
 
-// hints calls fn for the addresses in an HTTPS or SVCB record until it returns
-// true, and reports whether it did.
+// hints calls fn for each address in an HTTPS or SVCB record until fn returns true, and reports
+// whether it did.
 func hints(msg []byte, rec *wire.Record, fn func(netip.Addr) bool) bool {
 	if rec.Class != wire.ClassIN || rec.Type != wire.TypeHTTPS && rec.Type != wire.TypeSVCB || rec.Data+2 > rec.End {
 		return false
@@ -106,7 +105,7 @@ func hints(msg []byte, rec *wire.Record, fn func(netip.Addr) bool) bool {
 	return false
 }
 
-// isLocalhost is what --rebind-localhost-ok lets through.
+// isLocalhost reports whether --rebind-localhost-ok allows an address.
 func isLocalhost(addr netip.Addr) bool {
 	return addr.IsLoopback() || addr.IsUnspecified() || addr.Is4() && addr.As4()[0] == 0
 }

@@ -12,7 +12,7 @@ import (
 // prefix in the set, whatever the number of networks.
 type prefixSet struct {
 	networks     map[netip.Prefix]bool
-	bits4, bits6 []int // the lengths that there are
+	bits4, bits6 []int // the lengths of prefixes in networks, by address family
 }
 
 func newPrefixSet(list []netip.Prefix) *prefixSet {
@@ -45,8 +45,8 @@ func (s *prefixSet) contains(addr netip.Addr) bool {
 	return false
 }
 
-// domainSet is a set of domains. A lookup takes one step for each label of the
-// name, and one for each domain that is not a whole suffix of names.
+// domainSet is a set of domains. A lookup takes one step for each label of the name, and one
+// for each domain that is not a suffix of whole labels.
 type domainSet struct {
 	suffixes map[dnsname.Name]bool
 	others   []dnsname.Domain

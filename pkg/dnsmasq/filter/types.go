@@ -7,8 +7,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// removed reports whether a record is to be left out of the answer to a
-// question of type qtype.
+// removed reports whether to remove a record from the answer to a question of type qtype.
 func (fl *filter) removed(qtype uint16, rec *wire.Record) bool {
 	if rec.Section != wire.Answer {
 		return false
@@ -36,6 +35,7 @@ func (fl *filter) removeTypes(q *forwarder.Query, msg []byte, base int) ([]byte,
 	return append(msg[:base], out...), wire.Extended(wire.EDEFiltered, "")
 }
 
+// touches reports whether r has a record that must be removed.
 func (fl *filter) touches(qtype uint16, r *wire.Reply) bool {
 	var rec wire.Record
 	for it := r.Records(); it.Next(&rec); {
@@ -46,7 +46,7 @@ func (fl *filter) touches(qtype uint16, r *wire.Reply) bool {
 	return false
 }
 
-// rebuild appends r without the filtered records.
+// rebuild appends r without the records that must be removed.
 func (fl *filter) rebuild(dst []byte, q *wire.Query, r *wire.Reply) []byte {
 	var (
 		b   wire.Builder

@@ -36,7 +36,7 @@ func TestAddrs(t *testing.T) {
 		{"address and interface", "--listen-address=10.0.0.1 --interface=lo", "10.0.0.1 127.0.0.1 ::1", "10.0.0.1 127.0.0.1 ::1"},
 		{"nothing", "", "", "127.0.0.1 ::1 10.0.0.1 fe80::1%eth0 10.0.1.1"},
 		{"unknown interface", "--interface=eth7", "127.0.0.1 ::1", "error: unknown interface eth7"},
-		{"nothing left", "--interface=lo --except-interface=lo", "", "error: no interface is left to listen on"},
+		{"nothing left", "--interface=lo --except-interface=lo", "", "error: the options exclude every interface; there is nothing to listen on"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o, err := options.Parse(strings.Fields(tt.args), options.NoFiles())

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// use is one option as it stands on the command line.
+// use is one option as given on the command line or in a file.
 type use struct {
 	spec  *Spec
-	shown string // how it was written, for messages
+	shown string // the option as written, for messages
 	value string
-	given bool // a value was given
+	given bool // whether there is a value
 }
 
-// errTryHelp is dnsmasq's complaint about what getopt_long does not
-// understand.
+// errTryHelp returns dnsmasq's error about arguments that getopt_long does not
+// understand, with our hint.
 func errTryHelp(hint string, args ...any) error { return bad("", hint, args...) }
 
-// argv walks over arguments by the rules of getopt_long. It calls found for
-// each option and wrong for each fault, and returns the words that belong to
-// no option. When found returns false the rest is not looked at.
+// argv reads arguments by the rules of getopt_long. It calls found for each option and
+// wrong for each fault, and returns the arguments that belong to no option. It stops
+// when found returns false.
 func (x *index) argv(args []string, found func(use) bool, wrong func(shown string, err error)) (junk []string) {
 	for i := 0; i < len(args); i++ {
 		word := args[i]
@@ -48,20 +48,20 @@ func (x *index) argv(args []string, found func(use) bool, wrong func(shown strin
 			}
 			i += taken
 		case word != "":
-			// dnsmasq overlooks empty words, which an unset shell variable leaves.
+			// dnsmasq ignores empty arguments, which result from unset shell variables.
 			junk = append(junk, word)
 		}
 	}
 	return junk
 }
 
-// firstPart cuts a value off a word, since messages name the option.
+// firstPart returns an argument without its value, for messages that name the option.
 func firstPart(word string) string {
 	name, _, _ := strings.Cut(word, "=")
 	return name
 }
 
-// longOption reads one word without its dashes.
+// longOption parses one argument, given without its dashes.
 func (x *index) longOption(word string) (use, error) {
 	name, value, given := strings.Cut(word, "=")
 	spec, candidates := x.abbreviation(name)
@@ -76,8 +76,8 @@ func (x *index) longOption(word string) (use, error) {
 	return use{spec: spec, shown: "--" + spec.Name, value: value, given: given}, nil
 }
 
-// shortOptions reads one word of bundled short options. rest are the words
-// after it; taken is how many of them it used.
+// shortOptions parses one argument with short options. rest are the arguments after it,
+// of which it uses the first taken. goOn is false if found returned false.
 func (x *index) shortOptions(word string, rest []string, found func(use) bool, wrong func(string, error)) (taken int, goOn bool) {
 	for j := 0; j < len(word); j++ {
 		shown := "-" + word[j:j+1]
@@ -107,13 +107,13 @@ func (x *index) shortOptions(word string, rest []string, found func(use) bool, w
 	return taken, true
 }
 
-// Parse reads a command line without the program's name, then the
-// configuration files that it names. On error it returns every fault that it
-// found (see [Faults] and [Report]) and options that must not be used. When
-// Help or Version is set in the result nothing after it was read.
+// Parse parses a command line without the program's name, and then the configuration
+// files that it names. If there are faults, it returns all of them (see [Faults] and
+// [Report]), and the options must not be used. If Help or Version is true in the result,
+// the arguments after that option have not been read.
 func Parse(args []string, files Files) (*Options, error) { return newParser(files).all(args) }
 
-// ParseAfterNanny is [Parse] for the words after those of dnsmasq-nanny: the
+// ParseAfterNanny is [Parse] for the arguments after the flags of dnsmasq-nanny. The
 // default of --lameduck is [NannyLameduck].
 func ParseAfterNanny(args []string, files Files) (*Options, error) {
 	p := newParser(files)
@@ -121,23 +121,23 @@ func ParseAfterNanny(args []string, files Files) (*Options, error) {
 	return p.all(args)
 }
 
-// junk says what is wrong with a word that belongs to no option.
+// junk returns the message about an argument that belongs to no option.
 func junk(word string) string {
 	if hint := typography(word); hint != "" {
 		return printable(word) + ": not an option; " + hint
 	}
-	return printable(word) + ": not an option; options begin with --, and a value with blanks needs quotation marks"
+	return printable(word) + ": not an option; options begin with --, and a value with spaces needs quotation marks"
 }
 
-// all reads a command line and the files that it names.
+// all parses a command line and the files that it names.
 func (p *parser) all(args []string) (*Options, error) {
 	done := false
 	words := p.index.argv(args, func(u use) bool {
-		p.apply(u, place{})
+		p.apply(u, source{})
 		done = (p.o.Help || p.o.Version) && len(p.faults) == 0
 		return !done
 	}, func(shown string, err error) {
-		p.faults = append(p.faults, place{}.fault(shown, err))
+		p.faults = append(p.faults, source{}.fault(shown, err))
 	})
 	if done {
 		return p.o, nil

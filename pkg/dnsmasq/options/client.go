@@ -6,31 +6,31 @@ import (
 	"strconv"
 )
 
-// ClientInfo is what is told other servers about the client that asks, in EDNS
-// options.
+// ClientInfo says which information about the client is sent to upstream servers, in
+// EDNS options.
 type ClientInfo struct {
-	// MAC, MACBase64 and MACText are --add-mac in its three forms, which may be
-	// combined; of the last two MACText wins.
+	// MAC, MACBase64 and MACText are the three forms of --add-mac, which may be
+	// combined. MACText overrides MACBase64.
 	MAC, MACBase64, MACText bool
-	// AddSubnet is whether --add-subnet was given; Subnet4 and Subnet6 are for
-	// clients of either family.
-	AddSubnet        bool
+	// AddSubnet says whether --add-subnet was given.
+	AddSubnet bool
+	// Subnet4 and Subnet6 are its values for IPv4 and IPv6 clients.
 	Subnet4, Subnet6 ClientSubnet
-	// CPEID is --add-cpe-id, "" for none.
+	// CPEID is --add-cpe-id; "" means not given.
 	CPEID string
 	// Umbrella is --umbrella.
 	Umbrella Umbrella
 }
 
-// ClientSubnet is a half of --add-subnet: the first Bits of Addr, or of the
-// client's address when Addr is not valid.
+// ClientSubnet is the value of --add-subnet for one address family: the first Bits of
+// Addr, or of the client's address if Addr is not valid.
 type ClientSubnet struct {
 	Bits int
 	Addr netip.Addr
 }
 
-// Umbrella is --umbrella, what Cisco Umbrella is told. Org and Asset are sent
-// when they are not 0.
+// Umbrella is --umbrella. Org and Asset are sent if they are not 0, Device if HasDevice is
+// true.
 type Umbrella struct {
 	On         bool
 	Org, Asset uint32
@@ -48,7 +48,7 @@ func setAddMAC(p *parser, value string, given bool) error {
 	case value == "text":
 		c.MACText = true
 	default:
-		return bad("", "%q is neither base64 nor text", value)
+		return bad("", "%q is not valid; the value must be base64 or text", value)
 	}
 	return nil
 }
@@ -73,7 +73,8 @@ func setAddSubnet(p *parser, value string, given bool) error {
 	return nil
 }
 
-// parseClientSubnet reads [address/]bits; no bits are 0.
+// parseClientSubnet parses [address/]bits. Missing bits are 0. most is the number of bits
+// of the address family.
 func parseClientSubnet(text string, most int) (s ClientSubnet, err error) {
 	bitsText := text
 	if addrText, rest, hasAddr := cut(text, '/'); hasAddr {
@@ -87,19 +88,19 @@ func parseClientSubnet(text string, most int) (s ClientSubnet, err error) {
 		return s, err
 	}
 	if s.Bits > most {
-		return s, bad("bad prefix length", "%d bits are more than the %d of the address", s.Bits, most)
+		return s, bad("bad prefix length", "%d bits are more than the address has (%d)", s.Bits, most)
 	}
 	return s, nil
 }
 
-// maxCPEID bounds --add-cpe-id so that it fits beside the longest name and the
-// other options in a message of 512 octets.
+// maxCPEID is the longest --add-cpe-id, in octets. It fits into a message of 512 octets
+// together with the longest name and the other options.
 const maxCPEID = 64
 
 func setCPEID(p *parser, value string, _ bool) error {
 	value = unhide(value)
 	if len(value) > maxCPEID {
-		return bad("", "%d octets are more than %d", len(value), maxCPEID)
+		return bad("", "the text has %d octets, at most %d are allowed", len(value), maxCPEID)
 	}
 	p.o.Upstream.Client.CPEID = value
 	return nil
@@ -125,7 +126,7 @@ func setUmbrella(p *parser, value string, given bool) error {
 		case "assetid":
 			u.Asset, err = number32(text)
 		default:
-			return bad("", "%q is neither deviceid, nor orgid, nor assetid", item)
+			return bad("", "unknown part %q; the parts are deviceid, orgid and assetid", item)
 		}
 		if err != nil {
 			return err
@@ -135,14 +136,14 @@ func setUmbrella(p *parser, value string, given bool) error {
 	return nil
 }
 
-// number32 reads a number of 32 bits; nothing is 0.
+// number32 parses a number of 32 bits. An empty text is 0.
 func number32(text string) (uint32, error) {
 	if text == "" {
 		return 0, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
-		return 0, bad("", "%q is not a number of 32 bits", text)
+		return 0, bad("", "%q is not a number from 0 to 4294967295", text)
 	}
 	return uint32(n), nil
 }

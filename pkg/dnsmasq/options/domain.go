@@ -6,8 +6,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// cutDomains splits "/a/b/rest" into its domains and the rest. Without a
-// leading slash it returns one domain of every name.
+// cutDomains splits "/a/b/rest" into its domains and the rest. Without a leading slash,
+// it returns the domain of all names.
 func cutDomains(value string) ([]dnsname.Domain, string, error) {
 	if !strings.HasPrefix(value, "/") {
 		return []dnsname.Domain{{Match: dnsname.MatchAll}}, value, nil
@@ -15,7 +15,7 @@ func cutDomains(value string) ([]dnsname.Domain, string, error) {
 	list := split(strings.TrimLeft(value[1:], " "), '/')
 	last := len(list) - 1
 	if last == 0 {
-		return nil, "", bad("Name or service not known", "the list of domains needs a slash at its end")
+		return nil, "", bad("Name or service not known", "the list of domains must end with a slash")
 	}
 	var domains []dnsname.Domain
 	for _, name := range list[:last] {
@@ -28,7 +28,7 @@ func cutDomains(value string) ([]dnsname.Domain, string, error) {
 	return domains, list[last], nil
 }
 
-// parseDomain reads one name of a list of domains.
+// parseDomain parses one domain of a list.
 func parseDomain(text string) (dnsname.Domain, error) {
 	switch text {
 	case "":
@@ -49,27 +49,27 @@ func parseDomain(text string) (dnsname.Domain, error) {
 	}
 	text = strings.TrimPrefix(text, ".")
 	if strings.HasPrefix(text, "*") {
-		return dnsname.Domain{}, bad("", "%q: nothing stands before a wildcard", "."+text)
+		return dnsname.Domain{}, bad("", "%q: a wildcard must be at the beginning", "."+text)
 	}
 	name, err := parseName(text)
 	return dnsname.Domain{Match: dnsname.MatchSuffix, Name: name}, err
 }
 
-// parseName reads a domain name of an option. "" and "." are not names there.
+// parseName parses the domain name of an option. "" and "." are not names.
 func parseName(text string) (dnsname.Name, error) {
 	for i := range len(text) {
 		if text[i] >= 0x80 {
-			return "", bad("", "%q: write the xn-- form of names outside ASCII", text)
+			return "", bad("", "%q is not ASCII; write the name in its xn-- form", text)
 		}
 		if text[i] < ' ' || text[i] == 0x7f {
-			return "", bad("", "%q: control character in a name", text)
+			return "", bad("", "%q: a name must not contain control characters", text)
 		}
 	}
 	switch {
 	case text == "" || text == ".":
-		return "", bad("", "empty name")
+		return "", bad("", "the name is empty")
 	case text[0] == ' ' || text[len(text)-1] == ' ':
-		return "", bad("", "%q: blank at the start or end of a name", text)
+		return "", bad("", "%q: a name must not begin or end with a space", text)
 	}
 	name, err := dnsname.Parse(text)
 	if err != nil {

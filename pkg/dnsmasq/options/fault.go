@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// dnsmasq's exit codes that a configuration can cause.
+// The exit codes of dnsmasq for faults of the configuration.
 const (
 	ExitConfig  = 1 // a bad option or value
 	ExitNetwork = 2 // a socket
@@ -14,14 +14,13 @@ const (
 	ExitOther   = 5
 )
 
-// Fault is one thing that is wrong with a configuration.
+// Fault is one error in a configuration.
 type Fault struct {
 	// Text is the message in dnsmasq's words.
 	Text string
-	// Detail says which option or value is meant, and what to do; it may be
-	// empty.
+	// Detail says which option or value is wrong and what to do. It may be empty.
 	Detail string
-	// Exit is the exit code that dnsmasq uses for it.
+	// Exit is the exit code of dnsmasq for this fault.
 	Exit int
 }
 
@@ -33,8 +32,8 @@ func (f *Fault) Error() string {
 	return f.Text + " (" + f.Detail + ")"
 }
 
-// Faults returns every Fault in err, in order. Errors of another type become
-// faults with [ExitConfig]. It returns nil for nil.
+// Faults returns all faults in err, in order. Errors of other types become faults with
+// [ExitConfig]. If err is nil, so is the result.
 func Faults(err error) []*Fault {
 	if err == nil {
 		return nil
@@ -52,9 +51,9 @@ func Faults(err error) []*Fault {
 	return []*Fault{{Text: err.Error(), Exit: ExitConfig}}
 }
 
-// Report writes faults as dnsmasq does: the first in its own words after an
-// empty line, then, when there is more to say, one line for each. It returns
-// the exit code of the first.
+// Report returns the message about the faults in err and the exit code of the first. As in
+// dnsmasq, the message is an empty line and the first fault; if there are details or more
+// faults, a line for each follows.
 func Report(program string, err error) (text string, exit int) {
 	faults := Faults(err)
 	if len(faults) == 0 {
@@ -73,8 +72,8 @@ func Report(program string, err error) (text string, exit int) {
 	return b.String(), faults[0].Exit
 }
 
-// badValue is an error about an option's value. Its text is dnsmasq's, "" for
-// dnsmasq's general complaint; hint says more when dnsmasq's text does not.
+// badValue is an error about an option's value. text is dnsmasq's message, "" for its
+// general one. hint explains the error if text does not.
 type badValue struct {
 	text string
 	hint string
@@ -90,22 +89,21 @@ func (e *badValue) Error() string {
 	return e.text + ": " + e.hint
 }
 
-// bad returns dnsmasq's text for a value, with our hint.
+// bad returns a badValue. hint is a format for args.
 func bad(text, hint string, args ...any) error {
 	return &badValue{text: text, hint: fmt.Sprintf(hint, args...)}
 }
 
-// place is where an option was given.
-type place struct {
-	file string // "" for the command line
-	line int
-	// script is whether file is a program that printed the line.
+// source says where an option was given.
+type source struct {
+	file string // path; "" for the command line
+	line int    // number of the line, from 1
+	// script says whether file is a program that printed the line.
 	script bool
 }
 
-// fault puts an error about one option into dnsmasq's words. general is used
-// for values that dnsmasq has no text for.
-func (p place) fault(shown string, err error) *Fault {
+// fault returns the fault for err, which is about the option shown, with dnsmasq's text.
+func (p source) fault(shown string, err error) *Fault {
 	f := &Fault{Exit: ExitConfig}
 	value, ok := errors.AsType[*badValue](err)
 	text := ""

@@ -137,7 +137,7 @@ dnscache: --frob: unknown option
 dnscache: --dnssec: not supported: ` + noDNSSEC + `; remove the option
 dnscache: --port=x?: "x\x1b" is not a number
 dnscache: --se: ambiguous, could be --selfmx --server --servers-file
-dnscache: word: not an option; options begin with --, and a value with blanks needs quotation marks
+dnscache: word: not an option; options begin with --, and a value with spaces needs quotation marks
 `
 	if got != want || exit != ExitConfig {
 		t.Errorf("Report gives exit %d and\n%s\nwant\n%s", exit, got, want)

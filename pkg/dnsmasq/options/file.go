@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// Files is how configuration files are reached. All functions must be set.
+// Files gives access to configuration files. No function may be nil.
 type Files struct {
-	// ReadFile returns a whole file; the path "-" is standard input.
+	// ReadFile returns the content of a file; the path "-" means standard input.
 	ReadFile func(path string) ([]byte, error)
-	// ReadDir returns the names of the regular files of a directory.
+	// ReadDir returns the names of the regular files in a directory.
 	ReadDir func(path string) ([]string, error)
-	// Run runs the program of --conf-script and returns what it prints. An exit
-	// code other than 0 is a [ScriptError].
+	// Run runs the program of --conf-script and returns its output. If the exit code is
+	// not 0, the error is a [ScriptError].
 	Run func(command string) ([]byte, error)
 }
 
-// NoFiles has no files at all.
+// NoFiles returns Files without any files.
 func NoFiles() Files {
 	return Files{
 		ReadFile: func(path string) ([]byte, error) {
@@ -34,11 +34,11 @@ func NoFiles() Files {
 	}
 }
 
-// notExist reports whether a file is missing.
+// notExist reports whether err means that a file does not exist.
 func notExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// reason is the system's text for an error, in the C library's words where a
-// script may look for them.
+// reason returns the text for an error of the system, in the words of the C library if
+// scripts may look for them.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -52,6 +52,7 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// unreadable returns the fault of a file that cannot be read.
 func unreadable(path string, err error) *Fault {
 	return &Fault{Text: fmt.Sprintf("cannot read %s: %s", path, reason(err)), Exit: ExitFile}
 }
@@ -61,7 +62,7 @@ func (p *parser) lines(path string, data []byte) {
 	line := 0
 	for raw := range bytes.Lines(data) {
 		line++
-		at := place{file: path, line: line, script: p.fromScript > 0}
+		at := source{file: path, line: line, script: p.fromScript > 0}
 		u, ok, err := p.index.line(string(raw))
 		if err != nil {
 			p.faults = append(p.faults, at.fault(u.shown, err))
@@ -73,8 +74,7 @@ func (p *parser) lines(path string, data []byte) {
 	}
 }
 
-// line reads one line of a configuration file; ok is false when it holds no
-// option.
+// line parses one line of a configuration file. ok is false if it contains no option.
 func (x *index) line(raw string) (u use, ok bool, err error) {
 	text, err := cleanLine(raw)
 	if err != nil || text == "" {
@@ -83,7 +83,7 @@ func (x *index) line(raw string) (u use, ok bool, err error) {
 	name, value, given := strings.Cut(text, "=")
 	name, value = unhide(strings.Trim(name, blanks)), strings.Trim(value, blanks)
 	u = use{shown: printable(name), value: value, given: given}
-	// Files take whole names only, and no dashes.
+	// Files have only complete names, without dashes.
 	u.spec = x.long[name]
 	switch {
 	case u.spec == nil:
@@ -98,11 +98,11 @@ func (x *index) line(raw string) (u use, ok bool, err error) {
 	return u, true, nil
 }
 
-// blanks are what may stand around words.
+// blanks are the characters that count as white space.
 const blanks = " \t\r\n\v\f"
 
-// Characters with a meaning in values that quotes take away are replaced by
-// control characters until the value was split.
+// Quoted characters that would have a meaning in values are replaced by control
+// characters until the value has been split.
 const (
 	hiddenComma = "\x01"
 	hiddenColon = "\x02"
@@ -110,7 +110,7 @@ const (
 	hiddenHash  = "\x04"
 )
 
-// unhide gives quoted characters back.
+// unhide restores the quoted characters.
 func unhide(s string) string {
 	if !strings.ContainsAny(s, "\x01\x02\x03\x04") {
 		return s
@@ -118,11 +118,10 @@ func unhide(s string) string {
 	return strings.NewReplacer(hiddenComma, ",", hiddenColon, ":", hiddenDot, ".", hiddenHash, "#").Replace(s)
 }
 
-// cleanLine removes comments, quotes and surrounding blanks from a line, and
-// makes every other blank a space. A "#"
-// starts a comment at the start of a line or after a blank. Inside double
-// quotes the characters , : . # lose their meaning and \ \" \t \n \b \r \e are
-// escapes.
+// cleanLine removes comments, quotes and surrounding white space from a line, and replaces
+// other white space by spaces. A "#" begins a comment at the start of a line or after white
+// space. In double quotes, the characters , : . # have no special meaning, and \\ \" \t \n
+// \b \r \e are escapes.
 func cleanLine(raw string) (string, error) {
 	raw, _, _ = strings.Cut(raw, "\x00") // dnsmasq reads C strings
 	var b strings.Builder
@@ -153,8 +152,8 @@ func cleanLine(raw string) (string, error) {
 	return strings.Trim(b.String(), blanks), nil
 }
 
-// quoted copies quoted text that starts at raw[i] and returns the index of the
-// closing quote.
+// quoted copies the quoted text that begins at raw[i], and returns the index of the closing
+// quote.
 func quoted(b *strings.Builder, raw string, i int) (int, error) {
 	for ; i < len(raw); i++ {
 		switch c := raw[i]; c {
@@ -184,7 +183,7 @@ func quoted(b *strings.Builder, raw string, i int) (int, error) {
 	return 0, bad(`missing "`, "")
 }
 
-// escape returns what a letter after a backslash means inside quotes.
+// escape returns the character that a letter after a backslash stands for in quotes.
 func escape(c byte) (byte, bool) {
 	switch c {
 	case '\\', '"':
@@ -203,16 +202,16 @@ func escape(c byte) (byte, bool) {
 	return 0, false
 }
 
-// ParseServersFile reads a --servers-file: the lines of a configuration file
-// of which only server and rev-server count. It returns the servers of every
-// good line, and a fault for each of the others, which the caller logs: such a
-// file never ends the program.
+// ParseServersFile parses the content of a --servers-file, which is a configuration file
+// with only server and rev-server lines. It returns the servers of all valid lines, and a
+// fault for each other line. The caller should log the faults: an invalid file must not end
+// the program.
 func ParseServersFile(path string, data []byte) ([]Server, []*Fault) {
 	p := newParser(NoFiles())
 	line := 0
 	for raw := range bytes.Lines(data) {
 		line++
-		at := place{file: path, line: line}
+		at := source{file: path, line: line}
 		u, ok, err := p.index.line(string(raw))
 		switch {
 		case err != nil:

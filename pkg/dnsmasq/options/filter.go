@@ -17,7 +17,7 @@ func setFilterRR(p *parser, value string, _ bool) error {
 	return err
 }
 
-// setRebindDomain reads "/a/b/", "/a" and "a".
+// setRebindDomain accepts "/a/b/", "/a" and "a".
 func setRebindDomain(p *parser, value string, _ bool) error {
 	value = strings.TrimLeft(strings.TrimPrefix(value, "/"), " ")
 	list := split(value, '/')
@@ -34,10 +34,10 @@ func setRebindDomain(p *parser, value string, _ bool) error {
 	return nil
 }
 
-// network removes the blanks around the slash of address/bits.
+// network removes the white space around the slash of address/bits.
 func network(text string) string { return strings.Join(split(text, '/'), "/") }
 
-// parsePrefix reads address[/bits].
+// parsePrefix parses address[/bits].
 func parsePrefix(value string) (netip.Prefix, error) {
 	value = network(unhide(value))
 	if addr, err := netip.ParseAddr(value); err == nil && addr.Zone() == "" {
@@ -70,7 +70,7 @@ func setAlias(p *parser, value string, _ bool) error {
 	const wrong = "missing address in alias"
 	list := items(unhide(value))
 	if len(list) < 2 || len(list) > 3 {
-		return bad(wrong, "needs old and new address")
+		return bad(wrong, "the option needs an old and a new address")
 	}
 	firstText, lastText, ranged := cut(list[0], '-')
 	if !ranged {
@@ -100,8 +100,7 @@ func setAlias(p *parser, value string, _ bool) error {
 	return nil
 }
 
-// widen returns the first and last address that agree with addr in the bits of
-// mask.
+// widen returns the first and last address that are equal to addr in the bits of mask.
 func widen(addr, mask netip.Addr) (first, last netip.Addr) {
 	a, m := addr.As4(), mask.As4()
 	var low, high [4]byte

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// Usage returns the text of --help: every option that is not refused, and
-// where to find the others.
+// Usage returns the text of --help, with every option that is not refused.
 func Usage(program string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Usage: %s [dnsmasq-nanny flags --] [options]\n", program)
@@ -24,15 +23,15 @@ func Usage(program string) string {
 			fmt.Fprintf(&b, "%-48s %s%s\n", spec.synopsis(), spec.Help, spec.note())
 		}
 	}
-	b.WriteString("\ndnsmasq-nanny flags, before a word \"--\":\n")
+	b.WriteString("\nFlags of dnsmasq-nanny, before the argument \"--\":\n")
 	for _, f := range nannyFlags() {
 		fmt.Fprintf(&b, "%-48s %s\n", "    -"+f.name, f.help)
 	}
-	b.WriteString("\nAll other options of dnsmasq are refused with the reason when they are given.\n")
+	b.WriteString("\nAll other options of dnsmasq are refused with an error that gives the reason.\n")
 	return b.String()
 }
 
-// synopsis returns the spelling of an option: "-c, --cache-size=<n>".
+// synopsis returns the forms of an option: "-c, --cache-size=<n>".
 func (s *Spec) synopsis() string {
 	short := "    "
 	if s.Short != 0 {
@@ -41,7 +40,7 @@ func (s *Spec) synopsis() string {
 	return short + s.long()
 }
 
-// long returns the long spelling with the value.
+// long returns the long form with its value.
 func (s *Spec) long() string {
 	switch s.Arg {
 	case RequiredArgument:
@@ -53,7 +52,7 @@ func (s *Spec) long() string {
 	}
 }
 
-// note returns the default or that the option has no effect.
+// note returns the text about the default value, or that the option has no effect.
 func (s *Spec) note() string {
 	switch {
 	case s.Status == Accepted:
@@ -67,7 +66,7 @@ func (s *Spec) note() string {
 
 //go:generate env UPDATE_DOCS=1 go test -run TestDocument .
 
-// Markdown returns docs/dnscache-options.md.
+// Markdown returns the content of docs/dnscache-options.md.
 func Markdown() string {
 	var b strings.Builder
 	b.WriteString(`# dnscache's options
@@ -77,10 +76,10 @@ func Markdown() string {
 dnscache reads dnsmasq's command line and configuration files. This page lists every option that dnsmasq 2.90 to 2.92 knows:
 
 - **implemented**: does what it does in dnsmasq;
-- **accepted**: read and checked, with nothing to change here;
+- **accepted**: read and checked, without an effect;
 - **refused**: the program ends with exit code 1 and names the option and the reason.
 
-Long names may be shortened as long as they stay unambiguous, values follow "=" or stand in the next word (optional values only follow "="). Options marked *once* may be given once on the command line, and once in configuration files, which then win. Files take the long names without dashes, one on each line.
+Long names may be abbreviated as long as they are unambiguous. A value follows "=" or is the next argument; an optional value can only follow "=". Options marked *once* may be given once on the command line and once in configuration files, which take precedence. Configuration files have one option on each line, with its long name and without dashes.
 `)
 	for _, s := range sections() {
 		fmt.Fprintf(&b, "\n## %s\n\n| Option | Short | Repeat | Status | Default | Effect |\n|---|---|---|---|---|---|\n", s.title)
@@ -88,7 +87,7 @@ Long names may be shortened as long as they stay unambiguous, values follow "=" 
 			b.WriteString(s.specs[i].markdown())
 		}
 	}
-	b.WriteString("\n## Flags of dnsmasq-nanny\n\nWhen the command line has a word `--`, the words before it are flags of dnsmasq-nanny and the words after it are dnsmasq's options.\n\n| Flag | Status | Effect |\n|---|---|---|\n")
+	b.WriteString("\n## Flags of dnsmasq-nanny\n\nIf the command line has the argument `--`, the arguments before it are flags of dnsmasq-nanny and those after it are dnsmasq's options.\n\n| Flag | Status | Effect |\n|---|---|---|\n")
 	for _, f := range nannyFlags() {
 		fmt.Fprintf(&b, "| `-%s` | %s | %s |\n", f.name, f.status, f.help)
 	}
@@ -108,7 +107,7 @@ func (s *Spec) markdown() string {
 	if s.Own {
 		status += ", ours"
 	}
-	// A bar ends a cell even inside code, so code has its own escape.
+	// A bar would end the cell, even in code.
 	long := strings.ReplaceAll(s.long(), "|", "\\|")
 	return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s |\n",
 		long, short, repeat, status, cell.Replace(s.Default), cell.Replace(s.Help))

@@ -7,18 +7,17 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// InterfaceName is one --interface-name or --dynamic-host: a name for the
-// addresses of an interface, or for addresses on its networks. It is
-// comparable.
+// InterfaceName is one --interface-name or --dynamic-host: a name of the addresses of an
+// interface, or of addresses on its networks. It is comparable.
 type InterfaceName struct {
-	Name      dnsname.Name
-	Interface string
-	// V4 and V6 say which families the name has.
+	Name      dnsname.Name // the owner name of the addresses
+	Interface string       // the interface
+	// V4 and V6 say which address families the name has.
 	V4, V6 bool
-	// Dynamic marks --dynamic-host: the network part is the interface's, the
-	// host part is that of Host4 and Host6, which are valid where V4 and V6 are
-	// set.
-	Dynamic      bool
+	// Dynamic is true for --dynamic-host: the network part of the addresses is that of the
+	// interface, the host part that of Host4 and Host6.
+	Dynamic bool
+	// Host4 and Host6 are valid if Dynamic is true, and V4 or V6 respectively.
 	Host4, Host6 netip.Addr
 }
 
@@ -26,7 +25,7 @@ func setInterfaceName(p *parser, value string, _ bool) error {
 	const wrong = "bad interface name"
 	list := items(value)
 	if len(list) != 2 {
-		return bad(wrong, "needs a name and an interface")
+		return bad(wrong, "the option needs a name and an interface")
 	}
 	name, err := nameItem(list[0])
 	if err != nil {
@@ -37,7 +36,7 @@ func setInterfaceName(p *parser, value string, _ bool) error {
 	if hasFamily {
 		r.V4, r.V6 = family == "4", family == "6"
 		if !r.V4 && !r.V6 {
-			return bad("", "/%s is neither /4 nor /6", family)
+			return bad("", "/%s is not valid; use /4 or /6", family)
 		}
 	}
 	if !isInterface(device) {
@@ -58,7 +57,7 @@ func setDynamicHost(p *parser, value string, _ bool) error {
 		switch {
 		case err != nil:
 		case addr.Zone() != "":
-			return bad(wrong, "%q has a zone", rest[0])
+			return bad(wrong, "the address %q must not have a zone", rest[0])
 		case addr.Is4() && !r.V4:
 			r.V4, r.Host4 = true, addr
 			continue
@@ -66,12 +65,12 @@ func setDynamicHost(p *parser, value string, _ bool) error {
 			r.V6, r.Host6 = true, addr
 			continue
 		default:
-			return bad(wrong, "%q is a second address of its family", rest[0])
+			return bad(wrong, "%q is the second address of its address family", rest[0])
 		}
 		break
 	}
 	if len(rest) == 0 || !r.V4 && !r.V6 {
-		return bad("missing address in dynamic host", "needs a name, an address and an interface")
+		return bad("missing address in dynamic host", "the option needs a name, an address and an interface")
 	}
 	name, err := nameItem(list[0])
 	if err != nil {
@@ -85,15 +84,15 @@ func setDynamicHost(p *parser, value string, _ bool) error {
 	return nil
 }
 
-// isInterface reports whether Linux takes the name for an interface
-// (IFNAMSIZ with its final zero).
+// isInterface reports whether name can be that of an interface in Linux (at most IFNAMSIZ
+// octets with the final zero).
 func isInterface(name string) bool {
 	return name != "" && len(name) <= 15 && name != "." && name != ".." && !strings.ContainsAny(name, "/ \t")
 }
 
-// Addrs returns the addresses that the name has when the interface has the
-// given addresses, each with the bits of its network, in their order.
-// Link-local IPv6 addresses are left out.
+// Addrs returns the addresses of the name if the interface has the addresses in networks,
+// each with the bits of its network. The order is the same. Link-local IPv6 addresses are
+// left out.
 func (r *InterfaceName) Addrs(networks []netip.Prefix) []netip.Addr {
 	var list uniq[netip.Addr]
 	for _, network := range networks {
@@ -108,12 +107,12 @@ func (r *InterfaceName) Addrs(networks []netip.Prefix) []netip.Addr {
 		default:
 			addr = combine(addr, r.Host6, bits)
 		}
-		list.add(addr)
+		list.addItem(addr)
 	}
 	return list.list
 }
 
-// combine takes the first bits from network and the others from host.
+// combine returns the address with the first bits of network and the other bits of host.
 func combine(network, host netip.Addr, bits int) netip.Addr {
 	a, b := network.AsSlice(), host.AsSlice()
 	for i := range a {

@@ -8,15 +8,15 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// DomainRange is a --domain for some addresses only: those from First to Last,
-// or those on the networks of Interface when that is not "".
+// DomainRange is a --domain for some addresses: those from First to Last or, if Interface
+// is not "", those on its networks.
 type DomainRange struct {
 	Domain      dnsname.Name
 	First, Last netip.Addr
 	Interface   string
 }
 
-// contains reports whether the range holds addr. networks returns those of an
+// contains reports whether addr is in the range. networks returns the networks of an
 // interface.
 func (r *DomainRange) contains(addr netip.Addr, networks func(string) []netip.Prefix) bool {
 	if r.Interface == "" {
@@ -25,10 +25,10 @@ func (r *DomainRange) contains(addr netip.Addr, networks func(string) []netip.Pr
 	return networks != nil && slices.ContainsFunc(networks(r.Interface), func(n netip.Prefix) bool { return n.Contains(addr) })
 }
 
-// DomainOf returns the domain that --expand-hosts gives the names of an
-// address: that of the last --domain with a range that holds it, else that of
-// the --domain without one. "" is none. networks returns the networks of an
-// interface; it may be nil.
+// DomainOf returns the domain that --expand-hosts adds to the names of an address: that of
+// the last --domain whose range contains the address, otherwise that of the --domain
+// without a range. "" means none. networks returns the networks of an interface; it may be
+// nil.
 func (l *Local) DomainOf(addr netip.Addr, networks func(string) []netip.Prefix) dnsname.Name {
 	addr = addr.Unmap()
 	for i := len(l.DomainRanges) - 1; i >= 0; i-- {
@@ -59,7 +59,7 @@ func setDomain(p *parser, value string, _ bool) error {
 	return err
 }
 
-// addDomainRange reads network[,local], first[,last] or an interface.
+// addDomainRange parses network[,local], first[,last] or an interface.
 func (p *parser) addDomainRange(name string, list []string) error {
 	domain, err := nameItem(name)
 	if err != nil {
@@ -74,7 +74,7 @@ func (p *parser) addDomainRange(name string, list []string) error {
 		}
 		r.First, r.Last = prefix.Addr(), lastAddr(prefix)
 		if len(list) > 2 || len(list) == 2 && list[1] != "local" {
-			return bad("", "%q: only local may follow a network", strings.Join(list[1:], ","))
+			return bad("", "%q: after a network, only the word local is allowed", strings.Join(list[1:], ","))
 		}
 		if len(list) == 2 {
 			p.addLocalNetwork(domain, prefix)
@@ -89,12 +89,12 @@ func (p *parser) addDomainRange(name string, list []string) error {
 	return nil
 }
 
-// setRange reads an address with the last one of a range, or an interface.
+// setRange parses the first and, optionally, the last address of a range, or an interface.
 func (r *DomainRange) setRange(first string, rest []string) error {
 	addr, err := netip.ParseAddr(first)
 	if err != nil || addr.Zone() != "" {
 		if len(rest) > 0 || !isInterface(first) {
-			return bad("", "%q is neither a network, nor an address, nor an interface alone", first)
+			return bad("", "%q is not a network, an address, or an interface without further values", first)
 		}
 		r.Interface = first
 		return nil
@@ -106,9 +106,9 @@ func (r *DomainRange) setRange(first string, rest []string) error {
 	last, err := netip.ParseAddr(unhide(rest[0]))
 	switch {
 	case err != nil || last.BitLen() != addr.BitLen() || last.Zone() != "":
-		return bad("", "%q is not an address of the same family", rest[0])
+		return bad("", "%q is not an address of the same address family", rest[0])
 	case len(rest) > 1:
-		return bad("", "too many values; local follows address/bits only")
+		return bad("", "too many values; the word local is only allowed after address/bits")
 	case last.Less(addr):
 		return bad("", "the range from %s to %s is empty", addr, last)
 	}
@@ -116,8 +116,7 @@ func (r *DomainRange) setRange(first string, rest []string) error {
 	return nil
 }
 
-// rangeNetwork reads address/bits. Unlike those of --rev-server the bits may
-// be 0.
+// rangeNetwork parses address/bits. Unlike in --rev-server, the bits may be 0.
 func rangeNetwork(text string) (netip.Prefix, error) {
 	addrText, bitsText, _ := cut(text, '/')
 	addr, err := netip.ParseAddr(addrText)
@@ -134,8 +133,8 @@ func rangeNetwork(text string) (netip.Prefix, error) {
 	return netip.PrefixFrom(addr, bits).Masked(), nil
 }
 
-// addLocalNetwork is "local" after a network: neither names of the domain nor
-// names of the addresses are asked for elsewhere.
+// addLocalNetwork implements "local" after a network: upstream servers are asked neither
+// for names in the domain nor for reverse names in the network.
 func (p *parser) addLocalNetwork(domain dnsname.Name, prefix netip.Prefix) {
 	zones := []dnsname.Name{domain}
 	if prefix.Bits() > 0 {
@@ -151,7 +150,7 @@ func (p *parser) addLocalNetwork(domain dnsname.Name, prefix netip.Prefix) {
 	}
 }
 
-// resolvDomain is --domain=#: the first name of the search list of the one
+// resolvDomain implements --domain=#: the first domain of the search list of the only
 // resolv.conf.
 func (p *parser) resolvDomain() {
 	l, u := &p.o.Local, &p.o.Upstream

@@ -7,14 +7,14 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// MailHost is one --mx-host without the name of a mail server: that is
-// --mx-target, or without it this host.
+// MailHost is one --mx-host without the name of a mail server, which is then --mx-target
+// or, without that, this host.
 type MailHost struct {
 	Name       dnsname.Name
 	Preference uint16
 }
 
-// defaultPreference is that of --mx-host.
+// defaultPreference is the default preference of --mx-host.
 const defaultPreference = 1
 
 func setMX(p *parser, value string, _ bool) error {
@@ -34,7 +34,7 @@ func setMX(p *parser, value string, _ bool) error {
 		addNew(p, &p.o.Local.MailHosts, MailHost{name, preference})
 		return nil
 	}
-	// An empty target is the root, as in dnsmasq: no mail (RFC 7505).
+	// As in dnsmasq, an empty target is the root: no mail (RFC 7505).
 	target := dnsname.Root
 	if text := list[1]; text != "" && text != "." {
 		var err error

@@ -11,33 +11,32 @@ import (
 	"time"
 )
 
-// Nanny holds the flags of dnsmasq-nanny, the program that ran dnsmasq in
-// kube-dns since Kubernetes 1.6.
+// Nanny holds the flags of dnsmasq-nanny, the program that has run dnsmasq in kube-dns
+// since Kubernetes 1.6.
 type Nanny struct {
 	// ConfigDir is -configDir, the directory with stubDomains and
 	// upstreamNameservers.
 	ConfigDir string
 	// ApplyChanges is -restartDnsmasq: changes of the directory are applied
-	// while running. Here nothing is restarted for it.
+	// while running. dnscache does not restart for that.
 	ApplyChanges bool
 	// SyncInterval is -syncInterval, how often the directory is read.
 	SyncInterval time.Duration
-	// KubeDNSServer is -kubednsServer, host:port of the server that knows the
-	// names of the cluster.
+	// KubeDNSServer is -kubednsServer, host:port of kubedns.
 	KubeDNSServer string
-	// LogInterval is -logInterval, how often statistics are logged; 0 is never.
+	// LogInterval is -logInterval, how often statistics are logged; 0 means never.
 	LogInterval time.Duration
 	// Verbosity is -v.
 	Verbosity int
 }
 
-// NannyLameduck is the default of --lameduck where flags of dnsmasq-nanny are
-// given: those are the Deployments of kube-dns, which know no such option, and
-// whose Pods are asked until every node's kube-proxy has heard of their end.
-// That takes a second or two; the Pods have 30.
+// NannyLameduck is the default of --lameduck if flags of dnsmasq-nanny are given. These
+// come from Deployments of kube-dns, which do not set --lameduck. Their Pods get queries
+// until every node's kube-proxy has learned that they end, which takes a second or two;
+// Kubernetes gives the Pods 30 seconds.
 const NannyLameduck = 5 * time.Second
 
-// NannyDefaults returns what holds when a flag is not given.
+// NannyDefaults returns the defaults of the flags.
 func NannyDefaults() Nanny {
 	return Nanny{
 		ConfigDir:     "/etc/k8s/dns/dnsmasq-nanny",
@@ -46,9 +45,9 @@ func NannyDefaults() Nanny {
 	}
 }
 
-// SplitNanny separates a command line at its first word "--" into the flags
-// of dnsmasq-nanny and dnsmasq's arguments. Without that word everything is
-// dnsmasq's, and found is false.
+// SplitNanny splits a command line at its first argument "--" into the flags of
+// dnsmasq-nanny and the arguments of dnsmasq. Without that argument, all are dnsmasq's
+// and found is false.
 func SplitNanny(args []string) (nanny, dnsmasq []string, found bool) {
 	i := slices.Index(args, "--")
 	if i < 0 {
@@ -57,9 +56,9 @@ func SplitNanny(args []string) (nanny, dnsmasq []string, found bool) {
 	return args[:i], args[i+1:], true
 }
 
-// MisplacedNannyFlag returns a fault for the first word that is a flag of
-// dnsmasq-nanny where dnsmasq's options are expected, nil when there is none.
-// after is whether the words stand after a "--".
+// MisplacedNannyFlag returns a fault for the first of words that is a flag of
+// dnsmasq-nanny, and nil if there is none. words are expected to be options of dnsmasq;
+// after says whether they follow an argument "--".
 func MisplacedNannyFlag(words []string, after bool) error {
 	for _, word := range words {
 		name, dashed := strings.CutPrefix(word, "-")
@@ -71,7 +70,7 @@ func MisplacedNannyFlag(words []string, after bool) error {
 		if _, err := strconv.Atoi(value); name == "v" && (!hasValue || err != nil) {
 			continue // -v is dnsmasq's --version
 		}
-		detail := fmt.Sprintf("%s is a flag of dnsmasq-nanny; write a word -- between such flags and the options of dnsmasq: %s ... -- -k ...", printable(word), printable(word))
+		detail := fmt.Sprintf("%s is a flag of dnsmasq-nanny; put the argument -- between such flags and the options of dnsmasq: %s ... -- -k ...", printable(word), printable(word))
 		if after {
 			detail = fmt.Sprintf("%s is a flag of dnsmasq-nanny; move it before the --", printable(word))
 		}
@@ -91,12 +90,12 @@ type nannyFlag struct {
 func nannyFlags() []nannyFlag {
 	const logs = "dnscache logs to --log-facility"
 	return []nannyFlag{
-		{"configDir", Implemented, "directory with stubDomains and upstreamNameservers"},
-		{"restartDnsmasq", Implemented, "apply changes of the directory while running; nothing restarts, and names keep their cached answers unless their servers changed"},
+		{"configDir", Implemented, "directory of the ConfigMap, with stubDomains and upstreamNameservers"},
+		{"restartDnsmasq", Implemented, "apply changes of the directory while running; dnscache does not restart, and keeps cached answers for names whose servers have not changed"},
 		{"syncInterval", Implemented, "how often the directory is read"},
-		{"kubednsServer", Implemented, "host:port of kubedns: asked for the addresses of stub servers that have a name in cluster.local, and for stub domains none of whose servers has an address yet"},
+		{"kubednsServer", Implemented, "host:port of kubedns; it is asked for the addresses of stub servers with names in the cluster domain, and for stub domains while no server of theirs has an address"},
 		{"logInterval", Implemented, "log statistics at this interval"},
-		{"v", Implemented, "verbosity; 3 and more log debugging messages"},
+		{"v", Implemented, "log level; from 3, debug messages are logged"},
 		{"dnsmasqExec", Accepted, "dnscache is the server itself"},
 		{"logtostderr", Accepted, logs},
 		{"alsologtostderr", Accepted, logs},
@@ -113,7 +112,8 @@ func nannyFlags() []nannyFlag {
 	}
 }
 
-// ParseNanny reads the words before "--", in the syntax of Go's flag package.
+// ParseNanny parses the arguments before "--", in the syntax of Go's flag package. The
+// error is a [Fault] or joins several.
 func ParseNanny(args []string) (Nanny, error) {
 	n := NannyDefaults()
 	set := flag.NewFlagSet("dnsmasq-nanny", flag.ContinueOnError)
@@ -140,16 +140,16 @@ func ParseNanny(args []string) (Nanny, error) {
 	}
 	if err := set.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			err = errors.New("--help goes after the --")
+			err = errors.New("--help must come after the --")
 		}
 		return n, fault(err.Error())
 	}
 	if set.NArg() > 0 {
-		return n, fault(fmt.Sprintf("%q is not a flag of dnsmasq-nanny; the options of dnsmasq go after the --", set.Arg(0)))
+		return n, fault(fmt.Sprintf("%q is not a flag of dnsmasq-nanny; the options of dnsmasq must come after the --", set.Arg(0)))
 	}
 	var faults []error
 	if n.SyncInterval <= 0 {
-		faults = append(faults, fault("-syncInterval must be more than 0"))
+		faults = append(faults, fault("-syncInterval must be greater than 0"))
 	}
 	if n.LogInterval < 0 {
 		faults = append(faults, fault("-logInterval must not be negative"))

@@ -1,11 +1,14 @@
-// Package options reads dnsmasq's command line and configuration files
-// into typed values.
+// Package options parses dnsmasq's command line and configuration files into typed
+// values.
 //
-// One table (see [Table]) holds every option that dnsmasq 2.90 to 2.92 knows
-// and says of each whether dnscache implements it, accepts it because it has
-// nothing to change here, or refuses it and why. The parser, the help text and
-// docs/dnscache-options.md come from that table, so that no option is silently
-// ignored. The package reads files only through [Files] and has no clock.
+// Use [Parse] to get [Options], and [Report] to get the message and the exit code for an
+// error of Parse. [SplitNanny] and [ParseNanny] handle the command line of dnsmasq-nanny.
+//
+// One table (see [Table]) has every option that dnsmasq 2.90 to 2.92 knows. It says of each
+// option whether dnscache implements it, accepts it without an effect, or refuses it, and
+// why. The parser, the help text and docs/dnscache-options.md are based on that table, so no
+// option is silently ignored. The package reads files only through [Files] and does not read
+// the clock.
 package options
 
 import (
@@ -15,25 +18,25 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Options is a whole configuration. [Defaults] gives the values that hold
-// when an option is not given. Slices keep the order of the arguments.
+// Options is a whole configuration. [Defaults] returns the values of options that are not
+// given. Slices are in the order of the arguments.
 type Options struct {
-	// Help, Version and Test are the options that end the program: --help and
-	// --version as soon as they are met, --test once everything was read.
+	// Help, Version and Test are the options that end the program: --help and --version
+	// at once, --test after everything has been read.
 	Help, Version, Test bool
 
-	Process  Process
-	Listen   Listen
-	Upstream Upstream
-	Cache    Cache
-	Filter   Filter
-	Local    Local
-	Own      Own
+	Process  Process  // how the program runs and what it logs
+	Listen   Listen   // where it listens
+	Upstream Upstream // upstream servers and how they are asked
+	Cache    Cache    // which answers are cached, and for how long
+	Filter   Filter   // what is refused, removed or rewritten
+	Local    Local    // data that is answered without asking
+	Own      Own      // the options that dnsmasq does not have
 }
 
-// Process is how the program runs and what it logs.
+// Process says how the program runs and what it logs.
 type Process struct {
-	// NoDaemon is --no-daemon: no user change and no pid file.
+	// NoDaemon is --no-daemon: do not change the user, and write no pid file.
 	NoDaemon bool
 	// LogFacility is --log-facility.
 	LogFacility LogTarget
@@ -41,24 +44,24 @@ type Process struct {
 	LogQueries QueryLog
 	// LogDebug is --log-debug.
 	LogDebug bool
-	// PidFile is --pid-file; "" writes none.
+	// PidFile is --pid-file; "" means none.
 	PidFile string
-	// User and Group are a name or a number; "" means not given.
+	// User and Group are --user and --group: a name or a number; "" means not given.
 	User, Group string
-	// ServersFile is --servers-file; "" means none. It is read apart from the
-	// rest because SIGHUP reads it again: see [ParseServersFile].
+	// ServersFile is --servers-file; "" means none. It is not read by Parse because it is
+	// read again at SIGHUP: see [ParseServersFile].
 	ServersFile string
 }
 
-// LogTarget is where log lines go. The zero value is standard error.
+// LogTarget says where log lines go. The zero value means standard error.
 type LogTarget struct {
-	// File is a path that is appended to, "" for none.
+	// File is the path of a file to append to; "" means none.
 	File string
-	// Facility is a syslog facility name such as "daemon", "" for none.
+	// Facility is the name of a syslog facility such as "daemon"; "" means none.
 	Facility string
 }
 
-// QueryLog is how much is logged of every query.
+// QueryLog says how much is logged about every query.
 type QueryLog uint8
 
 // The levels of --log-queries.
@@ -68,9 +71,9 @@ const (
 	QueryLogExtra
 )
 
-// Listen says where queries are taken.
+// Listen says where to listen and which clients to answer.
 type Listen struct {
-	// Port is --port; 0 switches DNS off.
+	// Port is --port; 0 turns DNS off.
 	Port uint16
 	// Addresses is --listen-address.
 	Addresses []netip.Addr
@@ -79,114 +82,121 @@ type Listen struct {
 	Interfaces, ExceptInterfaces []string
 	// BindInterfaces is --bind-interfaces.
 	BindInterfaces bool
-	// BindDynamic is --bind-dynamic: each address is bound by itself, also those
+	// BindDynamic is --bind-dynamic: each address is bound separately, including those
 	// that appear later.
 	BindDynamic bool
 	// LocaliseQueries is --localise-queries.
 	LocaliseQueries bool
-	// LocalService is --local-service: only clients on networks of this host
-	// are answered; LocalHostOnly is its value "host". Lists of addresses or
-	// interfaces switch both off.
+	// LocalService is --local-service: only clients on networks of this host are answered;
+	// LocalHostOnly is its value "host". With lists of addresses or interfaces, both are
+	// false.
 	LocalService, LocalHostOnly bool
-	// MaxTCPConnections is --max-tcp-connections, 0 when not given.
+	// MaxTCPConnections is --max-tcp-connections; 0 means not given.
 	MaxTCPConnections int
 }
 
-// Upstream says who is asked and how.
+// Upstream says which upstream servers to ask, and how.
 type Upstream struct {
 	// Servers is --server, --local and --rev-server, in order.
 	Servers []Server
-	// ResolvFiles is --resolv-file; it is never empty unless NoResolv.
+	// ResolvFiles is --resolv-file; it is not empty unless NoResolv is true.
 	ResolvFiles []string
 	// NoResolv, NoPoll, ClearOnReload, StrictOrder, AllServers and LoopDetect
 	// are the options of the same name.
 	NoResolv, NoPoll, ClearOnReload, StrictOrder, AllServers, LoopDetect bool
 	// ForwardMax is --dns-forward-max.
 	ForwardMax int
-	// FastRetry is --fast-dns-retry: time to the first repeat, 0 when off.
+	// FastRetry is --fast-dns-retry: the time until a question is repeated; 0 means off.
 	FastRetry time.Duration
 	// FastRetryTotal is the time after which FastRetry gives up.
 	FastRetryTotal time.Duration
-	// QueryPort is --query-port, the one source port; MinPort and MaxPort bound
-	// random ones. 0 leaves the choice to the kernel.
+	// QueryPort is --query-port, the only source port; MinPort and MaxPort are the smallest
+	// and largest random source ports. 0 leaves the choice to the kernel.
 	QueryPort, MinPort, MaxPort uint16
-	// EDNSPacketMax is --edns-packet-max in bytes.
+	// EDNSPacketMax is --edns-packet-max, in octets.
 	EDNSPacketMax uint16
 	// ProxyDNSSEC is --proxy-dnssec.
 	ProxyDNSSEC bool
 	// MixCase is --do-0x20-encode, undone by a later --no-0x20-encode.
 	MixCase bool
-	// Client is what is told about the client that asks.
+	// Client says which information about the client is sent to upstream servers.
 	Client ClientInfo
 }
 
-// Cache is what is kept of upstream's answers and for how long.
+// Cache says which answers are cached, and for how long.
 type Cache struct {
-	// Size is --cache-size in entries; 0 is off.
+	// Size is --cache-size, in entries; 0 means off.
 	Size int
 	// NoNegative is --no-negcache.
 	NoNegative bool
-	// NegTTL is --neg-ttl: the life of negative answers without SOA.
+	// NegTTL is --neg-ttl: the lifetime of negative answers without an SOA record.
 	NegTTL time.Duration
-	// MaxTTL, MaxCacheTTL and MinCacheTTL are the options of the same name, 0
-	// when off.
+	// MaxTTL, MaxCacheTTL and MinCacheTTL are the options of the same name; 0 means off.
 	MaxTTL, MaxCacheTTL, MinCacheTTL time.Duration
-	// UseStale is whether --use-stale-cache was given; UseStaleMax is how old
-	// an expired answer may be, 0 for any age.
-	UseStale    bool
+	// UseStale says whether --use-stale-cache was given.
+	UseStale bool
+	// UseStaleMax is its value: the largest age after expiry; 0 means no limit.
 	UseStaleMax time.Duration
-	// CacheRR is --cache-rr. The cache keeps every type anyway.
+	// CacheRR is --cache-rr. It has no effect: the cache stores all types.
 	CacheRR []uint16
 	// NoRoundRobin and NoIdent are the options of the same name.
 	NoRoundRobin, NoIdent bool
 }
 
-// Filter is what is refused, removed or rewritten.
+// Filter says what is refused, removed or rewritten.
 type Filter struct {
+	// DomainNeeded, BogusPriv and FilterWin2k are --domain-needed, --bogus-priv and
+	// --filterwin2k.
 	DomainNeeded, BogusPriv, FilterWin2k bool
-	FilterA, FilterAAAA                  bool
+	// FilterA and FilterAAAA are --filter-A and --filter-AAAA.
+	FilterA, FilterAAAA bool
 	// FilterRR is --filter-rr: record types.
 	FilterRR []uint16
-	// StopRebind, RebindLocalhostOK and RebindDomainOK are --stop-dns-rebind
-	// and its exceptions.
+	// StopRebind and RebindLocalhostOK are --stop-dns-rebind and --rebind-localhost-ok.
 	StopRebind, RebindLocalhostOK bool
-	RebindDomainOK                []dnsname.Domain
+	// RebindDomainOK is --rebind-domain-ok.
+	RebindDomainOK []dnsname.Domain
 	// BogusNXDomain and IgnoreAddress are the options of the same name.
 	BogusNXDomain, IgnoreAddress []netip.Prefix
 	// Aliases is --alias.
 	Aliases []Alias
 }
 
-// Alias is one --alias: A records from First to Last are moved to To, keeping
-// the bits outside Mask. Of those that hold an address the last one counts.
+// Alias is one --alias: addresses from First to Last are moved to the network To. The bits
+// outside Mask are kept. If several ranges contain an address, the last one counts.
 type Alias struct {
 	First, Last, To, Mask netip.Addr
-	// Masked is whether no range was written: First and Last are then those of
-	// the addresses that agree with the old address in the bits of Mask.
+	// Masked says that a single old address was given: First and Last are then the first and
+	// last address that are equal to it in the bits of Mask.
 	Masked bool
 }
 
-// Local is data that is answered without asking anybody.
+// Local is data that is answered without asking upstream servers.
 type Local struct {
 	// TTL is --local-ttl.
 	TTL time.Duration
-	// NoHosts is --no-hosts; AddnHosts is --addn-hosts and --hostsdir.
-	NoHosts   bool
+	// NoHosts is --no-hosts.
+	NoHosts bool
+	// AddnHosts is --addn-hosts: paths of files or directories.
 	AddnHosts []string
+	// HostsDirs is --hostsdir: paths of directories.
 	HostsDirs []string
-	// ExpandHosts is --expand-hosts, Domain is --domain, "" when not given.
+	// ExpandHosts is --expand-hosts.
 	ExpandHosts bool
-	Domain      dnsname.Name
-	// DomainFromResolv is --domain=#; Parse then sets Domain. DomainRanges are
-	// the --domain for some addresses, see [Local.DomainOf].
+	// Domain is --domain without a range; "" means not given.
+	Domain dnsname.Name
+	// DomainFromResolv is --domain=#; Parse then sets Domain.
 	DomainFromResolv bool
-	DomainRanges     []DomainRange
+	// DomainRanges are the --domain for some addresses; see [Local.DomainOf].
+	DomainRanges []DomainRange
 
 	// Addresses is --address.
 	Addresses []Address
 
+	// HostRecords is --host-record.
 	HostRecords []HostRecord
-	CNAMEs      []CNAME
+	// CNAMEs is --cname.
+	CNAMEs []CNAME
 	// Records holds --txt-record, --srv-host, --ptr-record, --mx-host,
 	// --naptr-record, --caa-record and --dns-rr.
 	Records []Record
@@ -194,37 +204,38 @@ type Local struct {
 	SynthDomains []SynthDomain
 	// InterfaceNames is --interface-name and --dynamic-host.
 	InterfaceNames []InterfaceName
-	// SelfMX and LocalMX are --selfmx and --localmx; MXTarget is --mx-target, ""
-	// when not given. MailHosts are those --mx-host that name no mail server.
+	// SelfMX and LocalMX are --selfmx and --localmx.
 	SelfMX, LocalMX bool
-	MXTarget        dnsname.Name
-	MailHosts       []MailHost
+	// MXTarget is --mx-target; "" means not given.
+	MXTarget dnsname.Name
+	// MailHosts are the --mx-host without the name of a mail server.
+	MailHosts []MailHost
 }
 
 // Own holds the options that dnsmasq does not have.
 type Own struct {
-	// ServeStale is --serve-stale: how long after its end an answer may still
-	// be given when upstream fails (RFC 8767); 0 is off.
+	// ServeStale is --serve-stale: how long after it has expired an answer may be used if
+	// upstream servers fail (RFC 8767); 0 means off.
 	ServeStale time.Duration
-	// NXDomainCut is --nxdomain-cut: a name that does not exist has none below
-	// it (RFC 8020).
+	// NXDomainCut is --nxdomain-cut: names below a name that does not exist do not exist
+	// (RFC 8020).
 	NXDomainCut bool
-	// RateLimit is --rate-limit: how many queries a second of each client are
-	// answered, 0 without a limit; RateBurst is how many at once.
+	// RateLimit is --rate-limit: the largest number of queries per second from each client;
+	// 0 means no limit. RateBurst is the size of a burst, in queries.
 	RateLimit, RateBurst int
-	// MetricsAddress is --metrics-address, host:port; "" is off.
+	// MetricsAddress is --metrics-address, host:port; "" means off.
 	MetricsAddress string
-	// TLSCA, TLSCert and TLSKey are --tls-ca-file, --tls-cert-file and
-	// --tls-key-file, for servers that are asked over TLS.
-	TLSCA           []string
+	// TLSCA is --tls-ca-file: paths of PEM files for servers that are asked over TLS.
+	TLSCA []string
+	// TLSCert and TLSKey are --tls-cert-file and --tls-key-file; "" means not given.
 	TLSCert, TLSKey string
 	// LogFormat is --log-format, "text" or "json".
 	LogFormat string
-	// Lameduck is --lameduck: how long SIGTERM keeps answering.
+	// Lameduck is --lameduck: how long the program continues to answer after SIGTERM.
 	Lameduck time.Duration
 }
 
-// dnsmasq's defaults, and ours where dnsmasq's depend on its build.
+// dnsmasq's defaults and limits. If dnsmasq's depend on how it was built, they are ours.
 const (
 	DefaultPort          = 53
 	DefaultCacheSize     = 150
@@ -234,13 +245,13 @@ const (
 	DefaultResolvFile    = "/etc/resolv.conf"
 	// MaxCacheSize is the limit that dnsmasq 2.90 silently applies.
 	MaxCacheSize = 5_000_000
-	// MinCacheTTLLimit is the largest floor that --min-cache-ttl can set.
+	// MinCacheTTLLimit is the largest value of --min-cache-ttl.
 	MinCacheTTLLimit = time.Hour
-	// DefaultUseStaleMax is what --use-stale-cache means without a value.
+	// DefaultUseStaleMax is the value of --use-stale-cache if none is given.
 	DefaultUseStaleMax = 24 * time.Hour
 )
 
-// Defaults returns the options of a command line without arguments.
+// Defaults returns the options for a command line without arguments.
 func Defaults() *Options {
 	return &Options{
 		Listen: Listen{Port: DefaultPort},

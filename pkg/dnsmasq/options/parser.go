@@ -8,32 +8,37 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// parser collects one configuration.
+// parser collects one configuration. Only one goroutine uses it.
 type parser struct {
-	index  *index
-	files  Files
-	o      *Options
+	// index finds options by name.
+	index *index
+	// files gives access to configuration files.
+	files Files
+	// o is the result.
+	o *Options
+	// faults are the faults found so far.
 	faults []error
-
-	// onLine and inFile are the once-options that were given.
+	// onLine and inFile hold the options with Repeat Once that have been given on the
+	// command line and in files.
 	onLine, inFile map[string]bool
-	// resolvGiven is whether --resolv-file replaced the default.
+	// resolvGiven says whether --resolv-file has replaced the default.
 	resolvGiven bool
-	// pending are the files that the command line named, in order.
-	pending   []pendingFile
+	// pending holds the files that the command line has named, in order.
+	pending []pendingFile
+	// confGiven says whether --conf-file has replaced the default file.
 	confGiven bool
-	// read are the files that were read, so that none is read twice.
+	// read holds the paths of the files that have been read; none is read twice.
 	read map[string]bool
 	// added holds a listKey of every item that addNew has added.
 	added map[any]bool
-	// aliases are the names of all --cname, which must not be repeated.
+	// aliases holds the names of all --cname, which must not be repeated.
 	aliases map[dnsname.Domain]bool
-	// depth counts files that include each other.
+	// depth counts the configuration files that are being read and include each other.
 	depth int
-	// fromScript counts programs of --conf-script whose output is being read.
+	// fromScript counts the programs of --conf-script whose output is being read.
 	fromScript int
-	// at is the option that is being applied.
-	at place
+	// at says where the option that is being applied was given.
+	at source
 }
 
 func newParser(files Files) *parser {
@@ -50,7 +55,7 @@ func newParser(files Files) *parser {
 }
 
 // apply checks the repeat rule and the status of an option, then sets it.
-func (p *parser) apply(u use, at place) {
+func (p *parser) apply(u use, at source) {
 	if err := p.repeat(u.spec, at); err != nil {
 		p.faults = append(p.faults, at.fault(u.shown, err))
 		return
@@ -76,9 +81,9 @@ func (p *parser) apply(u use, at place) {
 	}
 }
 
-// refusal says why an option is refused, in the words that dnsmasq has for an
-// option that it does not know.
-func refusal(spec *Spec, at place) error {
+// refusal returns the error for a refused option: dnsmasq's text for an unknown option, with
+// the reason.
+func refusal(spec *Spec, at source) error {
 	text := ""
 	if at.file != "" {
 		text = "bad option"
@@ -86,8 +91,8 @@ func refusal(spec *Spec, at place) error {
 	return &badValue{text: text, hint: "not supported: " + spec.Help + "; remove the option"}
 }
 
-// repeat enforces the rule of options that may be given once.
-func (p *parser) repeat(spec *Spec, at place) error {
+// repeat returns an error if an option with Repeat Once is given again.
+func (p *parser) repeat(spec *Spec, at source) error {
 	if spec.Repeat != Once {
 		return nil
 	}
@@ -102,7 +107,7 @@ func (p *parser) repeat(spec *Spec, at place) error {
 	return nil
 }
 
-// printable keeps control characters of arguments out of messages.
+// printable replaces control characters, for messages that contain arguments.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
@@ -117,12 +122,12 @@ type pendingFile struct {
 	path  string
 	rules []string // suffix rules of --conf-dir
 	dir   bool
-	// script is whether path is the command of --conf-script.
+	// script says whether path is the command of --conf-script.
 	script bool
 }
 
-// readPending reads the default file unless another was named, and the files
-// and directories that the command line named.
+// readPending reads the default configuration file, unless --conf-file has replaced it, and
+// the files and directories that the command line has named.
 func (p *parser) readPending() {
 	pending := p.pending
 	if !p.confGiven {
@@ -145,11 +150,10 @@ func (p *parser) readPending() {
 	}
 }
 
-// maxDepth bounds configuration files that include each other; dnsmasq stops
-// by inode.
+// maxDepth is how deep configuration files may include each other.
 const maxDepth = 16
 
-// readFile reads one configuration file, unless it was read before.
+// readFile reads one configuration file, unless it has been read before.
 func (p *parser) readFile(path string) {
 	if path == "" || p.read[path] {
 		return
@@ -172,7 +176,7 @@ func (p *parser) readFile(path string) {
 	p.depth--
 }
 
-// readDir reads the files of a configuration directory that its rules select.
+// readDir reads the files in a configuration directory that its rules select.
 func (p *parser) readDir(f pendingFile) {
 	if f.path == "" {
 		return
@@ -190,9 +194,8 @@ func (p *parser) readDir(f pendingFile) {
 	}
 }
 
-// selectNames applies the rules of --conf-dir: names in byte order; editors'
-// leftovers are skipped; a rule "*.conf" selects a suffix, a rule ".bak"
-// excludes one.
+// selectNames applies the rules of --conf-dir. It returns the names in byte order, without
+// editors' backup files. A rule "*.conf" selects a suffix, a rule ".bak" excludes one.
 func selectNames(names, rules []string) []string {
 	var include, exclude []string
 	for _, r := range rules {

@@ -11,7 +11,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Record types that options make (RFC 1035 §3.2.2 and the IANA registry).
+// The types of records that options define (RFC 1035 §3.2.2 and the IANA registry).
 const (
 	typePTR   = 12
 	typeMX    = 15
@@ -21,7 +21,7 @@ const (
 	typeCAA   = 257
 )
 
-// Record is a local record of any type, with TTL --local-ttl.
+// Record is a local record of any type. Its TTL is --local-ttl.
 type Record struct {
 	Name dnsname.Name
 	Type uint16
@@ -29,29 +29,30 @@ type Record struct {
 	Data []byte
 }
 
-// HostRecord is one --host-record: every name has every address, and the first
-// name is the name of the addresses.
+// HostRecord is one --host-record: every name has every address, and the PTR records of the
+// addresses have the first name.
 type HostRecord struct {
 	Names []dnsname.Name
 	Addrs []netip.Addr
-	// TTL holds when HasTTL is set, else --local-ttl does.
+	// TTL is valid if HasTTL is true; otherwise the TTL is --local-ttl.
 	TTL    time.Duration
 	HasTTL bool
 }
 
 // CNAME is one alias of --cname.
 type CNAME struct {
-	// Alias is dnsname.MatchSuffix for the one name, dnsname.MatchBelow for "*.name".
+	// Alias has the form dnsname.MatchSuffix for one name and dnsname.MatchBelow for
+	// "*.name".
 	Alias  dnsname.Domain
 	Target dnsname.Name
-	// TTL holds when HasTTL is set, else --local-ttl does.
+	// TTL is valid if HasTTL is true; otherwise the TTL is --local-ttl.
 	TTL    time.Duration
 	HasTTL bool
 }
 
-// SynthDomain is one --synth-domain: an address of the range has the name
-// prefix + address with dashes + domain, or with Indexed prefix + its place in
-// the range.
+// SynthDomain is one --synth-domain. The name of an address in the range is Prefix, the
+// address with dashes (or, if Indexed is true, its position in the range, from 0), and
+// Domain.
 type SynthDomain struct {
 	Domain      dnsname.Name
 	First, Last netip.Addr
@@ -59,7 +60,7 @@ type SynthDomain struct {
 	Indexed     bool
 }
 
-// nameItem reads a target or owner name; an empty one is an error.
+// nameItem parses a target or owner name. An empty name is an error.
 func nameItem(text string) (dnsname.Name, error) { return parseName(unhide(text)) }
 
 func setHostRecord(p *parser, value string, _ bool) error {
@@ -71,7 +72,7 @@ func setHostRecord(p *parser, value string, _ bool) error {
 	for i, item := range list {
 		plain := unhide(item)
 		if addr, err := netip.ParseAddr(plain); err == nil {
-			addrs.add(addr.Unmap())
+			addrs.addItem(addr.Unmap())
 			continue
 		}
 		if n, err := digits(item); err == nil && item != "" && i > 0 && i == len(list)-1 {
@@ -88,10 +89,10 @@ func setHostRecord(p *parser, value string, _ bool) error {
 		if err != nil {
 			return bad(wrong, "%v", err)
 		}
-		names.add(name)
+		names.addItem(name)
 	}
 	if r.Names, r.Addrs = names.list, addrs.list; len(r.Names) == 0 || len(r.Addrs) == 0 {
-		return bad(wrong, "needs a name and an address")
+		return bad(wrong, "the option needs a name and an address")
 	}
 	p.o.Local.HostRecords = append(p.o.Local.HostRecords, r)
 	return nil
@@ -108,7 +109,7 @@ func setCNAME(p *parser, value string, _ bool) error {
 		}
 	}
 	if len(list) < 2 {
-		return bad(wrong, "needs an alias and a target")
+		return bad(wrong, "the option needs an alias and a target")
 	}
 	target, err := nameItem(list[len(list)-1])
 	if err != nil {
@@ -155,7 +156,7 @@ func setTXT(p *parser, value string, _ bool) error {
 		data = []byte{0}
 	}
 	if len(data) > 65535 {
-		return bad("", "more text than a record holds")
+		return bad("", "the text is too long for a record")
 	}
 	return p.addRecord(owner, typeTXT, data)
 }
@@ -171,7 +172,7 @@ func appendStrings(data []byte, text string) []byte {
 	}
 }
 
-// number16 reads an item that fits 16 bits; wrong is dnsmasq's complaint.
+// number16 parses a number of 16 bits. wrong is dnsmasq's text for the error.
 func number16(item, wrong string) (uint16, error) {
 	n, ok := parsePort(item)
 	if !ok {
@@ -224,7 +225,7 @@ func setNAPTR(p *parser, value string, _ bool) error {
 	const wrong = "bad NAPTR record"
 	list := items(value)
 	if len(list) < 6 || len(list) > 7 {
-		return bad(wrong, "needs 6 or 7 values, not %d", len(list))
+		return bad(wrong, "the option needs 6 or 7 values, not %d", len(list))
 	}
 	var data []byte
 	for _, item := range list[1:3] {
@@ -236,7 +237,7 @@ func setNAPTR(p *parser, value string, _ bool) error {
 	}
 	for _, item := range list[3:6] {
 		if item = unhide(item); len(item) > 255 {
-			return bad(wrong, "text of more than 255 octets")
+			return bad(wrong, "a text has more than 255 octets")
 		}
 		data = appendStrings(data, unhide(item))
 	}
@@ -254,12 +255,12 @@ func setCAA(p *parser, value string, _ bool) error {
 	const wrong = "bad CAA record"
 	list := splitN(value, ',', 4)
 	if len(list) < 4 {
-		return bad(wrong, "needs 4 values, not %d", len(list))
+		return bad(wrong, "the option needs 4 values, not %d", len(list))
 	}
 	flags, err := number16(list[1], wrong)
 	tag := unhide(list[2])
 	if err != nil || flags > 255 || tag == "" || len(tag) > 255 {
-		return bad(wrong, "flags are 0 to 255 and the tag is 1 to 255 octets")
+		return bad(wrong, "flags must be from 0 to 255, and the tag must have 1 to 255 octets")
 	}
 	data := append([]byte{byte(flags), byte(len(tag))}, tag...)
 	return p.addRecord(list[0], typeCAA, append(data, unhide(list[3])...))
@@ -269,7 +270,7 @@ func setRR(p *parser, value string, _ bool) error {
 	const wrong = "bad RR record"
 	list := splitN(value, ',', 3)
 	if len(list) < 2 {
-		return bad(wrong, "needs a name and the number of a type")
+		return bad(wrong, "the option needs a name and the number of a type")
 	}
 	rrtype, err := number16(list[1], wrong)
 	if err != nil || rrtype == 0 {
@@ -278,7 +279,7 @@ func setRR(p *parser, value string, _ bool) error {
 	var data []byte
 	if len(list) == 3 {
 		if data, err = hex.DecodeString(strings.NewReplacer(":", "", " ", "").Replace(unhide(list[2]))); err != nil {
-			return bad(wrong, "%q is not in hexadecimal", list[2])
+			return bad(wrong, "%q is not hexadecimal", list[2])
 		}
 	}
 	return p.addRecord(list[0], rrtype, data)
@@ -287,7 +288,7 @@ func setRR(p *parser, value string, _ bool) error {
 func setSynthDomain(p *parser, value string, _ bool) error {
 	list := items(value)
 	if len(list) < 2 {
-		return bad("", "needs a domain and a range")
+		return bad("", "the option needs a domain and a range")
 	}
 	domain, err := nameItem(list[0])
 	if err != nil {
@@ -320,7 +321,7 @@ func setSynthDomain(p *parser, value string, _ bool) error {
 	}
 	if s.Prefix != "" {
 		if _, err := parseName(s.Prefix + "0"); err != nil || strings.Contains(s.Prefix, ".") {
-			return bad("bad prefix", "%q cannot begin a label", s.Prefix)
+			return bad("bad prefix", "a label cannot begin with %q", s.Prefix)
 		}
 	}
 	p.o.Local.SynthDomains = append(p.o.Local.SynthDomains, s)
@@ -337,7 +338,7 @@ func lastAddr(prefix netip.Prefix) netip.Addr {
 	return last
 }
 
-// typeNumber reads a record type, by name or by number (RFC 3597 §5).
+// typeNumber parses a record type, given by name or by number (RFC 3597 §5).
 func typeNumber(item string) (uint16, error) {
 	item = strings.ToUpper(item)
 	for i, name := range typeNames() {
@@ -360,7 +361,7 @@ func typeNumber(item string) (uint16, error) {
 	return uint16(n), nil
 }
 
-// typeNames lists the types below 66 that are in use, by number.
+// typeNames returns the names of the types below 66 by number; unused ones are "".
 func typeNames() []string {
 	return []string{
 		1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 11: "WKS", 12: "PTR", 13: "HINFO", 14: "MINFO",
@@ -372,7 +373,7 @@ func typeNames() []string {
 	}
 }
 
-// typeList reads a list of record types.
+// typeList parses a list of record types.
 func typeList(value string) ([]uint16, error) {
 	var list uniq[uint16]
 	for _, item := range words(value) {
@@ -380,7 +381,7 @@ func typeList(value string) ([]uint16, error) {
 		if err != nil {
 			return nil, err
 		}
-		list.add(n)
+		list.addItem(n)
 	}
 	return list.list, nil
 }

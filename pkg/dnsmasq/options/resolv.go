@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// ParseResolvConf returns the servers of a resolv.conf: lines that start with
-// nameserver or server and an address. Other lines and bad addresses are passed
-// over, as dnsmasq does. Repeated servers are returned once.
+// ParseResolvConf returns the servers in a resolv.conf: the addresses in lines that begin
+// with nameserver or server, each once. As in dnsmasq, other lines and invalid addresses
+// are ignored.
 func ParseResolvConf(data []byte) []netip.Addr {
 	var servers uniq[netip.Addr]
 	for line := range bytes.Lines(withoutBOM(data)) {
@@ -17,11 +17,11 @@ func ParseResolvConf(data []byte) []netip.Addr {
 			continue
 		}
 		if addr, err := netip.ParseAddr(fields[1]); err == nil {
-			servers.add(addr)
+			servers.addItem(addr)
 		}
 	}
 	return servers.list
 }
 
-// withoutBOM removes a byte order mark, which some editors write.
+// withoutBOM removes a byte order mark, which some editors add.
 func withoutBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\ufeff")) }

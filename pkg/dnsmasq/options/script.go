@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// exitScript is added to the exit code of a program of --conf-script.
+// exitScript is added to the exit code of a --conf-script program.
 const exitScript = 10
 
-// ScriptError says that a program of --conf-script ended with an exit code
-// other than 0, or was ended by a signal, whose number then is the code.
+// ScriptError means that a --conf-script program ended with an exit code other than 0, or
+// was ended by a signal, whose number is then the code.
 type ScriptError struct{ Code int }
 
 // Error returns the code.
@@ -25,7 +25,7 @@ func setConfScript(p *parser, value string, _ bool) error {
 	return nil
 }
 
-// readScript runs a program and applies what it prints.
+// readScript runs a program and applies the options in its output.
 func (p *parser) readScript(command string) {
 	if command == "" {
 		return

@@ -8,7 +8,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// ServerKind says what is done with the names of a [Server]'s domain.
+// ServerKind says how to resolve the names in a [Server]'s domain.
 type ServerKind uint8
 
 const (
@@ -23,28 +23,31 @@ const (
 	ServerNone
 )
 
-// Server is one --server, --local or --rev-server for one domain; an option
-// with several domains gives one Server for each. It is comparable.
+// Server is one --server, --local or --rev-server for one domain. An option with several
+// domains results in a Server for each. It is comparable.
 type Server struct {
+	// Domain says which names this server is for.
 	Domain dnsname.Domain
-	Kind   ServerKind
-	// Addr and Port are set for ServerAsk, unless Host is. Addr may have a zone.
+	// Kind says how to resolve them.
+	Kind ServerKind
+	// Addr is the server's address for ServerAsk, unless Host is set. It may have a zone.
 	Addr netip.Addr
+	// Port is the server's port for ServerAsk.
 	Port uint16
-	// Host is a server given by its name. Its address has to be looked up when
-	// the program starts.
+	// Host is the name of a server that is given by name. Its addresses must be looked up
+	// when the program starts.
 	Host string
-	// Interface is the interface that queries must leave by, "" for any.
+	// Interface is the interface through which queries must be sent; "" means any.
 	Interface string
-	// Source is the address that queries are sent from, invalid for any.
+	// Source is the address from which queries are sent; if it is not valid, any.
 	Source netip.Addr
-	// SourcePort is their port, 0 for a random one.
+	// SourcePort is the port from which queries are sent; 0 means a random one.
 	SourcePort uint16
-	// TLS says to ask over TLS only ("tls:" before the address).
+	// TLS says whether to ask the server only over TLS ("tls:" before the address).
 	TLS ServerTLS
 }
 
-// String returns the server as it stands in an option.
+// String returns the server in the form of the option.
 func (s Server) String() string {
 	var b strings.Builder
 	if s.Domain.Match != dnsname.MatchAll {
@@ -79,10 +82,10 @@ func (s Server) String() string {
 	return b.String()
 }
 
-// notAServer is what dnsmasq says of every text that it takes for a host name.
+// notAServer is dnsmasq's message for a text that it takes for a host name.
 const notAServer = "Name or service not known"
 
-// parseServer reads the value of --server and --local.
+// parseServer parses the value of --server and --local.
 func parseServer(value string) ([]Server, error) {
 	if err := slashedTLS(unhide(value)); err != nil {
 		return nil, err
@@ -97,7 +100,7 @@ func parseServer(value string) ([]Server, error) {
 	var target Server
 	switch {
 	case rest == "" && !strings.HasPrefix(value, "/"):
-		return nil, nil // dnsmasq takes an empty --server for nothing
+		return nil, nil // dnsmasq ignores an empty --server
 	case rest == "":
 		target.Kind = ServerLocal
 	case rest == "#":
@@ -111,15 +114,15 @@ func parseServer(value string) ([]Server, error) {
 	for _, d := range domains {
 		target.Domain = d
 		if target.Kind == ServerStandard && d.Match == dnsname.MatchAll {
-			continue // every name goes to the standard servers as it is
+			continue // all names go to the standard servers anyway
 		}
 		servers = append(servers, target)
 	}
 	return servers, nil
 }
 
-// parseUpstream reads addr[%scope][#port][@interface][@source[#port]], or the same
-// after "tls:".
+// parseUpstream parses addr[%scope][#port][@interface][@source[#port]], or the same after
+// "tls:".
 func parseUpstream(text string) (Server, error) {
 	if len(text) >= 4 && strings.EqualFold(text[:4], "tls:") {
 		return parseTLS(text[4:])
@@ -158,7 +161,7 @@ func parsesAsAddr(text string) bool {
 	return err == nil
 }
 
-// parseAddr reads an address, in brackets or not.
+// parseAddr parses an address with or without brackets.
 func parseAddr(text string) (netip.Addr, error) {
 	if inner, ok := strings.CutPrefix(text, "["); ok {
 		if inner, ok = strings.CutSuffix(inner, "]"); ok && strings.Contains(inner, ":") {
@@ -168,7 +171,7 @@ func parseAddr(text string) (netip.Addr, error) {
 	return netip.ParseAddr(text)
 }
 
-// setHost sets the server's address or its name.
+// setHost sets the server's address or name.
 func (s *Server) setHost(text string) error {
 	if addr, err := parseAddr(text); err == nil {
 		s.Addr = addr.Unmap().WithZone(addr.Zone())
@@ -185,14 +188,14 @@ func (s *Server) setHost(text string) error {
 	case strings.Trim(text, "0123456789.") == "":
 		return bad(notAServer, "%q is not a complete address", text)
 	case !dnsname.IsSubdomain1123(strings.ToLower(strings.TrimSuffix(text, "."))):
-		return bad(notAServer, "%q is neither an address nor a host name; repeat the option for a second server", text)
+		return bad(notAServer, "%q is not an address or a host name; for a second server, repeat the option", text)
 	}
 	s.Host = strings.ToLower(strings.TrimSuffix(text, "."))
 	return nil
 }
 
 func (s *Server) setInterface(name string) error {
-	// Linux's limit (IFNAMSIZ) with its final zero.
+	// Linux's limit is IFNAMSIZ, with the final zero.
 	if name == "" || len(name) > 15 || strings.ContainsAny(name, "/# ") {
 		return bad("bad interface name", "%q", name)
 	}
@@ -211,7 +214,7 @@ func (s *Server) setSource(text string) error {
 	}
 	source, err := parseAddr(text)
 	if err != nil {
-		return bad("bad interface name", "source %q is not an address", text)
+		return bad("bad interface name", "the source %q is not an address", text)
 	}
 	s.Source = source
 	if s.Host == "" && s.Addr.Is4() != source.Is4() {
@@ -221,7 +224,7 @@ func (s *Server) setSource(text string) error {
 	return nil
 }
 
-// parsePort reads 0 to 65535.
+// parsePort parses a number from 0 to 65535.
 func parsePort(text string) (uint16, bool) {
 	if text == "" || strings.Trim(text, "0123456789") != "" {
 		return 0, false
@@ -230,9 +233,8 @@ func parsePort(text string) (uint16, bool) {
 	return uint16(n), err == nil
 }
 
-// parseRevServer reads the value of --rev-server: network[/bits][,server]. It
-// returns one Server for each reverse zone, several when bits is not at the
-// edge of a label.
+// parseRevServer parses the value of --rev-server: network[/bits][,server]. It returns a
+// Server for each reverse zone; there are several if bits is not the boundary of a label.
 func parseRevServer(value string) ([]Server, error) {
 	network, rest, hasServer := cut(value, ',')
 	prefix, err := parseNetwork(network)
@@ -259,7 +261,7 @@ func parseRevServer(value string) ([]Server, error) {
 	return servers, nil
 }
 
-// parseNetwork reads address[/bits]; without bits it is the one address.
+// parseNetwork parses address[/bits]. Without bits, the network is the single address.
 func parseNetwork(text string) (netip.Prefix, error) {
 	addrText, bitsText, hasBits := cut(text, '/')
 	addr, err := parseAddr(unhide(addrText))
@@ -281,8 +283,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	return netip.PrefixFrom(addr, bits).Masked(), nil
 }
 
-// reverseZones returns the zones that hold the reverse names of a network, in
-// the order of their addresses.
+// reverseZones returns the zones of a network's reverse names, in the order of the addresses.
 func reverseZones(prefix netip.Prefix) []dnsname.Name {
 	labelBits, labels := 8, 4
 	if prefix.Addr().Is6() {
@@ -290,7 +291,7 @@ func reverseZones(prefix netip.Prefix) []dnsname.Name {
 	}
 	kept := (prefix.Bits() + labelBits - 1) / labelBits
 	count := 1 << (kept*labelBits - prefix.Bits())
-	// The last label that is kept counts up; it lies in this octet.
+	// The last label counts up; its bits are in this octet.
 	octet, step := kept-1, 1
 	if labelBits == 4 {
 		octet = (kept - 1) / 2
@@ -320,7 +321,7 @@ const (
 	AddressLiteral AddressKind = iota
 	// AddressNull answers with 0.0.0.0 and :: ("#").
 	AddressNull
-	// AddressLocal answers that there is no such name (no address).
+	// AddressLocal answers that the name does not exist (no address given).
 	AddressLocal
 )
 
@@ -331,7 +332,7 @@ type Address struct {
 	Addr   netip.Addr // set for AddressLiteral
 }
 
-// parseAddress reads the value of --address.
+// parseAddress parses the value of --address.
 func parseAddress(value string) ([]Address, error) {
 	if value == "" {
 		return nil, nil

@@ -40,8 +40,8 @@ func str(field func(*Options) *string) setter {
 // setPath sets a file name.
 func setPath(field func(*Options) *string) setter { return str(field) }
 
-// digits reads a decimal number as dnsmasq does: digits only, nothing is 0.
-// Numbers that do not fit are the largest int32.
+// digits parses a decimal number as dnsmasq does: only digits; an empty text is 0. A number
+// that is too large becomes the largest int32.
 func digits(value string) (int, error) {
 	if strings.Trim(value, "0123456789") != "" {
 		return 0, bad("", "%q is not a number", value)
@@ -56,7 +56,7 @@ func digits(value string) (int, error) {
 	return int(n), nil
 }
 
-// checkNumber checks the value of an option that has no effect.
+// checkNumber checks the number of an option that has no effect.
 func checkNumber(_ *parser, value string, _ bool) error {
 	_, err := digits(value)
 	return err
@@ -98,7 +98,7 @@ func seconds(field func(*Options) *duration) setter {
 	}
 }
 
-// own sets a duration of an option that dnsmasq does not have: "90s" or whole
+// own sets the duration of an option that dnsmasq does not have, given as "90s" or in whole
 // seconds.
 func own(name string, field func(*Options) *duration) setter {
 	return func(p *parser, value string, _ bool) error {
@@ -106,7 +106,7 @@ func own(name string, field func(*Options) *duration) setter {
 		if n, err := digits(value); err == nil && value != "" {
 			d = time.Duration(n) * time.Second
 		} else if d, err = time.ParseDuration(value); err != nil || d < 0 {
-			return bad("", "%q is not a duration such as 90s for --%s", value, name)
+			return bad("", "%q is not a valid duration for --%s; write it as in 90s", value, name)
 		}
 		*field(p.o) = d
 		return nil
@@ -147,7 +147,7 @@ func setUseStale(p *parser, value string, given bool) error {
 func setTCPConnections(p *parser, value string, _ bool) error {
 	n, err := digits(value)
 	if err != nil || n < 1 {
-		return bad("", "%q is not a number above 0", value)
+		return bad("", "%q is not a number greater than 0", value)
 	}
 	p.o.Listen.MaxTCPConnections = n
 	return nil
@@ -155,21 +155,21 @@ func setTCPConnections(p *parser, value string, _ bool) error {
 
 func setPortLimit(_ *parser, value string, _ bool) error {
 	if n, err := digits(value); err != nil || n < 1 {
-		return bad("", "%q is not a number above 0", value)
+		return bad("", "%q is not a number greater than 0", value)
 	}
 	return nil
 }
 
 func setLocalService(p *parser, value string, given bool) error {
 	if given && value != "net" && value != "host" {
-		return bad("", "%q is neither net nor host", value)
+		return bad("", "%q is not valid; the value must be net or host", value)
 	}
 	p.o.Listen.LocalService, p.o.Listen.LocalHostOnly = true, value == "host"
 	return nil
 }
 
-// minUDPBytes is the least that every implementation must take (RFC 1035
-// §4.2.1).
+// minUDPBytes is the size of a message that every implementation must accept, in octets (RFC
+// 1035 §4.2.1).
 const minUDPBytes = 512
 
 func setEDNSPacketMax(p *parser, value string, _ bool) error {
@@ -181,7 +181,7 @@ func setEDNSPacketMax(p *parser, value string, _ bool) error {
 	return nil
 }
 
-// The times of --fast-dns-retry without values, and its lower limit.
+// The default times of --fast-dns-retry, and its smallest value.
 const (
 	fastRetry      = time.Second
 	fastRetryTotal = 10 * time.Second
@@ -194,7 +194,7 @@ func setFastRetry(p *parser, value string, given bool) error {
 		firstText, totalText, hasTotal := cut(value, ',')
 		n, err := digits(firstText)
 		if first = time.Duration(n) * time.Millisecond; err != nil || first < fastRetryMin {
-			return bad("", "%q is not a number of milliseconds from 50 up", firstText)
+			return bad("", "%q is not a number of milliseconds, at least 50", firstText)
 		}
 		if hasTotal {
 			if n, err = digits(totalText); err != nil {
@@ -230,7 +230,7 @@ func setLogFacility(p *parser, value string, _ bool) error {
 	return nil
 }
 
-// isFacility reports whether syslog.h names the facility.
+// isFacility reports whether name is a facility in syslog.h.
 func isFacility(name string) bool {
 	switch name {
 	case "auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "security",
@@ -334,7 +334,7 @@ func setHostsDir(p *parser, value string, _ bool) error {
 	return nil
 }
 
-// maxRate bounds --rate-limit.
+// maxRate is the largest number in --rate-limit.
 const maxRate = 1_000_000
 
 func setRateLimit(p *parser, value string, _ bool) error {

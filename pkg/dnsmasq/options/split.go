@@ -2,9 +2,9 @@ package options
 
 import "strings"
 
-// cut splits a value at the first separator and removes the blanks around it, as
-// dnsmasq does for every separator of every option. Tabs of files are blanks by
-// now (see cleanLine); blanks at the ends of the value stay.
+// cut splits a value at the first separator and removes the spaces around it, as dnsmasq
+// does for every separator of every option. cleanLine has replaced tabs in files by spaces.
+// Spaces at the ends of the value are kept.
 func cut(value string, separator byte) (before, after string, found bool) {
 	i := strings.IndexByte(value, separator)
 	if i < 0 {
@@ -13,7 +13,7 @@ func cut(value string, separator byte) (before, after string, found bool) {
 	return strings.TrimRight(value[:i], " "), strings.TrimLeft(value[i+1:], " "), true
 }
 
-// split splits a value at every separator, as [cut] does.
+// split splits a value at every separator, in the way of cut.
 func split(value string, separator byte) []string {
 	list := make([]string, 0, 1+strings.Count(value, string(separator)))
 	for {
@@ -26,7 +26,7 @@ func split(value string, separator byte) []string {
 	}
 }
 
-// splitN splits a value at the first separators, into n items at most.
+// splitN splits a value at the first separators into at most n items.
 func splitN(value string, separator byte, n int) []string {
 	var list []string
 	for len(list) < n-1 {
@@ -40,10 +40,10 @@ func splitN(value string, separator byte, n int) []string {
 	return append(list, value)
 }
 
-// items splits a value at commas. Quoted commas stay.
+// items splits a value at commas that are not quoted.
 func items(value string) []string { return split(value, ',') }
 
-// words splits a value at commas and leaves empty items out.
+// words splits a value at commas and omits empty items.
 func words(value string) []string {
 	var list []string
 	for _, item := range items(value) {
@@ -54,8 +54,8 @@ func words(value string) []string {
 	return list
 }
 
-// brackets returns an error that says so when text is an IPv6 address in
-// brackets, where there is no port that brackets would be needed for.
+// brackets returns an error if text is an IPv6 address in brackets, in an option without a
+// port, for which brackets would be needed.
 func brackets(text string) error {
 	inner, opened := strings.CutPrefix(text, "[")
 	inner, rest, closed := strings.Cut(inner, "]")
@@ -68,29 +68,30 @@ func brackets(text string) error {
 	return bad("", "%q: write the IPv6 address without brackets: %s", text, inner)
 }
 
-// typography says what a word processor has done to an option, "" for nothing.
+// typography returns a hint about characters that a word processor has inserted into an
+// option, or "" if there are none.
 func typography(text string) string {
 	switch {
 	case strings.HasPrefix(text, "\ufeff"):
-		return "there is a byte order mark (BOM) before it; save the file as UTF-8 without BOM"
+		return "the file begins with a byte order mark (BOM); save it as UTF-8 without BOM"
 	case strings.ContainsAny(text, "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"):
-		return "it has typographic quotation marks; write plain ones, or none"
+		return "the option has typographic quotation marks; write plain ones, or none"
 	case strings.ContainsAny(text, "\u2010\u2011\u2012\u2013\u2014\u2212"):
-		return "it has a typographic dash; write a plain hyphen"
+		return "the option has a typographic dash; write a plain hyphen"
 	case strings.ContainsAny(text, "\u00a0\u2009\u202f\u200b\ufeff"):
-		return "it has an invisible or non-breaking blank; delete it"
+		return "the option has an invisible or non-breaking space; delete it"
 	}
 	return ""
 }
 
-// listKey is an item of a list, to find repeated ones with.
+// listKey identifies an item of a list, to find duplicates.
 type listKey[T comparable] struct {
 	list *[]T
 	item T
 }
 
-// addNew appends the items that a list does not hold yet. A list whose items it
-// adds must not get others.
+// addNew appends the items that are not in the list yet. All items of such a list must be
+// added by addNew.
 func addNew[T comparable](p *parser, list *[]T, items ...T) {
 	for _, item := range items {
 		key := listKey[T]{list, item}
@@ -101,14 +102,14 @@ func addNew[T comparable](p *parser, list *[]T, items ...T) {
 	}
 }
 
-// uniq collects items that are not there yet. The zero value is ready.
+// uniq collects items without duplicates. The zero value is ready to use.
 type uniq[T comparable] struct {
 	list []T
 	have map[T]bool
 }
 
-// add appends an item unless it is there.
-func (u *uniq[T]) add(item T) {
+// addItem appends an item unless it is in the list already.
+func (u *uniq[T]) addItem(item T) {
 	if u.have[item] {
 		return
 	}

@@ -5,20 +5,20 @@ import (
 	"strings"
 )
 
-// Status says what dnscache does with an option.
+// Status says how dnscache treats an option.
 type Status uint8
 
-// Refused is the zero value: an option does nothing until somebody says so.
+// Refused is the zero value, so that an option must be declared to have an effect.
 const (
-	// Refused options end the program with an error that gives the reason.
+	// Refused options are errors that end the program; the message gives the reason.
 	Refused Status = iota
-	// Accepted options are read and change nothing here, for the reason given.
+	// Accepted options are parsed but have no effect, for the reason given in Help.
 	Accepted
-	// Implemented options do what they do in dnsmasq.
+	// Implemented options have the same effect as in dnsmasq.
 	Implemented
 )
 
-// String returns the word that the documentation uses.
+// String returns the status as in the documentation.
 func (s Status) String() string {
 	switch s {
 	case Implemented:
@@ -33,9 +33,8 @@ func (s Status) String() string {
 // Argument says whether an option takes a value.
 type Argument uint8
 
-// The kinds of getopt_long. An optional value of a long option is only taken
-// after "="; the short form of such an option needs its value unless Spec says
-// that it is bare.
+// The kinds of arguments of getopt_long. An optional value of a long option must follow
+// "="; the short form of such an option needs a value unless Spec.ShortBare is true.
 const (
 	NoArgument Argument = iota
 	RequiredArgument
@@ -46,10 +45,10 @@ const (
 type Repeat uint8
 
 const (
-	// Many may be repeated, each use adds to the others.
+	// Many means that the option may be repeated; each use adds to the others.
 	Many Repeat = iota
-	// Once may be given once on the command line, and once more in a file,
-	// which then wins.
+	// Once means that the option may be given once on the command line and once in a file,
+	// which takes precedence.
 	Once
 )
 
@@ -57,35 +56,35 @@ const (
 type Spec struct {
 	// Name is the long name without dashes.
 	Name string
-	// Short is the one-letter form, 0 when there is none.
+	// Short is the one-letter form; 0 means that there is none.
 	Short byte
-	// Arg is the kind of value, Param its name in the help text.
-	Arg   Argument
+	// Arg says whether the option takes a value.
+	Arg Argument
+	// Param is the name of the value in the help text.
 	Param string
-	// ShortBare is whether the short form takes no value although the long
-	// form may.
+	// ShortBare says whether the short form takes no value although the long form may.
 	ShortBare bool
-	Repeat    Repeat
-	Status    Status
-	// Own marks options that dnsmasq does not have.
+	// Repeat says how often the option may be given.
+	Repeat Repeat
+	// Status says how dnscache treats the option.
+	Status Status
+	// Own is true for options that dnsmasq does not have.
 	Own bool
-	// Default is the value without the option, "" when that is "off".
+	// Default is the value if the option is not given; "" means off.
 	Default string
-	// Help says in one line what the option does here; for Accepted and
-	// Refused options, why nothing is done.
+	// Help says in one line what the option does in dnscache or, if it is Accepted or
+	// Refused, why it does nothing.
 	Help string
 
-	// set applies the option. It is nil for options that are not implemented,
-	// but may be set for Accepted ones whose value must still be well formed.
+	// set applies the option. It is nil if the option is not implemented, except for
+	// Accepted options whose value is checked.
 	set setter
 }
 
-// setter applies one use of an option. given is false when an optional value
-// was left out.
+// setter applies one use of an option. given is false if an optional value is missing.
 type setter func(p *parser, value string, given bool) error
 
-// Table returns every option in the order of the help text. The caller owns
-// the slice.
+// Table returns all options in the order of the help text. The caller owns the slice.
 func Table() []Spec {
 	var all []Spec
 	for _, s := range sections() {
@@ -94,7 +93,7 @@ func Table() []Spec {
 	return all
 }
 
-// section is a part of the table with its title.
+// section is a part of the table, with a title.
 type section struct {
 	title string
 	specs []Spec
@@ -136,10 +135,9 @@ func newIndex() *index {
 	return x
 }
 
-// abbreviation finds the option that a long name or an unambiguous beginning
-// of it means, by the rules of getopt_long. Options of our own never make an
-// abbreviation of a dnsmasq option ambiguous. With several candidates it
-// returns their names.
+// abbreviation finds an option by its long name or by an unambiguous prefix of it, by the
+// rules of getopt_long. Our own options never make an abbreviation of a dnsmasq option
+// ambiguous. If the abbreviation is ambiguous, it returns the names of the candidates.
 func (x *index) abbreviation(name string) (spec *Spec, candidates []string) {
 	if s, ok := x.long[name]; ok {
 		return s, nil
@@ -169,8 +167,8 @@ func (x *index) abbreviation(name string) (spec *Spec, candidates []string) {
 	return nil, nil
 }
 
-// synonyms reports whether two names stand for the same option in dnsmasq, so
-// that getopt_long does not call a common beginning ambiguous.
+// synonyms reports whether two names are the same option in dnsmasq, so that for getopt_long
+// a common prefix is not ambiguous.
 func synonyms(a, b string) bool {
 	return strings.HasPrefix(a, "domain") && strings.HasPrefix(b, "domain") &&
 		a != "domain-needed" && b != "domain-needed"

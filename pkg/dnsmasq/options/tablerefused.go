@@ -8,9 +8,9 @@ const (
 	noDHCP        = "dnscache serves DNS only, not DHCP"
 	noTFTP        = "dnscache serves DNS only, not TFTP"
 	noRA          = "dnscache serves DNS only, not router advertisements"
-	noAuth        = "dnscache has no authoritative zones for the outside world"
-	noDNSSEC      = "dnscache does not validate; the DO flag and signatures pass through"
-	noIntegration = "dnscache talks DNS only; it changes nothing in the kernel and has no message bus"
+	noAuth        = "dnscache does not serve authoritative zones"
+	noDNSSEC      = "dnscache does not validate DNSSEC; it relays the DO flag and signatures"
+	noIntegration = "dnscache serves DNS only; it does not change kernel settings and has no message bus"
 	noScripts     = "dnscache runs no other programs"
 )
 
@@ -83,14 +83,14 @@ func authOptions() []Spec {
 func dhcpOptions() []Spec {
 	var specs []Spec
 	for _, name := range []string{"no-dhcp-interface", "no-dhcpv4-interface", "no-dhcpv6-interface"} {
-		spec := Spec{Name: name, Arg: RequiredArgument, Param: "name[,name...]", Status: Accepted, Help: "there is no DHCP on any interface"}
+		spec := Spec{Name: name, Arg: RequiredArgument, Param: "name[,name...]", Status: Accepted, Help: "dnscache has no DHCP on any interface"}
 		if name == "no-dhcp-interface" {
 			spec.Short = '2'
 		}
 		specs = append(specs, spec)
 	}
 	for _, name := range []string{"quiet-dhcp", "quiet-dhcp6", "quiet-ra", "quiet-tftp"} {
-		specs = append(specs, Spec{Name: name, Status: Accepted, Help: "dnscache never logs about it"})
+		specs = append(specs, Spec{Name: name, Status: Accepted, Help: "dnscache has no such messages"})
 	}
 	specs = append(specs, refuse(noDHCP, dhcpRows()...)...)
 	specs = append(specs, refuse(

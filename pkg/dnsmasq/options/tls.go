@@ -12,36 +12,37 @@ import (
 // DefaultTLSPort is the port of DNS over TLS (RFC 7858 §3.1).
 const DefaultTLSPort = 853
 
-// ServerTLS is how a server that is asked over TLS is authenticated. It is
-// comparable; the zero value is a server in clear text.
+// ServerTLS says how a server that is asked over TLS is authenticated. It is comparable. The
+// zero value means that the server is asked in clear text.
 type ServerTLS struct {
+	// On says whether the server is asked over TLS.
 	On bool
-	// Name is what the certificate must be for, "" for the server's address.
+	// Name is the name that the certificate must be valid for; "" means the server's address.
 	Name string
 	// Pins are SHA-256 digests of public keys, 32 octets each.
 	Pins string
 }
 
-// tlsForm is the right form, for messages.
+// tlsForm describes the valid form, for messages.
 const tlsForm = "write --server=[/domain/...]tls:ADDRESS[#PORT][@INTERFACE|@SOURCE][,name=NAME][,pin=HEX64...]"
 
-// parseTLS reads what follows "tls:".
+// parseTLS parses the text after "tls:".
 func parseTLS(text string) (Server, error) {
 	list := items(text)
-	place := list[0]
-	host, _, _ := cut(place, '@')
+	address := list[0]
+	host, _, _ := cut(address, '@')
 	host, port, hasPort := cut(host, '#')
 	if hasPort && port == "" {
 		return Server{}, bad("bad port", "the port is missing; %s", tlsForm)
 	}
 	if strings.HasPrefix(host, "//") {
-		return Server{}, bad(notAServer, "%q: no slashes after tls: here; %s", "tls:"+text, tlsForm)
+		return Server{}, bad(notAServer, "%q: there must be no slashes after tls:; %s", "tls:"+text, tlsForm)
 	}
 	if _, err := parseAddr(host); err != nil {
-		return Server{}, bad(notAServer, "%q is not an address: a TLS server given by name would have to be looked up in clear text; %s",
+		return Server{}, bad(notAServer, "%q is not an address; the name of a TLS server would have to be looked up in clear text; %s",
 			host, tlsForm)
 	}
-	s, err := parseUpstream(place)
+	s, err := parseUpstream(address)
 	if err != nil {
 		return Server{}, err
 	}
@@ -60,7 +61,7 @@ func parseTLS(text string) (Server, error) {
 	return s, nil
 }
 
-// set reads name=NAME or pin=HEX64.
+// set parses name=NAME or pin=HEX64.
 func (t *ServerTLS) set(item string) error {
 	key, value, found := cut(item, '=')
 	switch {
@@ -70,7 +71,7 @@ func (t *ServerTLS) set(item string) error {
 		}
 		name := strings.ToLower(strings.TrimSuffix(value, "."))
 		if _, err := netip.ParseAddr(name); err != nil && !dnsname.IsSubdomain1123(name) {
-			return bad("", "%q is not a name that a certificate can be for; %s", value, tlsForm)
+			return bad("", "%q is not a name that a certificate can be valid for; %s", value, tlsForm)
 		}
 		t.Name = name
 	case found && key == "pin":
@@ -87,10 +88,10 @@ func (t *ServerTLS) set(item string) error {
 	return nil
 }
 
-// pinLen is the length of a SHA-256 digest.
+// pinLen is the length of a SHA-256 digest in octets.
 const pinLen = 32
 
-// pins lists the pins one by one.
+// pins returns the pins as separate strings of pinLen octets.
 func (t *ServerTLS) pins() []string {
 	var list []string
 	for rest := t.Pins; len(rest) >= pinLen; rest = rest[pinLen:] {
@@ -99,7 +100,7 @@ func (t *ServerTLS) pins() []string {
 	return list
 }
 
-// suffix is what follows address and port in an option.
+// suffix returns the part of the option after address and port.
 func (t *ServerTLS) suffix() string {
 	var b strings.Builder
 	if t.Name != "" {
@@ -111,9 +112,9 @@ func (t *ServerTLS) suffix() string {
 	return b.String()
 }
 
-// slashedTLS refuses the form of other programs, tls://ADDRESS: behind a list of
-// domains its slashes would end that list, and the server would be asked in clear
-// text. Other schemes, as in https://, are no better.
+// slashedTLS returns an error for the form of other programs, tls://ADDRESS: after a list of
+// domains, its slashes would end that list, and the server would be asked in clear text. It
+// also returns an error for other schemes, such as https://.
 func slashedTLS(value string) error {
 	i := strings.Index(value, "://")
 	if i < 0 {
@@ -121,7 +122,7 @@ func slashedTLS(value string) error {
 	}
 	scheme := value[strings.LastIndexByte(value[:i], '/')+1 : i]
 	if strings.EqualFold(scheme, "tls") {
-		return bad(notAServer, "%q: tls:// is the form of the ConfigMap; %s", value, tlsForm)
+		return bad(notAServer, "%q: tls:// is only valid in the ConfigMap; %s", value, tlsForm)
 	}
 	if scheme == "" || strings.ContainsFunc(scheme, func(r rune) bool { return (r|0x20 < 'a' || r|0x20 > 'z') && (r < '0' || r > '9') }) {
 		return nil
@@ -129,20 +130,20 @@ func slashedTLS(value string) error {
 	return bad(notAServer, "%q: %s:// is not supported; for DNS over TLS %s", value, scheme, tlsForm)
 }
 
-// tlsInSlash refuses a part of a TLS server's value that a slash has cut off.
+// tlsInSlash returns an error if a slash has cut the value of a TLS server.
 func tlsInSlash(domains []dnsname.Domain, rest string) error {
 	for _, d := range domains {
 		text := strings.ToLower(d.String())
 		if strings.HasPrefix(text, "tls:") {
-			return bad(notAServer, "%q: no slash may stand in the value of a TLS server; %s", text+"/.../"+rest, tlsForm)
+			return bad(notAServer, "%q: the value of a TLS server must not contain a slash; %s", text+"/.../"+rest, tlsForm)
 		}
 	}
 	return nil
 }
 
-// mixedServers returns a TLS server and a plain one for the same names, "" if
-// there are none. resolv says that the servers of resolv.conf are asked about
-// names that no server's domain has.
+// mixedServers returns a TLS server and a plain one that are asked for the same names, or ""
+// if there are none. resolv says whether the servers of resolv.conf are asked for names in
+// no server's domain.
 func mixedServers(servers []Server, resolv bool) (secure, plain string) {
 	first := map[dnsname.Domain]map[bool]string{}
 	if resolv {

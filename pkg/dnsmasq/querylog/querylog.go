@@ -1,8 +1,8 @@
-// Package querylog words the events of queries as dnsmasq does, for those who
-// read its log with eyes or scripts.
+// Package querylog writes the events of queries in the words of dnsmasq's log, for people and
+// scripts that read it.
 //
-// Use [Log] as the query log of a forwarder, and the other functions for what
-// dnsmasq says besides.
+// Use [Log] as the query log of a forwarder, and the other functions for dnsmasq's other
+// messages about queries and servers.
 package querylog
 
 import (
@@ -22,9 +22,9 @@ const ConfigSource = "config"
 
 // Log writes the lines of --log-queries.
 type Log struct {
-	// Line takes one line. It must not block for long.
+	// Line receives each line, without a line end. It must not block for long.
 	Line func(text string)
-	// Extra puts serial number and client before each line (--log-queries=extra).
+	// Extra adds the serial number and the client before each line (--log-queries=extra).
 	Extra bool
 }
 
@@ -41,7 +41,8 @@ func (l *Log) Log(e *forwarder.Event) {
 	}
 }
 
-// OverLimit says that a question was refused because of --dns-forward-max.
+// OverLimit returns the message about a question that was refused because of
+// --dns-forward-max.
 func OverLimit(o forwarder.OverLimit) string {
 	to := ""
 	if o.Domain != "" {
@@ -50,18 +51,18 @@ func OverLimit(o forwarder.OverLimit) string {
 	return fmt.Sprintf("Maximum number of concurrent DNS queries %sreached (max: %d)", to, o.Max) + andMore(o.Suppressed)
 }
 
-// Rebind says that an answer was emptied because of --stop-dns-rebind. name is
-// in wire form.
+// Rebind returns the message about an answer that was emptied because of --stop-dns-rebind.
+// name is in wire form.
 func Rebind(name []byte, suppressed uint64) string {
 	return "possible DNS-rebind attack detected: " + NameText(name) + andMore(suppressed)
 }
 
-// Loop says that a server is not asked because of --dns-loop-detect.
+// Loop returns the message about a server that is not asked because of --dns-loop-detect.
 func Loop(server netip.AddrPort) string {
 	return "NOT using nameserver " + ServerText(server) + " - query loop detected"
 }
 
-// andMore counts the like events that have no line of their own.
+// andMore returns the text about n suppressed messages.
 func andMore(n uint64) string {
 	if n == 0 {
 		return ""
@@ -69,12 +70,12 @@ func andMore(n uint64) string {
 	return ", and " + strconv.FormatUint(n, 10) + " more"
 }
 
-// ServerText is dnsmasq's text for a server.
+// ServerText returns dnsmasq's text for a server.
 func ServerText(a netip.AddrPort) string {
 	return a.Addr().String() + "#" + strconv.Itoa(int(a.Port()))
 }
 
-// Lines words an event as dnsmasq does.
+// Lines returns dnsmasq's lines for an event.
 func Lines(e *forwarder.Event) []string {
 	switch e.Kind {
 	case forwarder.EventQuery:
@@ -102,7 +103,7 @@ func Lines(e *forwarder.Event) []string {
 	return nil
 }
 
-// answerLines words the records of an answer, one line each.
+// answerLines returns one line for each record of an answer.
 func answerLines(source string, e *forwarder.Event) []string {
 	if e.Rcode != dns.RcodeSuccess && e.Rcode != dns.RcodeNameError {
 		return []string{source + " error is " + rcodeText(e.Rcode) + reasonText(e)}
@@ -154,7 +155,7 @@ func answerLines(source string, e *forwarder.Event) []string {
 	return lines
 }
 
-// ReverseAddr returns the address that a reverse name stands for.
+// ReverseAddr returns the address of a reverse name in presentation form.
 func ReverseAddr(name string) (netip.Addr, bool) {
 	wire, err := dnsname.Parse(name)
 	if err != nil {
@@ -163,7 +164,7 @@ func ReverseAddr(name string) (netip.Addr, bool) {
 	return dnsname.ReverseAddr([]byte(wire))
 }
 
-// TypeText is dnsmasq's text for a type.
+// TypeText returns dnsmasq's text for a record type.
 func TypeText(t uint16) string {
 	if text, ok := dns.TypeToString[t]; ok {
 		return text
@@ -171,7 +172,7 @@ func TypeText(t uint16) string {
 	return "type=" + strconv.Itoa(int(t))
 }
 
-// rcodeText is dnsmasq's text for a response code.
+// rcodeText returns dnsmasq's text for a response code.
 func rcodeText(rcode int) string {
 	switch rcode {
 	case dns.RcodeServerFailure:
@@ -184,7 +185,7 @@ func rcodeText(rcode int) string {
 	return strconv.Itoa(rcode)
 }
 
-// reasonText is the extended error, RFC 8914.
+// reasonText returns the text for an extended error (RFC 8914).
 func reasonText(e *forwarder.Event) string {
 	if !e.HasReason {
 		return ""
@@ -196,7 +197,7 @@ func reasonText(e *forwarder.Event) string {
 	return " (EDE: " + strings.ToLower(text) + ")"
 }
 
-// shortServer omits the usual port.
+// shortServer returns the text for a server without the port if that is 53.
 func shortServer(a netip.AddrPort) string {
 	if a.Port() == 53 {
 		return a.Addr().String()
@@ -206,8 +207,8 @@ func shortServer(a netip.AddrPort) string {
 
 const unprintable = "<name unprintable>"
 
-// NameText is the text of a wire name as sent. Names that a terminal or a
-// script could mistake for something else are not printed.
+// NameText returns the text of a wire name in the spelling of the query. It replaces names with
+// characters that a terminal or a script could interpret.
 func NameText(wire []byte) string {
 	if len(wire) == 0 {
 		return "."
@@ -235,7 +236,7 @@ func NameText(wire []byte) string {
 	return b.String()
 }
 
-// RecordName is the same for a name in presentation form.
+// RecordName is NameText for a name in presentation form.
 func RecordName(name string) string {
 	if name == "." {
 		return name
@@ -246,7 +247,7 @@ func RecordName(name string) string {
 	return strings.TrimSuffix(name, ".")
 }
 
-// printableText keeps a record's text from forging lines.
+// printableText replaces characters in a record's text that could forge lines of the log.
 func printableText(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
