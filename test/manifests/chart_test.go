@@ -108,12 +108,14 @@ func only(a, b string) (lines []string) {
 
 // choices says for each component with which values the chart gives the same.
 var choices = map[string]string{
+	"autoscaler":    "autoscaler: {enabled: true}",
 	"clusterset":    "clustersetDomain: clusterset.local",
 	"direct":        "direct: true",
 	"domain":        "domain: example.internal\nclusterIP: 10.0.0.10",
 	"dual-stack":    "service: {clusterIPs: [10.96.0.10, 'fd00:10:96::a'], ipFamilies: [IPv4, IPv6], ipFamilyPolicy: RequireDualStack}",
 	"federations":   "config: {federations: {prod: prod.example.com}}",
 	"ha":            "replicas: 2\nspread: true",
+	"hpa":           "hpa: {enabled: true}",
 	"ipv6":          "clusterIP: 'fd00:10:96::a'\nservice: {ipFamilies: [IPv6], ipFamilyPolicy: SingleStack}",
 	"kubedns-port":  "kubednsPort: true",
 	"monitoring":    "monitoring: {enabled: true}",
@@ -197,16 +199,18 @@ replicas: 0
 // Mistakes are refused with a message that names the value.
 func TestChartRefuses(t *testing.T) {
 	for values, want := range map[string]string{
-		"domain: 'cluster local'":   "domain",
-		"clusterIP: ten":            "clusterIP",
-		"replicas: two":             "replicas",
-		"replica: 2":                "replica",
-		"config: {stubdomains: {}}": "stubdomains",
+		"domain: 'cluster local'": "domain",
+		"clusterIP: ten":          "clusterIP",
+		"replicas: two":           "replicas",
+		"{autoscaler: {enabled: true}, hpa: {enabled: true}}": "only one",
+		"hpa: {enabled: true, maxReplicas: 0}":                "maxReplicas",
+		"replica: 2":                                          "replica",
+		"config: {stubdomains: {}}":                           "stubdomains",
 		"config: {stubDomains: {corp.example: 10.0.0.1}}":     "stubDomains",
 		"images: {kubedns: {name: x}}":                        "images",
 		"service: {ipFamilies: [ipv4]}":                       "ipFamilies",
 		"service: {clusterIPs: [10.0.0.10, 'fd00:10:96::a']}": "must be clusterIP",
-		"direct: 'yes'": "direct",
+		"direct: 'yes'":                                       "direct",
 	} {
 		out, err := template(t, values)
 		if err == nil {

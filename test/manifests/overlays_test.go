@@ -115,12 +115,14 @@ func TestOverlays(t *testing.T) {
 		t.Fatal(err)
 	}
 	differences := map[string]func(*testing.T, []runtime.Object){
+		"autoscaler":    isAutoscaled,
 		"clusterset":    isMultiCluster,
 		"direct":        isDirect,
 		"domain":        isOtherDomain,
 		"dual-stack":    isDualStack,
 		"federations":   isFederated,
 		"ha":            isRedundant,
+		"hpa":           isHorizontallyScaled,
 		"ipv6":          isIPv6,
 		"kubedns-port":  isReachable,
 		"monitoring":    isMonitored,

@@ -28,18 +28,28 @@ func checkout(t *testing.T) string {
 	files := run(t, addon.Root(), nil, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	for name := range strings.SplitSeq(strings.Trim(string(files), "\x00"), "\x00") {
 		source, target := filepath.Join(addon.Root(), name), filepath.Join(dir, name)
-		info, err := os.Stat(source)
+		info, err := os.Lstat(source)
 		if os.IsNotExist(err) {
 			continue // removed, and not committed yet
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		content, err := os.ReadFile(source)
-		if err != nil {
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		if info.Mode()&fs.ModeSymlink != 0 {
+			to, err := os.Readlink(source)
+			if err == nil {
+				err = os.Symlink(to, target)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		content, err := os.ReadFile(source)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(target, content, info.Mode()); err != nil {
