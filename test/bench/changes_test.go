@@ -92,6 +92,7 @@ func TestChange(t *testing.T) {
 }
 
 func checkChanges(t *testing.T, c *apiCluster) {
+	t.Helper()
 	want := map[int][][]byte{}
 	kinds := map[bool]int{}
 	for k := range 40 {

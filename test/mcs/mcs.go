@@ -220,7 +220,7 @@ func (c *client) putSlices(ctx context.Context, service *corev1.Service, wanted 
 				},
 				AddressType: s.AddressType, Ports: s.Ports, Endpoints: s.Endpoints,
 			}, nil)
-		case err == nil && !(reflect.DeepEqual(have.Endpoints, s.Endpoints) && reflect.DeepEqual(have.Ports, s.Ports)):
+		case err == nil && (!reflect.DeepEqual(have.Endpoints, s.Endpoints) || !reflect.DeepEqual(have.Ports, s.Ports)):
 			have.Endpoints, have.Ports = s.Endpoints, s.Ports
 			err = c.call(ctx, http.MethodPut, path+"/"+name, &have, nil)
 		}
