@@ -118,6 +118,7 @@ func (l *Log) write(s *session) {
 	for {
 		select {
 		case record := <-s.lines:
+			//nolint:forbidigo // the handler ignores the context
 			_ = handler.Handle(context.Background(), record) // there is nowhere to report it
 		case <-s.quit:
 			return

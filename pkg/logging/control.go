@@ -192,6 +192,7 @@ func (c *Control) say(message string, level slog.Level) {
 	if c.logger != nil {
 		record := slog.NewRecord(time.Now(), slog.LevelInfo, message, 0)
 		record.Add("log_level", levelText(level))
+		//nolint:forbidigo // the handler ignores the context
 		_ = c.logger.Handler().Handle(context.Background(), record) // there is nowhere to report it
 	}
 }

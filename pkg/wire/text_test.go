@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -10,7 +11,7 @@ import (
 // otherwise.
 func TestTexts(t *testing.T) {
 	for n := range uint16(1 << 15) {
-		if got, want := TypeText(n), dns.Type(n).String(); got != want && typeTexts[n] != "" {
+		if got, want := TypeText(n), dns.Type(n).String(); got != want && !strings.HasPrefix(got, "TYPE") {
 			t.Errorf("type %d: %s, want %s", n, got, want)
 		}
 		if got, want := ClassText(n), dns.Class(n).String(); got != want && n != 0 && n < 5 && n != 2 {

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
@@ -49,8 +50,10 @@ func (r *PrometheusRule) DeepCopyObject() runtime.Object { c := *r; return &c }
 
 func (m *PodMonitor) DeepCopyObject() runtime.Object { c := *m; return &c }
 
-func init() {
+// TestMain teaches the decoder the kinds of the Prometheus operator.
+func TestMain(m *testing.M) {
 	scheme.Scheme.AddKnownTypes(schema.GroupVersion{Group: "monitoring.coreos.com", Version: "v1"}, &PrometheusRule{}, &PodMonitor{})
+	os.Exit(m.Run())
 }
 
 // The PodMonitor names ports that exist, all three programs', and Pods that run; rules

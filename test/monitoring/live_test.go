@@ -152,6 +152,7 @@ func answers(q *dns.Msg, _ bool) [][]byte {
 
 // load asks until ctx ends, about 400 questions a second.
 func (s *stack) load(ctx context.Context, t *testing.T) {
+	t.Helper()
 	client, stream := dns.Client{Timeout: 4 * time.Second}, dns.Client{Net: "tcp", Timeout: 4 * time.Second}
 	ask := func(c *dns.Client, name string, qtype uint16) {
 		reply, _, err := c.ExchangeContext(ctx, new(dns.Msg).SetQuestion(name, qtype), s.dns)
@@ -178,6 +179,7 @@ func (s *stack) load(ctx context.Context, t *testing.T) {
 // change rewrites objects and configuration until ctx ends, and lets one server fall
 // silent towards the end.
 func (s *stack) change(ctx context.Context, t *testing.T) {
+	t.Helper()
 	good, err := os.ReadFile(filepath.Join(s.config, "stubDomains"))
 	if err != nil {
 		t.Error(err)
@@ -237,7 +239,7 @@ func TestExpressions(t *testing.T) {
 			names[name] = true
 		}
 		for _, m := range matcher.FindAllStringSubmatch(expr, -1) {
-			for _, value := range strings.Split(m[2], "|") {
+			for value := range strings.SplitSeq(m[2], "|") {
 				if p.numbers(t, fmt.Sprintf(`count({%s=%q})`, m[1], value), end) == 0 {
 					t.Errorf("nothing has the label %s=%q", m[1], value)
 				}
