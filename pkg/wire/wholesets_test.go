@@ -64,7 +64,7 @@ func TestWholeRRsets(t *testing.T) {
 					}
 				}
 				for set, n := range have {
-					if n != counts[set] && !(set == first && len(got.Answer) == 1+n && len(got.Ns)+len(got.Extra) == 0) {
+					if n != counts[set] && (set != first || len(got.Answer) != 1+n || len(got.Ns)+len(got.Extra) != 0) {
 						t.Fatalf("%s at %d: %d of %d records of %s", how, limit, n, counts[set], set)
 					}
 				}
