@@ -63,7 +63,7 @@ func TestParseOptions(t *testing.T) {
 		{args: []string{"--url=/metrics"}, errs: []string{`--url="/metrics": reserved`}},
 		{args: []string{"--url=/a?b"}, errs: []string{`--url="/a?b": must be a path`}},
 		{args: []string{"--cmd=a &&"}, errs: []string{`--cmd="a &&": 1:3: `}},
-		{args: []string{"--cmd="}, errs: []string{`--cmd="": no command`}},
+		{args: []string{"--cmd="}, errs: []string{`--cmd="": the command is empty`}},
 		{args: []string{"--port=65536"}, errs: []string{"--port=65536: not a port"}},
 		{args: []string{"--period=0s", "--latency=-1s", "--timeout=0s"}, errs: []string{"--period=0s: must be positive", "--latency=-1s: must be positive"}},
 		{args: []string{"--timeout=0s"}, errs: []string{"--timeout=0s: must be positive"}},

@@ -75,7 +75,7 @@ func TestClusterSetStubDomains(t *testing.T) {
 	if got, err := p.ask("udp", "db.ns1.svc.clusterset.local.", dns.TypeA); err == nil && got != "SERVFAIL" {
 		t.Errorf("a stub domain below the zone: %q, %v", got, err)
 	}
-	if log := p.log.String(); !strings.Contains(log, "with --clusterset-domain its names are answered here") {
+	if log := p.log.String(); !strings.Contains(log, "with --clusterset-domain its names are answered from ServiceImports") {
 		t.Errorf("no warning in %s", log)
 	}
 }

@@ -203,14 +203,14 @@ func TestResolvConf(t *testing.T) {
 		t.Errorf("the good line is not used:\n%s", body)
 	}
 	for want, path := range map[string]string{
-		"there is no resolv.conf": filepath.Join(t.TempDir(), "none"), "no usable server in resolv.conf": writeFile(t, "resolv.conf", "\n"),
+		"resolv.conf does not exist": filepath.Join(t.TempDir(), "none"), "resolv.conf has no usable server": writeFile(t, "resolv.conf", "\n"),
 		"cannot read resolv.conf": t.TempDir(),
 	} {
 		p := start(path)
 		if !strings.Contains(p.log.String(), want) {
 			t.Errorf("the log does not say %q", want)
 		}
-		if got := p.explained("example.com.", dns.TypeA); got != "SERVFAIL there is no server to ask" {
+		if got := p.explained("example.com.", dns.TypeA); got != "SERVFAIL there is no upstream server" {
 			t.Errorf("%s: %s", want, got)
 		}
 	}

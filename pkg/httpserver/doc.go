@@ -1,19 +1,17 @@
-// Package httpserver serves the small HTTP ports of this module's programs
-// (probes, metrics, debug pages) within bounds, so that no client can take the
-// process's memory or keep a probe from being answered.
+// Package httpserver serves the HTTP ports of this module's programs (probes, metrics, debug
+// pages) with limits, so that no client can exhaust the process's memory or prevent a probe
+// from being answered.
 //
-// Use [Serve] with a listener and a handler, and [Metrics] as the handler for
-// /metrics.
+// Use [Serve] with a listener and a handler, and [Metrics] as the handler for /metrics.
 //
-// A connection that has been accepted is either served or parked. At most
-// [Config.MaxConns] connections are served, and one client address has at most
-// three quarters of them. Others are parked: they cost a file descriptor but
-// neither a goroutine nor a buffer, and are served first come, first served,
-// as soon as there is room. While some are parked, served connections give way:
-// those between two requests at once, those that have not sent a whole request
-// header after a moment, and those that are slow to take their response after a
-// little longer; in each group the oldest first. So a flood delays a probe by a
-// part of a second, whatever its connections do.
+// An accepted connection is either served or parked. At most [Config.MaxConns] connections are
+// served, and one client address has at most three quarters of them. Others are parked: they
+// take a file descriptor but no goroutine or buffer, and are served in the order of arrival as
+// soon as possible. While connections are parked, served ones are closed to make room: those
+// between two requests at once, those that have not sent a complete request header after a
+// moment, and those whose client receives the response slowly after a little longer; in each
+// group the oldest first. A flood of connections thus delays a probe by a fraction of a second,
+// whatever they do.
 //
-// Request bodies are refused (413), and request headers are bounded.
+// Request bodies are refused (413), and the size of request headers is limited.
 package httpserver

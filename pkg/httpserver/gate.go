@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How old a served connection must be, in its present state, to give way to a
-// parked one.
+// How long a served connection must have been in its current state before it is closed to make
+// room for a parked one.
 const (
 	headerPatience   = 400 * time.Millisecond // has not sent a whole request header
 	responsePatience = 500 * time.Millisecond // its request is being answered
@@ -22,12 +22,12 @@ const (
 	gateTick = 25 * time.Millisecond
 )
 
-// mostParked bounds the parked connections, as does a quarter of the process's
-// file descriptors. Beyond it the client with most of them loses the one that
-// has waited longest, whose sender has most likely given up.
+// mostParked is the largest number of parked connections; a quarter of the process's file
+// descriptors is another limit. If there are more, the client with the most parked connections
+// loses the one that has waited longest, which the client has most likely given up.
 const mostParked = 2048
 
-// maxParked returns the bound for this process.
+// maxParked returns the limit for this process.
 func maxParked() int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur/4 >= mostParked {
@@ -36,30 +36,30 @@ func maxParked() int {
 	return int(limit.Cur / 4)
 }
 
-// gate is a net.Listener that lets through a bounded number of connections.
+// gate is a net.Listener that limits the number of served connections.
 type gate struct {
-	inner     net.Listener
-	max       int           // connections served
-	perClient int           // connections of one client address served
-	maxParked int           // connections that wait
-	wake      chan struct{} // holds a token after ready has grown
+	inner     net.Listener  // does not change
+	max       int           // largest number of served connections; does not change
+	perClient int           // the same for one client address
+	maxParked int           // largest number of parked connections; does not change
+	wake      chan struct{} // has a capacity of one; holds an element after ready has grown
 	done      chan struct{} // closed by Close
 
-	mu      sync.Mutex  // guards all that follows
-	ready   []*gateConn // served, but not yet returned by Accept
-	served  map[*gateConn]struct{}
-	clients map[netip.Addr]int // number of served connections
-	parked  []*gateConn        // oldest first
-	closed  bool
-	failure error // of inner, when it is broken
+	mu      sync.Mutex             // protects the fields below
+	ready   []*gateConn            // served connections that Accept has not returned yet
+	served  map[*gateConn]struct{} // all served connections
+	clients map[netip.Addr]int     // number of served connections of each client
+	parked  []*gateConn            // parked connections, oldest first
+	closed  bool                   // Close has been called
+	failure error                  // why inner cannot accept any more; nil if it can
 }
 
-// gateConn is a connection that tells its gate when it is closed.
+// gateConn is a connection that notifies its gate when it is closed.
 type gateConn struct {
 	net.Conn
 	gate   *gate
 	client netip.Addr
-	// The rest is guarded by gate.mu.
+	// gate.mu protects the fields below.
 	state  http.ConnState
 	since  time.Time // when state began
 	served bool
@@ -95,13 +95,13 @@ func (g *gate) run() {
 	}
 }
 
-// isTemporary reports whether accepting may succeed again, as net/http decides.
+// isTemporary reports whether accepting may succeed again, by the rule of net/http.
 func isTemporary(err error) bool {
 	var t interface{ Temporary() bool }
 	return errors.As(err, &t) && t.Temporary()
 }
 
-// clientOf returns the address of the peer, invalid if it has none.
+// clientOf returns the address of the peer; it is invalid if the peer has none.
 func clientOf(c net.Conn) netip.Addr {
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		return a.AddrPort().Addr().Unmap()
@@ -119,7 +119,7 @@ func (g *gate) fail(err error) {
 	}
 }
 
-// admit parks c, and serves those for which there is room.
+// admit parks c, and then serves the parked connections for which there is room.
 func (g *gate) admit(c *gateConn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -136,8 +136,7 @@ func (g *gate) admit(c *gateConn) {
 	g.promote(time.Now())
 }
 
-// surplus returns the index of the parked connection that gives way to a new
-// one. The lock is held.
+// surplus returns the index of the parked connection to close for a new one. g.mu must be held.
 func (g *gate) surplus() int {
 	first, count := make(map[netip.Addr]int), make(map[netip.Addr]int)
 	victim := 0
@@ -152,7 +151,7 @@ func (g *gate) surplus() int {
 	return victim
 }
 
-// tick lets parked connections in as served ones become old enough to give way.
+// tick serves parked connections when served ones have become old enough to be closed.
 func (g *gate) tick() {
 	ticker := time.NewTicker(gateTick)
 	defer ticker.Stop()
@@ -168,11 +167,11 @@ func (g *gate) tick() {
 	}
 }
 
-// promote serves parked connections, oldest first, for which there is room or a
-// served one that gives way. The lock is held.
+// promote serves the parked connections, oldest first, for which there is room or a served one
+// can be closed. g.mu must be held.
 func (g *gate) promote(now time.Time) {
 	kept := g.parked[:0]
-	stuck := make(map[netip.Addr]bool) // clients that got no room just now
+	stuck := make(map[netip.Addr]bool) // clients for which there is no room now
 	full := false
 	for _, c := range g.parked {
 		if full || stuck[c.client] || !g.makeRoom(c.client, now) {
@@ -187,15 +186,15 @@ func (g *gate) promote(now time.Time) {
 		g.ready = append(g.ready, c)
 		select {
 		case g.wake <- struct{}{}:
-		default: // there is a token
+		default: // wake has an element already
 		}
 	}
 	clear(g.parked[len(kept):])
 	g.parked = kept
 }
 
-// makeRoom reports whether one more connection of client may be served, after
-// closing one where that is needed and possible. The lock is held.
+// makeRoom reports whether one more connection of client may be served. It closes a served one
+// if necessary and possible. g.mu must be held.
 func (g *gate) makeRoom(client netip.Addr, now time.Time) bool {
 	var victim *gateConn
 	switch {
@@ -214,8 +213,8 @@ func (g *gate) makeRoom(client netip.Addr, now time.Time) bool {
 	return true
 }
 
-// victim returns the served connection that gives way among those that match,
-// nil when none does. The lock is held.
+// victim returns the served connection to close among those that match, or nil if none may be
+// closed. g.mu must be held.
 func (g *gate) victim(now time.Time, match func(*gateConn) bool) *gateConn {
 	var (
 		best     *gateConn
@@ -233,8 +232,8 @@ func (g *gate) victim(now time.Time, match func(*gateConn) bool) *gateConn {
 	return best
 }
 
-// yields reports whether c may be closed for another connection; lower ranks go
-// first. The gate's lock is held.
+// yields reports whether c may be closed for another connection. Connections with lower ranks
+// are closed first. c.gate.mu must be held.
 func (c *gateConn) yields(now time.Time) (rank int, ok bool) {
 	age := now.Sub(c.since)
 	switch c.state {
@@ -249,7 +248,7 @@ func (c *gateConn) yields(now time.Time) (rank int, ok bool) {
 	}
 }
 
-// forget takes a served connection out. The lock is held.
+// forget removes a served connection. g.mu must be held.
 func (g *gate) forget(c *gateConn) {
 	if !c.served {
 		return
@@ -261,9 +260,8 @@ func (g *gate) forget(c *gateConn) {
 	}
 }
 
-// changed is [http.Server.ConnState]. net/http calls a connection active from
-// the first octet of a request on; it counts as such only when the whole header
-// is there (see handler).
+// changed implements [http.Server.ConnState]. For net/http a connection is active from the first
+// octet of a request; here, it is only active when the header is complete (see handler).
 func (g *gate) changed(nc net.Conn, state http.ConnState) {
 	c, ok := nc.(*gateConn)
 	if !ok || state == http.StateActive || state == http.StateNew {
@@ -277,19 +275,19 @@ func (g *gate) changed(nc net.Conn, state http.ConnState) {
 	}
 }
 
-// stateDone is the state of a connection whose handler has returned. Before
-// net/http calls it idle it flushes the response, and where it closes the
-// connection it first waits for the client to do so.
+// stateDone is the state of a connection whose handler has returned. net/http then flushes the
+// response before it makes the connection idle; to close it, it first waits for the client to do
+// so.
 const stateDone http.ConnState = -1
 
-// enter notes that c has entered a state.
+// enter records that c has entered a state.
 func (g *gate) enter(c *gateConn, state http.ConnState) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.state, c.since = state, time.Now()
 }
 
-// Read notes the beginning of a request on an idle connection.
+// Read implements net.Conn. It records the beginning of a request on an idle connection.
 func (c *gateConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 {
@@ -327,7 +325,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 }
 
-// next returns the next connection to serve, nil if there is none yet.
+// next returns the next connection to serve, or nil if there is none yet.
 func (g *gate) next() (net.Conn, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -340,7 +338,7 @@ func (g *gate) next() (net.Conn, error) {
 	for len(g.ready) > 0 {
 		c := g.ready[0]
 		g.ready = append(g.ready[:0], g.ready[1:]...)
-		if c.served { // else it had to give way meanwhile
+		if c.served { // otherwise it has been closed to make room
 			return c, nil
 		}
 	}
@@ -361,7 +359,7 @@ func (g *gate) Close() error {
 	return g.inner.Close()
 }
 
-// shut ends the gate. The lock is held.
+// shut closes the gate and its parked connections. g.mu must be held.
 func (g *gate) shut() {
 	g.closed = true
 	close(g.done)

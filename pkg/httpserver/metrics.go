@@ -15,32 +15,33 @@ import (
 const (
 	// metricsWait is how long a request for metrics waits for its turn.
 	metricsWait = 2 * time.Second
-	// maxFormats bounds the renders that wait for their turn, one for each
-	// value of the header Accept.
+	// maxFormats is how many renders may wait for their turn, one for each value of the
+	// header Accept.
 	maxFormats = 4
-	// acceptBytes bounds that header; longer ones get the plain format.
+	// acceptBytes is the longest value of that header; with longer ones, clients get the
+	// plain format.
 	acceptBytes = 1 << 10
 )
 
-// Metrics returns a handler that serves what registry gathers. One render runs
-// at a time, and all requests of one format that arrive before it starts share
-// its result, so that any number of them costs the memory of a few. A request
-// that has waited too long gets 503 with Retry-After.
+// Metrics returns a handler that serves the metrics of registry. Only one render runs at a time,
+// and all requests for one format that arrive before it starts share its result, so that any
+// number of requests takes the memory of a few. A request that has waited too long gets 503 with
+// Retry-After.
 func Metrics(registry *prometheus.Registry) http.Handler {
 	return shareRenders(promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry, DisableCompression: true}))
 }
 
-// sharedRenders is a handler whose requests share renders of next.
+// sharedRenders is a handler whose requests share the responses of next.
 type sharedRenders struct {
 	next http.Handler
-	turn chan struct{} // holds one token while no render runs
+	turn chan struct{} // holds one element while no render runs
 
 	mu      sync.Mutex
-	waiting map[string]*render // not yet started, by the header Accept
+	waiting map[string]*render // renders that have not started, by the header Accept
 }
 
-// render is a response to be shared. All but done is written before done is
-// closed and only read afterwards.
+// render is a shared response. The fields except done are written before done is closed, and only
+// read afterwards.
 type render struct {
 	done   chan struct{}
 	header http.Header
@@ -68,16 +69,16 @@ func (s *sharedRenders) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	if r == nil {
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, "too many requests for metrics are being answered", http.StatusServiceUnavailable)
+		http.Error(w, "too many requests for metrics; try again later", http.StatusServiceUnavailable)
 		return
 	}
 	maps.Copy(w.Header(), r.header)
 	w.WriteHeader(r.status)
-	_, _ = w.Write(r.body.Bytes()) // a client that went away needs no answer
+	_, _ = w.Write(r.body.Bytes()) // the client may have closed the connection
 }
 
-// join returns the render that will answer a request with this header Accept,
-// nil when too many wait.
+// join returns the render that will answer a request with this header Accept, or nil if too many
+// are waiting.
 func (s *sharedRenders) join(accept string) *render {
 	if len(accept) > acceptBytes {
 		accept = ""
@@ -96,14 +97,14 @@ func (s *sharedRenders) join(accept string) *render {
 	return r
 }
 
-// render makes one response when its turn has come.
+// render waits for its turn and makes one response.
 func (s *sharedRenders) render(accept string, r *render) {
 	<-s.turn
 	defer func() {
-		if recover() != nil { // a collector's fault must not end the program
+		if recover() != nil { // a panic of a collector must not end the program
 			r.status = http.StatusInternalServerError
 			r.body.Reset()
-			r.body.WriteString("rendering the metrics failed\n")
+			r.body.WriteString("internal error while collecting the metrics\n")
 		}
 		s.turn <- struct{}{}
 		close(r.done)

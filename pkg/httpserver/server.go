@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Bounds of every server.
+// Limits of every server.
 const (
 	defaultMaxConns     = 512
 	defaultWriteTimeout = 10 * time.Second
@@ -19,17 +19,17 @@ const (
 	maxHeaderBytes      = 8 << 10
 )
 
-// Config says how to serve. The zero value of every field but Handler means its
-// default.
+// Config configures Serve. Every field except Handler has a default, which the zero value stands
+// for.
 type Config struct {
 	// Handler answers requests, none of which has a body. It must not be nil.
 	Handler http.Handler
-	// Logger gets errors of connections, at level debug. Nil discards them.
+	// Logger receives errors of connections, at level debug. Nil discards them.
 	Logger *slog.Logger
-	// MaxConns is the number of connections served at a time. Default: 512.
+	// MaxConns is the largest number of connections served at a time. Default: 512.
 	MaxConns int
-	// WriteTimeout bounds the time from the end of a request's header to the end
-	// of its response; negative means no bound. Default: 10 s.
+	// WriteTimeout is the longest time from the end of a request's header to the end of its
+	// response; negative means no limit. Default: 10 s.
 	WriteTimeout time.Duration
 	// Grace is how long requests in progress may take after ctx has ended; 0
 	// ends them at once.
@@ -39,8 +39,8 @@ type Config struct {
 // connKey is the key of the *gateConn in a request's context.
 type connKey struct{}
 
-// Serve serves cfg on l until ctx ends, and closes l. It returns nil when ctx
-// ended, and otherwise an error that names the address.
+// Serve serves cfg.Handler on l until ctx ends, and closes l. It returns nil if ctx has ended, and
+// otherwise an error that names the address.
 func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 	if cfg.MaxConns <= 0 {
 		cfg.MaxConns = defaultMaxConns
@@ -67,11 +67,11 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
-		// ctx is over; its values are not needed.
+		// ctx has ended; its values are not needed.
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Grace)
 		defer cancel()
 		if server.Shutdown(grace) != nil {
-			_ = server.Close() // the connections that outstayed the grace
+			_ = server.Close() // closes the connections that took longer than Grace
 		}
 	})
 	err := server.Serve(g)
@@ -85,7 +85,7 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 	return fmt.Errorf("serving HTTP on %v: %w", l.Addr(), err)
 }
 
-// handler returns next without request bodies.
+// handler returns a handler that refuses requests with a body and passes others to next.
 func (g *gate) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, ok := r.Context().Value(connKey{}).(*gateConn); ok {
@@ -93,7 +93,7 @@ func (g *gate) handler(next http.Handler) http.Handler {
 			defer g.enter(c, stateDone)
 		}
 		if r.ContentLength != 0 {
-			// The connection must go: what follows on it is the body.
+			// The connection must be closed, because the body follows.
 			w.Header().Set("Connection", "close")
 			http.Error(w, "request bodies are not accepted", http.StatusRequestEntityTooLarge)
 			return

@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fifoPoll is how often to look whether the other end of a FIFO is open.
+// fifoPoll is how often to check whether the other end of a FIFO is open.
 const fifoPoll = 10 * time.Millisecond
 
-// openFile opens a file for a redirection. Opening a FIFO would wait for the other end
-// in the kernel, without a deadline. So it is opened without waiting, and polled until
-// ctx ends; reading and writing end with ctx too. Errors of the file are *os.PathError,
-// which the shell prints.
+// openFile opens a file for a redirection. To open a FIFO normally would wait in the
+// kernel, without a deadline, for its other end. Therefore it is opened without waiting
+// and polled until ctx ends. Reading and writing also end with ctx. Errors of the file are
+// *os.PathError, which the shell prints.
 func openFile(ctx context.Context, dir, path string, flag int, perm os.FileMode) (io.ReadWriteCloser, error) {
 	if path != "" && !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeDelay is how long the pipe of a command that has ended is still read if a process
-// outside its group holds it open.
+// pipeDelay is how long the pipe of a command that has ended is read if a process outside
+// its group keeps it open.
 const pipeDelay = 500 * time.Millisecond
 
 // processes is the table of the processes that were started and have not yet been waited
@@ -73,7 +73,7 @@ func (p *processes) run(ctx context.Context, cmd *exec.Cmd) error {
 	return err
 }
 
-// start starts the command and enters it in the table; the reaper sees both at once.
+// start starts the command and adds it to the table, in one step for the reaper.
 func (p *processes) start(ctx context.Context, cmd *exec.Cmd) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,7 +130,7 @@ func (p *processes) reap() {
 
 // parseStat reads the process id, the parent's id and whether the process is a zombie
 // from /proc/PID/stat: "PID (NAME) STATE PARENT ...". NAME may hold any characters,
-// parentheses and blanks too. For any other text it returns zeros.
+// including parentheses and spaces. For any other text it returns zeros.
 func parseStat(text []byte) (pid, parent int, zombie bool) {
 	open, closing := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if open < 1 || closing < open {

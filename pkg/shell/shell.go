@@ -1,6 +1,7 @@
-// Package shell runs the commands of health checks without a shell in the image. Use
-// [Parse] once for each command and [Shell.Run] for each run; [New] makes a Shell. If
-// the process is process 1 of its container, [Shell.Reap] must run too.
+// Package shell runs the commands of health checks without a shell in the image.
+//
+// Use [Parse] once for each command, [New] to make a Shell, and [Shell.Run] for each run of
+// a command. If the process is process 1 of its container, [Shell.Reap] must run too.
 //
 // The shell itself and nslookup are part of this process. Any other command is started
 // as a process, in a process group that is killed when the command or the run ends.
@@ -24,7 +25,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/nslookup"
 )
 
-// maxSubstitution bounds what one external command may put into a $(...).
+// maxSubstitution is the largest output of an external command in a $(...), in octets.
 const maxSubstitution = 1 << 20
 
 // Exit codes of a POSIX shell for a command that it could not run.
@@ -33,21 +34,21 @@ const (
 	exitNotFound  = 127
 )
 
-// Program is a parsed command. It does not change and may be run at the same time by
-// several goroutines.
+// Program is a parsed command. It does not change, and several goroutines may run it at the
+// same time.
 type Program struct{ file *syntax.File }
 
 // Parse parses a command. The language is that of busybox ash, for which checks were
 // written: POSIX with a few additions of bash. The additions matter: to a purely POSIX
 // parser, `nslookup x &>/dev/null` is a background job that always succeeds. The error
-// begins with the line and the column, if there is a place to name.
+// begins with the line and the column, if it has a position.
 func Parse(text string) (Program, error) {
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	if err != nil {
 		return Program{}, err
 	}
 	if len(file.Stmts) == 0 {
-		return Program{}, errors.New("no command")
+		return Program{}, errors.New("the command is empty")
 	}
 	syntax.Walk(file, func(node syntax.Node) bool {
 		if err != nil {
@@ -81,8 +82,8 @@ func Parse(text string) (Program, error) {
 // command line.
 const copyWord = "\x00copy"
 
-// copyShortcut gives the substitution $(<file) a command. The interpreter handles it
-// wrongly if the file's name holds a variable: it puts the name before the content.
+// copyShortcut adds a command to the substitution $(<file). Without it, the interpreter puts
+// the file's name before the content if the name contains a variable.
 func copyShortcut(subst *syntax.CmdSubst) {
 	if len(subst.Stmts) != 1 {
 		return
@@ -106,10 +107,9 @@ func New(env []string, lookup nslookup.Command) *Shell {
 }
 
 // Run runs a command once, with an empty standard input, and writes its output and its
-// errors to out, from several goroutines. The error is nil if the command exited with 0,
-// and "exit status N" otherwise. If ctx ended meanwhile it is that of ctx, because a
-// shell whose background jobs were killed may exit with 0. Processes that the command
-// left behind are killed.
+// errors to out, from several goroutines. The error is nil if the command exited with 0, and
+// "exit status N" otherwise. If ctx has ended, the error is that of ctx, because a shell
+// whose background jobs were killed may exit with 0. Processes that are left are killed.
 func (s *Shell) Run(parent context.Context, program Program, out io.Writer) error {
 	ctx, cancel := context.WithCancel(parent)
 	jobs := &jobs{}
@@ -191,8 +191,8 @@ func (r *oneRun) exec(ctx context.Context, args []string) error {
 	return exitStatus(err, args[0], hc.Stderr)
 }
 
-// bounded limits a writer that is neither a file nor the run's own output: it is then
-// the memory of a command substitution.
+// bounded returns w with a limit if w is the memory of a command substitution, which it is if
+// it is not a file or the output of the run.
 func (r *oneRun) bounded(w io.Writer) io.Writer {
 	if _, ok := w.(*os.File); ok || w == r.out || w == io.Discard {
 		return w
@@ -200,8 +200,8 @@ func (r *oneRun) bounded(w io.Writer) io.Writer {
 	return &limitedWriter{to: w, left: maxSubstitution}
 }
 
-// limitedWriter fails when more than left bytes have been written. The command that
-// writes then ends by a broken pipe.
+// limitedWriter returns an error when more than left bytes are written. The command that
+// writes then ends because of a broken pipe.
 type limitedWriter struct {
 	to   io.Writer
 	left int
@@ -236,7 +236,7 @@ func exitStatus(err error, name string, stderr io.Writer) error {
 func exported(env expand.Environ) []string {
 	values := make(map[string]string)
 	env.Each(func(name string, v expand.Variable) bool {
-		// Inner scopes come later, and may unset what outer ones set.
+		// Inner scopes come later, and may unset variables of outer scopes.
 		if v.IsSet() && v.Exported && v.Kind == expand.String {
 			values[name] = v.String()
 		} else {
@@ -251,8 +251,8 @@ func exported(env expand.Environ) []string {
 	return list
 }
 
-// jobs counts the commands of a run that have not ended, background jobs included, so
-// that the run ends only after all of them.
+// jobs counts the commands of a run that have not ended, including background jobs, so that
+// the run ends after all of them.
 type jobs struct {
 	mu     sync.Mutex
 	closed bool
@@ -272,7 +272,7 @@ func (j *jobs) enter() bool {
 
 func (j *jobs) leave() { j.group.Done() }
 
-// close lets no more jobs start and waits for those that did.
+// close allows no more jobs and waits for those that have started.
 func (j *jobs) close() {
 	j.mu.Lock()
 	j.closed = true

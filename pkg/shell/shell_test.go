@@ -351,8 +351,8 @@ func TestRunsShareNothing(t *testing.T) {
 
 func TestParseCommandRefuses(t *testing.T) {
 	tests := []struct{ command, want string }{
-		{"", "no command"},
-		{"  # nothing", "no command"},
+		{"", "the command is empty"},
+		{"  # nothing", "the command is empty"},
 		{"echo 'unclosed", "1:6: reached EOF without closing quote `'`"},
 		{"a &&", "1:3: `&&` must be followed by a statement"},
 		{"cat <(echo x)", "1:5: process substitution is not supported"},

@@ -18,61 +18,62 @@ import (
 )
 
 const (
-	// localPeriod is how often names in the cluster domain are looked up. That
-	// reads a few words of memory.
+	// localPeriod is how often names in the cluster domain are looked up. Each lookup
+	// only reads a few words of memory.
 	localPeriod = 250 * time.Millisecond
-	// remotePeriod is how often other names are looked up that have an address,
-	// and minRetry and maxRetry bound the wait after a lookup that failed.
+	// remotePeriod is how often other names that have an address are looked up.
+	// minRetry and maxRetry are the shortest and longest pause after a failed lookup.
 	remotePeriod       = 30 * time.Second
 	minRetry, maxRetry = time.Second, 5 * time.Second
-	// lookupTimeout bounds one lookup, serverTimeout the part of it that one
-	// server may take, and maxLookups is how many there may be at a time.
+	// lookupTimeout is the longest duration of one lookup, serverTimeout that of asking
+	// one server. maxLookups is the largest number of lookups at the same time.
 	lookupTimeout = 10 * time.Second
 	serverTimeout = 2 * time.Second
 	maxLookups    = 8
-	// warnPeriod is the least time between two warnings about one server.
+	// warnPeriod is the shortest time between two warnings about one server.
 	warnPeriod = time.Minute
 	// maxAliases is how many ExternalName Services are followed.
 	maxAliases = 8
 )
 
-// host is a server given by name. Router.mu guards it.
-type host struct {
+// namedServer is a server that is given by name. Router.mu protects it.
+type namedServer struct {
+	// name is the server's name; it does not change.
 	name dnsname.Name
 	// domains are the stub domains that the server is for, as text.
 	domains []string
-	// addrs are where it was last found, sorted.
+	// addrs are the addresses found last, sorted.
 	addrs []netip.Addr
-	// err is why the last lookup failed; nil if it did not, or there was none.
+	// err is the error of the last lookup; nil if it succeeded or there was none.
 	err error
-	// due is when it is to be looked up again, if not in the cluster domain.
+	// due is when a name outside the cluster domain must be looked up again.
 	due time.Time
-	// failures counts the lookups that failed since one that did not.
+	// failures counts the failed lookups since the last successful one.
 	failures int
-	// busy: a lookup waits for other servers.
+	// busy is true while a lookup waits for other servers.
 	busy bool
-	// warned is when a failure was last logged.
+	// warned is when a failure was last logged; zero if not since the last success.
 	warned time.Time
 }
 
-// problem says why the host has no address.
-func (h *host) problem() string {
+// problem says why the server has no address.
+func (h *namedServer) problem() string {
 	if h.err == nil {
-		return "not looked up yet"
+		return "it has not been looked up yet"
 	}
 	return h.err.Error()
 }
 
 var (
-	errLoading   = errors.New("the cluster's Services are not listed yet")
+	errLoading   = errors.New("the cluster's Services have not been loaded yet")
 	errNoName    = errors.New("no such Service or endpoint")
 	errNoAddress = errors.New("the name exists but has no address")
-	errAliases   = errors.New("too many ExternalName Services lead from one to the next")
+	errAliases   = errors.New("too many ExternalName Services that refer to each other")
 )
 
-// Run looks up servers that are given by name, until ctx ends. Those in the
-// cluster domain are followed closely, others are looked up every 30 seconds,
-// and sooner while they have no address. It returns nil.
+// Run looks up the servers that are given by name, until ctx ends: names in the cluster
+// domain several times a second, other names every 30 seconds, or more often while they
+// have no address. It always returns nil.
 func (r *Router) Run(ctx context.Context) error {
 	var lookups sync.WaitGroup
 	defer lookups.Wait()
@@ -90,8 +91,8 @@ func (r *Router) Run(ctx context.Context) error {
 	}
 }
 
-// lookupAll looks up every server whose turn it is. It reports whether there
-// are servers given by name at all.
+// lookupAll looks up every server that is due. It reports whether there are servers that
+// are given by name.
 func (r *Router) lookupAll(ctx context.Context, lookups *sync.WaitGroup) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,7 +108,7 @@ func (r *Router) lookupAll(ctx context.Context, lookups *sync.WaitGroup) bool {
 		}
 		servers, err := r.serversOf(target)
 		if err != nil {
-			if r.settle(h, nil, err, now) {
+			if r.recordLookup(h, nil, err, now) {
 				r.apply()
 			}
 			continue
@@ -119,8 +120,8 @@ func (r *Router) lookupAll(ctx context.Context, lookups *sync.WaitGroup) bool {
 	return len(r.hosts) > 0
 }
 
-// lookupLocal looks up the servers in the cluster domain, and reports whether
-// anything changed. r.mu must be held.
+// lookupLocal looks up the servers in the cluster domain, and reports whether their
+// addresses have changed. r.mu must be held.
 func (r *Router) lookupLocal(now time.Time) (changed bool) {
 	for _, name := range slices.Sorted(maps.Keys(r.hosts)) {
 		target, err := r.remoteName(name)
@@ -131,19 +132,19 @@ func (r *Router) lookupLocal(now time.Time) (changed bool) {
 		if err == nil {
 			addrs, err = r.localAddrs(name)
 		}
-		// The cluster's own data is complete: what is gone from it must not be
-		// asked any more, since its address may soon be somebody else's.
+		// The cluster's own data is complete. A server that is no longer in it must not
+		// be asked any more, because another Pod may soon have its address.
 		h := r.hosts[name]
 		if err != nil && len(h.addrs) > 0 {
 			h.addrs, changed = nil, true
 		}
-		changed = r.settle(h, addrs, err, now) || changed
+		changed = r.recordLookup(h, addrs, err, now) || changed
 	}
 	return changed
 }
 
-// lookupRemote looks up a server by asking others.
-func (r *Router) lookupRemote(ctx context.Context, h *host, servers []dnsconfig.Server, target dnsname.Name) {
+// lookupRemote looks up a server by asking other servers.
+func (r *Router) lookupRemote(ctx context.Context, h *namedServer, servers []dnsconfig.Server, target dnsname.Name) {
 	lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	addrs, err := r.ask(lookup, servers, target)
@@ -152,21 +153,21 @@ func (r *Router) lookupRemote(ctx context.Context, h *host, servers []dnsconfig.
 	r.looking--
 	h.busy = false
 	if ctx.Err() != nil || r.hosts[h.name] != h {
-		return // its failure means nothing, or nobody wants to know any more
+		return // the program is ending, or the server is no longer configured
 	}
-	if r.settle(h, addrs, err, time.Now()) {
+	if r.recordLookup(h, addrs, err, time.Now()) {
 		r.apply()
 	}
 }
 
-// ask looks up a name with servers, over TLS if a client's question would go over
-// TLS.
+// ask looks up a name by asking servers, over TLS if a client's question would be sent
+// over TLS.
 func (r *Router) ask(ctx context.Context, servers []dnsconfig.Server, name dnsname.Name) ([]netip.Addr, error) {
 	plain := make([]netip.AddrPort, 0, len(servers))
 	for _, s := range servers {
 		switch {
 		case s.TLS && r.cfg.LookupSecure == nil:
-			return nil, fmt.Errorf("it cannot be looked up over TLS at %v", s)
+			return nil, fmt.Errorf("cannot look it up over TLS at %v", s)
 		case s.TLS:
 			return r.cfg.LookupSecure(ctx, name)
 		}
@@ -175,9 +176,9 @@ func (r *Router) ask(ctx context.Context, servers []dnsconfig.Server, name dnsna
 	return r.cfg.Lookup(ctx, plain, name)
 }
 
-// settle records the result of a lookup, and reports whether routes change by
-// it. After a failure the last addresses stay. r.mu must be held.
-func (r *Router) settle(h *host, addrs []netip.Addr, err error, now time.Time) (changed bool) {
+// recordLookup records the result of a lookup, and reports whether it changes the routes.
+// After a failure the previous addresses remain. r.mu must be held.
+func (r *Router) recordLookup(h *namedServer, addrs []netip.Addr, err error, now time.Time) (changed bool) {
 	if err != nil {
 		changed = len(h.addrs) == 0 && (h.err == nil || h.err.Error() != err.Error())
 		h.err, h.due = err, now.Add(min(minRetry<<min(h.failures, 8), maxRetry))
@@ -189,7 +190,7 @@ func (r *Router) settle(h *host, addrs []netip.Addr, err error, now time.Time) (
 	addrs = slices.Compact(addrs)
 	changed = !slices.Equal(addrs, h.addrs) || h.err != nil && len(h.addrs) == 0
 	if changed {
-		r.cfg.Logger.Info("found the server of a stub domain", "domain", strings.Join(h.domains, " "),
+		r.cfg.Logger.Info("resolved the server of a stub domain", "domain", strings.Join(h.domains, " "),
 			"server", display(h.name), "addresses", fmt.Sprint(addrs))
 	}
 	h.addrs, h.err, h.failures, h.due = addrs, nil, 0, now.Add(remotePeriod)
@@ -197,14 +198,14 @@ func (r *Router) settle(h *host, addrs []netip.Addr, err error, now time.Time) (
 	return changed
 }
 
-// warn logs why a server has no address, once a minute. While the first lists
-// are on their way that is no news. r.mu must be held.
-func (r *Router) warn(h *host, now time.Time) {
+// warn logs why a server has no address, at most once a minute, but not while the first
+// lists are being loaded. r.mu must be held.
+func (r *Router) warn(h *namedServer, now time.Time) {
 	if errors.Is(h.err, errLoading) || !h.warned.IsZero() && now.Sub(h.warned) < warnPeriod {
 		return
 	}
 	h.warned = now
-	consequence := "SERVFAIL for the domain's names unless it has another server"
+	consequence := "answering SERVFAIL for names in the domain unless it has another server"
 	if len(h.addrs) > 0 {
 		consequence = "keeping its previous addresses"
 	}
@@ -212,7 +213,7 @@ func (r *Router) warn(h *host, now time.Time) {
 		"server", display(h.name), "error", h.err, "consequence", consequence)
 }
 
-// own reports whether the cluster's records answer for a name.
+// own reports whether a name is answered from the cluster's records.
 func (r *Router) own(name dnsname.Name) bool {
 	zones := r.cfg.zones()
 	if !slices.ContainsFunc(zones, name.HasSuffix) {
@@ -232,9 +233,9 @@ func (r *Router) stubOf(name dnsname.Name) (domain dnsname.Name, found bool) {
 	return dnsname.Root, false
 }
 
-// remoteName returns the name that other servers have to be asked about to find
-// the server name: itself, or the target of its ExternalName Service. It is ""
-// when the cluster's own records have the address, or nothing.
+// remoteName returns the name for which other servers must be asked to find the server
+// name: name itself, or the target of its ExternalName Service. It is "" if the name is
+// answered from the cluster's own records.
 func (r *Router) remoteName(name dnsname.Name) (dnsname.Name, error) {
 	for range maxAliases {
 		if !r.own(name) {
@@ -249,6 +250,7 @@ func (r *Router) remoteName(name dnsname.Name) (dnsname.Name, error) {
 	return "", errAliases
 }
 
+// aliasTarget returns the target of an ExternalName Service.
 func aliasTarget(answer treecache.Answer) (target dnsname.Name, ok bool) {
 	for i := range answer.Len() {
 		record := answer.At(i)
@@ -291,25 +293,25 @@ func (r *Router) localAddrs(name dnsname.Name) ([]netip.Addr, error) {
 	return nil, errAliases
 }
 
-// serversOf returns whom to ask about the address of a server: the same that a
-// client's question about it would go to.
+// serversOf returns the servers to ask for the address of a server: those that a client's
+// question about the name would go to.
 func (r *Router) serversOf(name dnsname.Name) ([]dnsconfig.Server, error) {
 	domain, found := r.stubOf(name)
 	if !found {
 		if len(r.servers) == 0 {
-			return nil, errors.New("there is no server to ask about it")
+			return nil, errors.New("there is no upstream server to ask for it")
 		}
 		return r.servers, nil
 	}
 	servers := newDestination(domain, r.stubs[domain], r.hosts).servers
 	if len(servers) == 0 {
-		return nil, fmt.Errorf("it lies in stub domain %s, none of whose servers has an address", display(domain))
+		return nil, fmt.Errorf("it is in stub domain %s, none of whose servers has an address", display(domain))
 	}
 	return servers, nil
 }
 
-// askServers looks up a name with servers, one after the other until one of them
-// knows, whatever the system's resolver would ask.
+// askServers looks up a name by asking servers, one after the other until one answers. The
+// system's resolver is not used.
 func askServers(ctx context.Context, servers []netip.AddrPort, name dnsname.Name) ([]netip.Addr, error) {
 	var failed error
 	for _, server := range servers {
@@ -325,9 +327,9 @@ func askServers(ctx context.Context, servers []netip.AddrPort, name dnsname.Name
 	return nil, failed
 }
 
-var errNotFound = errors.New("no such name, or it has no address")
+var errNotFound = errors.New("the name does not exist or has no address")
 
-// askServer looks up a name with one server.
+// askServer looks up a name by asking one server.
 func askServer(ctx context.Context, server netip.AddrPort, name dnsname.Name) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
 	defer cancel()
@@ -341,7 +343,7 @@ func askServer(ctx context.Context, server netip.AddrPort, name dnsname.Name) ([
 	for i := range addrs {
 		addrs[i] = addrs[i].Unmap()
 	}
-	// net's error would repeat the name, and blame the server of resolv.conf.
+	// The error of package net would repeat the name, and name the server of resolv.conf.
 	failed, ok := errors.AsType[*net.DNSError](err)
 	switch {
 	case err == nil:
@@ -349,9 +351,9 @@ func askServer(ctx context.Context, server netip.AddrPort, name dnsname.Name) ([
 	case ok && failed.IsNotFound:
 		return nil, errNotFound
 	case ok && failed.IsTimeout:
-		return nil, fmt.Errorf("no answer in time from %v", server)
+		return nil, fmt.Errorf("timeout waiting for %v", server)
 	case ok:
-		// Of an error of the socket, its last part tells what nobody knows yet.
+		// Only the last part of a socket's error is new information.
 		return nil, fmt.Errorf("asking %v: %s", server, strings.TrimSpace(failed.Err[strings.LastIndex(failed.Err, ": ")+1:]))
 	}
 	return nil, err

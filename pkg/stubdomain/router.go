@@ -1,18 +1,17 @@
-// Package stubdomain decides which DNS servers a question goes to: the servers
-// of a stub domain for the names at and below it, the default servers for all
-// other names.
+// Package stubdomain decides which upstream servers are asked for a name: the servers of a
+// stub domain for the domain and all names below it, the default servers for other names.
 //
-// Use [New] to make a Router, [Router.Set] to give it the configuration, and
-// [Router.Run] to keep the addresses of servers that are given by name up to
-// date. [Router.Route] and [Router.Delegated] answer on the packet path.
+// Use [New] to make a Router, [Router.Set] to pass it the configuration, and [Router.Run] to
+// keep the addresses of servers that are given by name up to date. [Router.Route] and
+// [Router.Delegated] are for the packet path.
 //
-// The longest stub domain wins, as with dnsmasq's --server=/domain/address. A
-// stub domain may also lie below the cluster domain or in a reverse zone; then
-// its names are delegated: its servers answer for them, not the cluster's
-// records. The cluster domain itself and its "svc" cannot be delegated.
+// If a name is in several stub domains, the longest one counts, as with dnsmasq's
+// --server=/domain/address. A stub domain may also be below the cluster domain or in a
+// reverse zone. Its names are then delegated: they are answered by its servers, not from the
+// cluster's records. The cluster domain itself and its "svc" cannot be delegated.
 //
-// Names of a stub domain never go anywhere else. While none of its servers has a
-// known address, Route says so with the reason.
+// Other servers are never asked for names in a stub domain. While none of its servers has a
+// known address, Route returns the reason.
 package stubdomain
 
 import (
@@ -33,25 +32,26 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
-// Config says what a Router works with. Only Lookup may be left out.
+// Config configures a Router. Only ClusterSet, Lookup and LookupSecure may be zero.
 type Config struct {
 	// Domain is the cluster domain.
 	Domain dnsname.Name
-	// ClusterSet is the zone of multi-cluster Services, "" if there is none. Its own
-	// name, or one above it, cannot be a stub domain of its names.
+	// ClusterSet is the clusterset zone; "" means that there is none. The zone itself, or a
+	// domain above it, cannot be a stub domain for its names.
 	ClusterSet dnsname.Name
-	// Local returns what the cluster has under a canonical wire name in one of the
-	// two. It must not block.
+	// Local returns the cluster's answer for a canonical wire name in one of these two
+	// zones. It must not block.
 	Local func(name []byte) treecache.Answer
-	// Lookup finds the addresses of a name outside the cluster by asking
-	// servers. Nil asks them over DNS.
+	// Lookup looks up the addresses of a name outside the cluster by asking servers. If it
+	// is nil, they are asked over DNS.
 	Lookup func(ctx context.Context, servers []netip.AddrPort, name dnsname.Name) ([]netip.Addr, error)
-	// LookupSecure finds them where those servers are to be asked over TLS: as a
-	// client's question would be answered. Nil: there is no such way.
+	// LookupSecure looks up addresses if the servers must be asked over TLS, in the way in
+	// which a client's question would be answered. If it is nil, such lookups fail.
 	LookupSecure func(ctx context.Context, name dnsname.Name) ([]netip.Addr, error)
 	// Reload makes the forwarder use routes from now on.
 	Reload func(routes []upstream.Route) error
-	// Logger gets changes of servers, and those that cannot be resolved.
+	// Logger receives messages about changes of servers, and servers that cannot be
+	// resolved.
 	Logger *slog.Logger
 }
 
@@ -65,44 +65,45 @@ func (c *Config) zones() []dnsname.Name {
 
 // Router knows the servers of every name. It is safe for concurrent use.
 type Router struct {
+	// cfg does not change.
 	cfg Config
-	// wake has room for one: the servers have changed.
+	// wake has a capacity of one. Set and Refresh send when Run must look servers up.
 	wake chan struct{}
-	// view is what Route and Delegated read.
-	view atomic.Pointer[view]
+	// view is what Route and Delegated read. apply publishes it.
+	view atomic.Pointer[tables]
 
-	// mu guards the rest.
+	// mu protects the fields below.
 	mu sync.Mutex
-	// servers are asked about names that no stub domain has.
+	// servers are asked for names in no stub domain.
 	servers []dnsconfig.Server
 	// stubs are the stub domains in use, each with at least one server.
 	stubs map[dnsname.Name][]dnsconfig.Server
-	// hosts are the servers given by name.
-	hosts map[dnsname.Name]*host
+	// hosts are the servers that are given by name.
+	hosts map[dnsname.Name]*namedServer
 	// looking counts the lookups that wait for other servers.
 	looking int
-	// told is what was last logged about where names go.
-	told []string
+	// logged holds the lines that logChanges logged last.
+	logged []string
 }
 
-// New returns a Router that knows no servers yet.
+// New returns a Router without servers.
 func New(cfg Config) *Router {
 	if cfg.Lookup == nil {
 		cfg.Lookup = askServers
 	}
 	r := &Router{cfg: cfg, wake: make(chan struct{}, 1)}
-	r.view.Store(&view{current: newTable(cfg.zones(), nil, nil, nil)})
+	r.view.Store(&tables{current: newTable(cfg.zones(), nil, nil, nil)})
 	return r
 }
 
-// Set replaces the configuration: servers for all names, and those of stub
-// domains. A stub domain with an empty list counts as absent. Servers given by
-// name that stay keep their addresses; new ones are looked up by Run.
+// Set replaces the configuration: the default servers, and those of stub domains. A stub
+// domain with an empty list is ignored. Servers given by name that were configured before
+// keep their addresses; Run looks up new ones. Set keeps neither servers nor stubs.
 func (r *Router) Set(servers []dnsconfig.Server, stubs map[dnsname.Name][]dnsconfig.Server) {
 	r.mu.Lock()
 	r.servers = unique(servers)
 	r.stubs = r.usable(stubs)
-	hosts := map[dnsname.Name]*host{}
+	hosts := map[dnsname.Name]*namedServer{}
 	for _, domain := range slices.Sorted(maps.Keys(r.stubs)) {
 		for _, server := range r.stubs[domain] {
 			if server.Name == "" {
@@ -111,7 +112,7 @@ func (r *Router) Set(servers []dnsconfig.Server, stubs map[dnsname.Name][]dnscon
 			h := hosts[server.Name]
 			if h == nil {
 				if h = r.hosts[server.Name]; h == nil {
-					h = &host{name: server.Name}
+					h = &namedServer{name: server.Name}
 				}
 				h.domains = nil
 				hosts[server.Name] = h
@@ -128,8 +129,8 @@ func (r *Router) Set(servers []dnsconfig.Server, stubs map[dnsname.Name][]dnscon
 	r.Refresh()
 }
 
-// Refresh makes Run look up at once what it knows no address of, such as when
-// the cluster's first lists are in.
+// Refresh makes Run look up servers without an address at once. Call it when the cluster's
+// first lists have been loaded.
 func (r *Router) Refresh() {
 	select {
 	case r.wake <- struct{}{}:
@@ -137,17 +138,17 @@ func (r *Router) Refresh() {
 	}
 }
 
-// usable returns the stub domains that have servers and may be delegated.
+// usable returns the stub domains that have servers and may be used.
 func (r *Router) usable(stubs map[dnsname.Name][]dnsconfig.Server) map[dnsname.Name][]dnsconfig.Server {
 	out := map[dnsname.Name][]dnsconfig.Server{}
 	for domain, servers := range stubs {
 		switch {
 		case len(servers) == 0:
 		case domain == r.cfg.Domain, domain == "\x03svc"+r.cfg.Domain:
-			r.cfg.Logger.Warn("ignoring a stub domain: the cluster's own records hold there; use a domain below it, such as a namespace",
+			r.cfg.Logger.Warn("ignoring a stub domain: its names are answered from the cluster's own records; use a domain below it, such as a namespace",
 				"domain", display(domain), "cluster_domain", display(r.cfg.Domain))
 		case r.cfg.ClusterSet != "" && (domain == r.cfg.ClusterSet || domain == "\x03svc"+r.cfg.ClusterSet):
-			r.cfg.Logger.Warn("ignoring a stub domain: with --clusterset-domain its names are answered here; remove it from stubDomains",
+			r.cfg.Logger.Warn("ignoring a stub domain: with --clusterset-domain its names are answered from ServiceImports; remove it from stubDomains",
 				"domain", display(domain), "clusterset_domain", display(r.cfg.ClusterSet))
 		default:
 			out[domain] = servers
@@ -156,42 +157,42 @@ func (r *Router) usable(stubs map[dnsname.Name][]dnsconfig.Server) map[dnsname.N
 	return out
 }
 
-// apply makes what is known take effect. r.mu must be held.
+// apply publishes the current servers. r.mu must be held.
 //
-// A name that loses its servers is blocked before the forwarder forgets them,
-// and one that gains some is let through after it knows them: at no time does a
-// question about a stub domain's name reach the default servers.
+// A name that loses its servers is blocked before the forwarder forgets them, and a name
+// that gets servers is only forwarded after the forwarder knows them. A question about a
+// name in a stub domain therefore never reaches the default servers.
 func (r *Router) apply() {
 	next := newTable(r.cfg.zones(), r.servers, r.stubs, r.hosts)
 	current := r.view.Load().current
-	r.view.Store(&view{current: current, next: next})
+	r.view.Store(&tables{current: current, next: next})
 	if err := r.cfg.Reload(next.upstreamRoutes()); err != nil {
-		r.view.Store(&view{current: current})
+		r.view.Store(&tables{current: current})
 		r.cfg.Logger.Error("cannot apply new servers; keeping the previous ones", "error", err)
 		return
 	}
-	r.view.Store(&view{current: next})
+	r.view.Store(&tables{current: next})
 	r.logChanges(next)
 }
 
-// verbose is the level of messages that --v=2 shows.
+// verbose is the level of messages that are logged with --v=2.
 const verbose = slog.Level(-2)
 
-// logChanges tells at --v=2 where names go, if that is new.
+// logChanges logs the servers of all names with --v=2, if they have changed.
 func (r *Router) logChanges(t *table) {
 	var lines []string
 	for _, d := range t.list {
 		line := d.String()
 		lines = append(lines, line)
-		if !slices.Contains(r.told, line) {
+		if !slices.Contains(r.logged, line) {
 			//nolint:forbidigo // the logger ignores the context
-			r.cfg.Logger.Log(context.Background(), verbose, "servers for names changed", "where", line)
+			r.cfg.Logger.Log(context.Background(), verbose, "the servers for some names have changed", "where", line)
 		}
 	}
-	r.told = lines
+	r.logged = lines
 }
 
-// Route implements what [skydns.Config.Route] asks for.
+// Route implements [skydns.Config.Route].
 func (r *Router) Route(name []byte) skydns.Route {
 	v := r.view.Load()
 	if v.next != nil {
@@ -202,16 +203,15 @@ func (r *Router) Route(name []byte) skydns.Route {
 	return v.current.route(name)
 }
 
-// Delegated reports whether a canonical wire name, of the cluster domain or of
-// a reverse zone, belongs to a stub domain, whose servers then answer instead of
-// the cluster's records.
+// Delegated reports whether a canonical wire name, in the cluster domain or in a reverse
+// zone, is in a stub domain, whose servers then answer instead of the cluster's records.
 func (r *Router) Delegated(name []byte) bool {
 	v := r.view.Load()
 	return v.current.delegates(name) || v.next != nil && v.next.delegates(name)
 }
 
-// Describe tells in a line each, for people, where the names of each stub
-// domain and all other names go.
+// Describe returns a line for each stub domain, and one for all other names, with their
+// servers, for people.
 func (r *Router) Describe() []string {
 	var lines []string
 	for _, d := range r.view.Load().current.list {
@@ -220,7 +220,7 @@ func (r *Router) Describe() []string {
 	return lines
 }
 
-// display is a name without its final dot; the root is ".".
+// display returns a name without its final dot; the root is ".".
 func display(name dnsname.Name) string {
 	if text := strings.TrimSuffix(name.String(), "."); text != "" {
 		return text
@@ -228,7 +228,7 @@ func display(name dnsname.Name) string {
 	return "."
 }
 
-// unique returns list without repetitions, in order.
+// unique returns list without duplicates, in the same order.
 func unique[T comparable](list []T) []T {
 	var out []T
 	for _, x := range list {

@@ -174,7 +174,7 @@ func TestServiceName(t *testing.T) {
 		w.loading = true
 		w.config(`{"corp.example": ["stub.dns.svc.cluster.local"]}`)
 		w.check("while the lists load", ". 9.9.9.9:53")
-		w.wantRoute("x.corp.example", "not listed yet")
+		w.wantRoute("x.corp.example", "not been loaded yet")
 		w.wantRoute("example", "default")
 		time.Sleep(2 * time.Minute)
 		if n := w.warnings(""); n != 0 {
@@ -389,8 +389,8 @@ func TestAskServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	well, dead := conn.LocalAddr().(*net.UDPAddr).AddrPort(), silent.LocalAddr().(*net.UDPAddr).AddrPort()
-	for _, servers := range [][]netip.AddrPort{{well}, {dead, well}} {
+	healthy, dead := conn.LocalAddr().(*net.UDPAddr).AddrPort(), silent.LocalAddr().(*net.UDPAddr).AddrPort()
+	for _, servers := range [][]netip.AddrPort{{healthy}, {dead, healthy}} {
 		got, err := askServers(t.Context(), servers, dnsname.MustParse("ns.example.com"))
 		if err != nil || len(got) != 1 || got[0] != netip.MustParseAddr("192.0.2.1") {
 			t.Errorf("asking %v: %v, %v", servers, got, err)
@@ -400,8 +400,8 @@ func TestAskServers(t *testing.T) {
 	if _, err := askServers(t.Context(), []netip.AddrPort{refused}, dnsname.MustParse("ns.example.com")); err == nil || err.Error() != "asking 127.0.0.1:1: connection refused" {
 		t.Errorf("asking nobody: %v", err)
 	}
-	for name, want := range map[string]string{"other.example.com": "no such name", "fail.example.com": well.String()} {
-		got, err := askServers(t.Context(), []netip.AddrPort{well}, dnsname.MustParse(name))
+	for name, want := range map[string]string{"other.example.com": "does not exist", "fail.example.com": healthy.String()} {
+		got, err := askServers(t.Context(), []netip.AddrPort{healthy}, dnsname.MustParse(name))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}

@@ -13,40 +13,40 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
-// view is the table in use and, while a change takes effect, the next one.
-type view struct{ current, next *table }
+// tables holds the table in use and, while a change is being applied, the next one.
+type tables struct{ current, next *table }
 
-// table is an immutable snapshot of where names go.
+// table says which servers names go to. It is a snapshot and never changes.
 type table struct {
 	domains map[dnsname.Name]*destination
-	// list is the same, sorted by name, with the default servers at the end.
+	// list is the same, sorted by name, with fallback at the end.
 	list      []*destination
-	fallback  *destination
-	maxLabels int  // of the keys of domains
-	delegated bool // some destination is
+	fallback  *destination // the default servers
+	maxLabels int          // largest number of labels of the keys of domains
+	delegated bool         // whether any destination is delegated
 }
 
 // destination is one stub domain with its servers, or all other names (the
 // root) with the default servers.
 type destination struct {
 	name    dnsname.Name
-	servers []dnsconfig.Server // with an address each
-	origins []string           // for each of servers the name it was given by, or ""
+	servers []dnsconfig.Server // each with an address
+	origins []string           // the name by which each of servers was given, or ""
 	// reason says why there is no server; "" if there is one.
 	reason string
-	// delegated: the name lies below a zone of the cluster or in a reverse zone.
+	// delegated says whether the name is below a zone of the cluster or in a reverse zone.
 	delegated bool
 }
 
-// newTable works out where names go. zones are the cluster's own, and hosts has the addresses of servers that are
-// given by name.
-func newTable(zones []dnsname.Name, servers []dnsconfig.Server, stubs map[dnsname.Name][]dnsconfig.Server, hosts map[dnsname.Name]*host) *table {
+// newTable returns the table for servers and stubs. zones are the cluster's own zones, and
+// hosts has the addresses of servers that are given by name.
+func newTable(zones []dnsname.Name, servers []dnsconfig.Server, stubs map[dnsname.Name][]dnsconfig.Server, hosts map[dnsname.Name]*namedServer) *table {
 	t := &table{
 		domains:  make(map[dnsname.Name]*destination, len(stubs)),
 		fallback: &destination{name: dnsname.Root, servers: servers},
 	}
 	if len(servers) == 0 {
-		t.fallback.reason = "there is no server to ask"
+		t.fallback.reason = "there is no upstream server"
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(stubs), func(a, b dnsname.Name) int { return cmp.Compare(display(a), display(b)) }) {
 		d := newDestination(name, stubs[name], hosts)
@@ -60,7 +60,8 @@ func newTable(zones []dnsname.Name, servers []dnsconfig.Server, stubs map[dnsnam
 	return t
 }
 
-func newDestination(name dnsname.Name, servers []dnsconfig.Server, hosts map[dnsname.Name]*host) *destination {
+// newDestination returns the destination for a stub domain, or for the root.
+func newDestination(name dnsname.Name, servers []dnsconfig.Server, hosts map[dnsname.Name]*namedServer) *destination {
 	d := &destination{name: name}
 	add := func(server dnsconfig.Server, origin string) {
 		if !slices.Contains(d.servers, server) {
@@ -88,14 +89,13 @@ func newDestination(name dnsname.Name, servers []dnsconfig.Server, hosts map[dns
 	return d
 }
 
-// The reverse zones of both families.
+// The reverse zones of both address families.
 const (
 	reverse4 dnsname.Name = "\x07in-addr\x04arpa\x00"
 	reverse6 dnsname.Name = "\x03ip6\x04arpa\x00"
 )
 
-// delegable reports whether name lies below one of the cluster's zones or of the
-// reverse zones.
+// delegable reports whether name is below one of the cluster's zones, or in a reverse zone.
 func delegable(name dnsname.Name, zones []dnsname.Name) bool {
 	below := func(zone dnsname.Name) bool { return name != zone && name.HasSuffix(zone) }
 	return slices.ContainsFunc(zones, below) || below(reverse4) || below(reverse6)
@@ -116,6 +116,7 @@ func (t *table) find(name []byte) *destination {
 	return nil
 }
 
+// delegates reports whether a canonical wire name is in a delegated stub domain.
 func (t *table) delegates(name []byte) bool {
 	if !t.delegated {
 		return false
@@ -136,12 +137,13 @@ func (t *table) route(name []byte) skydns.Route {
 	return skydns.Route{Kind: skydns.RouteStub}
 }
 
-// upstreamRoutes lists the destinations in a fixed order. Stub domains none of
-// whose servers has an address are Local: nobody is asked.
+// upstreamRoutes returns the destinations as routes, in a fixed order. Stub domains without
+// a server that has an address are Local: no server is asked.
 func (t *table) upstreamRoutes() []upstream.Route {
 	var list []upstream.Route
 	for _, d := range t.list {
-		// Names of a domain whose servers have no address must not go to others.
+		// Other servers must not be asked for names in a domain whose servers have no
+		// address.
 		route := upstream.Route{Local: len(d.servers) == 0}
 		if route.Local && (d.reason == "" || d == t.fallback) {
 			continue
@@ -157,7 +159,7 @@ func (t *table) upstreamRoutes() []upstream.Route {
 	return list
 }
 
-// serverTexts lists the servers as people know them.
+// serverTexts returns the servers as they were configured, with their addresses.
 func (d *destination) serverTexts() []string {
 	var out []string
 	for i, s := range d.servers {
@@ -170,7 +172,7 @@ func (d *destination) serverTexts() []string {
 	return out
 }
 
-// String tells where the names go.
+// String describes the destination for people.
 func (d *destination) String() string {
 	what := "other names"
 	if d.name != dnsname.Root {

@@ -1,8 +1,8 @@
-// Package live keeps kubedns's live configuration in effect: that of the
-// ConfigMap "kube-dns" or the directory at which it is mounted, over the flags
-// of the same meaning.
+// Package live applies kubedns's live configuration, which is the ConfigMap "kube-dns" or
+// the directory at which it is mounted. It takes precedence over the flags with the same
+// meaning.
 //
-// Use [Open] before the first question is answered, and [Live.Run] afterwards.
+// Use [Open] before the first query is answered, and [Live.Run] afterwards.
 package live
 
 import (
@@ -27,52 +27,53 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/stubdomain"
 )
 
-// Config says where the configuration comes from and what it is for. All fields
-// must be set.
+// Config says where the configuration comes from and where it is applied. All fields are
+// required.
 type Config struct {
-	// Options are the flags. For each key of the configuration the flag of the
-	// same meaning holds while the key is absent.
+	// Options are the flags. A flag applies while the configuration does not have the key
+	// with the same meaning.
 	Options *options.Options
-	// ResolvConf is the path of the file with the servers that hold when nothing
-	// else is said.
+	// ResolvConf is the path of the file with the upstream servers to use if neither the
+	// configuration nor a flag sets any.
 	ResolvConf string
-	// Sources has the ConfigMap and, for federations, the nodes.
+	// Sources provides the ConfigMap and, for federations, the nodes.
 	Sources kubewatch.Sources
-	// Watcher shows the watch of the ConfigMap in its metrics.
+	// Watcher exports the watch of the ConfigMap in its metrics.
 	Watcher *kubewatch.Watcher
-	// Backend gets the federations and the cluster's zone and region.
+	// Backend receives the federations and the cluster's zone and region.
 	Backend *backend.Backend
-	// Routes gets the servers.
+	// Routes receives the upstream servers.
 	Routes *stubdomain.Router
-	// Registerer gets the metrics of the configuration.
+	// Registerer receives the metrics of the configuration.
 	Registerer prometheus.Registerer
-	// Logger gets each new configuration and what is wrong with it.
+	// Logger receives messages about each new configuration and its faults.
 	Logger *slog.Logger
 }
 
 // Live is the configuration in effect.
 type Live struct {
-	cfg     Config
-	metrics *metrics.Config
-	poller  *dnsconfig.Poller           // nil without a directory
-	watcher *kubewatch.ConfigMapWatcher // nil without a ConfigMap
+	cfg     Config                      // does not change
+	metrics *metrics.Config             // counts new configurations; safe for concurrent use
+	poller  *dnsconfig.Poller           // nil without a directory; used by Open, then by Run
+	watcher *kubewatch.ConfigMapWatcher // nil without a ConfigMap; does not change
 
-	// mu lets one configuration at a time take effect, and guards applied: that
-	// any has.
-	mu      sync.Mutex
+	// mu is held while a configuration is applied, and protects applied.
+	mu sync.Mutex
+	// applied says whether any configuration has been applied.
 	applied bool
 	// federated is closed when there are federations for the first time.
-	federated     chan struct{}
+	federated chan struct{}
+	// federatedOnce closes federated.
 	federatedOnce sync.Once
 }
 
-// configMapPatience is how long the flags wait for a ConfigMap that is to be
-// read from the API server. Until then no other servers are asked: they might be
-// those that the ConfigMap replaces, and would hear of its stub domains' names.
+// configMapPatience is how long to wait for a ConfigMap from the API server before the flags
+// are applied. Until then no upstream servers are asked: the ConfigMap may replace them, and
+// they must not get questions about names in its stub domains.
 const configMapPatience = 5 * time.Second
 
-// Open applies the configuration that is there now, or the flags. With a
-// ConfigMap that is left to Run.
+// Open applies the current content of the directory, or the flags. If there is a ConfigMap,
+// Run applies it.
 func Open(cfg Config) *Live {
 	l := &Live{cfg: cfg, metrics: metrics.NewConfig(cfg.Registerer), federated: make(chan struct{})}
 	switch opts := cfg.Options; {
@@ -91,7 +92,7 @@ func Open(cfg Config) *Live {
 	return l
 }
 
-// applyFlags makes the flags alone take effect unless a configuration has.
+// applyFlags applies the flags alone, unless a configuration has been applied.
 func (l *Live) applyFlags() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -131,8 +132,8 @@ func poll(ctx context.Context, period time.Duration, load func()) {
 	}
 }
 
-// offer returns what a ConfigMapWatcher calls with each state of the ConfigMap.
-// A ConfigMap that is not there means the defaults.
+// offer returns the function that a ConfigMapWatcher calls with each state of the ConfigMap.
+// If the ConfigMap does not exist, the defaults apply.
 func (l *Live) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapState) {
 	name := l.cfg.Options.ConfigMap
 	return func(state kubewatch.ConfigMapState) {
@@ -143,7 +144,7 @@ func (l *Live) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapState) 
 		if err != nil {
 			l.metrics.Result(err)
 			l.cfg.Logger.Error("configuration rejected", "consequence", tracker.Fallback(), "config_map", name, "version", state.Version, "error", err)
-			l.applyFlags() // unless one was accepted before
+			l.applyFlags() // unless a configuration was accepted before
 			return
 		}
 		if changed {
@@ -154,7 +155,7 @@ func (l *Live) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapState) 
 	}
 }
 
-// apply makes a configuration take effect.
+// apply applies a configuration.
 func (l *Live) apply(config dnsconfig.Config) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -175,7 +176,7 @@ func (l *Live) applyLocked(config dnsconfig.Config) {
 	l.cfg.Routes.Set(l.servers(config), config.StubDomains)
 }
 
-// servers returns whom to ask about names that no stub domain covers.
+// servers returns the upstream servers for names in no stub domain.
 func (l *Live) servers(config dnsconfig.Config) []dnsconfig.Server {
 	if len(config.UpstreamNameservers) > 0 {
 		return config.UpstreamNameservers
@@ -186,8 +187,7 @@ func (l *Live) servers(config dnsconfig.Config) []dnsconfig.Server {
 	return systemServers(l.cfg.ResolvConf, l.cfg.Logger)
 }
 
-// systemServers returns the servers of resolv.conf. What is wrong with the file
-// is logged.
+// systemServers returns the upstream servers in resolv.conf, and logs faults of the file.
 func systemServers(path string, log *slog.Logger) []dnsconfig.Server {
 	addrs, skipped, err := resolvconf.Read(path)
 	for _, s := range skipped {
@@ -196,11 +196,11 @@ func systemServers(path string, log *slog.Logger) []dnsconfig.Server {
 	const consequence = "names outside the cluster domain cannot be resolved, except those of stub domains"
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		log.Warn("there is no resolv.conf; "+consequence, "file", path)
+		log.Warn("resolv.conf does not exist; "+consequence, "file", path)
 	case err != nil:
 		log.Error("cannot read resolv.conf; "+consequence, "file", path, "error", err)
 	case len(addrs) == 0:
-		log.Warn("no usable server in resolv.conf; "+consequence, "file", path)
+		log.Warn("resolv.conf has no usable server; "+consequence, "file", path)
 	}
 	servers := make([]dnsconfig.Server, 0, len(addrs))
 	for _, addr := range addrs {
@@ -209,8 +209,8 @@ func systemServers(path string, log *slog.Logger) []dnsconfig.Server {
 	return servers
 }
 
-// locate tells the backend the zone and region of the cluster, once there are
-// federations: only they need the right to list nodes.
+// locate follows the zone and region of the cluster for the backend, as soon as there are
+// federations. Without them, permission to list nodes is not needed.
 func (l *Live) locate(ctx context.Context) {
 	select {
 	case <-ctx.Done():

@@ -1,7 +1,7 @@
-// Package metrics shows the counters of kubedns's parts as Prometheus metrics.
+// Package metrics exports the counters of kubedns's parts as Prometheus metrics.
 //
-// Register what the New functions return. All but [Config] read their part at
-// each scrape.
+// Use the New functions and register what they return. All except [Config] read the counters
+// at each scrape.
 package metrics
 
 import (
@@ -11,12 +11,13 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/listener"
 )
 
-// statMetrics shows the counters of a part of the program, read at each scrape.
+// statMetrics exports the counters of a part of the program.
 type statMetrics[S any] struct {
-	stats func() S
+	stats func() S // returns the current counters
 	rows  []statMetric[S]
 }
 
+// statMetric is one counter or gauge.
 type statMetric[S any] struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
@@ -24,9 +25,9 @@ type statMetric[S any] struct {
 	label []string
 }
 
-// add adds a family: one metric for each value of its label, or a single one
-// if it has no label.
-func (m *statMetrics[S]) add(name, help string, kind prometheus.ValueType, labels []string, values map[string]func(*S) uint64) {
+// addFamily adds a family of metrics: one for each value of its label, or a single one if it
+// has no label.
+func (m *statMetrics[S]) addFamily(name, help string, kind prometheus.ValueType, labels []string, values map[string]func(*S) uint64) {
 	desc := prometheus.NewDesc(name, help, labels, nil)
 	for label, value := range values {
 		row := statMetric[S]{desc: desc, kind: kind, value: value}
@@ -52,35 +53,35 @@ func (m *statMetrics[S]) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// NewForward tells about questions to other servers.
+// NewForward returns the metrics of questions to upstream servers.
 func NewForward(stats func() forwarder.Stats) prometheus.Collector {
 	m := &statMetrics[forwarder.Stats]{stats: stats}
 	type values = map[string]func(*forwarder.Stats) uint64
-	m.add("kubedns_forward_queries_total", "Queries about names outside the cluster domain, by result.", prometheus.CounterValue, []string{"result"}, values{
+	m.addFamily("kubedns_forward_queries_total", "Queries about names outside the cluster domain, by result.", prometheus.CounterValue, []string{"result"}, values{
 		"forwarded":  func(s *forwarder.Stats) uint64 { return s.Forwarded },
 		"coalesced":  func(s *forwarder.Stats) uint64 { return s.Coalesced },
 		"over_limit": func(s *forwarder.Stats) uint64 { return s.OverLimit },
 		"failed":     func(s *forwarder.Stats) uint64 { return s.Failed },
 	})
-	m.add("kubedns_forward_in_flight", "Queries waiting for upstream servers.", prometheus.GaugeValue, nil, values{
+	m.addFamily("kubedns_forward_in_flight", "Queries waiting for upstream servers.", prometheus.GaugeValue, nil, values{
 		"": func(s *forwarder.Stats) uint64 { return uint64(max(s.InFlight, 0)) },
 	})
 	return m
 }
 
-// NewSockets tells what happens at the DNS sockets.
+// NewSockets returns the metrics of the DNS sockets.
 func NewSockets(stats func() listener.Stats) prometheus.Collector {
 	m := &statMetrics[listener.Stats]{stats: stats}
 	type values = map[string]func(*listener.Stats) uint64
-	m.add("kubedns_socket_queries_total", "Messages received from DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{
+	m.addFamily("kubedns_socket_queries_total", "Messages received from DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{
 		"udp": func(s *listener.Stats) uint64 { return s.UDPQueries },
 		"tcp": func(s *listener.Stats) uint64 { return s.TCPQueries },
 	})
-	m.add("kubedns_socket_replies_total", "Messages sent to DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{
+	m.addFamily("kubedns_socket_replies_total", "Messages sent to DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{
 		"udp": func(s *listener.Stats) uint64 { return s.UDPReplies },
 		"tcp": func(s *listener.Stats) uint64 { return s.TCPReplies },
 	})
-	m.add("kubedns_socket_dropped_total", "Messages and connections of DNS clients that were dropped, by reason.", prometheus.CounterValue, []string{"reason"}, values{
+	m.addFamily("kubedns_socket_dropped_total", "Messages and connections of DNS clients that were dropped, by reason.", prometheus.CounterValue, []string{"reason"}, values{
 		"udp_oversize":      func(s *listener.Stats) uint64 { return s.UDPOversize },
 		"udp_short":         func(s *listener.Stats) uint64 { return s.UDPShort },
 		"udp_send_error":    func(s *listener.Stats) uint64 { return s.UDPSendErrors },
@@ -95,7 +96,7 @@ func NewSockets(stats func() listener.Stats) prometheus.Collector {
 		"late":              func(s *listener.Stats) uint64 { return s.UDPLate + s.TCPLate },
 		"reply_oversize":    func(s *listener.Stats) uint64 { return s.Oversize },
 	})
-	m.add("kubedns_socket_tcp_connections", "TCP connections of DNS clients that are open.", prometheus.GaugeValue, nil, values{
+	m.addFamily("kubedns_socket_tcp_connections", "TCP connections of DNS clients that are open.", prometheus.GaugeValue, nil, values{
 		"": func(s *listener.Stats) uint64 { return s.TCPOpen },
 	})
 	return m

@@ -13,24 +13,28 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
-// state reads, at each scrape, what the tree holds and how asking other
-// servers goes.
-type state struct {
-	counts  func() treecache.Counts
-	forward func() forwarder.Stats
+// stateMetrics reads the numbers of records in a tree and the counters of upstream servers at
+// each scrape. Its fields do not change.
+type stateMetrics struct {
+	counts  func() treecache.Counts // returns the numbers of records
+	forward func() forwarder.Stats  // returns the counters of the forwarder
 
-	services, records                                    *prometheus.Desc
-	wrong                                                *prometheus.Desc
+	// Descriptions of the metrics of the tree.
+	services, records *prometheus.Desc
+	// Description of the metric of replies that match no question.
+	wrong *prometheus.Desc
+	// Descriptions of the metrics of each upstream server.
 	sent, retried, serverFailed, nxdomain, latency, down *prometheus.Desc
-	tls                                                  *tlsmetrics.Metrics
+	// tls has the metrics of each upstream server that is asked over TLS.
+	tls *tlsmetrics.Metrics
 }
 
-// NewState shows the records of a tree and how asking other servers goes.
+// NewState returns the metrics of the records in a tree and of upstream servers.
 func NewState(counts func() treecache.Counts, forward func() forwarder.Stats) prometheus.Collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("kubedns_"+name, help, labels, nil)
 	}
-	return &state{
+	return &stateMetrics{
 		counts: counts, forward: forward,
 		services: desc("services_with_records", "Services that have at least one DNS record."),
 		records:  desc("records", "Records held in memory, by kind. Records computed for each query are not counted.", "kind"),
@@ -48,7 +52,7 @@ func NewState(counts func() treecache.Counts, forward func() forwarder.Stats) pr
 }
 
 // Describe implements prometheus.Collector.
-func (m *state) Describe(ch chan<- *prometheus.Desc) {
+func (m *stateMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		m.services, m.records, m.wrong,
 		m.sent, m.retried, m.serverFailed, m.nxdomain, m.latency, m.down,
@@ -59,7 +63,7 @@ func (m *state) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector.
-func (m *state) Collect(ch chan<- prometheus.Metric) {
+func (m *stateMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 	}
@@ -99,10 +103,9 @@ func (m *state) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-var _ prometheus.Collector = (*state)(nil)
+var _ prometheus.Collector = (*stateMetrics)(nil)
 
-// Config tells what became of the live configuration. It is safe for
-// concurrent use.
+// Config counts the versions of the live configuration. It is safe for concurrent use.
 type Config struct {
 	loads *prometheus.CounterVec
 	valid prometheus.Gauge
@@ -132,7 +135,8 @@ func NewConfig(registry prometheus.Registerer) *Config {
 	return m
 }
 
-// Result counts one new content; err is why it is rejected.
+// Result counts one new version of the configuration. err says why it was rejected; nil means
+// that it was accepted.
 func (m *Config) Result(err error) {
 	if err != nil {
 		m.loads.WithLabelValues("rejected").Inc()
@@ -144,7 +148,8 @@ func (m *Config) Result(err error) {
 	m.last.Set(float64(time.Now().UnixMilli()) / 1e3)
 }
 
-// NewBuildInfo returns a metric that is always 1, labelled with what runs.
+// NewBuildInfo returns a metric that is always 1, with labels for the versions of the program
+// and of Go.
 func NewBuildInfo() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "kubedns_build_info",

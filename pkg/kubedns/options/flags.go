@@ -1,6 +1,6 @@
-// Package options reads the command line and the environment of kubedns.
+// Package options parses the command line and the environment of kubedns.
 //
-// Use [Parse] to get them as typed [Options].
+// Use [Parse] to get typed [Options].
 package options
 
 import (
@@ -29,57 +29,57 @@ import (
 type Options struct {
 	// Domain is the cluster domain (--domain).
 	Domain dnsname.Name
-	// ClusterSetDomain is the zone of multi-cluster Services (--clusterset-domain); ""
-	// is none.
+	// ClusterSetDomain is the clusterset zone (--clusterset-domain); "" means none.
 	ClusterSetDomain dnsname.Name
-	// BindAddress is the address to answer DNS on (--dns-bind-address); an
-	// unspecified one of either family stands for all addresses of both.
+	// BindAddress is the address to listen on for DNS (--dns-bind-address). The unspecified
+	// address of either family means all addresses of both.
 	BindAddress netip.Addr
 	// DNSPort is the port for DNS over UDP and TCP (--dns-port).
 	DNSPort uint16
-	// TLSCA, TLSCert and TLSKey are files for servers over TLS: --tls-ca-file,
-	// --tls-cert-file and --tls-key-file.
-	TLSCA           []string
+	// TLSCA holds the paths of files with certificate authorities (--tls-ca-file).
+	TLSCA []string
+	// TLSCert and TLSKey are the paths of the client certificate and its key
+	// (--tls-cert-file, --tls-key-file).
 	TLSCert, TLSKey string
-	// Nameservers are asked about names outside the cluster domain
-	// (--nameservers). Empty means those of resolv.conf, unless NoNameserver is
-	// set (--nameservers=none): such names are then REFUSED.
-	Nameservers  []dnsconfig.Server
+	// Nameservers are the upstream servers for names outside the cluster domain
+	// (--nameservers). If empty, they are those of resolv.conf, unless NoNameserver is true.
+	Nameservers []dnsconfig.Server
+	// NoNameserver refuses names outside the cluster domain (--nameservers=none).
 	NoNameserver bool
 
-	// Kubeconfig is a file that says how to reach the API server
-	// (--kubecfg-file), and MasterURL overrides the address in it
-	// (--kube-master-url). Both empty: the Pod's service account.
+	// Kubeconfig is the path of a kubeconfig file (--kubecfg-file), and MasterURL overrides
+	// the server in it (--kube-master-url). If both are empty, the Pod's service account is
+	// used.
 	Kubeconfig, MasterURL string
-	// ObjectsPath is a file or folder of objects to serve instead of an API
-	// server's (--objects); "" is none.
+	// ObjectsPath is a file or folder of objects to serve instead of those of an API server
+	// (--objects); "" means none.
 	ObjectsPath string
 
 	// Federations maps a federation's name to its domain (--federations).
 	Federations map[string]string
-	// ConfigMap and ConfigNamespace name the ConfigMap to watch (--config-map,
-	// --config-map-namespace); "" is none.
+	// ConfigMap and ConfigNamespace are the name and namespace of the ConfigMap to watch
+	// (--config-map, --config-map-namespace); "" means none.
 	ConfigMap, ConfigNamespace string
-	// ConfigDir is a folder to read the configuration from (--config-dir), every
-	// ConfigPeriod (--config-period); "" is none.
-	ConfigDir    string
+	// ConfigDir is the folder to read the configuration from (--config-dir); "" means none.
+	ConfigDir string
+	// ConfigPeriod is how often ConfigDir is read (--config-period).
 	ConfigPeriod time.Duration
 
-	// SyncTimeout is how long the first lists may take before that is logged as
-	// an error (--initial-sync-timeout).
+	// SyncTimeout is how long loading the first lists may take before an error is logged
+	// (--initial-sync-timeout).
 	SyncTimeout time.Duration
-	// TTL is that of the cluster's records, in whole seconds (--ttl).
+	// TTL is the TTL of the cluster's records, in whole seconds (--ttl).
 	TTL time.Duration
-	// NegativeTTL is how long others may keep negative answers (--negative-ttl).
+	// NegativeTTL is how long clients may cache negative answers (--negative-ttl).
 	NegativeTTL time.Duration
-	// Wildcards makes the label "*" match any other (--wildcards).
+	// Wildcards lets the label "*" in a question match any label (--wildcards).
 	Wildcards bool
-	// Lameduck is how long to go on answering after SIGTERM (--lameduck).
+	// Lameduck is how long to continue answering after SIGTERM (--lameduck).
 	Lameduck time.Duration
 
 	// HealthzPort is the port of /readiness (--healthz-port).
 	HealthzPort uint16
-	// DebugAddress is the host:port of /cache, /log and pprof (--debug-address); "" is
+	// DebugAddress is the host:port of /cache, /log and pprof (--debug-address); "" means
 	// off.
 	DebugAddress string
 	// Metrics says where metrics are served.
@@ -90,36 +90,34 @@ type Options struct {
 	// Verbosity is the log level (-v): 2 adds changes of servers, 3 each query, 4
 	// what the API client does.
 	Verbosity int
-	// Version asks for the version instead of a run (--version): "" is no, else
-	// "true" or "raw".
+	// Version says to print the version and exit (--version): "true" or "raw"; "" means not.
 	Version string
-	// Ignored are flags that were given and no longer have an effect.
+	// Ignored holds the flags that were given but have no effect.
 	Ignored []string
 }
 
-// Metrics comes from the environment, as kube-dns's did.
+// Metrics says where to serve metrics. As in kube-dns, it comes from the environment.
 type Metrics struct {
-	// Port serves the metrics (PROMETHEUS_PORT); 0 is no metrics.
+	// Port is the port of the metrics (PROMETHEUS_PORT); 0 means no metrics.
 	Port uint16
-	// Path is the page (PROMETHEUS_PATH), Namespace and Subsystem are the first
+	// Path is the path of the page (PROMETHEUS_PATH). Namespace and Subsystem are the first
 	// parts of the names of kube-dns's metrics (PROMETHEUS_NAMESPACE,
 	// PROMETHEUS_SUBSYSTEM).
 	Path, Namespace, Subsystem string
 }
 
-// ErrHelp says that the usage was printed.
+// ErrHelp means that the usage was printed.
 var ErrHelp = pflag.ErrHelp
 
-// rawFlags is the text of the flags that need more than pflag's own parsing.
+// rawFlags holds the values of flags that pflag cannot parse completely.
 type rawFlags struct {
 	domain, clusterSet, bind, nameservers, masterURL, federations string
 	dnsPort, healthzPort                                          int
 	profiling                                                     bool
 }
 
-// Parse reads args and the environment. It prints the usage to out and
-// returns ErrHelp when it was asked for. Otherwise the error names every flag
-// and variable that is wrong.
+// Parse parses args and the environment. If args ask for help, it prints the usage to out and
+// returns ErrHelp. Other errors name every flag and variable that is invalid.
 func Parse(args []string, getenv func(string) string, out io.Writer) (*Options, error) {
 	o := &Options{}
 	raw := &rawFlags{}
@@ -144,10 +142,9 @@ func Parse(args []string, getenv func(string) string, out io.Writer) (*Options, 
 	return o, errors.Join(o.fill(raw, flags), o.fillMetrics(getenv))
 }
 
-// PodLameduck is the default of --lameduck in a Pod. kube-dns went on answering
-// after SIGTERM until it was killed, and its Deployments count on that: a Pod
-// is asked until every node's kube-proxy has heard of its end, which takes a
-// second or two.
+// PodLameduck is the default of --lameduck in a Pod. kube-dns continued to answer after
+// SIGTERM until it was killed, and its Deployments rely on that: a Pod gets queries until every
+// node's kube-proxy has learned that it ends, which takes a second or two.
 const PodLameduck = 5 * time.Second
 
 func newFlagSet(o *Options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
@@ -162,47 +159,47 @@ func newFlagSet(o *Options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 			"Usage: kubedns [flags]\n\n%s\n"+
 			"Environment: PROMETHEUS_PORT (empty: no metrics), PROMETHEUS_PATH (/metrics),\n"+
 			"PROMETHEUS_NAMESPACE (skydns), PROMETHEUS_SUBSYSTEM (skydns), and\n"+
-			"KUBERNETES_SERVICE_HOST, the answer for kubernetes.default before the first list.\n", f.FlagUsages())
+			"KUBERNETES_SERVICE_HOST, the answer for kubernetes.default until the Services are loaded.\n", f.FlagUsages())
 	}
-	f.StringVar(&raw.domain, "domain", "cluster.local.", "domain of the cluster's names")
-	f.StringVar(&raw.clusterSet, "clusterset-domain", "", "`domain` of multi-cluster Services, \"clusterset.local.\" by their specification;"+
-		" it is answered from the cluster's ServiceImports. Empty: they are not read")
-	f.StringVar(&raw.bind, "dns-bind-address", "0.0.0.0", "address to answer DNS on; 0.0.0.0 takes every address")
-	f.IntVar(&raw.dnsPort, "dns-port", 53, "port to answer DNS on, UDP and TCP")
-	f.StringVar(&raw.nameservers, "nameservers", "", "comma-separated `ip[:port]` list to forward names outside the domain to,"+
-		" instead of the servers of /etc/resolv.conf; \"none\" refuses such names; tls://ip%name:port asks over TLS only")
-	f.StringArrayVar(&o.TLSCA, "tls-ca-file", nil, "trust the authorities of this PEM `file`, and no others, for servers given as tls://;"+
-		" repeat it for more; default: the system's, else those built in; read again when it changes")
+	f.StringVar(&raw.domain, "domain", "cluster.local.", "cluster domain")
+	f.StringVar(&raw.clusterSet, "clusterset-domain", "", "`domain` of multi-cluster Services, \"clusterset.local.\" in their specification;"+
+		" it is answered from the cluster's ServiceImports; if empty, they are not read")
+	f.StringVar(&raw.bind, "dns-bind-address", "0.0.0.0", "address to listen on for DNS; 0.0.0.0 means all addresses")
+	f.IntVar(&raw.dnsPort, "dns-port", 53, "port for DNS over UDP and TCP")
+	f.StringVar(&raw.nameservers, "nameservers", "", "comma-separated list `ip[:port]` of upstream servers for names outside the cluster domain,"+
+		" instead of those in /etc/resolv.conf; \"none\" refuses such names; tls://ip%name:port is asked only over TLS")
+	f.StringArrayVar(&o.TLSCA, "tls-ca-file", nil, "trust only the certificate authorities in this PEM `file` for servers given as tls://;"+
+		" may be repeated; default: the system's authorities, or those built in; read again when it changes")
 	f.StringVar(&o.TLSCert, "tls-cert-file", "", "client certificate (PEM `file`) for servers given as tls://; read again when it changes")
-	f.StringVar(&o.TLSKey, "tls-key-file", "", "key `file` of --tls-cert-file")
-	f.StringVar(&o.Kubeconfig, "kubecfg-file", "", "kubeconfig `file`; empty uses the Pod's service account")
-	f.StringVar(&raw.masterURL, "kube-master-url", "", "`URL` of the API server, overrides the kubeconfig's; $VARIABLES are expanded")
-	f.StringVar(&o.ObjectsPath, "objects", "", "file or folder of YAML or JSON objects to serve instead of an API server's")
-	f.StringVar(&raw.federations, "federations", "", "`name=domain,...` of federations, unless the configuration names some")
-	f.StringVar(&o.ConfigMap, "config-map", "", "`name` of the ConfigMap to watch for configuration")
+	f.StringVar(&o.TLSKey, "tls-key-file", "", "private key (PEM `file`) of --tls-cert-file")
+	f.StringVar(&o.Kubeconfig, "kubecfg-file", "", "kubeconfig `file`; if empty, the Pod's service account is used")
+	f.StringVar(&raw.masterURL, "kube-master-url", "", "`URL` of the API server; overrides the kubeconfig's; $VARIABLES are expanded")
+	f.StringVar(&o.ObjectsPath, "objects", "", "file or folder of YAML or JSON objects to serve instead of those of an API server")
+	f.StringVar(&raw.federations, "federations", "", "federations, as `name=domain,...`, unless the live configuration has some")
+	f.StringVar(&o.ConfigMap, "config-map", "", "`name` of the ConfigMap with the live configuration")
 	f.StringVar(&o.ConfigNamespace, "config-map-namespace", "kube-system", "`namespace` of --config-map")
-	f.StringVar(&o.ConfigDir, "config-dir", "", "`folder` to read configuration from; not together with --config-map")
+	f.StringVar(&o.ConfigDir, "config-dir", "", "`folder` with the live configuration; cannot be used with --config-map")
 	f.DurationVar(&o.ConfigPeriod, "config-period", dnsconfig.DefaultPeriod, "how often --config-dir is read")
 	f.DurationVar(&o.SyncTimeout, "initial-sync-timeout", time.Minute,
-		"how long the first lists may take before an error is logged, and then again every minute; it never ends the program")
+		"how long loading the first lists may take before an error is logged, and again every minute; the program does not end")
 	f.DurationVar(&o.TTL, "ttl", records.DefaultTTL*time.Second,
-		"TTL of the cluster's records: how long others may remember them; whole seconds, at most 1h")
-	f.DurationVar(&o.NegativeTTL, "negative-ttl", 5*time.Second, "how long others may remember that a name does not exist")
-	f.BoolVar(&o.Wildcards, "wildcards", true, "answer names that have * for a label")
-	f.DurationVar(&o.Lameduck, "lameduck", 0, "how long to go on answering after SIGTERM; in a Pod the default is "+PodLameduck.String())
+		"TTL of the cluster's records, in whole seconds, at most 1h")
+	f.DurationVar(&o.NegativeTTL, "negative-ttl", 5*time.Second, "how long clients may cache that a name does not exist")
+	f.BoolVar(&o.Wildcards, "wildcards", true, "answer names that have * as a label")
+	f.DurationVar(&o.Lameduck, "lameduck", 0, "how long to continue answering after SIGTERM; in a Pod the default is "+PodLameduck.String())
 	f.IntVar(&raw.healthzPort, "healthz-port", 8081, "port of /readiness")
-	f.StringVar(&o.DebugAddress, "debug-address", "127.0.0.1:6060", "`address:port` of /cache, /log and /debug/pprof/; \"\" is off")
+	f.StringVar(&o.DebugAddress, "debug-address", "127.0.0.1:6060", "`address:port` of /cache, /log and /debug/pprof/; \"\" means off")
 	f.BoolVar(&raw.profiling, "profiling", false, "serve /debug/pprof/ on 127.0.0.1:6060 even if --debug-address is empty")
-	f.StringVar(&o.Version, "version", "", "print the version and exit; \"raw\" prints the number alone")
+	f.StringVar(&o.Version, "version", "", "print the version and exit; \"raw\" prints only the number")
 	f.Lookup("version").NoOptDefVal = "true"
 	f.StringVar(&o.LogFormat, "log-format", logging.Text, "`format` of the log: text, or json for one object on each line")
-	f.IntVarP(&o.Verbosity, "v", "v", 0, "log `level`: 3 adds each answer, 4 what the API client does")
+	f.IntVarP(&o.Verbosity, "v", "v", 0, "log `level`: 2 adds changes of upstream servers, 3 each answer, 4 the messages of the API client")
 	addIgnoredFlags(f)
 	return f
 }
 
-// addIgnoredFlags adds the flags of older logging libraries. Scripts that give
-// them keep working: our log always goes to standard error, whole, at once.
+// addIgnoredFlags adds the flags of older logging libraries, so that scripts that use them
+// continue to work. They have no effect: the log always goes to standard error, unbuffered.
 func addIgnoredFlags(f *pflag.FlagSet) {
 	const usage = "accepted, no effect: the log goes to standard error, unbuffered"
 	for _, name := range []string{"logtostderr", "alsologtostderr", "one-output", "skip-headers", "skip-log-headers", "add-dir-header"} {
@@ -215,8 +212,8 @@ func addIgnoredFlags(f *pflag.FlagSet) {
 	f.Duration("log-flush-frequency", 5*time.Second, usage)
 }
 
-// doubleDashes gives Go's single-dash long flags, such as -dns-port=53, the
-// second dash that pflag wants. One-letter flags stay as they are.
+// doubleDashes adds the second dash that pflag requires to long flags with a single dash, such
+// as -dns-port=53. One-letter flags do not change.
 func doubleDashes(f *pflag.FlagSet, args []string) []string {
 	out := make([]string, 0, len(args))
 	for i, arg := range args {
@@ -232,7 +229,7 @@ func doubleDashes(f *pflag.FlagSet, args []string) []string {
 	return out
 }
 
-// checkTTLs tells bad which of the TTLs cannot be used.
+// checkTTLs calls bad for each invalid TTL.
 func (o *Options) checkTTLs(bad func(flag, value string, err error)) {
 	if o.TTL < 0 || o.TTL > time.Hour || o.TTL%time.Second != 0 {
 		bad("ttl", o.TTL.String(), errors.New("must be whole seconds from 0s to 1h"))
@@ -242,14 +239,14 @@ func (o *Options) checkTTLs(bad func(flag, value string, err error)) {
 	}
 }
 
-// checkLog tells bad if the log cannot be written in this format.
+// checkLog calls bad if the format of the log is invalid.
 func (o *Options) checkLog(bad func(flag, value string, err error)) {
 	if err := logging.CheckFormat(o.LogFormat); err != nil {
 		bad("log-format", o.LogFormat, err)
 	}
 }
 
-// fill turns the raw flags into values.
+// fill parses the raw flags and checks all flags.
 func (o *Options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 	var errs []error
 	bad := func(flag, value string, err error) {
@@ -296,7 +293,7 @@ func (o *Options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 		}
 	}
 	if o.ConfigPeriod <= 0 {
-		bad("config-period", o.ConfigPeriod.String(), errors.New("must be more than 0s"))
+		bad("config-period", o.ConfigPeriod.String(), errors.New("must be greater than 0s"))
 	}
 	if o.ConfigMap != "" && o.ConfigDir != "" {
 		errs = append(errs, errors.New("--config-map and --config-dir cannot be used together"))
@@ -312,7 +309,7 @@ func (o *Options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 	return errors.Join(errs...)
 }
 
-// fillMetrics reads the PROMETHEUS_* variables.
+// fillMetrics parses the PROMETHEUS_* variables.
 func (o *Options) fillMetrics(getenv func(string) string) error {
 	value := func(name, otherwise string) string {
 		if v := getenv("PROMETHEUS_" + name); v != "" {
@@ -340,8 +337,8 @@ func (o *Options) fillMetrics(getenv func(string) string) error {
 	return nil
 }
 
-// LogLevel maps -v to a level: 3 or more shows debug messages, each query among
-// them, and client-go's V(n) are at level -n.
+// LogLevel returns the log level for -v. With 3 or more, debug messages are logged, which
+// include each query. client-go's V(n) are at level -n.
 func (o *Options) LogLevel() slog.Level {
 	if o.Verbosity >= 3 {
 		return min(slog.LevelDebug, slog.Level(-o.Verbosity))
@@ -357,7 +354,7 @@ func parseDomain(text string) (dnsname.Name, error) {
 	return dnsname.Parse(trimmed)
 }
 
-// parseClusterSet reads the clusterset domain, which may be "". It is a zone beside the
+// parseClusterSet parses the clusterset domain, which may be "". It must not overlap with the
 // cluster domain.
 func (o *Options) parseClusterSet(text string) (dnsname.Name, error) {
 	if text == "" {
@@ -368,9 +365,9 @@ func (o *Options) parseClusterSet(text string) (dnsname.Name, error) {
 	case err != nil:
 		return "", err
 	case len(domain) > treecache.MaxZone:
-		return "", fmt.Errorf("must have at most %d octets in wire form, has %d", treecache.MaxZone, len(domain))
+		return "", fmt.Errorf("must have at most %d octets in wire form, but has %d", treecache.MaxZone, len(domain))
 	case o.Domain != "" && (domain.HasSuffix(o.Domain) || o.Domain.HasSuffix(domain)):
-		return "", errors.New("must not equal, contain or lie in --domain=" + o.Domain.String())
+		return "", errors.New("must not be equal to, above or below --domain=" + o.Domain.String())
 	}
 	return domain, nil
 }

@@ -1,5 +1,6 @@
-// Package pages has the HTTP pages of kubedns: readiness, metrics, and what helps
-// to find faults.
+// Package pages provides the HTTP pages of kubedns.
+//
+// Use [Readiness], [Metrics] and [Debug] as handlers of HTTP servers.
 package pages
 
 import (
@@ -16,20 +17,20 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/httpserver"
 )
 
-// Health is what /readiness tells.
+// Health is the content of /readiness.
 type Health struct {
-	// Ready: the program answers for the cluster. Reason says why not.
+	// Ready says whether the program answers for the cluster. If not, Reason says why.
 	Ready  bool
 	Reason string
-	// Age is the time since the source of the objects was last heard of, negative
-	// if it never was.
+	// Age is the time since the source of the objects last sent anything; negative if it
+	// never did.
 	Age time.Duration
-	// Detail is lines for people.
+	// Detail holds further lines for people.
 	Detail []string
 }
 
-// Readiness serves /readiness: 200 and "ok" when ready, else 503 and the reason.
-// With ?verbose it also tells the age of the data and the details.
+// Readiness returns a handler for /readiness: 200 and "ok" if ready, otherwise 503 and the
+// reason. With ?verbose, the age of the data and the details follow.
 func Readiness(state func() Health) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/readiness", func(w http.ResponseWriter, r *http.Request) {
@@ -51,12 +52,12 @@ func Readiness(state func() Health) *http.ServeMux {
 				text += line + "\n"
 			}
 		}
-		_, _ = io.WriteString(w, text) // a prober that went away needs no answer
+		_, _ = io.WriteString(w, text) // the client may have closed the connection
 	})
 	return mux
 }
 
-// Metrics serves the collectors of registry on path, nothing else.
+// Metrics returns a handler that serves the collectors of registry on path, and nothing else.
 func Metrics(path string, registry *prometheus.Registry) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle(path, promhttp.InstrumentMetricHandler(registry, httpserver.Metrics(registry)))
