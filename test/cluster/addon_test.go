@@ -133,6 +133,26 @@ func process(tb testing.TB, p corev1.Pod, program string) string {
 	return ""
 }
 
+// freeze stops a program in a pod, and waits until each of its threads has stopped: on
+// a busy node that takes a moment, in which the program may still answer.
+func freeze(tb testing.TB, p corev1.Pod, program string) {
+	tb.Helper()
+	pid := process(tb, p, program)
+	ctl(tb, "in", "kill", "-STOP", pid)
+	eventually(tb, time.Minute, func() string {
+		states, err := tryCtl("in", "sh", "-c", "grep -h ^State: /proc/"+pid+"/task/*/status")
+		if err != nil {
+			return err.Error()
+		}
+		for line := range strings.Lines(states) {
+			if !strings.HasPrefix(line, "State:\tT") {
+				return program + " still runs: " + line
+			}
+		}
+		return ""
+	})
+}
+
 // logs returns all that a container printed, and its last life's last words
 // where it is being restarted.
 func logs(tb testing.TB, app, container string) string {

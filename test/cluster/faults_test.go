@@ -112,7 +112,7 @@ func testStuck(t *testing.T) {
 			})
 			awaitReady(t, app, 1, 5*time.Minute)
 			before := restarts(t, app)
-			ctl(t, "in", "kill", "-STOP", process(t, thePod(t, app), program))
+			freeze(t, thePod(t, app), program)
 			eventually(t, 3*time.Minute, func() string {
 				if maps.Equal(restarts(t, app), before) {
 					return name + " is stuck, and was not restarted"

@@ -24,7 +24,7 @@ func testDirect(t *testing.T) {
 	p := thePod(t, "direct")
 	server := p.Status.PodIP + ":53"
 	wantAt(t, server, "web.dns-test.svc.cluster.local.", "NOERROR 10.96.")
-	ctl(t, "in", "kill", "-STOP", process(t, p, "kubedns"))
+	freeze(t, p, "kubedns")
 	wantAt(t, server, "www.example.com.", "198.51.100.7")
 	wantAt(t, server, "db.dns-test.svc.cluster.local.", "SERVFAIL")
 }
