@@ -21,7 +21,7 @@ type dumpRow struct {
 	reverse       bool
 	negative      bool
 	nxdomain      bool
-	hosts         bool      // from a hosts file, otherwise source is an option
+	hosts         bool      // from a hosts file, otherwise from an option
 	source        string    // of local data
 	expires       time.Time // zero for local data
 }
@@ -51,7 +51,7 @@ func (r *dumpRow) String() string {
 	local := r.expires.IsZero()
 	flags := []byte{
 		r.kind, flag('F', !r.reverse || local), flag('R', r.reverse), flag('I', local), ' ',
-		flag('N', r.negative), flag('X', r.nxdomain), flag('H', local && r.hosts), flag('C', local && !r.hosts), ' ',
+		flag('N', r.negative), flag('X', r.nxdomain), flag('H', local && r.kind != 'C'), flag('C', local && !r.hosts), ' ',
 	}
 	expires := ""
 	if !local {
@@ -82,7 +82,7 @@ func (a *app) logCache(now time.Time) {
 	})
 }
 
-// eachHost calls add with a row for each local name and address. What options say
+// eachHost calls add with a row for each local name and address, and each alias. What options say
 // goes before the files, and an address has one reverse name.
 func (a *app) eachHost(add func(*dumpRow)) {
 	data := localData(&a.options.Local, nil, a.around())
@@ -92,6 +92,11 @@ func (a *app) eachHost(add func(*dumpRow)) {
 		for _, r := range hostRows(&data.Hosts[i]) {
 			add(&r)
 			known[key{r.host, r.address}], known[key{"", r.address}] = true, true
+		}
+	}
+	for _, c := range data.CNAMEs {
+		if !c.Below {
+			add(&dumpRow{host: nameText([]byte(c.Alias)), address: nameText([]byte(c.Target)), kind: 'C'})
 		}
 	}
 	a.hosts.Table.Each(func(name []byte, addr netip.Addr, reverse bool, source string) bool {
@@ -170,7 +175,7 @@ func recordRow(rr dns.RR) (row dumpRow, target string) {
 			row = dumpRow{host: textName(rr.Ptr), address: addr.String(), kind: familyKind(addr), reverse: true}
 		}
 	default:
-		row.address = typeText(rr.Header().Rrtype)
+		row.address = "<" + typeText(rr.Header().Rrtype) + ">"
 	}
 	return row, target
 }

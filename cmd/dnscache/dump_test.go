@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -73,7 +74,7 @@ func TestCacheRows(t *testing.T) {
 		}},
 		{"alias", "a.b.", dns.TypeCNAME, 0, []string{"a.b. 60 CNAME c.d."}, []string{line("a.b", "c.d", "CF")}},
 		{"reverse", "4.3.2.1.in-addr.arpa.", dns.TypePTR, 0, []string{"4.3.2.1.in-addr.arpa. 60 PTR a.b."}, []string{line("a.b", "1.2.3.4", "4 R")}},
-		{"other type", "a.b.", dns.TypeTXT, 0, []string{"a.b. 60 TXT x"}, []string{line("a.b", "TXT", "TF")}},
+		{"other type", "a.b.", dns.TypeTXT, 0, []string{"a.b. 60 TXT x"}, []string{line("a.b", "<TXT>", "TF")}},
 		{"no such name", "a.b.", dns.TypeA, 3, nil, []string{line("a.b", "", " F   NX")}},
 		{"no data", "a.b.", dns.TypeAAAA, 0, nil, []string{line("a.b", "", "6F   N")}},
 		{"chain to nothing", "a.b.", dns.TypeA, 3, []string{"a.b. 60 CNAME c.d."}, []string{line("a.b", "c.d", "CF"), line("c.d", "", " F   NX")}},
@@ -104,7 +105,7 @@ func TestHostRows(t *testing.T) {
 	for _, r := range hostRows(&host) {
 		got = append(got, strings.Join(strings.Fields(r.String()), " "))
 	}
-	want := []string{"a.b 1.2.3.4 4FRI C", "a.b ::1 6FRI C", "a 1.2.3.4 4F I C", "a ::1 6F I C"}
+	want := []string{"a.b 1.2.3.4 4FRI HC", "a.b ::1 6FRI HC", "a 1.2.3.4 4F I HC", "a ::1 6F I HC"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
@@ -123,11 +124,16 @@ func TestSignalLogsCache(t *testing.T) {
 	if text := quiet.log.String(); regexp.MustCompile(table).MatchString(text) {
 		t.Errorf("the cache is logged without --log-queries:\n%s", text)
 	}
-	in := start(t, "--log-queries", "--host-record=h.example,1.2.3.4", "--server="+up.option())
+	hosts := filepath.Join(t.TempDir(), "hosts")
+	replace(t, hosts, "1.2.3.4 again.example\n1.2.3.5 file.example h.example\n1.2.3.4 h.example\n")
+	in := start(t, "--log-queries", "--host-record=h.example,1.2.3.4", "--cname=c.example,h.example", "--server="+up.option(), "--no-hosts", "--addn-hosts="+hosts)
 	in.answers("a.example")
 	in.signals <- syscall.SIGUSR1
 	in.logged(table)
 	in.logged(`-{30} -{40} -{10} -{24} -{12}`)
-	in.logged(`h\.example {22}1\.2\.3\.4 {34}4FRI    C`)
+	in.logged(`h\.example {22}1\.2\.3\.4 {34}4FRI   HC`)
+	in.logged(`c\.example {22}h\.example {32}CF I    C`)
+	in.logged(`again\.example {18}1\.2\.3\.4 {34}4F I   H +` + regexp.QuoteMeta(hosts)) // the record's name is that of the address
+	in.logged(`file\.example {19}1\.2\.3\.5 {34}4FRI   H +` + regexp.QuoteMeta(hosts))
 	in.logged(`a\.example {22}192\.0\.2\.1 {32}4F {9}\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}`)
 }

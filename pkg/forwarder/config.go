@@ -6,6 +6,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/answerlog"
+	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
@@ -84,7 +85,7 @@ func (c Config) withDefaults() Config {
 		logger := c.Logger
 		c.OnOverLimit = func(o OverLimit) {
 			logger.Warn("too many questions are waiting for upstream servers; refusing new ones",
-				"limit", o.Max, "domain", o.Domain, "suppressed", o.Suppressed)
+				"limit", o.Max, "domain", o.Domain, lograte.Suppressed(o.Suppressed))
 		}
 	}
 	if c.StaleAfter <= 0 {

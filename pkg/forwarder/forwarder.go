@@ -224,7 +224,7 @@ func (f *Forwarder) crashed(cause any, packet []byte) {
 		stack := debug.Stack()
 		f.state.Load().cfg.Logger.Error("recovered from a panic while handling a query", slog.String("error", fmt.Sprint(cause)),
 			slog.String("packet", fmt.Sprintf("%x", packet[:min(len(packet), 300)])),
-			slog.String("stack", string(stack[:min(len(stack), 4096)])), slog.Uint64("suppressed", n))
+			slog.String("stack", string(stack[:min(len(stack), 4096)])), lograte.Suppressed(n))
 	}
 }
 

@@ -218,7 +218,7 @@ func (s *Server) panicked(cause any, packet []byte, to ReplyTo, reply []byte) (a
 			slog.String("query", hex.EncodeToString(packet[:min(len(packet), loggedQueryBytes)])),
 			slog.Any("client", to.peer),
 			slog.String("stack", string(stack[:min(len(stack), loggedStackBytes)])),
-			slog.Uint64("suppressed", n))
+			lograte.Suppressed(n))
 	}
 	if s.cfg.OnPanic == nil || len(packet) == 0 {
 		return nil

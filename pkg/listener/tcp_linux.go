@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 )
 
 // acceptPause is the pause after an error of accept such as "too many open files",
@@ -25,7 +27,7 @@ func (s *Server) accept(ctx context.Context, l *net.TCPListener, wg *sync.WaitGr
 		if err != nil {
 			s.tcp.acceptErrors.Add(1)
 			if n, ok := s.acceptLog.Allow(time.Now().UnixNano()); ok {
-				s.cfg.Logger.Warn("cannot accept a TCP connection", slog.Any("error", err), slog.Uint64("suppressed", n))
+				s.cfg.Logger.Warn("cannot accept a TCP connection", slog.Any("error", err), lograte.Suppressed(n))
 			}
 			select {
 			case <-ctx.Done():

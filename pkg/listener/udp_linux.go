@@ -80,7 +80,7 @@ func (s *udpSocket) close() {
 func (s *udpSocket) receiveFailed(err error) {
 	s.stats.receiveErrors.Add(1)
 	if n, ok := s.errors.Allow(time.Now().UnixNano()); ok {
-		s.srv.cfg.Logger.Warn("cannot receive UDP packets", slog.Any("error", err), slog.Uint64("suppressed", n))
+		s.srv.cfg.Logger.Warn("cannot receive UDP packets", slog.Any("error", err), lograte.Suppressed(n))
 	}
 	// Whatever the error is, trying again at once would only waste processor time.
 	time.Sleep(time.Millisecond)
@@ -89,7 +89,7 @@ func (s *udpSocket) receiveFailed(err error) {
 func (s *udpSocket) sendFailed(failed int, err error) {
 	s.stats.sendErrors.Add(uint64(failed))
 	if n, ok := s.errors.Allow(time.Now().UnixNano()); ok {
-		s.srv.cfg.Logger.Warn("cannot send UDP replies", slog.Any("error", err), slog.Uint64("suppressed", n))
+		s.srv.cfg.Logger.Warn("cannot send UDP replies", slog.Any("error", err), lograte.Suppressed(n))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
 )
@@ -196,7 +197,7 @@ func (s *Set) shaken(ep transport.Endpoint, h transport.Handshake, now int64) {
 func (s *Set) spareFailed(srv *server, fault error) {
 	if n, ok := s.sockLogs.Allow(s.now()); ok {
 		s.cfg.Load().Logger.Warn("cannot open one more connection to a server; those that are open still work",
-			slog.String("server", srv.label()), slog.Any("error", fault), slog.Uint64("suppressed", n))
+			slog.String("server", srv.label()), slog.Any("error", fault), lograte.Suppressed(n))
 	}
 }
 

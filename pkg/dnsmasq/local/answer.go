@@ -117,7 +117,7 @@ func (l *Data) append(b *wire.Builder, q *forwarder.Query, data *owner, name, sh
 		}
 	}
 	if addr, ok := l.synthAddr(name); ok && (addr.Is4() && wants(wire.TypeA) || addr.Is6() && wants(wire.TypeAAAA)) {
-		return "", true, b.Addr(shown, l.ttl, addr)
+		return synthSource, true, b.Addr(shown, l.ttl, addr)
 	}
 	return "", false, true
 }
@@ -152,6 +152,9 @@ func (l *Data) appendAddrs(b *wire.Builder, q *forwarder.Query, data *owner, sho
 	return data.source(last), true, true
 }
 
+// synthSource names computed names in the query log.
+const synthSource = "config"
+
 // appendPTR appends the name of an address.
 func (l *Data) appendPTR(b *wire.Builder, name, shown []byte) (source string, found, whole bool) {
 	addr, ok := dnsname.ReverseAddr(name)
@@ -165,7 +168,7 @@ func (l *Data) appendPTR(b *wire.Builder, name, shown []byte) (source string, fo
 		return source, true, b.NameRecord(shown, wire.TypePTR, l.ttl, name)
 	}
 	if name, ok := l.synthName(addr); ok {
-		return "", true, b.NameRecord(shown, wire.TypePTR, l.ttl, []byte(name))
+		return synthSource, true, b.NameRecord(shown, wire.TypePTR, l.ttl, []byte(name))
 	}
 	return "", false, true
 }

@@ -124,6 +124,10 @@ func answerLines(source string, e *forwarder.Event) []string {
 				add(owner, "<CNAME>")
 				last = RecordName(rr.Target)
 			case *dns.PTR:
+				if e.Kind == forwarder.EventLocal && e.Source == "" {
+					add(owner, "<PTR>") // --ptr-record
+					continue
+				}
 				if addr, ok := ReverseAddr(rr.Hdr.Name); ok {
 					owner = addr.String()
 				}
@@ -149,7 +153,7 @@ func answerLines(source string, e *forwarder.Event) []string {
 		add(last, "NODATA-IPv4")
 	case !answered && e.Type == dns.TypeAAAA:
 		add(last, "NODATA-IPv6")
-	case !answered && e.Type != dns.TypeCNAME:
+	case !answered && e.Type != dns.TypeCNAME && e.Type != dns.TypeANY:
 		add(last, "NODATA")
 	}
 	return lines

@@ -6,6 +6,7 @@
 package lograte
 
 import (
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -20,6 +21,14 @@ type Limiter struct {
 	began      bool       // a message was let through
 	last       int64      // when, in nanoseconds
 	suppressed uint64     // messages since
+}
+
+// Suppressed is the attribute that tells the number, nothing if it is 0.
+func Suppressed(n uint64) slog.Attr {
+	if n == 0 {
+		return slog.Attr{} // handlers leave it out
+	}
+	return slog.Uint64("suppressed", n)
 }
 
 // Allow reports whether to log now, and how many messages were suppressed since
