@@ -239,6 +239,7 @@ func (a *app) start(ctx context.Context) {
 		a.resolv.poll(true)
 		a.sources.resolv = a.resolv.servers
 	}
+	a.showServers(a.sources.servers()) // before the hosts files, as in dnsmasq
 	a.loadHosts(false)
 	a.apply()
 }
@@ -247,6 +248,19 @@ func (a *app) start(ctx context.Context) {
 // whose servers have not changed.
 func (a *app) apply() {
 	servers := a.sources.servers()
+	a.showServers(servers)
+	cfg, err := a.forwarderConfig(servers)
+	if err == nil {
+		err = a.forward.Reload(cfg)
+	}
+	if err != nil {
+		a.log.printf("error: cannot apply the change; keeping the previous configuration: %v", err)
+	}
+	a.hosts.Settle()
+}
+
+// showServers logs the servers if they have changed since the last time.
+func (a *app) showServers(servers []options.Server) {
 	lines := serverLines(servers)
 	if !slices.ContainsFunc(servers, func(s options.Server) bool { return s.Kind == options.ServerAsk }) {
 		lines = append([]string{"warning: no upstream servers configured"}, lines...)
@@ -257,14 +271,6 @@ func (a *app) apply() {
 			a.log.printf("%s", line)
 		}
 	}
-	cfg, err := a.forwarderConfig(servers)
-	if err == nil {
-		err = a.forward.Reload(cfg)
-	}
-	if err != nil {
-		a.log.printf("error: cannot apply the change; keeping the previous configuration: %v", err)
-	}
-	a.hosts.Settle()
 }
 
 // run answers until a signal or ctx ends it, or a part fails.
