@@ -85,7 +85,7 @@ func (c Config) withDefaults() Config {
 		logger := c.Logger
 		c.OnOverLimit = func(o OverLimit) {
 			logger.Warn("too many questions are waiting for upstream servers; refusing new ones",
-				"limit", o.Max, "domain", o.Domain, lograte.Suppressed(o.Suppressed))
+				slog.Int("limit", o.Max), slog.String("domain", o.Domain), lograte.Suppressed(o.Suppressed))
 		}
 	}
 	if c.StaleAfter <= 0 {
