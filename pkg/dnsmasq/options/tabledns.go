@@ -73,9 +73,9 @@ func cacheOptions() []Spec {
 	return []Spec{
 		{Name: "cache-size", Short: 'c', Arg: RequiredArgument, Param: "n", Repeat: Once, Status: Implemented, Default: "150", Help: "largest number of cached answers; 0 turns the cache off", set: setCacheSize},
 		{Name: "no-negcache", Short: 'N', Status: Implemented, Help: "do not cache negative answers", set: boolean(func(o *Options) *bool { return &o.Cache.NoNegative })},
-		{Name: "neg-ttl", Arg: RequiredArgument, Param: "seconds", Repeat: Once, Status: Implemented, Help: "how long to cache negative answers without an SOA record", set: seconds(func(o *Options) *duration { return &o.Cache.NegTTL })},
+		{Name: "neg-ttl", Arg: RequiredArgument, Param: "seconds", Repeat: Once, Status: Implemented, Help: "how long to cache negative answers without an SOA record; those with one are cached for at most 3 hours", set: seconds(func(o *Options) *duration { return &o.Cache.NegTTL })},
 		{Name: "max-ttl", Arg: RequiredArgument, Param: "seconds", Repeat: Once, Status: Implemented, Help: "largest TTL in answers to clients", set: seconds(func(o *Options) *duration { return &o.Cache.MaxTTL })},
-		{Name: "max-cache-ttl", Arg: RequiredArgument, Param: "seconds", Repeat: Once, Status: Implemented, Help: "longest time to cache an answer", set: seconds(func(o *Options) *duration { return &o.Cache.MaxCacheTTL })},
+		{Name: "max-cache-ttl", Arg: RequiredArgument, Param: "seconds", Repeat: Once, Status: Implemented, Default: "604800 (7 days)", Help: "longest time to cache an answer; a negative one with an SOA record is cached for at most 3 hours in any case", set: seconds(func(o *Options) *duration { return &o.Cache.MaxCacheTTL })},
 		{Name: "min-cache-ttl", Arg: RequiredArgument, Param: "seconds", Repeat: Once, Status: Implemented, Help: "shortest time to cache an answer, at most an hour", set: setMinCacheTTL},
 		{Name: "use-stale-cache", Arg: OptionalArgument, Param: "seconds", Repeat: Once, Status: Implemented, Help: "answer from expired cache entries at once and refresh them afterwards; largest age after expiry (without a value 86400; 0 means no limit)", set: setUseStale},
 		{Name: "cache-rr", Arg: RequiredArgument, Param: "type[,type...]", Status: Accepted, Help: "all record types are cached anyway", set: setCacheRR},
