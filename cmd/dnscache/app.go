@@ -18,6 +18,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/answerlog"
 	"github.com/kube-dns/kube-dns/pkg/cgroup"
+	"github.com/kube-dns/kube-dns/pkg/configmetrics"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/listenaddr"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
@@ -225,6 +226,7 @@ func (a *app) start(ctx context.Context) {
 	}
 	if a.nanny != nil && a.nanny.ConfigDir != "" {
 		a.live = newLiveSource(*a.nanny, a.env.lookup, a.logger)
+		a.live.poller.Result = configmetrics.New(a.registry, "dnscache_").Result
 		a.live.zones = clusterZones(a.options.Upstream.Servers, a.nanny.KubeDNSServer)
 		a.firstLive = a.live.start(ctx)
 		a.sources.live = a.firstLive

@@ -126,7 +126,7 @@ func start(t *testing.T) *stack {
 		"--debug-address=", "--config-dir="+s.config, "--config-period=500ms", "--tls-ca-file="+caFile,
 		fmt.Sprintf("--nameservers=tls://127.0.0.1%%dns.example.net:%d", secure.Addr.Port()))
 	kubedns.WaitURL(t, "http://"+at(5)+"/readiness", 20*time.Second)
-	cache := addon.Start(t, filepath.Join(bin, "dnscache"), "--cache-size=150", "--no-resolv", fmt.Sprintf("--server=127.0.0.1#%d", ports[0]),
+	cache := addon.Start(t, filepath.Join(bin, "dnscache"), "-logtostderr", "-configDir="+s.config, fmt.Sprintf("-kubednsServer=127.0.0.1:%d", ports[0]), "-syncInterval=1s", "--", "--cache-size=150", "--no-resolv", fmt.Sprintf("--server=127.0.0.1#%d", ports[0]),
 		fmt.Sprintf("--server=/tls.example/tls:127.0.0.1#%d,name=dns.example.net", secure.Addr.Port()), "--tls-ca-file="+caFile,
 		"--no-hosts", "--listen-address=127.0.0.1", "--bind-interfaces", fmt.Sprintf("--port=%d", ports[1]), "--log-facility=-",
 		"--serve-stale=1h", "--pid-file=", "--metrics-address="+s.dnscache, "--user=root", "--address=/local.example/192.0.2.7")

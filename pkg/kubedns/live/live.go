@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kube-dns/kube-dns/pkg/backend"
+	"github.com/kube-dns/kube-dns/pkg/configmetrics"
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
-	"github.com/kube-dns/kube-dns/pkg/kubedns/metrics"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
 	"github.com/kube-dns/kube-dns/pkg/resolvconf"
@@ -53,7 +53,7 @@ type Config struct {
 // Live is the configuration in effect.
 type Live struct {
 	cfg     Config                      // does not change
-	metrics *metrics.Config             // counts new configurations; safe for concurrent use
+	metrics *configmetrics.Metrics      // counts new configurations; safe for concurrent use
 	poller  *dnsconfig.Poller           // nil without a directory; used by Open, then by Run
 	watcher *kubewatch.ConfigMapWatcher // nil without a ConfigMap; does not change
 
@@ -75,7 +75,7 @@ const configMapPatience = 5 * time.Second
 // Open applies the current content of the directory, or the flags. If there is a ConfigMap,
 // Run applies it.
 func Open(cfg Config) *Live {
-	l := &Live{cfg: cfg, metrics: metrics.NewConfig(cfg.Registerer), federated: make(chan struct{})}
+	l := &Live{cfg: cfg, metrics: configmetrics.New(cfg.Registerer, "kubedns_"), federated: make(chan struct{})}
 	switch opts := cfg.Options; {
 	case opts.ConfigDir != "":
 		l.poller = &dnsconfig.Poller{

@@ -105,49 +105,6 @@ func (m *stateMetrics) Collect(ch chan<- prometheus.Metric) {
 
 var _ prometheus.Collector = (*stateMetrics)(nil)
 
-// Config counts the versions of the live configuration. It is safe for concurrent use.
-type Config struct {
-	loads *prometheus.CounterVec
-	valid prometheus.Gauge
-	last  prometheus.Gauge
-}
-
-// NewConfig registers the metrics of the live configuration.
-func NewConfig(registry prometheus.Registerer) *Config {
-	m := &Config{
-		loads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kubedns_config_loads_total",
-			Help: "New versions of the ConfigMap or the configuration directory, by result.",
-		}, []string{"result"}),
-		valid: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "kubedns_config_valid",
-			Help: "0 while the newest configuration is rejected and the previous one is kept, otherwise 1.",
-		}),
-		last: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "kubedns_config_last_accepted_timestamp_seconds",
-			Help: "Time at which a configuration was last accepted, 0 if none was.",
-		}),
-	}
-	m.valid.Set(1)
-	m.loads.WithLabelValues("accepted")
-	m.loads.WithLabelValues("rejected")
-	registry.MustRegister(m.loads, m.valid, m.last)
-	return m
-}
-
-// Result counts one new version of the configuration. err says why it was rejected; nil means
-// that it was accepted.
-func (m *Config) Result(err error) {
-	if err != nil {
-		m.loads.WithLabelValues("rejected").Inc()
-		m.valid.Set(0)
-		return
-	}
-	m.loads.WithLabelValues("accepted").Inc()
-	m.valid.Set(1)
-	m.last.Set(float64(time.Now().UnixMilli()) / 1e3)
-}
-
 // NewBuildInfo returns a metric that is always 1, with labels for the versions of the program
 // and of Go.
 func NewBuildInfo() prometheus.Collector {
