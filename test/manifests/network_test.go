@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"maps"
 	"strconv"
 	"testing"
 
@@ -42,6 +43,28 @@ func isGuarded(t *testing.T, objects []runtime.Object) {
 	}
 	if !open["53/UDP"] || !open["53/TCP"] || len(open) != 2 {
 		t.Errorf("open to all are %v, want 53 alone", open)
+	}
+	reachable := map[string]bool{}
+	for _, rule := range policy.Spec.Egress {
+		for _, p := range rule.Ports {
+			if len(rule.To) == 0 {
+				reachable[p.Port.String()+"/"+string(*p.Protocol)] = true
+			}
+		}
+	}
+	want := map[string]bool{"53/UDP": true, "53/TCP": true, "853/TCP": true, "443/TCP": true, "6443/TCP": true}
+	if !maps.Equal(reachable, want) {
+		t.Errorf("lets out %v, want %v", reachable, want)
+	}
+}
+
+// The policy lets out the questions to servers over TLS, in whatever order the
+// components are named. A server's own port must be added by hand.
+func TestPolicyLetsTLSOut(t *testing.T) {
+	for _, components := range [][]string{{"networkpolicy", "tls-upstream"}, {"tls-upstream", "networkpolicy"}} {
+		objects := together(t, components...)
+		isGuarded(t, objects)
+		isEncrypted(t, objects)
 	}
 }
 
