@@ -20,7 +20,6 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/kube-dns/kube-dns/test/addon"
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
@@ -167,8 +166,8 @@ func need(t *testing.T) {
 // SERVFAIL with the reason where the name is another.
 func TestUnbound(t *testing.T) {
 	need(t)
-	bin := t.TempDir()
-	if err := addon.Build(bin, nil, "kubedns", "dnscache"); err != nil {
+	bin, err := built()
+	if err != nil {
 		t.Fatal(err)
 	}
 	ca := dnstest.NewCA(t, "CA")
@@ -225,6 +224,60 @@ func TestUnbound(t *testing.T) {
 	got := kdig(t, "@127.0.0.1", "-p", strconv.Itoa(cluster), "a.b.svc.cluster.local", "A")
 	if !slices.Equal(got, []string{"192.0.2.1", "www.example."}) {
 		t.Errorf("ExternalName: %q", got)
+	}
+}
+
+// TestKnotResolver is B48: both programs give what kdig gets from Knot Resolver over
+// TLS.
+func TestKnotResolver(t *testing.T) {
+	need(t)
+	if _, err := exec.LookPath("/usr/sbin/kresd"); err != nil {
+		t.Skip("kresd is missing: ./hack/apt.sh kresd=knot-resolver")
+	}
+	ca := dnstest.NewCA(t, "CA")
+	dir := t.TempDir()
+	cert, key := dnstest.WritePair(t, dir, ca.Leaf(t, named))
+	caFile := filepath.Join(dir, "ca.pem")
+	port := freePort(t)
+	config := fmt.Sprintf(`net.ipv6 = false
+net.listen('127.0.0.1', %d, { kind = 'tls' })
+net.tls('%s', '%s')
+trust_anchors.remove('.')
+modules.load('hints')
+hints['www.example'] = '192.0.2.1'
+hints['www.example'] = '2001:db8::1'
+policy.add(policy.suffix(policy.DENY, policy.todnames({'none.example'})))
+cache.size = 10 * MB
+`, port, cert, key)
+	for path, data := range map[string][]byte{caFile: ca.PEM(), filepath.Join(dir, "kresd.conf"): []byte(config)} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, "/usr/sbin/kresd", "-n", "-q", "-c", filepath.Join(dir, "kresd.conf"), dir)
+	waitFor(t, "kresd", func() bool {
+		nc, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err == nil {
+			nc.Close()
+		}
+		return err == nil
+	})
+	set := setup{ca: ca.PEM()}
+	set.args = []string{fmt.Sprintf("--server=tls:127.0.0.1#%d,name=%s", port, serverName)}
+	cache := startCache(t, set)
+	set.args = []string{fmt.Sprintf("--nameservers=tls://127.0.0.1%%%s:%d", serverName, port)}
+	cluster := startCluster(t, set)
+	for _, q := range [][2]string{{"www.example", "A"}, {"www.example", "AAAA"}, {"none.example", "A"}} {
+		want := kdig(t, "+tls-ca="+caFile, "+tls-hostname="+serverName, "@127.0.0.1", "-p", strconv.Itoa(port), q[0], q[1])
+		if len(want) == 0 && q[0] == "www.example" {
+			t.Fatalf("kdig gets nothing for %s %s", q[0], q[1])
+		}
+		for name, p := range map[string]*program{"dnscache": cache, "kubedns": cluster} {
+			_, at, _ := net.SplitHostPort(p.addr)
+			if got := kdig(t, "@127.0.0.1", "-p", at, q[0], q[1]); !slices.Equal(got, want) {
+				t.Errorf("%s, %s %s: %q, kdig +tls got %q", name, q[0], q[1], got, want)
+			}
+		}
 	}
 }
 
