@@ -34,9 +34,10 @@ func TestMain(m *testing.M) {
 
 // stack is the three programs and what they need.
 type stack struct {
-	dns                           string // of dnscache
-	kubedns, dnscache, exechealth string // addresses of the metrics
-	objects, config               string // a file and a folder
+	dns                           string   // of dnscache
+	kubedns, dnscache, exechealth string   // addresses of the metrics
+	more                          []string // further addresses with metrics
+	objects, config               string   // a file and a folder
 	silent                        *atomic.Bool
 }
 
@@ -170,6 +171,8 @@ func (s *stack) load(ctx context.Context, t *testing.T) {
 		if i%20 == 0 {
 			ask(&client, "bad.example.com.", dns.TypeA)
 			ask(&client, "kubernetes.default.svc.cluster.local.", dns.TypeAXFR)
+		}
+		if i%20 == 0 || i%4 == 0 && s.silent.Load() {
 			go ask(&client, "short.corp.example.", dns.TypeA)
 		}
 		time.Sleep(15 * time.Millisecond)
@@ -271,6 +274,7 @@ func TestExpressions(t *testing.T) {
 			t.Errorf("there is no metric %s", name)
 		}
 	}
+	t.Run("alerts", func(t *testing.T) { checkQuiet(t, p, begin, end) })
 	t.Run("picture", func(t *testing.T) { draw(t, p, begin, end) })
 	t.Run("names", func(t *testing.T) { checkNames(t, s) })
 }
@@ -297,12 +301,19 @@ scrape_configs:
       - {targets: [%q], labels: {namespace: kube-system, pod: kube-dns-1, container: dnscache}}
       - {targets: [%q], labels: {namespace: kube-system, pod: kube-dns-1, container: healthz}}
 `, folder(), s.kubedns, s.dnscache, s.exechealth)
+	for i, address := range s.more {
+		config += fmt.Sprintf("      - {targets: [%q], labels: {namespace: kube-system, pod: kube-dns-%d}}\n", address, i+2)
+	}
 	write(t, filepath.Join(dir, "prometheus.yaml"), config)
 	address := fmt.Sprintf("127.0.0.1:%d", addon.FreePortsFrom(t, 29000, 1000, 1)[0])
 	p := addon.Start(t, need(t, "prometheus"), "--config.file="+filepath.Join(dir, "prometheus.yaml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+address, "--log.level=warn")
 	p.WaitURL(t, "http://"+address+"/-/ready", 30*time.Second)
-	return &prometheus{"http://" + address}
+	server := &prometheus{"http://" + address}
+	p.WaitFor(t, 30*time.Second, "the first scrape of all", func(context.Context) bool {
+		return server.numbers(t, fmt.Sprintf("count(up == 1) == %d", 3+len(s.more)), time.Now()) == 1
+	})
+	return server
 }
 
 // sample is one series of an answer.
