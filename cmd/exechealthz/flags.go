@@ -25,16 +25,16 @@ const (
 
 // options is a valid command line.
 type options struct {
-	checks        []check
-	listenAddress string
-	port          int
-	period        time.Duration
-	latency       time.Duration
-	timeout       time.Duration
-	quiet         bool
-	output        bool
-	version       bool
-	logFormat     string // logging.Text or logging.JSON
+	checks        []check       // the commands to run, with their URL paths
+	listenAddress string        // --listen-address; "" means all addresses
+	port          int           // --port
+	period        time.Duration // --period: time from the start of one run to the start of the next
+	latency       time.Duration // --latency: age up to which a result counts
+	timeout       time.Duration // --timeout: longest duration of one run
+	quiet         bool          // --quiet: log only changes of health
+	output        bool          // --output: answer with the command's output
+	version       bool          // --version: print the version and exit
+	logFormat     string        // logging.Text or logging.JSON
 }
 
 // parseOptions reads the arguments, without the program's name. The error names all

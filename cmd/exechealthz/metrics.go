@@ -54,9 +54,9 @@ func newMetrics() *metrics {
 	return m
 }
 
-// add makes the series of one check exist before its first run, and one that
+// addCheck makes the series of one check exist before its first run, and one that
 // says at each scrape what its URL would answer.
-func (m *metrics) add(path string, p *prober.Prober) {
+func (m *metrics) addCheck(path string, p *prober.Prober) {
 	m.runs.WithLabelValues(path)
 	m.failures.WithLabelValues(path, reasonFailed)
 	m.failures.WithLabelValues(path, reasonTimeout)

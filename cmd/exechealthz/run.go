@@ -82,7 +82,7 @@ func serve(ctx context.Context, opts options, ln net.Listener, control http.Hand
 			return fmt.Errorf("check %s: %w", c.url, err)
 		}
 		probers[c.url] = p
-		metrics.add(c.url, p)
+		metrics.addCheck(c.url, p)
 	}
 	if opts.latency < opts.period {
 		logger.Warn("good results go stale before the next run: --latency is shorter than --period",

@@ -108,7 +108,7 @@ func TestHandler(t *testing.T) {
 			t.Fatal(err)
 		}
 		probers[path] = p
-		m.add(path, p)
+		m.addCheck(path, p)
 	}
 	add("/good", time.Hour, func(context.Context, io.Writer) error { return nil })
 	add("/bad", time.Hour, func(_ context.Context, out io.Writer) error {

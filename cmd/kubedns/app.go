@@ -28,22 +28,22 @@ import (
 
 // app is the parts of the program and what they share.
 type app struct {
-	opts *options.Options
-	log  *slog.Logger
+	opts *options.Options // the flags; do not change
+	log  *slog.Logger     // the program's logger
 	// answers logs answers while that is switched on; control changes that, and the level.
 	answers *answerlog.Log
-	control *logging.Control
+	control *logging.Control // changes the level of the log at run time
 
-	tree *treecache.Tree
+	tree *treecache.Tree // the records of the cluster
 	// The clusterset zone; both are nil without --clusterset-domain.
 	imports    *treecache.Tree
-	clusterSet *backend.ClusterSet
+	clusterSet *backend.ClusterSet // answers for the clusterset zone
 
-	watcher *kubewatch.Watcher
-	backend *backend.Backend
-	forward *forwarder.Forwarder
-	server  *skydns.Server
-	routes  *stubdomain.Router
+	watcher *kubewatch.Watcher   // keeps the trees up to date
+	backend *backend.Backend     // answers for the cluster domain
+	forward *forwarder.Forwarder // answers for other names
+	server  *skydns.Server       // answers clients
+	routes  *stubdomain.Router   // says which upstream servers names go to
 
 	// routeList is what caches before this program are told about whom it asks.
 	routeList atomic.Pointer[routelist.List]

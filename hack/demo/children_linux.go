@@ -131,12 +131,12 @@ func (l *childLog) Write(p []byte) (int, error) {
 		if !ok {
 			return len(p), nil
 		}
-		l.add(string(line))
+		l.addLine(string(line))
 		l.partial = append(l.partial[:0], rest...)
 	}
 }
 
-func (l *childLog) add(line string) {
+func (l *childLog) addLine(line string) {
 	if l.live {
 		l.print(line)
 		return

@@ -19,11 +19,11 @@ type shard struct {
 
 	// mu protects the fields below and changes of the table.
 	mu    sync.Mutex
-	queue []queueNode
-	free  uint32 // index of the first unused node; unused nodes are linked by older
-	hand  uint32 // index at which the next eviction begins; 0 means at the oldest entry
-	count int    // number of entries
-	bytes int64  // sum of their costs, in octets
+	queue []queueNode // the nodes; see queueNode
+	free  uint32      // index of the first unused node; unused nodes are linked by older
+	hand  uint32      // index at which the next eviction begins; 0 means at the oldest entry
+	count int         // number of entries
+	bytes int64       // sum of their costs, in octets
 
 	maxEntries int    // largest count; does not change
 	maxBytes   int64  // largest bytes; does not change

@@ -24,13 +24,13 @@ const maxPending = 1024
 
 // Entry is one answered query.
 type Entry struct {
-	Client      netip.AddrPort
-	Stream      bool   // over TCP
-	Name        []byte // as asked, in wire form; invalid or empty if it could not be read
-	Type, Class uint16
-	Rcode       int
-	Source      string // where the answer came from, as in the metrics
-	Took        time.Duration
+	Client      netip.AddrPort // the client's address
+	Stream      bool           // over TCP
+	Name        []byte         // as asked, in wire form; invalid or empty if it could not be read
+	Type, Class uint16         // of the question
+	Rcode       int            // response code of the answer
+	Source      string         // where the answer came from, as in the metrics
+	Took        time.Duration  // time from the query to the answer
 }
 
 // Settings say which answers are logged. The zero value logs all of them until Stop.
@@ -55,16 +55,16 @@ type Log struct {
 
 // session is what follows from one Start. Its fields are constant but for those under mu.
 type session struct {
-	Settings
-	ends    time.Time // zero without an end
-	lines   chan slog.Record
-	quit    chan struct{} // closed when the session ends
-	expires *time.Timer   // nil without an end
+	Settings                  // what is logged
+	ends     time.Time        // zero without an end
+	lines    chan slog.Record // the lines to write
+	quit     chan struct{}    // closed when the session ends
+	expires  *time.Timer      // nil without an end
 
-	mu         sync.Mutex
-	second     int64  // Unix time that left counts for
-	left       int    // lines that may still be logged in it
-	suppressed uint64 // lines left out since the last one
+	mu         sync.Mutex // protects the fields below
+	second     int64      // Unix time that left counts for
+	left       int        // lines that may still be logged in it
+	suppressed uint64     // lines left out since the last one
 }
 
 // New returns a log that is off and writes to logger's handler. Lines have the level

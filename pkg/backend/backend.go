@@ -39,9 +39,9 @@ type Config struct {
 // Backend answers for the names of the cluster domain. All methods are safe for
 // concurrent use, and no answer waits for anything.
 type Backend struct {
-	tree      *treecache.Tree
-	synced    func() bool
-	wildcards bool
+	tree      *treecache.Tree     // the records of the cluster
+	synced    func() bool         // reports whether the tree is complete
+	wildcards bool                // whether the label "*" matches any label
 	ttl       uint32              // of the records that are made here, in seconds
 	fallback  *treecache.Snapshot // nil when there is none
 
@@ -49,7 +49,7 @@ type Backend struct {
 	podZone dnsname.Name // pod.<zone>
 
 	federations atomic.Pointer[map[string]dnsname.Name] // nil when there are none
-	node        atomic.Pointer[nodePlace]
+	node        atomic.Pointer[nodePlace]               // the cluster's zone and region; nil if not known
 }
 
 // New returns a Backend. It starts nothing.

@@ -13,7 +13,7 @@ import (
 // answerSink sends the answers that result from the replies of one goroutine of the
 // upstream set. Only that goroutine uses it.
 type answerSink struct {
-	f     *Forwarder
+	f     *Forwarder     // does not change
 	batch listener.Batch // answers to clients, sent by Flush
 	buf   []byte         // memory for the next answer; empty
 	relay wire.Relay     // how to relay the current reply

@@ -31,7 +31,7 @@ const (
 
 // Event is one event in the life of a query.
 type Event struct {
-	Kind EventKind
+	Kind EventKind // what happened
 	// Serial numbers the queries of clients from 1. It is 0 for other questions.
 	Serial uint64
 	// Client is the address of the client; not valid if there is none.
@@ -42,7 +42,7 @@ type Event struct {
 	Rcode       int    // response code of the answer
 	// Reason is the code of the extended error (RFC 8914), if HasReason is set.
 	Reason    uint16
-	HasReason bool
+	HasReason bool // whether Reason is set
 	// Server is the upstream server of EventForwarded, EventReply and EventTruncated.
 	Server netip.AddrPort
 	// Msg is the message that the event is about; nil for some kinds.

@@ -26,7 +26,7 @@ type flightShard struct {
 // flight is one question on its way to upstream servers, with all its waiters. Unless noted
 // otherwise, fields do not change while the flight is in a shard.
 type flight struct {
-	f     *Forwarder
+	f     *Forwarder         // the forwarder that it belongs to
 	next  *flight            // the next flight with this hash; protected by the shard
 	hash  uint64             // of the question; chooses the shard
 	name  [wire.MaxName]byte // the question's name in its first spelling
@@ -65,7 +65,7 @@ type flight struct {
 
 // waiter waits for the answer to a question in flight.
 type waiter struct {
-	recipient
+	recipient         // who gets the answer
 	id, flags uint16  // of the query
 	size      uint16  // the UDP payload size of its OPT record, in octets
 	edns      bool    // it has an OPT record

@@ -65,10 +65,10 @@ type snapshot struct {
 	base answercache.Stats
 	// The hooks of the stages, in their order. Most configurations have no ignore.
 	query  []func(*Query) bool
-	hit    []func(*Query, []byte, int) ([]byte, wire.ExtendedError)
-	miss   []func(*Query, upstream.Decision) bool
-	reply  []func(*Reply) bool
-	ignore []func(*wire.Reply) bool
+	hit    []func(*Query, []byte, int) ([]byte, wire.ExtendedError) // the Hit hooks
+	miss   []func(*Query, upstream.Decision) bool                   // the Miss hooks
+	reply  []func(*Reply) bool                                      // the Reply hooks
+	ignore []func(*wire.Reply) bool                                 // the Ignore hooks
 }
 
 // servesStale reports whether clients get expired answers when servers fail or are slow (RFC

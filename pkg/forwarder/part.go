@@ -16,7 +16,7 @@ type Batched struct{ f *Forwarder }
 // Part is a [Batched] that only one goroutine uses at a time. It reads the clock and updates the
 // counters once for each batch. It does not recover from panics: pass [OnPanic] to the listener.
 type Part struct {
-	f       *Forwarder
+	f       *Forwarder               // does not change
 	now     int64                    // the time of the batch; 0 between batches
 	logs    bool                     // whether answers are logged in this batch
 	hits    uint64                   // answers given at once in this batch

@@ -19,7 +19,7 @@ type recipient struct {
 // Query is one query in progress. It belongs to one goroutine; stages may use it only during the
 // call of a hook. The exported fields are for stages; the forwarder sets all others.
 type Query struct {
-	recipient
+	recipient // who gets the answer
 	// Msg is the query as received. Stages must not change it. It shares memory with the
 	// packet.
 	Msg *wire.Query
@@ -33,7 +33,7 @@ type Query struct {
 	// hook of a stage may set it.
 	Private bool
 
-	f        *Forwarder
+	f        *Forwarder         // the forwarder that answers
 	st       *snapshot          // the configuration for this query
 	part     *Part              // the Part whose Handle runs, or nil; it counts hits
 	key      []byte             // the key in the cache, or empty memory for it

@@ -52,7 +52,7 @@ type Reply struct {
 	// Reason, if present, is sent as an extended error.
 	Reason wire.ExtendedError
 
-	f        *Forwarder
+	f        *Forwarder // the forwarder that it belongs to
 	rejected error      // set by Reject
 	buf      []byte     // see Buffer
 	parsed   wire.Reply // the message in buf, after Replace

@@ -66,7 +66,7 @@ func (b *treeBuilder) run(ctx context.Context) {
 		}
 		start := time.Now()
 		if b.hasSynced.Load() {
-			b.settle(ctx)
+			b.waitForQuiet(ctx)
 		}
 		work := b.state.takeWork()
 		b.rebuild(work)
@@ -84,8 +84,8 @@ func (b *treeBuilder) run(ctx context.Context) {
 	}
 }
 
-// settle waits until no change has arrived for quiet, but no longer than burst.
-func (b *treeBuilder) settle(ctx context.Context) {
+// waitForQuiet waits until no change has arrived for quiet, but no longer than burst.
+func (b *treeBuilder) waitForQuiet(ctx context.Context) {
 	end := time.NewTimer(burst)
 	defer end.Stop()
 	still := time.NewTimer(quiet)

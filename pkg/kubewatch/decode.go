@@ -61,12 +61,12 @@ func newDecoder() *decoder {
 // draft holds the decoded fields of one object. Its byte slices share memory with the
 // encoded data.
 type draft struct {
-	namespace, name, version []byte
-	created                  metav1.Time
-	trigger                  []byte
-	end                      bool // of a bookmark: the initial events are complete
-	service                  serviceFields
-	slice                    sliceFields
+	namespace, name, version []byte        // of the object; version is the resource version
+	created                  metav1.Time   // the creation time
+	trigger                  []byte        // the annotation that parseTrigger reads
+	end                      bool          // of a bookmark: the initial events are complete
+	service                  serviceFields // of a Service
+	slice                    sliceFields   // of an EndpointSlice
 }
 
 // maxDraft is the largest list of endpoints, in elements, whose memory is kept for

@@ -11,7 +11,7 @@ import (
 // metrics exports a Watcher to Prometheus. None of its fields change. What
 // Watcher.Status returns is read at each scrape.
 type metrics struct {
-	watcher *Watcher
+	watcher *Watcher // what is exported
 
 	rebuilds  prometheus.Counter       // rebuilt Services
 	buildTime prometheus.Histogram     // seconds from the first event to visible records

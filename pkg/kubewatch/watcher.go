@@ -66,7 +66,7 @@ const (
 type Watcher struct {
 	// All fields but the two atomic ones are set by New and do not change.
 
-	cfg     Config
+	cfg     Config       // with defaults
 	log     *slog.Logger // Config.Logger
 	cluster *treeBuilder // builds Config.Tree
 	metrics *metrics     // exports the Watcher

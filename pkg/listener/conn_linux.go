@@ -30,7 +30,7 @@ const (
 type conn struct {
 	// The fields of this group do not change.
 	srv   *Server
-	nc    *net.TCPConn
+	nc    *net.TCPConn    // the connection
 	raw   syscall.RawConn // of nc
 	peer  netip.AddrPort  // the client, without a zone
 	local netip.Addr      // the address that the client connected to, without a zone

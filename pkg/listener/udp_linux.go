@@ -33,8 +33,8 @@ const (
 // udpSocket is one of the sockets that share a UDP port. Fields without another note
 // do not change.
 type udpSocket struct {
-	srv     *Server
-	conn    *net.UDPConn
+	srv     *Server         // the server that it belongs to
+	conn    *net.UDPConn    // the socket
 	raw     syscall.RawConn // of conn
 	v6      bool            // whether it is an IPv6 socket
 	local   netip.Addr      // the bound address, without a zone; not valid for a wildcard
@@ -96,14 +96,14 @@ func (s *udpSocket) sendFailed(failed int, err error) {
 // udpLoop receives from a socket and answers. Only the socket's goroutine uses its
 // fields.
 type udpLoop struct {
-	*udpSocket
-	in    *incoming     // the batch of packets being handled
-	out   *outgoing     // replies that wait to be sent
-	arena []byte        // the octets of these replies
-	used  int           // octets of arena in use
-	drops drops         // packets of this batch that were dropped
-	ahead [][]byte      // packets that preview shows to the worker; reused
-	part  guardedWorker // handles the packets
+	*udpSocket               // the socket
+	in         *incoming     // the batch of packets being handled
+	out        *outgoing     // replies that wait to be sent
+	arena      []byte        // the octets of these replies
+	used       int           // octets of arena in use
+	drops      drops         // packets of this batch that were dropped
+	ahead      [][]byte      // packets that preview shows to the worker; reused
+	part       guardedWorker // handles the packets
 }
 
 func newUDPLoop(s *udpSocket) *udpLoop {

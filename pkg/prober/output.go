@@ -32,9 +32,9 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// take returns what was kept, with a note if something was cut off. Whatever is
+// takeText returns what was kept, with a note if something was cut off. Whatever is
 // written later is ignored.
-func (o *output) take() string {
+func (o *output) takeText() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.read = true

@@ -26,7 +26,7 @@ func TestOutputKeepsTheBeginning(t *testing.T) {
 					t.Fatalf("Write(%d bytes) = %d, %v", len(w), n, err)
 				}
 			}
-			if got := o.take(); got != tt.want {
+			if got := o.takeText(); got != tt.want {
 				t.Errorf("take() = %d bytes ending %q, want %d bytes", len(got), got[max(0, len(got)-30):], len(tt.want))
 			}
 		})
@@ -45,9 +45,9 @@ func TestOutputIgnoresStragglers(t *testing.T) {
 			}
 		})
 	}
-	first := o.take()
+	first := o.takeText()
 	wg.Wait()
-	if again := o.take(); again != first {
+	if again := o.takeText(); again != first {
 		t.Errorf("output grew from %d to %d bytes after it was taken", len(first), len(again))
 	}
 }

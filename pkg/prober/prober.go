@@ -133,7 +133,7 @@ func (p *Prober) start(ctx context.Context) (<-chan struct{}, Result) {
 	default:
 		res.Err = p.timedOut(" and is still running")
 	}
-	res.Output = out.take()
+	res.Output = out.takeText()
 	res.End = time.Now()
 	return done, res
 }

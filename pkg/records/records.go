@@ -54,14 +54,14 @@ const (
 // Service is what DNS needs to know of a Service or a ServiceImport. Build and
 // BuildImport do not change it.
 type Service struct {
-	Namespace, Name string
-	Kind            Kind
+	Namespace, Name string // of the object
+	Kind            Kind   // what kind of Service or ServiceImport it is
 	// ClusterIPs are the virtual addresses of a ClusterIP Service or ServiceImport. An invalid Addr
 	// stands for text that was not an address.
 	ClusterIPs []netip.Addr
 	// ExternalName is the target of an ExternalName Service, as given.
 	ExternalName string
-	Ports        []Port
+	Ports        []Port // the ports, in the order of the object
 	// PublishNotReady publishes endpoints that are not ready, too.
 	PublishNotReady bool
 	// Created is the creation time in Unix seconds.

@@ -68,14 +68,14 @@ type counters struct {
 	// forwarded counts the queries handed to Outside. Those of the other systems
 	// are their answers.
 	forwarded     atomic.Uint64
-	answers       [systems][rcodes]atomic.Uint64
-	cut           [systems][causes]atomic.Uint64 // causeTruncated and causeOverflow
-	durations     [systems][durationBuckets + 1]atomic.Uint64
-	durationNanos [systems]atomic.Uint64
-	sizes         [systems][sizeBuckets + 1]atomic.Uint64
-	sizeSum       [systems]atomic.Uint64
-	panics        atomic.Uint64
-	_             [64]byte // keeps neighbours off the last cache line
+	answers       [systems][rcodes]atomic.Uint64              // answers, by rcode
+	cut           [systems][causes]atomic.Uint64              // causeTruncated and causeOverflow
+	durations     [systems][durationBuckets + 1]atomic.Uint64 // answers, by bucket of their duration
+	durationNanos [systems]atomic.Uint64                      // sum of the durations in nanoseconds
+	sizes         [systems][sizeBuckets + 1]atomic.Uint64     // answers, by bucket of their size
+	sizeSum       [systems]atomic.Uint64                      // sum of the sizes in octets
+	panics        atomic.Uint64                               // panics while answering
+	_             [64]byte                                    // keeps neighbours off the last cache line
 }
 
 // observeSize counts one reply of n octets.
@@ -122,12 +122,12 @@ func (c *counters) observeOutside(took time.Duration, reply []byte) {
 
 // metrics holds the shards, and is the collector that adds them up at scrape.
 type metrics struct {
-	shards []counters
-	next   atomic.Uint32
+	shards []counters    // the counters
+	next   atomic.Uint32 // number of the shard of the next worker
 
-	requests, errors, misses, panics *prometheus.Desc
-	answers                          *prometheus.Desc
-	duration, size                   *prometheus.Desc
+	requests, errors, misses, panics *prometheus.Desc // describe the metrics of kube-dns
+	answers                          *prometheus.Desc // describes the metric of answers by source and rcode
+	duration, size                   *prometheus.Desc // describe the histograms
 }
 
 // newMetrics registers the families with reg under namespace and subsystem; nil

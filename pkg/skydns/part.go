@@ -96,7 +96,7 @@ func (p *Part) Handle(packet []byte, to listener.ReplyTo, reply []byte) (out []b
 			out = p.s.crashed(r, packet, reply)
 		}
 	}()
-	out = w.handle(packet, p.found(packet), to, reply)
+	out = w.handleQuery(packet, p.found(packet), to, reply)
 	p.worker = w
 	return out
 }

@@ -119,8 +119,8 @@ type Config struct {
 	// Registerer gets the metrics, named MetricsNamespace_MetricsSubsystem_*.
 	// Nil registers nothing.
 	Registerer       prometheus.Registerer
-	MetricsNamespace string
-	MetricsSubsystem string
+	MetricsNamespace string // the first part of the names of metrics
+	MetricsSubsystem string // the second part
 }
 
 // Zone is a zone beside the domain.
@@ -215,7 +215,7 @@ func (s *Server) Handle(packet []byte, to listener.ReplyTo, reply []byte) (out [
 			out = s.crashed(r, packet, reply) // w may be in any state: it is dropped
 		}
 	}()
-	out = w.handle(packet, nil, to, reply)
+	out = w.handleQuery(packet, nil, to, reply)
 	s.workers.Put(w)
 	return out
 }

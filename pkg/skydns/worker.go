@@ -13,7 +13,7 @@ import (
 // worker is the working memory for one query. It is used for many queries, one after
 // the other.
 type worker struct {
-	s        *Server
+	s        *Server         // the server that it works for
 	counters *counters       // a shard, which other workers may share
 	tick     uint32          // queries so far; selects those whose duration is measured
 	pending  [systems]uint64 // queries not yet in the histogram of durations
@@ -82,8 +82,8 @@ func (w *worker) read(packet []byte, v *parsed) wire.Verdict {
 	return verdict
 }
 
-// handle answers one query, or hands it on. v may be what is known of it.
-func (w *worker) handle(packet []byte, v *parsed, to listener.ReplyTo, reply []byte) []byte {
+// handleQuery answers one query, or hands it on. v may be what is known of it.
+func (w *worker) handleQuery(packet []byte, v *parsed, to listener.ReplyTo, reply []byte) []byte {
 	w.logged = w.s.cfg.Answers.On()
 	timed := w.tick%sampleEvery == 0 || w.logged
 	w.tick++

@@ -54,14 +54,14 @@ const maxDepth = pathLabels + 3
 
 // matcher searches the tree for one pattern.
 type matcher struct {
-	snapshot *Snapshot
+	snapshot *Snapshot        // what is searched
 	labels   [maxDepth]string // of the pattern, from the zone downwards
 	hashes   [maxDepth]uint64 // of labels
 	start    uint64           // where in each directory to begin
 	left     int              // of maxWork
-	found    []part
-	services int // in found
-	cut      bool
+	found    []part           // the parts of the answer so far
+	services int              // in found
+	cut      bool             // whether the search stopped at maxWork
 }
 
 const wildcard = "*"

@@ -9,10 +9,10 @@ import (
 // family is the addresses of one family that a part has: hosts of two ranges,
 // one after the other.
 type family struct {
-	set      *Set
-	hlo, hhi int32 // hashed hosts [hlo, hhi)
-	nlo, nhi int32 // and these places in order, or named hosts if that is nil
-	order    []uint32
+	set      *Set     // the record set of the part
+	hlo, hhi int32    // hashed hosts [hlo, hhi)
+	nlo, nhi int32    // and these places in order, or named hosts if that is nil
+	order    []uint32 // numbers of the hosts to visit, in order; nil means the named hosts in their own order
 	// base is the number of the host that 0 in order stands for.
 	base int32
 	// runs says that hosts of one address are side by side in order.
@@ -101,13 +101,13 @@ func (f *family) next(i int) int {
 // then from the beginning. Each step takes little time, whatever the size of the
 // answer.
 type Addrs struct {
-	a    *Answer
-	v6   bool
-	fam  family // of part k
-	k    int
-	pos  int // of the next one in fam, or in the list
-	size int // of fam, where simple
-	left int // not passed yet
+	a    *Answer // what is visited
+	v6   bool    // whether to visit IPv6 addresses
+	fam  family  // of part k
+	k    int     // index of the current part
+	pos  int     // of the next one in fam, or in the list
+	size int     // of fam, where simple
+	left int     // not passed yet
 	// simple says that there is one part, and no address side by side with
 	// itself.
 	simple bool

@@ -50,7 +50,7 @@ const (
 type Config struct {
 	// Routes may be empty: every lookup is then [Nobody].
 	Routes   []Route
-	Strategy Strategy
+	Strategy Strategy // how to choose among the servers of a domain
 	// Payload is the UDP payload size that we advertise (--edns-packet-max).
 	// Default: 1232.
 	Payload uint16
@@ -68,7 +68,7 @@ type Config struct {
 	// SocketUses and SocketAge bound a socket's life. Defaults: 1<<16 and 5 min
 	// for a loopback address, else 1<<10 and 1 min.
 	SocketUses int
-	SocketAge  time.Duration
+	SocketAge  time.Duration // see SocketUses
 	// Port is the one local UDP port to use (--query-port), MinPort and MaxPort
 	// bound the random ones (--min-port, --max-port). 0 leaves the choice to
 	// the kernel.

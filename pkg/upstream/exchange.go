@@ -14,32 +14,32 @@ import (
 type exchange struct {
 	// Constant while the exchange is shared.
 	set      *Set
-	group    *Group
-	owner    Owner // nil: a question that only measures or looks for loops
-	judge    Judge // owner, if it judges replies
-	onSend   func(Owner, netip.AddrPort)
-	question transport.Question
-	name     [wire.MaxName]byte // memory of question.Name
-	options  []byte             // memory of question.Options
-	started  int64              // nanoseconds of Set.now, as all times here
+	group    *Group                      // the servers to ask
+	owner    Owner                       // nil: a question that only measures or looks for loops
+	judge    Judge                       // owner, if it judges replies
+	onSend   func(Owner, netip.AddrPort) // Config.OnSend
+	question transport.Question          // what is asked
+	name     [wire.MaxName]byte          // memory of question.Name
+	options  []byte                      // memory of question.Options
+	started  int64                       // nanoseconds of Set.now, as all times here
 
 	shard *registry // which guards prev and next
-	prev  *exchange
-	next  *exchange
+	prev  *exchange // the exchange before this one in shard
+	next  *exchange // the exchange after this one in shard
 
-	refs atomic.Int32
+	refs atomic.Int32 // number of references; the last one recycles the exchange
 	due  atomic.Int64 // when the ticker has to look
 
-	mu       sync.Mutex // guards what follows
-	done     bool
-	query    policy.Query
-	actions  []policy.Action
-	attempts [policy.MaxAttempts]attempt
-	n        int // attempts made
+	mu       sync.Mutex                  // guards what follows
+	done     bool                        // the owner has been called
+	query    policy.Query                // the policy of the question
+	actions  []policy.Action             // what the policy wants done; reused
+	attempts [policy.MaxAttempts]attempt // the calls in progress, by number of the attempt
+	n        int                         // attempts made
 	// best is the last reply that the policy said to keep.
 	best       []byte
-	bestServer netip.AddrPort
-	measure    []int // servers to measure, as indices into group.servers
+	bestServer netip.AddrPort // the server that sent best
+	measure    []int          // servers to measure, as indices into group.servers
 }
 
 // attempt is a question sent to one server.

@@ -10,7 +10,7 @@ type registry struct {
 	_     [64]byte // registries lie side by side and are used by different cores
 }
 
-func (r *registry) add(ex *exchange) {
+func (r *registry) addExchange(ex *exchange) {
 	r.mu.Lock()
 	ex.prev, ex.next = nil, r.first
 	if r.first != nil {

@@ -23,33 +23,33 @@ import (
 // Set is the servers of one configuration and the exchanges with them. Its
 // methods may be called from any goroutine.
 type Set struct {
-	base  time.Time
-	seed  maphash.Seed // of the keys of names
-	cfg   atomic.Pointer[settings]
-	table atomic.Pointer[Table]
+	base  time.Time                // the zero of now; does not change
+	seed  maphash.Seed             // of the keys of names
+	cfg   atomic.Pointer[settings] // the current settings
+	table atomic.Pointer[Table]    // the current routing table
 
-	reload  sync.Mutex // one Reload at a time; guards servers and order
-	servers map[Server]*server
-	order   []*server
+	reload  sync.Mutex                         // one Reload at a time; guards servers and order
+	servers map[Server]*server                 // the servers in use
+	order   []*server                          // the same, in the order of the configuration
 	known   atomic.Pointer[map[Server]*server] // those over TLS
 
-	health  sync.Mutex // guards policy.Server and policy.Group of all, and streams
-	streams policy.Streams
+	health  sync.Mutex     // guards policy.Server and policy.Group of all, and streams
+	streams policy.Streams // counts the exchanges over TCP
 
-	udp *transport.UDP
-	tcp *transport.TCP
+	udp *transport.UDP // the transport over UDP
+	tcp *transport.TCP // the transport over TCP
 	tls *transport.TCP // over TLS
 
-	registries []registry
-	exchanges  sync.Pool // *exchange
-	workers    sync.Pool // *worker, for goroutines that are not the set's
-	sockLogs   lograte.Limiter
+	registries []registry      // the exchanges in flight
+	exchanges  sync.Pool       // *exchange
+	workers    sync.Pool       // *worker, for goroutines that are not the set's
+	sockLogs   lograte.Limiter // limits the logging of socket errors
 
 	wake     chan struct{} // the ticker is wanted
-	ticking  atomic.Bool
-	inFlight atomic.Int64
-	running  atomic.Bool
-	closed   atomic.Bool
+	ticking  atomic.Bool   // the ticker runs
+	inFlight atomic.Int64  // number of exchanges in flight
+	running  atomic.Bool   // Run runs
+	closed   atomic.Bool   // Close was called or Run has ended
 }
 
 // settings is the configuration that holds.
@@ -218,7 +218,7 @@ func (s *Set) launch(g *Group, q *Question, start policy.Start, owner Owner) {
 	ex.due.Store(1 << 62)
 	ex.refs.Store(2) // the registry's and ours
 	ex.shard = &s.registries[rand.Uint32N(uint32(len(s.registries)))]
-	ex.shard.add(ex)
+	ex.shard.addExchange(ex)
 	s.inFlight.Add(1)
 	end, ended := ex.begin(now)
 	measure := ex.measure

@@ -24,12 +24,12 @@ type ServerStats struct {
 	// Latency counts replies by round trip time: bucket i holds those below
 	// 64 µs << i, the last one all others. LatencySum is their sum.
 	Latency    [LatencyBuckets]uint64
-	LatencySum time.Duration
+	LatencySum time.Duration // see Latency
 	// SmoothedRTT is the average round-trip time, 0 while unknown. Down means that
 	// the server is only probed once a second, Looping that it sends our questions
 	// back and is only probed once a minute.
 	SmoothedRTT   time.Duration
-	Down, Looping bool
+	Down, Looping bool // see SmoothedRTT
 	// TLS is set for a server that is asked over TLS.
 	TLS *TLSStats
 }
@@ -51,10 +51,10 @@ type Stats struct {
 
 // serverCounters are the live form of ServerStats.
 type serverCounters struct {
-	sent, retried, answered, nxdomain, truncated, miscased atomic.Uint64
+	sent, retried, answered, nxdomain, truncated, miscased atomic.Uint64 // as in ServerStats
 
-	latency    [LatencyBuckets]atomic.Uint64
-	latencySum atomic.Int64
+	latency    [LatencyBuckets]atomic.Uint64 // ServerStats.Latency
+	latencySum atomic.Int64                  // ServerStats.LatencySum, in nanoseconds
 }
 
 func (c *serverCounters) observe(rtt int64) {

@@ -43,7 +43,7 @@ type TLSStats struct {
 	// Seconds counts successful handshakes, connection included, by
 	// [HandshakeBuckets], each with those below; Sum is all their time.
 	Seconds [len(HandshakeBuckets)]uint64
-	Sum     time.Duration
+	Sum     time.Duration // see Seconds
 	// Open is the number of connections now.
 	Open int
 	// Expiry is when the first certificate of the server's chain ends, zero if

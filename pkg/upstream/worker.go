@@ -89,7 +89,7 @@ func (w *worker) happened(c *transport.Call, now int64, ev policy.Event, in inpu
 	ex := c.Owner.(*exchange)
 	ev.Attempt = c.Index
 	server := ex.attempts[c.Index].srv // set before the call was sent
-	end, ended, waits := ex.handle(now, ev, in, w)
+	end, ended, waits := ex.handleEvent(now, ev, in, w)
 	if ended {
 		w.result.Server = server.spec.Addr
 		w.conclude(ex, end)
@@ -99,9 +99,9 @@ func (w *worker) happened(c *transport.Call, now int64, ev policy.Event, in inpu
 	}
 }
 
-// handle makes a step for an event about an attempt. waits says that the attempt
+// handleEvent makes a step for an event about an attempt. waits says that the attempt
 // waits on, and its transport has the reference again.
-func (ex *exchange) handle(now int64, ev policy.Event, in input, w *worker) (end policy.End, ended, waits bool) {
+func (ex *exchange) handleEvent(now int64, ev policy.Event, in input, w *worker) (end policy.End, ended, waits bool) {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
 	if ex.done {

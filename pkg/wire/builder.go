@@ -20,18 +20,18 @@ import (
 // after Start, and only one goroutine may use it at a time. It keeps no slice except
 // the one passed to Start.
 type Builder struct {
-	buf      []byte  // the slice passed to Start, with the message at its end
-	base     int     // offset of the message in buf
-	limit    int     // length of buf that records must not exceed
-	max      int     // length of buf that the OPT record must not exceed
-	rcode    int     // extended response code
-	class    uint16  // class of the records
-	question bool    // the message has a question
-	edns, do bool    // the query has an OPT record, and the DO bit in it
-	section  Section // where records are appended
-	last     int     // offset in the message of the last record's owner; 0 if there is none
-	names    nameTable
-	copied   copiedOwner
+	buf      []byte      // the slice passed to Start, with the message at its end
+	base     int         // offset of the message in buf
+	limit    int         // length of buf that records must not exceed
+	max      int         // length of buf that the OPT record must not exceed
+	rcode    int         // extended response code
+	class    uint16      // class of the records
+	question bool        // the message has a question
+	edns, do bool        // the query has an OPT record, and the DO bit in it
+	section  Section     // where records are appended
+	last     int         // offset in the message of the last record's owner; 0 if there is none
+	names    nameTable   // where names stand in the message, for compression
+	copied   copiedOwner // the owner of the last record, if Copy appended it
 }
 
 // cookieRoom is the size of the largest COOKIE option (RFC 7873 §4).

@@ -125,14 +125,14 @@ func appendRebuilt(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 // rrsets finds where the RRsets of a message begin. It expands the name of each owner at most
 // once, because that costs much if a malicious message makes it so.
 type rrsets struct {
-	whole   wholeSets
-	any     bool // there was a record
-	section Section
-	typ     uint16 // of the last record, like the following
-	pointer int    // the target of its owner, -1 if that is no pointer
-	bufs    [2][MaxName]byte
-	at      int // which of bufs begins with its expanded owner
-	size    int // of that, in octets
+	whole   wholeSets        // which RRsets are left out as a whole
+	any     bool             // there was a record
+	section Section          // of the last record
+	typ     uint16           // of the last record, like the following
+	pointer int              // the target of its owner, -1 if that is no pointer
+	bufs    [2][MaxName]byte // memory of two expanded owners
+	at      int              // which of bufs begins with its expanded owner
+	size    int              // of that, in octets
 }
 
 // next looks at the next record. owner is its expanded owner, good until the call after the

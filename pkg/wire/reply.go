@@ -143,8 +143,8 @@ type Record struct {
 	TTLAt   int     // offset of the TTL's four octets
 	Data    int     // offset of the RDATA
 	End     int     // offset after the RDATA
-	Type    uint16
-	Class   uint16
+	Type    uint16  // the record's type
+	Class   uint16  // the record's class
 	// TTL is in seconds. A TTL with its top bit set becomes 0 (RFC 2181 §8).
 	TTL uint32
 }

@@ -62,14 +62,14 @@ type Alias struct {
 
 // filter applies a Config. Only rebinds changes.
 type filter struct {
-	Config
-	onlyCommon bool // ANY is among Types
-	private    *prefixSet
+	Config                // the configuration; does not change
+	onlyCommon bool       // ANY is among Types
+	private    *prefixSet // the networks of --bogus-priv and --stop-dns-rebind
 	bogus      *prefixSet // BogusNX
 	ignored    *prefixSet // Ignore
 	moves      *moves     // Aliases
 	rebindable *domainSet // RebindDomains
-	rebinds    notifier
+	rebinds    notifier   // calls OnRebind; safe for concurrent use
 }
 
 // New returns the stage for cfg.

@@ -30,11 +30,11 @@ func (b *Builder) open(path string) {
 	b.t.sources = append(b.t.sources, path)
 }
 
-// add gives a canonical name that is not the root an address, read from the last
+// addName gives a canonical name that is not the root an address, read from the last
 // file that was opened. first marks the first name of a line: that of the
 // address, unless an earlier line gave it one. False means that there is no room
 // for more, which happens at gigabytes.
-func (b *Builder) add(addr netip.Addr, name []byte, first bool) bool {
+func (b *Builder) addName(addr netip.Addr, name []byte, first bool) bool {
 	t := b.t
 	n, ok := b.intern(name)
 	if !ok || b.lines.len == maxNumber || len(t.sources) > maxNumber {
@@ -63,7 +63,7 @@ func (b *Builder) intern(text []byte) (number uint32, ok bool) {
 		n, p, known := b.findName(text)
 		if !known {
 			if !stored {
-				if at, stored = t.text.add(text); !stored {
+				if at, stored = t.text.addText(text); !stored {
 					return 0, false
 				}
 			}

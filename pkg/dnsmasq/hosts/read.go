@@ -95,10 +95,10 @@ const byteOrderMark = "\ufeff"
 
 // fileReader is the state of reading one file.
 type fileReader struct {
-	builder *Builder
-	expand  Expand
-	report  Report
-	number  int // of the line
+	builder *Builder // receives the names and addresses
+	expand  Expand   // returns the domain that --expand-hosts adds to the names of an address; may be nil
+	report  Report   // counts the names read so far, and the faults
+	number  int      // of the line
 
 	text []byte     // the last address as written: many files repeat it
 	addr netip.Addr // what it means
@@ -132,12 +132,12 @@ func (f *fileReader) line(line []byte) bool {
 			continue
 		}
 		if longer, ok := f.below(name, domain); ok {
-			if !f.add(addr, longer, first) {
+			if !f.addHost(addr, longer, first) {
 				return false
 			}
 			first = false
 		}
-		if !f.add(addr, name, first) {
+		if !f.addHost(addr, name, first) {
 			return false
 		}
 		first = false
@@ -148,9 +148,9 @@ func (f *fileReader) line(line []byte) bool {
 	return true
 }
 
-func (f *fileReader) add(addr netip.Addr, name []byte, first bool) bool {
+func (f *fileReader) addHost(addr netip.Addr, name []byte, first bool) bool {
 	f.report.Names++
-	return f.builder.add(addr, name, first)
+	return f.builder.addName(addr, name, first)
 }
 
 // bad reports the line, or a word of it.

@@ -17,17 +17,17 @@ import (
 // of the files, and for each address the first name that it was given. A nil
 // table is empty.
 type Table struct {
-	seed    maphash.Seed
-	sources []string
-	text    blob // every name once, in canonical wire form
+	seed    maphash.Seed // for the hashes of the indexes
+	sources []string     // the paths of the files
+	text    blob         // every name once, in canonical wire form
 
-	byName  index // of names
-	nodes   vec[node]
+	byName  index      // of names
+	nodes   vec[node]  // all names, and those that only have names below them
 	entries vec[entry] // those of a name are neighbours, in the order of names
 
-	by4, by6 index // of addrs4 and addrs6
-	addrs4   vec[addr4]
-	addrs6   vec[addr6]
+	by4, by6 index      // of addrs4 and addrs6
+	addrs4   vec[addr4] // all IPv4 addresses
+	addrs6   vec[addr6] // all IPv6 addresses
 }
 
 // node is a name with addresses, or one that only has such names below it.

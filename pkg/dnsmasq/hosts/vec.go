@@ -48,9 +48,9 @@ const (
 	maxBlob = 1 << (32 - blobBits)
 )
 
-// add stores at most 255 octets and returns their offset, false when there is no
+// addText stores at most 255 octets and returns their offset, false when there is no
 // more room.
-func (b *blob) add(data []byte) (uint32, bool) {
+func (b *blob) addText(data []byte) (uint32, bool) {
 	if len(b.chunks) == 0 || b.used+len(data) > blobChunk {
 		if len(b.chunks) == maxBlob {
 			return 0, false

@@ -33,7 +33,7 @@ type Config struct {
 	// MailTarget, if not "", is that (--localmx). MX records among Records go
 	// first.
 	SelfMX     bool
-	MailTarget dnsname.Name
+	MailTarget dnsname.Name // see SelfMX
 }
 
 // Host is a --host-record, or a name of an interface: every name has every

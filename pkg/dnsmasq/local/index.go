@@ -14,19 +14,19 @@ import (
 // Data is a Config ready for lookups. It does not change except for turn. Its
 // methods may be called from any goroutine.
 type Data struct {
-	names   map[dnsname.Name]*nameData
-	above   map[dnsname.Name]bool   // names that have local names below them
-	aliases map[dnsname.Name]*CNAME // "*.name"
-	reverse map[netip.Addr]*reverseName
-	hosts   *hosts.Table // all names that are not in names, all addresses not in reverse
-	synth   []Synth
-	ttl     uint32
-	turn    atomic.Uint32 // the addresses' order changes with each answer
+	names   map[dnsname.Name]*nameData  // the names that options define, with their data
+	above   map[dnsname.Name]bool       // names that have local names below them
+	aliases map[dnsname.Name]*CNAME     // "*.name"
+	reverse map[netip.Addr]*reverseName // the names of the addresses that options define
+	hosts   *hosts.Table                // all names that are not in names, all addresses not in reverse
+	synth   []Synth                     // Config.Synth
+	ttl     uint32                      // Config.TTL, in seconds
+	turn    atomic.Uint32               // the addresses' order changes with each answer
 
 	near       map[netip.Addr]netip.Prefix // nil without --localise-queries
-	selfMX     bool
-	mailTarget dnsname.Name
-	dynamic    bool // some hosts are interfaces
+	selfMX     bool                        // Config.SelfMX
+	mailTarget dnsname.Name                // Config.MailTarget
+	dynamic    bool                        // some hosts are interfaces
 }
 
 // nameData is all that is known of a name.

@@ -111,9 +111,9 @@ var ErrHelp = pflag.ErrHelp
 
 // rawFlags holds the values of flags that pflag cannot parse completely.
 type rawFlags struct {
-	domain, clusterSet, bind, nameservers, masterURL, federations string
-	dnsPort, healthzPort                                          int
-	profiling                                                     bool
+	domain, clusterSet, bind, nameservers, masterURL, federations string // the texts of the flags of these names
+	dnsPort, healthzPort                                          int    // --dns-port and --healthz-port, possibly out of range
+	profiling                                                     bool   // --profiling
 }
 
 // Parse parses args and the environment. If args ask for help, it prints the usage to out and

@@ -67,5 +67,5 @@ func (s *Server) loopAnswered(now Time) {
 		return
 	}
 	l.looping, l.silent, l.nextAt = false, 0, now.Add(loopEvery)
-	s.notices.add(NoticeLoopOver)
+	s.notices.addNotice(NoticeLoopOver)
 }

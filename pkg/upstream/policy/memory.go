@@ -156,11 +156,11 @@ type Streams struct {
 // streamClients is how many counters clients are hashed to.
 const streamClients = 1024
 
-// take counts one more question of a client to a server, unless that is too
+// takeStream counts one more question of a client to a server, unless that is too
 // many. Half of Max is for one server where a group has several; an eighth for
 // one client, and only a sixteenth while more than half is in use, but half for
 // a client that asks for many others. Client 0 is this program.
-func (p *Streams) take(s *Server, q *Start) bool {
+func (p *Streams) takeStream(s *Server, q *Start) bool {
 	client := q.Client
 	perServer, perClient := p.Max, max(p.Max/8, 1)
 	if len(q.Group.Servers) > 1 {

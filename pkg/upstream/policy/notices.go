@@ -48,7 +48,7 @@ type notices struct {
 	refillAt  Time
 }
 
-func (n *notices) add(k NoticeKind) { n.waiting[k], n.any = true, true }
+func (n *notices) addNotice(k NoticeKind) { n.waiting[k], n.any = true, true }
 
 // change notes that the server came up or went down.
 func (n *notices) change(now Time) {

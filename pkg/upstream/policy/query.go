@@ -39,18 +39,18 @@ const (
 
 // Start describes a question.
 type Start struct {
-	Config *Config
-	Group  *Group
+	Config *Config // the settings; do not change
+	Group  *Group  // the servers that may be asked
 	// Purpose says why; for others than Resolve, Only is the index of the one
 	// server to ask.
 	Purpose Purpose
-	Only    int
+	Only    int // see Purpose
 	// Key identifies the name, whatever its case: a hash.
 	Key uint64
 	// Client identifies who asks, 0 for this program. Proxy says that it asks for
 	// many others.
 	Client uint64
-	Proxy  bool
+	Proxy  bool // see Client
 	// DO says that the client wants DNSSEC records, which need EDNS.
 	DO bool
 	// SlowAfter is the time until a Slow action, 0 for none.
@@ -59,7 +59,7 @@ type Start struct {
 
 // Query is the policy of one question. The zero value is ready for Reset.
 type Query struct {
-	start Start
+	start Start // what Reset was called with
 	// deadline ends the question, retryAt asks again, slowAt (if not 0) makes a
 	// Slow action.
 	deadline, retryAt, slowAt Time
@@ -68,23 +68,23 @@ type Query struct {
 	// attempts[:n] were made, open of them may still bring something; whole of
 	// them went over TCP.
 	attempts       [MaxAttempts]attempt
-	n, open, whole int
+	n, open, whole int // see attempts
 	// refusals is how many attempts failed at once.
 	refusals int
 	// awaiting says that an answer over TCP is awaited.
 	awaiting bool
-	best     Rank
-	failure  End // how to end without a reply
-	ended    bool
+	best     Rank // the rank of the best reply so far
+	failure  End  // how to end without a reply
+	ended    bool // the question has ended
 }
 
 // attempt is one question sent to one server.
 type attempt struct {
-	sent          Time
-	server        int
-	way           Way
-	edns          bool
-	mixed         bool
+	sent          Time // when the question was sent
+	server        int  // index in Group.Servers
+	way           Way  // the transport
+	edns          bool // with an OPT record
+	mixed         bool // in random case
 	cold          bool // its time includes that for a connection
 	open          bool // a reply may still come
 	heard         bool // there was a reply, to be ignored
@@ -166,7 +166,7 @@ func (q *Query) Step(now Time, ev Event, dst []Action) []Action {
 		q.dialling(now, ev.Attempt)
 		return dst
 	}
-	return q.settle(now, dst)
+	return q.finishIfIdle(now, dst)
 }
 
 func (q *Query) begin(now Time, dst []Action) []Action {
@@ -290,7 +290,7 @@ func (q *Query) sendNext(now Time, dst []Action) []Action {
 // sendWhole asks server i over TCP. It reports whether it does.
 func (q *Query) sendWhole(now Time, i int, edns, alone bool, dst []Action) ([]Action, bool) {
 	s := q.server(i)
-	if q.whole >= maxWhole || !q.start.Config.Streams.take(s, &q.start) {
+	if q.whole >= maxWhole || !q.start.Config.Streams.takeStream(s, &q.start) {
 		return dst, false
 	}
 	dst = append(dst, Action{Kind: Send, Attempt: q.n, Server: i, Way: Whole, EDNS: edns, Alone: alone})
@@ -374,8 +374,8 @@ func (q *Query) advance(now Time, dst []Action) []Action {
 	return dst
 }
 
-// settle ends the question if nothing is left to wait for.
-func (q *Query) settle(now Time, dst []Action) []Action {
+// finishIfIdle ends the question if nothing is left to wait for.
+func (q *Query) finishIfIdle(now Time, dst []Action) []Action {
 	if q.ended || q.open > 0 {
 		return dst
 	}
@@ -458,7 +458,7 @@ func (q *Query) overdue(now Time, waited time.Duration, dst []Action) []Action {
 		}
 		s.Failures++
 		if s.streams.silent(now) {
-			s.notices.add(NoticeNoStream)
+			s.notices.addNotice(NoticeNoStream)
 		}
 		dst = append(dst, Action{Kind: Doubt, Attempt: k})
 	}

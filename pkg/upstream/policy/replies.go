@@ -56,7 +56,7 @@ func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 	case a.edns && ev.Outcome == NotUnderstood:
 		// One without EDNS says so without an OPT record (RFC 6891 §7).
 		if !ev.OPT && !s.edns.recent(now) && s.edns.failed(now, q.start.Key) {
-			s.notices.add(NoticePlain)
+			s.notices.addNotice(NoticePlain)
 		}
 	case a.edns && !isError:
 		s.edns.taken(now)
@@ -64,7 +64,7 @@ func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 		(q.failedWithEDNS(now, a) || wasMute && !q.client() && !s.edns.recent(now)):
 		// A probe without EDNS finds a server that questions with EDNS did not find.
 		if s.edns.failed(now, q.start.Key) {
-			s.notices.add(NoticePlain)
+			s.notices.addNotice(NoticePlain)
 		}
 	}
 	if a.mixed && ev.Outcome == Good {
@@ -153,7 +153,7 @@ func (q *Query) miscased(now Time, k int, dst []Action) []Action {
 	a := &q.attempts[k]
 	s := q.server(a.server)
 	if s.casing.changed(now) {
-		s.notices.add(NoticeCase)
+		s.notices.addNotice(NoticeCase)
 	}
 	dst = append(dst, Action{Kind: Reopen, Attempt: k})
 	if a.repeated {
@@ -190,7 +190,7 @@ func (q *Query) disconnected(now Time, ev Event, dst []Action) []Action {
 	case a.way == Usual: // a connection that carries every question
 		s.refused(now, a.sent)
 	case ev.Kind == NotConnected && s.streams.unconnected(now), ev.Kind == Lost && s.streams.silent(now):
-		s.notices.add(NoticeNoStream)
+		s.notices.addNotice(NoticeNoStream)
 	}
 	q.refusals++
 	q.failure = EndUnreachable

@@ -18,22 +18,22 @@ type Server struct {
 	// doubtSince is when the first of the attempts was sent that are unanswered
 	// since the server was last heard; 0 for none. doubtKey is its question.
 	doubtSince Time
-	doubtKey   uint64
+	doubtKey   uint64 // see doubtSince
 	// down says that the server is not asked except for a probe now and then;
 	// probeAt is the time of the next one.
 	down    bool
-	probeAt Time
+	probeAt Time // see down
 	// mute says that the server is down because of silence, not because the
 	// network reported it as unreachable.
 	mute bool
 
-	edns    ednsMemory
-	casing  caseMemory
-	streams streamMemory
-	secure  secureState
-	spread  float64 // constant; see NewSecure
-	loop    loopState
-	notices notices
+	edns    ednsMemory   // what is known about the server and EDNS
+	casing  caseMemory   // what is known about the server and random case
+	streams streamMemory // what is known about TCP to the server
+	secure  secureState  // what is known about TLS to the server
+	spread  float64      // constant; see NewSecure
+	loop    loopState    // whether the server sends our questions back
+	notices notices      // the messages about the server to log
 }
 
 const (

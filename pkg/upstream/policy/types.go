@@ -174,15 +174,15 @@ const (
 
 // Action is something to do.
 type Action struct {
-	Kind    ActionKind
-	Attempt int
+	Kind    ActionKind // what to do
+	Attempt int        // number of the attempt that it is about
 	// Server is an index into Group.Servers.
 	Server int
-	Way    Way
+	Way    Way // the transport to use
 	// EDNS sends an OPT record, Mixed random case, Alone uses a connection that
 	// carries nothing else.
 	EDNS, Mixed, Alone bool
-	End                End
+	End                End // how the question ends, for Finish
 }
 
 // End is how a question ends.

@@ -132,13 +132,13 @@ type textRule[G any] struct {
 
 // rule is all that routes say about one domain.
 type rule[G any] struct {
-	addrs4, addrs6 []netip.Addr
-	zero           bool
-	standard       bool
-	local          bool
-	unavailable    string
-	servers        []Server
-	group          G // if there are servers
+	addrs4, addrs6 []netip.Addr // the addresses of Literal answers
+	zero           bool         // the names have the addresses 0.0.0.0 and ::
+	standard       bool         // the names go to the servers without a domain
+	local          bool         // the names are answered from local data only
+	unavailable    string       // why there is no server to ask; "" if there is one
+	servers        []Server     // the servers of the domain
+	group          G            // if there are servers
 }
 
 // New builds a table. group returns the value for the servers of a domain, given
@@ -151,7 +151,7 @@ func New[G any](routes []Route, group func(domain string, servers []Server) G) *
 	}
 	for i := range routes {
 		r := &routes[i]
-		t.rule(r.Domain).add(r)
+		t.rule(r.Domain).addRoute(r)
 	}
 	slices.SortStableFunc(t.texts, func(a, b textRule[G]) int { return cmp.Compare(len(b.text), len(a.text)) })
 	t.each(func(domain string, r *rule[G]) {
@@ -207,7 +207,7 @@ func (t *Table[G]) rule(d dnsname.Domain) *rule[G] {
 	return one(&t.all)
 }
 
-func (r *rule[G]) add(route *Route) {
+func (r *rule[G]) addRoute(route *Route) {
 	for _, a := range route.Addrs {
 		if a = a.Unmap(); a.Is4() {
 			r.addrs4 = append(r.addrs4, a)

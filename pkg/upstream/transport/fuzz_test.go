@@ -110,7 +110,7 @@ func FuzzReply(f *testing.F) {
 		s.refs.Store(1)
 		p := &pool{udp: u}
 		c := &Call{Question: fuzzQuestion(), EDNS: true, Mixed: mixed, mix: mix}
-		if !s.add(c, id) {
+		if !s.addCall(c, id) {
 			t.Fatal("no id")
 		}
 		u.received(s, bytes.Clone(packet), false, 1, o)
@@ -184,7 +184,7 @@ func feed(t *testing.T, parts ...[]byte) map[int][]byte {
 	var calls []*Call
 	for id := range uint16(2) {
 		c := &Call{Question: fuzzQuestion(), Index: int(id), EDNS: true}
-		if !s.add(c, uint64(id)|0x99<<16, 1) || c.id != id {
+		if !s.addCall(c, uint64(id)|0x99<<16, 1) || c.id != id {
 			t.Fatal("no id")
 		}
 		calls = append(calls, c)

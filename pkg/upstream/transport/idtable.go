@@ -22,8 +22,8 @@ func (t *idTable) get(id uint16) *Call {
 	return nil
 }
 
-// add enters a, whose id must not be in the table.
-func (t *idTable) add(a *Call) {
+// addCall enters a, whose id must not be in the table.
+func (t *idTable) addCall(a *Call) {
 	if 2*(t.count+1) > len(t.slots) {
 		old := t.slots
 		t.slots = make([]*Call, max(2*len(old), minIDSlots))

@@ -17,7 +17,7 @@ func TestIDTable(t *testing.T) {
 		}
 		if a == nil {
 			a = &Call{id: id}
-			table.add(a)
+			table.addCall(a)
 			twin[id] = a
 		} else {
 			if !table.remove(a) || table.remove(a) {

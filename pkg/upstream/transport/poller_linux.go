@@ -43,8 +43,8 @@ func newPoller() (*poller, error) {
 	return p, nil
 }
 
-// add watches a socket, edge-triggered.
-func (p *poller) add(s *socket) error {
+// watchSocket watches a socket, edge-triggered.
+func (p *poller) watchSocket(s *socket) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n := len(p.free); n > 0 {
@@ -183,7 +183,7 @@ func (r *reader) receive(s *socket, now int64) (packets int) {
 		for i := range n {
 			cut := r.in.Headers[i].Truncated()
 			r.in.Headers[i].Msg.Flags = 0
-			r.take(s, r.in.Packet(i), cut, now)
+			r.takePacket(s, r.in.Packet(i), cut, now)
 		}
 		packets += n
 		if n < len(r.in.Headers) {
@@ -192,9 +192,9 @@ func (r *reader) receive(s *socket, now int64) (packets int) {
 	}
 }
 
-// take hands one packet on and survives a crash in reading it: the question
+// takePacket hands one packet on and survives a crash in reading it: the question
 // goes on as if the packet had not come.
-func (r *reader) take(s *socket, msg []byte, cut bool, now int64) {
+func (r *reader) takePacket(s *socket, msg []byte, cut bool, now int64) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			r.udp.env.Crashed(s.server, msg, cause)

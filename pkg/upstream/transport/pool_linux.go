@@ -73,7 +73,7 @@ func (p *pool) assign(c *Call, now int64) error {
 			}
 		}
 		s.uses++
-		if s.add(c, draw) {
+		if s.addCall(c, draw) {
 			return nil
 		}
 	}

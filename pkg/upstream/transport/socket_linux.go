@@ -19,18 +19,18 @@ import (
 // of a system call. The last one closes it, so nobody ever uses a descriptor
 // that has become another file's.
 type socket struct {
-	server netip.AddrPort
-	poller *poller
-	fd     int
-	slot   int32 // in the poller
-	opened int64
-	uses   int // guarded by the pool
-	refs   atomic.Int32
+	server netip.AddrPort // the server that it is connected to
+	poller *poller        // what reads from it
+	fd     int            // the file descriptor
+	slot   int32          // in the poller
+	opened int64          // when it was opened, in nanoseconds of Env's clock
+	uses   int            // guarded by the pool
+	refs   atomic.Int32   // number of references; the last one closes the socket
 
-	mu    sync.Mutex
-	table idTable
+	mu    sync.Mutex // protects table
+	table idTable    // the calls that wait for replies, by id
 
-	outMu  sync.Mutex
+	outMu  sync.Mutex   // protects out and queued
 	out    *mmsg.Outbox // nil when nothing waits
 	queued bool         // in the transport's list of sockets to flush
 }
@@ -55,16 +55,16 @@ func (s *socket) release() {
 	}
 }
 
-// add enters a call under the first of the ids that is free, and takes a
+// addCall enters a call under the first of the ids that is free, and takes a
 // reference for it. It reports false when none is.
-func (s *socket) add(c *Call, ids uint64) bool {
+func (s *socket) addCall(c *Call, ids uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for range 3 {
 		id := uint16(ids)
 		if s.table.get(id) == nil {
 			c.id, c.sock = id, s
-			s.table.add(c)
+			s.table.addCall(c)
 			s.refs.Add(1)
 			return true
 		}
@@ -81,7 +81,7 @@ func (s *socket) readd(c *Call) bool {
 	if s.table.get(c.id) != nil {
 		return false
 	}
-	s.table.add(c)
+	s.table.addCall(c)
 	s.refs.Add(1)
 	return true
 }
@@ -137,7 +137,7 @@ func openSocket(p *pool, poller *poller, port uint16, now int64) (*socket, error
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, cfg.receiveBuffer(&p.ep))
 	s := &socket{server: p.ep.Addr, poller: poller, fd: fd, opened: now}
 	s.refs.Store(1)
-	if err := poller.add(s); err != nil {
+	if err := poller.watchSocket(s); err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("watching a socket for %v: %w", p.ep.Addr, err)
 	}

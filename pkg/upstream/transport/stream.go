@@ -38,26 +38,26 @@ const (
 // answered in any order (RFC 7766 §6.2.1.1, §7). Its goroutines, one to read
 // and one to write, belong to TCP.Run; whoever asks only appends to out.
 type stream struct {
-	pool *streamPool
+	pool *streamPool   // the pool that it belongs to
 	one  bool          // carries one question only
 	wake chan struct{} // has an element when out got something
 	gone chan struct{} // closed when nothing is to be written any more
 
 	mu      sync.Mutex // guards what follows
 	nc      net.Conn   // nil until it is connected
-	table   idTable
-	out     []byte // framed questions, not yet written
-	shut    bool   // takes no more questions, ends when none is open
-	ended   bool
-	replies int   // that answered a question
-	used    int64 // when octets last came or a question was added
-	replied int64 // when the last one of them came
-	idle    int64 // how long it stays open without traffic, in nanoseconds
+	table   idTable    // the calls that wait for replies, by id
+	out     []byte     // framed questions, not yet written
+	shut    bool       // takes no more questions, ends when none is open
+	ended   bool       // the connection has ended
+	replies int        // that answered a question
+	used    int64      // when octets last came or a question was added
+	replied int64      // when the last one of them came
+	idle    int64      // how long it stays open without traffic, in nanoseconds
 	// Over TLS only: expires is when it takes no more questions, 0 for never.
 	// waiting is since when a question waits without any octets coming, 0 while
 	// none does; stalled says that it waited too long.
 	expires, waiting int64
-	stalled          bool
+	stalled          bool // see expires
 }
 
 // dialling reports whether s is not connected yet.
@@ -103,8 +103,8 @@ func (s *stream) load() (n int, ok bool) {
 	return s.table.count, !s.shut && !s.ended && (!s.one || s.table.count == 0)
 }
 
-// add queues c's question under the first of the ids that is free.
-func (s *stream) add(c *Call, ids uint64, now int64) bool {
+// addCall queues c's question under the first of the ids that is free.
+func (s *stream) addCall(c *Call, ids uint64, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shut || s.ended {
@@ -116,7 +116,7 @@ func (s *stream) add(c *Call, ids uint64, now int64) bool {
 		}
 	}
 	c.id, c.stream, c.sent = uint16(ids), s, now
-	s.table.add(c)
+	s.table.addCall(c)
 	s.used = now
 	start := len(s.out)
 	s.out = append(s.out, 0, 0)
@@ -156,7 +156,7 @@ func (s *stream) readd(c *Call) bool {
 	if s.ended || s.table.get(c.id) != nil {
 		return false
 	}
-	s.table.add(c)
+	s.table.addCall(c)
 	return true
 }
 
@@ -347,7 +347,7 @@ func (s *stream) takeAll(b []byte, stray *int) (rest []byte) {
 		if ev == nil {
 			ev = s.pool.tcp.env.Acquire()
 		}
-		if s.take(msg, ev) {
+		if s.takeMessage(msg, ev) {
 			*stray = 0
 		} else {
 			*stray++
@@ -360,9 +360,9 @@ func (s *stream) takeAll(b []byte, stray *int) (rest []byte) {
 	return b
 }
 
-// take hands one message on. It reports whether it answered a question, and
+// takeMessage hands one message on. It reports whether it answered a question, and
 // survives a crash in reading it: the question then goes on without.
-func (s *stream) take(msg []byte, ev Events) (wanted bool) {
+func (s *stream) takeMessage(msg []byte, ev Events) (wanted bool) {
 	tcp := s.pool.tcp
 	defer func() {
 		if cause := recover(); cause != nil {

@@ -12,14 +12,14 @@ import (
 
 // TCP is the transport over TCP, and over TLS if it was made by [NewTLS].
 type TCP struct {
-	env      Env
-	patience atomic.Int64 // nanoseconds that a message may take
-	idle     time.Duration
-	tls      *TLSEnv      // nil: in clear
-	dials    chan *stream // connections to be made
-	conns    atomic.Int32
-	dialled  atomic.Uint64
-	wrong    atomic.Uint64
+	env      Env           // what the transport needs from its user
+	patience atomic.Int64  // nanoseconds that a message may take
+	idle     time.Duration // how long a connection stays open without traffic
+	tls      *TLSEnv       // nil: in clear
+	dials    chan *stream  // connections to be made
+	conns    atomic.Int32  // number of open connections
+	dialled  atomic.Uint64 // connections made so far
+	wrong    atomic.Uint64 // replies that matched no question
 }
 
 // NewTCP returns a transport that makes at most a number of connections at a
@@ -92,15 +92,15 @@ var errTooManyDials = errors.New("too many connections are being made")
 // streamPool is the TCP connections to one server: as few as will do. It
 // implements Link.
 type streamPool struct {
-	tcp    *TCP
-	ep     Endpoint
-	secure *secure // nil: in clear
+	tcp    *TCP     // the transport that it belongs to
+	ep     Endpoint // the server
+	secure *secure  // nil: in clear
 
-	mu          sync.Mutex // guards what follows
-	random      *mathrand.ChaCha8
-	streams     []*stream
-	singleUntil int64 // until when each connection carries one question
-	closed      bool
+	mu          sync.Mutex        // guards what follows
+	random      *mathrand.ChaCha8 // makes ids
+	streams     []*stream         // the connections that take questions
+	singleUntil int64             // until when each connection carries one question
+	closed      bool              // takes no more questions
 }
 
 // Send implements Link.
@@ -115,12 +115,12 @@ func (p *streamPool) Send(c *Call, now int64) error {
 	// Over TLS a repeated question shares its fresh connection with the others.
 	alone := c.Alone && p.secure == nil || now < p.singleUntil
 	if !alone {
-		if s := p.leastBusy(now); s != nil && s.add(c, ids, now) {
+		if s := p.leastBusy(now); s != nil && s.addCall(c, ids, now) {
 			return nil
 		}
 	}
 	s := &stream{pool: p, one: alone, used: now, idle: p.idle(), wake: make(chan struct{}, 1), gone: make(chan struct{})}
-	s.add(c, ids, now)
+	s.addCall(c, ids, now)
 	p.tcp.conns.Add(1)
 	select {
 	case p.tcp.dials <- s:

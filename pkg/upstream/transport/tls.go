@@ -104,14 +104,14 @@ func NewTLS(env Env, tlsEnv TLSEnv, dials int, patience time.Duration) *TCP {
 
 // secure is what the connections to one TLS server share.
 type secure struct {
-	env     *TLSEnv
-	profile Profile
+	env     *TLSEnv // what the transport needs from its user
+	profile Profile // how the server is authenticated
 
 	// Guarded by streamPool.mu.
 
-	trust  *Trust      // that config was made for
-	config *tls.Config // nil before the first handshake
-	idle   time.Duration
+	trust  *Trust        // that config was made for
+	config *tls.Config   // nil before the first handshake
+	idle   time.Duration // how long a connection stays open without traffic
 	// closedIdle counts idle connections that the server closed before us, and
 	// brief connections in a row that ended before they brought a reply.
 	closedIdle, brief int

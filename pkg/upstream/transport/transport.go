@@ -68,9 +68,9 @@ type Question struct {
 	Name []byte
 	// Options are EDNS options in wire form.
 	Options            []byte
-	Type, Class, Flags uint16
-	Payload            uint16 // UDP payload size to advertise
-	DO                 bool
+	Type, Class, Flags uint16    // of the question
+	Payload            uint16    // UDP payload size to advertise
+	DO                 bool      // whether to set the DO bit
 	_                  [0]func() // not comparable
 }
 
@@ -79,8 +79,8 @@ type Call struct {
 	// Question, Owner and Index are the caller's; the transport only reads the
 	// question.
 	Question *Question
-	Owner    any
-	Index    int
+	Owner    any // see Question
+	Index    int // see Question
 	// EDNS sends an OPT record. Mixed sends the name in random case, where the
 	// transport can profit from that. Alone uses a connection that carries
 	// nothing else. Whole is the caller's.
@@ -88,11 +88,11 @@ type Call struct {
 	// Cold is set by Send: the question waits for a connection to be made.
 	Cold bool
 
-	id     uint16
+	id     uint16  // the message id
 	mix    uint64  // the case of the name
 	sock   *socket // over UDP
 	stream *stream // over TCP
-	sent   int64
+	sent   int64   // when it was sent, in nanoseconds of Env's clock
 }
 
 // Transport is a way to exchange messages with servers.

@@ -27,7 +27,7 @@ type UDPConfig struct {
 	// Uses and Age bound a socket's life. Defaults: 1<<16 and 5 min for a loopback
 	// address, else 1<<10 and 1 min.
 	Uses int
-	Age  time.Duration
+	Age  time.Duration // see Uses
 	// Port is the one local port to use, MinPort and MaxPort bound the random
 	// ones. 0 leaves the choice to the kernel.
 	Port, MinPort, MaxPort uint16
@@ -46,17 +46,17 @@ const (
 
 // UDP is the transport over UDP.
 type UDP struct {
-	env      Env
-	cfg      atomic.Pointer[UDPConfig]
-	pollers  []*poller
-	outboxes sync.Pool // *mmsg.Outbox
-	closed   atomic.Bool
-	wrong    atomic.Uint64
+	env      Env                       // what the transport needs from its user
+	cfg      atomic.Pointer[UDPConfig] // the current configuration
+	pollers  []*poller                 // read from the sockets
+	outboxes sync.Pool                 // *mmsg.Outbox
+	closed   atomic.Bool               // the transport has been closed
+	wrong    atomic.Uint64             // replies that matched no question
 
-	queueMu sync.Mutex
-	queue   []*socket // with something to send; each with a reference
-	spare   []*socket
-	inQueue atomic.Int32
+	queueMu sync.Mutex   // protects queue and spare
+	queue   []*socket    // with something to send; each with a reference
+	spare   []*socket    // memory for the next queue
+	inQueue atomic.Int32 // number of sockets in queue
 }
 
 // NewUDP returns a transport. It must be closed.
