@@ -235,7 +235,7 @@ func (a *app) start(ctx context.Context) {
 		a.resolv = &resolvFiles{
 			paths: a.options.Upstream.ResolvFiles,
 			log:   a.log,
-			own:   ownServer(a.options.Upstream.ResolvFiles, a.listener.Addrs(), netif.All),
+			own:   ownServer(a.resolvPaths(), a.listener.Addrs(), netif.All),
 		}
 		a.resolv.use(!a.firstLive.upstream)
 		a.resolv.poll(true)

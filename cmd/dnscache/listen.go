@@ -30,6 +30,7 @@ func (a *app) listen() error {
 	a.listener, err = listener.Listen(listener.Config{
 		Addrs:    a.env.addrs,
 		Dynamic:  true,
+		Share:    a.options.Own.SharePort,
 		Handler:  answer,
 		OnPanic:  forwarder.OnPanic,
 		Logger:   a.logger,

@@ -133,6 +133,15 @@ func firstPath(paths []string) string {
 	return paths[0]
 }
 
+// resolvPaths are the files whose loopback addresses ownServer judges: none with
+// --share-port, since on a node another resolver may have 127.0.0.53.
+func (a *app) resolvPaths() []string {
+	if a.options.Own.SharePort {
+		return nil
+	}
+	return a.options.Upstream.ResolvFiles
+}
+
 // ownServer returns a function that tells which servers of the files of paths must
 // not be asked: the addresses that this program listens on, and loopback addresses
 // unless other files than the default one are given. In a Pod nobody else answers

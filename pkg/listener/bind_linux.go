@@ -31,21 +31,20 @@ func (b *bound) close() {
 	}
 }
 
-// bind opens the TCP listener and count UDP sockets of addr, and asks the kernel for
-// socket buffers of bufferBytes. For port 0 it chooses a port that is free for both
-// protocols.
-func bind(addr netip.AddrPort, count, bufferBytes int) (*bound, error) {
+// bind opens the TCP listener and cfg.Sockets UDP sockets of addr. For port 0 it
+// chooses a port that is free for both protocols.
+func bind(addr netip.AddrPort, cfg *Config) (*bound, error) {
 	//nolint:forbidigo // binding a literal address does not wait for anything
 	ctx := context.Background()
 	for try := 1; ; try++ {
-		b, err := bindOnce(ctx, addr, count, bufferBytes)
+		b, err := bindOnce(ctx, addr, cfg)
 		if err == nil || addr.Port() != 0 || try == portTries || !errors.Is(err, unix.EADDRINUSE) {
 			return b, err
 		}
 	}
 }
 
-func bindOnce(ctx context.Context, addr netip.AddrPort, count, bufferBytes int) (b *bound, err error) {
+func bindOnce(ctx context.Context, addr netip.AddrPort, cfg *Config) (b *bound, err error) {
 	b = &bound{addr: addr}
 	defer func() {
 		if err != nil {
@@ -55,14 +54,17 @@ func bindOnce(ctx context.Context, addr netip.AddrPort, count, bufferBytes int) 
 	}()
 	// The idle timeout finds dead peers, so keep-alive probes are not needed.
 	lc := net.ListenConfig{KeepAlive: -1}
+	if cfg.Share {
+		lc.Control = shareControl(addr)
+	}
 	l, err := lc.Listen(ctx, network("tcp", addr), addr.String())
 	if err != nil {
 		return b, bindError("tcp", addr, err)
 	}
 	b.tcp = l.(*net.TCPListener)
 	b.addr = netip.AddrPortFrom(addr.Addr(), l.Addr().(*net.TCPAddr).AddrPort().Port())
-	for i := range count {
-		c, err := bindUDP(ctx, b.addr, i == 0, bufferBytes)
+	for i := range cfg.Sockets {
+		c, err := bindUDP(ctx, b.addr, i == 0 && !cfg.Share, cfg)
 		if err != nil {
 			return b, bindError("udp", b.addr, err)
 		}
@@ -71,16 +73,31 @@ func bindOnce(ctx context.Context, addr netip.AddrPort, count, bufferBytes int) 
 	return b, nil
 }
 
-// bindUDP binds one socket. The first socket of an address is bound exclusively, so
-// that it is an error if any process has the port, even if that process would share
-// it. Afterwards the port is opened for the other sockets.
-func bindUDP(ctx context.Context, addr netip.AddrPort, first bool, bufferBytes int) (*net.UDPConn, error) {
+// shareControl lets a socket share its port with other processes that allow it, and be
+// bound to an address that no interface has yet.
+func shareControl(addr netip.AddrPort) func(_, _ string, raw syscall.RawConn) error {
+	free := option{unix.IPPROTO_IP, unix.IP_FREEBIND, 1}
+	if addr.Addr().Is6() {
+		free = option{unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1}
+	}
+	return func(_, _ string, raw syscall.RawConn) error {
+		return setOptions(raw, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}, free)
+	}
+}
+
+// bindUDP binds one socket. Without [Config.Share] the first socket of an address is
+// bound exclusively, so that it is an error if any process has the port, even if that
+// process would share it. Afterwards the port is opened for the other sockets.
+func bindUDP(ctx context.Context, addr netip.AddrPort, exclusive bool, cfg *Config) (*net.UDPConn, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		if first {
+		if exclusive {
 			return nil
 		}
 		return setOptions(raw, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
 	}}
+	if cfg.Share {
+		lc.Control = shareControl(addr)
+	}
 	pc, err := lc.ListenPacket(ctx, network("udp", addr), addr.String())
 	if err != nil {
 		return nil, err
@@ -89,7 +106,7 @@ func bindUDP(ctx context.Context, addr netip.AddrPort, first bool, bufferBytes i
 	raw, err := c.SyscallConn()
 	if err == nil {
 		var opts []option
-		if first {
+		if exclusive {
 			opts = append(opts, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
 		}
 		if addr.Addr().IsUnspecified() {
@@ -106,8 +123,8 @@ func bindUDP(ctx context.Context, addr netip.AddrPort, first bool, bufferBytes i
 		return nil, err
 	}
 	// The following options are optional: the server also works without them.
-	_ = c.SetReadBuffer(bufferBytes)
-	_ = c.SetWriteBuffer(bufferBytes)
+	_ = c.SetReadBuffer(cfg.SocketBufferBytes)
+	_ = c.SetWriteBuffer(cfg.SocketBufferBytes)
 	// A forged "fragmentation needed" must not shrink the path MTU of answers.
 	if addr.Addr().Is4() {
 		_ = setOptions(raw, option{unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT})

@@ -93,6 +93,11 @@ type Config struct {
 	Addrs []netip.AddrPort
 	// Dynamic allows Addrs to be empty; Update can add addresses later.
 	Dynamic bool
+	// Share lets other processes of the same user that share their ports too listen on
+	// the same addresses and ports, and allows addresses that no interface has yet. The
+	// kernel then spreads clients over the processes. Without it, a port that any other
+	// process has is an error.
+	Share bool
 	// Handler answers the queries. It must not be nil.
 	Handler Handler
 	// OnPanic answers a query whose Handle panicked, typically with SERVFAIL,

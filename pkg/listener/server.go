@@ -82,7 +82,7 @@ func Listen(cfg Config) (*Server, error) {
 // bindAddress binds one address, adds its sockets to s and returns the UDP sockets.
 // s.mu must be held, unless s is not shared yet.
 func (s *Server) bindAddress(addr netip.AddrPort) ([]*udpSocket, error) {
-	b, err := bind(addr, s.cfg.Sockets, s.cfg.SocketBufferBytes)
+	b, err := bind(addr, &s.cfg)
 	if err != nil {
 		return nil, err
 	}

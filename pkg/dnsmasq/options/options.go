@@ -231,6 +231,9 @@ type Own struct {
 	TLSCert, TLSKey string
 	// LogFormat is --log-format, "text" or "json".
 	LogFormat string
+	// SharePort is --share-port: another process may listen on the same addresses, as
+	// in the overlap of two instances of a node's cache.
+	SharePort bool
 	// Lameduck is --lameduck: how long the program continues to answer after SIGTERM.
 	Lameduck time.Duration
 }

@@ -144,6 +144,7 @@ func ownOptions() []Spec {
 		{Name: "tls-ca-file", Arg: RequiredArgument, Param: "path", Status: Implemented, Own: true, Default: "the system's authorities, or those built in", Help: "trust only the certificate authorities in this PEM file for servers given as tls:; read again when it changes", set: setTLSCA},
 		{Name: "tls-cert-file", Arg: RequiredArgument, Param: "path", Repeat: Once, Status: Implemented, Own: true, Help: "client certificate (PEM) for servers given as tls:; read again when it changes", set: setPath(func(o *Options) *string { return &o.Own.TLSCert })},
 		{Name: "tls-key-file", Arg: RequiredArgument, Param: "path", Repeat: Once, Status: Implemented, Own: true, Help: "private key (PEM) of --tls-cert-file", set: setPath(func(o *Options) *string { return &o.Own.TLSKey })},
+		{Name: "share-port", Status: Implemented, Own: true, Help: "share each address and port with other processes of the same user that do so too, listen on addresses that no interface has yet, and use loopback addresses of resolv.conf as upstream servers; for a cache in the network namespace of a node", set: boolean(func(o *Options) *bool { return &o.Own.SharePort })},
 		{Name: "lameduck", Arg: RequiredArgument, Param: "duration", Repeat: Once, Status: Implemented, Own: true, Default: "0", Help: "how long to continue answering after SIGTERM; with flags of dnsmasq-nanny the default is 5s", set: own("lameduck", func(o *Options) *duration { return &o.Own.Lameduck })},
 	}
 }
