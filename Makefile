@@ -1,7 +1,7 @@
 # The targets only call hack/*.sh, and each of those scripts can be run by itself.
 SHELL := /bin/sh
 .DEFAULT_GOAL := build
-.PHONY: build run test check bench fuzz soak soak-dnscache images release cluster cluster-down test-cluster test-conformance verify soak-cluster clean help
+.PHONY: build run test check bench fuzz soak soak-dnscache soak-tls images release cluster cluster-down test-cluster test-conformance verify soak-cluster clean help
 
 build: ## build bin/kubedns, bin/dnscache and bin/exechealthz
 	@./hack/build.sh
@@ -26,6 +26,9 @@ soak: ## change the cluster and break the API server under constant queries, for
 
 soak-dnscache: build ## query dnscache at full rate while its upstream servers fail, for SOAK (default 20m)
 	@./hack/soak-dnscache.sh
+
+soak-tls: ## query both programs while their servers over TLS fail in all ways and change certificates, for SOAK (default 5m)
+	@./hack/soak-tls.sh
 
 images: ## write the three images to dist/ as archives
 	@./hack/images.sh

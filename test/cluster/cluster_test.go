@@ -117,6 +117,7 @@ func TestCluster(t *testing.T) {
 		{"BootstrapRole", testBootstrapRole},
 		{"Direct", testDirect},
 		{"Domain", testDomain},
+		{"TLSUpstream", testTLSUpstream},
 		{"ClusterSet", testClusterSet},
 		{"IPv6Outside", testIPv6Outside},
 		{"UnreachableFromTheStart", func(t *testing.T) { testUnreachable(t, 3*time.Minute) }},

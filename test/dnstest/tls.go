@@ -202,7 +202,13 @@ type TLSServer struct {
 // NewTLSServer starts a server with a configuration on 127.0.0.1.
 func NewTLSServer(tb testing.TB, config *tls.Config, script TLSScript) *TLSServer {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return NewTLSServerAt(tb, "127.0.0.1:0", config, script)
+}
+
+// NewTLSServerAt is NewTLSServer for another address.
+func NewTLSServerAt(tb testing.TB, addr string, config *tls.Config, script TLSScript) *TLSServer {
+	tb.Helper()
+	l, err := net.Listen("tcp", addr)
 	fatal(tb, err)
 	s := &TLSServer{Addr: netip.MustParseAddrPort(l.Addr().String()), listener: l, script: script, open: map[net.Conn]bool{}}
 	s.Config.Store(config)

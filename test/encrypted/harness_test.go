@@ -2,6 +2,7 @@ package encrypted
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -41,10 +42,11 @@ func TestMain(m *testing.M) {
 // setup says how a program under test is started.
 type setup struct {
 	servers []*dnstest.TLSServer
-	name    string   // that the certificates must be for, serverName by default
-	ca      []byte   // for --tls-ca-file, "" for none
-	env     []string // more environment
-	args    []string // more flags
+	stubs   map[string]*dnstest.TLSServer // by domain
+	name    string                        // that the certificates must be for, serverName by default
+	ca      []byte                        // for --tls-ca-file, "" for none
+	env     []string                      // more environment
+	args    []string                      // more flags
 }
 
 // program is dnscache or kubedns with servers over TLS.
@@ -115,6 +117,9 @@ func startCache(t *testing.T, s setup) *program {
 	for _, server := range s.servers {
 		args = append(args, fmt.Sprintf("--server=tls:127.0.0.1#%d,name=%s", server.Addr.Port(), s.name))
 	}
+	for domain, server := range s.stubs {
+		args = append(args, fmt.Sprintf("--server=/%s/tls:127.0.0.1#%d,name=%s", domain, server.Addr.Port(), s.name))
+	}
 	return (&program{
 		Process: addon.StartEnv(t, s.env, filepath.Join(dir, "dnscache"), append(args, s.args...)...),
 		addr:    fmt.Sprintf("127.0.0.1:%d", ports[0]), pages: fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[1]),
@@ -132,8 +137,16 @@ func startCluster(t *testing.T, s setup) *program {
 	for _, server := range s.servers {
 		servers = append(servers, fmt.Sprintf("tls://127.0.0.1%%%s:%d", s.name, server.Addr.Port()))
 	}
+	stubs := map[string][]string{}
+	for domain, server := range s.stubs {
+		stubs[domain] = []string{fmt.Sprintf("tls://127.0.0.1%%%s:%d", s.name, server.Addr.Port())}
+	}
+	config := t.TempDir()
+	if text, err := json.Marshal(stubs); err != nil || os.WriteFile(filepath.Join(config, "stubDomains"), text, 0o600) != nil {
+		t.Fatal("cannot write the configuration")
+	}
 	args := []string{
-		"--objects=" + objects, "--nameservers=" + strings.Join(servers, ","), "--dns-bind-address=127.0.0.1",
+		"--objects=" + objects, "--config-dir=" + config, "--nameservers=" + strings.Join(servers, ","), "--dns-bind-address=127.0.0.1",
 		"--dns-port=" + strconv.Itoa(ports[0]), "--healthz-port=" + strconv.Itoa(freePort(t)), "--debug-address=",
 	}
 	p := &program{
