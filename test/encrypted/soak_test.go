@@ -75,6 +75,23 @@ func (p *program) settles(t *testing.T, before usage) usage {
 	}
 }
 
+// recovers waits until a name is answered.
+func (p *program) recovers(t *testing.T, limit time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
+		answered, err := p.outcome(fmt.Sprintf("n%d.example.", rand.Uint32()))
+		if err != nil {
+			t.Error(err)
+		}
+		if answered {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no answer within %v", limit)
+		}
+	}
+}
+
 // counts are the outcomes of questions.
 type counts struct{ answered, failed, wrong atomic.Int64 }
 
@@ -96,6 +113,7 @@ func (p *program) load(t *testing.T, c *counts, open int, pause time.Duration, m
 					c.answered.Add(1)
 				default:
 					c.failed.Add(1)
+					time.Sleep(20 * pause) // as clients do, so that failures do not outnumber
 				}
 				time.Sleep(pause)
 			}
@@ -208,6 +226,7 @@ func TestSoak(t *testing.T) {
 			}
 			close(end)
 			wg.Wait()
+			p.recovers(t, 65*time.Second)
 			var connections int64
 			for _, h := range servers {
 				h.Drop()
@@ -219,7 +238,9 @@ func TestSoak(t *testing.T) {
 			if inClear.Load() != 0 {
 				t.Errorf("%d packets in clear text", inClear.Load())
 			}
-			if answered, failed := sum.answered.Load(), sum.failed.Load(); answered == 0 || failed > answered/4 {
+			// A server that fails again and again is left alone for up to a minute, also
+			// when it is well by then.
+			if answered, failed := sum.answered.Load(), sum.failed.Load(); answered == 0 || failed > answered {
 				t.Errorf("%d answered, %d failed, though one of the servers is nearly always well", answered, failed)
 			}
 			const slack = 8 << 10 // KiB
@@ -310,10 +331,7 @@ func TestFloodWhileDown(t *testing.T) {
 				t.Errorf("before: %v, at most: %v, %d connections", before, most, h.Accepted.Load())
 			}
 			h.set(well)
-			waitFor(t, "the server to be used again", func() bool {
-				answered, err := p.outcome(fmt.Sprintf("n%d.example.", rand.Uint32()))
-				return answered && err == nil
-			})
+			p.recovers(t, patience)
 			p.settles(t, before)
 		})
 	}
