@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-dns/kube-dns/pkg/answerlog"
+	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/backend"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
@@ -39,11 +40,12 @@ type app struct {
 	imports    *treecache.Tree
 	clusterSet *backend.ClusterSet // answers for the clusterset zone
 
-	watcher *kubewatch.Watcher   // keeps the trees up to date
-	backend *backend.Backend     // answers for the cluster domain
-	forward *forwarder.Forwarder // answers for other names
-	server  *skydns.Server       // answers clients
-	routes  *stubdomain.Router   // says which upstream servers names go to
+	watcher  *kubewatch.Watcher   // keeps the trees up to date
+	backend  *backend.Backend     // answers for the cluster domain
+	forward  *forwarder.Forwarder // answers for other names
+	server   *skydns.Server       // answers clients
+	routes   *stubdomain.Router   // says which upstream servers names go to
+	autopath autopath.Switch      // which names are completed; the configuration sets it
 
 	// routeList is what caches before this program are told about whom it asks.
 	routeList atomic.Pointer[routelist.List]
@@ -88,7 +90,7 @@ func newApp(opts *options.Options, env environment, log *slog.Logger, control *l
 	registry.MustRegister(metrics.NewState(func() treecache.Counts { return a.tree.Snapshot().Counts() }, a.forward.Stats), metrics.NewBuildInfo())
 	config := live.Open(live.Config{
 		Options: opts, ResolvConf: env.resolvConf, Sources: sources, Watcher: a.watcher,
-		Backend: a.backend, Routes: a.routes, Registerer: registry, Logger: log,
+		Backend: a.backend, Autopath: &a.autopath, Routes: a.routes, Registerer: registry, Logger: log,
 	})
 	hostname, err := os.Hostname()
 	if err != nil {
@@ -96,8 +98,8 @@ func newApp(opts *options.Options, env environment, log *slog.Logger, control *l
 	}
 	a.server, err = skydns.New(skydns.Config{
 		Domain: opts.Domain, Backend: a.backend, Others: a.otherZones(), Outside: a.forward.Batched(), Resolve: a.forward.Resolve,
-		RouteList: a.routeList.Load,
-		Route:     a.routes.Route, Delegated: a.routes.Delegated, RefuseUncovered: opts.NoNameserver,
+		RouteList: a.routeList.Load, Autopath: &a.autopath,
+		Route: a.routes.Route, Delegated: a.routes.Delegated, RefuseUncovered: opts.NoNameserver,
 		TTL: opts.TTL, NegativeTTL: opts.NegativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.Domain,
 		Version: "kubedns-" + version.String(), Hostname: hostname, CookieSecret: a.forward.CookieSecret(),
 		Logger: log, Answers: a.answers,

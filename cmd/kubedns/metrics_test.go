@@ -57,6 +57,8 @@ func TestMetricFamilies(t *testing.T) {
 	_, page := p.get(p.prom, "/metrics")
 	want := []string{
 		"counter kubedns_answers_total{rcode,source}",
+		"counter kubedns_autopath_completed_total{candidate}",
+		"counter kubedns_autopath_not_completed_total{reason}",
 		"counter kubedns_config_loads_total{result}",
 		"counter kubedns_forward_queries_total{result}",
 		"counter kubedns_forward_server_failures_total{server}",

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/pages"
 )
 
@@ -63,6 +64,9 @@ func (a *app) health() pages.Health {
 	}
 	if c := status.ClusterSet; c != nil {
 		h.Detail = append(h.Detail, pages.DescribeClusterSet(c), pages.DescribeResource(&c.Resource))
+	}
+	if mode := a.autopath.Mode(); mode == autopath.Cluster {
+		h.Detail = append(h.Detail, "autopath: "+mode.String())
 	}
 	h.Detail = append(h.Detail, a.routes.Describe()...)
 	return h

@@ -1,5 +1,5 @@
-// Package dnsconfig reads the live configuration of the addon: the three keys
-// federations, stubDomains and upstreamNameservers of the ConfigMap "kube-dns".
+// Package dnsconfig reads the live configuration of the addon: the keys federations,
+// stubDomains, upstreamNameservers and autopath of the ConfigMap "kube-dns".
 //
 // Use a [Poller] to follow the directory at which the ConfigMap is mounted, a
 // [Tracker] for contents from elsewhere, and [Parse] for one content.
@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
@@ -27,6 +28,7 @@ const (
 	KeyFederations         = "federations"
 	KeyStubDomains         = "stubDomains"
 	KeyUpstreamNameservers = "upstreamNameservers"
+	KeyAutopath            = "autopath"
 )
 
 // DefaultPort is the port of a server given without one.
@@ -48,6 +50,8 @@ type Config struct {
 	// UpstreamNameservers replaces the servers of resolv.conf, unless it is empty.
 	// Each entry has an address, never a name.
 	UpstreamNameservers []Server
+	// Autopath says which names are completed; Unset if there is no such key.
+	Autopath autopath.Mode
 }
 
 // Server is one upstream server: either an address with a port, or a name, whose
@@ -73,7 +77,7 @@ func (s Server) String() string {
 	return s.Addr.String()
 }
 
-// Parse reads the three keys from data, which is the ConfigMap's data or the content
+// Parse reads the keys from data, which is the ConfigMap's data or the content
 // of its files. Missing keys have their defaults. If any key is invalid, the result
 // is the zero Config, and the error names each invalid key with the reason.
 func Parse(data map[string]string) (Config, error) {
@@ -96,6 +100,10 @@ func Parse(data map[string]string) (Config, error) {
 	})
 	try(KeyUpstreamNameservers, func(text string) (err error) {
 		c.UpstreamNameservers, err = parseUpstream(text)
+		return err
+	})
+	try(KeyAutopath, func(text string) (err error) {
+		c.Autopath, err = autopath.ParseMode(text)
 		return err
 	})
 	if len(errs) > 0 {

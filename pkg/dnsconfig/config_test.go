@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
@@ -62,6 +63,8 @@ func TestParse(t *testing.T) {
 		{"blanks", KeyUpstreamNameservers, `[" 1.2.3.4 "]`, upstream(addr("1.2.3.4:53"))},
 		{"IPv4-mapped", KeyUpstreamNameservers, `["::ffff:1.2.3.4"]`, upstream(addr("1.2.3.4:53"))},
 		{"with port", KeyUpstreamNameservers, `["1.2.3.4:53"]`, upstream(addr("1.2.3.4:53"))},
+		{"autopath", KeyAutopath, "cluster", Config{Autopath: autopath.Cluster}},
+		{"autopath off, with a line end", KeyAutopath, "off\n", Config{Autopath: autopath.Off}},
 		{
 			"both v6 forms", KeyUpstreamNameservers, `["[2001:db8::1]:10053","2001:db8::2"]`,
 			upstream(addr("[2001:db8::1]:10053"), addr("[2001:db8::2]:53")),
@@ -115,6 +118,9 @@ func TestParseRejects(t *testing.T) {
 		{"leading zeros", KeyStubDomains, `{"foo.com":["010.0.0.1"]}`, "010.0.0.1"},
 		{"dnsmasq's port", KeyUpstreamNameservers, `["10.0.0.2#53"]`, "write 10.0.0.2:53"},
 		{"dnsmasq's port, v6", KeyStubDomains, `{"foo.com":["fd00::2#54"]}`, "write [fd00::2]:54"},
+		{"autopath for all names", KeyAutopath, "all", "only names inside the cluster"},
+		{"no autopath", KeyAutopath, "", `""`},
+		{"other word", KeyAutopath, "true", `"true" is not a mode`},
 		{"BOM", KeyFederations, "\ufeffa=b", "byte order mark"},
 		{"empty entry", KeyUpstreamNameservers, `[""]`, `""`},
 	}

@@ -43,6 +43,8 @@ func (w *worker) answerFrom(owner []byte, ttl uint32, a treecache.Answer) (r res
 			return w.tooWide(start), false
 		case a.Status == treecache.NoRecords:
 			return w.negative(wire.RcodeSuccess), false
+		case a.Status == treecache.NoSuchName && owner == nil:
+			return w.noSuchName(), false
 		case a.Status == treecache.NoSuchName:
 			return w.negative(wire.RcodeNXDomain), false
 		default:

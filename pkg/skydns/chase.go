@@ -15,7 +15,8 @@ import (
 const maxChain = 8
 
 // chain is the external names followed so far: the targets, spelled as in the
-// Service, with the TTL that each CNAME was given.
+// Service, with the TTL that each CNAME was given. The first may be the name to which
+// the question's was completed.
 type chain struct {
 	names []byte
 	ends  [maxChain]int
@@ -30,6 +31,17 @@ func (c *chain) len() int { return c.n }
 // appendTarget appends the record's target and returns it.
 func (c *chain) appendTarget(record *treecache.Record, ttl uint32) []byte {
 	c.names = record.AppendTarget(c.names)
+	return c.end(ttl)
+}
+
+// append appends a name and returns it.
+func (c *chain) append(name []byte, ttl uint32) []byte {
+	c.names = append(c.names, name...)
+	return c.end(ttl)
+}
+
+// end ends the target whose octets were appended, and returns it.
+func (c *chain) end(ttl uint32) []byte {
 	c.ends[c.n], c.ttls[c.n] = len(c.names), ttl
 	c.n++
 	return c.at(c.n - 1)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -75,6 +76,8 @@ type counters struct {
 	sizes         [systems][sizeBuckets + 1]atomic.Uint64     // answers, by bucket of their size
 	sizeSum       [systems]atomic.Uint64                      // sum of the sizes in octets
 	panics        atomic.Uint64                               // panics while answering
+	completed     [autopath.Candidates]atomic.Uint64          // names completed, by candidate
+	notCompleted  [outcomes]atomic.Uint64                     // names not completed, by reason
 	_             [64]byte                                    // keeps neighbours off the last cache line
 }
 
@@ -127,6 +130,7 @@ type metrics struct {
 
 	requests, errors, misses, panics *prometheus.Desc // describe the metrics of kube-dns
 	answers                          *prometheus.Desc // describes the metric of answers by source and rcode
+	completed, notCompleted          *prometheus.Desc // describe the metrics of package autopath
 	duration, size                   *prometheus.Desc // describe the histograms
 }
 
@@ -145,7 +149,11 @@ func newMetrics(reg prometheus.Registerer, namespace, subsystem string) *metrics
 		errors:  desc("dns_error_count_total", "Replies that report an error or are truncated, by cause.", "system", "cause"),
 		misses:  desc("dns_cachemiss_count_total", "Queries answered from kubedns's own data; there is no cache of replies that could be hit.", "cache"),
 		answers: prometheus.NewDesc("kubedns_answers_total", "Answers to clients, by where they came from and by rcode.", []string{"source", "rcode"}, nil),
-		panics:  desc("dns_panic_count_total", "Queries whose handling crashed; they were answered with SERVFAIL."),
+		completed: prometheus.NewDesc("kubedns_autopath_completed_total",
+			"Answers for names that were completed as by a search list, by the name that answered.", []string{"candidate"}, nil),
+		notCompleted: prometheus.NewDesc("kubedns_autopath_not_completed_total",
+			"Names that do not exist and were not completed, by reason.", []string{"reason"}, nil),
+		panics: desc("dns_panic_count_total", "Queries whose handling crashed; they were answered with SERVFAIL."),
 	}
 	if reg != nil {
 		reg.MustRegister(m)
@@ -160,7 +168,7 @@ func (m *metrics) shard() *counters {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.requests, m.duration, m.size, m.errors, m.misses, m.panics, m.answers} {
+	for _, d := range []*prometheus.Desc{m.requests, m.duration, m.size, m.errors, m.misses, m.panics, m.answers, m.completed, m.notCompleted} {
 		ch <- d
 	}
 }
@@ -185,6 +193,12 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		histogram(ch, m.size, sizes[:], counts, float64(m.sum(func(c *counters) uint64 { return c.sizeSum[s].Load() })), label)
 	}
 	counter(m.misses, misses, "response")
+	for c := range autopath.Candidates {
+		counter(m.completed, m.sum(func(s *counters) uint64 { return s.completed[c].Load() }), c.String())
+	}
+	for o := range outcomes {
+		counter(m.notCompleted, m.sum(func(s *counters) uint64 { return s.notCompleted[o].Load() }), o.String())
+	}
 	counter(m.panics, m.sum(func(c *counters) uint64 { return c.panics.Load() }))
 }
 

@@ -32,6 +32,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-dns/kube-dns/pkg/answerlog"
+	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/routelist"
@@ -91,6 +92,10 @@ type Config struct {
 	// routes.kube-dns in class CH, and its option is in answers for which Resolve
 	// was asked. Nil: REFUSED, and no option.
 	RouteList func() *routelist.List
+
+	// Autopath says whether names of the domain that do not exist are completed as by
+	// a client's search list. It may change at any time. Nil: never.
+	Autopath *autopath.Switch
 
 	// TTL is that of the addresses of ns.dns.<domain> and of the short answer to
 	// ANY, in whole seconds: it should be the same as that of the Backend.

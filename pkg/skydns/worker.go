@@ -32,22 +32,25 @@ type worker struct {
 
 	// Scratch memory. Nothing in it outlives the call that fills it, unless the
 	// method that fills it says so.
-	target  []byte             // a name
-	cookie  wire.Cookie        // of the OPT record
-	addrs   addrSet            // addresses that the reply has already
-	record  treecache.Record   // the service at hand
-	records []treecache.Record // of a reverse answer
-	seen    hashSet            // SRV targets that the reply has already
-	aliases []alias            // of a reply from outside
-	work    int                // what may still be spent on a reply from outside
+	target []byte // a name
+	// candidate is the name that the question's may be completed to.
+	candidate []byte
+	cookie    wire.Cookie        // of the OPT record
+	addrs     addrSet            // addresses that the reply has already
+	record    treecache.Record   // the service at hand
+	records   []treecache.Record // of a reverse answer
+	seen      hashSet            // SRV targets that the reply has already
+	aliases   []alias            // of a reply from outside
+	work      int                // what may still be spent on a reply from outside
 }
 
 func newWorker(s *Server) *worker {
 	return &worker{
 		s: s, counters: s.metrics.shard(), zone: &s.domain,
-		name:   make([]byte, 0, dnsname.MaxName),
-		target: make([]byte, 0, dnsname.MaxName),
-		addrs:  addrSet{seed: s.seed},
+		name:      make([]byte, 0, dnsname.MaxName),
+		target:    make([]byte, 0, dnsname.MaxName),
+		candidate: make([]byte, 0, dnsname.MaxName),
+		addrs:     addrSet{seed: s.seed},
 	}
 }
 

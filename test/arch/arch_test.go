@@ -39,7 +39,7 @@ type rule struct {
 }
 
 var core = []string{
-	"pkg/dnsname", "pkg/treecache", "pkg/records", "pkg/wire",
+	"pkg/dnsname", "pkg/treecache", "pkg/records", "pkg/wire", "pkg/autopath",
 	"pkg/answercache", "pkg/dnsmasq/options", "pkg/dnsconfig",
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/backend"
 	"github.com/kube-dns/kube-dns/pkg/configmetrics"
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
@@ -42,6 +43,8 @@ type Config struct {
 	Watcher *kubewatch.Watcher
 	// Backend receives the federations and the cluster's zone and region.
 	Backend *backend.Backend
+	// Autopath receives the mode of completing names.
+	Autopath *autopath.Switch
 	// Routes receives the upstream servers.
 	Routes *stubdomain.Router
 	// Registerer receives the metrics of the configuration.
@@ -172,6 +175,10 @@ func (l *Live) applyLocked(config dnsconfig.Config) {
 	l.cfg.Backend.SetFederations(federations)
 	if len(federations) > 0 {
 		l.federatedOnce.Do(func() { close(l.federated) })
+	}
+	mode := config.Autopath.Or(l.cfg.Options.Autopath)
+	if before := l.cfg.Autopath.Set(mode); before.String() != mode.String() {
+		l.cfg.Logger.Info("completing names of the search list", "autopath", mode.String())
 	}
 	l.cfg.Routes.Set(l.servers(config), config.StubDomains)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/logging"
@@ -74,6 +75,8 @@ type Options struct {
 	NegativeTTL time.Duration
 	// Wildcards lets the label "*" in a question match any label (--wildcards).
 	Wildcards bool
+	// Autopath says which names of a client's search list are completed (--autopath).
+	Autopath autopath.Mode
 	// Lameduck is how long to continue answering after SIGTERM (--lameduck).
 	Lameduck time.Duration
 
@@ -111,9 +114,9 @@ var ErrHelp = pflag.ErrHelp
 
 // rawFlags holds the values of flags that pflag cannot parse completely.
 type rawFlags struct {
-	domain, clusterSet, bind, nameservers, masterURL, federations string // the texts of the flags of these names
-	dnsPort, healthzPort                                          int    // --dns-port and --healthz-port, possibly out of range
-	profiling                                                     bool   // --profiling
+	domain, clusterSet, bind, nameservers, masterURL, federations, autopath string // the texts of the flags of these names
+	dnsPort, healthzPort                                                    int    // --dns-port and --healthz-port, possibly out of range
+	profiling                                                               bool   // --profiling
 }
 
 // Parse parses args and the environment. If args ask for help, it prints the usage to out and
@@ -186,6 +189,8 @@ func newFlagSet(o *Options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 		"TTL of the cluster's records, in whole seconds, at most 1h")
 	f.DurationVar(&o.NegativeTTL, "negative-ttl", 5*time.Second, "how long clients may cache that a name does not exist")
 	f.BoolVar(&o.Wildcards, "wildcards", true, "answer names that have * as a label")
+	f.StringVar(&raw.autopath, "autopath", autopath.Off.String(), "answer the first name that a client's search list makes of a name such as web.prod:"+
+		" `mode` off, or cluster for names inside the cluster; unless the live configuration has a mode")
 	f.DurationVar(&o.Lameduck, "lameduck", 0, "how long to continue answering after SIGTERM; in a Pod the default is "+PodLameduck.String())
 	f.IntVar(&raw.healthzPort, "healthz-port", 8081, "port of /readiness")
 	f.StringVar(&o.DebugAddress, "debug-address", "127.0.0.1:6060", "`address:port` of /cache, /log and /debug/pprof/; \"\" means off")
@@ -239,8 +244,13 @@ func (o *Options) checkTTLs(bad func(flag, value string, err error)) {
 	}
 }
 
-// checkLog calls bad if the format of the log is invalid.
-func (o *Options) checkLog(bad func(flag, value string, err error)) {
+// parseModes parses the flags whose value is one of a few words, and calls bad for each
+// that is invalid.
+func (o *Options) parseModes(raw *rawFlags, bad func(flag, value string, err error)) {
+	var err error
+	if o.Autopath, err = autopath.ParseMode(raw.autopath); err != nil {
+		bad("autopath", raw.autopath, err)
+	}
 	if err := logging.CheckFormat(o.LogFormat); err != nil {
 		bad("log-format", o.LogFormat, err)
 	}
@@ -286,7 +296,7 @@ func (o *Options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 		}
 	}
 	o.checkTTLs(bad)
-	o.checkLog(bad)
+	o.parseModes(raw, bad)
 	for flag, value := range map[string]time.Duration{"lameduck": o.Lameduck, "initial-sync-timeout": o.SyncTimeout} {
 		if value < 0 {
 			bad(flag, value.String(), errors.New("must not be negative"))

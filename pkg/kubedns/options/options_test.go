@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
@@ -22,7 +23,7 @@ func defaults() Options {
 	return Options{
 		Domain: dnsname.MustParse("cluster.local."), BindAddress: netip.MustParseAddr("0.0.0.0"), DNSPort: 53,
 		ConfigNamespace: "kube-system", ConfigPeriod: 10 * time.Second, SyncTimeout: time.Minute,
-		TTL: 30 * time.Second, NegativeTTL: 5 * time.Second, Wildcards: true, HealthzPort: 8081, DebugAddress: "127.0.0.1:6060",
+		TTL: 30 * time.Second, NegativeTTL: 5 * time.Second, Wildcards: true, Autopath: autopath.Off, HealthzPort: 8081, DebugAddress: "127.0.0.1:6060",
 		Metrics: Metrics{Path: "/metrics", Namespace: "skydns", Subsystem: "skydns"}, LogFormat: "text",
 	}
 }
@@ -37,6 +38,7 @@ func TestParseOptions(t *testing.T) {
 		{"domain with dot", "--domain=a.b.", func(o *Options) { o.Domain = dnsname.MustParse("a.b.") }},
 		{"domain without dot", "--domain=a.b", func(o *Options) { o.Domain = dnsname.MustParse("a.b.") }},
 		{"clusterset domain", "--clusterset-domain=clusterset.local", func(o *Options) { o.ClusterSetDomain = dnsname.MustParse("clusterset.local.") }},
+		{"autopath", "--autopath=cluster", func(o *Options) { o.Autopath = autopath.Cluster }},
 		{"single dash", "-domain=a.b -dns-port=10053 -healthz-port 8082", func(o *Options) {
 			o.Domain, o.DNSPort, o.HealthzPort = dnsname.MustParse("a.b."), 10053, 8082
 		}},
@@ -120,6 +122,9 @@ func TestParseOptionsRejects(t *testing.T) {
 		{"--log-format=xml", "--log-format=xml: \"xml\" is no format"},
 		{"--dns-bind-address=localhost", "--dns-bind-address"},
 		{"--nameservers=example.com", "--nameservers"},
+		{"--autopath=all", "--autopath=all: \"all\" is not available"},
+		{"--autopath=on", "--autopath"},
+		{"--autopath=", "--autopath"},
 		{"--nameservers=1.2.3.4:0", "--nameservers"},
 		{"--nameservers=1.2.3.4,", "--nameservers"},
 		{"--nameservers=none,1.2.3.4", "--nameservers"},

@@ -1,0 +1,179 @@
+package skydns
+
+import (
+	"github.com/kube-dns/kube-dns/pkg/autopath"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// outcome says why a name was not completed; the values of "reason".
+type outcome uint8
+
+const (
+	outcomeForm        outcome = iota // of another form than x.<namespace>.svc.<domain>, or ANY
+	outcomeNamespace                  // there is no Service in the namespace
+	outcomeService                    // the last label of x is a Service of the namespace
+	outcomeMissing                    // the name is in our zones and does not exist
+	outcomeOutside                    // the name, or what it leads to, is not in our zones
+	outcomeUnavailable                // the data is not complete
+	outcomes
+)
+
+func (o outcome) String() string {
+	return [outcomes]string{"form", "namespace", "service", "missing", "outside", "unavailable"}[o]
+}
+
+// place is a name of ours as the walk found it.
+type place struct {
+	zone *authority
+	at   int  // where the zone begins in the name
+	own  bool // the zone has the name of itself
+	a    treecache.Answer
+}
+
+// noSuchName answers NXDOMAIN for the question's name, or completes the name: see
+// package autopath.
+func (w *worker) noSuchName() result {
+	if w.s.cfg.Autopath.Mode() != autopath.Cluster || w.zone != &w.s.domain {
+		return w.negative(wire.RcodeNXDomain)
+	}
+	start := w.b.Mark()
+	c, p, why, ok := w.findCandidate()
+	if !ok {
+		w.counters.notCompleted[why].Add(1)
+		if why == outcomeUnavailable {
+			return w.missingForNow(start)
+		}
+		return w.negative(wire.RcodeNXDomain)
+	}
+	r := w.answerCandidate(&p)
+	if r.rcode == wire.RcodeServFail { // what it leads to has changed meanwhile
+		w.counters.notCompleted[outcomeUnavailable].Add(1)
+		return w.missingForNow(start)
+	}
+	w.counters.completed[c].Add(1)
+	return r
+}
+
+// missingForNow is NXDOMAIN that nobody may keep. A client goes on with its next
+// step; SERVFAIL would end the search of some.
+func (w *worker) missingForNow(start wire.Mark) result {
+	w.b.Rollback(start)
+	w.b.SetAA(true)
+	w.chain.clear()
+	w.zone = &w.s.domain
+	soa := w.soa()
+	soa.Minimum = 0
+	w.b.Open(wire.Authority)
+	if !w.b.SOA(w.zone.apex, 0, &soa) && !w.to.Stream() {
+		w.b.SetTC()
+	}
+	return result{rcode: wire.RcodeNXDomain}
+}
+
+// findCandidate goes through the names that the client would ask next, and returns
+// the first that exists and does not lead out of our zones. The name is then in
+// w.candidate. It looks up at most five names and what one of them leads to.
+func (w *worker) findCandidate() (c autopath.Candidate, p place, why outcome, ok bool) {
+	parts, ok := autopath.Split(w.name, len(w.name)-len(w.zone.name))
+	backend := w.zone.backend
+	switch {
+	case !ok, w.q.Type == wire.TypeANY:
+		return c, p, outcomeForm, false
+	case missing(backend.Records(w.name[parts.Namespace:])):
+		return c, p, outcomeNamespace, false
+	case !missing(backend.Records(w.name[parts.Last:])):
+		return c, p, outcomeService, false
+	}
+	for c = range autopath.Candidates {
+		w.candidate = parts.Append(w.candidate[:0], w.name, c)
+		if p, why = w.look(w.candidate); why != outcomeMissing {
+			break
+		}
+	}
+	if why == outcomes {
+		why = w.end(&p)
+	}
+	return c, p, why, why == outcomes
+}
+
+// missing reports that there is no such name.
+func missing(a treecache.Answer) bool { return a.Status == treecache.NoSuchName }
+
+// look looks up a name. why is outcomes if it is in our zones and has records of
+// any type.
+func (w *worker) look(name []byte) (p place, why outcome) {
+	zone, at, ours := w.s.cutOwn(name)
+	if !ours {
+		return p, outcomeOutside
+	}
+	p.zone, p.at = zone, at
+	switch string(name[:at]) {
+	case "", nsPrefix, versionPrefix:
+		p.own = true
+		if !zone.backend.HasSynced() {
+			return p, outcomeUnavailable
+		}
+		return p, outcomes
+	}
+	switch p.a = zone.backend.Records(name); p.a.Status {
+	case treecache.Found:
+		return p, outcomes
+	case treecache.NoSuchName, treecache.NoRecords:
+		return p, outcomeMissing
+	}
+	return p, outcomeUnavailable
+}
+
+// end follows the external names from p on. It returns outcomes if they end within
+// our zones at a name that exists.
+func (w *worker) end(p *place) outcome {
+	a, own := p.a, p.own
+	for followed := 1; ; followed++ { // the candidate is one
+		switch {
+		case own, a.Aliases() == 0:
+			return outcomes
+		case followed == maxChain: // a loop, or too long
+			return outcomeOutside
+		}
+		record := a.Alias(0)
+		w.target = record.AppendTarget(w.target[:0])
+		w.target = dnsname.AppendLower(w.target[:0], w.target)
+		next, why := w.look(w.target)
+		switch {
+		case why == outcomeMissing && next.a.Status == treecache.NoRecords:
+			return outcomes
+		case why != outcomes:
+			return why
+		}
+		a, own = next.a, next.own
+	}
+}
+
+// answerCandidate answers the question with a CNAME to w.candidate, found at p, and
+// what is there.
+func (w *worker) answerCandidate(p *place) result {
+	// The CNAME says that the names before the candidate do not exist, which
+	// nobody may remember for longer than by a negative answer.
+	ttl := min(w.s.negativeTTL, w.s.ttl)
+	if !p.own {
+		ttl = min(w.s.negativeTTL, p.a.TTL())
+	}
+	name := w.chain.append(w.candidate, ttl)
+	switch {
+	case !w.b.NameRecord(nil, wire.TypeCNAME, ttl, name):
+		return w.tooLong(result{})
+	case w.q.Type == wire.TypeCNAME:
+		return result{}
+	}
+	w.zone = p.zone
+	if r, own := w.answerOwn(name, maxTTL, w.candidate[:p.at]); own {
+		return r
+	}
+	asked := w.resolved
+	w.resolved = true // no other server is asked
+	r, _ := w.answerFrom(name, maxTTL, p.a)
+	w.resolved = asked
+	return r
+}
