@@ -32,12 +32,12 @@ func TestTablesRead(t *testing.T) {
 // TestNoRowIsForgotten: each row of what the programs were measured with is in
 // its table, or among those left out with a reason.
 func TestNoRowIsForgotten(t *testing.T) {
-	id := regexp.MustCompile(`^\| *([Ta]?)([0-9]+)[a-z]* *\|`)
-	left := regexp.MustCompile(`^\| *([Ta]?)([0-9]+)(?:-[Ta]?([0-9]+))? *\|[^|]+\|[^|]+\|$`)
+	id := regexp.MustCompile(`^\| *([Tab]?)([0-9]+)[a-z]* *\|`)
+	left := regexp.MustCompile(`^\| *([Tab]?)([0-9]+)(?:-[Tab]?([0-9]+))? *\|[^|]+\|[^|]+\|$`)
 	for _, tt := range []struct {
 		table, prefix string
 		last          int
-	}{{"spec", "", 19}, {"kubedns", "", 105}, {"coredns", "", 228}, {"coredns", "T", 37}, {"clusterset", "a", 40}} {
+	}{{"spec", "", 19}, {"kubedns", "", 105}, {"coredns", "", 228}, {"coredns", "T", 37}, {"clusterset", "a", 40}, {"autopath", "b", 48}} {
 		text, err := os.ReadFile(filepath.Join("testdata", tt.table, "rows.md"))
 		if err != nil {
 			t.Fatal(err)

@@ -108,6 +108,7 @@ func only(a, b string) (lines []string) {
 
 // choices says for each component with which values the chart gives the same.
 var choices = map[string]string{
+	"autopath":      "autopath: cluster",
 	"autoscaler":    "autoscaler: {enabled: true}",
 	"clusterset":    "clustersetDomain: clusterset.local",
 	"direct":        "direct: true",
@@ -129,7 +130,7 @@ var choices = map[string]string{
 func TestChartEqualsKustomize(t *testing.T) {
 	combinations := [][]string{
 		nil,
-		{"direct", "clusterset"},
+		{"direct", "clusterset", "autopath"},
 		{"ha", "monitoring", "networkpolicy", "scrape"},
 		{"ipv6", "direct", "ha", "federations"},
 		{"dual-stack", "tls-upstream", "clusterset", "networkpolicy"},

@@ -115,6 +115,7 @@ func TestOverlays(t *testing.T) {
 		t.Fatal(err)
 	}
 	differences := map[string]func(*testing.T, []runtime.Object){
+		"autopath":      isCompleting,
 		"autoscaler":    isAutoscaled,
 		"clusterset":    isMultiCluster,
 		"direct":        isDirect,
@@ -157,9 +158,9 @@ func TestOverlays(t *testing.T) {
 		}
 	})
 	t.Run("together", func(t *testing.T) {
-		objects := together(t, "domain", "direct", "clusterset", "federations", "ha", "monitoring", "networkpolicy", "scrape")
+		objects := together(t, "domain", "direct", "clusterset", "autopath", "federations", "ha", "monitoring", "networkpolicy", "scrape")
 		check(t, programs, objects)
-		for _, differs := range []func(*testing.T, []runtime.Object){isDirect, isOtherDomain, isMultiCluster, isFederated, isRedundant, isGuarded, isMonitored, isScraped} {
+		for _, differs := range []func(*testing.T, []runtime.Object){isDirect, isOtherDomain, isMultiCluster, isCompleting, isFederated, isRedundant, isGuarded, isMonitored, isScraped} {
 			differs(t, objects)
 		}
 	})
@@ -309,6 +310,19 @@ func checkLoopback(t *testing.T, d *appsv1.Deployment) {
 		declared := slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.ContainerPort == 10053 })
 		if bound := slices.Contains(c.Args, loopbackOnly); bound == declared {
 			t.Errorf("kubedns bound to loopback: %v, port 10053 declared: %v", bound, declared)
+		}
+	}
+}
+
+// isCompleting: kubedns completes names, and needs no right for it.
+func isCompleting(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	if got := args(t, objects, "kubedns"); !slices.Contains(got, "--autopath=cluster") {
+		t.Errorf("kubedns %q", got)
+	}
+	for _, rule := range find[*rbacv1.ClusterRole](t, objects, "kube-dns-addon").Rules {
+		if slices.Contains(rule.Resources, "pods") {
+			t.Errorf("rule %v", rule)
 		}
 	}
 }

@@ -18,6 +18,9 @@
     {{- if .Values.clustersetDomain }}
     - --clusterset-domain={{ include "kube-dns.clusterset" . }}.
     {{- end }}
+    {{- with .Values.autopath }}
+    - --autopath={{ . }}
+    {{- end }}
     {{- range .Values.extraArgs.kubedns }}
     - {{ . | quote }}
     {{- end }}
