@@ -81,7 +81,7 @@ func newLiveSource(nanny options.Nanny, lookup lookupFunc, logger *slog.Logger) 
 // kubedns, which knows stub domains itself; nobody else must hear of its names.
 func (s *liveSource) config(ctx context.Context, lookUp bool) (c liveConfig, complete bool) {
 	complete = true
-	c.upstream = len(s.current.UpstreamNameservers) > 0
+	c.upstream = len(s.current.UpstreamNameservers) > 0 || s.current.Withheld
 	for _, domain := range slices.SortedFunc(maps.Keys(s.current.StubDomains), func(a, b dnsname.Name) int {
 		return strings.Compare(a.String(), b.String())
 	}) {

@@ -205,3 +205,32 @@ func TestTLSNanny(t *testing.T) {
 		t.Errorf("SNI %q", names)
 	}
 }
+
+// TestTLSNannyRejectedAtStart: resolv.conf is not used while the first configuration
+// is invalid and has servers over TLS.
+func TestTLSNannyRejectedAtStart(t *testing.T) {
+	ca := dnstest.NewCA(t, "CA")
+	server, option := secureServer(t, ca, dnstest.TLSScript{})
+	dir := t.TempDir()
+	path := filepath.Join(dir, "upstreamNameservers")
+	if err := os.WriteFile(path, []byte(`["tls://dns.example.net"]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	resolv := file(t, []byte("nameserver 192.0.2.1\n"))
+	in := start(t, "-configDir="+dir, "-restartDnsmasq", "-syncInterval=10ms", "--", "-k", "--resolv-file="+resolv, "--tls-ca-file="+file(t, ca.PEM()))
+	in.logged(".*asking no upstream servers until it is valid.*")
+	if got := in.answers("www.example."); got != "SERVFAIL" && got != "REFUSED" {
+		t.Error(got)
+	}
+	if strings.Contains(in.log.String(), "192.0.2.1") {
+		t.Errorf("resolv.conf is used: %s", in.log.String())
+	}
+	text := fmt.Sprintf(`["tls://127.0.0.1%%%s:%d"]`, tlsName, server.Addr.Port())
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in.logged("using nameserver " + strings.TrimSuffix(option, ",name="+tlsName))
+	if got := in.answers("www2.example."); got != "NOERROR" {
+		t.Error(got)
+	}
+}

@@ -76,3 +76,36 @@ func TestTLSConfigMap(t *testing.T) {
 		return strings.Contains(p.log.String(), "192.0.2.1]") && usual.Questions.Load() > before
 	})
 }
+
+// TestTLSRejectedAtStart: if the first configuration is invalid and has servers over
+// TLS, names are not asked of the default servers in clear text, but of nobody until
+// it is valid.
+func TestTLSRejectedAtStart(t *testing.T) {
+	ca := dnstest.NewCA(t, "CA")
+	config := dnstest.ServerConfig(ca.Leaf(t, dnstest.Leaf{Names: []string{"dns.example.net"}}))
+	secure := dnstest.NewTLSServer(t, config, dnstest.TLSScript{})
+	plain := dnstest.NewServer(t, dnstest.Zone(dns.RcodeSuccess))
+	dir := t.TempDir()
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "upstreamNameservers"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`["tls://dns.example.net"]`) // a name
+	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", externalObjects), "--config-dir="+dir, "--config-period=20ms",
+		"--nameservers="+plain.Addr.String(), "--tls-ca-file="+writeFile(t, "ca.pem", string(ca.PEM()))).start()
+	p.awaitReady()
+	if got := p.explained("www.example.", dns.TypeA); strings.Contains(got, "NOERROR") {
+		t.Errorf("got %q", got)
+	}
+	p.await("the log says why", func() bool { return strings.Contains(p.log.String(), "asking no upstream servers until it is valid") })
+	if plain.Seen() != 0 {
+		t.Errorf("%d questions in clear text", plain.Seen())
+	}
+	write(fmt.Sprintf(`["tls://127.0.0.1%%dns.example.net:%d"]`, secure.Addr.Port()))
+	p.await("the valid configuration holds", func() bool { return strings.Contains(p.explained("www2.example.", dns.TypeA), "NOERROR") })
+	if plain.Seen() != 0 || secure.Questions.Load() == 0 {
+		t.Errorf("%d questions in clear text, %d over TLS", plain.Seen(), secure.Questions.Load())
+	}
+}

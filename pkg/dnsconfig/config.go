@@ -52,6 +52,10 @@ type Config struct {
 	UpstreamNameservers []Server
 	// Autopath says which names are completed; Unset if there is no such key.
 	Autopath autopath.Mode
+	// Withheld says that there is no valid configuration yet, and that the one that
+	// was rejected asks for servers over TLS: no upstream server may be asked, because
+	// the default ones would hear in clear text what was meant for others.
+	Withheld bool
 }
 
 // Server is one upstream server: either an address with a port, or a name, whose

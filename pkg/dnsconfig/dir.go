@@ -74,14 +74,18 @@ type Tracker struct {
 	fresh  []string
 }
 
-// Current returns the last configuration that was accepted, or the zero Config.
+// Current returns the last configuration that was accepted. Until there is one, that is
+// the zero Config, with Withheld if one that was rejected asks for servers over TLS.
 func (t *Tracker) Current() Config { return t.current }
 
 // Fallback says which configuration remains in effect, for the message about one
 // that cannot be used.
 func (t *Tracker) Fallback() string {
-	if t.accepted {
+	switch {
+	case t.accepted:
 		return "keeping the last valid one"
+	case t.current.Withheld:
+		return "asking no upstream servers until it is valid, because it has servers over TLS"
 	}
 	return "using the defaults"
 }
@@ -105,10 +109,21 @@ func (t *Tracker) Offer(version string, data map[string]string) (changed bool, e
 	}
 	config, err := Parse(data)
 	if err != nil {
+		t.current.Withheld = t.current.Withheld || !t.accepted && mentionsTLS(data)
 		return false, err
 	}
 	t.current, t.accepted = config, true
 	return true, nil
+}
+
+// mentionsTLS reports whether a configuration, valid or not, has servers over TLS.
+func mentionsTLS(data map[string]string) bool {
+	for _, key := range []string{KeyStubDomains, KeyUpstreamNameservers} {
+		if strings.Contains(strings.ToLower(data[key]), "tls:") {
+			return true
+		}
+	}
+	return false
 }
 
 // maxWarned is how many warnings are remembered.

@@ -36,7 +36,8 @@ type Poller struct {
 
 // Load reads the directory once. If it cannot be read or its content is invalid,
 // Load logs that, and the configuration remains as it was; until one has been
-// accepted, that is the zero [Config].
+// accepted, that is the zero [Config]. The first configuration that is rejected for
+// servers over TLS is passed to Apply as one with Withheld.
 func (p *Poller) Load() {
 	version, data, err := ReadDir(p.FS)
 	if err != nil {
@@ -48,6 +49,7 @@ func (p *Poller) Load() {
 		return
 	}
 	p.readError = ""
+	withheld := p.tracker.Current().Withheld
 	changed, err := p.tracker.Offer(version, data)
 	for _, warning := range p.tracker.NewWarnings() {
 		p.Logger.Warn("configuration: "+warning, "directory", p.Dir)
@@ -55,6 +57,9 @@ func (p *Poller) Load() {
 	if err != nil {
 		p.result(err)
 		p.Logger.Error("configuration rejected; "+p.tracker.Fallback(), "directory", p.Dir, "version", version, "error", err)
+		if c := p.tracker.Current(); c.Withheld && !withheld {
+			p.Apply(c)
+		}
 		return
 	}
 	if changed {

@@ -10,9 +10,17 @@ import (
 
 // TestLessonsHaveTests: every test that docs/lessons.md names exists in the
 // package that it names.
-func TestLessonsHaveTests(t *testing.T) {
+func TestLessonsHaveTests(t *testing.T) { namesTests(t, "lessons.md", 3, 20) }
+
+// TestRowsOfTLSHaveTests is TestLessonsHaveTests for the rows about DNS over TLS.
+func TestRowsOfTLSHaveTests(t *testing.T) { namesTests(t, "reference/dns-over-tls.md", 4, 48) }
+
+// namesTests checks the tests that are named in the last one of columns in the tables of a
+// document, which have at least a number of rows.
+func namesTests(t *testing.T, document string, columns, least int) {
+	t.Helper()
 	root := filepath.Join("..", "..")
-	text, err := os.ReadFile(filepath.Join(root, "docs", "lessons.md"))
+	text, err := os.ReadFile(filepath.Join(root, "docs", document))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,11 +31,11 @@ func TestLessonsHaveTests(t *testing.T) {
 	)
 	for line := range strings.Lines(string(text)) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if len(cells) != 3 || !strings.Contains(cells[2], "`") {
+		if len(cells) != columns || !strings.Contains(cells[columns-1], "`") {
 			continue
 		}
 		rows++
-		groups := group.FindAllStringSubmatch(cells[2], -1)
+		groups := group.FindAllStringSubmatch(cells[columns-1], -1)
 		if len(groups) == 0 {
 			t.Errorf("no test for%s", cells[0])
 		}
@@ -44,7 +52,7 @@ func TestLessonsHaveTests(t *testing.T) {
 			}
 		}
 	}
-	if rows < 20 {
+	if rows < least {
 		t.Errorf("only %d rows were understood", rows)
 	}
 }

@@ -96,11 +96,15 @@ func Open(cfg Config) *Live {
 }
 
 // applyFlags applies the flags alone, unless a configuration has been applied.
-func (l *Live) applyFlags() {
+func (l *Live) applyFlags() { l.applyFirst(dnsconfig.Config{}) }
+
+// applyFirst applies a configuration unless one has been applied, or it asks no upstream
+// servers and none has been accepted.
+func (l *Live) applyFirst(config dnsconfig.Config) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.applied {
-		l.applyLocked(dnsconfig.Config{})
+	if !l.applied || config.Withheld {
+		l.applyLocked(config)
 	}
 }
 
@@ -147,7 +151,7 @@ func (l *Live) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapState) 
 		if err != nil {
 			l.metrics.Result(err)
 			l.cfg.Logger.Error("configuration rejected", "consequence", tracker.Fallback(), "config_map", name, "version", state.Version, "error", err)
-			l.applyFlags() // unless a configuration was accepted before
+			l.applyFirst(tracker.Current()) // unless a configuration was accepted before
 			return
 		}
 		if changed {
@@ -185,6 +189,9 @@ func (l *Live) applyLocked(config dnsconfig.Config) {
 
 // servers returns the upstream servers for names in no stub domain.
 func (l *Live) servers(config dnsconfig.Config) []dnsconfig.Server {
+	if config.Withheld {
+		return nil
+	}
 	if len(config.UpstreamNameservers) > 0 {
 		return config.UpstreamNameservers
 	}
