@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
+	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
 // patience is how long tests wait for what must come; it only guards against
@@ -24,7 +27,7 @@ type instance struct {
 	t       *testing.T
 	addr    netip.AddrPort
 	metrics netip.AddrPort
-	log     *lockedBuffer
+	log     *dnstest.Buffer
 	signals chan os.Signal
 	exit    chan int
 	once    sync.Once
@@ -36,7 +39,7 @@ type instance struct {
 // asks no server twice because a busy machine makes it late.
 func start(t *testing.T, args ...string) *instance {
 	t.Helper()
-	in := &instance{t: t, log: &lockedBuffer{}, signals: make(chan os.Signal, 4), exit: make(chan int, 1)}
+	in := &instance{t: t, log: &dnstest.Buffer{}, signals: make(chan os.Signal, 4), exit: make(chan int, 1)}
 	started := make(chan struct{})
 	e := env{
 		stdin: strings.NewReader(""), stdout: in.log, stderr: in.log, signals: in.signals,
@@ -234,7 +237,7 @@ func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
 }
 
 // option is the server as it stands in --server.
-func (s *scripted) option() string { return serverText(s.addr) }
+func (s *scripted) option() string { return querylog.ServerText(s.addr) }
 
 // count returns how often a question was asked.
 func (s *scripted) count(question string) int {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
 // TestHostsMemory bounds the memory of the process with 300 000 names of hosts
@@ -33,7 +35,7 @@ func TestHostsMemory(t *testing.T) {
 	for i := range names {
 		fmt.Fprintf(&text, "10.%d.%d.%d host-%06d.lan.example\n", i>>16, i>>8&255, i&255, i)
 	}
-	replace(t, path, text.String())
+	dnstest.Replace(t, path, text.String())
 
 	program, err := exec.LookPath("dnscache")
 	if err != nil {

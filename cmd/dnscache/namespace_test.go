@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
 // inNamespace runs the calling test again, as a process in a network namespace
@@ -57,9 +59,9 @@ func at(addr, name string, qtype uint16) string {
 }
 
 // startInside runs the program in the namespace, on port 5353.
-func startInside(t *testing.T, args ...string) *lockedBuffer {
+func startInside(t *testing.T, args ...string) *dnstest.Buffer {
 	t.Helper()
-	log, signals, exit, started := &lockedBuffer{}, make(chan os.Signal, 1), make(chan int, 1), make(chan struct{})
+	log, signals, exit, started := &dnstest.Buffer{}, make(chan os.Signal, 1), make(chan int, 1), make(chan struct{})
 	e := env{
 		stdin: strings.NewReader(""), stdout: log, stderr: log, signals: signals,
 		started: func([]netip.AddrPort, netip.AddrPort) { close(started) },

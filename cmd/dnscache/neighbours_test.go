@@ -12,6 +12,8 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
 )
 
 // --add-mac tells the address that the kernel has learned of a client on
@@ -127,5 +129,5 @@ func tellingServer(t *testing.T, told chan<- string) string {
 			}
 		}
 	}()
-	return serverText(conn.LocalAddr().(*net.UDPAddr).AddrPort())
+	return querylog.ServerText(conn.LocalAddr().(*net.UDPAddr).AddrPort())
 }

@@ -12,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/dnstest/logtest"
 )
 
 // --log-debug lets debugging messages through.
@@ -21,9 +24,10 @@ func TestLogDebug(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		log, text := testLog(t)
-		logger, _ := newLogger(log, o, nanny)
-		logger.Log(context.Background(), slog.LevelDebug, "a detail", "key", 1)
+		log, text := logtest.Open(t)
+		a := &app{options: o, nanny: nanny, log: log}
+		a.openLog()
+		a.logger.Log(context.Background(), slog.LevelDebug, "a detail", "key", 1)
 		want := ""
 		if len(args) > 1 {
 			want = "a detail key=1\n"
@@ -52,13 +56,13 @@ func TestNoHosts(t *testing.T) {
 // program without the option tells when it could have been.
 func TestNoPoll(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "resolv.conf")
-	replace(t, file, "nameserver 192.0.2.1\n")
+	dnstest.Replace(t, file, "nameserver 192.0.2.1\n")
 	in, polling := start(t, "--resolv-file="+file, "--no-poll"), start(t, "--resolv-file="+file)
 	for _, i := range []*instance{in, polling} {
 		i.logged(`using nameserver 192\.0\.2\.1#53`)
 	}
 	for n, server := range []string{"192.0.2.2", "192.0.2.3"} {
-		replace(t, file, "nameserver "+server+"\n"+strings.Repeat("#\n", n))
+		dnstest.Replace(t, file, "nameserver "+server+"\n"+strings.Repeat("#\n", n))
 		polling.logged("using nameserver " + regexp.QuoteMeta(server) + "#53")
 	}
 	if strings.Contains(in.log.String(), "192.0.2.2") {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
 // TestCommandLinesOfKubernetes sends queries through the command lines that
@@ -170,7 +172,7 @@ func TestStatistics(t *testing.T) {
 func TestLocalData(t *testing.T) {
 	up := upstreamServer(t, "192.0.2.1", nil)
 	hosts := filepath.Join(t.TempDir(), "hosts")
-	replace(t, hosts, "10.1.1.1 in-hosts\n")
+	dnstest.Replace(t, hosts, "10.1.1.1 in-hosts\n")
 	in := start(t, "--server="+up.option(), "--no-hosts", "--addn-hosts="+hosts, "--address=/fixed.example/10.9.9.9",
 		"--address=/null.example/#", "--local=/only.example/", "--host-record=rec.example,10.2.2.2", "--txt-record=txt.example,hello",
 		"--cname=alias.example,rec.example", "--local-ttl=77", "--log-queries=extra", "--domain-needed")
@@ -204,7 +206,7 @@ func TestLocalData(t *testing.T) {
 	in.logged(client + regexp.QuoteMeta(hosts) + ` in-hosts is 10\.1\.1\.1`)
 	in.logged(client + `config rec\.example is 10\.2\.2\.2`)
 
-	replace(t, hosts, "10.1.1.2 in-hosts\n")
+	dnstest.Replace(t, hosts, "10.1.1.2 in-hosts\n")
 	in.signals <- syscall.SIGHUP
 	eventually(t, "the new hosts file counts", func() bool { return in.answers("in-hosts") == "NOERROR 10.1.1.2" })
 }
@@ -215,7 +217,7 @@ func TestLiveChanges(t *testing.T) {
 	first := upstreamServer(t, "192.0.2.1", nil)
 	second := upstreamServer(t, "192.0.2.2", nil)
 	dir := t.TempDir()
-	config := func(text string) { replace(t, filepath.Join(dir, "upstreamNameservers"), text) }
+	config := func(text string) { dnstest.Replace(t, filepath.Join(dir, "upstreamNameservers"), text) }
 	config(`["` + first.addr.String() + `"]`)
 	in := start(t, "-configDir="+dir, "-restartDnsmasq", "-syncInterval=10ms", "--", "-k", "--server=/keep.example/"+first.option())
 	for _, name := range []string{"a.example", "x.keep.example"} {
@@ -223,7 +225,7 @@ func TestLiveChanges(t *testing.T) {
 			t.Fatalf("%s before the change: %s", name, got)
 		}
 	}
-	replace(t, filepath.Join(dir, "stubDomains"), `{"stub.example": ["`+first.addr.String()+`"]}`)
+	dnstest.Replace(t, filepath.Join(dir, "stubDomains"), `{"stub.example": ["`+first.addr.String()+`"]}`)
 	config(`["` + second.addr.String() + `"]`)
 	in.logged("using nameserver " + regexp.QuoteMeta(second.option()))
 	eventually(t, "the new server is asked", func() bool {
@@ -245,13 +247,13 @@ func TestServersFileIsReadAgain(t *testing.T) {
 	first := upstreamServer(t, "192.0.2.1", nil)
 	second := upstreamServer(t, "192.0.2.2", nil)
 	file := filepath.Join(t.TempDir(), "servers")
-	replace(t, file, "server=/a.example/"+first.option()+"\nport=5\n")
+	dnstest.Replace(t, file, "server=/a.example/"+first.option()+"\nport=5\n")
 	in := start(t, "--servers-file="+file)
 	in.logged(`illegal option at line 2 of ` + regexp.QuoteMeta(file))
 	if got := in.answers("x.a.example"); got != "NOERROR 192.0.2.1" {
 		t.Errorf("before: %s", got)
 	}
-	replace(t, file, "server=/a.example/"+second.option()+"\n")
+	dnstest.Replace(t, file, "server=/a.example/"+second.option()+"\n")
 	in.signals <- syscall.SIGHUP
 	in.logged("cleared cache")
 	if got := in.answers("x.a.example"); got != "NOERROR 192.0.2.2" {
@@ -263,12 +265,12 @@ func TestServersFileIsReadAgain(t *testing.T) {
 // always asked on port 53.
 func TestResolvConfIsFollowed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "resolv.conf")
-	replace(t, file, "nameserver 192.0.2.1\nnameserver 127.0.0.53\n")
+	dnstest.Replace(t, file, "nameserver 192.0.2.1\nnameserver 127.0.0.53\n")
 	in := start(t, "--resolv-file="+file, "--clear-on-reload")
 	in.logged("reading " + regexp.QuoteMeta(file))
 	in.logged(`using nameserver 192\.0\.2\.1#53`)
 	in.logged(`using nameserver 127\.0\.0\.53#53`)
-	replace(t, file, "nameserver 192.0.2.2\n")
+	dnstest.Replace(t, file, "nameserver 192.0.2.2\n")
 	in.logged(`using nameserver 192\.0\.2\.2#53`)
 	in.logged("cleared cache")
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
 // What --pid-file and --log-facility name keeps its kind and its owner, whatever
@@ -40,7 +42,7 @@ func TestSpecialFilesStay(t *testing.T) {
 					t.Fatal(err)
 				}
 				if strings.Contains(path, "folder") {
-					log := &lockedBuffer{}
+					log := &dnstest.Buffer{}
 					code := run(context.Background(), []string{"--conf-file=", "--no-resolv", "--port=5353", "--listen-address=127.0.0.1", option + path},
 						env{stdin: strings.NewReader(""), stdout: log, stderr: log})
 					if code != 3 || !strings.Contains(log.String(), path+": Is a directory") {
@@ -68,27 +70,3 @@ func TestSpecialFilesStay(t *testing.T) {
 }
 
 // Only a log that is a regular file gets the user that the program becomes.
-func TestLogOwner(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root gives files away")
-	}
-	dir := t.TempDir()
-	fifo, file := filepath.Join(dir, "fifo"), filepath.Join(dir, "file")
-	if err := unix.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]uint32{fifo: 0, file: 4711} {
-		log, err := openLog(path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := log.chown(4711); err != nil {
-			t.Error(err)
-		}
-		log.close()
-		info, err := os.Stat(path)
-		if err != nil || info.Sys().(*syscall.Stat_t).Uid != want {
-			t.Errorf("%s: owner %+v, %v; want %d", path, info.Sys(), err, want)
-		}
-	}
-}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
@@ -25,7 +26,7 @@ func secureServer(t *testing.T, ca *dnstest.CA, script dnstest.TLSScript) (serve
 	t.Helper()
 	leaf := ca.Leaf(t, dnstest.Leaf{Names: []string{tlsName}})
 	server = dnstest.NewTLSServer(t, &tls.Config{Certificates: []tls.Certificate{leaf}, MinVersion: tls.VersionTLS12}, script)
-	return server, fmt.Sprintf("tls:%s,name=%s", serverText(server.Addr), tlsName)
+	return server, fmt.Sprintf("tls:%s,name=%s", querylog.ServerText(server.Addr), tlsName)
 }
 
 func file(t *testing.T, data []byte) string {
@@ -62,7 +63,7 @@ func TestTLSUpstream(t *testing.T) {
 		return [][]byte{dnstest.Pack(m)}
 	}})
 	in := start(t, "--server="+option, "--tls-ca-file="+file(t, ca.PEM()), "--metrics-address=127.0.0.1:0")
-	in.logged("using nameserver tls:" + serverText(server.Addr))
+	in.logged("using nameserver tls:" + querylog.ServerText(server.Addr))
 	for range 2 {
 		q := new(dns.Msg).SetQuestion("www.example.", dns.TypeA)
 		q.SetEdns0(1232, false)
@@ -81,7 +82,7 @@ func TestTLSUpstream(t *testing.T) {
 		`dnscache_upstream_queries_total{server="tls:%s"} 1`,
 		`dnscache_upstream_tls_certificate_expiry_timestamp_seconds{server="tls:%s"} 1`,
 	} {
-		if want = fmt.Sprintf(want, serverText(server.Addr)); !strings.Contains(page, want) {
+		if want = fmt.Sprintf(want, querylog.ServerText(server.Addr)); !strings.Contains(page, want) {
 			t.Errorf("no %s in\n%s", want, page)
 		}
 	}
@@ -169,7 +170,7 @@ func scrape(t *testing.T, in *instance) string {
 // refused runs the program with options with which it must not start.
 func refused(t *testing.T, args ...string) (out string, code int) {
 	t.Helper()
-	log := &lockedBuffer{}
+	log := &dnstest.Buffer{}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	code = run(ctx, append([]string{"--user=root", "--conf-file=", "--no-resolv", "--no-hosts"}, args...), env{

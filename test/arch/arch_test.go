@@ -108,7 +108,13 @@ var rules = []rule{
 	{
 		name: "kubedns and exechealthz link nothing of dnsmasq",
 		who:  []string{"cmd/kubedns", "cmd/exechealthz", "pkg/forwarder", "pkg/skydns", "pkg/upstream"},
-		deny: []string{module + "/pkg/dnsmasq/"},
+		deny: []string{module + "/pkg/dnsmasq/", module + "/pkg/dnscache/"},
+	},
+	{
+		name:   "what dnscache's options mean is decided without I/O",
+		who:    []string{"pkg/dnscache/config"},
+		deny:   []string{"net", "os", "syscall", "log/", "golang.org/x/sys/", module + "/pkg/listener"},
+		direct: true,
 	},
 	{
 		name: "dnscache links nothing of Kubernetes",

@@ -86,7 +86,7 @@ func TestFunctionsAreShort(t *testing.T) {
 }
 
 // thinPrograms are those that TestProgramsAreThin judges.
-var thinPrograms = []string{"kubedns", "exechealthz"}
+var thinPrograms = []string{"kubedns", "dnscache", "exechealthz"}
 
 // TestProgramsAreThin: a main reads its flags, puts packages together and runs
 // them. What is a subject of its own is a package.

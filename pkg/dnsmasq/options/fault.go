@@ -24,6 +24,11 @@ type Fault struct {
 	Exit int
 }
 
+// Faultf returns a fault with an exit code and a text without details.
+func Faultf(exit int, format string, args ...any) error {
+	return &Fault{Text: fmt.Sprintf(format, args...), Exit: exit}
+}
+
 // Error returns Text and Detail in one line.
 func (f *Fault) Error() string {
 	if f.Detail == "" {

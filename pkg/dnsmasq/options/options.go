@@ -12,6 +12,7 @@
 package options
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -94,6 +95,10 @@ type Listen struct {
 	// MaxTCPConnections is --max-tcp-connections; 0 means not given.
 	MaxTCPConnections int
 }
+
+// TCPConnections returns how many TCP connections may be open at once. Without the option it
+// is what its documentation says.
+func (l *Listen) TCPConnections() int { return cmp.Or(l.MaxTCPConnections, 1024) }
 
 // Upstream says which upstream servers to ask, and how.
 type Upstream struct {

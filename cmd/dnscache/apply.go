@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+
+	"github.com/kube-dns/kube-dns/pkg/answerlog"
+	"github.com/kube-dns/kube-dns/pkg/configmetrics"
+	"github.com/kube-dns/kube-dns/pkg/dnscache/config"
+	"github.com/kube-dns/kube-dns/pkg/dnscache/files"
+	"github.com/kube-dns/kube-dns/pkg/dnscache/live"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/netif"
+)
+
+// forwarderConfig is the configuration with the servers and hosts files that hold now.
+func (a *app) forwarderConfig() (forwarder.Config, error) {
+	var list []options.Server
+	if a.forward != nil { // not before the program is ready to answer
+		list = a.sources.Servers()
+	}
+	p := config.New(a.options, list, a.hosts.Table, &a.host.Surroundings)
+	p.Filter.OnRebind = func(name []byte, suppressed uint64) { a.log.Printf("%s", querylog.Rebind(name, suppressed)) }
+	cfg, err := p.Forwarder()
+	if err != nil {
+		return cfg, err
+	}
+	if a.rates != nil { // before everything that costs anything
+		cfg.Stages = slices.Insert(cfg.Stages, 0, a.rates.Stage())
+	}
+	cfg.OnOverLimit = func(o forwarder.OverLimit) { a.log.Printf("%s", querylog.OverLimit(o)) }
+	cfg.Upstream.OnLoop = func(server netip.AddrPort) { a.log.Printf("%s", querylog.Loop(server)) }
+	cfg.Logger, cfg.Answers = a.logger, a.answers
+	cfg.Upstream.Trust = a.trust.Current
+	if a.options.Process.LogQueries != options.QueryLogOff {
+		cfg.Log = a.queryLog
+	}
+	return cfg, nil
+}
+
+// apply hands servers and local data to the forwarder. The cache keeps the names
+// whose servers have not changed. With again, the servers are logged in any case.
+func (a *app) apply(again bool) {
+	a.sources.Show(a.log, again)
+	cfg, err := a.forwarderConfig()
+	if err == nil {
+		err = a.forward.Reload(cfg)
+	}
+	if err != nil {
+		a.log.Printf("error: cannot apply the change; keeping the previous configuration: %v", err)
+	}
+	a.hosts.Settle()
+}
+
+// readServersFile reads --servers-file, if it is given.
+func (a *app) readServersFile(ctx context.Context) {
+	if path := a.options.Process.ServersFile; path != "" {
+		a.sources.ReadFile(ctx, path, a.env.lookup, a.log)
+	}
+}
+
+// openLog makes the loggers.
+func (a *app) openLog() {
+	p := &a.options.Process
+	level := slog.LevelInfo
+	if p.LogDebug || a.nanny != nil && a.nanny.Verbosity >= 3 {
+		level = slog.LevelDebug
+	}
+	a.logger, a.control = a.log.Logger(level, a.options.Own.LogFormat)
+	a.answers = answerlog.New(a.logger)
+	a.control.Use(a.logger, a.answers)
+	a.queryLog = &querylog.Log{
+		Line:  func(text string) { a.log.Line(text, true) },
+		Extra: p.LogQueries == options.QueryLogExtra,
+	}
+}
+
+// openLive reads the directory of dnsmasq-nanny's flags for the first time.
+func (a *app) openLive(ctx context.Context) {
+	if a.nanny == nil || a.nanny.ConfigDir == "" {
+		return
+	}
+	a.live = live.New(live.Config{
+		Nanny: *a.nanny, Lookup: a.env.lookup, Servers: a.options.Upstream.Servers,
+		Result: configmetrics.New(a.registry, "dnscache_").Result, Logger: a.logger,
+	})
+	a.sources.Live = a.live.Start(ctx)
+}
+
+// openResolv reads the files of --resolv-file for the first time.
+func (a *app) openResolv() {
+	if a.options.Upstream.NoResolv {
+		return
+	}
+	paths := a.options.Upstream.ResolvFiles
+	judged := paths
+	if a.options.Own.SharePort { // on a node another resolver may have 127.0.0.53
+		judged = nil
+	}
+	a.resolv = files.FollowResolv(paths, a.log, files.OwnServer(judged, a.sockets.Addrs(), netif.All))
+	a.resolv.Use(!a.sources.Live.Upstream)
+	a.readResolv(true)
+}
+
+// readResolv reads the files of --resolv-file and reports whether they changed.
+func (a *app) readResolv(force bool) (changed bool) {
+	if a.resolv == nil {
+		return false
+	}
+	changed = a.resolv.Poll(force)
+	a.sources.Resolv = a.resolv.Servers
+	return changed
+}

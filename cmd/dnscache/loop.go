@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnscache/config"
+	"github.com/kube-dns/kube-dns/pkg/dnscache/dump"
+	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
+	"github.com/kube-dns/kube-dns/pkg/dnscache/servers"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/listenaddr"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+)
+
+// pollPeriod is how often files are looked at.
+const pollPeriod = time.Second
+
+// loop reacts to signals and to changes until the program has to end.
+func (a *app) loop(ctx context.Context, changes <-chan servers.Live) {
+	poll := time.NewTicker(pollPeriod)
+	defer poll.Stop()
+	var statistics <-chan time.Time
+	if a.nanny != nil && a.nanny.LogInterval > 0 {
+		ticker := time.NewTicker(a.nanny.LogInterval)
+		defer ticker.Stop()
+		statistics = ticker.C
+	}
+	var over <-chan time.Time // the end of the lame-duck time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-over:
+			return
+		case sig := <-a.env.signals:
+			if sig == syscall.SIGTERM && over == nil && a.options.Own.Lameduck > 0 {
+				a.log.Printf("received SIGTERM, answering for another %s", a.options.Own.Lameduck)
+				over = time.After(a.options.Own.Lameduck)
+			} else if a.signal(ctx, sig) {
+				return
+			}
+		case <-poll.C:
+			a.poll()
+		case <-a.host.Changed():
+			a.followInterfaces()
+		case <-statistics:
+			a.logStatistics()
+		case c := <-changes:
+			a.sources.Live = c
+			if a.resolv != nil {
+				a.resolv.Use(!c.Upstream)
+				a.sources.Resolv = a.resolv.Servers
+			}
+			a.apply(false)
+		}
+	}
+}
+
+// signal does what a signal asks for; end is whether that is to end.
+func (a *app) signal(ctx context.Context, sig os.Signal) (end bool) {
+	switch sig {
+	case syscall.SIGTERM:
+		a.log.Printf("exiting on receipt of SIGTERM")
+		return true
+	case syscall.SIGINT:
+		a.log.Printf("exiting on receipt of SIGINT")
+		return true
+	case syscall.SIGHUP:
+		a.reload(ctx)
+	case syscall.SIGUSR1:
+		a.logStatistics()
+		if p := &a.options.Process; p.LogQueries != options.QueryLogOff || p.NoDaemon {
+			local := config.LocalData(&a.options.Local, nil, &a.host.Surroundings)
+			(&dump.Dump{Local: local, Files: a.hosts.Table, Each: a.forward.Each}).Write(a.log, time.Now())
+		}
+	case syscall.SIGUSR2:
+		if err := a.log.Reopen(); err != nil {
+			a.log.Printf("cannot open log %s: %s", a.log.Path, linelog.ErrorText(err))
+		}
+	}
+	return false
+}
+
+// logStatistics logs the block of SIGUSR1.
+func (a *app) logStatistics() {
+	for _, line := range a.counters.Counters().Lines(time.Now()) {
+		a.log.Printf("%s", line)
+	}
+}
+
+// reload is SIGHUP: the cache is cleared and all files but those with options
+// are read again.
+func (a *app) reload(ctx context.Context) {
+	a.hosts.Read(a.host.Interfaces.Networks, false)
+	a.readServersFile(ctx)
+	a.readResolv(true)
+	a.apply(true)
+	// Last, so that nothing stays that the old servers said meanwhile.
+	a.clear()
+}
+
+func (a *app) clear() {
+	a.forward.Clear()
+	a.log.Printf("cleared cache")
+}
+
+// poll looks for changed files.
+func (a *app) poll() {
+	resolv := !a.options.Upstream.NoPoll && a.readResolv(false)
+	changed := resolv
+	if a.hosts.Changed() {
+		a.hosts.Read(a.host.Interfaces.Networks, false)
+		changed = true
+	}
+	if changed {
+		a.apply(false)
+	}
+	if resolv && a.options.Upstream.ClearOnReload {
+		a.clear()
+	}
+	a.sockets.RefreshLocal()
+	if a.sockets.Waiting() || !a.host.Watched() && config.Follows(a.options) {
+		a.followInterfaces()
+	}
+}
+
+// followInterfaces applies a change of the interfaces: to the addresses that
+// are listened on, and to local data.
+func (a *app) followInterfaces() {
+	changed := a.host.Refresh()
+	if a.sockets.Waiting() || changed && listenaddr.Follows(&a.options.Listen) {
+		a.sockets.Rebind(a.host.Interfaces)
+	}
+	if changed && config.LocalFollows(a.options) {
+		if l := &a.options.Local; l.ExpandHosts && config.DomainFollows(l) {
+			a.hosts.Read(a.host.Interfaces.Networks, true)
+		}
+		a.apply(false)
+	}
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kube-dns/kube-dns/pkg/cgroup"
+	"github.com/kube-dns/kube-dns/pkg/dnscache/servers"
+	"github.com/kube-dns/kube-dns/pkg/version"
+)
+
+// start logs what dnsmasq logs at its start, and reads the files that may
+// change.
+func (a *app) start(ctx context.Context) {
+	size := fmt.Sprintf("cachesize %d", a.options.Cache.Size)
+	if a.options.Cache.Size == 0 {
+		size = "cache disabled"
+	}
+	a.log.Printf("started, version %s %s", version.String(), size)
+	if limit, set := cgroup.LimitMemory(); set {
+		a.logger.Debug("memory limit set", "limit_bytes", limit)
+	}
+	if facility := a.options.Process.LogFacility.Facility; facility != "" {
+		a.log.Printf("logging to standard error, not to syslog facility %s", facility)
+	}
+	a.readServersFile(ctx)
+	a.openLive(ctx)
+	a.openResolv()
+	a.sources.Show(a.log, false) // before the hosts files, as in dnsmasq
+	a.hosts.Read(a.host.Interfaces.Networks, false)
+	a.apply(false)
+}
+
+// run answers until a signal or ctx ends it, or a part fails.
+func (a *app) run(ctx context.Context) error {
+	logCtx, stopLog := context.WithCancel(context.WithoutCancel(ctx))
+	logDone := make(chan struct{})
+	go func() {
+		defer close(logDone)
+		a.log.Run(logCtx)
+	}()
+	defer func() {
+		stopLog()
+		<-logDone
+	}()
+	a.start(ctx)
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.forward.Run(ctx) })
+	group.Go(func() error { return a.sockets.Run(ctx) })
+	group.Go(func() error { return a.metrics.Run(ctx) })
+	group.Go(func() error { return a.host.Run(ctx) })
+	changes := make(chan servers.Live)
+	if a.live != nil {
+		first := a.sources.Live
+		group.Go(func() error {
+			a.live.Run(ctx, first, func(c servers.Live) {
+				select {
+				case changes <- c:
+				case <-ctx.Done():
+				}
+			})
+			return nil
+		})
+	}
+	group.Go(func() error {
+		defer cancel()
+		a.loop(ctx, changes)
+		return nil
+	})
+	if a.env.started != nil {
+		a.env.started(a.sockets.Addrs(), a.metrics.Addr())
+	}
+	return group.Wait()
+}

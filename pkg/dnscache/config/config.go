@@ -1,0 +1,260 @@
+// Package config turns dnsmasq's options into the configuration of the forwarder and of its
+// stages.
+//
+// Use [New] with the options and what else answers depend on, and [Plan.Forwarder] for the
+// result. Nothing here reads a file or opens a socket.
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/chaos"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/ednstag"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/filter"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/netif"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
+	"github.com/kube-dns/kube-dns/pkg/version"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// failureTTL is how many seconds a failure of upstream is remembered: the least
+// that RFC 9520 §3.2 allows, because kubedns may be ready a moment later.
+const failureTTL = 1
+
+// failureMaxTTL is how many seconds it is remembered at most when the attempts
+// go on failing (RFC 9520 §3.2 allows 300): after an outage a name is asked
+// again within a minute.
+const failureMaxTTL = 60
+
+// staleRecheck is for how many seconds an expired answer is given at once after
+// upstream failed to refresh it. RFC 8767 §5 proposes 30, for the open Internet;
+// in a cluster the failure is a Pod that restarts, and what it will say may
+// differ.
+const staleRecheck = 5
+
+// staleTTL is the TTL of stale answers, RFC 8767 §4.
+const staleTTL = 30
+
+// Surroundings is what answers depend on besides options and files.
+type Surroundings struct {
+	Interfaces netif.List
+	// Host is this host's name.
+	Host dnsname.Name
+	// MAC finds the hardware address of a client; nil without --add-mac.
+	MAC func(netip.Addr) []byte
+}
+
+// Plan is what options, servers and hosts files ask for: how to resolve, and
+// dnsmasq's policies around it.
+type Plan struct {
+	resolve forwarder.Config // without its stages
+	local   local.Config
+	Filter  filter.Config
+	tags    ednstag.Config
+	ident   bool // class CH tells the version and statistics
+}
+
+// New makes the Plan.
+func New(o *options.Options, servers []options.Server, files *hosts.Table, around *Surroundings) *Plan {
+	p := &Plan{
+		resolve: forwarder.Config{
+			Upstream: upstream.Config{
+				Routes:      routes(servers, o.Local.Addresses),
+				Strategy:    strategy(&o.Upstream),
+				Payload:     o.Upstream.EDNSPacketMax,
+				Timeout:     min(o.Upstream.FastRetryTotal, maxTimeout),
+				FirstRetry:  o.Upstream.FastRetry,
+				Port:        o.Upstream.QueryPort,
+				MinPort:     o.Upstream.MinPort,
+				MaxPort:     o.Upstream.MaxPort,
+				DetectLoops: o.Upstream.LoopDetect,
+				MixCase:     o.Upstream.MixCase,
+			},
+			Cache:       cacheConfig(o),
+			InFlight:    o.Upstream.ForwardMax,
+			StaleAtOnce: o.Cache.UseStale,
+			// Where the server is kubedns, its ConfigMap is followed too.
+			FollowRoutes: true,
+		},
+		local:  LocalData(&o.Local, files, around),
+		Filter: filterConfig(&o.Filter),
+		tags:   clientInfo(&o.Upstream.Client, around.MAC),
+		ident:  !o.Cache.NoIdent,
+	}
+	p.local.Networks = near(around.Interfaces, &o.Listen)
+	return p
+}
+
+// Forwarder returns the forwarder's configuration with all stages, in dnsmasq's
+// order: what is known here comes before every filter.
+func (p *Plan) Forwarder() (forwarder.Config, error) {
+	cfg := p.resolve
+	data, err := local.New(&p.local)
+	if err != nil {
+		return cfg, err
+	}
+	p.Filter.Known = data.Knows
+	if p.ident {
+		cfg.Stages = append(cfg.Stages, chaos.New("dnscache-"+version.String()))
+	}
+	cfg.Stages = append(cfg.Stages, data.Stage(), filter.New(&p.Filter))
+	if tags, tells := ednstag.New(&p.tags); tells {
+		cfg.Stages = append(cfg.Stages, tags)
+	}
+	return cfg, nil
+}
+
+// maxTimeout is the longest that an exchange may take: a client gives up after
+// 5 seconds (resolv.conf(5)) and has to hear of the failure before.
+const maxTimeout = 4500 * time.Millisecond
+
+func cacheConfig(o *options.Options) answercache.Config {
+	cfg := answercache.Config{
+		Entries:       o.Cache.Size,
+		MinTTL:        ttl(o.Cache.MinCacheTTL),
+		MaxCacheTTL:   ttl(o.Cache.MaxCacheTTL),
+		MaxTTL:        ttl(o.Cache.MaxTTL),
+		NegativeTTL:   ttl(o.Cache.NegTTL),
+		NoNegative:    o.Cache.NoNegative,
+		NXDomainCut:   o.Own.NXDomainCut,
+		FailureTTL:    failureTTL,
+		FailureMaxTTL: failureMaxTTL,
+		RoundRobin:    !o.Cache.NoRoundRobin,
+		KeepAD:        o.Upstream.ProxyDNSSEC,
+	}
+	switch {
+	case o.Own.ServeStale > 0:
+		cfg.StaleFor, cfg.StaleTTL, cfg.StaleRecheck = max(ttl(o.Own.ServeStale), 1), staleTTL, staleRecheck
+	case o.Cache.UseStale && o.Cache.UseStaleMax == 0:
+		cfg.StaleFor = answercache.Forever
+	case o.Cache.UseStale:
+		cfg.StaleFor = ttl(o.Cache.UseStaleMax)
+	}
+	return cfg
+}
+
+// ttl is d in whole seconds.
+func ttl(d time.Duration) uint32 { return uint32(min(d/time.Second, 1<<31-1)) }
+
+func strategy(u *options.Upstream) upstream.Strategy {
+	switch {
+	case u.AllServers:
+		return upstream.All
+	case u.StrictOrder:
+		return upstream.InOrder
+	default:
+		return upstream.Fastest
+	}
+}
+
+// routes converts --server and its like and --address.
+func routes(servers []options.Server, addresses []options.Address) []upstream.Route {
+	list := make([]upstream.Route, 0, len(servers)+len(addresses))
+	for _, s := range servers {
+		r := upstream.Route{Domain: s.Domain}
+		switch s.Kind {
+		case options.ServerLocal:
+			r.Local = true
+		case options.ServerStandard:
+			r.Standard = true
+		case options.ServerNone:
+			r.Unavailable = "no server of " + s.Domain.String() + " has an address yet"
+		default:
+			server := upstream.Server{
+				Addr: netip.AddrPortFrom(s.Addr, s.Port), Interface: s.Interface, TLS: upstream.TLS(s.TLS),
+			}
+			if s.Source.IsValid() {
+				server.Source = netip.AddrPortFrom(s.Source, s.SourcePort)
+			}
+			r.Servers = []upstream.Server{server}
+		}
+		list = append(list, r)
+	}
+	for _, a := range addresses {
+		r := upstream.Route{Domain: a.Domain}
+		switch a.Kind {
+		case options.AddressNull:
+			r.Zero = true
+		case options.AddressLocal:
+			r.Local = true
+		default:
+			r.Addrs = []netip.Addr{a.Addr}
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// LocalData converts records and joins the hosts files. --host-record comes
+// before the hosts files, since the first name of an address counts, and
+// interfaces before both.
+func LocalData(l *options.Local, files *hosts.Table, around *Surroundings) local.Config {
+	out := local.Config{TTL: ttl(l.TTL), Hosts: interfaceHosts(around.Interfaces, l), Files: files}
+	addMail(&out, l, around.Host)
+	for _, r := range l.HostRecords {
+		out.Hosts = append(out.Hosts, local.Host{
+			Names: r.Names, Addrs: r.Addrs, TTL: ttl(r.TTL), HasTTL: r.HasTTL, Source: querylog.ConfigSource,
+		})
+	}
+	for _, r := range l.Records {
+		name := r.Name
+		if r.Type == wire.TypeSRV && name.Labels() == 2 {
+			name = below(name, l.Domain)
+		}
+		out.Records = append(out.Records, local.Record{Name: name, Type: r.Type, Data: r.Data})
+	}
+	for _, c := range l.CNAMEs {
+		out.CNAMEs = append(out.CNAMEs, local.CNAME{
+			Alias: c.Alias.Name, Below: c.Alias.Match == dnsname.MatchBelow,
+			Target: c.Target, TTL: ttl(c.TTL), HasTTL: c.HasTTL,
+		})
+	}
+	for _, s := range l.SynthDomains {
+		out.Synth = append(out.Synth, local.Synth{
+			Domain: s.Domain, First: s.First, Last: s.Last, Prefix: s.Prefix, Indexed: s.Indexed,
+		})
+	}
+	return out
+}
+
+// below puts a name below a domain, unless there is none or the result is too
+// long.
+func below(name, domain dnsname.Name) dnsname.Name {
+	if domain == "" || len(name)-1+len(domain) > dnsname.MaxName {
+		return name
+	}
+	return name[:len(name)-1] + domain
+}
+
+func filterConfig(f *options.Filter) filter.Config {
+	out := filter.Config{
+		DomainNeeded:    f.DomainNeeded,
+		BogusPriv:       f.BogusPriv,
+		Win2k:           f.FilterWin2k,
+		Types:           slices.Clone(f.FilterRR),
+		StopRebind:      f.StopRebind,
+		RebindLocalhost: f.RebindLocalhostOK,
+		BogusNX:         f.BogusNXDomain,
+		Ignore:          f.IgnoreAddress,
+	}
+	if f.FilterA {
+		out.Types = append(out.Types, wire.TypeA)
+	}
+	if f.FilterAAAA {
+		out.Types = append(out.Types, wire.TypeAAAA)
+	}
+	out.RebindDomains = append(out.RebindDomains, f.RebindDomainOK...)
+	for _, a := range f.Aliases {
+		out.Aliases = append(out.Aliases, filter.Alias(a))
+	}
+	return out
+}

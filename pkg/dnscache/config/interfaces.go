@@ -1,0 +1,55 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/listenaddr"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/netif"
+)
+
+// Follows reports whether something depends on the addresses of interfaces, so that their
+// changes have to be watched.
+func Follows(o *options.Options) bool {
+	return listenaddr.Follows(&o.Listen) || LocalFollows(o)
+}
+
+// LocalFollows reports whether local data depends on them.
+func LocalFollows(o *options.Options) bool {
+	l := &o.Local
+	return o.Listen.LocaliseQueries || len(l.InterfaceNames) > 0 || DomainFollows(l)
+}
+
+// DomainFollows reports whether the domain of an address depends on them.
+func DomainFollows(l *options.Local) bool {
+	return slices.ContainsFunc(l.DomainRanges, func(r options.DomainRange) bool { return r.Interface != "" })
+}
+
+// interfaceHosts are the names of --interface-name and --dynamic-host now.
+func interfaceHosts(list netif.List, l *options.Local) []local.Host {
+	var out []local.Host
+	for i := range l.InterfaceNames {
+		n := &l.InterfaceNames[i]
+		out = append(out, local.Host{
+			Names: []dnsname.Name{n.Name}, Addrs: n.Addrs(list.Networks(n.Interface)),
+			Source: querylog.ConfigSource, Interface: true,
+		})
+	}
+	return out
+}
+
+// near are the networks for --localise-queries.
+func near(list netif.List, l *options.Listen) []netip.Prefix {
+	if !l.LocaliseQueries {
+		return nil
+	}
+	var all []netip.Prefix
+	for _, i := range list {
+		all = append(all, i.Networks...)
+	}
+	return all
+}

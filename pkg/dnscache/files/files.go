@@ -1,0 +1,61 @@
+// Package files reads the files that dnscache's options name: configuration files, hosts files
+// and resolv.conf files.
+//
+// Use [Options] to parse the command line, [Hosts] and [Resolv] to
+// follow hosts files and resolv.conf files.
+package files
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/kube-dns/kube-dns/pkg/dnscache/script"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+)
+
+// maxBytes bounds what is read of one file, so that a device or a wrong path does not take
+// all memory.
+const maxBytes = 64 << 20
+
+// Options gives the option parser the file system and standard input.
+func Options(ctx context.Context, stdin io.Reader, stderr io.Writer) options.Files {
+	return options.Files{
+		ReadFile: func(path string) ([]byte, error) {
+			if path == "-" {
+				return io.ReadAll(io.LimitReader(stdin, maxBytes))
+			}
+			return Read(path)
+		},
+		ReadDir: Regular,
+		Run: func(command string) ([]byte, error) {
+			return script.Run(ctx, command, stderr, script.Timeout)
+		},
+	}
+}
+
+// Read reads a file of bounded size.
+func Read(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, maxBytes))
+}
+
+// Regular lists the files of a directory; links count as what they lead
+// to.
+func Regular(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if info, err := os.Stat(dir + "/" + e.Name()); err == nil && info.Mode().IsRegular() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}

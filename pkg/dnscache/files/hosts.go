@@ -1,0 +1,122 @@
+package files
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// defaultHosts is read unless --no-hosts is given.
+const defaultHosts = "/etc/hosts"
+
+// hostsPaths returns the paths of all hosts files that the options name.
+func hostsPaths(l *options.Local, log *linelog.Log) []string {
+	var paths []string
+	if !l.NoHosts {
+		paths = append(paths, defaultHosts)
+	}
+	for _, path := range l.AddnHosts {
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			paths = append(paths, hostsDir(path, log)...)
+		} else {
+			paths = append(paths, path)
+		}
+	}
+	for _, dir := range l.HostsDirs {
+		paths = append(paths, hostsDir(dir, log)...)
+	}
+	return paths
+}
+
+// hostsDir lists the hosts files of a directory, without the leftovers of
+// editors, in the order of their names.
+func hostsDir(dir string, log *linelog.Log) []string {
+	names, err := Regular(dir)
+	if err != nil {
+		log.Printf("cannot access directory %s: %s", dir, linelog.ErrorText(err))
+		return nil
+	}
+	var paths []string
+	for _, name := range names {
+		if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") ||
+			strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#") {
+			continue
+		}
+		paths = append(paths, filepath.Join(dir, name))
+	}
+	return paths
+}
+
+// Hosts follows the hosts files that the options name. The zero value with Options and Log is
+// ready. It must not be used from two goroutines at once.
+type Hosts struct {
+	hosts.Loader
+	Options *options.Local
+	Log     *linelog.Log
+
+	stamp string // of the directories of --hostsdir at the last Read
+}
+
+// Read reads all hosts files. A file that cannot be read is logged, and left out from where
+// that is so. networks finds the networks of an interface, for --expand-hosts; always is set
+// when they have changed.
+func (h *Hosts) Read(networks func(string) []netip.Prefix, always bool) {
+	h.stamp = hostsStamp(h.Options.HostsDirs) // first, so that no change is missed
+	h.Load(hostsPaths(h.Options, h.Log), expand(h.Options, networks), always)
+	logHosts(h.Files, h.Log)
+}
+
+// Changed reports whether a directory of --hostsdir differs from what was read last.
+func (h *Hosts) Changed() bool { return hostsStamp(h.Options.HostsDirs) != h.stamp }
+
+// expand is --expand-hosts.
+func expand(o *options.Local, networks func(string) []netip.Prefix) hosts.Expand {
+	if !o.ExpandHosts {
+		return nil
+	}
+	return func(addr netip.Addr) dnsname.Name { return o.DomainOf(addr, networks) }
+}
+
+// logHosts tells what was read.
+func logHosts(files []hosts.File, log *linelog.Log) {
+	for i := range files {
+		f := &files[i]
+		for _, bad := range f.Bad {
+			log.Printf("%s", bad.String(f.Path))
+		}
+		if f.MoreBad > 0 {
+			log.Printf("%d more bad lines or names in %s", f.MoreBad, f.Path)
+		}
+		if f.Err != nil {
+			log.Printf("failed to load names from %s: %s", f.Path, linelog.ErrorText(f.Err))
+			if f.Names == 0 {
+				continue
+			}
+		}
+		log.Printf("read %s - %d names", f.Path, f.Names)
+	}
+}
+
+// hostsStamp tells one state of the directories of --hostsdir from another.
+func hostsStamp(dirs []string) string {
+	var b strings.Builder
+	for _, dir := range dirs {
+		names, err := Regular(dir)
+		if err != nil {
+			continue
+		}
+		for _, name := range names {
+			if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				fmt.Fprintf(&b, "%q %d %d\n", name, info.ModTime().UnixNano(), info.Size())
+			}
+		}
+	}
+	return b.String()
+}

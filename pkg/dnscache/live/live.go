@@ -1,0 +1,276 @@
+// Package live follows the directory of the ConfigMap under dnsmasq-nanny's flags.
+//
+// Use [New], [Source.Start] for what the directory asks for at the start, and [Source.Run] for
+// its changes.
+package live
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnscache/servers"
+	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// Source follows dnsmasq-nanny's directory.
+type Source struct {
+	nanny   options.Nanny    // its flags
+	lookup  servers.Lookup   // for names outside zones
+	logger  *slog.Logger     // for warnings
+	zones   []dnsname.Name   // those whose names kubedns is asked for
+	poller  dnsconfig.Poller // of the directory
+	current dnsconfig.Config // what the directory holds
+	// known are addresses found before, so that a name keeps its address while
+	// it cannot be looked up.
+	known map[string]netip.Addr
+	// warned is when a name that cannot be looked up was last logged.
+	warned map[string]time.Time
+}
+
+const (
+	// nameRetry is how soon names of servers are looked up again while one of
+	// them has no address, and nameFollow while all of them do and one is in the
+	// cluster, where addresses may change at any time. The directory's own
+	// interval holds if it is shorter.
+	nameRetry  = time.Second
+	nameFollow = 2 * time.Second
+	// nameWarnPeriod is the least time between two warnings about one name.
+	nameWarnPeriod = time.Minute
+)
+
+// Config is what a source needs.
+type Config struct {
+	Nanny options.Nanny // with a directory
+	// Lookup is used for names of servers outside the cluster.
+	Lookup servers.Lookup
+	// Servers are those of --server: they tell which zones kubedns has.
+	Servers []options.Server
+	// Result, if there is one, is called with the error of each new content, or nil.
+	Result func(error)
+	Logger *slog.Logger
+}
+
+// New returns the source for a directory.
+func New(cfg Config) *Source {
+	s := &Source{
+		nanny: cfg.Nanny, lookup: cfg.Lookup, logger: cfg.Logger, zones: clusterZones(cfg.Servers, cfg.Nanny.KubeDNSServer),
+		known: map[string]netip.Addr{}, warned: map[string]time.Time{},
+	}
+	s.poller = dnsconfig.Poller{
+		FS:     os.DirFS(cfg.Nanny.ConfigDir),
+		Dir:    cfg.Nanny.ConfigDir,
+		Apply:  func(c dnsconfig.Config) { s.current = c },
+		Result: cfg.Result,
+		Logger: cfg.Logger,
+	}
+	return s
+}
+
+// config turns what the directory holds into servers. Without lookUp only
+// names that were found before have an address. complete is whether all servers
+// have one. A stub domain none of whose servers has an address is left to
+// kubedns, which knows stub domains itself; nobody else must hear of its names.
+func (s *Source) config(ctx context.Context, lookUp bool) (c servers.Live, complete bool) {
+	complete = true
+	c.Upstream = len(s.current.UpstreamNameservers) > 0 || s.current.Withheld
+	for _, domain := range slices.SortedFunc(maps.Keys(s.current.StubDomains), func(a, b dnsname.Name) int {
+		return strings.Compare(a.String(), b.String())
+	}) {
+		before := len(c.Servers)
+		wanted := s.current.StubDomains[domain]
+		for _, server := range wanted {
+			addr, ok := s.address(ctx, domain, server, lookUp)
+			tls := options.ServerTLS{On: server.TLS, Name: server.TLSName}
+			if !ok {
+				complete = false
+				continue
+			}
+			addServer(&c, domain, addr, tls)
+		}
+		if len(wanted) == 0 || len(c.Servers) > before {
+			continue
+		}
+		if kubedns, ok := s.kubedns(ctx, lookUp); ok {
+			addServer(&c, domain, kubedns, options.ServerTLS{})
+		} else { // rather no answer than a question to others
+			c.Servers = append(c.Servers, options.Server{
+				Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: domain}, Kind: options.ServerNone,
+			})
+		}
+	}
+	for _, server := range s.current.UpstreamNameservers {
+		if addr, ok := s.address(ctx, dnsname.Root, server, lookUp); ok {
+			addServer(&c, "", addr, options.ServerTLS{On: server.TLS, Name: server.TLSName})
+		}
+	}
+	return c, complete
+}
+
+// kubedns returns the address of -kubednsServer, which may be given by name.
+func (s *Source) kubedns(ctx context.Context, lookUp bool) (netip.AddrPort, bool) {
+	if addr, err := netip.ParseAddrPort(s.nanny.KubeDNSServer); err == nil {
+		return addr, true
+	}
+	host, text, err := net.SplitHostPort(s.nanny.KubeDNSServer)
+	port, portErr := strconv.ParseUint(text, 10, 16)
+	if err != nil || portErr != nil {
+		return netip.AddrPort{}, false
+	}
+	if lookUp {
+		s.lookUp(ctx, s.lookup, dnsname.Root, host)
+	}
+	known, ok := s.known[host]
+	return netip.AddrPortFrom(known, uint16(port)), ok
+}
+
+// addServer adds to c a server for a domain, "" for all names.
+func addServer(c *servers.Live, domain dnsname.Name, addr netip.AddrPort, tls options.ServerTLS) {
+	server := options.Server{Addr: addr.Addr(), Port: addr.Port(), TLS: tls}
+	if domain != "" {
+		server.Domain = dnsname.Domain{Match: dnsname.MatchSuffix, Name: domain}
+	}
+	c.Servers = append(c.Servers, server)
+}
+
+// address returns where a configured server of a domain is.
+func (s *Source) address(ctx context.Context, domain dnsname.Name, server dnsconfig.Server, lookUp bool) (netip.AddrPort, bool) {
+	if server.Name == "" {
+		return netip.AddrPortFrom(server.Addr.Addr(), cmp.Or(server.Addr.Port(), options.DefaultPort)), true
+	}
+	host := server.String()
+	if lookUp {
+		lookup := s.lookup
+		if s.inCluster(host) {
+			lookup = lookupAt(s.nanny.KubeDNSServer)
+		}
+		s.lookUp(ctx, lookup, domain, host)
+	}
+	known, ok := s.known[host]
+	return netip.AddrPortFrom(known, options.DefaultPort), ok
+}
+
+// lookUp finds the address of a server. A known one stays for as long as it is
+// among the addresses found, and while none is found.
+func (s *Source) lookUp(ctx context.Context, lookup servers.Lookup, domain dnsname.Name, host string) {
+	ctx, cancel := context.WithTimeout(ctx, servers.LookupTimeout)
+	defer cancel()
+	addrs, err := lookup(ctx, host)
+	if err != nil || len(addrs) == 0 {
+		if now := time.Now(); now.Sub(s.warned[host]) >= nameWarnPeriod && ctx.Err() == nil {
+			s.warned[host] = now
+			if domain == dnsname.Root {
+				s.logger.Warn("cannot resolve a server", "server", host, "error", err)
+			} else {
+				s.logger.Warn("cannot resolve the server of a stub domain", "domain", strings.TrimSuffix(domain.String(), "."),
+					"server", host, "error", err)
+			}
+		}
+		return
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	if !slices.Contains(addrs, s.known[host]) {
+		s.known[host] = addrs[0]
+	}
+}
+
+// inCluster reports whether kubedns knows the name of a server.
+func (s *Source) inCluster(host string) bool {
+	name, err := dnsname.Parse(host)
+	return err == nil && slices.ContainsFunc(s.zones, name.HasSuffix)
+}
+
+// clusterZones returns the zones for whose names --server points at kubedns, but
+// for reverse zones. Without any it is cluster.local, as in dnsmasq-nanny.
+func clusterZones(list []options.Server, kubedns string) []dnsname.Name {
+	var zones []dnsname.Name
+	for _, server := range list {
+		at := net.JoinHostPort(server.Addr.String(), strconv.Itoa(int(server.Port)))
+		_, port, _ := net.SplitHostPort(kubedns)
+		local := server.Addr.IsLoopback() && strconv.Itoa(int(server.Port)) == port
+		if server.Kind == options.ServerAsk && server.Domain.Match == dnsname.MatchSuffix &&
+			(at == kubedns || local) && !server.Domain.Name.HasSuffix(dnsname.MustParse("arpa")) {
+			zones = append(zones, server.Domain.Name)
+		}
+	}
+	if len(zones) == 0 {
+		zones = append(zones, dnsname.MustParse("cluster.local"))
+	}
+	return zones
+}
+
+// wait returns when names are to be looked up again.
+func (s *Source) wait(complete bool) time.Duration {
+	if !complete {
+		return min(s.nanny.SyncInterval, nameRetry)
+	}
+	for _, list := range s.current.StubDomains {
+		for _, server := range list {
+			if server.Name != "" && s.inCluster(server.String()) {
+				return min(s.nanny.SyncInterval, nameFollow)
+			}
+		}
+	}
+	return s.nanny.SyncInterval
+}
+
+// lookupAt asks one DNS server for addresses.
+func lookupAt(server string) servers.Lookup {
+	resolver := &net.Resolver{
+		PreferGo: true,
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, server)
+		},
+	}
+	return func(ctx context.Context, host string) ([]netip.Addr, error) {
+		// The final dot keeps the search list of resolv.conf out.
+		return resolver.LookupNetIP(ctx, "ip", host+".")
+	}
+}
+
+// Start reads the directory for the first time, without looking names up, so
+// that queries need not wait for it.
+func (s *Source) Start(ctx context.Context) servers.Live {
+	s.poller.Load()
+	c, _ := s.config(ctx, false)
+	return c
+}
+
+// Run looks the names of servers up, again at every interval or sooner, and with
+// -restartDnsmasq reads the directory again too. It hands each change to apply,
+// until ctx ends or nothing can change any more.
+func (s *Source) Run(ctx context.Context, last servers.Live, apply func(servers.Live)) {
+	for {
+		if s.nanny.ApplyChanges {
+			s.poller.Load()
+		}
+		next, complete := s.config(ctx, true)
+		if ctx.Err() != nil {
+			return
+		}
+		if !next.Equal(last) {
+			last = next
+			apply(next)
+		}
+		if complete && !s.nanny.ApplyChanges {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(s.wait(complete)):
+		}
+	}
+}

@@ -1,0 +1,89 @@
+// Package process settles dnscache as a process: its user and its pid file.
+//
+// Use [CheckPorts] before sockets are opened and [Settle] after.
+package process
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"syscall"
+
+	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/pidfile"
+	"github.com/kube-dns/kube-dns/pkg/privilege"
+)
+
+// CheckPorts refuses fixed source ports that only root may use when the program will not be
+// root.
+func CheckPorts(id privilege.Identity, u *options.Upstream) error {
+	if !id.Change || id.UID == 0 {
+		return nil
+	}
+	ports := map[string]uint16{"--query-port": u.QueryPort, "--min-port": u.MinPort}
+	for _, s := range u.Servers {
+		ports["--server="+s.String()] = s.SourcePort
+	}
+	for _, option := range slices.Sorted(maps.Keys(ports)) {
+		if port := ports[option]; port > 0 && port < 1024 {
+			return options.Faultf(options.ExitConfig, "source port %d of %s needs --user=root", port, option)
+		}
+	}
+	return nil
+}
+
+// Settle writes the pid file, which may be nil, and drops root.
+func Settle(id privilege.Identity, o *options.Process, log *linelog.Log) (*pidfile.File, error) {
+	owner := -1
+	if id.Change {
+		owner = id.UID
+		if err := log.Chown(id.UID); err != nil {
+			log.Printf("warning: cannot make user %d the owner of the log file: %s", id.UID, linelog.ErrorText(err))
+		}
+	}
+	var file *pidfile.File
+	if !o.NoDaemon {
+		var err error
+		if file, err = writePidFile(o.PidFile, owner, log); err != nil {
+			return nil, err
+		}
+	}
+	if err := dropRoot(id, log); err != nil {
+		file.Remove()
+		return nil, err
+	}
+	return file, nil
+}
+
+// writePidFile writes --pid-file for the user uid, or keeps the owner when that
+// is negative.
+func writePidFile(path string, uid int, log *linelog.Log) (*pidfile.File, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := pidfile.Write(path, uid)
+	switch {
+	case errors.Is(err, pidfile.ErrNotRegular):
+		log.Printf("warning: not writing a pid file: %v; --pid-file= without a value switches it off", err)
+		return nil, nil
+	case err != nil:
+		return nil, options.Faultf(options.ExitFile, "failed to open pidfile %s: %s", path, linelog.ErrorText(err))
+	}
+	return file, nil
+}
+
+// dropRoot drops to the user that the options choose. Without the right to do so
+// (a container that took the capability away) it stays root, unless the user
+// was asked for.
+func dropRoot(id privilege.Identity, log *linelog.Log) error {
+	err := id.Drop()
+	switch {
+	case err == nil:
+		return nil
+	case !id.Asked && errors.Is(err, syscall.EPERM):
+		log.Printf("warning: staying root: %v", err)
+		return nil
+	}
+	return options.Faultf(options.ExitOther, "%v", err)
+}

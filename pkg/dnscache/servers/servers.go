@@ -1,0 +1,207 @@
+// Package servers collects the upstream servers that dnscache asks from the places that name
+// them, and finds the addresses of those given by name.
+//
+// Fill in [Sources] and call [Sources.Servers].
+package servers
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnscache/files"
+	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+)
+
+// Sources are the places that servers come from.
+type Sources struct {
+	Options []options.Server // command line and configuration files
+	Live    Live             // dnsmasq-nanny's directory
+	Resolv  []netip.Addr     // --resolv-file
+	// NoResolv is --no-resolv.
+	NoResolv bool
+
+	file  []options.Server // --servers-file
+	shown []string         // the lines that were logged last
+}
+
+// Live is what dnsmasq-nanny's directory asks for, with all names of servers replaced by their
+// addresses.
+type Live struct {
+	Servers []options.Server
+	// Upstream is whether it names servers that replace those of resolv.conf.
+	Upstream bool
+}
+
+// Equal reports whether two of them ask for the same.
+func (c Live) Equal(d Live) bool {
+	return c.Upstream == d.Upstream && slices.Equal(c.Servers, d.Servers)
+}
+
+// Servers returns the servers that hold now, each once, in the order in which
+// --strict-order asks them. Upstream servers of the live configuration replace
+// those of resolv.conf, as with dnsmasq-nanny.
+func (s *Sources) Servers() []options.Server {
+	all := slices.Concat(s.Options, s.file, s.Live.Servers)
+	if !s.NoResolv && !s.Live.Upstream {
+		for _, addr := range s.Resolv {
+			all = append(all, options.Server{Addr: addr, Port: options.DefaultPort})
+		}
+	}
+	seen := make(map[options.Server]bool, len(all))
+	return slices.DeleteFunc(all, func(server options.Server) bool {
+		again := seen[server]
+		seen[server] = true
+		return again
+	})
+}
+
+// ReadFile reads --servers-file again; what is wrong with it is only logged.
+func (s *Sources) ReadFile(ctx context.Context, path string, lookup Lookup, log *linelog.Log) {
+	data, err := files.Read(path)
+	if err != nil {
+		log.Printf("cannot read %s: %s", path, linelog.ErrorText(err))
+		return
+	}
+	servers, faults := options.ParseServersFile(path, data)
+	for _, f := range faults {
+		log.Printf("%s", f.Text)
+	}
+	servers, err = Resolve(ctx, servers, lookup)
+	if err != nil {
+		log.Printf("%s: %v", path, err)
+	}
+	s.file = servers
+	log.Printf("read %s - %d servers", path, len(servers))
+}
+
+// Show logs the servers that hold now, if they have changed since the last time or always is
+// set.
+func (s *Sources) Show(log *linelog.Log, always bool) {
+	servers := s.Servers()
+	lines := serverLines(servers)
+	if !slices.ContainsFunc(servers, func(s options.Server) bool { return s.Kind == options.ServerAsk }) {
+		lines = append([]string{"warning: no upstream servers configured"}, lines...)
+	}
+	if always || !slices.Equal(lines, s.shown) {
+		s.shown = lines
+		for _, line := range lines {
+			log.Printf("%s", line)
+		}
+	}
+}
+
+// Lookup finds the addresses of a host.
+type Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+
+// LookupTimeout bounds the search for the address of one server.
+const LookupTimeout = 5 * time.Second
+
+// System asks the system's resolver, as dnsmasq does for servers that are
+// given by their names.
+func System(ctx context.Context, host string) ([]netip.Addr, error) {
+	return (&net.Resolver{PreferGo: true}).LookupNetIP(ctx, "ip", host)
+}
+
+// Resolve replaces servers that are given by a name by their first
+// address. It leaves out those that have none, and returns the errors.
+func Resolve(ctx context.Context, servers []options.Server, lookup Lookup) ([]options.Server, error) {
+	resolved := make([]options.Server, 0, len(servers))
+	var faults []string
+	for _, s := range servers {
+		if s.Host == "" {
+			resolved = append(resolved, s)
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, LookupTimeout)
+		addrs, err := lookup(ctx, s.Host)
+		cancel()
+		if err == nil && s.Source.IsValid() {
+			addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return a.Unmap().Is4() != s.Source.Is4() })
+		}
+		if err != nil || len(addrs) == 0 {
+			faults = append(faults, s.Host)
+			continue
+		}
+		s.Host, s.Addr = "", addrs[0].Unmap()
+		resolved = append(resolved, s)
+	}
+	if len(faults) > 0 {
+		return resolved, fmt.Errorf("no address found for %s", strings.Join(faults, ", "))
+	}
+	return resolved, nil
+}
+
+// How many lines about servers are logged, as in dnsmasq.
+const (
+	loggedServers = 30
+	loggedLocals  = 8
+)
+
+// serverLines describes servers in dnsmasq's words.
+func serverLines(servers []options.Server) []string {
+	var lines []string
+	more := 0
+	for _, s := range servers {
+		if s.Kind != options.ServerAsk {
+			continue
+		}
+		if len(lines) == loggedServers {
+			more++
+			continue
+		}
+		lines = append(lines, "using nameserver "+tlsText(s.TLS)+querylog.ServerText(netip.AddrPortFrom(s.Addr, s.Port))+domainText(s.Domain))
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("using %d more nameservers", more))
+	}
+	locals, moreLocals := 0, 0
+	for _, s := range servers {
+		if s.Kind == options.ServerAsk || s.Kind == options.ServerNone { // the latter has a warning
+			continue
+		}
+		if locals++; locals > loggedLocals {
+			moreLocals++
+			continue
+		}
+		name := s.Domain.String()
+		if s.Domain.Match == dnsname.MatchUnqualified {
+			name = "unqualified names"
+		}
+		if s.Kind == options.ServerStandard {
+			lines = append(lines, "using standard nameservers for "+name)
+		} else {
+			lines = append(lines, "using only locally-known addresses for "+name)
+		}
+	}
+	if moreLocals > 0 {
+		lines = append(lines, fmt.Sprintf("using %d more local addresses", moreLocals))
+	}
+	return lines
+}
+
+// tlsText marks a server that is asked over TLS.
+func tlsText(t options.ServerTLS) string {
+	if t.On {
+		return "tls:"
+	}
+	return ""
+}
+
+func domainText(d dnsname.Domain) string {
+	switch d.Match {
+	case dnsname.MatchAll:
+		return ""
+	case dnsname.MatchUnqualified:
+		return " for unqualified names"
+	default:
+		return " for domain " + d.String()
+	}
+}

@@ -1,0 +1,113 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/test/dnstest"
+)
+
+// optionServers parses words of --server.
+func optionServers(t *testing.T, words string) []options.Server {
+	t.Helper()
+	var args []string
+	for word := range strings.FieldsSeq(words) {
+		args = append(args, "--server="+word)
+	}
+	o, err := options.Parse(args, options.NoFiles())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o.Upstream.Servers
+}
+
+func serverTexts(servers []options.Server) string {
+	var texts []string
+	for _, s := range servers {
+		texts = append(texts, s.String())
+	}
+	return strings.Join(texts, " ")
+}
+
+func TestServerSources(t *testing.T) {
+	resolv := addrs("9.9.9.9 8.8.8.8")
+	for _, tt := range []struct {
+		name    string
+		sources Sources
+		want    string
+	}{
+		{"resolv.conf alone", Sources{Resolv: resolv}, "9.9.9.9#53 8.8.8.8#53"},
+		{"no-resolv", Sources{Resolv: resolv, NoResolv: true}, ""},
+		{"all, each once", Sources{
+			Options: optionServers(t, "/a/1.1.1.1 9.9.9.9"),
+			file:    optionServers(t, "/a/1.1.1.1 /b/"),
+			Live:    Live{Servers: optionServers(t, "/c/3.3.3.3")},
+			Resolv:  resolv,
+		}, "/a/1.1.1.1#53 9.9.9.9#53 /b/ /c/3.3.3.3#53 8.8.8.8#53"},
+		{"upstream servers replace resolv.conf", Sources{
+			Options: optionServers(t, "/a/1.1.1.1"),
+			Live:    Live{Servers: optionServers(t, "2.2.2.2#54"), Upstream: true},
+			Resolv:  resolv,
+		}, "/a/1.1.1.1#53 2.2.2.2#54"},
+	} {
+		if got := serverTexts(tt.sources.Servers()); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestServerLines(t *testing.T) {
+	got := serverLines(optionServers(t, "/a.b/127.0.0.1#99 //127.0.0.1#98 /loc/ /std/# 127.0.0.1 // /*wild/127.0.0.1#5 /*.w2/::1#5"))
+	want := []string{
+		"using nameserver 127.0.0.1#99 for domain a.b",
+		"using nameserver 127.0.0.1#98 for unqualified names",
+		"using nameserver 127.0.0.1#53",
+		"using nameserver 127.0.0.1#5 for domain *wild",
+		"using nameserver ::1#5 for domain *.w2",
+		"using only locally-known addresses for loc",
+		"using standard nameservers for std",
+		"using only locally-known addresses for unqualified names",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	var many []options.Server
+	for i := range 40 {
+		addr := netip.AddrFrom4([4]byte{127, 0, 0, byte(i)})
+		many = append(many, options.Server{Addr: addr, Port: 53})
+		many = append(many, options.Server{Kind: options.ServerLocal, Domain: dnsname.Domain{Match: dnsname.MatchText, Text: addr.String()}})
+	}
+	lines := serverLines(many)
+	if len(lines) != 30+1+8+1 || lines[30] != "using 10 more nameservers" || lines[39] != "using 32 more local addresses" {
+		t.Errorf("%d lines: %q", len(lines), lines)
+	}
+}
+
+func TestResolveServers(t *testing.T) {
+	lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
+		switch host {
+		case "both.example":
+			return addrs("::1 127.0.0.9"), nil
+		case "none.example":
+			return nil, nil
+		}
+		return nil, errors.New("no such host")
+	}
+	servers := optionServers(t, "1.2.3.4 both.example#54 /a/both.example@127.0.0.1 none.example bad.example")
+	got, err := Resolve(t.Context(), servers, lookup)
+	if want := "1.2.3.4#53 ::1#54 /a/127.0.0.9#53@127.0.0.1"; serverTexts(got) != want {
+		t.Errorf("servers %q, want %q", serverTexts(got), want)
+	}
+	if err == nil || err.Error() != "no address found for none.example, bad.example" {
+		t.Errorf("error %v", err)
+	}
+}
+
+func addrs(text string) []netip.Addr { return dnstest.Addrs(strings.Fields(text)...) }
