@@ -96,6 +96,7 @@ func New() *Server {
 	s.serve("/api/v1", &kind{resource: "services", gv: core, object: func() Object { return &corev1.Service{} }, list: func() runtime.Object { return &corev1.ServiceList{} }})
 	s.serve("/api/v1", &kind{resource: "endpoints", gv: core, object: func() Object { return &corev1.Endpoints{} }, list: func() runtime.Object { return &corev1.EndpointsList{} }}) //nolint:staticcheck // what is read where there are no slices
 	s.serve("/api/v1", &kind{resource: "namespaces", gv: core, object: func() Object { return &corev1.Namespace{} }, list: func() runtime.Object { return &corev1.NamespaceList{} }})
+	s.serve("/api/v1", &kind{resource: "pods", gv: core, object: func() Object { return &corev1.Pod{} }, list: func() runtime.Object { return &corev1.PodList{} }})
 	s.serve("/api/v1", &kind{resource: "nodes", gv: core, object: func() Object { return &corev1.Node{} }, list: func() runtime.Object { return &corev1.NodeList{} }})
 	s.serve("/api/v1", &kind{resource: "configmaps", gv: core, object: func() Object { return &corev1.ConfigMap{} }, list: func() runtime.Object { return &corev1.ConfigMapList{} }})
 	s.serve("/apis/discovery.k8s.io/v1", &kind{resource: "endpointslices", gv: discovery, object: func() Object { return &discoveryv1.EndpointSlice{} }, list: func() runtime.Object { return &discoveryv1.EndpointSliceList{} }})

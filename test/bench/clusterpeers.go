@@ -76,14 +76,18 @@ func (p programs) kubednsOn(url string, more ...string) peer {
 }
 
 // corednsOn is CoreDNS with its kubernetes plugin and no cache.
-func (p programs) corednsOn(url string) peer {
+func (p programs) corednsOn(url string) peer { return p.corednsWith(url, "pods disabled", "") }
+
+// corednsWith is CoreDNS with its kubernetes plugin, which treats Pods as pods says, and
+// another plugin's line.
+func (p programs) corednsWith(url, pods, line string) peer {
 	return peer{name: "CoreDNS", argv: func(dir string, addr netip.AddrPort) ([]string, error) {
 		if p.coredns == "" {
 			return nil, nil
 		}
 		conf := filepath.Join(dir, "Corefile")
-		text := fmt.Sprintf(".:%d {\n\tbind %v\n\tkubernetes %s in-addr.arpa ip6.arpa {\n\t\tendpoint %s\n\t\tpods disabled\n\t\tttl 30\n\t}\n}\n",
-			addr.Port(), addr.Addr(), objects.Zone, url)
+		text := fmt.Sprintf(".:%d {\n\tbind %v\n\tkubernetes %s in-addr.arpa ip6.arpa {\n\t\tendpoint %s\n\t\t%s\n\t\tttl 30\n\t}\n\t%s\n}\n",
+			addr.Port(), addr.Addr(), objects.Zone, url, pods, line)
 		return []string{p.coredns, "-conf", conf}, os.WriteFile(conf, []byte(text), 0o600)
 	}}
 }

@@ -46,6 +46,24 @@ func (c Cluster) Fill(s *apiserver.Server) {
 	}
 }
 
+// FillPods puts the Pods of all endpoints into s, as far as servers that watch Pods see
+// them, and one more, whose address is client, in a namespace.
+func (c Cluster) FillPods(s *apiserver.Server, client, namespace string) {
+	pod := func(namespace, name, ip string) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": name, "pod-template-hash": "5d59d67564"}},
+			Spec:       corev1.PodSpec{NodeName: "node-1", Containers: []corev1.Container{{Name: "main", Image: "registry.example/app:1.0"}}},
+			Status:     corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}}},
+		}
+	}
+	for i := range c.Services {
+		for k := range c.PerService() {
+			s.Put(pod(Namespace(i), fmt.Sprintf("%s-5d59d67564-%05d", Name(i), k), c.EndpointIP(i, k)))
+		}
+	}
+	s.Put(pod(namespace, "client", client))
+}
+
 // Namespaces is the number of namespaces.
 func (c Cluster) Namespaces() int {
 	return (c.Services + servicesPerNamespace - 1) / servicesPerNamespace
