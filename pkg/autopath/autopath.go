@@ -34,7 +34,7 @@ const leastLabels = 4
 //     deleted must not get something else of that name.
 //   - A label is "*", the wildcard of kube-dns.
 //
-// name may be anything, and no reference to it is kept.
+// name and zone may be anything, and no reference to name is kept.
 func Split(name []byte, zone int) (p Parts, ok bool) {
 	var buf [dnsname.MaxLabels]uint8
 	offsets := dnsname.Offsets(buf[:0], name)
@@ -45,7 +45,11 @@ func Split(name []byte, zone int) (p Parts, ok bool) {
 		}
 		n++
 	}
-	if n < leastLabels || n < len(offsets) && int(offsets[n]) != zone {
+	end := len(name) - 1 // of all labels, where the root is
+	if n < len(offsets) {
+		end = int(offsets[n])
+	}
+	if n < leastLabels || end != zone {
 		return Parts{}, false
 	}
 	p = Parts{Last: int(offsets[n-3]), Namespace: int(offsets[n-2]), svc: int(offsets[n-1]), zone: zone}

@@ -66,6 +66,7 @@ func FuzzSplit(f *testing.F) {
 	for _, name := range []string{"web.prod.ns1.svc.cluster.local.", "a.cluster.local.", "*.b.c.svc.cluster.local."} {
 		f.Add([]byte(dnsname.MustParse(name)), 20)
 	}
+	f.Add([]byte("\x01a\x01b\x01c\x03svc\x00"), 68) // beyond the name
 	f.Add([]byte{}, 0)
 	f.Add([]byte{63, 1}, 1)
 	f.Fuzz(func(t *testing.T, name []byte, zoneAt int) {
@@ -78,7 +79,7 @@ func FuzzSplit(f *testing.F) {
 		}
 		var labels []string // before the zone
 		i := 0
-		for ; i < zoneAt && name[i] != 0; i += int(name[i]) + 1 {
+		for ; i < zoneAt && i < len(name) && name[i] != 0; i += int(name[i]) + 1 {
 			labels = append(labels, string(name[i+1:i+1+int(name[i])]))
 		}
 		n := len(labels)
