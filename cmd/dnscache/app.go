@@ -28,30 +28,30 @@ import (
 // app is the parts of the running program. After newApp only the goroutine of
 // loop uses the fields that change.
 type app struct {
-	env     env
-	options *options.Options
-	nanny   *options.Nanny // nil without flags of dnsmasq-nanny
-	log     *linelog.Log
-	logger  *slog.Logger
+	env     env              // what tests replace of the system
+	options *options.Options // the command line and the files that it names
+	nanny   *options.Nanny   // nil without flags of dnsmasq-nanny
+	log     *linelog.Log     // lines in dnsmasq's words
+	logger  *slog.Logger     // everything else, into the same log
 
-	sources servers.Sources
-	resolv  *files.Resolv // nil with --no-resolv
-	hosts   files.Hosts
-	live    *live.Source // nil without a directory
+	sources servers.Sources // where servers come from; of loop
+	resolv  *files.Resolv   // nil with --no-resolv
+	hosts   files.Hosts     // the data of hosts files; of loop
+	live    *live.Source    // nil without a directory
 
-	host *host.Host
+	host *host.Host // interfaces and addresses of this host
 
-	queryLog *querylog.Log
-	answers  *answerlog.Log   // off until control switches it on
-	control  *logging.Control // of the log's level, too
-	trust    *trust.Source    // certificates for TLS servers
-	forward  *forwarder.Forwarder
-	rates    *ratelimit.Limiter // nil without --rate-limit
-	sockets  *sockets.Sockets
-	pidFile  *pidfile.File // nil when there is none
-	counters metrics.Sources
-	metrics  *metrics.Server // nil when there are none
-	registry *prometheus.Registry
+	queryLog *querylog.Log        // --log-queries
+	answers  *answerlog.Log       // off until control switches it on
+	control  *logging.Control     // of the log's level, too
+	trust    *trust.Source        // certificates for TLS servers
+	forward  *forwarder.Forwarder // cache and upstream servers
+	rates    *ratelimit.Limiter   // nil without --rate-limit
+	sockets  *sockets.Sockets     // where queries arrive
+	pidFile  *pidfile.File        // nil when there is none
+	counters metrics.Sources      // what statistics and metrics read
+	metrics  *metrics.Server      // nil when there are none
+	registry *prometheus.Registry // of all metrics
 }
 
 // newApp reads what there is to read and binds the ports, in the order in which
