@@ -3,7 +3,8 @@
 //	dnscache -k --cache-size=1000 --log-facility=- --server=/cluster.local/127.0.0.1#10053
 //
 // Words before a "--" are the flags of dnsmasq-nanny, which ran dnsmasq in
-// older kube-dns Pods. docs/dnscache-options.md lists what is implemented.
+// older kube-dns Pods; with --node-local they are those of a node's cache
+// (docs/node-local.md). docs/dnscache-options.md lists what is implemented.
 package main
 
 import (
@@ -11,9 +12,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/kube-dns/kube-dns/pkg/nodelocal"
 )
 
 func main() {
+	if code, done := nodelocal.Main(context.Background(), os.Args[1:], os.Stderr); done {
+		os.Exit(code)
+	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	os.Exit(run(context.Background(), os.Args[1:], env{

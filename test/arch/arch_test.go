@@ -45,6 +45,22 @@ var core = []string{
 
 var rules = []rule{
 	{
+		name:   "the policy of the node's cache has no I/O, lock or goroutine helper",
+		who:    []string{"pkg/nodelocal/policy"},
+		deny:   []string{"net", "net/", "os", "os/", "syscall", "sync", "sync/", "context", "log/", "golang.org/x/", module + "/"},
+		direct: true,
+	},
+	{
+		name: "the supervisor of the node's cache links nothing that answers queries",
+		who:  []string{"pkg/nodelocal"},
+		deny: []string{module + "/pkg/forwarder", module + "/pkg/upstream", module + "/pkg/listener", module + "/pkg/dnsmasq/", "k8s.io/"},
+	},
+	{
+		name: "only the node's mode changes the kernel's network",
+		who:  []string{"cmd/kubedns", "cmd/exechealthz", "pkg/forwarder", "pkg/listener", "pkg/netif"},
+		deny: []string{module + "/pkg/nodelocal"},
+	},
+	{
 		name: "the core has no socket, logger, process or goroutine helper",
 		who:  core,
 		deny: []string{"net", "net/http", "log", "log/slog", "os/exec", "os/signal", "golang.org/x/sys/", "golang.org/x/sync/", "k8s.io/", "github.com/prometheus/"},

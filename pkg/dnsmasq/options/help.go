@@ -27,6 +27,15 @@ func Usage(program string) string {
 	for _, f := range nannyFlags() {
 		fmt.Fprintf(&b, "%-48s %s\n", "    -"+f.name, f.help)
 	}
+	b.WriteString("\nAs the cache of a node (docs/node-local.md), before a first argument \"--\":\n")
+	for _, f := range [][2]string{
+		{"--node-local=<address>[,<address>...]", "answer on these addresses; queries for them go to cluster DNS whenever this cache does not answer"},
+		{"--node-local-interface=<name>", "dummy link for the addresses; default nodelocaldns"},
+		{"--node-local-lameduck=<duration>", "how long to continue answering after SIGTERM; default 5s"},
+		{"--node-local-cleanup", "remove the link with its addresses, and exit"},
+	} {
+		fmt.Fprintf(&b, "%-48s %s\n", "    "+f[0], f[1])
+	}
 	b.WriteString("\nAll other options of dnsmasq are refused with an error that gives the reason.\n")
 	return b.String()
 }

@@ -1,0 +1,94 @@
+package nodelocal
+
+import (
+	"crypto/rand"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// childEnv marks the child's environment. Its descriptor 3 is a pipe that ends with the
+// supervisor.
+const childEnv = "DNSCACHE_NODE_LOCAL_CHILD"
+
+// becomeChild gives up what a cache does not need, and ends this process when the
+// supervisor ends. A signal by PR_SET_PDEATHSIG would not outlast the change of the user.
+func becomeChild() {
+	_ = os.Unsetenv(childEnv)
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if unix.Capget(&header, &data[0]) == nil {
+		const keep = 1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+		kept := data[0].Permitted & keep
+		data = [2]unix.CapUserData{{Effective: kept, Permitted: kept}}
+		_, _, _ = syscall.AllThreadsSyscall(unix.SYS_CAPSET,
+			uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0) //nolint:gosec // what the call takes
+	}
+	syscall.CloseOnExec(3)
+	parent := os.NewFile(3, "supervisor")
+	go func() {
+		_, _ = parent.Read(make([]byte, 1)) // nothing is ever written
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}()
+}
+
+// child is the running cache.
+type child struct {
+	cmd *exec.Cmd
+	// pipe is held open while the supervisor lives.
+	pipe *os.File
+	// private is an address that only this child answers on.
+	private netip.AddrPort
+}
+
+// startChild starts this program as a cache and calls exited once with its exit code,
+// negative for a signal.
+func startChild(cfg *config, exited func(*child, int)) (*child, error) {
+	c := &child{private: netip.AddrPortFrom(privateAddr(), dnsPort)}
+	listen := []string{c.private.Addr().String()}
+	for _, addr := range cfg.addrs {
+		listen = append(listen, addr.String())
+	}
+	args := append(append([]string(nil), cfg.rest...),
+		"--share-port", "--listen-address="+strings.Join(listen, ","), "--lameduck="+cfg.lameduck.Round(time.Millisecond).String())
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer read.Close()
+	c.pipe = write
+	c.cmd = exec.Command("/proc/self/exe", args...)
+	c.cmd.Args[0] = os.Args[0]
+	c.cmd.Env = append(os.Environ(), childEnv+"=1")
+	c.cmd.Stdout, c.cmd.Stderr = os.Stdout, os.Stderr
+	c.cmd.ExtraFiles = []*os.File{read}
+	// Signals of a terminal go to the supervisor, which passes them on in its order.
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := c.cmd.Start(); err != nil {
+		_ = write.Close()
+		return nil, err
+	}
+	go func() {
+		_ = c.cmd.Wait()
+		_ = write.Close()
+		code := c.cmd.ProcessState.ExitCode()
+		if status, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			code = -int(status.Signal())
+		}
+		exited(c, code)
+	}()
+	return c, nil
+}
+
+// privateAddr is a random loopback address, which no other instance has.
+func privateAddr() netip.Addr {
+	var b [2]byte
+	_, _ = rand.Read(b[:])
+	return netip.AddrFrom4([4]byte{127, 53, b[0], 1 | b[1]})
+}

@@ -1,0 +1,153 @@
+package nodelocal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/netif"
+)
+
+// ipvsLink is the interface on which kube-proxy has the Services' addresses in IPVS mode.
+const ipvsLink = "kube-ipvs0"
+
+// link is the interface that holds the addresses. A link of that name that is there
+// already, such as that of NodeLocal DNSCache, is used as it is and never removed.
+type link struct {
+	name string // the interface that is wanted
+	used string // the one that has the addresses: name, or lo
+}
+
+// ensure makes the link and the addresses that no interface has, and sets the link up.
+// It reports whether something had to be done.
+func (l *link) ensure(addrs []netip.Addr) (changed bool, err error) {
+	list, err := netif.All()
+	if err != nil {
+		return false, err
+	}
+	missing := missingAddrs(list, addrs)
+	if l.used == "" && l.exists() {
+		l.used = l.name
+	}
+	up := l.used != "" && isUp(l.used)
+	if len(missing) == 0 && (up || l.used == "") {
+		return false, nil // also when other interfaces have all of them
+	}
+	c, err := dial(unix.NETLINK_ROUTE)
+	if err != nil {
+		return false, err
+	}
+	defer c.close()
+	if l.used != "lo" && !l.exists() {
+		switch err := l.create(c); {
+		case err == nil, errors.Is(err, unix.EEXIST):
+			l.used = l.name
+		case errors.Is(err, unix.EOPNOTSUPP):
+			l.used = "lo"
+		default:
+			return true, fmt.Errorf("adding the interface %s: %w", l.name, err)
+		}
+	}
+	if err := setUp(c, l.used); err != nil {
+		return true, fmt.Errorf("setting the interface %s up: %w", l.used, err)
+	}
+	for _, addr := range missing {
+		err := changeAddress(c, l.used, addr, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			return true, fmt.Errorf("adding the address %v to %s: %w", addr, l.used, err)
+		}
+	}
+	return true, nil
+}
+
+// remove deletes the link or, from lo, the addresses.
+func (l *link) remove(addrs []netip.Addr) error {
+	c, err := dial(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if i, err := net.InterfaceByName(l.name); err == nil {
+		seq := c.next()
+		m := newMessage(unix.RTM_DELLINK, unix.NLM_F_ACK, seq, linkBody(i.Index, 0))
+		return c.send(m.finish(), map[uint32]bool{seq: true})
+	}
+	for _, addr := range addrs {
+		err := changeAddress(c, "lo", addr, unix.RTM_DELADDR, 0)
+		if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+			return fmt.Errorf("removing the address %v from lo: %w", addr, err)
+		}
+	}
+	return nil
+}
+
+func (l *link) exists() bool {
+	_, err := net.InterfaceByName(l.name)
+	return err == nil
+}
+
+func isUp(name string) bool {
+	i, err := net.InterfaceByName(name)
+	return err == nil && i.Flags&net.FlagUp != 0
+}
+
+// missingAddrs returns the addresses that no interface has.
+func missingAddrs(list netif.List, addrs []netip.Addr) (missing []netip.Addr) {
+	for _, addr := range addrs {
+		if list.NameOf(addr) == "" {
+			missing = append(missing, addr)
+		}
+	}
+	return missing
+}
+
+// create makes a dummy link.
+func (l *link) create(c *conn) error {
+	seq := c.next()
+	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK, seq, linkBody(0, 0))
+	m.text(unix.IFLA_IFNAME, l.name)
+	m.nest(unix.IFLA_LINKINFO, func() { m.text(unix.IFLA_INFO_KIND, "dummy") })
+	return c.send(m.finish(), map[uint32]bool{seq: true})
+}
+
+func setUp(c *conn, name string) error {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return err
+	}
+	seq := c.next()
+	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_ACK, seq, linkBody(i.Index, unix.IFF_UP))
+	return c.send(m.finish(), map[uint32]bool{seq: true})
+}
+
+// linkBody is struct ifinfomsg, with flags as the only ones to change.
+func linkBody(index int, flags uint32) []byte {
+	b := make([]byte, unix.SizeofIfInfomsg)
+	binary.NativeEndian.PutUint32(b[4:], uint32(index))
+	binary.NativeEndian.PutUint32(b[8:], flags)
+	binary.NativeEndian.PutUint32(b[12:], flags)
+	return b
+}
+
+// changeAddress adds or deletes an address with a network of itself alone.
+func changeAddress(c *conn, name string, addr netip.Addr, typ, flags uint16) error {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return err
+	}
+	body := make([]byte, unix.SizeofIfAddrmsg)
+	body[0], body[1] = unix.AF_INET, byte(addr.BitLen())
+	if addr.Is6() {
+		body[0], body[2] = unix.AF_INET6, unix.IFA_F_NODAD
+	}
+	binary.NativeEndian.PutUint32(body[4:], uint32(i.Index))
+	seq := c.next()
+	m := newMessage(typ, flags|unix.NLM_F_ACK, seq, body)
+	m.attr(unix.IFA_LOCAL, addr.AsSlice())
+	m.attr(unix.IFA_ADDRESS, addr.AsSlice())
+	return c.send(m.finish(), map[uint32]bool{seq: true})
+}

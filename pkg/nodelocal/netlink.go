@@ -1,0 +1,130 @@
+package nodelocal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// message builds one netlink message. Lengths are set by finish.
+type message []byte
+
+// newMessage begins a message of a type. body is its fixed part.
+func newMessage(typ, flags uint16, seq uint32, body []byte) message {
+	m := make(message, unix.NLMSG_HDRLEN, 512)
+	binary.NativeEndian.PutUint16(m[4:], typ)
+	binary.NativeEndian.PutUint16(m[6:], flags|unix.NLM_F_REQUEST)
+	binary.NativeEndian.PutUint32(m[8:], seq)
+	return append(m, body...)
+}
+
+// attr adds an attribute.
+func (m *message) attr(typ uint16, value []byte) {
+	*m = binary.NativeEndian.AppendUint16(*m, uint16(unix.SizeofRtAttr+len(value)))
+	*m = binary.NativeEndian.AppendUint16(*m, typ)
+	*m = append(*m, value...)
+	m.pad()
+}
+
+// text adds an attribute with a string that ends with a zero octet.
+func (m *message) text(typ uint16, s string) { m.attr(typ, append([]byte(s), 0)) }
+
+// be32 adds an attribute with a number in network order, as nf_tables has them.
+func (m *message) be32(typ uint16, n uint32) { m.attr(typ, binary.BigEndian.AppendUint32(nil, n)) }
+
+// nest adds an attribute that holds what fill adds.
+func (m *message) nest(typ uint16, fill func()) {
+	at := len(*m)
+	m.attr(typ|unix.NLA_F_NESTED, nil)
+	fill()
+	binary.NativeEndian.PutUint16((*m)[at:], uint16(len(*m)-at))
+}
+
+func (m *message) pad() {
+	for len(*m)%4 != 0 {
+		*m = append(*m, 0)
+	}
+}
+
+// finish sets the length and returns the message.
+func (m *message) finish() []byte {
+	binary.NativeEndian.PutUint32(*m, uint32(len(*m)))
+	return *m
+}
+
+// conn is a netlink socket for requests. One goroutine may use it.
+type conn struct {
+	fd  int
+	seq uint32
+}
+
+// dial opens a socket of a netlink protocol, which no child inherits.
+func dial(protocol int) (*conn, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
+	if err != nil {
+		return nil, fmt.Errorf("opening a netlink socket: %w", err)
+	}
+	err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 2})
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("preparing a netlink socket: %w", err)
+	}
+	return &conn{fd: fd}, nil
+}
+
+func (c *conn) close() { _ = unix.Close(c.fd) }
+
+// next returns a number for the next message.
+func (c *conn) next() uint32 {
+	c.seq++
+	return c.seq
+}
+
+// portID returns the number of the socket, which no other socket of its protocol in this
+// network namespace has.
+func (c *conn) portID() uint32 {
+	if name, err := unix.Getsockname(c.fd); err == nil {
+		if nl, ok := name.(*unix.SockaddrNetlink); ok {
+			return nl.Pid
+		}
+	}
+	return 0
+}
+
+// send sends messages and waits until those with the numbers in acks are acknowledged.
+// It returns the first error that the kernel reports.
+func (c *conn) send(b []byte, acks map[uint32]bool) error {
+	if err := unix.Sendto(c.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return err
+	}
+	buf := make([]byte, 1<<16)
+	for len(acks) > 0 {
+		n, _, err := unix.Recvfrom(c.fd, buf, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		messages, err := syscall.ParseNetlinkMessage(buf[:n])
+		if err != nil {
+			return err
+		}
+		for _, m := range messages {
+			if m.Header.Type != unix.NLMSG_ERROR || len(m.Data) < 4 {
+				continue
+			}
+			if code := int32(binary.NativeEndian.Uint32(m.Data)); code != 0 {
+				return unix.Errno(-code)
+			}
+			delete(acks, m.Header.Seq)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+// Package nodelocal runs dnscache as the DNS cache of a node (--node-local).
+//
+// The process is a supervisor. It starts the same program as its child, which answers
+// queries and holds no right over the network once its ports are bound. The supervisor
+// puts the addresses on a link, and an nftables table into the kernel that leads
+// queries for them to the child. The table belongs to a netlink socket of the
+// supervisor, so that the kernel removes it however the supervisor ends: the queries
+// then go where kube-proxy sends them. When that is to be is decided by package policy.
+//
+// [Main] is the only entrance. Without --node-local it does nothing.
+package nodelocal
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/netif"
+)
+
+// Exit codes, those of dnscache for faults of the same kind.
+const (
+	exitConfig  = 1
+	exitNetwork = 2
+)
+
+// dnsPort is the port of the cache; the rules know no other.
+const dnsPort = 53
+
+// config is the command line.
+type config struct {
+	// addrs are the addresses to answer on, each once.
+	addrs []netip.Addr
+	// link is the name of the link that holds them.
+	link string
+	// lameduck is how long to answer after SIGTERM.
+	lameduck time.Duration
+	// cleanup asks to remove the link and its addresses, and to do nothing else.
+	cleanup bool
+	// rest are the arguments of the cache.
+	rest []string
+}
+
+// wanted reports whether the arguments ask for this mode.
+func wanted(args []string) bool {
+	end := slices.Index(args, "--")
+	if end < 0 {
+		end = len(args)
+	}
+	return slices.ContainsFunc(args[:end], func(arg string) bool {
+		name, dashed := strings.CutPrefix(arg, "--")
+		return dashed && (name == "node-local" || strings.HasPrefix(name, "node-local=") || strings.HasPrefix(name, "node-local-"))
+	})
+}
+
+// Main runs the supervisor if args, without the program's name, ask for it. done is
+// false if the caller is to run the cache itself.
+func Main(ctx context.Context, args []string, stderr io.Writer) (code int, done bool) {
+	if os.Getenv(childEnv) != "" {
+		becomeChild()
+		return 0, false
+	}
+	if !wanted(args) {
+		return 0, false
+	}
+	cfg, err := parse(args)
+	if err == nil && !cfg.cleanup {
+		err = check(cfg)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "\ndnscache: --node-local: %v\n\n", err)
+		return exitConfig, true
+	}
+	if cfg.cleanup {
+		if err := (&link{name: cfg.link}).remove(cfg.addrs); err != nil {
+			fmt.Fprintf(stderr, "\ndnscache: --node-local-cleanup: %v\n\n", err)
+			return exitNetwork, true
+		}
+		return 0, true
+	}
+	return supervise(ctx, cfg, stderr), true
+}
+
+// parse reads the arguments up to "--"; those after it are the cache's.
+func parse(args []string) (*config, error) {
+	cfg := &config{}
+	if end := slices.Index(args, "--"); end >= 0 {
+		args, cfg.rest = args[:end], args[end+1:]
+	}
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	list := flags.String("node-local", "", "")
+	flags.StringVar(&cfg.link, "node-local-interface", "nodelocaldns", "")
+	flags.DurationVar(&cfg.lameduck, "node-local-lameduck", 5*time.Second, "")
+	flags.BoolVar(&cfg.cleanup, "node-local-cleanup", false, "")
+	if err := flags.Parse(args); err != nil {
+		return nil, fmt.Errorf("%w; the options of the cache follow an argument --", err)
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q; the options of the cache follow an argument --", flags.Arg(0))
+	}
+	if cfg.lameduck < 0 || cfg.lameduck > time.Hour {
+		return nil, fmt.Errorf("the lame-duck time %v is not between 0 and 1h", cfg.lameduck)
+	}
+	if cfg.link == "" || len(cfg.link) >= unix.IFNAMSIZ || strings.ContainsAny(cfg.link, "/ \t\n:") {
+		return nil, fmt.Errorf("invalid interface name %q", cfg.link)
+	}
+	for text := range strings.SplitSeq(*list, ",") {
+		addr, err := parseAddr(strings.TrimSpace(text))
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(cfg.addrs, addr) {
+			cfg.addrs = append(cfg.addrs, addr)
+		}
+	}
+	return cfg, nil
+}
+
+// parseAddr reads an address that a node's cache can have.
+func parseAddr(text string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(text)
+	switch {
+	case err != nil:
+		return addr, fmt.Errorf("invalid address %q", text)
+	case addr.Is4In6():
+		return addr, fmt.Errorf("the IPv4 address %v is written as an IPv6 address; write %v", addr, addr.Unmap())
+	case addr.Is6() && addr.IsLinkLocalUnicast():
+		return addr, fmt.Errorf("resolv.conf cannot name %v without a zone; use a unique local address such as fd00::10", addr)
+	case addr.IsUnspecified(), addr.IsMulticast(), addr.IsLoopback(), addr == netip.MustParseAddr("255.255.255.255"):
+		return addr, fmt.Errorf("%v cannot be the address of a node's cache; use the cluster IP of the Service kube-dns, or a link-local address such as 169.254.20.10", addr)
+	}
+	return addr, nil
+}
+
+// errNoAddress says that IPVS has every address.
+var errNoAddress = errors.New("kube-proxy in IPVS mode has every one of the addresses; give a link-local address such as 169.254.20.10 as well, and set the kubelet's clusterDNS to it")
+
+// check looks whether this host allows what cfg asks for, and leaves out addresses that
+// kube-proxy has in IPVS mode. It changes nothing on the host.
+func check(cfg *config) error {
+	list, err := netif.All()
+	if err != nil {
+		return fmt.Errorf("listing the interfaces: %w", err)
+	}
+	cfg.addrs = slices.DeleteFunc(cfg.addrs, func(a netip.Addr) bool { return list.NameOf(a) == ipvsLink })
+	if len(cfg.addrs) == 0 {
+		return errNoAddress
+	}
+	_, noIPv6 := os.Stat("/proc/net/if_inet6")
+	for _, addr := range cfg.addrs {
+		if addr.Is6() && noIPv6 != nil {
+			return fmt.Errorf("this host has no IPv6, so %v cannot be used", addr)
+		}
+	}
+	if missing := missingAddrs(list, cfg.addrs); len(missing) > 0 && !mayChangeNetwork() {
+		return fmt.Errorf("the capability NET_ADMIN is missing, and no interface has %v", missing[0])
+	}
+	return nil
+}
+
+// mayChangeNetwork reports whether this process has the capability NET_ADMIN.
+func mayChangeNetwork() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_NET_ADMIN) != 0
+}

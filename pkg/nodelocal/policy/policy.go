@@ -1,0 +1,237 @@
+// Package policy decides when the rules that lead a node's DNS queries to its cache are
+// in the kernel, and when the cache is started again. It is pure: [Machine.Step] takes
+// the time and one event, and returns what is to be done. It has no clock, process,
+// socket or goroutine.
+//
+// Four rules hold whatever happens:
+//
+//   - There are no rules in the kernel before this cache has answered.
+//   - Rules go as soon as this cache ends, answers no more, or is told to end.
+//   - Only faults of this cache count. Checks are questions that it answers by itself,
+//     so a cluster DNS that is down changes nothing.
+//   - A cache that fails before its first answer is a fault of the configuration, and
+//     ends the program with the cache's exit code.
+package policy
+
+import "time"
+
+// The times of the policy.
+const (
+	// CheckEvery is the period of the checks.
+	CheckEvery = 500 * time.Millisecond
+	// CheckPatience is how long one check waits for its answer.
+	CheckPatience = 250 * time.Millisecond
+	// MissesToFlip is how many checks in a row fail before the rules go.
+	MissesToFlip = 3
+	// HitsToReturn is how many checks in a row succeed before they come back.
+	HitsToReturn = 5
+	// StuckLimit is how long a cache may answer nothing before it is killed.
+	StuckLimit = 30 * time.Second
+	// FirstBackoff and MaxBackoff bound the pause before a restart, which doubles.
+	FirstBackoff = 250 * time.Millisecond
+	MaxBackoff   = 30 * time.Second
+	// Settled is how long a cache must have answered for the pause to begin anew.
+	Settled = time.Minute
+	// ExitGrace is how long after its lame-duck time a cache may need to end.
+	ExitGrace = 3 * time.Second
+)
+
+// Kind is the kind of an [Event].
+type Kind int
+
+// The events.
+const (
+	// Begin is the start of the program.
+	Begin Kind = iota
+	// Hit and Miss are the outcomes of a check of the running cache.
+	Hit
+	Miss
+	// Exited says that the cache has ended; Code is its exit code, negative for a
+	// signal.
+	Exited
+	// Terminate asks the program to end after the lame-duck time, Interrupt at once.
+	Terminate
+	Interrupt
+	// Tick says nothing but that time has passed.
+	Tick
+)
+
+// Event is what happened.
+type Event struct {
+	Kind Kind
+	// Code is the exit code, for Exited.
+	Code int
+}
+
+// Do is the kind of an [Action].
+type Do int
+
+// The actions.
+const (
+	// Start starts the cache.
+	Start Do = iota
+	// Install puts the rules into the kernel, after the link and its addresses.
+	Install
+	// Remove takes the rules out; Reason says why.
+	Remove
+	// Term and Kill send a signal to the cache.
+	Term
+	Kill
+	// Exit ends the program with Code.
+	Exit
+)
+
+// Reason is why rules were removed. It is the value of a metric's label.
+type Reason string
+
+// The reasons.
+const (
+	CacheExited Reason = "cache_exited"
+	CacheStuck  Reason = "cache_stuck"
+	Stopping    Reason = "stopping"
+)
+
+// Reasons lists every [Reason].
+func Reasons() []Reason { return []Reason{CacheExited, CacheStuck, Stopping} }
+
+// Action is one thing to do.
+type Action struct {
+	Do     Do
+	Reason Reason // for Remove
+	Code   int    // for Exit
+}
+
+// Machine is the state. The zero value with Lameduck set is ready for [Begin].
+type Machine struct {
+	// Lameduck is how long the cache goes on answering after SIGTERM.
+	Lameduck time.Duration
+
+	running   bool          // the cache is a process
+	installed bool          // the rules are in the kernel
+	answered  bool          // this or an earlier cache has answered
+	ending    bool          // the program is about to end
+	killed    bool          // the running cache was sent SIGKILL
+	hits      int           // checks in a row that succeeded, since the start or flip
+	misses    int           // checks in a row that failed
+	needHits  int           // hits that Install takes: 1 after a start
+	backoff   time.Duration // the pause before the last restart
+	restartAt time.Time     // when to start the cache, if it is not running
+	firstHit  time.Time     // when the running cache answered first, zero before
+	lastHit   time.Time     // when it answered last, or was started
+	killAt    time.Time     // when an ending cache is killed
+}
+
+// Installed reports whether the rules are meant to be in the kernel.
+func (m *Machine) Installed() bool { return m.installed }
+
+// Running reports whether the cache is meant to be a process, which checks may ask.
+func (m *Machine) Running() bool { return m.running }
+
+// Step takes an event at the time now, which must not go back, and returns what to do,
+// in that order.
+func (m *Machine) Step(now time.Time, e Event) []Action {
+	switch e.Kind {
+	case Begin:
+		return m.start(now)
+	case Hit:
+		return m.hit(now)
+	case Miss:
+		return append(m.miss(), m.overdue(now)...)
+	case Exited:
+		return m.exited(now, e.Code)
+	case Terminate, Interrupt:
+		return m.end(now, e.Kind == Interrupt)
+	}
+	return m.overdue(now)
+}
+
+func (m *Machine) start(now time.Time) []Action {
+	m.running, m.killed, m.hits, m.misses, m.needHits = true, false, 0, 0, 1
+	m.firstHit, m.lastHit = time.Time{}, now
+	return []Action{{Do: Start}}
+}
+
+func (m *Machine) hit(now time.Time) []Action {
+	if !m.running {
+		return nil // the answer of a cache that has ended since
+	}
+	m.answered, m.misses, m.lastHit = true, 0, now
+	m.hits++
+	if m.firstHit.IsZero() {
+		m.firstHit = now
+	}
+	if m.installed || m.ending || m.hits < m.needHits {
+		return nil
+	}
+	m.installed = true
+	return []Action{{Do: Install}}
+}
+
+func (m *Machine) miss() []Action {
+	m.hits = 0
+	m.misses++
+	if m.misses < MissesToFlip {
+		return nil
+	}
+	m.needHits = HitsToReturn
+	return m.remove(CacheStuck)
+}
+
+// remove takes the rules out if they are there.
+func (m *Machine) remove(why Reason) []Action {
+	if !m.installed {
+		return nil
+	}
+	m.installed = false
+	return []Action{{Do: Remove, Reason: why}}
+}
+
+func (m *Machine) exited(now time.Time, code int) []Action {
+	m.running = false
+	actions := m.remove(CacheExited)
+	switch {
+	case m.ending:
+		return append(actions, Action{Do: Exit})
+	case !m.answered:
+		if code <= 0 {
+			code = 1
+		}
+		return append(actions, Action{Do: Exit, Code: code})
+	}
+	if !m.firstHit.IsZero() && now.Sub(m.firstHit) >= Settled {
+		m.backoff = 0
+	}
+	m.backoff = min(max(2*m.backoff, FirstBackoff), MaxBackoff)
+	m.restartAt = now.Add(m.backoff)
+	return actions
+}
+
+func (m *Machine) end(now time.Time, atOnce bool) []Action {
+	actions := m.remove(Stopping)
+	lameduck := m.Lameduck
+	switch {
+	case !m.running:
+		m.ending = true
+		return append(actions, Action{Do: Exit})
+	case m.ending && !atOnce:
+		return nil
+	case atOnce:
+		lameduck = 0
+	}
+	m.ending = true
+	m.killAt = now.Add(lameduck + ExitGrace)
+	return append(actions, Action{Do: Term})
+}
+
+// overdue does what only the time asks for.
+func (m *Machine) overdue(now time.Time) []Action {
+	switch {
+	case !m.running && !m.ending && m.answered && !now.Before(m.restartAt):
+		return m.start(now)
+	case m.running && !m.killed && m.ending && !now.Before(m.killAt),
+		m.running && !m.killed && !m.ending && now.Sub(m.lastHit) >= StuckLimit:
+		m.killed = true
+		return []Action{{Do: Kill}}
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package policy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+var names = map[string]Event{
+	"begin": {Kind: Begin}, "hit": {Kind: Hit}, "miss": {Kind: Miss}, "tick": {Kind: Tick},
+	"exit2": {Kind: Exited, Code: 2}, "killed": {Kind: Exited, Code: -9}, "term": {Kind: Terminate}, "int": {Kind: Interrupt},
+}
+
+func text(actions []Action) string {
+	var words []string
+	for _, a := range actions {
+		word := [...]string{"start", "install", "remove", "term", "kill", "exit"}[a.Do]
+		switch a.Do {
+		case Remove:
+			word += ":" + string(a.Reason)
+		case Exit:
+			word += fmt.Sprint(a.Code)
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, ",")
+}
+
+// Each word of a scenario is "time event[=actions]", the time in milliseconds.
+func TestScenarios(t *testing.T) {
+	for name, script := range map[string]string{
+		"no rules before an answer":              `0 begin=start; 500 miss; 1000 miss; 1500 miss; 2000 miss; 2500 hit; 3000 hit; 3500 hit; 4000 hit; 4500 hit=install`,
+		"rules with the first answer":            `0 begin=start; 20 hit=install; 520 hit`,
+		"a first cache that fails ends it":       `0 begin=start; 30 exit2=exit2`,
+		"a first cache killed ends it":           `0 begin=start; 30 killed=exit1`,
+		"stuck after three misses, back after 5": `0 begin=start; 20 hit=install; 520 miss; 1020 miss; 1520 miss=remove:cache_stuck; 2020 miss; 2520 hit; 3020 hit; 3520 hit; 4020 hit; 4520 hit=install`,
+		"two misses do nothing":                  `0 begin=start; 20 hit=install; 520 miss; 1020 miss; 1520 hit; 2020 miss; 2520 miss; 3020 hit`,
+		"crash flips, restarts, returns":         `0 begin=start; 20 hit=install; 70000 killed=remove:cache_exited; 70100 tick; 70250 tick=start; 70300 hit=install`,
+		"backoff doubles":                        `0 begin=start; 20 hit=install; 100 exit2=remove:cache_exited; 350 tick=start; 400 exit2; 899 tick; 900 tick=start; 1000 exit2; 1999 tick; 2000 tick=start`,
+		"backoff begins anew once settled":       `0 begin=start; 20 hit=install; 100 exit2=remove:cache_exited; 350 tick=start; 400 hit=install; 60400 exit2=remove:cache_exited; 60650 tick=start`,
+		"SIGTERM flips first":                    `0 begin=start; 20 hit=install; 1000 term=remove:stopping,term; 1500 hit; 2000 term; 6000 hit; 6100 exit2=exit0`,
+		"SIGTERM, then a cache that stays":       `0 begin=start; 20 hit=install; 1000 term=remove:stopping,term; 8999 tick; 9000 tick=kill; 9001 tick; 9010 killed=exit0`,
+		"SIGINT does not wait":                   `0 begin=start; 20 hit=install; 1000 int=remove:stopping,term; 4000 tick=kill`,
+		"SIGTERM while there is no cache":        `0 begin=start; 20 hit=install; 100 killed=remove:cache_exited; 110 term=exit0`,
+		"stuck for ever is killed":               `0 begin=start; 20 hit=install; 520 miss; 1020 miss; 1520 miss=remove:cache_stuck; 30019 miss; 30020 miss=kill; 30030 killed; 30280 tick=start; 30290 hit=install`,
+		"late answer of a dead cache":            `0 begin=start; 20 hit=install; 100 killed=remove:cache_exited; 101 hit; 350 tick=start; 400 hit=install`,
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+			m := Machine{Lameduck: 5 * time.Second}
+			for line := range strings.SplitSeq(script, ";") {
+				var at int
+				var what string
+				if _, err := fmt.Sscanf(line, "%d %s", &at, &what); err != nil {
+					t.Fatal(err)
+				}
+				event, want, _ := strings.Cut(what, "=")
+				e, ok := names[event]
+				if !ok {
+					t.Fatalf("unknown event %q", event)
+				}
+				if got := text(m.Step(time.UnixMilli(int64(at)), e)); got != want {
+					t.Fatalf("%s: %s, want %s", line, got, want)
+				}
+			}
+		})
+	}
+}
+
+// TestStuckInTime is the promise of 2.5 s, whatever the moment at which the cache stops.
+func TestStuckInTime(t *testing.T) {
+	if worst := CheckEvery*MissesToFlip + CheckPatience; worst > 2500*time.Millisecond {
+		t.Errorf("a stuck cache is noticed after %v", worst)
+	}
+	if back := HitsToReturn * CheckEvery; back > 3*time.Second {
+		t.Errorf("a cache that answers again gets its queries back after %v", back)
+	}
+}
+
+// TestInvariants feeds random events and checks what the package comment promises.
+func TestInvariants(t *testing.T) {
+	for seed := range uint64(2000) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		m := Machine{Lameduck: time.Duration(r.IntN(5)) * time.Second}
+		now, alive, answered, rules, ending := time.UnixMilli(0), false, false, false, false
+		take := func(kind Kind, actions []Action) (over bool) {
+			for _, a := range actions {
+				switch a.Do {
+				case Start:
+					if alive || ending {
+						t.Fatalf("seed %d: started while alive %v, ending %v", seed, alive, ending)
+					}
+					alive, answered = true, false
+				case Install:
+					if !alive || !answered || rules || ending {
+						t.Fatalf("seed %d: installed: alive %v, answered %v, rules %v, ending %v", seed, alive, answered, rules, ending)
+					}
+					rules = true
+				case Remove:
+					if !rules {
+						t.Fatalf("seed %d: removed twice", seed)
+					}
+					rules = false
+				case Term, Kill:
+					if !alive {
+						t.Fatalf("seed %d: signal to nobody", seed)
+					}
+				case Exit:
+					over = true
+				}
+			}
+			if rules && (!alive || ending) || rules != m.Installed() || alive != m.Running() {
+				t.Fatalf("seed %d after %v: rules %v, alive %v, ending %v", seed, kind, rules, alive, ending)
+			}
+			return over
+		}
+		over := take(Begin, m.Step(now, Event{Kind: Begin}))
+		for range 200 {
+			if over {
+				break
+			}
+			now = now.Add(time.Duration(r.IntN(2000)) * time.Millisecond)
+			e := Event{Kind: Kind(1 + r.IntN(6))}
+			if r.IntN(4) > 0 && (e.Kind == Terminate || e.Kind == Interrupt) {
+				e.Kind = Tick
+			}
+			switch e.Kind {
+			case Exited:
+				if !alive {
+					continue
+				}
+				alive, e.Code = false, r.IntN(4)-1
+			case Hit:
+				answered = answered || alive
+			case Miss:
+				if !alive {
+					continue
+				}
+			case Terminate, Interrupt:
+				ending = true
+			}
+			over = take(e.Kind, m.Step(now, e))
+		}
+	}
+}

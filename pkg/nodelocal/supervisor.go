@@ -1,0 +1,249 @@
+package nodelocal
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/netif"
+	"github.com/kube-dns/kube-dns/pkg/nodelocal/policy"
+)
+
+// startCheckEvery is the period of the checks before the first answer of a cache.
+const startCheckEvery = 50 * time.Millisecond
+
+// pathPause is how long queries stay away after the addresses did not answer while the
+// cache itself did, which the host's own packet filter may be the cause of.
+const pathPause = time.Minute
+
+// supervisor is the edge around the policy. Only the goroutine of run uses it.
+type supervisor struct {
+	cfg     *config        // the command line; read only
+	log     *slog.Logger   // standard error
+	machine policy.Machine // decides
+	child   *child         // the last cache that was started
+	rules   *rules         // nil when they are not in the kernel
+	link    link           // holds the addresses
+	// linked is whether the addresses are looked after, from the first Install on.
+	linked bool
+	// noRules is set once the kernel cannot have the table.
+	noRules bool
+	// answered is whether the running child has answered, and checks count.
+	answered bool
+	// pathBad is when the addresses did not answer last.
+	pathBad time.Time
+	exits   chan exit    // the end of each child
+	checks  chan outcome // of each check
+}
+
+// exit is the end of a child, and outcome that of a check.
+type exit struct {
+	child *child
+	code  int
+}
+
+type outcome struct {
+	child *child
+	err   error // of the private address
+	path  error // of the addresses
+}
+
+// supervise runs until the policy ends it, and returns the exit code.
+func supervise(ctx context.Context, cfg *config, stderr io.Writer) int {
+	s := &supervisor{
+		cfg:     cfg,
+		log:     slog.New(slog.NewTextHandler(stderr, nil)).With("part", "node-local"),
+		machine: policy.Machine{Lameduck: cfg.lameduck},
+		link:    link{name: cfg.link},
+		exits:   make(chan exit, 1),
+		checks:  make(chan outcome, 1),
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var moved <-chan struct{}
+	if watch, err := netif.NewWatch(); err == nil {
+		go watch.Run(ctx)
+		moved = watch.Changed()
+	}
+	return s.run(ctx, signals, moved)
+}
+
+func (s *supervisor) run(ctx context.Context, signals <-chan os.Signal, moved <-chan struct{}) int {
+	if code, over := s.step(policy.Event{Kind: policy.Begin}); over {
+		return code
+	}
+	check := time.NewTimer(startCheckEvery)
+	defer check.Stop()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		event := policy.Event{Kind: policy.Tick}
+		select {
+		case sig := <-signals:
+			switch sig {
+			case syscall.SIGTERM:
+				event.Kind = policy.Terminate
+			case syscall.SIGINT:
+				event.Kind = policy.Interrupt
+			default: // those that dnscache knows
+				if s.machine.Running() {
+					_ = s.child.cmd.Process.Signal(sig)
+				}
+			}
+		case <-check.C:
+			check.Reset(s.period())
+			if s.machine.Running() {
+				go s.check(ctx, s.child, s.rules != nil)
+			}
+		case o := <-s.checks:
+			event.Kind = s.judge(o)
+		case e := <-s.exits:
+			s.log.Warn("the cache has ended", "pid", e.child.cmd.Process.Pid, "code", e.code)
+			event = policy.Event{Kind: policy.Exited, Code: e.code}
+		case <-moved:
+			s.repair()
+		case <-tick.C:
+			s.repair()
+		}
+		if code, over := s.step(event); over {
+			return code
+		}
+	}
+}
+
+func (s *supervisor) period() time.Duration {
+	if s.answered {
+		return policy.CheckEvery
+	}
+	return startCheckEvery
+}
+
+// check asks the child, and through the addresses too if queries come that way.
+func (s *supervisor) check(ctx context.Context, c *child, path bool) {
+	o := outcome{child: c, err: ask(ctx, c.private, policy.CheckPatience)}
+	for _, addr := range s.cfg.addrs {
+		if path && o.err == nil && o.path == nil {
+			o.path = ask(ctx, netip.AddrPortFrom(addr, dnsPort), policy.CheckPatience)
+		}
+	}
+	select {
+	case s.checks <- o:
+	case <-ctx.Done():
+	}
+}
+
+// judge turns the outcome of a check into an event.
+func (s *supervisor) judge(o outcome) policy.Kind {
+	switch {
+	case o.child != s.child:
+		return policy.Tick // of a cache that has ended
+	case o.err != nil && !s.answered:
+		return policy.Tick // it is still starting
+	case o.err != nil:
+		return policy.Miss
+	case o.path != nil && s.rules != nil:
+		s.pathBad = time.Now()
+		return policy.Miss
+	case s.rules == nil && time.Since(s.pathBad) < pathPause:
+		return policy.Tick
+	}
+	s.answered = true
+	return policy.Hit
+}
+
+// step does what the policy says after an event.
+func (s *supervisor) step(e policy.Event) (code int, over bool) {
+	for _, a := range s.machine.Step(time.Now(), e) {
+		switch a.Do {
+		case policy.Start:
+			if err := s.start(); err != nil {
+				s.log.Error("cannot start the cache", "error", err)
+				return s.step(policy.Event{Kind: policy.Exited, Code: exitConfig})
+			}
+		case policy.Install:
+			s.linked = true
+			s.repair()
+			s.install()
+		case policy.Remove:
+			s.remove(a.Reason)
+		case policy.Term:
+			_ = s.child.cmd.Process.Signal(syscall.SIGTERM)
+		case policy.Kill:
+			s.log.Warn("killing the cache, which does not answer", "pid", s.child.cmd.Process.Pid)
+			_ = s.child.cmd.Process.Kill()
+		case policy.Exit:
+			if a.Code == exitNetwork {
+				if owner := portOwner(s.cfg.addrs); owner != "" {
+					s.log.Error("the port is taken", "owner", owner)
+				}
+			}
+			return a.Code, true
+		}
+	}
+	return 0, false
+}
+
+func (s *supervisor) start() (err error) {
+	s.answered = false
+	s.child, err = startChild(s.cfg, func(c *child, code int) { s.exits <- exit{c, code} })
+	if err == nil {
+		s.log.Info("started the cache", "pid", s.child.cmd.Process.Pid, "addresses", s.cfg.addrs)
+	}
+	return err
+}
+
+// install puts the rules into the kernel, if it can have rules that end with us.
+func (s *supervisor) install() {
+	if s.noRules {
+		return
+	}
+	var err error
+	s.rules, err = installRules(s.cfg.addrs)
+	switch {
+	case err == nil:
+		s.log.Info("queries come to this cache", "table", s.rules.name)
+	case errors.Is(err, errNoOwner), errors.Is(err, syscall.EPERM):
+		s.noRules = true
+		s.log.Warn("no rules: only clients that ask an address of this cache itself, not that of a Service, use it", "reason", err)
+	default:
+		s.log.Error("cannot lead queries to this cache; trying again when it starts again", "error", err)
+	}
+}
+
+func (s *supervisor) remove(why policy.Reason) {
+	if s.rules == nil {
+		return
+	}
+	s.rules.remove()
+	s.rules = nil
+	if time.Since(s.pathBad) < policy.CheckEvery+policy.CheckPatience {
+		s.log.Warn("queries go to cluster DNS: the cache answers, but not at its addresses; if the host drops packets by default, it must accept UDP and TCP port 53 to them", "addresses", s.cfg.addrs)
+		return
+	}
+	s.log.Warn("queries go to cluster DNS", "reason", string(why))
+}
+
+// repair puts back the link and addresses that are missing.
+func (s *supervisor) repair() {
+	if !s.linked {
+		return
+	}
+	before := s.link.used
+	changed, err := s.link.ensure(s.cfg.addrs)
+	switch {
+	case err != nil:
+		s.log.Error("cannot put the addresses on the host", "error", err)
+	case changed && before == "" && s.link.used == "lo":
+		s.log.Info("this kernel has no dummy links; the addresses are on lo")
+	case changed:
+		s.log.Info("the addresses are on the host", "interface", s.link.used)
+	}
+}
