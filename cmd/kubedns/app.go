@@ -12,8 +12,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/answerlog"
 	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/backend"
-	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/live"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/metrics"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
@@ -40,12 +40,13 @@ type app struct {
 	imports    *treecache.Tree
 	clusterSet *backend.ClusterSet // answers for the clusterset zone
 
-	watcher  *kubewatch.Watcher   // keeps the trees up to date
-	backend  *backend.Backend     // answers for the cluster domain
-	forward  *forwarder.Forwarder // answers for other names
-	server   *skydns.Server       // answers clients
-	routes   *stubdomain.Router   // says which upstream servers names go to
-	autopath autopath.Switch      // which names are completed; the configuration sets it
+	watcher   *kubewatch.Watcher   // keeps the trees up to date
+	backend   *backend.Backend     // answers for the cluster domain
+	forward   *forwarder.Forwarder // answers for other names
+	server    *skydns.Server       // answers clients
+	routes    *stubdomain.Router   // says which upstream servers names go to
+	explainer *explain.Explainer   // explains names for /explain and the subcommand
+	autopath  autopath.Switch      // which names are completed; the configuration sets it
 
 	// routeList is what caches before this program are told about whom it asks.
 	routeList atomic.Pointer[routelist.List]
@@ -62,7 +63,18 @@ type app struct {
 func newApp(opts *options.Options, env environment, log *slog.Logger, control *logging.Control) (*app, error) {
 	registry := prometheus.NewRegistry()
 	processmetrics.Register(registry)
+	a, err := newCore(opts, env, log, control, registry)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.openDNS(a.server, registry); err != nil {
+		return nil, err
+	}
+	return a, a.openHTTP(registry)
+}
 
+// newCore makes the parts that load objects and answer, without a socket to answer on.
+func newCore(opts *options.Options, env environment, log *slog.Logger, control *logging.Control, registry *prometheus.Registry) (*app, error) {
 	a := &app{opts: opts, log: log, tree: treecache.New(opts.Domain), answers: answerlog.New(log), control: control}
 	control.Use(log, a.answers)
 	if opts.Verbosity >= 3 {
@@ -108,11 +120,9 @@ func newApp(opts *options.Options, env environment, log *slog.Logger, control *l
 	if err != nil {
 		return nil, err
 	}
-	if err := a.openDNS(a.server, registry); err != nil {
-		return nil, err
-	}
-	if err := a.openHTTP(registry); err != nil {
-		return nil, err
+	a.explainer = &explain.Explainer{
+		Domain: opts.Domain, TTL: opts.TTL, Server: a.server, Backend: a.backend, Tree: a.tree, ClusterSet: a.clusterSet,
+		Watcher: a.watcher, Forward: a.forward, Ready: config.Applied,
 	}
 	a.parts = append(a.parts, config.Run, a.watcher.Run, a.complainUnsynced)
 	return a, nil
@@ -127,14 +137,4 @@ func (a *app) otherZones() []skydns.Zone {
 		return nil
 	}
 	return []skydns.Zone{{Domain: a.opts.ClusterSetDomain, Backend: a.clusterSet, SchemaVersion: clusterSetSchema}}
-}
-
-// local returns what the cluster has under a canonical wire name in one of its zones.
-func (a *app) local(name []byte) treecache.Answer {
-	if a.clusterSet != nil {
-		if _, ok := dnsname.CutZone(name, a.opts.ClusterSetDomain); ok {
-			return a.clusterSet.Records(name)
-		}
-	}
-	return a.backend.Records(name)
 }

@@ -6,8 +6,8 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
-	"github.com/kube-dns/kube-dns/pkg/routelist"
 	"github.com/kube-dns/kube-dns/pkg/stubdomain"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/upstream/trust"
 )
@@ -40,12 +40,12 @@ func (a *app) openForwarder() error {
 	if a.imports != nil {
 		zones = append(zones, a.opts.ClusterSetDomain)
 	}
-	a.routeList.Store(newRouteList(zones, nil))
+	a.routeList.Store(stubdomain.RouteList(zones, nil))
 	a.routes = stubdomain.New(stubdomain.Config{
 		Domain: a.opts.Domain, ClusterSet: a.opts.ClusterSetDomain, Local: a.local, Logger: a.log,
 		LookupSecure: a.forward.Addresses,
 		Reload: func(routes []upstream.Route) error {
-			list := newRouteList(zones, routes)
+			list := stubdomain.RouteList(zones, routes)
 			config.Upstream.Routes, config.ReplyOptions = routes, list.Option()
 			if err := a.forward.Reload(config); err != nil {
 				return err
@@ -58,26 +58,12 @@ func (a *app) openForwarder() error {
 	return nil
 }
 
-// newRouteList says, for a cache before this program, which names, those of zones,
-// are answered here and which servers are asked about others.
-func newRouteList(zones []dnsname.Name, routes []upstream.Route) *routelist.List {
-	servers := map[dnsname.Name][]string{}
-	for _, r := range routes {
-		name := r.Domain.Name
-		if name == "" {
-			name = dnsname.Root // a route for all names
-		}
-		servers[name] = append([]string{}, servers[name]...) // a domain without servers counts too
-		for _, s := range r.Servers {
-			servers[name] = append(servers[name], s.String())
+// local returns what the cluster has under a canonical wire name in one of its zones.
+func (a *app) local(name []byte) treecache.Answer {
+	if a.clusterSet != nil {
+		if _, ok := dnsname.CutZone(name, a.opts.ClusterSetDomain); ok {
+			return a.clusterSet.Records(name)
 		}
 	}
-	domains := map[dnsname.Name]uint64{}
-	for _, zone := range zones {
-		domains[zone] = routelist.Own
-	}
-	for name, list := range servers {
-		domains[name] = routelist.Hash(list)
-	}
-	return routelist.New(domains)
+	return a.backend.Records(name)
 }

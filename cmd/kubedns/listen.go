@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-dns/kube-dns/pkg/httpserver"
+	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/metrics"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/pages"
 	"github.com/kube-dns/kube-dns/pkg/listener"
@@ -76,6 +77,7 @@ func (a *app) openHTTP(registry *prometheus.Registry) error {
 		// A profile takes as long as its reader asks for.
 		mux := pages.Debug(writeCache, a.log)
 		mux.Handle(logging.Path, a.control)
+		mux.Handle(explain.Path, explain.Handler(a.explainer))
 		cfg := httpserver.Config{Handler: mux, MaxConns: 8, WriteTimeout: -1}
 		if err := serve("--debug-address", a.opts.DebugAddress, cfg); err != nil {
 			a.log.Error("cannot serve the debug pages", "error", err)

@@ -10,8 +10,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 	"github.com/kube-dns/kube-dns/pkg/logging"
 	"github.com/kube-dns/kube-dns/pkg/version"
@@ -37,6 +39,9 @@ const (
 
 // run is the whole program: it returns the exit code.
 func run(ctx context.Context, args []string, env environment) int {
+	if len(args) > 0 && args[0] == "explain" {
+		return explain.Command(ctx, args[1:], explain.Env{Getenv: env.getenv, Stdout: env.stdout, Stderr: env.stderr, Open: env.openExplainer})
+	}
 	opts, err := options.Parse(args, env.getenv, env.stdout)
 	switch {
 	case errors.Is(err, options.ErrHelp):
@@ -71,6 +76,20 @@ func run(ctx context.Context, args []string, env environment) int {
 	}
 	log.Info("kubedns has stopped")
 	return exitOK
+}
+
+// openExplainer makes what "kubedns explain" works with: a server without sockets.
+func (env environment) openExplainer(opts *options.Options) (*explain.Explainer, func(context.Context) error, error) {
+	control := logging.NewControl(slog.LevelError)
+	log := logging.New(env.stderr, opts.LogFormat, control.Level())
+	if env.clientLog != nil {
+		env.clientLog(log, opts.Verbosity)
+	}
+	a, err := newCore(opts, env, log, control, prometheus.NewRegistry())
+	if err != nil {
+		return nil, nil, err
+	}
+	return a.explainer, func(ctx context.Context) error { return a.run(ctx, env.signals) }, nil
 }
 
 // run serves until a signal or an error ends it, or ctx does.

@@ -80,32 +80,38 @@ func (b *Backend) HasSynced() bool { return b.synced() }
 // no reference to name. The answer stays valid whatever changes later. It does
 // not depend on the type asked for: the caller picks the records of that type.
 func (b *Backend) Records(name []byte) treecache.Answer {
+	a, _ := b.Decide(name)
+	return a
+}
+
+// Decide is Records, and says which rule decided.
+func (b *Backend) Decide(name []byte) (treecache.Answer, Rule) {
 	if !b.synced() {
-		return b.unsynced(name)
+		return b.unsynced(name), RuleUnsynced
 	}
 	if at, ok := dnsname.CutZone(name, b.podZone); ok {
-		return b.pod(name, at)
+		return b.pod(name, at), RulePod
 	}
 	a := b.tree.Lookup(name)
 	if f := b.federations.Load(); f != nil {
 		if federated, ok := b.federated(*f, name, a.Owner()); ok {
-			return federated
+			return federated, RuleFederation
 		}
 	}
 	if a.Status == treecache.Found {
-		return a
+		return a, RuleExact
 	}
 	// A name without "*" is never a pattern. kube-dns answers a namespace's own name
 	// with its external names, but that name has no records (RFC 1034).
 	if b.wildcards && hasWildcard(name) {
 		if m := b.tree.Snapshot().Match(name, rand.Uint64()); m.Status == treecache.Found || m.Truncated {
-			return m
+			return m, RuleWildcard
 		}
 	}
 	if a.Status == treecache.NoSuchName && string(name) == string(b.svcZone) {
 		a.Status = treecache.NoRecords // it exists in every cluster, even in an empty one
 	}
-	return a
+	return a, RuleExact
 }
 
 // Warm reads from memory what Records will need for names; see

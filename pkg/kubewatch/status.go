@@ -1,5 +1,7 @@
 package kubewatch
 
+import "github.com/kube-dns/kube-dns/pkg/records"
+
 // Status describes the progress of a Watcher and each of its watches.
 type Status struct {
 	// Synced is what HasSynced returns.
@@ -62,4 +64,18 @@ func (w *Watcher) Status() Status {
 		s.ClusterSet.SkippedImports, s.ClusterSet.SkippedPieces = b.problems.count()
 	}
 	return s
+}
+
+// Service returns what is kept of a Service, nil if there is no such Service, and of its
+// EndpointSlices. The caller must not change either.
+func (w *Watcher) Service(namespace, name string) (*records.Service, []*records.Slice) {
+	return w.cluster.state.service(key{namespace, name})
+}
+
+// Import is Service for ServiceImports. It returns nil without Config.ClusterSet.
+func (w *Watcher) Import(namespace, name string) (*records.Service, []*records.Slice) {
+	if w.clusterSet == nil {
+		return nil, nil
+	}
+	return w.clusterSet.state.service(key{namespace, name})
 }

@@ -103,7 +103,7 @@ func (b *builder) slice(s *Slice) {
 	hosts := make([]int, 0, s.Len())
 	for i := range s.Len() {
 		e := s.At(i)
-		if !e.Ready && !b.svc.PublishNotReady {
+		if !b.svc.Publishes(e) {
 			continue
 		}
 		if fault := faultOf(e.Addr); fault != "" {

@@ -68,6 +68,10 @@ type Service struct {
 	Created int64
 }
 
+// Publishes reports whether an endpoint of a headless Service gets records, if its
+// address is valid: when it is ready, or the Service publishes those that are not.
+func (s *Service) Publishes(e Endpoint) bool { return e.Ready || s.PublishNotReady }
+
 // Port is a port of a Service or of an EndpointSlice. A port without Name,
 // Protocol or Number has no records.
 type Port struct {

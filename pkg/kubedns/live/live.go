@@ -95,6 +95,13 @@ func Open(cfg Config) *Live {
 	return l
 }
 
+// Applied reports whether a configuration is in effect, be it that of the flags.
+func (l *Live) Applied() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.applied
+}
+
 // applyFlags applies the flags alone, unless a configuration has been applied.
 func (l *Live) applyFlags() { l.applyFirst(dnsconfig.Config{}) }
 

@@ -82,7 +82,7 @@ type Options struct {
 
 	// HealthzPort is the port of /readiness (--healthz-port).
 	HealthzPort uint16
-	// DebugAddress is the host:port of /cache, /log and pprof (--debug-address); "" means
+	// DebugAddress is the host:port of /cache, /explain, /log and pprof (--debug-address); "" means
 	// off.
 	DebugAddress string
 	// Metrics says where metrics are served.
@@ -122,15 +122,29 @@ type rawFlags struct {
 // Parse parses args and the environment. If args ask for help, it prints the usage to out and
 // returns ErrHelp. Other errors name every flag and variable that is invalid.
 func Parse(args []string, getenv func(string) string, out io.Writer) (*Options, error) {
+	o, arguments, err := ParseCommand(args, getenv, out, func(*pflag.FlagSet) {})
+	if err == nil && o.Version == "" && len(arguments) > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", arguments[0])
+	}
+	return o, err
+}
+
+// ParseCommand is Parse for a subcommand, which has the flags that add defines besides
+// those of the program, and arguments, which it returns.
+func ParseCommand(args []string, getenv func(string) string, out io.Writer, add func(*pflag.FlagSet)) (*Options, []string, error) {
 	o := &Options{}
 	raw := &rawFlags{}
 	flags := newFlagSet(o, raw, out)
+	add(flags)
 	if err := flags.Parse(doubleDashes(flags, args)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if flags.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
+	o, err := o.finish(raw, flags, getenv)
+	return o, flags.Args(), err
+}
+
+// finish checks the flags that were parsed, and the environment.
+func (o *Options) finish(raw *rawFlags, flags *pflag.FlagSet, getenv func(string) string) (*Options, error) {
 	switch o.Version {
 	case "", "false":
 		o.Version = ""
@@ -159,7 +173,8 @@ func newFlagSet(o *Options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 	})
 	f.Usage = func() {
 		fmt.Fprintf(out, "kubedns answers DNS queries about the Services of a Kubernetes cluster.\n\n"+
-			"Usage: kubedns [flags]\n\n%s\n"+
+			"Usage: kubedns [flags]\n"+
+			"       kubedns explain NAME [TYPE] [flags]   why a name resolves, or does not; see kubedns explain --help\n\n%s\n"+
 			"Environment: PROMETHEUS_PORT (empty: no metrics), PROMETHEUS_PATH (/metrics),\n"+
 			"PROMETHEUS_NAMESPACE (skydns), PROMETHEUS_SUBSYSTEM (skydns), and\n"+
 			"KUBERNETES_SERVICE_HOST, the answer for kubernetes.default until the Services are loaded.\n", f.FlagUsages())
@@ -193,7 +208,7 @@ func newFlagSet(o *Options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 		" `mode` off, or cluster for names inside the cluster; unless the live configuration has a mode")
 	f.DurationVar(&o.Lameduck, "lameduck", 0, "how long to continue answering after SIGTERM; in a Pod the default is "+PodLameduck.String())
 	f.IntVar(&raw.healthzPort, "healthz-port", 8081, "port of /readiness")
-	f.StringVar(&o.DebugAddress, "debug-address", "127.0.0.1:6060", "`address:port` of /cache, /log and /debug/pprof/; \"\" means off")
+	f.StringVar(&o.DebugAddress, "debug-address", "127.0.0.1:6060", "`address:port` of /cache, /explain, /log and /debug/pprof/; \"\" means off")
 	f.BoolVar(&raw.profiling, "profiling", false, "serve /debug/pprof/ on 127.0.0.1:6060 even if --debug-address is empty")
 	f.StringVar(&o.Version, "version", "", "print the version and exit; \"raw\" prints only the number")
 	f.Lookup("version").NoOptDefVal = "true"

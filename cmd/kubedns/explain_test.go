@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
+	"github.com/kube-dns/kube-dns/test/dnstest"
+)
+
+// explainObjects are objects + some whose names are typically not found.
+const explainObjects = objects + `---
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: data, creationTimestamp: "2024-01-02T03:04:05Z"}
+spec: {clusterIP: None}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: eager, namespace: data}
+spec: {clusterIP: None, publishNotReadyAddresses: true}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: ext, namespace: data}
+spec: {type: ExternalName, externalName: web.default.svc.cluster.local}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: db-abc, namespace: data, labels: {kubernetes.io/service-name: db}}
+addressType: IPv4
+ports: [{name: pg, port: 5432, protocol: TCP}]
+endpoints:
+- {addresses: [10.1.0.1], hostname: db-0, conditions: {ready: true}}
+- {addresses: [10.1.0.3], hostname: db-0, conditions: {ready: true}}
+- {addresses: [10.1.0.2], hostname: db-2, conditions: {ready: false}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: eager-abc, namespace: data, labels: {kubernetes.io/service-name: eager}}
+addressType: IPv4
+endpoints: [{addresses: [10.1.0.9], hostname: e-0, conditions: {ready: false}}]
+`
+
+// explainCommand runs "kubedns explain" and returns its exit code and output.
+func explainCommand(t *testing.T, args ...string) (int, string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := run(context.Background(), append([]string{"explain"}, args...), environment{
+		getenv: noEnv, stdout: &out, stderr: &errs, resolvConf: "/nonexistent/resolv.conf",
+	})
+	return code, out.String() + errs.String()
+}
+
+func TestExplainQuestionsOfOperators(t *testing.T) {
+	server := dnstest.NewServer(t, func(q *dns.Msg, _ bool) [][]byte {
+		if !strings.HasSuffix(q.Question[0].Name, "corp.example.") {
+			return [][]byte{dnstest.Pack(dnstest.Reply(q, dns.RcodeNameError))}
+		}
+		return [][]byte{dnstest.Pack(dnstest.Reply(q, 0, q.Question[0].Name+" 60 IN A 192.0.2.1"))}
+	})
+	config := writeFile(t, "stubDomains", `{"corp.example": ["`+server.Addr.String()+`"]}`)
+	flags := []string{
+		"--objects=" + writeFile(t, "objects.yaml", explainObjects), "--nameservers=none",
+		"--config-dir=" + strings.TrimSuffix(config, "/stubDomains"),
+	}
+	for _, tt := range []struct {
+		args string
+		code int
+		want []string
+	}{
+		{"web", 0, []string{"web.default.svc.cluster.local.\t30\tIN\tA\t10.96.0.10", "ClusterIP 10.96.0.10", "TTL of 30s"}},
+		{"web.defalt", 3, []string{"NXDOMAIN", "no Service web in namespace defalt", "\n  web.default.svc.cluster.local.\n"}},
+		{"wbe.default", 3, []string{"\n  web.default.svc.cluster.local.\n"}},
+		{"web.data", 3, []string{"no Service web in namespace data", "\n  web.default.svc.cluster.local.\n"}},
+		{"web --namespace=data", 3, []string{"\n  web.default.svc.cluster.local.\n"}},
+		{"web.default.cluster.local", 3, []string{"\n  web.default.svc.cluster.local.\n"}},
+		{"db-2.db.data", 3, []string{"endpoint 10.1.0.2 (host name db-2) in EndpointSlice db-abc: not ready", "headless", "created "}},
+		{"db-7.db.data", 3, []string{`no endpoint has the host name "db-7"`, "\n  db-0.db.data.svc.cluster.local.\n"}},
+		{"db-0.db.data", 0, []string{`2 endpoints share the host name "db-0"`, "10.1.0.1", "10.1.0.3"}},
+		{"e-0.eager.data", 0, []string{"publishNotReadyAddresses", "not ready, but published"}},
+		{"_htp._tcp.web.default SRV", 3, []string{"the named ports are _http._tcp", "\n  _http._tcp.web.default.svc.cluster.local.\n"}},
+		{"_http.web.default SRV", 3, []string{"\n  _http._tcp.web.default.svc.cluster.local.\n"}},
+		{"_pg._tcp.db.data SRV", 0, []string{"5432 db-0.db.data.svc.cluster.local."}},
+		{"web.default AAAA", 4, []string{"STATUS: NODATA"}},
+		{"ext.data", 0, []string{"ExternalName web.default.svc.cluster.local", "CNAME", "10.96.0.10"}},
+		{"1-2-3-4.x.pod.cluster.local", 0, []string{"a Pod name: the address is spelled", "1.2.3.4"}},
+		{"*.web.default.svc.cluster.local.", 0, []string{"a wildcard"}},
+		{"10.0.96.10.in-addr.arpa. PTR", 0, []string{"reverse name of 10.96.0.10", "web.default.svc.cluster.local."}},
+		{"corp.example", 0, []string{"stub domain corp.example has it", server.Addr.String(), "1 answers, 0 failures", "192.0.2.1"}},
+		{"example.org.", 2, []string{"there are no servers to ask"}},
+		{"web MXX", 2, []string{`unknown record type "MXX"`}},
+		{"", 2, []string{"want NAME"}},
+		{"web --objects=/nonexistent", 2, []string{"--objects=/nonexistent"}},
+		{"a..b", 2, []string{"not a domain name"}},
+		{"--help", 0, []string{"Exit code: 0 answer, 3 NXDOMAIN", "--server"}},
+	} {
+		code, out := explainCommand(t, append(slices.Clone(flags), strings.Fields(tt.args)...)...)
+		if code != tt.code {
+			t.Errorf("%s: exit code %d, want %d:\n%s", tt.args, code, tt.code, out)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: no %q in\n%s", tt.args, want, out)
+			}
+		}
+	}
+}
+
+// What explain says is what the server answers, for names of every kind.
+func TestExplainAgreesWithServer(t *testing.T) {
+	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", explainObjects), "--nameservers=none", "--federations=other=example.org").start()
+	p.awaitReady()
+	labels := []string{"web", "db", "ext", "eager", "db-0", "db-2", "e-0", "default", "data", "svc", "pod", "_http", "_tcp", "_pg", "*", "other", "10-0-0-1", "x", "ns", "dns"}
+	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
+	for range 40 {
+		name := "svc.cluster.local."
+		if rng.IntN(4) == 0 {
+			name = "cluster.local."
+		}
+		for range rng.IntN(5) {
+			name = labels[rng.IntN(len(labels))] + "." + name
+		}
+		qtype := []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeCNAME}[rng.IntN(4)]
+		reply, _, err := (&dns.Client{Net: "tcp", Timeout: 20 * time.Second}).Exchange(new(dns.Msg).SetQuestion(name, qtype), p.dns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := p.explain(name, dns.TypeToString[qtype])
+		status := dns.RcodeToString[reply.Rcode]
+		if wanted := slices.ContainsFunc(reply.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == qtype }); status == "NOERROR" && !wanted {
+			status = explain.NoData
+		}
+		var want []string
+		for _, rr := range reply.Answer {
+			want = append(want, rr.String())
+		}
+		got := slices.Clone(x.Answer)
+		slices.Sort(want)
+		slices.Sort(got)
+		if x.Status != status || !slices.Equal(got, want) {
+			t.Errorf("%s %s: explained %s %q, answered %s %q", name, dns.TypeToString[qtype], x.Status, got, status, want)
+		}
+	}
+}
+
+// explain asks the page, again while it limits the rate.
+func (p *program) explain(name, qtype string) *explain.Explanation {
+	p.t.Helper()
+	x := &explain.Explanation{}
+	p.await("an explanation of "+name, func() bool {
+		code, body := p.get(p.dbg, "/explain?output=json&name="+url.QueryEscape(name)+"&type="+qtype)
+		if code == 429 {
+			return false
+		}
+		if err := json.Unmarshal([]byte(body), x); err != nil {
+			p.t.Fatalf("%d %s: %v", code, body, err)
+		}
+		return true
+	})
+	return x
+}
+
+func TestExplainOverHTTP(t *testing.T) {
+	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", explainObjects), "--nameservers=none").start()
+	p.awaitReady()
+	code, out := explainCommand(t, "db-2.db.data", "--server=http://"+p.dbg, "-o", "json")
+	x := &explain.Explanation{}
+	if err := json.Unmarshal([]byte(out), x); err != nil || code != 3 || x.Status != "NXDOMAIN" || x.DataAge < 0 {
+		t.Errorf("%d %v %s", code, err, out)
+	}
+	for _, server := range []string{"http://" + p.prom, "http://127.0.0.1:1", "ftp://x"} {
+		if code, out := explainCommand(t, "web", "--server="+server); code != 2 || !strings.Contains(out, "--server="+server) {
+			t.Errorf("%s: %d %s", server, code, out)
+		}
+	}
+	limited := false
+	for range 40 {
+		code, _ := p.get(p.dbg, "/explain?name=web")
+		limited = limited || code == 429
+	}
+	if !limited {
+		t.Error("the rate is not limited")
+	}
+	p.wantAnswer(web, dns.TypeA, "NOERROR 10.96.0.10")
+}

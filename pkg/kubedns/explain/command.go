@@ -1,0 +1,146 @@
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
+)
+
+// Env is what the subcommand takes from the program.
+type Env struct {
+	Getenv         func(string) string
+	Stdout, Stderr io.Writer
+	// Open makes a kubedns that serves nothing, from its flags. run loads the objects and
+	// goes on until its context ends.
+	Open func(o *options.Options) (e *Explainer, run func(context.Context) error, err error)
+}
+
+const usage = `kubedns explain says why a name resolves in the cluster as it does, or why it does not.
+
+Usage: kubedns explain NAME [TYPE] [flags]
+
+  kubedns explain web.default --objects=dump.yaml              from files, offline
+  kubedns explain web --namespace=shop --kubecfg-file=config   from an API server
+  kubedns explain web --server=http://127.0.0.1:6060           from a running kubedns (--debug-address)
+
+Without --server, all flags of kubedns apply, --domain, --config-dir and --nameservers too;
+names outside the cluster are asked of the servers that kubedns with these flags would ask.
+A NAME that ends in a dot is not completed by the Pod's search list.
+
+Exit code: 0 answer, 3 NXDOMAIN, 4 the name exists without records of the type, 2 failure.
+
+Flags of this command (those of kubedns: kubedns --help):
+`
+
+// Command runs "kubedns explain" with the arguments after that, and returns the exit code.
+func Command(ctx context.Context, args []string, env Env) int {
+	var (
+		q      Question
+		server string
+		output string
+		wait   time.Duration
+	)
+	own := func(f *pflag.FlagSet) {
+		f.StringVar(&server, "server", "", "`URL` of the debug address of a running kubedns")
+		f.StringVar(&q.Namespace, "namespace", "default", "`namespace` of the Pod whose search list is used")
+		f.IntVar(&q.NDots, "ndots", defaultDot, "names with fewer dots are first looked up with the search list")
+		f.StringVarP(&output, "output", "o", "text", "`format` of the output: text or json")
+		f.DurationVar(&wait, "timeout", 30*time.Second, "how long loading the objects, and the answer, may take")
+	}
+	o, arguments, err := options.ParseCommand(args, env.Getenv, io.Discard, func(f *pflag.FlagSet) {
+		own(f)
+		f.Usage = func() {
+			mine := pflag.NewFlagSet("explain", pflag.ContinueOnError)
+			own(mine)
+			fmt.Fprintf(env.Stdout, "%s%s", usage, mine.FlagUsages())
+		}
+	})
+	fail := func(err error) int {
+		fmt.Fprintf(env.Stderr, "kubedns explain: %v\nkubedns explain --help lists the flags.\n", err)
+		return ExitFailure
+	}
+	switch {
+	case errors.Is(err, options.ErrHelp):
+		return ExitAnswer
+	case err != nil:
+		return fail(err)
+	case len(arguments) < 1 || len(arguments) > 2:
+		return fail(errors.New("want NAME and, if it is not A, TYPE"))
+	case output != "text" && output != "json":
+		return fail(fmt.Errorf("--output=%s: want text or json", output))
+	case q.NDots < 0 || q.NDots > 15:
+		return fail(fmt.Errorf("--ndots=%d: want a number from 0 to 15", q.NDots))
+	}
+	q.Name = arguments[0]
+	if len(arguments) == 2 {
+		q.Type = arguments[1]
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	x, err := explainOnce(ctx, server, o, q, env)
+	if err != nil {
+		return fail(err)
+	}
+	write := x.WriteText
+	if output == "json" {
+		write = x.WriteJSON
+	}
+	if err := write(env.Stdout); err != nil {
+		return fail(err)
+	}
+	return x.ExitCode()
+}
+
+// explainOnce explains a name by a running server, or by one that it makes.
+func explainOnce(ctx context.Context, server string, o *options.Options, q Question, env Env) (*Explanation, error) {
+	if server != "" {
+		x, err := fetch(ctx, server, q)
+		if err != nil {
+			return nil, fmt.Errorf("--server=%s: %w", server, err)
+		}
+		return x, nil
+	}
+	e, run, err := env.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	var failure error // to be read when ended is closed
+	go func() {
+		defer close(ended)
+		failure = run(running)
+	}()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	for ticker := time.NewTicker(5 * time.Millisecond); !e.Watcher.HasSynced() || e.Ready != nil && !e.Ready(); {
+		select {
+		case <-ctx.Done():
+			ticker.Stop()
+			return nil, fmt.Errorf("the objects are not loaded in time: %s", e.unsynced())
+		case <-ended:
+			ticker.Stop()
+			return nil, fmt.Errorf("loading the objects: %w", errors.Join(errors.New("ended before they were complete"), failure, ctx.Err()))
+		case <-ticker.C:
+		}
+	}
+	return e.Explain(ctx, q)
+}
+
+// unsynced says what is missing.
+func (e *Explainer) unsynced() string {
+	for _, r := range e.Watcher.Status().Resources {
+		if r.Lists == 0 {
+			return "waiting for " + r.Resource + ": " + r.LastError
+		}
+	}
+	return "the configuration is not loaded"
+}

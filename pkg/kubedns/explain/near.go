@@ -1,0 +1,164 @@
+package explain
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/records"
+)
+
+const (
+	maxSuggestions = 5
+	// maxVisited bounds the labels that one search compares.
+	maxVisited = 20_000
+	// maxDistance is the largest number of changed letters that counts as a slip.
+	maxDistance = 2
+)
+
+// similar returns names that exist and are similar to a name of a Service: ones with a
+// slip of the keyboard, in another namespace, or with another port.
+func (e *Explainer) similar(name dnsname.Name, most int) []string {
+	if _, in := dnsname.CutZone([]byte(name), e.Domain); !in {
+		return nil
+	}
+	labels := relative(name, e.Domain)
+	n := len(labels)
+	if n > 0 && labels[n-1] != "svc" {
+		if n < 2 || distance(labels[n-1], "svc") > 1 && n != 2 {
+			return nil
+		}
+		if n == 2 { // SERVICE.NAMESPACE without svc
+			labels = append(labels, "svc")
+		} else {
+			labels[n-1] = "svc"
+		}
+		n = len(labels)
+	}
+	if n < 3 {
+		return nil
+	}
+	namespace, service, below := labels[n-2], labels[n-3], labels[:n-3]
+	s := search{e: e, budget: maxVisited}
+	s.addName(strings.Join(labels, "."), 0) // exists if only "svc" was wrong
+	if svc, slices := e.Watcher.Service(namespace, service); svc != nil && len(below) > 0 {
+		s.ports(svc, slices, below)
+	} else {
+		s.services(service, namespace)
+		s.namespaces(service, namespace)
+	}
+	slices.SortFunc(s.found, func(a, b found) int {
+		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.name, b.name))
+	})
+	var names []string
+	for _, f := range s.found[:min(len(s.found), most)] {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// found is a similar name and how far it is from the one that was asked for.
+type found struct {
+	name     string
+	distance int
+}
+
+// search collects similar names.
+type search struct {
+	e      *Explainer
+	budget int // labels that may still be compared
+	found  []found
+}
+
+// addName adds a name, given by the labels before the zone, if it exists.
+func (s *search) addName(name string, far int) {
+	full, err := dnsname.Parse(name + "." + s.e.Domain.String())
+	if err != nil {
+		return
+	}
+	if a := s.e.Backend.Records([]byte(full)); a.Len() == 0 {
+		return
+	}
+	if text := full.String(); len(s.found) < 100 && !slices.ContainsFunc(s.found, func(f found) bool { return f.name == text }) {
+		s.found = append(s.found, found{text, far})
+	}
+}
+
+// labels calls visit for the labels of a namespace, as many as the budget allows.
+func (s *search) labels(namespace string, visit func(label string)) {
+	s.e.Tree.Snapshot().Labels(namespace, func(label string) bool {
+		s.budget--
+		visit(label)
+		return s.budget > 0
+	})
+}
+
+// services finds Services of similar names in the namespace.
+func (s *search) services(service, namespace string) {
+	s.labels(namespace, func(label string) {
+		if d := distance(label, service); d > 0 && d <= maxDistance {
+			s.addName(label+"."+namespace+".svc", d)
+		}
+	})
+}
+
+// namespaces finds the Service in namespaces of similar names, and in all others.
+func (s *search) namespaces(service, namespace string) {
+	s.labels("", func(label string) {
+		if label == namespace {
+			return
+		}
+		s.addName(service+"."+label+".svc", min(distance(label, namespace), maxDistance+1))
+	})
+}
+
+// ports finds the names of ports and hosts of a Service.
+func (s *search) ports(svc *records.Service, list []*records.Slice, below []string) {
+	base := "." + svc.Name + "." + svc.Namespace + ".svc"
+	ports := slices.Clone(svc.Ports)
+	want := strings.Join(below, ".")
+	for _, slice := range list {
+		ports = append(ports, slice.Ports...)
+		for i := 0; i < slice.Len() && s.budget > 0; i++ {
+			s.budget--
+			if host := strings.ToLower(slice.At(i).Hostname); host != "" && distance(host, want) <= maxDistance {
+				s.addName(host+base, distance(host, want))
+			}
+		}
+	}
+	for _, p := range ports[:min(len(ports), 200)] {
+		if p.Name != "" {
+			name := "_" + strings.ToLower(p.Name) + "._" + p.Protocol.String()
+			s.addName(name+base, distance(name, want))
+		}
+	}
+}
+
+// distance returns the number of letters that are wrong, missing, extra or exchanged with
+// their neighbour between two texts (optimal string alignment), or 99 if their lengths
+// alone differ by more than maxDistance, unless one is short.
+func distance(a, b string) int {
+	if d := len(a) - len(b); len(a)+len(b) > 40 && (d > maxDistance || -d > maxDistance) || len(a) > 255 || len(b) > 255 {
+		return 99
+	}
+	var rows [3][256]int
+	for j := range len(b) + 1 {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row, prev, older := &rows[i%3], &rows[(i+2)%3], &rows[(i+1)%3]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], older[j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)%3][len(b)]
+}

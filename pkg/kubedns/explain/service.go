@@ -1,0 +1,191 @@
+package explain
+
+import (
+	"strings"
+	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/records"
+)
+
+// explainOwn explains a name in one of the server's own zones.
+func (e *Explainer) explainOwn(x *Explanation, name, zone dnsname.Name) {
+	labels := relative(name, zone)
+	if zone != e.Domain {
+		x.addf("the records come from ServiceImports (multi-cluster Services)")
+		if n := len(labels); n >= 3 && labels[n-1] == "svc" {
+			svc, slices := e.Watcher.Import(labels[n-2], labels[n-3])
+			e.explainObject(x, "ServiceImport", labels, svc, slices)
+		}
+		return
+	}
+	_, rule := e.Backend.Decide([]byte(name))
+	x.addf("rule: %s", rule)
+	n := len(labels)
+	if n == 0 || labels[n-1] != "svc" {
+		if n > 0 && labels[n-1] != "pod" {
+			x.addf("the label before the zone is %q; names of Services end in svc.%s, names of Pods in pod.%s", labels[n-1], zone, zone)
+		}
+		return
+	}
+	if n < 3 {
+		x.addf("the name has no Service label; names of Services are SERVICE.NAMESPACE.svc.%s", zone)
+		return
+	}
+	namespace, service := labels[n-2], labels[n-3]
+	if service == "*" || namespace == "*" {
+		return
+	}
+	svc, slices := e.Watcher.Service(namespace, service)
+	e.explainObject(x, "Service", labels, svc, slices)
+}
+
+// relative returns the labels of name before zone, leftmost first.
+func relative(name, zone dnsname.Name) []string {
+	text := strings.TrimSuffix(strings.TrimSuffix(name.String(), "."), strings.TrimSuffix(zone.String(), "."))
+	if text = strings.TrimSuffix(text, "."); text == "" {
+		return nil
+	}
+	return strings.Split(text, ".")
+}
+
+// explainObject explains a Service or ServiceImport, svc, whose name has labels; svc is
+// nil if it does not exist.
+func (e *Explainer) explainObject(x *Explanation, kind string, labels []string, svc *records.Service, slices []*records.Slice) {
+	n := len(labels)
+	namespace, service := labels[n-2], labels[n-3]
+	if svc == nil {
+		x.addf("there is no %s %s in namespace %s", kind, service, namespace)
+		return
+	}
+	age := "unknown age"
+	if svc.Created != 0 {
+		age = "created " + time.Since(time.Unix(svc.Created, 0)).Round(time.Second).String() + " ago"
+	}
+	x.addf("%s %s/%s exists: %s, %s; its records have a TTL of %s", kind, namespace, service, kindText(svc), age, e.TTL)
+	if kind == "Service" {
+		_, problems := records.Build(svc, slices, uint32(e.TTL/time.Second))
+		for _, p := range problems {
+			x.addf("left out: %s", problemText(&p))
+		}
+	}
+	if svc.Kind == records.Headless || svc.Kind == records.ClusterSetHeadless {
+		explainSlices(x, labels[:n-3], svc, slices)
+	} else if len(labels) > 3 {
+		explainPorts(x, labels[:n-3], svc.Ports)
+	}
+}
+
+func problemText(p *records.Problem) string {
+	text := p.Field + ": " + p.Reason
+	if p.Slice != "" {
+		text = "EndpointSlice " + p.Slice + " " + text
+	}
+	return text
+}
+
+func kindText(svc *records.Service) string {
+	switch svc.Kind {
+	case records.ExternalName:
+		return "ExternalName " + svc.ExternalName
+	case records.Headless:
+		return "headless (clusterIP: None), so it has a record for each endpoint that is published"
+	case records.ClusterSetHeadless:
+		return "headless"
+	}
+	var addrs []string
+	for _, a := range svc.ClusterIPs {
+		addrs = append(addrs, a.String())
+	}
+	return "ClusterIP " + strings.Join(addrs, ", ") + " (it is answered whether or not endpoints are ready)"
+}
+
+// maxEndpoints is how many endpoints are described one by one. Those whose host name is
+// asked for are always described.
+const maxEndpoints = 50
+
+// explainSlices says which endpoints of a headless Service have records. below are the
+// labels below the Service's name.
+func explainSlices(x *Explanation, below []string, svc *records.Service, slices []*records.Slice) {
+	if len(slices) == 0 {
+		x.addf("it has no EndpointSlices: no Pod matches its selector, or nobody made one (a headless Service without endpoints has no records)")
+		return
+	}
+	host := ""
+	if len(below) > 0 && !strings.HasPrefix(below[0], "_") {
+		host = below[0]
+	}
+	if svc.PublishNotReady {
+		x.addf("the Service publishes endpoints that are not ready (spec.publishNotReadyAddresses, or the annotation tolerate-unready-endpoints)")
+	}
+	shown, ready, published, found := 0, 0, 0, 0
+	owners := map[string]int{}
+	for _, s := range slices {
+		for i := range s.Len() {
+			ep := s.At(i)
+			if ep.Ready {
+				ready++
+			}
+			if svc.Publishes(ep) {
+				published++
+				owners[strings.ToLower(ep.Hostname)]++
+			}
+			matches := host == "" || strings.EqualFold(ep.Hostname, host)
+			if matches && host != "" {
+				found++
+			}
+			if matches && shown < maxEndpoints {
+				shown++
+				x.addf("endpoint %v%s in EndpointSlice %s: %s", ep.Addr, hostText(ep.Hostname), s.Name, endpointState(svc, ep))
+			}
+		}
+		if len(below) > 1 || len(below) == 1 && host == "" {
+			explainPorts(x, below, s.Ports)
+		}
+	}
+	x.addf("%d EndpointSlices: %d endpoints ready, %d published in DNS", len(slices), ready, published)
+	switch {
+	case host != "" && found == 0:
+		x.addf("no endpoint has the host name %q: a Pod needs spec.hostname and spec.subdomain, as StatefulSets set them; others are named by a hash", host)
+	case host != "" && owners[host] > 1:
+		x.addf("%d endpoints share the host name %q, so the answer has all their addresses", owners[host], host)
+	case published == 0:
+		x.addf("no endpoint is published, so the Service has no records")
+	}
+}
+
+func hostText(hostname string) string {
+	if hostname == "" {
+		return ""
+	}
+	return " (host name " + hostname + ")"
+}
+
+func endpointState(svc *records.Service, ep records.Endpoint) string {
+	switch {
+	case ep.Ready:
+		return "ready, published"
+	case svc.Publishes(ep):
+		return "not ready, but published because the Service says so"
+	}
+	return "not ready (conditions.ready is false), so it is not published; the conditions serving and terminating do not count"
+}
+
+// explainPorts says which ports there are, if the labels below a Service name one.
+func explainPorts(x *Explanation, below []string, ports []records.Port) {
+	if !strings.HasPrefix(below[len(below)-1], "_") {
+		x.addf("names below this Service are _PORT._PROTOCOL; endpoints have names only below headless Services")
+		return
+	}
+	var list []string
+	for _, p := range ports {
+		if p.Name != "" {
+			list = append(list, "_"+strings.ToLower(p.Name)+"._"+p.Protocol.String())
+		}
+	}
+	if len(list) == 0 {
+		x.addf("no port has a name, so there are no names of ports (SRV)")
+		return
+	}
+	x.addf("the named ports are %s", strings.Join(list[:min(len(list), 20)], ", "))
+}
