@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -153,7 +154,7 @@ func FuzzRecords(f *testing.F) {
 				return
 			}
 			for i := 0; len(octets) > 0; i++ {
-				n := min(len(octets), 1+int(append(sizes, 0)[i%(len(sizes)+1)]))
+				n := min(len(octets), 1+int(slices.Concat(sizes, []byte{0})[i%(len(sizes)+1)]))
 				if _, err := nc.Write(octets[:n]); err != nil {
 					return
 				}
