@@ -193,3 +193,68 @@ func TestExplainOverHTTP(t *testing.T) {
 	}
 	p.wantAnswer(web, dns.TypeA, "NOERROR 10.96.0.10")
 }
+
+func TestDiff(t *testing.T) {
+	before, after := writeFile(t, "a.yaml", explainObjects), writeFile(t, "b.yaml",
+		strings.Replace(strings.Replace(explainObjects, "10.96.0.10\n", "10.96.0.11\n", 1), "clusterIPs: [10.96.0.10]", "clusterIPs: [10.96.0.11]", 1))
+	var out bytes.Buffer
+	diff := func(args ...string) int {
+		out.Reset()
+		return run(context.Background(), append([]string{"diff"}, args...), environment{getenv: noEnv, stdout: &out, stderr: &out, resolvConf: "/nonexistent"})
+	}
+	if code := diff(before, before); code != 0 || out.Len() > 0 {
+		t.Errorf("equal: %d %s", code, out.String())
+	}
+	const want = "+ web.default.svc.cluster.local. 30 IN A 10.96.0.11\n- web.default.svc.cluster.local. 30 IN A 10.96.0.10\n"
+	code := diff(before, after)
+	lines := slices.Sorted(strings.Lines(out.String()))
+	if code != 1 || strings.Join(lines, "") != want {
+		t.Errorf("changed: %d %s", code, out.String())
+	}
+	if code := diff(before, writeFile(t, "c.yaml", strings.Replace(explainObjects, "ready: false", "ready: true", 1))); code != 1 ||
+		!strings.Contains(out.String(), "+ db-2.db.data.svc.cluster.local. 30 IN A 10.1.0.2\n") {
+		t.Errorf("ready: %d %s", code, out.String())
+	}
+	for _, args := range [][]string{{before}, {before, "/nonexistent"}, {before, after, "x"}, {before, after, "--nosuch"}} {
+		if code := diff(args...); code != 2 || !strings.Contains(out.String(), "kubedns diff: ") {
+			t.Errorf("%v: %d %s", args, code, out.String())
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	var out bytes.Buffer
+	validate := func(args ...string) int {
+		out.Reset()
+		return run(context.Background(), append([]string{"validate"}, args...), environment{getenv: noEnv, stdout: &out, stderr: &out})
+	}
+	manifest := func(data string) string {
+		return "--config-map-file=" + writeFile(t, "cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kube-dns}\ndata:\n"+data)
+	}
+	for _, tt := range []struct {
+		args string
+		code int
+		want []string
+	}{
+		{manifest("  stubDomains: '{\"corp.example\": [\"10.0.0.53\"]}'\n"), 0, []string{"corp.example. and names below it -> 10.0.0.53:53", "all other names"}},
+		{manifest("  federations: a=example.org\n  upstreamNameservers: '[\"nonsense\"]'\n"), 1, []string{"cm.yaml:6: key upstreamNameservers: ", "rejected"}},
+		{manifest("  stubDomains: |\n    {\n      \"a.example\": [\n    }\n"), 1, []string{"cm.yaml:5", "key stubDomains", "(line 3 of the value)"}},
+		{manifest("  stubDomain: '{}'\n"), 0, []string{"warning: ", "stubDomain"}},
+		{"--config-dir=" + strings.TrimSuffix(writeFile(t, "upstreamNameservers", `["192.0.2.1"]`), "/upstreamNameservers"), 0, []string{"-> 192.0.2.1:53"}},
+		{"--config-dir=/nonexistent", 2, []string{"--config-dir=/nonexistent"}},
+		{"--config-map-file=" + writeFile(t, "x.yaml", "kind: Service\n"), 2, []string{`kind is "Service"`}},
+		{"--config-map-file=" + writeFile(t, "y.yaml", "a: [b"), 2, []string{"not a ConfigMap"}},
+		{"", 2, []string{"want either --config-dir"}},
+		{"--help", 0, []string{"Exit code: 0 valid"}},
+	} {
+		code := validate(strings.Fields(tt.args)...)
+		for _, want := range tt.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: no %q in\n%s", tt.args, want, out.String())
+			}
+		}
+		if code != tt.code {
+			t.Errorf("%s: exit code %d, want %d: %s", tt.args, code, tt.code, out.String())
+		}
+	}
+}

@@ -39,8 +39,8 @@ const (
 
 // run is the whole program: it returns the exit code.
 func run(ctx context.Context, args []string, env environment) int {
-	if len(args) > 0 && args[0] == "explain" {
-		return explain.Command(ctx, args[1:], explain.Env{Getenv: env.getenv, Stdout: env.stdout, Stderr: env.stderr, Open: env.openExplainer})
+	if code, ok := explain.Run(ctx, args, explain.Env{Getenv: env.getenv, Stdout: env.stdout, Stderr: env.stderr, Open: env.openExplainer}); ok {
+		return code
 	}
 	opts, err := options.Parse(args, env.getenv, env.stdout)
 	switch {

@@ -38,6 +38,23 @@ Exit code: 0 answer, 3 NXDOMAIN, 4 the name exists without records of the type, 
 Flags of this command (those of kubedns: kubedns --help):
 `
 
+// Run runs the subcommand that args begin with, and returns its exit code. It is false if
+// they begin with none.
+func Run(ctx context.Context, args []string, env Env) (code int, ok bool) {
+	if len(args) == 0 {
+		return 0, false
+	}
+	switch args[0] {
+	case "explain":
+		return Command(ctx, args[1:], env), true
+	case "diff":
+		return runDiff(ctx, args[1:], env), true
+	case "validate":
+		return runValidate(args[1:], env), true
+	}
+	return 0, false
+}
+
 // Command runs "kubedns explain" with the arguments after that, and returns the exit code.
 func Command(ctx context.Context, args []string, env Env) int {
 	var (
@@ -106,9 +123,17 @@ func explainOnce(ctx context.Context, server string, o *options.Options, q Quest
 		}
 		return x, nil
 	}
+	var x *Explanation
+	var fault error
+	err := withServer(ctx, o, env, func(e *Explainer) { x, fault = e.Explain(ctx, q) })
+	return x, errors.Join(err, fault)
+}
+
+// withServer calls use with a server of its own when its objects are loaded.
+func withServer(ctx context.Context, o *options.Options, env Env, use func(*Explainer)) error {
 	e, run, err := env.Open(o)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -125,14 +150,15 @@ func explainOnce(ctx context.Context, server string, o *options.Options, q Quest
 		select {
 		case <-ctx.Done():
 			ticker.Stop()
-			return nil, fmt.Errorf("the objects are not loaded in time: %s", e.unsynced())
+			return fmt.Errorf("the objects are not loaded in time: %s", e.unsynced())
 		case <-ended:
 			ticker.Stop()
-			return nil, fmt.Errorf("loading the objects: %w", errors.Join(errors.New("ended before they were complete"), failure, ctx.Err()))
+			return fmt.Errorf("loading the objects: %w", errors.Join(errors.New("ended before they were complete"), failure, ctx.Err()))
 		case <-ticker.C:
 		}
 	}
-	return e.Explain(ctx, q)
+	use(e)
+	return nil
 }
 
 // unsynced says what is missing.

@@ -174,7 +174,9 @@ func newFlagSet(o *Options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 	f.Usage = func() {
 		fmt.Fprintf(out, "kubedns answers DNS queries about the Services of a Kubernetes cluster.\n\n"+
 			"Usage: kubedns [flags]\n"+
-			"       kubedns explain NAME [TYPE] [flags]   why a name resolves, or does not; see kubedns explain --help\n\n%s\n"+
+			"       kubedns explain NAME [TYPE] [flags]   why a name resolves, or does not; see kubedns explain --help\n"+
+			"       kubedns diff A B [flags]              what two states of a cluster answer differently\n"+
+			"       kubedns validate --config-dir=DIR     what a configuration means, and its faults\n\n%s\n"+
 			"Environment: PROMETHEUS_PORT (empty: no metrics), PROMETHEUS_PATH (/metrics),\n"+
 			"PROMETHEUS_NAMESPACE (skydns), PROMETHEUS_SUBSYSTEM (skydns), and\n"+
 			"KUBERNETES_SERVICE_HOST, the answer for kubernetes.default until the Services are loaded.\n", f.FlagUsages())

@@ -1,0 +1,155 @@
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
+	"github.com/kube-dns/kube-dns/pkg/records"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// ExitDiffers is the exit code of "kubedns diff" if an answer differs.
+const ExitDiffers = 1
+
+// liveCluster stands for the API server in the arguments of "kubedns diff".
+const liveCluster = "cluster"
+
+const diffUsage = `kubedns diff compares what two states of a cluster answer, name by name.
+
+Usage: kubedns diff A B [flags]
+
+A and B are files or folders of objects, as for --objects, or the word "cluster" for the
+API server of --kubecfg-file, --kube-master-url or the Pod's service account. Records that
+only A has begin with "-", records that only B has with "+". The names of Services, of
+their named ports and of the hosts of headless Services are compared. ExternalNames are
+not followed, and no upstream server is asked.
+
+Exit code: 0 no difference, 1 differences, 2 failure.
+`
+
+// runDiff runs "kubedns diff".
+func runDiff(ctx context.Context, args []string, env Env) int {
+	o, arguments, err := options.ParseCommand(args, env.Getenv, io.Discard, func(f *pflag.FlagSet) {
+		f.Usage = func() { fmt.Fprint(env.Stdout, diffUsage) }
+	})
+	fail := func(err error) int {
+		fmt.Fprintf(env.Stderr, "kubedns diff: %v\nkubedns diff --help says more.\n", err)
+		return ExitFailure
+	}
+	switch {
+	case errors.Is(err, options.ErrHelp):
+		return ExitAnswer
+	case err != nil:
+		return fail(err)
+	case len(arguments) != 2:
+		return fail(errors.New("want two files or folders of objects, or \"cluster\" for one of them"))
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	var states [2]map[string]bool
+	for i, what := range arguments {
+		if states[i], err = allRecords(ctx, what, *o, env); err != nil {
+			return fail(fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	code := ExitAnswer
+	for _, record := range slices.Sorted(maps.Keys(union(states[0], states[1]))) {
+		switch {
+		case states[0][record] && states[1][record]:
+			continue
+		case states[0][record]:
+			fmt.Fprintln(env.Stdout, "- "+printable(record))
+		default:
+			fmt.Fprintln(env.Stdout, "+ "+printable(record))
+		}
+		code = ExitDiffers
+	}
+	return code
+}
+
+func union(a, b map[string]bool) map[string]bool {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
+
+// allRecords returns all records that a state of the cluster answers with.
+func allRecords(ctx context.Context, what string, o options.Options, env Env) (map[string]bool, error) {
+	if what != liveCluster {
+		o.ObjectsPath, o.Kubeconfig, o.MasterURL = what, "", ""
+	}
+	o.NoNameserver, o.Nameservers = true, nil
+	all := map[string]bool{}
+	err := withServer(ctx, &o, env, func(e *Explainer) {
+		var namespaces []string
+		snapshot := e.Tree.Snapshot()
+		snapshot.Labels("", func(label string) bool { namespaces = append(namespaces, label); return true })
+		for _, namespace := range namespaces {
+			snapshot.Labels(namespace, func(service string) bool {
+				e.serviceRecords(ctx, all, namespace, service)
+				return ctx.Err() == nil
+			})
+		}
+	})
+	return all, errors.Join(err, ctx.Err())
+}
+
+// serviceRecords adds the records of one Service to all.
+func (e *Explainer) serviceRecords(ctx context.Context, all map[string]bool, namespace, service string) {
+	svc, list := e.Watcher.Service(namespace, service)
+	if svc == nil {
+		return
+	}
+	base := service + "." + namespace + ".svc." + e.Domain.String()
+	add := func(text string, types ...uint16) {
+		name, err := dnsname.Parse(text)
+		if err != nil {
+			return
+		}
+		for _, typ := range types {
+			for _, record := range e.ask(ctx, name, typ).answer {
+				all[strings.ReplaceAll(record, "\t", " ")] = true
+			}
+		}
+	}
+	if svc.Kind == records.ExternalName {
+		add(base, wire.TypeCNAME)
+		if _, isAddr := records.ParseAddr(svc.ExternalName); isAddr {
+			add(base, wire.TypeA, wire.TypeAAAA)
+		}
+		return
+	}
+	add(base, wire.TypeA, wire.TypeAAAA)
+	ports := slices.Clone(svc.Ports)
+	hosts := map[string]bool{}
+	for _, s := range list {
+		ports = append(ports, s.Ports...)
+		for i := range s.Len() {
+			if host := strings.ToLower(s.At(i).Hostname); host != "" && svc.Kind == records.Headless {
+				hosts[host] = true
+			}
+		}
+	}
+	names := map[string]bool{}
+	for _, p := range ports {
+		if p.Name != "" {
+			names["_"+strings.ToLower(p.Name)+"._"+p.Protocol.String()] = true
+		}
+	}
+	for name := range names {
+		add(name+"."+base, wire.TypeSRV)
+	}
+	for host := range hosts {
+		add(host+"."+base, wire.TypeA, wire.TypeAAAA)
+	}
+}
