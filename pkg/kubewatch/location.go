@@ -19,13 +19,9 @@ type Location struct{ Zone, Region string }
 // FindLocation looks through the nodes, page by page, for the first that names
 // both its zone and its region, by the topology.kubernetes.io labels or the
 // failure-domain.beta.kubernetes.io ones before them. found is false when no
-// node does. It needs permission to list nodes.
-func FindLocation(ctx context.Context, nodes cache.ListerWatcherWithContext) (loc Location, found bool, err error) {
-	return findLocation(ctx, nodes, Location{})
-}
-
-// findLocation is FindLocation, but returns prefer if any node has that location.
-func findLocation(ctx context.Context, nodes cache.ListerWatcherWithContext, prefer Location) (loc Location, found bool, err error) {
+// node does. It needs permission to list nodes. If any node has the location prefer, which
+// may be zero, FindLocation returns that.
+func FindLocation(ctx context.Context, nodes cache.ListerWatcherWithContext, prefer Location) (loc Location, found bool, err error) {
 	options := metav1.ListOptions{Limit: pageSize}
 	for {
 		page, err := nodes.ListWithContext(ctx, options)
@@ -82,7 +78,7 @@ func FollowLocation(ctx context.Context, nodes cache.ListerWatcherWithContext, l
 	missing := false
 	var last Location
 	for ctx.Err() == nil {
-		loc, found, err := findLocation(ctx, nodes, last)
+		loc, found, err := FindLocation(ctx, nodes, last)
 		if err != nil {
 			h.failed(ctx, "list", err)
 		} else {

@@ -213,7 +213,7 @@ func TestFindLocation(t *testing.T) {
 				api.put(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a" + time.Duration(i).String()}})
 			}
 			api.put(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "b", Labels: tt.labels}}) // on the second page
-			got, found, err := FindLocation(t.Context(), api)
+			got, found, err := FindLocation(t.Context(), api, Location{})
 			if err != nil || got != tt.want || found != (tt.want != Location{}) {
 				t.Errorf("got %v, %t, %v; want %v", got, found, err, tt.want)
 			}

@@ -77,7 +77,7 @@ func serve(t *testing.T, b *backend.Backend) *skydns.Server {
 func (s *stack) locate(t *testing.T) {
 	t.Helper()
 	for {
-		at, found, err := kubewatch.FindLocation(t.Context(), s.nodes)
+		at, found, err := kubewatch.FindLocation(t.Context(), s.nodes, kubewatch.Location{})
 		switch {
 		case err != nil:
 			time.Sleep(20 * time.Millisecond)

@@ -1,5 +1,7 @@
 package options
 
+//go:generate env UPDATE_DOCS=1 go test -run TestDocument .
+
 import (
 	"fmt"
 	"strings"
@@ -71,53 +73,4 @@ func (s *Spec) note() string {
 	default:
 		return ""
 	}
-}
-
-//go:generate env UPDATE_DOCS=1 go test -run TestDocument .
-
-// Markdown returns the content of docs/dnscache-options.md.
-func Markdown() string {
-	var b strings.Builder
-	b.WriteString(`# dnscache's options
-
-<!-- Written by go generate ./pkg/dnsmasq/options from the option table. Do not edit. -->
-
-dnscache reads dnsmasq's command line and configuration files. This page lists every option that dnsmasq 2.90 to 2.92 knows:
-
-- **implemented**: does what it does in dnsmasq;
-- **accepted**: read and checked, without an effect;
-- **refused**: the program ends with exit code 1 and names the option and the reason.
-
-Long names may be abbreviated as long as they are unambiguous. A value follows "=" or is the next argument; an optional value can only follow "=". Options marked *once* may be given once on the command line and once in configuration files, which take precedence. Configuration files have one option on each line, with its long name and without dashes.
-`)
-	for _, s := range sections() {
-		fmt.Fprintf(&b, "\n## %s\n\n| Option | Short | Repeat | Status | Default | Effect |\n|---|---|---|---|---|---|\n", s.title)
-		for i := range s.specs {
-			b.WriteString(s.specs[i].markdown())
-		}
-	}
-	b.WriteString("\n## Flags of dnsmasq-nanny\n\nIf the command line has the argument `--`, the arguments before it are flags of dnsmasq-nanny and those after it are dnsmasq's options.\n\n| Flag | Status | Effect |\n|---|---|---|\n")
-	for _, f := range nannyFlags() {
-		fmt.Fprintf(&b, "| `-%s` | %s | %s |\n", f.name, f.status, f.help)
-	}
-	return b.String()
-}
-
-// markdown returns the option's row.
-func (s *Spec) markdown() string {
-	cell := strings.NewReplacer("|", "\\|", "*", "\\*")
-	short, repeat, status := "", "", s.Status.String()
-	if s.Short != 0 {
-		short = fmt.Sprintf("`-%c`", s.Short)
-	}
-	if s.Repeat == Once {
-		repeat = "once"
-	}
-	if s.Own {
-		status += ", ours"
-	}
-	// A bar would end the cell, even in code.
-	long := strings.ReplaceAll(s.long(), "|", "\\|")
-	return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s |\n",
-		long, short, repeat, status, cell.Replace(s.Default), cell.Replace(s.Help))
 }

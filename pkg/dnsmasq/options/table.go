@@ -18,18 +18,6 @@ const (
 	Implemented
 )
 
-// String returns the status as in the documentation.
-func (s Status) String() string {
-	switch s {
-	case Implemented:
-		return "implemented"
-	case Accepted:
-		return "accepted"
-	default:
-		return "refused"
-	}
-}
-
 // Argument says whether an option takes a value.
 type Argument uint8
 
