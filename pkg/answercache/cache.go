@@ -85,19 +85,26 @@ func (c *Cache) Lookup(dst []byte, q *wire.Query, now int64, allowStale bool) ([
 	}
 	var buf [MaxKey]byte
 	key := AppendKey(buf[:0], q)
-	return c.LookupKey(dst, q, key, c.Spot(key), now, allowStale)
+	return c.LookupKey(dst, q, key, c.Spot(key), When{now, allowStale})
+}
+
+// When is the time of a lookup.
+type When struct {
+	Now        int64 // on the clock of the answers
+	AllowStale bool  // whether an expired answer may be used
 }
 
 // LookupKey is Lookup for a caller that has q's key from AppendKey and the key's spot.
 // c must not be nil.
-func (c *Cache) LookupKey(dst []byte, q *wire.Query, key []byte, spot Spot, now int64, allowStale bool) ([]byte, Result) {
+func (c *Cache) LookupKey(dst []byte, q *wire.Query, key []byte, spot Spot, when When) ([]byte, Result) {
+	now := when.Now
 	hash, at := spot.hash, spot.at
 	own, nx := c.shard(hash).table.Load().find(key, at, now)
 	if e := best(own, nx, now); e != nil {
 		e.visit()
 		return e.append(dst, q, now, false, &c.cfg), e.result()
 	}
-	e, result := c.shard(hash).lookup(key, at, now, allowStale)
+	e, result := c.shard(hash).lookup(key, at, now, when.AllowStale)
 	if c.cfg.NXDomainCut && result != Hit && result != Failed {
 		if out, ok := c.cut(dst, q, key, now); ok {
 			return out, Hit

@@ -13,7 +13,7 @@ func ExampleCache() {
 	now := int64(0) // nanoseconds
 
 	// A client's packet, and the reply that upstream gave to its question.
-	packet := wire.AppendQuery(nil, 1, wire.FlagRD, []byte("\x03Web\x00"), wire.TypeA, wire.ClassIN, &wire.OPT{})
+	packet := wire.AppendQuery(nil, 1, wire.FlagRD, wire.Subject{Name: []byte("\x03Web\x00"), Type: wire.TypeA, Class: wire.ClassIN}, &wire.OPT{})
 	var q wire.Query
 	if wire.ParseQuery(packet, &q) != wire.Accept {
 		return

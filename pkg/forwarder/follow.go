@@ -202,7 +202,7 @@ func exchange(ctx context.Context, network string, addr netip.AddrPort) (*wire.R
 	deadline, _ := ctx.Deadline()
 	_ = conn.SetDeadline(deadline)
 	id := uint16(rand.Uint32())
-	query := wire.AppendQuery(nil, id, 0, []byte(routelist.Question), wire.TypeTXT, wire.ClassCH, &wire.OPT{})
+	query := wire.AppendQuery(nil, id, 0, wire.Subject{Name: []byte(routelist.Question), Type: wire.TypeTXT, Class: wire.ClassCH}, &wire.OPT{})
 	asked := wire.Query{ID: id, Name: []byte(routelist.Question), Type: wire.TypeTXT, Class: wire.ClassCH}
 	stream := network == "tcp"
 	if stream {

@@ -74,7 +74,7 @@ func (q *Query) lookup() answercache.Result {
 	if q.cache != st.cache { // it changes with the configuration
 		q.cache, q.spot = st.cache, st.cache.Spot(q.key)
 	}
-	out, result := st.cache.LookupKey(q.reply, q.Msg, q.key, q.spot, q.now, st.cfg.StaleAtOnce)
+	out, result := st.cache.LookupKey(q.reply, q.Msg, q.key, q.spot, answercache.When{Now: q.now, AllowStale: st.cfg.StaleAtOnce})
 	switch result {
 	case answercache.Hit:
 		q.countHit()

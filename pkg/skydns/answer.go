@@ -212,7 +212,7 @@ func (w *worker) appendServices(owner []byte, ttl uint32, a *treecache.Answer) (
 	n := 0
 	for record := &w.record; walk.Next(record); n++ {
 		w.target = record.AppendTarget(w.target[:0])
-		if !w.b.SRV(owner, ttl, record.Priority, record.Weight, record.Port, w.target) {
+		if !w.b.SRV(owner, ttl, wire.SRV{Priority: record.Priority, Weight: record.Weight, Port: record.Port, Target: w.target}) {
 			return true, false
 		}
 		if owner != nil {

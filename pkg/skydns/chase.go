@@ -125,7 +125,7 @@ func (p *pending) done(reply *wire.Reply, err error) {
 	buffer := p.s.buffers.Get().(*[]byte)
 	defer func() {
 		if r := recover(); r != nil {
-			query := wire.AppendQuery(nil, p.q.ID, p.q.Flags, p.q.Name, p.q.Type, p.q.Class, nil)
+			query := wire.AppendQuery(nil, p.q.ID, p.q.Flags, wire.Subject{Name: p.q.Name, Type: p.q.Type, Class: p.q.Class}, nil)
 			p.to.Send(p.s.crashed(r, query, nil))
 		}
 	}()

@@ -144,7 +144,7 @@ func (u *upstream) resolve(question *wire.Query, done func(*wire.Reply, error)) 
 
 // packed makes a message of a question.
 func packed(q *wire.Query) []byte {
-	return wire.AppendQuery(nil, 0, q.Flags, q.Name, q.Type, q.Class, &wire.OPT{DO: q.EDNS.DO})
+	return wire.AppendQuery(nil, 0, q.Flags, wire.Subject{Name: q.Name, Type: q.Type, Class: q.Class}, &wire.OPT{DO: q.EDNS.DO})
 }
 
 // tell gives done a message that came back.

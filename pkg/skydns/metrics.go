@@ -187,10 +187,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		bounds := durationBounds()
 		counts := m.buckets(len(bounds), func(c *counters, i int) uint64 { return c.durations[s][i].Load() })
 		seconds := time.Duration(m.sum(func(c *counters) uint64 { return c.durationNanos[s].Load() })).Seconds()
-		histogram(ch, m.duration, bounds[:], counts, seconds, label)
+		histogram(ch, m.duration, label, buckets{bounds[:], counts, seconds})
 		sizes := sizeBounds()
 		counts = m.buckets(len(sizes), func(c *counters, i int) uint64 { return c.sizes[s][i].Load() })
-		histogram(ch, m.size, sizes[:], counts, float64(m.sum(func(c *counters) uint64 { return c.sizeSum[s].Load() })), label)
+		sum := float64(m.sum(func(c *counters) uint64 { return c.sizeSum[s].Load() }))
+		histogram(ch, m.size, label, buckets{sizes[:], counts, sum})
 	}
 	counter(m.misses, misses, "response")
 	for c := range autopath.Candidates {
@@ -244,15 +245,22 @@ func (m *metrics) buckets(n int, of func(c *counters, i int) uint64) []uint64 {
 	return counts
 }
 
-func histogram(ch chan<- prometheus.Metric, d *prometheus.Desc, bounds []float64, counts []uint64, sum float64, label string) {
-	cumulative := make(map[float64]uint64, len(bounds))
+// buckets is what a histogram counted.
+type buckets struct {
+	bounds []float64
+	counts []uint64 // up to each bound, and above the last
+	sum    float64
+}
+
+func histogram(ch chan<- prometheus.Metric, d *prometheus.Desc, label string, b buckets) {
+	cumulative := make(map[float64]uint64, len(b.bounds))
 	var total uint64
-	for i, bound := range bounds {
-		total += counts[i]
+	for i, bound := range b.bounds {
+		total += b.counts[i]
 		cumulative[bound] = total
 	}
-	total += counts[len(bounds)]
-	ch <- prometheus.MustNewConstHistogram(d, total, sum, cumulative, label)
+	total += b.counts[len(b.bounds)]
+	ch <- prometheus.MustNewConstHistogram(d, total, b.sum, cumulative, label)
 }
 
 var _ prometheus.Collector = (*metrics)(nil)

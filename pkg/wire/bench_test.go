@@ -12,7 +12,7 @@ func BenchmarkParseQuery(b *testing.B) {
 	q := askQuery(b, "web.default.svc.cluster.local.", TypeA, false)
 	for name, opt := range map[string]*OPT{"plain": nil, "edns": {Size: 1232}, "cookie": {Size: 1232, Cookie: make([]byte, 24)}} {
 		b.Run(name, func(b *testing.B) {
-			msg := AppendQuery(nil, 1, FlagRD, q.Name, TypeA, ClassIN, opt)
+			msg := AppendQuery(nil, 1, FlagRD, Subject{Name: q.Name, Type: TypeA, Class: ClassIN}, opt)
 			b.ReportAllocs()
 			for b.Loop() {
 				var q Query
@@ -30,7 +30,7 @@ func srvAnswer(bl *Builder, dst []byte, q *Query, targets [][]byte) []byte {
 	bl.Start(dst, q, MaxMessage)
 	bl.SetAA(true)
 	for _, target := range targets {
-		bl.SRV(nil, 30, 10, 1, 53, target)
+		bl.SRV(nil, 30, SRV{Priority: 10, Weight: 1, Port: 53, Target: target})
 	}
 	bl.Open(Additional)
 	for _, target := range targets {
@@ -127,7 +127,7 @@ func TestBuilderAllocs(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations for 200 records, want 0", n)
 	}
-	packet := AppendQuery(nil, 1, FlagRD, q.Name, TypeSRV, ClassIN, &OPT{})
+	packet := AppendQuery(nil, 1, FlagRD, Subject{Name: q.Name, Type: TypeSRV, Class: ClassIN}, &OPT{})
 	var bl Builder
 	if n := testing.AllocsPerRun(100, func() {
 		var q Query

@@ -10,7 +10,7 @@ import (
 // (lesson of CVE-2015-3294).
 func TestEveryCutMessageIsRefused(t *testing.T) {
 	q := askQuery(t, "www.example.com.", TypeA, true)
-	query := AppendQuery(nil, 1, FlagRD, q.Name, TypeA, ClassIN, &OPT{Cookie: make([]byte, 24), Raw: make([]byte, 4)})
+	query := AppendQuery(nil, 1, FlagRD, Subject{Name: q.Name, Type: TypeA, Class: ClassIN}, &OPT{Cookie: make([]byte, 24), Raw: make([]byte, 4)})
 	for n := range query {
 		var got Query
 		want := FormErr
@@ -42,7 +42,7 @@ func TestQueriesOfEverySize(t *testing.T) {
 	for n := 0; n < 65000; n += 1 + n/16 {
 		raw := appendOptionHeader(nil, OptionPadding, n)
 		raw = append(raw, make([]byte, n)...)
-		msg := AppendQuery(nil, 1, FlagRD, name, TypeA, ClassIN, nil)
+		msg := AppendQuery(nil, 1, FlagRD, Subject{Name: name, Type: TypeA, Class: ClassIN}, nil)
 		SetCount(msg, Additional, 1)
 		msg = appendOPT(msg, &OPT{Raw: raw}, 0, false, MaxMessage)
 		var q Query

@@ -193,16 +193,22 @@ func (b *Builder) NameRecord(owner []byte, typ uint16, ttl uint32, target []byte
 	return b.end(at)
 }
 
+// SRV is the RDATA of an SRV record, RFC 2782.
+type SRV struct {
+	Priority, Weight, Port uint16
+	Target                 []byte // in wire form
+}
+
 // SRV appends an SRV record. Its target is not compressed, RFC 2782.
-func (b *Builder) SRV(owner []byte, ttl uint32, priority, weight, port uint16, target []byte) bool {
-	at, ok := b.begin(owner, TypeSRV, ttl, 6+len(target))
+func (b *Builder) SRV(owner []byte, ttl uint32, srv SRV) bool {
+	at, ok := b.begin(owner, TypeSRV, ttl, 6+len(srv.Target))
 	if !ok {
 		return false
 	}
-	b.buf = binary.BigEndian.AppendUint16(b.buf, priority)
-	b.buf = binary.BigEndian.AppendUint16(b.buf, weight)
-	b.buf = binary.BigEndian.AppendUint16(b.buf, port)
-	b.appendName(target, inFull)
+	b.buf = binary.BigEndian.AppendUint16(b.buf, srv.Priority)
+	b.buf = binary.BigEndian.AppendUint16(b.buf, srv.Weight)
+	b.buf = binary.BigEndian.AppendUint16(b.buf, srv.Port)
+	b.appendName(srv.Target, inFull)
 	return b.end(at)
 }
 

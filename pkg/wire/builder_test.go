@@ -59,7 +59,7 @@ func TestBuilderRecords(t *testing.T) {
 		b.Addr(nil, 31, netip.MustParseAddr("::ffff:10.0.0.1")) &&
 		b.NameRecord(nil, TypeCNAME, 32, name("b.web.default.svc.cluster.local.")) &&
 		b.NameRecord(name("1.0.0.10.in-addr.arpa."), TypePTR, 33, name("web.default.svc.cluster.local.")) &&
-		b.SRV(nil, 34, 10, 100, 53, name("c.web.default.svc.cluster.local.")) &&
+		b.SRV(nil, 34, SRV{Priority: 10, Weight: 100, Port: 53, Target: name("c.web.default.svc.cluster.local.")}) &&
 		b.TXT(nil, 35, "1.1.0", strings.Repeat("x", 300)) &&
 		b.TXT(nil, 36) &&
 		b.HINFO(nil, 37, "RFC8482", "")
@@ -140,7 +140,7 @@ func TestBuilderSRVTarget(t *testing.T) {
 	target := wireName(t, "hash.web.")
 	var b Builder
 	b.Start(nil, q, MaxMessage)
-	b.SRV(nil, 1, 2, 3, 4, target)
+	b.SRV(nil, 1, SRV{Priority: 2, Weight: 3, Port: 4, Target: target})
 	b.Open(Additional)
 	b.Addr(target, 1, netip.MustParseAddr("10.0.0.1"))
 	out := b.Finish(OPT{})
@@ -342,7 +342,7 @@ func FuzzBuilder(f *testing.F) {
 			case 1:
 				ok, line = b.NameRecord(arg, TypeCNAME, ttl, wire), "CNAME\t"+target
 			case 2:
-				ok, line = b.SRV(arg, ttl, 1, 2, 3, wire), "SRV\t1 2 3 "+target
+				ok, line = b.SRV(arg, ttl, SRV{Priority: 1, Weight: 2, Port: 3, Target: wire}), "SRV\t1 2 3 "+target
 			case 3:
 				ok, line = b.TXT(arg, ttl, "text"), "TXT\t\"text\""
 			case 4:

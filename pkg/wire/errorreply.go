@@ -27,17 +27,23 @@ func AppendTruncated(dst []byte, q *Query, opt OPT) []byte {
 	return dst
 }
 
+// Subject is what a query asks for.
+type Subject struct {
+	Name        []byte // in wire form, uncompressed
+	Type, Class uint16
+}
+
 // AppendQuery appends a query for an upstream server. Only RD, AD and CD of flags are
 // sent. If opt is nil, the query has no OPT record.
-func AppendQuery(dst []byte, id, flags uint16, name []byte, typ, class uint16, opt *OPT) []byte {
+func AppendQuery(dst []byte, id, flags uint16, q Subject, opt *OPT) []byte {
 	flags &= FlagRD | FlagAD | FlagCD
 	var ar byte
 	if opt != nil {
 		ar = 1
 	}
 	dst = append(dst, byte(id>>8), byte(id), byte(flags>>8), byte(flags), 0, 1, 0, 0, 0, 0, 0, ar)
-	dst = append(dst, name...)
-	dst = append(dst, byte(typ>>8), byte(typ), byte(class>>8), byte(class))
+	dst = append(dst, q.Name...)
+	dst = append(dst, byte(q.Type>>8), byte(q.Type), byte(q.Class>>8), byte(q.Class))
 	if opt != nil {
 		dst = appendOPT(dst, opt, 0, opt.DO, MinPayload-len(dst))
 	}

@@ -30,7 +30,7 @@ func ExampleBuilder() {
 		return b.Finish(wire.OPT{})
 	}
 
-	packet := wire.AppendQuery(nil, 1, wire.FlagRD, []byte("\x03web\x00"), wire.TypeA, wire.ClassIN, nil)
+	packet := wire.AppendQuery(nil, 1, wire.FlagRD, wire.Subject{Name: []byte("\x03web\x00"), Type: wire.TypeA, Class: wire.ClassIN}, nil)
 	reply := answer(packet, nil)
 	fmt.Println("answers:", wire.Count(reply, wire.Answer))
 

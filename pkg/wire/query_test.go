@@ -281,7 +281,7 @@ func TestAppendErrorFlags(t *testing.T) {
 
 func TestAppendQuery(t *testing.T) {
 	opt := &OPT{Size: 1232, DO: true, Cookie: []byte("clientck")}
-	out := AppendQuery(nil, 99, FlagRD|FlagCD|FlagZ|FlagTC, []byte(nameWWW), TypeA, ClassIN, opt)
+	out := AppendQuery(nil, 99, FlagRD|FlagCD|FlagZ|FlagTC, Subject{Name: []byte(nameWWW), Type: TypeA, Class: ClassIN}, opt)
 	var q Query
 	if v := ParseQuery(out, &q); v != Accept {
 		t.Fatalf("own query: %v", v)
@@ -290,7 +290,7 @@ func TestAppendQuery(t *testing.T) {
 		t.Errorf("own query: %+v", q)
 	}
 	checkEDNS(t, &q.EDNS, unpack(t, out))
-	out = AppendQuery(nil, 99, 0, []byte(nameWWW), TypeA, ClassIN, nil)
+	out = AppendQuery(nil, 99, 0, Subject{Name: []byte(nameWWW), Type: TypeA, Class: ClassIN}, nil)
 	if ParseQuery(out, &q) != Accept || q.EDNS.Present {
 		t.Errorf("query without OPT: %+v", q)
 	}

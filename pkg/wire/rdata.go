@@ -77,9 +77,10 @@ func layoutOf(typ, class uint16) layout {
 	return layout{}
 }
 
-// checkRData reports whether the RDATA in msg[data:end] is complete: every name in it is
+// checkRData reports whether the RDATA in msg[data:] is complete: every name in it is
 // valid and ends inside it, and no length in it extends beyond it.
-func checkRData(msg []byte, typ, class uint16, data, end int, names *nameCheck) bool {
+func checkRData(msg []byte, typ, class uint16, data int, names *nameCheck) bool {
+	end := len(msg)
 	if typ == TypeA && class == ClassIN {
 		return end-data == 4
 	}
@@ -97,7 +98,7 @@ func checkRData(msg []byte, typ, class uint16, data, end int, names *nameCheck) 
 		return false
 	}
 	for range l.names {
-		next, ok := names.end(msg[:end], at, &names.data)
+		next, ok := names.end(msg, at, &names.data)
 		if !ok {
 			return false
 		}
@@ -107,9 +108,9 @@ func checkRData(msg []byte, typ, class uint16, data, end int, names *nameCheck) 
 	case exact, naptr:
 		return at+int(l.suffix) == end
 	case parameter:
-		return checkParameters(msg[at:end])
+		return checkParameters(msg[at:])
 	case bitmap:
-		return checkBitmap(msg[at:end])
+		return checkBitmap(msg[at:])
 	}
 	return at+int(l.suffix) <= end
 }

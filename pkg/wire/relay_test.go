@@ -163,15 +163,17 @@ func TestAppendReplyAllocs(t *testing.T) {
 	small := parse(t, pack(t, reply(t, "www.example.com.", dns.TypeA, manyAddresses(3)...)))
 	large := parse(t, pack(t, reply(t, "www.example.com.", dns.TypeA, manyAddresses(90)...)))
 	q := askQuery(t, "www.example.com.", TypeA, true)
-	query := AppendQuery(nil, 1, FlagRD, q.Name, TypeA, ClassIN, &OPT{Cookie: []byte("clientck")})
+	query := AppendQuery(nil, 1, FlagRD, Subject{Name: q.Name, Type: TypeA, Class: ClassIN}, &OPT{Cookie: []byte("clientck")})
 	buf := make([]byte, 0, 4096)
 	msg := bytes.Clone(large.Msg)
 	tests := map[string]func(){
-		"copied":     func() { AppendReply(buf, q, small, &Relay{Limit: 1232, MaxTTL: 5}) },
-		"rebuilt":    func() { AppendReply(buf, q, large, &Relay{Limit: 1232, MaxTTL: 5}) },
-		"finish":     func() { FinishReply(append(buf, msg...), 0, q, 1232, &OPT{EDE: Extended(3, "x")}) },
-		"error":      func() { AppendError(buf, q, RcodeServFail, OPT{EDE: Extended(23, "timeout")}) },
-		"query":      func() { AppendQuery(buf, 1, FlagRD, q.Name, TypeA, ClassIN, &OPT{DO: true}) },
+		"copied":  func() { AppendReply(buf, q, small, &Relay{Limit: 1232, MaxTTL: 5}) },
+		"rebuilt": func() { AppendReply(buf, q, large, &Relay{Limit: 1232, MaxTTL: 5}) },
+		"finish":  func() { FinishReply(append(buf, msg...), 0, q, 1232, &OPT{EDE: Extended(3, "x")}) },
+		"error":   func() { AppendError(buf, q, RcodeServFail, OPT{EDE: Extended(23, "timeout")}) },
+		"query": func() {
+			AppendQuery(buf, 1, FlagRD, Subject{Name: q.Name, Type: TypeA, Class: ClassIN}, &OPT{DO: true})
+		},
 		"parse":      func() { var r Reply; ParseReply(msg, &r); r.SOA(q.Name); r.MinTTL(Answer) },
 		"parseQuery": func() { var q Query; ParseQuery(query, &q) },
 	}

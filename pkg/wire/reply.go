@@ -114,7 +114,7 @@ func (r *Reply) parseSection(msg []byte, off int, s Section, names *nameCheck) (
 			r.optStart, r.optEnd = start, off
 			continue
 		}
-		if !checkRData(msg, rec.Type, rec.Class, rec.Data, rec.End, names) || names.steps > maxNameSteps {
+		if !checkRData(msg[:rec.End], rec.Type, rec.Class, rec.Data, names) || names.steps > maxNameSteps {
 			return 0, false
 		}
 	}

@@ -37,7 +37,7 @@ func TestSameOwner(t *testing.T) {
 	add(b.Addr(name("."), 1, addr), ".")
 	add(b.Addr(SameOwner, 1, addr), ".")
 	add(b.Addr(name("a.other."), 1, addr), "a.other.")
-	add(b.SRV(SameOwner, 1, 1, 1, 1, name("target.")), "a.other.")
+	add(b.SRV(SameOwner, 1, SRV{Priority: 1, Weight: 1, Port: 1, Target: name("target.")}), "a.other.")
 	mark := b.Mark()
 	if b.Record(SameOwner, TypeTXT, 1, bytes.Repeat([]byte{1}, MaxMessage)) {
 		t.Error("a record of 64 KiB did fit")

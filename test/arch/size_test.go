@@ -15,6 +15,7 @@ import (
 const (
 	maxFileLines = 500
 	maxFuncLines = 60 // from the line of the opening brace to that of the closing one
+	maxParams    = 5
 
 	maxMainFileLines = 150
 	maxMainLines     = 600
@@ -101,6 +102,22 @@ func TestProgramsAreThin(t *testing.T) {
 		}
 		if total > maxMainLines {
 			t.Errorf("cmd/%s has %d lines, at most %d are allowed", program, total, maxMainLines)
+		}
+	}
+}
+
+// TestParametersAreFew: more than five are a value that lacks a name.
+func TestParametersAreFew(t *testing.T) {
+	for _, dir := range []string{"cmd", "pkg"} {
+		for _, s := range sources(t, dir) {
+			ast.Inspect(s.file, func(n ast.Node) bool {
+				fn, ok := n.(*ast.FuncType)
+				if ok && fn.Params.NumFields() > maxParams {
+					t.Errorf("%s: a function has %d parameters, at most %d are allowed",
+						s.set.Position(fn.Pos()), fn.Params.NumFields(), maxParams)
+				}
+				return true
+			})
 		}
 	}
 }

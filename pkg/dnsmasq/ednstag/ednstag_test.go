@@ -221,7 +221,7 @@ func FuzzClientOptions(f *testing.F) {
 			Subnet: true, Subnet4: options.ClientSubnet{Bits: int(bits)}, Subnet6: options.ClientSubnet{Bits: int(bits)}, Umbrella: options.Umbrella{On: true},
 		})
 		options, _ := tg.of(addr)
-		query := wire.AppendQuery(nil, 1, 0, []byte("\x01a\x00"), wire.TypeA, wire.ClassIN, &wire.OPT{Raw: []byte(options)})
+		query := wire.AppendQuery(nil, 1, 0, wire.Subject{Name: []byte("\x01a\x00"), Type: wire.TypeA, Class: wire.ClassIN}, &wire.OPT{Raw: []byte(options)})
 		m := new(dns.Msg)
 		if err := m.Unpack(query); err != nil || m.IsEdns0() == nil {
 			t.Fatalf("%x: %v", options, err)

@@ -36,7 +36,7 @@ func (m mailbox) Send(_ listener.ReplyTo, msg []byte) {
 
 // ask puts the question to the server, as a client at 127.0.0.1 over TCP does.
 func (e *Explainer) ask(ctx context.Context, name dnsname.Name, typ uint16) *answered {
-	packet := wire.AppendQuery(nil, 1, wire.FlagRD, []byte(name), typ, wire.ClassIN, &wire.OPT{})
+	packet := wire.AppendQuery(nil, 1, wire.FlagRD, wire.Subject{Name: []byte(name), Type: typ, Class: wire.ClassIN}, &wire.OPT{})
 	inbox := make(mailbox, 1)
 	loopback := netip.MustParseAddr("127.0.0.1")
 	to := listener.NewReplyTo(inbox, netip.AddrPortFrom(loopback, 1), loopback, true)

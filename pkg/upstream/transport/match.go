@@ -19,7 +19,7 @@ func (c *Call) append(dst []byte) []byte {
 			opt.Raw = q.Options
 		}
 	}
-	return wire.AppendQuery(dst, c.id, q.Flags, q.Name, q.Type, q.Class, opt)
+	return wire.AppendQuery(dst, c.id, q.Flags, wire.Subject{Name: q.Name, Type: q.Type, Class: q.Class}, opt)
 }
 
 // EDNS options of questions over TLS.

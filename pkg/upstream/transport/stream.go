@@ -467,7 +467,7 @@ func (s *stream) end(connected bool, err error) {
 		why = NotConnected
 	}
 	if p.secure != nil && !errors.Is(err, context.Canceled) {
-		why = p.over(s, connected, err, len(list), replies, now)
+		why = p.over(s, streamEnd{connected, err, len(list), replies}, now)
 		if single {
 			p.secure.env.Handshake(p.ep, Handshake{Kind: AnswersOnce}, now)
 		}

@@ -216,9 +216,18 @@ func (p *streamPool) others(s *stream) int {
 // reply until the server counts as failing.
 const briefLimit = 2
 
-// over tells what the end of s means, and returns what its questions, open of
-// them, are to be told.
-func (p *streamPool) over(s *stream, connected bool, err error, open, replies int, now int64) Failure {
+// streamEnd is how a stream came to its end.
+type streamEnd struct {
+	connected bool  // whether the handshake was over
+	err       error // nil if we ended it
+	open      int   // its questions without a reply
+	replies   int   // that it brought
+}
+
+// over tells what the end of s means, and returns what its open questions are to be
+// told.
+func (p *streamPool) over(s *stream, end streamEnd, now int64) Failure {
+	connected, err, open, replies := end.connected, end.err, end.open, end.replies
 	sec := p.secure
 	var fault *TLSFault
 	p.mu.Lock()
