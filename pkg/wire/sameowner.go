@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// SameOwner, passed to a record method of a Builder, stands for the owner of the last
-// record. A large RRset takes much less time with it, because the name is not looked up for
+// SameOwner stands for the owner of the last record, where a record method of a Builder is
+// given it. A large RRset takes much less time, because the name is not looked up for
 // every record. Nobody may change it.
 var SameOwner = []byte{0} //nolint:gochecknoglobals // recognised by its address
 

@@ -123,6 +123,7 @@ func TestRelease(t *testing.T) {
 
 // Every file has its checksum, and its digest in the provenance.
 func checkSums(t *testing.T, files map[string][]byte) {
+	t.Helper()
 	sums := map[string]string{}
 	for line := range strings.Lines(string(files["SHA256SUMS"])) {
 		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
@@ -166,6 +167,7 @@ func checkSums(t *testing.T, files map[string][]byte) {
 
 // The programs know their version, and each has its bill of materials.
 func checkPrograms(t *testing.T, folder string, files map[string][]byte) {
+	t.Helper()
 	for program, module := range map[string]string{
 		"kubedns": "k8s.io/client-go", "dnscache": "github.com/prometheus/client_golang", "exechealthz": "github.com/prometheus/client_golang",
 	} {
@@ -193,6 +195,7 @@ func checkPrograms(t *testing.T, folder string, files map[string][]byte) {
 
 // Every manifest, and what the chart renders, names the images of this version.
 func checkManifests(t *testing.T, folder string, files map[string][]byte) {
+	t.Helper()
 	tools := strings.TrimSpace(string(run(t, addon.Root(), nil, "./hack/tools.sh", "release")))
 	archive := "kube-dns-" + strings.TrimPrefix(version, "v") + ".tgz"
 	chart := run(t, folder, nil, filepath.Join(tools, "helm"), "template", "kube-dns", archive, "--namespace", "kube-system", "--kube-version", "v1.34.0")
