@@ -46,6 +46,8 @@ type config struct {
 	lameduck time.Duration
 	// cleanup asks to remove the link and its addresses, and to do nothing else.
 	cleanup bool
+	// byIPVS are addresses left out because kube-proxy has them in IPVS mode.
+	byIPVS []netip.Addr
 	// rest are the arguments of the cache.
 	rest []string
 }
@@ -152,7 +154,13 @@ func check(cfg *config) error {
 	if err != nil {
 		return fmt.Errorf("listing the interfaces: %w", err)
 	}
-	cfg.addrs = slices.DeleteFunc(cfg.addrs, func(a netip.Addr) bool { return list.NameOf(a) == ipvsLink })
+	cfg.addrs = slices.DeleteFunc(cfg.addrs, func(a netip.Addr) bool {
+		if list.NameOf(a) != ipvsLink {
+			return false
+		}
+		cfg.byIPVS = append(cfg.byIPVS, a)
+		return true
+	})
 	if len(cfg.addrs) == 0 {
 		return errNoAddress
 	}

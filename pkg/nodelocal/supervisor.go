@@ -64,6 +64,10 @@ func supervise(ctx context.Context, cfg *config, stderr io.Writer) int {
 		exits:   make(chan exit, 1),
 		checks:  make(chan outcome, 1),
 	}
+	if len(cfg.byIPVS) > 0 {
+		s.log.Warn("kube-proxy in IPVS mode has addresses, which stay with it; set the kubelet's clusterDNS to an address of this cache",
+			"left_out", cfg.byIPVS, "addresses", cfg.addrs)
+	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	ctx, cancel := context.WithCancel(ctx)

@@ -387,3 +387,58 @@ func TestRefused(t *testing.T) {
 		t.Errorf("the host changed:\n%s\n%s", before, after)
 	}
 }
+
+// TestHost: a link of NodeLocal DNSCache's name is used as it is (row A3), an address that
+// kube-proxy has in IPVS mode is left alone (row A13), another program's flush of all
+// nftables changes nothing (row A10), and queries leave no connection tracking entries
+// (row A16).
+func TestHost(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	clusterDNS(t)
+	run(t, "ip link add nodelocaldns type bridge")
+	run(t, "ip addr add "+local+"/32 dev nodelocaldns")
+	run(t, "ip link add kube-ipvs0 type bridge")
+	run(t, "ip addr add 10.97.0.10/32 dev kube-ipvs0")
+	before, _ := os.ReadFile("/sys/class/net/nodelocaldns/ifindex")
+	p := node(t, local+","+vip+",10.97.0.10")
+	eventually(t, 5*time.Second, func() bool { return ask(vip) == byCache && ask(local) == byCache })
+	if after, _ := os.ReadFile("/sys/class/net/nodelocaldns/ifindex"); !bytes.Equal(before, after) {
+		t.Error("the link was made again")
+	}
+	out, _ := exec.Command("ip", "-o", "addr", "show", "nodelocaldns").Output()
+	if got := string(out); !strings.Contains(got, local+"/32") || !strings.Contains(got, vip+"/32") || strings.Contains(got, "10.97.0.10") {
+		t.Errorf("addresses of the link:\n%s", got)
+	}
+	if !strings.Contains(p.text(), "left_out=[10.97.0.10]") {
+		t.Error("nothing says that an address was left out")
+	}
+	if nft, err := exec.LookPath("nft"); err == nil {
+		run(t, nft+" add table inet other")
+		run(t, nft+" flush ruleset")
+		if got := ask(vip); got != byCache {
+			t.Errorf("after a flush the Service's address answers %s", got)
+		}
+	}
+	tracked := func() (n int) {
+		b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Sscan(string(b), &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	count := tracked()
+	stop := load(vip, local)
+	time.Sleep(500 * time.Millisecond)
+	asked, lost, others := stop()
+	if asked < 100 || lost+others > 0 {
+		t.Errorf("of %d queries lost %d, answered by others %d", asked, lost, others)
+	}
+	if now := tracked(); now > count {
+		t.Errorf("connection tracking entries: %d before %d queries, %d after", count, asked, now)
+	}
+}
