@@ -17,6 +17,10 @@ import (
 // supervisor.
 const childEnv = "DNSCACHE_NODE_LOCAL_CHILD"
 
+// orphanTime is how long a cache answers after its supervisor. The kernel closes the
+// supervisor's descriptors one after the other, and may take the rules out last.
+const orphanTime = time.Second
+
 // becomeChild gives up what a cache does not need, and ends this process when the
 // supervisor ends. A signal by PR_SET_PDEATHSIG would not outlast the change of the user.
 func becomeChild() {
@@ -34,6 +38,7 @@ func becomeChild() {
 	parent := os.NewFile(3, "supervisor")
 	go func() {
 		_, _ = parent.Read(make([]byte, 1)) // nothing is ever written
+		time.Sleep(orphanTime)
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	}()
 }
