@@ -80,6 +80,11 @@ func (c *conn) run() {
 	defer c.srv.conns.remove(c)
 	defer c.finish()
 	defer c.dropInput()
+	defer func() { // first of all, so that the others leave nothing behind
+		if cause := recover(); cause != nil {
+			c.srv.panicked(cause, nil, ReplyTo{peer: c.peer}, nil)
+		}
+	}()
 	var started time.Time // when the first octet of the current message arrived
 	for {
 		rest, ok := c.work(c.in.buf)
@@ -383,8 +388,19 @@ func (c *conn) writeRest() {
 	c.changed()
 }
 
-// writeChunks writes b in chunks of chunkBytes, each within Config.WriteTimeout.
-func (c *conn) writeChunks(b []byte) error {
+// errPanicked ends a connection whose writing panicked.
+var errPanicked = errors.New("listener: panic while writing")
+
+// writeChunks writes b in chunks of chunkBytes, each within Config.WriteTimeout. A panic
+// is logged and returned as an error, so that writeRest, which holds mu around the call,
+// closes the connection and keeps its counts right.
+func (c *conn) writeChunks(b []byte) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			c.srv.panicked(cause, nil, ReplyTo{peer: c.peer}, nil)
+			err = errPanicked
+		}
+	}()
 	for len(b) > 0 {
 		if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.cfg.WriteTimeout)); err != nil {
 			return err
