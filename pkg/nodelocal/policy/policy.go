@@ -81,7 +81,7 @@ const (
 	Exit
 )
 
-// Reason is why rules were removed. It is the value of a metric's label.
+// Reason is why rules were removed, as the log says it.
 type Reason string
 
 // The reasons.
@@ -90,9 +90,6 @@ const (
 	CacheStuck  Reason = "cache_stuck"
 	Stopping    Reason = "stopping"
 )
-
-// Reasons lists every [Reason].
-func Reasons() []Reason { return []Reason{CacheExited, CacheStuck, Stopping} }
 
 // Action is one thing to do.
 type Action struct {
