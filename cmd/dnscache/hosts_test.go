@@ -22,8 +22,8 @@ import (
 // files, within twice what dnsmasq 2.90 takes (33 MB), and what SIGHUP adds to
 // it: nothing that stays, and nothing at all when the files are as before.
 func TestHostsMemory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("large")
+	if testing.Short() || dnstest.RaceEnabled {
+		t.Skip("large, and the race detector takes memory")
 	}
 	const (
 		names   = 300_000

@@ -13,6 +13,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
@@ -156,4 +157,27 @@ func TestInterfaceAddresses(t *testing.T) {
 	eventually(t, "a new address has the names", func() bool {
 		return strings.Contains(at("127.0.0.1", "if.ex.", dns.TypeA), "10.77.0.1") && strings.Contains(at("10.77.0.1", "dyn.ex.", dns.TypeA), "10.77.0.8")
 	})
+}
+
+// Two programs with --share-port answer at one address and port, which no interface has
+// when they start; one without it does not get the port.
+func TestSharePort(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	ip(t, "link set lo up")
+	shared := []string{"--share-port", "--bind-interfaces", "--listen-address=10.9.9.9", "--host-record=a.b,1.2.3.4"}
+	startInside(t, shared...)
+	startInside(t, shared...)
+	ip(t, "address add 10.9.9.9/32 dev lo")
+	for range 20 { // the kernel picks one of the two for each question
+		if got := at("10.9.9.9", "a.b.", dns.TypeA); got != "NOERROR 1.2.3.4" {
+			t.Fatalf("answer %q", got)
+		}
+	}
+	var log dnstest.Buffer
+	alone := append([]string{"--user=root", "--conf-file=", "--no-resolv", "--no-hosts", "--port=5353"}, shared[1:]...)
+	if code := run(t.Context(), alone, env{stdin: strings.NewReader(""), stdout: &log, stderr: &log}); code != options.ExitNetwork {
+		t.Errorf("without --share-port the exit code is %d, want %d:\n%s", code, options.ExitNetwork, &log)
+	}
 }

@@ -178,7 +178,13 @@ func installAPI(t *testing.T) {
 		file := filepath.Join(folder, "multicluster.x-k8s.io_"+resource+".yaml")
 		kubectl(t, "apply", "-f", file)
 		t.Cleanup(func() { _, _ = tryKubectl("", "delete", "-f", file, "--wait=false") })
-		kubectl(t, "wait", "--for=condition=Established", "crd/"+resource+".multicluster.x-k8s.io", "--timeout=1m")
+		eventually(t, time.Minute, func() string { // kubectl wait fails while there are no conditions at all
+			_, err := tryKubectl("", "wait", "--for=condition=Established", "crd/"+resource+".multicluster.x-k8s.io", "--timeout=10s")
+			if err != nil {
+				return err.Error()
+			}
+			return ""
+		})
 	}
 }
 

@@ -40,6 +40,7 @@ var testedInGo = map[string]string{
 	"tls-cert-file":    "TestTLSFiles",
 	"tls-key-file":     "TestTLSFiles",
 	"user":             "TestUserAndGroup",
+	"share-port":       "TestSharePort",
 }
 
 // TestImplementedOptionsHaveTests: every option that the table calls
