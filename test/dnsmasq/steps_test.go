@@ -20,7 +20,7 @@ import (
 //
 //	ask NAME TYPE [word]...   see [query]; the line ends with the number of
 //	                          questions that the servers saw for it
-//	burst N NAME TYPE [word]  N names (% is the number) at a time, and what
+//	burst N NAME TYPE [word]  N names or types (% is the number) at a time, and what
 //	                          came of them
 //	spellings NAME,... TYPE   the same at a time in several spellings
 //	pipeline NAME...          A questions on one TCP connection, and the order
@@ -136,7 +136,7 @@ func (s *side) askStep(verb, rest string, i int) (string, error) {
 	if verb == "burst" {
 		names, fields = atoi(fields[0]), fields[1:]
 	}
-	q, err := parseQuery(fields)
+	q, err := parseQuery(numbered(fields, 0))
 	if err != nil {
 		return "", err
 	}
@@ -150,6 +150,9 @@ func (s *side) askStep(verb, rest string, i int) (string, error) {
 	var group sync.WaitGroup
 	for n := range stories {
 		one := *q
+		if other, err := parseQuery(numbered(fields, n/q.copies())); err == nil {
+			one.typ = other.typ
+		}
 		one.name = strings.ReplaceAll(spellings[n/q.copies()%len(spellings)], "%", strconv.Itoa(n/q.copies()))
 		group.Go(func() { stories[n] = s.ask(&one, s.patience(i)) })
 		if verb == "spellings" && n == 0 { // the others join it
@@ -162,6 +165,16 @@ func (s *side) askStep(verb, rest string, i int) (string, error) {
 	}
 	s.last = s.outside.take()
 	return s.shorten(tally(stories)) + " | up " + s.count(), nil
+}
+
+// numbered puts a number into the type of a query's words.
+func numbered(fields []string, n int) []string {
+	if len(fields) < 2 {
+		return fields
+	}
+	fields = slices.Clone(fields)
+	fields[1] = strings.ReplaceAll(fields[1], "%", strconv.Itoa(n))
+	return fields
 }
 
 // tally is each story with how often it was told.
