@@ -71,12 +71,18 @@ func (d Domain) Contains(name []byte) bool {
 // are ends of labels; characters that presentation form would escape are compared without escapes.
 func endsIn(name []byte, text string) bool {
 	var buf [MaxName]byte
-	out := buf[:0]
+	out := AppendDotted(buf[:0], name)
+	return len(out) >= len(text) && bytes.Equal(out[len(out)-len(text):], []byte(text))
+}
+
+// AppendDotted appends the labels of a valid uncompressed wire name with dots between them and
+// without escapes, the form in which the Text of a [Domain] is compared. The root adds nothing.
+func AppendDotted(dst, name []byte) []byte {
 	for off := 0; off < len(name) && name[off] != 0; off += int(name[off]) + 1 {
 		if off > 0 {
-			out = append(out, '.')
+			dst = append(dst, '.')
 		}
-		out = append(out, name[off+1:off+1+int(name[off])]...)
+		dst = append(dst, name[off+1:off+1+int(name[off])]...)
 	}
-	return len(out) >= len(text) && bytes.Equal(out[len(out)-len(text):], []byte(text))
+	return dst
 }

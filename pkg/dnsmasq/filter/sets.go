@@ -45,20 +45,34 @@ func (s *prefixSet) contains(addr netip.Addr) bool {
 	return false
 }
 
-// domainSet is a set of domains. A lookup takes one step for each label of the name, and one
-// for each domain that is not a suffix of whole labels.
+// domainSet is a set of domains. A lookup takes one step for each label of the
+// name, and one for each length of text in the set.
 type domainSet struct {
 	suffixes map[dnsname.Name]bool
-	others   []dnsname.Domain
+	below    map[dnsname.Name]bool
+	texts    map[string]bool
+	lengths  []int // that texts has
+	plain    bool  // names of one label
+	all      bool
 }
 
 func newDomainSet(list []dnsname.Domain) *domainSet {
-	s := &domainSet{suffixes: map[dnsname.Name]bool{}}
+	s := &domainSet{suffixes: map[dnsname.Name]bool{}, below: map[dnsname.Name]bool{}, texts: map[string]bool{}}
 	for _, d := range list {
-		if d.Match == dnsname.MatchSuffix {
+		switch d.Match {
+		case dnsname.MatchSuffix:
 			s.suffixes[d.Name] = true
-		} else if !slices.Contains(s.others, d) {
-			s.others = append(s.others, d)
+		case dnsname.MatchBelow:
+			s.below[d.Name] = true
+		case dnsname.MatchText:
+			s.texts[d.Text] = true
+			if !slices.Contains(s.lengths, len(d.Text)) { // a few hundred at most
+				s.lengths = append(s.lengths, len(d.Text))
+			}
+		case dnsname.MatchUnqualified:
+			s.plain = true
+		default:
+			s.all = true
 		}
 	}
 	return s
@@ -66,16 +80,29 @@ func newDomainSet(list []dnsname.Domain) *domainSet {
 
 // contains reports whether a wire name, in any case, is in one of the domains.
 func (s *domainSet) contains(name []byte) bool {
-	if len(s.suffixes) > 0 {
-		var buf [wire.MaxName]byte
-		for rest := wire.AppendLower(buf[:0], name); len(rest) > 0; rest = rest[1+int(rest[0]):] {
-			if s.suffixes[dnsname.Name(rest)] {
+	if s.all || s.plain && len(name) > 1 && int(name[0])+2 == len(name) {
+		return true
+	}
+	if len(s.suffixes)+len(s.below)+len(s.texts) == 0 {
+		return false
+	}
+	var buf, dottedBuf [wire.MaxName]byte
+	name = wire.AppendLower(buf[:0], name)
+	if len(s.texts) > 0 {
+		dotted := dnsname.AppendDotted(dottedBuf[:0], name)
+		for _, n := range s.lengths {
+			if n <= len(dotted) && s.texts[string(dotted[len(dotted)-n:])] {
 				return true
-			}
-			if rest[0] == 0 {
-				break
 			}
 		}
 	}
-	return slices.ContainsFunc(s.others, func(d dnsname.Domain) bool { return d.Contains(name) })
+	for at := 0; at < len(name); at += 1 + int(name[at]) {
+		if rest := dnsname.Name(name[at:]); s.suffixes[rest] || at > 0 && s.below[rest] {
+			return true
+		}
+		if name[at] == 0 {
+			break
+		}
+	}
+	return false
 }

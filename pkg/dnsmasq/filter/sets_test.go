@@ -1,10 +1,12 @@
 package filter
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
@@ -35,7 +37,7 @@ func TestSetsAreLists(t *testing.T) {
 			domains = append(domains, []dnsname.Domain{
 				{Match: dnsname.MatchSuffix, Name: name()},
 				{Match: dnsname.MatchBelow, Name: name()},
-				{Match: dnsname.MatchText, Text: "a"},
+				{Match: dnsname.MatchText, Text: []string{"a", "b.a", ".c"}[r.IntN(3)]},
 				{Match: dnsname.MatchUnqualified},
 			}[r.IntN(4)])
 		}
@@ -49,5 +51,27 @@ func TestSetsAreLists(t *testing.T) {
 				t.Fatalf("%v in %v: %v, want %v", dnsname.Name(n), domains, !want, want)
 			}
 		}
+	}
+}
+
+// TestManyDomains: a set takes time that grows with its size, not with its square.
+func TestManyDomains(t *testing.T) {
+	const n = 50_000 // squared, most of a minute
+	var list []dnsname.Domain
+	for i := range n {
+		name := fmt.Sprintf("d%d.example", i)
+		list = append(list, dnsname.Domain{Match: dnsname.MatchBelow, Name: dnsname.MustParse(name)}, dnsname.Domain{Match: dnsname.MatchText, Text: "x" + name})
+	}
+	begin := time.Now()
+	s := newDomainSet(list)
+	for i := range n {
+		for form, want := range map[string]bool{"a.d%d.example": true, "abxd%d.example": true, "d%d.example": false} {
+			if got := s.contains([]byte(dnsname.MustParse(fmt.Sprintf(form, i)))); got != want {
+				t.Fatalf(form+": %v", i, got)
+			}
+		}
+	}
+	if took := time.Since(begin); took > 30*time.Second {
+		t.Errorf("took %v", took)
 	}
 }

@@ -6,10 +6,12 @@ package route
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -104,6 +106,9 @@ func (d Decision[G]) Same(e Decision[G]) bool {
 	if d.Kind != e.Kind || len(d.Servers) != len(e.Servers) || !slices.Equal(d.Addrs, e.Addrs) {
 		return false
 	}
+	if slices.Equal(d.Servers, e.Servers) {
+		return true
+	}
 	for _, s := range d.Servers { // no server is twice in a group
 		if !slices.Contains(e.Servers, s) {
 			return false
@@ -114,20 +119,16 @@ func (d Decision[G]) Same(e Decision[G]) bool {
 
 // Table tells the route of a name. It never changes.
 type Table[G any] struct {
-	suffixes  map[dnsname.Name]*rule[G]
-	below     map[dnsname.Name]*rule[G]
-	texts     []textRule[G] // longest first
-	plain     *rule[G]      // names of one label
-	all       *rule[G]
-	maxLabels int          // of the keys of suffixes and below
-	zeros     []netip.Addr // 0.0.0.0 and ::
-}
-
-// textRule is a rule for names that end in a text, which is kept as the
-// octets with which such names end before the root label.
-type textRule[G any] struct {
-	text string
-	rule *rule[G]
+	suffixes  map[dnsname.Name]*rule[G] // of a name and all below it
+	below     map[dnsname.Name]*rule[G] // of all below a name
+	texts     map[string]*rule[G]       // by what names end in, as AppendDotted writes them
+	lengths   []int                     // of the keys of texts in octets, the longest first
+	plain     *rule[G]                  // of names of one label; nil if there is none
+	all       *rule[G]                  // of all names; nil if there is none
+	maxLabels int                       // the most labels of the keys of suffixes and below
+	zeros     []netip.Addr              // 0.0.0.0 and ::
+	findAbove sync.Once                 // makes above, at the first call of Below
+	above     map[dnsname.Name]bool     // names above those of suffixes and below
 }
 
 // rule is all that routes say about one domain.
@@ -147,13 +148,19 @@ func New[G any](routes []Route, group func(domain string, servers []Server) G) *
 	t := &Table[G]{
 		suffixes: map[dnsname.Name]*rule[G]{},
 		below:    map[dnsname.Name]*rule[G]{},
+		texts:    map[string]*rule[G]{},
 		zeros:    []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()},
 	}
+	crowds := crowds[G]{}
 	for i := range routes {
 		r := &routes[i]
-		t.rule(r.Domain).addRoute(r)
+		t.rule(r.Domain).addRoute(r, crowds)
 	}
-	slices.SortStableFunc(t.texts, func(a, b textRule[G]) int { return cmp.Compare(len(b.text), len(a.text)) })
+	lengths := map[int]bool{}
+	for text := range t.texts {
+		lengths[len(text)] = true
+	}
+	t.lengths = slices.SortedFunc(maps.Keys(lengths), func(a, b int) int { return b - a })
 	t.each(func(domain string, r *rule[G]) {
 		if len(r.servers) > 0 {
 			r.group = group(domain, r.servers)
@@ -195,19 +202,42 @@ func (t *Table[G]) rule(d dnsname.Domain) *rule[G] {
 	case d.Match == dnsname.MatchUnqualified:
 		return one(&t.plain)
 	case d.Match == dnsname.MatchText && d.Text != "":
-		for _, x := range t.texts {
-			if x.text == d.Text {
-				return x.rule
-			}
+		r := t.texts[d.Text]
+		if r == nil {
+			r = new(rule[G])
+			t.texts[d.Text] = r
 		}
-		r := new(rule[G])
-		t.texts = append(t.texts, textRule[G]{d.Text, r})
 		return r
 	}
 	return one(&t.all)
 }
 
-func (r *rule[G]) addRoute(route *Route) {
+// crowds holds the servers of rules that have many: looking through a list for each
+// new one would take time that grows with its square.
+type crowds[G any] map[*rule[G]]map[Server]bool
+
+// crowd is the number of servers from which on a rule is in crowds.
+const crowd = 32
+
+// has reports whether a rule has a server, and notes that it has it from now on.
+func (c crowds[G]) has(r *rule[G], s Server) bool {
+	if len(r.servers) < crowd {
+		return slices.Contains(r.servers, s)
+	}
+	known := c[r]
+	if known == nil {
+		known = map[Server]bool{}
+		for _, have := range r.servers {
+			known[have] = true
+		}
+		c[r] = known
+	}
+	was := known[s]
+	known[s] = true
+	return was
+}
+
+func (r *rule[G]) addRoute(route *Route, crowds crowds[G]) {
 	for _, a := range route.Addrs {
 		if a = a.Unmap(); a.Is4() {
 			r.addrs4 = append(r.addrs4, a)
@@ -220,7 +250,7 @@ func (r *rule[G]) addRoute(route *Route) {
 	r.local = r.local || route.Local
 	r.unavailable = cmp.Or(r.unavailable, route.Unavailable)
 	for _, s := range route.Servers {
-		if !slices.Contains(r.servers, s) {
+		if !crowds.has(r, s) {
 			r.servers = append(r.servers, s)
 		}
 	}
@@ -240,19 +270,12 @@ func (t *Table[G]) each(f func(domain string, r *rule[G])) {
 	for _, name := range sorted(t.below) {
 		f("*."+strings.TrimSuffix(name.String(), "."), t.below[name])
 	}
-	for _, x := range t.texts {
-		f("*"+x.text, x.rule)
+	for _, text := range sorted(t.texts) {
+		f("*"+text, t.texts[text])
 	}
 }
 
-func sorted[G any](m map[dnsname.Name]*rule[G]) []dnsname.Name {
-	names := make([]dnsname.Name, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+func sorted[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
 // Lookup returns the decision for a question about the canonical wire name:
 // that of the longest domain which has one (dnsmasq's --server). It does not
@@ -275,14 +298,18 @@ func (t *Table[G]) Lookup(name []byte, qtype uint16) Decision[G] {
 // Below reports whether a domain below a name in canonical form has a route of
 // its own, so that what is said of the name does not hold for all below it.
 func (t *Table[G]) Below(name []byte) bool {
-	for _, m := range [...]map[dnsname.Name]*rule[G]{t.suffixes, t.below} {
-		for domain := range m {
-			if at, below := dnsname.CutZone([]byte(domain), dnsname.Name(name)); below && at > 0 {
-				return true
+	t.findAbove.Do(func() {
+		t.above = map[dnsname.Name]bool{}
+		for _, m := range [...]map[dnsname.Name]*rule[G]{t.suffixes, t.below} {
+			for domain := range m {
+				for domain != dnsname.Root {
+					domain = domain.Parent()
+					t.above[domain] = true
+				}
 			}
 		}
-	}
-	return len(t.texts) > 0
+	})
+	return len(t.texts) > 0 || t.above[dnsname.Name(name)]
 }
 
 // domain looks through the domains that name is in, the longest first.
@@ -292,7 +319,12 @@ func (t *Table[G]) domain(name []byte, qtype uint16) Decision[G] {
 	}
 	var buf [dnsname.MaxLabels]uint8
 	offsets := dnsname.Offsets(buf[:0], name)
-	texts := t.texts
+	lengths := t.lengths
+	var dottedBuf [dnsname.MaxName]byte
+	var dotted []byte
+	if len(lengths) > 0 {
+		dotted = dnsname.AppendDotted(dottedBuf[:0], name)
+	}
 	for i, off := range offsets {
 		suffix := name[off:]
 		if len(offsets)-i <= t.maxLabels {
@@ -310,13 +342,15 @@ func (t *Table[G]) domain(name []byte, qtype uint16) Decision[G] {
 		// A text longer than what is left of the name after this label comes
 		// before that rest. "x.y" has two octets fewer than its wire form.
 		rest := len(suffix) - int(suffix[0]) - 1 - 2
-		for len(texts) > 0 && len(texts[0].text) > rest {
-			if x := texts[0]; (dnsname.Domain{Match: dnsname.MatchText, Text: x.text}).Contains(name) {
-				if d := t.decide(x.rule, qtype); d.Kind != Nobody {
-					return d
+		for len(lengths) > 0 && lengths[0] > rest {
+			if n := len(dotted) - lengths[0]; n >= 0 {
+				if r := t.texts[string(dotted[n:])]; r != nil {
+					if d := t.decide(r, qtype); d.Kind != Nobody {
+						return d
+					}
 				}
 			}
-			texts = texts[1:]
+			lengths = lengths[1:]
 		}
 	}
 	return Decision[G]{}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -168,5 +169,63 @@ func TestLookupAgreesWithSearch(t *testing.T) {
 				t.Fatalf("%s: got %s, want %s of %v", text, got, want, routes)
 			}
 		}
+	}
+}
+
+// TestManyRoutes: building and lookups take time that grows with the input, not
+// with its square, whatever the form of the domains.
+func TestManyRoutes(t *testing.T) {
+	const n = 50_000 // squared, most of a minute
+	var routes []Route
+	for i := range n {
+		server := Server{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 53)}
+		name := fmt.Sprintf("d%d.example", i)
+		routes = append(
+			routes,
+			Route{Domain: suffix("one.example."), Servers: []Server{server, server}},
+			Route{Domain: dnsname.Domain{Match: dnsname.MatchText, Text: "x" + name}, Servers: []Server{server}},
+			Route{Domain: dnsname.Domain{Match: dnsname.MatchBelow, Name: dnsname.MustParse(name)}, Servers: []Server{server}},
+		)
+	}
+	begin := time.Now()
+	table := tableOf(routes...)
+	one := table.Lookup([]byte(dnsname.MustParse("a.one.example")), wire.TypeA)
+	if len(one.Servers) != n {
+		t.Errorf("%d servers, want %d", len(one.Servers), n)
+	}
+	if !one.Same(tableOf(routes...).Lookup([]byte(dnsname.MustParse("b.one.example")), wire.TypeA)) {
+		t.Error("equal tables do not say the same")
+	}
+	for i := range n {
+		for _, form := range []string{"a.d%d.example", "abcx" + "d%d.example"} {
+			name := []byte(dnsname.MustParse(fmt.Sprintf(form, i)))
+			if d := table.Lookup(name, wire.TypeA); len(d.Servers) != 1 || d.Servers[0] != one.Servers[i] {
+				t.Fatalf("%v: %v", dnsname.Name(name), d.Servers)
+			}
+			if !table.Below(name) { // there are texts
+				t.Fatal("not below")
+			}
+		}
+	}
+	if took := time.Since(begin); took > 30*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+// TestBelow: a name has routes below it if one is, but not for its own.
+func TestBelow(t *testing.T) {
+	table := tableOf(
+		Route{Domain: suffix("a.b.example."), Local: true},
+		Route{Domain: dnsname.Domain{Match: dnsname.MatchBelow, Name: dnsname.MustParse("c.d")}, Local: true},
+	)
+	for name, want := range map[string]bool{
+		".": true, "example.": true, "b.example.": true, "a.b.example.": false, "x.a.b.example.": false, "d.": true, "c.d.": false, "ample.": false,
+	} {
+		if got := table.Below([]byte(dnsname.MustParse(name))); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	if tableOf().Below([]byte("\x00")) {
+		t.Error("an empty table has routes")
 	}
 }
