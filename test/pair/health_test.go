@@ -85,6 +85,7 @@ func TestHealthChecks(t *testing.T) {
 		"dnscache fails what is not cached":   {cache: [2]int{0, serverFailure}},
 		"dnscache refuses all":                {cache: [2]int{refused, refused}},
 		"kubedns fails, the cache answers":    {cache: [2]int{0, serverFailure}, kubedns: [2]int{serverFailure, serverFailure}, well: true},
+		"kubedns waits for the API server":    {cache: [2]int{0, serverFailure}, kubedns: [2]int{0, serverFailure}, well: true},
 		"kubedns fails, dnscache is full":     {cache: [2]int{0, refused}, kubedns: [2]int{serverFailure, serverFailure}, well: true},
 	} {
 		got := dnsmasq(server(tt.cache[0], tt.cache[1]), server(tt.kubedns[0], tt.kubedns[1]))

@@ -114,7 +114,7 @@
   args:
     - >-
       --cmd=nslookup kubernetes.default.svc.{{ include "kube-dns.domain" . }} 127.0.0.1 >/dev/null &&
-      { ! nslookup kubernetes.default.svc.{{ include "kube-dns.domain" . }} 127.0.0.1:10053 >/dev/null ||
+      { ! nslookup 10-0-0-2.check$RANDOM.pod.{{ include "kube-dns.domain" . }} 127.0.0.1:10053 >/dev/null ||
       nslookup 10-0-0-1.check$RANDOM.pod.{{ include "kube-dns.domain" . }} 127.0.0.1 >/dev/null; }
     - --url=/healthz-dnsmasq
     - --cmd=nslookup kubernetes.default.svc.{{ include "kube-dns.domain" . }} 127.0.0.1:10053 >/dev/null
