@@ -74,6 +74,7 @@ type Query struct {
 	// awaiting says that an answer over TCP is awaited.
 	awaiting bool
 	best     Rank // the rank of the best reply so far
+	bestOPT  bool // the best reply so far has an OPT record
 	failure  End  // how to end without a reply
 	ended    bool // the question has ended
 }

@@ -101,12 +101,14 @@ func (q *Query) failedWithEDNS(now Time, plain *attempt) bool {
 	return false
 }
 
-// keep remembers a reply that is not good, the first of its rank.
+// keep remembers a reply that is not good: the first of its rank, but one with an
+// OPT record, which may say why (RFC 8914), replaces one without.
 func (q *Query) keep(rank Rank, ev *Event, dst []Action) []Action {
-	if !ev.Keepable || !rank.Better(q.best) {
+	explains := rank == q.best && ev.OPT && !q.bestOPT
+	if !ev.Keepable || !rank.Better(q.best) && !explains {
 		return dst
 	}
-	q.best = rank
+	q.best, q.bestOPT = rank, ev.OPT
 	if rank == RankIgnored {
 		return dst // it is not passed on
 	}

@@ -448,6 +448,9 @@ func (w *stage) hand(p *played, k int, what string) {
 		ev.OPT = false
 	}
 	p.current = word + " from " + w.names[p.sends[k].Server]
+	if word == "SERVFAIL" && !ev.OPT {
+		p.current += " without OPT"
+	}
 	w.step(p, ev)
 }
 
