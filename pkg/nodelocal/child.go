@@ -17,6 +17,12 @@ import (
 // supervisor.
 const childEnv = "DNSCACHE_NODE_LOCAL_CHILD"
 
+// The first options that a child gets besides those of the user. [ready] looks for them.
+const (
+	shareOption  = "--share-port"
+	listenOption = "--listen-address="
+)
+
 // orphanTime is how long a cache answers after its supervisor. The kernel closes the
 // supervisor's descriptors one after the other, and may take the rules out last.
 const orphanTime = time.Second
@@ -61,7 +67,7 @@ func startChild(cfg *config, exited func(*child, int)) (*child, error) {
 		listen = append(listen, addr.String())
 	}
 	args := append(append([]string(nil), cfg.rest...),
-		"--share-port", "--listen-address="+strings.Join(listen, ","), "--lameduck="+cfg.lameduck.Round(time.Millisecond).String())
+		shareOption, listenOption+strings.Join(listen, ","), "--lameduck="+cfg.lameduck.Round(time.Millisecond).String())
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -96,4 +102,9 @@ func privateAddr() netip.Addr {
 	var b [2]byte
 	_, _ = rand.Read(b[:])
 	return netip.AddrFrom4([4]byte{127, 53, b[0], 1 | b[1]})
+}
+
+// isPrivate reports whether privateAddr can have returned addr.
+func isPrivate(addr netip.Addr) bool {
+	return addr.Is4() && [2]byte(addr.AsSlice()[:2]) == [2]byte{127, 53}
 }

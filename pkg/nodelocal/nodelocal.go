@@ -46,6 +46,8 @@ type config struct {
 	lameduck time.Duration
 	// cleanup asks to remove the link and its addresses, and to do nothing else.
 	cleanup bool
+	// ready asks whether a cache answers, and for nothing else.
+	ready bool
 	// byIPVS are addresses left out because kube-proxy has them in IPVS mode.
 	byIPVS []netip.Addr
 	// rest are the arguments of the cache.
@@ -75,12 +77,19 @@ func Main(ctx context.Context, args []string, stderr io.Writer) (code int, done 
 		return 0, false
 	}
 	cfg, err := parse(args)
-	if err == nil && !cfg.cleanup {
+	switch {
+	case err != nil:
+	case cfg.ready:
+		err = ready(ctx)
+	case !cfg.cleanup:
 		err = check(cfg)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "\ndnscache: --node-local: %v\n\n", err)
 		return exitConfig, true
+	}
+	if cfg.ready {
+		return 0, true
 	}
 	if cfg.cleanup {
 		if err := (&link{name: cfg.link}).remove(cfg.addrs); err != nil {
@@ -104,11 +113,15 @@ func parse(args []string) (*config, error) {
 	flags.StringVar(&cfg.link, "node-local-interface", "nodelocaldns", "")
 	flags.DurationVar(&cfg.lameduck, "node-local-lameduck", 5*time.Second, "")
 	flags.BoolVar(&cfg.cleanup, "node-local-cleanup", false, "")
+	flags.BoolVar(&cfg.ready, "node-local-ready", false, "")
 	if err := flags.Parse(args); err != nil {
 		return nil, fmt.Errorf("%w; the options of the cache follow an argument --", err)
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q; the options of the cache follow an argument --", flags.Arg(0))
+	}
+	if cfg.ready {
+		return cfg, nil
 	}
 	if cfg.lameduck < 0 || cfg.lameduck > time.Hour {
 		return nil, fmt.Errorf("the lame-duck time %v is not between 0 and 1h", cfg.lameduck)

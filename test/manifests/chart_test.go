@@ -121,6 +121,7 @@ var choices = map[string]string{
 	"kubedns-port":  "kubednsPort: true",
 	"monitoring":    "monitoring: {enabled: true}",
 	"networkpolicy": "networkPolicy: {enabled: true}",
+	"node-local":    "nodeLocal: {enabled: true}",
 	"scrape":        "scrape: {enabled: true}",
 	"tls-upstream":  "nameservers: ['tls://192.0.2.53%dns.example.net', 'tls://198.51.100.53%dns.example.net']",
 }
@@ -135,6 +136,8 @@ func TestChartEqualsKustomize(t *testing.T) {
 		{"ipv6", "direct", "ha", "federations"},
 		{"dual-stack", "tls-upstream", "clusterset", "networkpolicy"},
 		{"domain", "kubedns-port", "scrape", "tls-upstream"},
+		{"node-local", "direct", "clusterset", "dual-stack", "ha", "networkpolicy", "scrape"},
+		{"node-local", "domain", "tls-upstream"},
 	}
 	folders, err := os.ReadDir(root + "/components")
 	if err != nil {
@@ -203,15 +206,18 @@ func TestChartRefuses(t *testing.T) {
 		"domain: 'cluster local'": "domain",
 		"clusterIP: ten":          "clusterIP",
 		"replicas: two":           "replicas",
-		"{autoscaler: {enabled: true}, hpa: {enabled: true}}": "only one",
-		"hpa: {enabled: true, maxReplicas: 0}":                "maxReplicas",
-		"replica: 2":                                          "replica",
-		"config: {stubdomains: {}}":                           "stubdomains",
-		"config: {stubDomains: {corp.example: 10.0.0.1}}":     "stubDomains",
-		"images: {kubedns: {name: x}}":                        "images",
-		"service: {ipFamilies: [ipv4]}":                       "ipFamilies",
-		"service: {clusterIPs: [10.0.0.10, 'fd00:10:96::a']}": "must be clusterIP",
-		"direct: 'yes'":                                       "direct",
+		"{autoscaler: {enabled: true}, hpa: {enabled: true}}":              "only one",
+		"hpa: {enabled: true, maxReplicas: 0}":                             "maxReplicas",
+		"replica: 2":                                                       "replica",
+		"config: {stubdomains: {}}":                                        "stubdomains",
+		"config: {stubDomains: {corp.example: 10.0.0.1}}":                  "stubDomains",
+		"images: {kubedns: {name: x}}":                                     "images",
+		"service: {ipFamilies: [ipv4]}":                                    "ipFamilies",
+		"service: {clusterIPs: [10.0.0.10, 'fd00:10:96::a']}":              "must be clusterIP",
+		"direct: 'yes'":                                                    "direct",
+		"nodeLocal: {enabled: true, addresses: [169.254.20]}":              "addresses",
+		"nodeLocal: {enabled: true, address: 169.254.20.10}":               "address",
+		"nodeLocal: {enabled: true, addresses: [], serviceAddress: false}": "at least one address",
 	} {
 		out, err := template(t, values)
 		if err == nil {

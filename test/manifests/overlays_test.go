@@ -128,6 +128,7 @@ func TestOverlays(t *testing.T) {
 		"kubedns-port":  isReachable,
 		"monitoring":    isMonitored,
 		"networkpolicy": isGuarded,
+		"node-local":    isOnEveryNode,
 		"scrape":        isScraped,
 		"tls-upstream":  isEncrypted,
 	}

@@ -34,6 +34,7 @@ func Usage(program string) string {
 		{"--node-local=<address>[,<address>...]", "answer on these addresses; queries for them go to cluster DNS whenever this cache does not answer"},
 		{"--node-local-interface=<name>", "dummy link for the addresses; default nodelocaldns"},
 		{"--node-local-lameduck=<duration>", "how long to continue answering after SIGTERM; default 5s"},
+		{"--node-local-ready", "exit with 0 if the cache that runs in this container answers, for probes"},
 		{"--node-local-cleanup", "remove the link with its addresses, and exit"},
 	} {
 		fmt.Fprintf(&b, "%-48s %s\n", "    "+f[0], f[1])
