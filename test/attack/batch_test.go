@@ -100,7 +100,9 @@ func TestLongestQuestionsInOneBatch(t *testing.T) {
 	}
 	defer conn.Close()
 	for round := range 10 {
-		_ = p.Signal(syscall.SIGSTOP)
+		if err := p.Freeze(); err != nil {
+			t.Fatal(err)
+		}
 		for _, packet := range longQuestions(t, round) {
 			if _, err := conn.Write(packet); err != nil {
 				t.Fatal(err)

@@ -33,24 +33,33 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "24"); err != nil {
 		log.Fatal(err)
 	}
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "kube-dns-dnsmasq")
-		if err != nil {
-			log.Print(err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		if _, err := os.Stat(dnsmasqPath); err != nil {
-			log.Printf("the package dnsmasq-base is missing: %v", err)
-			return 1
-		}
-		if err := addon.Build(dir, nil, "dnscache"); err != nil {
-			log.Print(err)
-			return 1
-		}
+	if _, err := os.Stat(dnsmasqPath); err != nil {
+		log.Fatalf("the package dnsmasq-base is missing: %v", err)
+	}
+	bin = addon.Isolated()
+	if bin != "" {
+		os.Exit(m.Run())
+	}
+	build := func(dir string) error {
 		bin = dir
-		return m.Run()
-	}())
+		return addon.Build(dir, nil, "dnscache")
+	}
+	if os.Getuid() != 0 { // the tests run where they are
+		dir, err := os.MkdirTemp("", "kube-dns-dnsmasq")
+		if err == nil {
+			err = build(dir)
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		code := m.Run()
+		_ = os.RemoveAll(dir) // or it stays in the folder for temporary files
+		os.Exit(code)
+	}
+	// dnsmasq takes what is not an address for a host name and asks the system's resolver.
+	os.Exit(addon.RunIsolated(m, build, `
+echo "hosts: files" >"$DIR/nsswitch.conf"
+mount --bind "$DIR/nsswitch.conf" /etc/nsswitch.conf`))
 }
 
 func tables(t *testing.T) []*Table {

@@ -109,7 +109,7 @@ func TestHealthChecks(t *testing.T) {
 		}
 	}
 	want("at first", true, true)
-	if err := p.kubedns.Signal(syscall.SIGSTOP); err != nil {
+	if err := p.kubedns.Freeze(); err != nil {
 		t.Fatal(err)
 	}
 	want("kubedns hangs", true, false)
@@ -121,7 +121,7 @@ func TestHealthChecks(t *testing.T) {
 	want("kubedns is gone", true, false)
 	p.startKubedns()
 	want("kubedns is back", true, true)
-	if err := p.dnscache.Signal(syscall.SIGSTOP); err != nil {
+	if err := p.dnscache.Freeze(); err != nil {
 		t.Fatal(err)
 	}
 	want("dnscache hangs", false, true)
