@@ -43,14 +43,16 @@ func (a *app) forwarderConfig() (forwarder.Config, error) {
 }
 
 // apply hands servers and local data to the forwarder. The cache keeps the names
-// whose servers have not changed. With again, the servers are logged in any case.
+// whose servers have not changed. The servers are logged once they are asked, with
+// again in any case.
 func (a *app) apply(again bool) {
-	a.sources.Show(a.log, again)
 	cfg, err := a.forwarderConfig()
 	if err == nil {
 		err = a.forward.Reload(cfg)
 	}
-	if err != nil {
+	if err == nil {
+		a.sources.Show(a.log, again)
+	} else {
 		a.log.Printf("error: cannot apply the change; keeping the previous configuration: %v", err)
 	}
 	a.hosts.Settle()
