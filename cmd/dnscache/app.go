@@ -13,6 +13,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnscache/live"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/metrics"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/process"
+	"github.com/kube-dns/kube-dns/pkg/dnscache/replicas"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/servers"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/sockets"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
@@ -35,9 +36,10 @@ type app struct {
 	logger  *slog.Logger     // everything else, into the same log
 
 	sources servers.Sources // where servers come from; of loop
-	resolv  *files.Resolv   // nil with --no-resolv
 	hosts   files.Hosts     // the data of hosts files; of loop
 	live    *live.Source    // nil without a directory
+
+	replicas *replicas.Follower // nil without --server-replicas
 
 	host *host.Host // interfaces and addresses of this host
 
@@ -111,6 +113,13 @@ func (a *app) open(id privilege.Identity) (err error) {
 	}); err != nil {
 		return err
 	}
+	a.replicas, err = replicas.New(replicas.Config{
+		Replicas: own.Replicas, Servers: a.sources.Options, Listening: a.sockets.Addrs(), Logger: a.logger,
+	})
+	if err != nil {
+		return options.Faultf(options.ExitConfig, "%v", err)
+	}
+	a.sources.Expand = a.replicas.Expand
 	a.counters = metrics.Sources{
 		Options: a.options, Forward: a.forward.Stats, Listener: a.sockets.Stats, Rates: a.rates, NotLocal: a.sockets.NotLocal,
 	}

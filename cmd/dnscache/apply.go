@@ -103,17 +103,7 @@ func (a *app) openResolv() {
 	if a.options.Own.SharePort { // on a node another resolver may have 127.0.0.53
 		judged = nil
 	}
-	a.resolv = files.FollowResolv(paths, a.log, files.OwnServer(judged, a.sockets.Addrs(), netif.All))
-	a.resolv.Use(!a.sources.Live.Upstream)
-	a.readResolv(true)
-}
-
-// readResolv reads the files of --resolv-file and reports whether they changed.
-func (a *app) readResolv(force bool) (changed bool) {
-	if a.resolv == nil {
-		return false
-	}
-	changed = a.resolv.Poll(force)
-	a.sources.Resolv = a.resolv.Servers
-	return changed
+	a.sources.Resolv = files.FollowResolv(paths, a.log, files.OwnServer(judged, a.sockets.Addrs(), netif.All))
+	a.sources.Resolv.Use(!a.sources.Live.Upstream)
+	a.sources.Resolv.Poll(true)
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnscache/config"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/dump"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
-	"github.com/kube-dns/kube-dns/pkg/dnscache/servers"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/listenaddr"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
@@ -18,7 +17,7 @@ import (
 const pollPeriod = time.Second
 
 // loop reacts to signals and to changes until the program has to end.
-func (a *app) loop(ctx context.Context, changes <-chan servers.Live) {
+func (a *app) loop(ctx context.Context, changes <-chan func()) {
 	poll := time.NewTicker(pollPeriod)
 	defer poll.Stop()
 	var statistics <-chan time.Time
@@ -47,12 +46,8 @@ func (a *app) loop(ctx context.Context, changes <-chan servers.Live) {
 			a.followInterfaces()
 		case <-statistics:
 			a.logStatistics()
-		case c := <-changes:
-			a.sources.Live = c
-			if a.resolv != nil {
-				a.resolv.Use(!c.Upstream)
-				a.sources.Resolv = a.resolv.Servers
-			}
+		case change := <-changes:
+			change()
 			a.apply(false)
 		}
 	}
@@ -95,7 +90,7 @@ func (a *app) logStatistics() {
 func (a *app) reload(ctx context.Context) {
 	a.hosts.Read(a.host.Interfaces.Networks, false)
 	a.readServersFile(ctx)
-	a.readResolv(true)
+	a.sources.Resolv.Poll(true)
 	a.apply(true)
 	// Last, so that nothing stays that the old servers said meanwhile.
 	a.clear()
@@ -108,7 +103,7 @@ func (a *app) clear() {
 
 // poll looks for changed files.
 func (a *app) poll() {
-	resolv := !a.options.Upstream.NoPoll && a.readResolv(false)
+	resolv := !a.options.Upstream.NoPoll && a.sources.Resolv.Poll(false)
 	changed := resolv
 	if a.hosts.Changed() {
 		a.hosts.Read(a.host.Interfaces.Networks, false)

@@ -54,16 +54,21 @@ func (a *app) run(ctx context.Context) error {
 	group.Go(func() error { return a.sockets.Run(ctx) })
 	group.Go(func() error { return a.metrics.Run(ctx) })
 	group.Go(func() error { return a.host.Run(ctx) })
-	changes := make(chan servers.Live)
+	changes := make(chan func())
+	publish := func(change func()) {
+		select {
+		case changes <- change:
+		case <-ctx.Done():
+		}
+	}
+	group.Go(func() error {
+		a.replicas.Run(ctx, publish)
+		return nil
+	})
 	if a.live != nil {
 		first := a.sources.Live
 		group.Go(func() error {
-			a.live.Run(ctx, first, func(c servers.Live) {
-				select {
-				case changes <- c:
-				case <-ctx.Done():
-				}
-			})
+			a.live.Run(ctx, first, func(c servers.Live) { publish(func() { a.sources.UseLive(c) }) })
 			return nil
 		})
 	}

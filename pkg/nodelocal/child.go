@@ -68,6 +68,9 @@ func startChild(cfg *config, exited func(*child, int)) (*child, error) {
 	}
 	args := append(append([]string(nil), cfg.rest...),
 		shareOption, listenOption+strings.Join(listen, ","), "--lameduck="+cfg.lameduck.Round(time.Millisecond).String())
+	if cfg.upstream != "" {
+		args = append(args, "--server-replicas="+cfg.upstream)
+	}
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err

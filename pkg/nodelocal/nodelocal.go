@@ -50,6 +50,8 @@ type config struct {
 	ready bool
 	// byIPVS are addresses left out because kube-proxy has them in IPVS mode.
 	byIPVS []netip.Addr
+	// upstream is the name whose addresses are asked for the cluster's names; "" for none.
+	upstream string
 	// rest are the arguments of the cache.
 	rest []string
 }
@@ -111,6 +113,7 @@ func parse(args []string) (*config, error) {
 	flags.SetOutput(io.Discard)
 	list := flags.String("node-local", "", "")
 	flags.StringVar(&cfg.link, "node-local-interface", "nodelocaldns", "")
+	flags.StringVar(&cfg.upstream, "node-local-upstream", "", "")
 	flags.DurationVar(&cfg.lameduck, "node-local-lameduck", 5*time.Second, "")
 	flags.BoolVar(&cfg.cleanup, "node-local-cleanup", false, "")
 	flags.BoolVar(&cfg.ready, "node-local-ready", false, "")

@@ -26,6 +26,8 @@ type (
 	Kind = route.Kind
 	// TLS is how a server is authenticated.
 	TLS = route.TLS
+	// Role is a server's place among those of its domain.
+	Role = route.Role
 	// Trust is what TLS handshakes work with.
 	Trust = transport.Trust
 	// Strategy says which servers of a group are asked.

@@ -139,7 +139,7 @@ func (s *Set) apply(cfg Config) {
 			g.servers = append(g.servers, srv)
 			health = append(health, &srv.health)
 		}
-		g.health = policy.NewGroup(health, policy.Time(s.now()))
+		g.health = policy.NewGroup(health, policy.Time(s.now()), rand.Uint64())
 		return g
 	})
 	s.publish(kept)
@@ -162,7 +162,10 @@ func (s *Set) server(spec Server) *server {
 		return s.secureServer(spec)
 	}
 	ep := endpoint(spec)
-	return &server{spec: spec, links: [...]transport.Link{policy.Usual: s.udp.Link(ep), policy.Whole: s.tcp.Link(ep)}}
+	return &server{
+		spec: spec, links: [...]transport.Link{policy.Usual: s.udp.Link(ep), policy.Whole: s.tcp.Link(ep)},
+		health: policy.Server{}.Placed(policy.Role(spec.Role)),
+	}
 }
 
 // Table returns the routes that hold now.

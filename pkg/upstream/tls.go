@@ -134,7 +134,7 @@ func (s *Set) secureServer(spec Server) *server {
 	link := s.tls.Link(endpoint(spec))
 	return &server{
 		spec: spec, links: [...]transport.Link{policy.Usual: link, policy.Whole: link},
-		health: policy.NewSecure(rand.Float64()),
+		health: policy.NewSecure(rand.Float64()).Placed(policy.Role(spec.Role)),
 	}
 }
 
@@ -142,6 +142,7 @@ func (s *Set) secureServer(spec Server) *server {
 func endpoint(spec Server) transport.Endpoint {
 	return transport.Endpoint{
 		Addr: spec.Addr, Source: spec.Source, Interface: spec.Interface, Profile: transport.Profile(spec.TLS),
+		Mark: uint8(spec.Role),
 	}
 }
 
@@ -155,9 +156,9 @@ func (s *Set) trust() *Trust {
 	return systemTrust
 }
 
-// shaken takes news of a connection..
+// shaken takes news of a connection.
 func (s *Set) shaken(ep transport.Endpoint, h transport.Handshake, now int64) {
-	spec := Server{Addr: ep.Addr, Source: ep.Source, Interface: ep.Interface, TLS: TLS(ep.Profile)}
+	spec := Server{Addr: ep.Addr, Source: ep.Source, Interface: ep.Interface, TLS: TLS(ep.Profile), Role: Role(ep.Mark)}
 	srv := (*s.known.Load())[spec]
 	if srv == nil {
 		return

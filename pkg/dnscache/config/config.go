@@ -171,6 +171,7 @@ func routes(servers []options.Server, addresses []options.Address) []upstream.Ro
 		default:
 			server := upstream.Server{
 				Addr: netip.AddrPortFrom(s.Addr, s.Port), Interface: s.Interface, TLS: upstream.TLS(s.TLS),
+				Role: upstream.Role(s.Role),
 			}
 			if s.Source.IsValid() {
 				server.Source = netip.AddrPortFrom(s.Source, s.SourcePort)

@@ -73,8 +73,11 @@ func (r *Resolv) newest() (stamp, error) {
 
 // Poll reads the newest file if it is another one than before, or if force is
 // set, and reports whether the servers changed. While there is no file, or none
-// with servers, the last servers stay.
+// with servers, the last servers stay. A nil Resolv has none.
 func (r *Resolv) Poll(force bool) (changed bool) {
+	if r == nil {
+		return false
+	}
 	now, err := r.newest()
 	if err != nil {
 		r.complain("failed to access " + firstPath(r.paths) + ": " + linelog.ErrorText(err))

@@ -24,9 +24,11 @@ import (
 type Sources struct {
 	Options []options.Server // command line and configuration files
 	Live    Live             // dnsmasq-nanny's directory
-	Resolv  []netip.Addr     // --resolv-file
+	Resolv  *files.Resolv    // --resolv-file; nil for none
 	// NoResolv is --no-resolv.
 	NoResolv bool
+	// Expand adds replicas to servers; nil adds none.
+	Expand func([]options.Server) []options.Server
 
 	file  []options.Server // --servers-file
 	shown []string         // the lines that were logged last
@@ -50,10 +52,13 @@ func (c Live) Equal(d Live) bool {
 // those of resolv.conf, as with dnsmasq-nanny.
 func (s *Sources) Servers() []options.Server {
 	all := slices.Concat(s.Options, s.file, s.Live.Servers)
-	if !s.NoResolv && !s.Live.Upstream {
-		for _, addr := range s.Resolv {
+	if !s.NoResolv && !s.Live.Upstream && s.Resolv != nil {
+		for _, addr := range s.Resolv.Servers {
 			all = append(all, options.Server{Addr: addr, Port: options.DefaultPort})
 		}
+	}
+	if s.Expand != nil {
+		all = s.Expand(all)
 	}
 	seen := make(map[options.Server]bool, len(all))
 	return slices.DeleteFunc(all, func(server options.Server) bool {
@@ -61,6 +66,14 @@ func (s *Sources) Servers() []options.Server {
 		seen[server] = true
 		return again
 	})
+}
+
+// UseLive takes what dnsmasq-nanny's directory asks for.
+func (s *Sources) UseLive(live Live) {
+	s.Live = live
+	if s.Resolv != nil {
+		s.Resolv.Use(!live.Upstream)
+	}
 }
 
 // ReadFile reads --servers-file again; what is wrong with it is only logged.
@@ -150,7 +163,7 @@ func serverLines(servers []options.Server) []string {
 	var lines []string
 	more := 0
 	for _, s := range servers {
-		if s.Kind != options.ServerAsk {
+		if s.Kind != options.ServerAsk || s.Role == options.ReplicaServer { // replicas have a line of their own
 			continue
 		}
 		if len(lines) == loggedServers {

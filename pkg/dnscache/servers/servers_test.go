@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kube-dns/kube-dns/pkg/dnscache/files"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/test/dnstest"
@@ -43,18 +44,18 @@ func TestServerSources(t *testing.T) {
 		sources Sources
 		want    string
 	}{
-		{"resolv.conf alone", Sources{Resolv: resolv}, "9.9.9.9#53 8.8.8.8#53"},
-		{"no-resolv", Sources{Resolv: resolv, NoResolv: true}, ""},
+		{"resolv.conf alone", Sources{Resolv: &files.Resolv{Servers: resolv}}, "9.9.9.9#53 8.8.8.8#53"},
+		{"no-resolv", Sources{Resolv: &files.Resolv{Servers: resolv}, NoResolv: true}, ""},
 		{"all, each once", Sources{
 			Options: optionServers(t, "/a/1.1.1.1 9.9.9.9"),
 			file:    optionServers(t, "/a/1.1.1.1 /b/"),
 			Live:    Live{Servers: optionServers(t, "/c/3.3.3.3")},
-			Resolv:  resolv,
+			Resolv:  &files.Resolv{Servers: resolv},
 		}, "/a/1.1.1.1#53 9.9.9.9#53 /b/ /c/3.3.3.3#53 8.8.8.8#53"},
 		{"upstream servers replace resolv.conf", Sources{
 			Options: optionServers(t, "/a/1.1.1.1"),
 			Live:    Live{Servers: optionServers(t, "2.2.2.2#54"), Upstream: true},
-			Resolv:  resolv,
+			Resolv:  &files.Resolv{Servers: resolv},
 		}, "/a/1.1.1.1#53 2.2.2.2#54"},
 	} {
 		if got := serverTexts(tt.sources.Servers()); got != tt.want {

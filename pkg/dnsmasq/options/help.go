@@ -33,6 +33,7 @@ func Usage(program string) string {
 	for _, f := range [][2]string{
 		{"--node-local=<address>[,<address>...]", "answer on these addresses; queries for them go to cluster DNS whenever this cache does not answer"},
 		{"--node-local-interface=<name>", "dummy link for the addresses; default nodelocaldns"},
+		{"--node-local-upstream=<name>[#<port>]", "ask the addresses of this name, a headless Service of cluster DNS, in place of the --server for its domain"},
 		{"--node-local-lameduck=<duration>", "how long to continue answering after SIGTERM; default 5s"},
 		{"--node-local-ready", "exit with 0 if the cache that runs in this container answers, for probes"},
 		{"--node-local-cleanup", "remove the link with its addresses, and exit"},

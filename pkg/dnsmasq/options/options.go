@@ -239,6 +239,8 @@ type Own struct {
 	// SharePort is --share-port: another process may listen on the same addresses, as
 	// in the overlap of two instances of a node's cache.
 	SharePort bool
+	// Replicas is --server-replicas.
+	Replicas Replicas
 	// Lameduck is --lameduck: how long the program continues to answer after SIGTERM.
 	Lameduck time.Duration
 }

@@ -45,7 +45,22 @@ type Server struct {
 	SourcePort uint16
 	// TLS says whether to ask the server only over TLS ("tls:" before the address).
 	TLS ServerTLS
+	// Role is the server's place beside others. No option gives it, but --server-replicas
+	// leads to it.
+	Role ServerRole
 }
+
+// ServerRole is a server's place among those of its domain.
+type ServerRole uint8
+
+const (
+	// PeerServer has no special place.
+	PeerServer ServerRole = iota
+	// ReplicaServer gives the same answers as the other replicas.
+	ReplicaServer
+	// ReserveServer leads to any of the replicas, and is asked if none answers.
+	ReserveServer
+)
 
 // String returns the server in the form of the option.
 func (s Server) String() string {

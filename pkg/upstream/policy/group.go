@@ -8,12 +8,22 @@ type Group struct {
 	Servers []*Server
 	// sent and exploredAt decide when all servers are measured again.
 	sent       int
-	exploredAt Time
+	exploredAt Time // see sent
+	// replicas says that there are servers of that role. cursor is the one that was
+	// measured last, and random chooses among them; it is never 0.
+	replicas bool
+	cursor   int
+	random   uint64
 }
 
-// NewGroup returns a group whose servers were last measured at now.
-func NewGroup(servers []*Server, now Time) *Group {
-	return &Group{Servers: servers, exploredAt: now}
+// NewGroup returns a group whose servers were last measured at now. seed makes its choices
+// among replicas differ from those of other programs.
+func NewGroup(servers []*Server, now Time, seed uint64) *Group {
+	g := &Group{Servers: servers, exploredAt: now, random: seed | 1}
+	for _, s := range servers {
+		g.replicas = g.replicas || s.role == Replica
+	}
+	return g
 }
 
 // dnsmasq asks all servers of a domain after this many questions or this time.

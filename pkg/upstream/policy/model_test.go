@@ -19,7 +19,7 @@ func FuzzQuery(f *testing.F) {
 			cfg.FirstRetry = time.Millisecond
 		}
 		now := Time(time.Hour)
-		g := NewGroup(nil, now)
+		g := NewGroup(nil, now, 1)
 		for range 1 + servers%4 {
 			g.Servers = append(g.Servers, new(Server))
 		}
@@ -139,7 +139,7 @@ func TestRTO(t *testing.T) {
 // BenchmarkQuestion is the policy of one question that is answered.
 func BenchmarkQuestion(b *testing.B) {
 	cfg := Config{Timeout: 4 * time.Second, Streams: &Streams{Max: 8}}
-	g := NewGroup([]*Server{new(Server), new(Server)}, 1)
+	g := NewGroup([]*Server{new(Server), new(Server)}, 1, 1)
 	now := Time(time.Hour)
 	var q Query
 	actions := make([]Action, 0, 16)

@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 const (
 	// MaxAttempts bounds the attempts of one question, over all transports.
@@ -185,7 +188,7 @@ func (q *Query) begin(now Time, dst []Action) []Action {
 	servers := s.Group.Servers
 	if len(servers) > 1 && (s.Config.Strategy == All || s.Config.Strategy == Fastest && !s.Group.measured()) {
 		for i := 0; i < len(servers) && q.n < maxUsual/2; i++ {
-			if !servers[i].loop.looping && !servers[i].paused(now) {
+			if !servers[i].loop.looping && !servers[i].paused(now) && !s.Group.spares(servers[i]) {
 				dst = q.send(now, i, q.edns(now, i), dst)
 			}
 		}
@@ -203,6 +206,9 @@ func (q *Query) measure(now Time, dst []Action) []Action {
 	g := q.start.Group
 	if len(g.Servers) < 2 {
 		return dst
+	}
+	if g.replicas {
+		return q.measureReplicas(now, dst)
 	}
 	explore := q.start.Config.Strategy == Fastest && g.measured() && g.wantsExplore(now)
 	for i, s := range g.Servers {
@@ -313,13 +319,14 @@ func (q *Query) close(a *attempt) {
 }
 
 // next returns the server to ask now: of those that were asked least for this
-// question the best one, under InOrder the first one that is usable. It is -1
+// question the best one, under InOrder the first one that is usable, and of replicas that
+// do as well one at random. It is -1
 // if there is none: all servers loop, are left alone after a failed handshake, or
 // have the question on a connection.
 func (q *Query) next(now Time) int {
 	servers := q.start.Group.Servers
 	inOrder := q.start.Config.Strategy == InOrder
-	best, bestTried, bestStanding, bestRTT := -1, 0, Healthy, time.Duration(0)
+	best, bestTried, bestStanding, bestRTT, bestTurn := -1, 0, Healthy, time.Duration(0), 0
 	for i, s := range servers {
 		standing, rtt := s.Standing(), s.srtt
 		switch {
@@ -333,11 +340,13 @@ func (q *Query) next(now Time) int {
 		case rtt == 0:
 			rtt = 1 << 62
 		}
-		tried := q.tried(i)
-		if best < 0 || tried < bestTried || tried == bestTried &&
-			(standing < bestStanding || standing == bestStanding && rtt < bestRTT) {
-			best, bestTried, bestStanding, bestRTT = i, tried, standing, rtt
+		tried, turn := q.tried(i), q.turn(s, standing)
+		if best < 0 || cmp.Or(tried-bestTried, turn-bestTurn, int(standing)-int(bestStanding), cmp.Compare(rtt, bestRTT)) < 0 {
+			best, bestTried, bestStanding, bestRTT, bestTurn = i, tried, standing, rtt, turn
 		}
+	}
+	if best >= 0 && servers[best].role == Replica && !inOrder {
+		return q.equal(now, best, bestTried)
 	}
 	return best
 }

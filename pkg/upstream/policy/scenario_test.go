@@ -20,6 +20,8 @@ var update = flag.Bool("update", false, "write what happens into the scenario fi
 //
 //	servers a b           the servers, in order
 //	tls a                 a is asked over TLS
+//	replicas a b          a and b are the same server twice; "reserve c" leads to
+//	                      any of them
 //	strategy all          or strict-order, fastest (default)
 //	timeout 4s
 //	fast-dns-retry 1s     time to the first repetition
@@ -176,7 +178,13 @@ func (w *stage) configure(f []string) {
 		for range w.names {
 			list = append(list, new(Server))
 		}
-		w.group, w.auto = NewGroup(list, w.now), make([]automatic, len(list))
+		w.group, w.auto = NewGroup(list, w.now, 1), make([]automatic, len(list))
+	case "replicas", "reserve":
+		for _, name := range f[1:] {
+			s := w.group.Servers[w.index(name)]
+			*s = s.Placed(map[string]Role{"replicas": Replica, "reserve": Reserve}[f[0]])
+		}
+		w.group = NewGroup(w.group.Servers, w.now, 1)
 	case "tls":
 		for _, name := range f[1:] {
 			*w.group.Servers[w.index(name)] = NewSecure(0)

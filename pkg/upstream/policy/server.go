@@ -32,8 +32,11 @@ type Server struct {
 	streams streamMemory // what is known about TCP to the server
 	secure  secureState  // what is known about TLS to the server
 	spread  float64      // constant; see NewSecure
-	loop    loopState    // whether the server sends our questions back
-	notices notices      // the messages about the server to log
+	role    Role         // constant; see NewGroup
+	// tryAt is when a replica may be measured next because nothing is known of it.
+	tryAt   Time
+	loop    loopState // whether the server sends our questions back
+	notices notices   // the messages about the server to log
 }
 
 const (

@@ -18,7 +18,7 @@ func TestFewHandshakesWithBrokenServer(t *testing.T) {
 				*servers[1] = NewSecure(spread)
 			}
 			start := Time(time.Hour)
-			group := NewGroup(servers, start)
+			group := NewGroup(servers, start, 1)
 			cfg := &Config{Timeout: 4 * time.Second, Streams: &Streams{Max: 64}}
 			broken := true
 			handshakes, answered := 0, 0

@@ -29,7 +29,21 @@ type Server struct {
 	Interface string
 	// TLS says to ask over TLS, and how the server is authenticated.
 	TLS TLS
+	// Role is the server's place among those of its domain.
+	Role Role
 }
+
+// Role is a server's place among those of its domain.
+type Role uint8
+
+const (
+	// Peer servers have no special place.
+	Peer Role = iota
+	// Replica servers give the same answers as the other replicas.
+	Replica
+	// Reserve servers lead to any of the replicas.
+	Reserve
+)
 
 // TLS is how a server is authenticated (RFC 8310 §5, the strict profile). It is
 // comparable; the zero value asks in clear text.
@@ -101,20 +115,35 @@ type Decision[G any] struct {
 }
 
 // Same reports whether e asks the same servers, or gives the same addresses.
-// Decisions of different tables may be compared.
+// Decisions of different tables may be compared. Replicas do not count beside their
+// reserve: they give the same answers as others of that reserve.
 func (d Decision[G]) Same(e Decision[G]) bool {
-	if d.Kind != e.Kind || len(d.Servers) != len(e.Servers) || !slices.Equal(d.Addrs, e.Addrs) {
+	if d.Kind != e.Kind || !slices.Equal(d.Addrs, e.Addrs) {
 		return false
 	}
 	if slices.Equal(d.Servers, e.Servers) {
 		return true
 	}
-	for _, s := range d.Servers { // no server is twice in a group
-		if !slices.Contains(e.Servers, s) {
+	was, is := counted(d.Servers), counted(e.Servers)
+	if len(was) != len(is) {
+		return false
+	}
+	for _, s := range was { // no server is twice in a group
+		if !slices.Contains(is, s) {
 			return false
 		}
 	}
 	return true
+}
+
+// counted returns the servers that tell one group from another: without replicas, if there
+// is a reserve.
+func counted(servers []Server) []Server {
+	isReplica := func(s Server) bool { return s.Role == Replica }
+	if !slices.ContainsFunc(servers, isReplica) || !slices.ContainsFunc(servers, func(s Server) bool { return s.Role == Reserve }) {
+		return servers
+	}
+	return slices.DeleteFunc(slices.Clone(servers), isReplica)
 }
 
 // Table tells the route of a name. It never changes.

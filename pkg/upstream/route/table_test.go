@@ -229,3 +229,32 @@ func TestBelow(t *testing.T) {
 		t.Error("an empty table has routes")
 	}
 }
+
+// TestSameReplicas: which replicas there are does not make another answer.
+func TestSameReplicas(t *testing.T) {
+	placed := func(n uint16, role Role) Server {
+		s := at(n)
+		s.Role = role
+		return s
+	}
+	reserve, other := placed(1, Reserve), placed(9, Reserve)
+	a, b, c := placed(2, Replica), placed(3, Replica), placed(4, Replica)
+	for _, row := range []struct {
+		was, is []Server
+		want    bool
+	}{
+		{[]Server{reserve, a, b}, []Server{reserve, c}, true},
+		{[]Server{reserve}, []Server{reserve, a}, true},
+		{[]Server{reserve, a}, []Server{reserve}, true},
+		{[]Server{reserve, a}, []Server{other, a}, false},
+		{[]Server{reserve, a}, []Server{at(1), a}, false},
+		{[]Server{reserve, a}, []Server{reserve, a, at(5)}, false},
+		{[]Server{a, b}, []Server{a, c}, false},
+		{[]Server{a, b}, []Server{b, a}, true},
+	} {
+		decide := func(servers []Server) Decision[struct{}] { return Decision[struct{}]{Kind: Ask, Servers: servers} }
+		if got := decide(row.was).Same(decide(row.is)); got != row.want {
+			t.Errorf("%v and %v are the same: %v", row.was, row.is, got)
+		}
+	}
+}

@@ -60,6 +60,8 @@ type Endpoint struct {
 	Interface string
 	// Profile is how the server is authenticated; only for TLS.
 	Profile Profile
+	// Mark is the caller's; the transport only keeps it.
+	Mark uint8
 }
 
 // Question is what is asked.
