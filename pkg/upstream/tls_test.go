@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -91,7 +92,20 @@ func tlsCases() []tlsCase {
 		{name: "B20 no client certificate", leaf: good(tlsName), expect: tlsName, server: wantClient, want: "client certificate", stats: reason("client_cert")},
 		{name: "B20 a wrong client certificate", leaf: good(tlsName), expect: tlsName, client: "wrong", server: wantClient, want: "client certificate", stats: reason("client_cert")},
 		{name: "B20 no client certificate, TLS 1.2", leaf: good(tlsName), expect: tlsName, server: func(c *tls.Config) { wantClient(c); c.MaxVersion = tls.VersionTLS12 }, want: "client certificate", stats: reason("client_cert")},
-		{name: "B43 a server with ALPN", leaf: good(tlsName), expect: tlsName, server: func(c *tls.Config) { c.NextProtos = []string{"dot"} }, want: answer, stats: full},
+		{name: "B43 a server that knows our protocol", leaf: good(tlsName), expect: tlsName, server: func(c *tls.Config) { c.NextProtos = []string{"dot"} }, want: answer, stats: full},
+		{name: "B43 a server that demands our protocol", leaf: good(tlsName), expect: tlsName, server: demandALPN, want: answer, stats: full},
+		{name: "B43 a server that knows other protocols", leaf: good(tlsName), expect: tlsName, server: func(c *tls.Config) { c.NextProtos = []string{"h2"} }, want: answer, stats: full},
+	}
+}
+
+// demandALPN has the server refuse clients that do not offer "dot".
+func demandALPN(c *tls.Config) {
+	c.NextProtos = []string{"dot"}
+	c.VerifyConnection = func(cs tls.ConnectionState) error {
+		if cs.NegotiatedProtocol != "dot" {
+			return errors.New("no protocol was offered")
+		}
+		return nil
 	}
 }
 
@@ -377,70 +391,6 @@ func TestTLSBroken(t *testing.T) {
 	}
 	if st := s.Stats().Servers[0]; st.Down || st.TLS.Problem != "" {
 		t.Errorf("%+v", *st.TLS)
-	}
-}
-
-// TestTLSSecondServer is B7, B18 and B26: of two servers the other one answers, in
-// time.
-func TestTLSSecondServer(t *testing.T) {
-	bad := newSecure(t, dnstest.TLSScript{Raw: func(_ int, nc net.Conn) bool { time.Sleep(3 * time.Second); return true }})
-	ok := newSecure(t, dnstest.TLSScript{})
-	cfg := bad.config(ok)
-	cfg.Strategy = InOrder
-	s, _ := running(t, func() Config { cfg.FirstRetry = 0; return cfg }())
-	_ = s
-	cfg.FirstRetry = 300 * time.Millisecond
-	if err := s.Reload(func() Config { c := cfg; c.NewSink = func() Sink { return noSink{} }; return c }()); err != nil {
-		t.Fatal(err)
-	}
-	began := time.Now()
-	if got, want := s.askA("www.example.", 0).wait(t), "NOERROR from "+ok.Addr.String(); got != want {
-		t.Fatalf("got %q, want %q", got, want)
-	}
-	if took := time.Since(began); took > 1500*time.Millisecond {
-		t.Errorf("it took %v", took)
-	}
-}
-
-// TestTLSReload is B30 to B32.
-func TestTLSReload(t *testing.T) {
-	server := newSecure(t, dnstest.TLSScript{})
-	cfg := server.config()
-	cfg.NewSink = func() Sink { return noSink{} }
-	s := patientTLS(t, cfg)
-	ask := func(want string) {
-		t.Helper()
-		if got := s.askA("www.example.", 0).wait(t); !strings.Contains(got, want) {
-			t.Fatalf("got %q, want %q", got, want)
-		}
-	}
-	ask("NOERROR")
-	if err := s.Reload(cfg); err != nil {
-		t.Fatal(err)
-	}
-	ask("NOERROR")
-	if got := server.Shaken.Load(); got != 1 {
-		t.Errorf("the same servers: %d handshakes", got)
-	}
-	other := server.spec
-	other.TLS.Name = "other.example"
-	cfg.Routes = all(other)
-	if err := s.Reload(cfg); err != nil {
-		t.Fatal(err)
-	}
-	ask("is not for the expected name")
-	mixed := cfg
-	mixed.Routes = all(other, Server{Addr: server.Addr})
-	if err := s.Reload(mixed); err == nil || !strings.Contains(err.Error(), "clear text") {
-		t.Errorf("B8: mixed servers: %v", err)
-	}
-	cfg.Routes = []Route{{Servers: []Server{other}}, {Domain: dnstest.Suffix("plain."), Servers: []Server{{Addr: server.Addr}}}}
-	if err := s.Reload(cfg); err != nil {
-		t.Fatal(err)
-	}
-	st := s.Stats().Servers
-	if len(st) != 2 || st[0].Label == st[1].Label || (st[0].TLS == nil) == (st[1].TLS == nil) {
-		t.Errorf("B32: %+v", st)
 	}
 }
 

@@ -152,13 +152,16 @@ type TLSPeer struct {
 }
 
 // Read1 reads one message, nil at the end.
-func (p *TLSPeer) Read1() []byte {
+func (p *TLSPeer) Read1() []byte { return ReadMessage(p) }
+
+// ReadMessage reads one message with its length, nil at the end.
+func ReadMessage(r io.Reader) []byte {
 	var length [2]byte
-	if _, err := io.ReadFull(p, length[:]); err != nil {
+	if _, err := io.ReadFull(r, length[:]); err != nil {
 		return nil
 	}
 	msg := make([]byte, binary.BigEndian.Uint16(length[:]))
-	if _, err := io.ReadFull(p, msg); err != nil {
+	if _, err := io.ReadFull(r, msg); err != nil {
 		return nil
 	}
 	return msg
@@ -177,6 +180,9 @@ type TLSScript struct {
 	Raw func(number int, nc net.Conn) bool
 	// Serve takes over a connection after the handshake.
 	Serve func(p *TLSPeer)
+	// Records takes over a connection after the handshake, and writes single records.
+	// There are no session tickets but its own.
+	Records func(p *TLSPeer, r *Records)
 	// Answer answers a question; nil answers NOERROR. Each question has a goroutine.
 	Answer Script
 }
@@ -247,8 +253,13 @@ func (s *TLSServer) serve(number int, nc net.Conn) {
 	if s.script.Raw != nil && s.script.Raw(number, nc) {
 		return
 	}
-	p := &TLSPeer{Conn: tls.Server(nc, s.Config.Load()), Number: number}
-	if p.Handshake() != nil {
+	p, records := &TLSPeer{Number: number}, (*Records)(nil)
+	if s.script.Records != nil {
+		var err error
+		if p.Conn, records, err = ServeRecords(nc, s.Config.Load()); err != nil {
+			return
+		}
+	} else if p.Conn = tls.Server(nc, s.Config.Load()); p.Handshake() != nil {
 		return
 	}
 	state := p.ConnectionState()
@@ -259,6 +270,10 @@ func (s *TLSServer) serve(number int, nc net.Conn) {
 	s.mu.Lock()
 	s.names = append(s.names, state.ServerName)
 	s.mu.Unlock()
+	if s.script.Records != nil {
+		s.script.Records(p, records)
+		return
+	}
 	if s.script.Serve != nil {
 		s.script.Serve(p)
 		return

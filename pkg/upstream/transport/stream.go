@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	mathrand "math/rand/v2"
@@ -55,9 +56,11 @@ type stream struct {
 	idle    int64      // how long it stays open without traffic, in nanoseconds
 	// Over TLS only: expires is when it takes no more questions, 0 for never.
 	// waiting is since when a question waits without any octets coming, 0 while
-	// none does; stalled says that it waited too long.
+	// none does; stalled says that it waited too long. trust is what the server
+	// was authenticated with.
 	expires, waiting int64
-	stalled          bool // see expires
+	stalled          bool   // see expires
+	trust            *Trust // see expires
 }
 
 // dialling reports whether s is not connected yet.
@@ -74,16 +77,16 @@ func (s *stream) usable() bool {
 	return s.nc != nil && !s.shut && !s.ended
 }
 
-// retire makes a connection that is past its age, or answers nothing, take no
-// more questions.
-func (s *stream) retire(now int64) {
+// retire makes a connection over TLS take no more questions if it is past its age,
+// answers nothing, or was authenticated with other certificates than trust.
+func (s *stream) retire(now int64, trust *Trust) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pool.secure == nil || s.shut {
 		return
 	}
 	s.stalled = s.waiting != 0 && s.nc != nil && now >= s.waiting+stalledAfter
-	if s.stalled || s.expires != 0 && now >= s.expires {
+	if s.stalled || s.nc != nil && s.trust != trust || s.expires != 0 && now >= s.expires {
 		s.shut = true
 		s.endIfIdle()
 	}
@@ -207,53 +210,80 @@ func (s *stream) endIfIdle() {
 }
 
 // run connects and exchanges messages until the connection ends. What is open
-// then has failed.
+// then has failed, and is told so before the connection is closed: a server that
+// reads nothing delays the close_notify.
 func (s *stream) run(ctx context.Context) {
-	nc, err := s.dial(ctx)
-	if err == nil {
-		var writer sync.WaitGroup
-		writer.Go(func() { s.write(nc) })
-		stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
-		err = s.read(nc)
-		stop()
-		close(s.gone)
-		_ = nc.Close()
-		writer.Wait()
+	var nc net.Conn
+	err := s.guard(func() (err error) { nc, err = s.dial(ctx); return err })
+	if err != nil {
+		s.end(false, err)
+		return
 	}
-	s.end(nc != nil, err)
+	closeIt := func() { _ = s.guard(nc.Close) }
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		if s.guard(func() error { s.write(nc); return nil }) != nil {
+			abort(nc)
+		}
+	})
+	stop := context.AfterFunc(ctx, closeIt)
+	err = s.guard(func() error { return s.read(nc) })
+	stop()
+	close(s.gone)
+	s.end(true, err)
+	closeIt()
+	writer.Wait()
 }
 
+var errCrash = errors.New("internal error")
+
+// guard calls f. If f crashes, that is reported, and is an error.
+func (s *stream) guard(f func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.pool.tcp.env.Crashed(s.pool.ep.Addr, nil, cause)
+			err = errCrash
+		}
+	}()
+	return f()
+}
+
+// dial connects to the server, over TLS with a handshake, within dialTimeout.
 func (s *stream) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	p := s.pool
 	began := p.tcp.env.Now()
-	nc, err := tcpDialer(&p.ep).DialContext(ctx, "tcp", p.ep.Addr.String())
-	if p.secure == nil {
-		if err == nil {
-			s.connected(nc)
+	for {
+		nc, err := p.tcp.connect(ctx, &p.ep)
+		if p.secure == nil {
+			if err == nil {
+				s.connected(nc, nil)
+			}
+			return nc, err
 		}
-		return nc, err
+		if err != nil {
+			return nil, p.fault(err, false)
+		}
+		conn, trust, fault := p.handshake(ctx, nc)
+		if fault == nil {
+			s.connected(conn, trust)
+			p.opened(s, conn, time.Duration(p.tcp.env.Now()-began))
+			return conn, nil
+		}
+		if !p.otherALPN(fault) {
+			return nil, fault
+		}
 	}
-	if err != nil {
-		return nil, p.fault(err, false)
-	}
-	conn, fault := p.handshake(ctx, nc)
-	if fault != nil {
-		_ = nc.Close()
-		return nil, fault
-	}
-	s.connected(conn)
-	p.opened(s, conn, time.Duration(p.tcp.env.Now()-began))
-	return conn, nil
 }
 
-// connected makes s use nc from now on.
-func (s *stream) connected(nc net.Conn) {
+// connected makes s use nc from now on. trust is what the server was authenticated
+// with, nil in clear text.
+func (s *stream) connected(nc net.Conn, trust *Trust) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.pool.tcp.env.Now()
-	s.nc, s.used = nc, now
+	s.nc, s.used, s.trust = nc, now, trust
 	if s.pool.secure != nil {
 		s.expires = now + int64(float64(tlsAge)*(0.9+0.2*mathrand.Float64()))
 		if s.waiting != 0 {
@@ -262,8 +292,8 @@ func (s *stream) connected(nc net.Conn) {
 	}
 }
 
-// tcpDialer leaves by the server's source address and interface.
-func tcpDialer(ep *Endpoint) *net.Dialer {
+// connect makes a TCP connection to ep, from its source address and interface.
+func connect(ctx context.Context, ep *Endpoint) (net.Conn, error) {
 	d := &net.Dialer{KeepAlive: -1}
 	if source := ep.Source.Addr(); source.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
@@ -280,7 +310,7 @@ func tcpDialer(ep *Endpoint) *net.Dialer {
 			return failed
 		}
 	}
-	return d
+	return d.DialContext(ctx, "tcp", ep.Addr.String())
 }
 
 // write sends what is queued until the connection ends.
@@ -302,149 +332,18 @@ func (s *stream) write(nc net.Conn) {
 			return
 		}
 		if _, err := nc.Write(out); err != nil {
-			_ = nc.Close() // read ends and says why
+			abort(nc) // read ends and says why
 			return
 		}
 	}
 }
 
-var (
-	errStray = errors.New("too many messages that answer nothing")
-	errSlow  = errors.New("the message does not end")
-)
-
-// read takes messages until the connection ends. It returns nil if that is
-// what we wanted.
-func (s *stream) read(nc net.Conn) error {
-	buf := make([]byte, 0, streamBytes)
-	stray := 0
-	var began int64 // when the first octet of the message in buf came
-	for {
-		rest := s.takeAll(buf, &stray)
-		if stray > maxStrayReplies {
-			return errStray
-		}
-		if len(rest) < len(buf) || began == 0 {
-			began = s.pool.tcp.env.Now()
-		}
-		if buf = s.makeRoom(buf, rest); len(buf) == 0 {
-			began = 0
-		}
-		n, err := s.readMore(nc, buf[len(buf):cap(buf)], began)
-		if n == 0 {
-			return err
-		}
-		buf = buf[:len(buf)+n]
+// abort closes nc without a close_notify, for which there may be no room.
+func abort(nc net.Conn) {
+	if conn, ok := nc.(*tls.Conn); ok {
+		nc = conn.NetConn()
 	}
-}
-
-// takeAll handles the complete messages in b and returns the rest.
-func (s *stream) takeAll(b []byte, stray *int) (rest []byte) {
-	var ev Events
-	for len(b) >= 2 && len(b)-2 >= int(binary.BigEndian.Uint16(b)) {
-		msg := b[2 : 2+int(binary.BigEndian.Uint16(b))]
-		b = b[2+len(msg):]
-		if ev == nil {
-			ev = s.pool.tcp.env.Acquire()
-		}
-		if s.takeMessage(msg, ev) {
-			*stray = 0
-		} else {
-			*stray++
-		}
-	}
-	if ev != nil {
-		ev.Flush()
-		s.pool.tcp.env.Recycle(ev)
-	}
-	return b
-}
-
-// takeMessage hands one message on. It reports whether it answered a question, and
-// survives a crash in reading it: the question then goes on without.
-func (s *stream) takeMessage(msg []byte, ev Events) (wanted bool) {
-	tcp := s.pool.tcp
-	defer func() {
-		if cause := recover(); cause != nil {
-			tcp.env.Crashed(s.pool.ep.Addr, msg, cause)
-		}
-	}()
-	now := tcp.env.Now()
-	c := s.match(msg, now)
-	if c == nil {
-		tcp.wrong.Add(1)
-		return false
-	}
-	ev.Replied(c, msg, false, now)
-	return true
-}
-
-// makeRoom moves rest to the start of a buffer that can take more. Long buffers
-// are kept only while more answers are to come.
-func (s *stream) makeRoom(buf, rest []byte) []byte {
-	switch {
-	case len(rest) == cap(buf):
-		return append(make([]byte, 0, 2*cap(buf)), rest...)
-	case len(rest) < streamBytes && cap(buf) > streamBytes:
-		if n, _ := s.load(); n == 0 {
-			return append(make([]byte, 0, streamBytes), rest...)
-		}
-	}
-	return append(buf[:0], rest...)
-}
-
-// readMore waits for octets. n is 0 when the connection has ended; err is nil
-// if we wanted that.
-func (s *stream) readMore(nc net.Conn, p []byte, began int64) (n int, err error) {
-	for {
-		if over, err := s.setDeadline(nc, began); over {
-			return 0, err
-		}
-		n, err = nc.Read(p)
-		if n > 0 {
-			s.mu.Lock()
-			s.used = s.pool.tcp.env.Now()
-			s.waiting = 0
-			if s.table.count > 0 {
-				s.waiting = s.used
-			}
-			s.mu.Unlock()
-			return n, nil
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return 0, err
-		}
-	}
-}
-
-// setDeadline sets the time until which octets must come. over is whether it
-// has passed, or nothing is wanted any more.
-func (s *stream) setDeadline(nc net.Conn, began int64) (over bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	tcp := s.pool.tcp
-	now, patience := tcp.env.Now(), tcp.patience.Load()
-	until := s.used + max(s.idle, patience)
-	if s.pool.secure != nil {
-		switch {
-		case s.table.count == 0:
-			until = s.used + s.idle
-		case s.waiting != 0:
-			until = min(until, s.waiting+patience)
-			s.stalled = s.stalled || now >= until
-		}
-	}
-	if s.shut && s.table.count == 0 || now >= until {
-		s.shut = true
-		return true, nil
-	}
-	if began != 0 {
-		if now >= began+patience {
-			return true, errSlow
-		}
-		until = min(until, began+patience)
-	}
-	return false, nc.SetReadDeadline(time.Now().Add(time.Duration(until - now)))
+	_ = nc.Close()
 }
 
 // end tells what is open that the connection ended.

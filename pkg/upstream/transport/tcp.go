@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	mathrand "math/rand/v2"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,13 +21,15 @@ type TCP struct {
 	conns    atomic.Int32  // number of open connections
 	dialled  atomic.Uint64 // connections made so far
 	wrong    atomic.Uint64 // replies that matched no question
+	// connect makes a connection; tests in virtual time replace it.
+	connect func(context.Context, *Endpoint) (net.Conn, error)
 }
 
 // NewTCP returns a transport that makes at most a number of connections at a
 // time. A message may take as long as patience from its first to its last
 // octet.
 func NewTCP(env Env, dials int, patience time.Duration) *TCP {
-	t := &TCP{env: env, dials: make(chan *stream, max(dials, 1)), idle: streamIdle}
+	t := &TCP{env: env, dials: make(chan *stream, max(dials, 1)), idle: streamIdle, connect: connect}
 	t.Configure(patience)
 	return t
 }
@@ -105,6 +108,7 @@ type streamPool struct {
 
 // Send implements Link.
 func (p *streamPool) Send(c *Call, now int64) error {
+	trust := p.trust()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.sock = nil
@@ -115,7 +119,7 @@ func (p *streamPool) Send(c *Call, now int64) error {
 	// Over TLS a repeated question shares its fresh connection with the others.
 	alone := c.Alone && p.secure == nil || now < p.singleUntil
 	if !alone {
-		if s := p.leastBusy(now); s != nil && s.addCall(c, ids, now) {
+		if s := p.leastBusy(now, trust); s != nil && s.addCall(c, ids, now) {
 			return nil
 		}
 	}
@@ -134,6 +138,15 @@ func (p *streamPool) Send(c *Call, now int64) error {
 	return nil
 }
 
+// trust is what servers are authenticated with now, nil in clear text. It may read
+// files, so no lock is held.
+func (p *streamPool) trust() *Trust {
+	if p.secure == nil {
+		return nil
+	}
+	return p.secure.env.Trust()
+}
+
 // idle is how long a connection stays open without traffic; mu is held.
 func (p *streamPool) idle() int64 {
 	if p.secure != nil {
@@ -143,14 +156,14 @@ func (p *streamPool) idle() int64 {
 }
 
 // leastBusy returns the connection to use, nil if there should be one more.
-func (p *streamPool) leastBusy(now int64) *stream {
+func (p *streamPool) leastBusy(now int64, trust *Trust) *stream {
 	var best *stream
 	least, shared, dialling := 0, 0, false
 	for _, s := range p.streams {
 		if s.one {
 			continue
 		}
-		s.retire(now)
+		s.retire(now, trust)
 		dialling = dialling || s.dialling()
 		if n, ok := s.load(); ok {
 			shared++
@@ -180,10 +193,11 @@ func (p *streamPool) Doubt(c *Call) {
 
 // Retire implements Link. Idle connections end by themselves.
 func (p *streamPool) Retire(now int64) {
+	trust := p.trust()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.streams {
-		s.retire(now)
+		s.retire(now, trust)
 	}
 }
 

@@ -66,7 +66,8 @@ type Handshake struct {
 // TLSEnv is what the transport over TLS needs of the program besides [Env].
 type TLSEnv struct {
 	// Trust returns what the next handshake works with. The value is compared by
-	// pointer: sessions are not resumed over a change.
+	// pointer: after a change, no session is resumed, and the open connections take
+	// no more questions.
 	Trust func() *Trust
 	// Handshake is told news of a connection to ep, before the calls on it hear
 	// that they failed.
@@ -90,6 +91,9 @@ const (
 	// stalledAfter is the time without any reply, while a question waits, after
 	// which new questions get another connection.
 	stalledAfter = int64(2 * time.Second)
+	// protocol is what is spoken, for servers that ask (ALPN, RFC 7301; IANA
+	// registered it for RFC 7858).
+	protocol = "dot"
 	// tickets is how many sessions are kept for resumption for each server.
 	tickets = 4
 )
@@ -117,11 +121,14 @@ type secure struct {
 	closedIdle, brief int
 	// spareAt is when a further connection may be made while others are open.
 	spareAt int64
+	// silentALPN offers no protocol in the handshake, because the server refused
+	// the one that there is; refused says that it did so since the last success.
+	silentALPN, refused bool
 }
 
-// handshake makes nc, a connection, a secure one. It returns the error that tells
-// operators what is wrong.
-func (p *streamPool) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, *TLSFault) {
+// handshake makes nc, a connection, a secure one, and returns what the server was
+// authenticated with. The error tells operators what is wrong; nc is closed then.
+func (p *streamPool) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, *Trust, *TLSFault) {
 	config, trust := p.tlsConfig()
 	asked := false
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
@@ -131,11 +138,18 @@ func (p *streamPool) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, *TL
 		}
 		return new(tls.Certificate), nil
 	}
+	shaken := false
+	defer func() {
+		if !shaken {
+			_ = nc.Close()
+		}
+	}()
 	conn := tls.Client(nc, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, p.fault(err, asked)
+		return nil, nil, p.fault(err, asked)
 	}
-	return conn, nil
+	shaken = true
+	return conn, trust, nil
 }
 
 // tlsConfig returns the configuration for the next handshake, of which the caller
@@ -144,7 +158,8 @@ func (p *streamPool) tlsConfig() (*tls.Config, *Trust) {
 	trust := p.secure.env.Trust()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.secure; s.config == nil || s.trust != trust {
+	s := p.secure
+	if s.config == nil || s.trust != trust {
 		s.trust = trust
 		s.config = &tls.Config{
 			MinVersion: tls.VersionTLS12, ServerName: p.expected(), RootCAs: trust.Roots,
@@ -152,7 +167,27 @@ func (p *streamPool) tlsConfig() (*tls.Config, *Trust) {
 			VerifyConnection:   func(cs tls.ConnectionState) error { return checkPins(s.profile.Pins, &cs) },
 		}
 	}
-	return p.secure.config.Clone(), trust
+	config := s.config.Clone()
+	if !s.silentALPN {
+		config.NextProtos = []string{protocol}
+	}
+	return config, trust
+}
+
+// otherALPN reports whether a handshake that failed is to be repeated at once, with
+// the protocol if it was without, or without if it was with: some servers demand it,
+// others know only protocols of their own. A server that refuses both is not asked
+// twice each time.
+func (p *streamPool) otherALPN(fault *TLSFault) bool {
+	if fault.Reason != FaultProtocol || !noProtocol(fault.cause) {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.secure
+	again := !s.refused
+	s.silentALPN, s.refused = !s.silentALPN, true
+	return again
 }
 
 // expected is the name that the certificate must be for: an address counts as
@@ -194,6 +229,9 @@ func (p *streamPool) mayDial(now int64, shared int, dialling bool) bool {
 // opened tells that s can be used.
 func (p *streamPool) opened(s *stream, conn *tls.Conn, took time.Duration) {
 	cs := conn.ConnectionState()
+	p.mu.Lock()
+	p.secure.refused = false
+	p.mu.Unlock()
 	p.secure.env.Handshake(p.ep, Handshake{
 		Kind: Opened, Resumed: cs.DidResume, Took: took, Expiry: expiry(&cs), Others: p.others(s),
 	}, p.tcp.env.Now())

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -90,7 +91,7 @@ var (
 // pinError carries the keys that were found.
 type pinError struct{ found []string }
 
-func (e *pinError) Error() string { return errPins.Error() + "; found " + strings.Join(e.found, ", ") }
+func (e *pinError) Error() string { return errPins.Error() + "; found " + listed(e.found) }
 
 // checkPins reports an error unless pins is empty or a key of the chain that was
 // verified is among them.
@@ -113,7 +114,9 @@ func checkPins(pins string, cs *tls.ConnectionState) error {
 				return nil
 			}
 		}
-		found = append(found, hex.EncodeToString(sum[:]))
+		if text := hex.EncodeToString(sum[:]); !slices.Contains(found, text) {
+			found = append(found, text)
+		}
 	}
 	return &pinError{found}
 }
@@ -147,7 +150,7 @@ func newTLSFault(addr netip.AddrPort, expected string, err error, at phase, now 
 	switch {
 	case errors.As(err, &pins):
 		return say(FaultPin, "none of the pinned keys is in the certificate chain of %s, which has the keys %s",
-			expected, strings.Join(pins.found, ", "))
+			expected, listed(pins.found))
 	case errors.As(err, &invalid):
 		return certificateFault(say, &invalid, expected, now)
 	case errors.As(err, &host):
@@ -157,8 +160,8 @@ func newTLSFault(addr netip.AddrPort, expected string, err error, at phase, now 
 		return say(FaultUnknownCA, "certificate for %s of the expected name %s is signed by the unknown authority %s%s",
 			namesOf(unknown.Cert), expected, issuerOf(unknown.Cert), selfSigned(unknown.Cert))
 	case errors.As(err, &alert) || isRemoteAlert(err):
-		return alertFault(say, err, at.asked)
-	case errors.As(err, &header):
+		return alertFault(say, err, at)
+	case errors.As(err, &header) && !at.shaken:
 		return say(FaultProtocol, "the server does not speak TLS: %v", err)
 	case errors.Is(err, errStalled):
 		return say(FaultTimeout, "connected, but the server answers nothing")
@@ -198,17 +201,28 @@ func certificateFault(say func(FaultReason, string, ...any) *TLSFault, e *x509.C
 
 // alertFault describes an alert that the server sent. The numbers are those of
 // RFC 8446 §6.
-func alertFault(say func(FaultReason, string, ...any) *TLSFault, err error, asked bool) *TLSFault {
+func alertFault(say func(FaultReason, string, ...any) *TLSFault, err error, at phase) *TLSFault {
 	text := lastPart(err)
 	for _, part := range []string{"certificate required", "bad certificate", "unknown certificate authority", "unknown certificate", "expired certificate", "revoked certificate", "unsupported certificate", "access denied"} {
 		if strings.Contains(text, part) {
 			return say(FaultClientCert, "the server refuses our client certificate, or wants one (--tls-cert-file): %s", text)
 		}
 	}
-	if strings.Contains(text, "handshake failure") && asked {
+	switch {
+	case strings.Contains(text, "handshake failure") && at.asked:
 		return say(FaultClientCert, "the server wants a client certificate (--tls-cert-file): %s", text)
+	case noProtocol(err):
+		return say(FaultProtocol, "the server speaks other protocols than %q on this port (ALPN): %s", protocol, text)
+	case at.shaken:
+		return say(FaultProtocol, "the server ended the connection with an alert: %s", text)
 	}
 	return say(FaultProtocol, "the server refuses the handshake: %s", text)
+}
+
+// noProtocol reports whether err is the alert of a server that knows none of the
+// protocols it was offered, or was offered none (RFC 7301 §3.2).
+func noProtocol(err error) bool {
+	return isRemoteAlert(err) && lastPart(err) == "no application protocol"
 }
 
 // isRemoteAlert reports whether err is an alert that came from the server.
@@ -236,7 +250,7 @@ func lastPart(err error) string {
 	return text
 }
 
-// maxNames bounds the names of a certificate in a message.
+// maxNames bounds the names, or keys, of a certificate chain in a message.
 const maxNames = 4
 
 // namesOf lists what a certificate is for.
@@ -253,10 +267,16 @@ func namesOf(c *x509.Certificate) string {
 		return printable(c.Subject.CommonName) + " (a common name only, without subjectAltName)"
 	case n == 0:
 		return "no name"
-	case n > maxNames:
-		return strings.Join(names[:maxNames], ", ") + fmt.Sprintf(" and %d more", n-maxNames)
 	}
-	return strings.Join(names, ", ")
+	return listed(names)
+}
+
+// listed is a list as a text, cut off after maxNames.
+func listed(list []string) string {
+	if n := len(list) - maxNames; n > 0 {
+		return strings.Join(list[:maxNames], ", ") + fmt.Sprintf(" and %d more", n)
+	}
+	return strings.Join(list, ", ")
 }
 
 // addressHint says what to do if an address was expected and the certificate has
