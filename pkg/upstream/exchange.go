@@ -142,6 +142,7 @@ func (ex *exchange) send(now int64, a *policy.Action) bool {
 	if err := at.link.Send(&at.call, now); err != nil {
 		ex.refs.Add(-1)
 		at.link = nil
+		srv.noteUnsent(err)
 		ex.set.socketLog(srv, err)
 		return false
 	}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
@@ -13,8 +14,9 @@ type server struct {
 	spec     Server
 	links    [2]transport.Link // by policy.Way
 	counters serverCounters
-	health   policy.Server // guarded by Set.health
-	tls      tlsState      // of a server that is asked over TLS
+	health   policy.Server         // guarded by Set.health
+	unsent   atomic.Pointer[error] // why the last packet that could not be sent was not
+	tls      tlsState              // of a server that is asked over TLS
 }
 
 // label names the server in logs and metrics.
@@ -55,4 +57,10 @@ func (g *Group) GroupServers() []netip.AddrPort {
 		addrs[i] = s.spec.Addr
 	}
 	return addrs
+}
+
+// noteUnsent remembers why a packet could not be sent.
+func (s *server) noteUnsent(err error) {
+	kept := err // only this escapes, so that packets that are sent allocate nothing
+	s.unsent.Store(&kept)
 }

@@ -281,8 +281,9 @@ func (s *Set) Stats() Stats {
 	s.health.Lock()
 	defer s.health.Unlock()
 	st.TCPExchanges, st.TCPRefused = s.streams.Taken, s.streams.Refused
+	now := s.now()
 	for _, srv := range s.order {
-		st.Servers = append(st.Servers, srv.statsNow())
+		st.Servers = append(st.Servers, srv.statsNow(now))
 	}
 	return st
 }

@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // LatencyBuckets is the number of buckets in ServerStats.Latency.
@@ -30,6 +33,10 @@ type ServerStats struct {
 	// back and is only probed once a minute.
 	SmoothedRTT   time.Duration
 	Down, Looping bool // see SmoothedRTT
+	// LastError says in words what the last attempt that failed brought, "" if none did;
+	// LastErrorAt is when. It stays when the server answers again.
+	LastError   string
+	LastErrorAt time.Time // see LastError
 	// TLS is set for a server that is asked over TLS.
 	TLS *TLSStats
 }
@@ -65,8 +72,8 @@ func (c *serverCounters) observe(rtt int64) {
 	c.answered.Add(1)
 }
 
-// statsNow returns the counters as they are now. Set.health is held.
-func (s *server) statsNow() ServerStats {
+// statsNow returns the counters as they are at now, on the set's clock. Set.health is held.
+func (s *server) statsNow(now int64) ServerStats {
 	c, h := &s.counters, &s.health
 	st := ServerStats{
 		Addr: s.spec.Addr, Label: s.label(), TLS: s.tls.stats(s.spec.TLS.On),
@@ -77,5 +84,36 @@ func (s *server) statsNow() ServerStats {
 	for i := range c.latency {
 		st.Latency[i] = c.latency[i].Load()
 	}
+	if fault := h.LastFault(); fault.Kind != policy.NoFault {
+		st.LastError = s.faultText(fault)
+		st.LastErrorAt = time.Now().Add(-policy.Time(now).Since(fault.At))
+	}
 	return st
+}
+
+// faultText says in words why an attempt brought nothing usable.
+func (s *server) faultText(f policy.Fault) string {
+	switch f.Kind {
+	case policy.FaultSilent:
+		return "no reply in time"
+	case policy.FaultRcode:
+		return "the reply was " + wire.RcodeText(f.Rcode)
+	case policy.FaultMalformed:
+		return "the reply could not be read"
+	case policy.FaultUnsent:
+		if err := s.unsent.Load(); err != nil {
+			return "could not send: " + (*err).Error()
+		}
+		return "could not send"
+	case policy.FaultNotConnected:
+		return "no TCP connection"
+	case policy.FaultLost:
+		return "the connection ended before the reply"
+	case policy.FaultHandshake:
+		if text := s.tls.reason(); text != "" {
+			return "no TLS connection: " + text
+		}
+		return "no TLS connection"
+	}
+	return "nothing listens there, or the host cannot be reached (reported by the network)"
 }

@@ -45,6 +45,7 @@ func (w *worker) Replied(c *transport.Call, msg []byte, cut bool, now int64) {
 	if parsed {
 		rcode, ev.OPT = w.reply.Rcode, w.reply.EDNS.Present
 	}
+	ev.Rcode = rcode
 	switch outcome := policy.OutcomeOf(rcode); {
 	case outcome == policy.NotUnderstood:
 		ev.Outcome, ev.Keepable = outcome, parsed

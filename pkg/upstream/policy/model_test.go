@@ -124,7 +124,7 @@ func TestRTO(t *testing.T) {
 	} {
 		var s Server
 		for i, d := range test.samples {
-			s.heard(Time(i+1), d, false)
+			s.heard(Time(i+1), d, Fault{})
 		}
 		rto := s.rto()
 		if rto < test.low || rto > test.high {

@@ -153,6 +153,7 @@ func (q *Query) Step(now Time, ev Event, dst []Action) []Action {
 	case Miscased:
 		dst = q.miscased(now, ev.Attempt, dst)
 	case Unsent:
+		q.server(a.server).lastFault = Fault{Kind: FaultUnsent, At: now} // not counted: the server has not failed
 		q.close(a)
 		q.refusals++
 		q.failure = EndUnreachable
@@ -162,7 +163,7 @@ func (q *Query) Step(now Time, ev Event, dst []Action) []Action {
 		q.close(a)
 		q.refusals++
 		q.failure = EndUnreachable
-		q.server(a.server).refused(now, a.sent)
+		q.server(a.server).refused(now, a.sent, FaultRefused)
 		dst = q.advance(now, dst)
 	case NotConnected, Lost:
 		dst = q.disconnected(now, ev, dst)
@@ -466,7 +467,7 @@ func (q *Query) overdue(now Time, waited time.Duration, dst []Action) []Action {
 			}
 			continue
 		}
-		s.Failures++
+		s.fails(now, FaultSilent)
 		if s.streams.silent(now) {
 			s.notices.addNotice(NoticeNoStream)
 		}

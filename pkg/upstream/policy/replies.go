@@ -47,7 +47,11 @@ func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 	if a.cold {
 		rtt = -1
 	}
-	s.heard(now, rtt, isError)
+	fault := Fault{}
+	if isError {
+		fault = faultOf(now, ev)
+	}
+	s.heard(now, rtt, fault)
 	if q.start.Purpose == LoopProbing {
 		s.loopAnswered(now)
 		return
@@ -187,12 +191,13 @@ func (q *Query) disconnected(now Time, ev Event, dst []Action) []Action {
 			return dst
 		}
 	}
-	s.Failures++
-	switch {
-	case a.way == Usual: // a connection that carries every question
-		s.refused(now, a.sent)
-	case ev.Kind == NotConnected && s.streams.unconnected(now), ev.Kind == Lost && s.streams.silent(now):
-		s.notices.addNotice(NoticeNoStream)
+	if fault := s.faultOfConnection(ev.Kind); a.way == Usual { // a connection that carries every question
+		s.refused(now, a.sent, fault)
+	} else {
+		s.fails(now, fault)
+		if ev.Kind == NotConnected && s.streams.unconnected(now) || ev.Kind == Lost && s.streams.silent(now) {
+			s.notices.addNotice(NoticeNoStream)
+		}
 	}
 	q.refusals++
 	q.failure = EndUnreachable

@@ -38,6 +38,7 @@ var update = flag.Bool("update", false, "write what happens into the scenario fi
 //	1s                    time passes
 //	2s many 60 10ms n%    60 questions, one each 10ms, of the names n0 n1 ...
 //	2s show a             what is known of a
+//	2s fault a            its last failure
 //	3s broken a           a's handshake failed; open a, closed a: a connection
 //	3s loop-send a 1      a probe is sent; loop-back a 1: it comes back
 //
@@ -230,6 +231,10 @@ func (w *stage) do(f []string) {
 		w.many(f[1:])
 	case "show":
 		w.show(f[1])
+	case "fault":
+		fault := w.group.Servers[w.index(f[1])].LastFault()
+		w.say("%s: fault %s of %v ago, %d in all", f[1], faultNames[fault.Kind]+strings.Repeat(fmt.Sprint(" ", fault.Rcode), min(fault.Rcode, 1)),
+			w.now.Since(fault.At), w.group.Servers[w.index(f[1])].Failures)
 	case "broken":
 		w.say("%s: not asked for %v", f[1], w.group.Servers[w.index(f[1])].HandshakeFailed(w.now))
 	case "open", "closed":
@@ -425,6 +430,11 @@ var failures = map[string]EventKind{
 	"dialling": Dialling,
 }
 
+var faultNames = [...]string{
+	NoFault: "none", FaultSilent: "silent", FaultRcode: "rcode", FaultMalformed: "malformed", FaultRefused: "refused",
+	FaultUnsent: "unsent", FaultNotConnected: "not connected", FaultLost: "lost", FaultHandshake: "handshake",
+}
+
 // hand gives an event to a question.
 func (w *stage) hand(p *played, k int, what string) {
 	if p.q.Ended() || !p.q.attempts[k].open {
@@ -435,7 +445,7 @@ func (w *stage) hand(p *played, k int, what string) {
 	if kind, ok := failures[word]; ok {
 		ev = Event{Kind: kind, Attempt: k}
 	} else if code, ok := rcodes[word]; ok {
-		ev.Outcome = OutcomeOf(code)
+		ev.Outcome, ev.Rcode = OutcomeOf(code), code
 		ev.OPT = ev.OPT && code != 1 && code != 4
 	} else {
 		switch word {

@@ -8,6 +8,8 @@ type Server struct {
 	// Failures counts attempts that brought nothing usable: errors, silence,
 	// unreadable replies, refused ports.
 	Failures uint64
+	// lastFault is the last of them, or the last attempt that could not be sent.
+	lastFault Fault
 
 	// srtt and rttvar are the averages of RFC 6298 §2; srtt is 0 while unknown.
 	srtt, rttvar time.Duration
@@ -97,8 +99,8 @@ func (s *Server) IsLooping() bool { return s.loop.looping }
 func (s *Server) SmoothedRTT() time.Duration { return s.srtt }
 
 // heard notes a reply. rtt is its round-trip time, negative if that says nothing
-// about the usual transport.
-func (s *Server) heard(now Time, rtt time.Duration, isError bool) {
+// about the usual transport; fault is what is wrong with the reply.
+func (s *Server) heard(now Time, rtt time.Duration, fault Fault) {
 	s.heardAt = now
 	s.doubtSince, s.mute = 0, false
 	s.secure.pause, s.secure.until = 0, 0
@@ -106,9 +108,8 @@ func (s *Server) heard(now Time, rtt time.Duration, isError bool) {
 		s.down = false
 		s.notices.change(now)
 	}
-	s.failing = isError
-	if isError {
-		s.Failures++
+	if s.failing = fault.Kind != NoFault; s.failing {
+		s.failsWith(fault)
 	}
 	switch {
 	case rtt < 0:
@@ -125,7 +126,7 @@ func (s *Server) heard(now Time, rtt time.Duration, isError bool) {
 // server that has been heard since is alive: then it is the question that is
 // slow.
 func (s *Server) silent(now, sent Time, key uint64) {
-	s.Failures++
+	s.fails(now, FaultSilent)
 	switch {
 	case s.heardAt >= sent || s.down:
 	case s.doubtSince == 0:
@@ -137,10 +138,10 @@ func (s *Server) silent(now, sent Time, key uint64) {
 }
 
 // refused notes that the network reported the server as unreachable to an
-// attempt sent at a time. Such reports can be forged, so a reply since then
-// counts more.
-func (s *Server) refused(now, sent Time) {
-	s.Failures++
+// attempt sent at a time, or that its connection failed. Such reports can be forged, so
+// a reply since then counts more.
+func (s *Server) refused(now, sent Time, kind FaultKind) {
+	s.fails(now, kind)
 	if s.heardAt >= sent {
 		return
 	}

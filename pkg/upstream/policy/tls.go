@@ -41,7 +41,7 @@ func (s *Server) Connected(open bool) { s.secure.open = open }
 // HandshakeFailed notes that no connection could be made, and none is open: the
 // server is down and not asked for a while. It returns for how long.
 func (s *Server) HandshakeFailed(now Time) time.Duration {
-	s.Failures++
+	s.fails(now, FaultHandshake)
 	h := &s.secure
 	h.pause = min(max(2*h.pause, minPause), maxPause)
 	// At most a tenth shorter, so that the pauses of many clients drift apart.

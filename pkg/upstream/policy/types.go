@@ -85,6 +85,8 @@ type Event struct {
 	Attempt int
 	// Outcome is what the reply is worth; only for Replied.
 	Outcome Outcome
+	// Rcode is the (extended) rcode of the reply; only for Replied.
+	Rcode int
 	// OPT says that the reply has an OPT record.
 	OPT bool
 	// Keepable says that the reply repeats the question, so that it can be passed

@@ -1,0 +1,63 @@
+package policy
+
+// FaultKind says why an attempt brought nothing usable.
+type FaultKind uint8
+
+const (
+	// NoFault is the zero value: nothing has failed.
+	NoFault FaultKind = iota
+	// FaultSilent: no reply came in time.
+	FaultSilent
+	// FaultRcode: the reply is an error, of Fault.Rcode.
+	FaultRcode
+	// FaultMalformed: the reply cannot be read.
+	FaultMalformed
+	// FaultRefused: the network reported that nothing listens at the address, or that it
+	// cannot be reached.
+	FaultRefused
+	// FaultUnsent: the question could not be sent.
+	FaultUnsent
+	// FaultNotConnected: no TCP connection could be made.
+	FaultNotConnected
+	// FaultLost: the TCP connection ended without a reply.
+	FaultLost
+	// FaultHandshake: no TLS connection could be made.
+	FaultHandshake
+)
+
+// Fault is one failure of a server.
+type Fault struct {
+	Kind  FaultKind
+	Rcode int  // the extended rcode, for FaultRcode
+	At    Time // when it was noticed
+}
+
+// fails counts a failure and remembers it.
+func (s *Server) fails(now Time, kind FaultKind) { s.failsWith(Fault{Kind: kind, At: now}) }
+
+func (s *Server) failsWith(f Fault) {
+	s.Failures++
+	s.lastFault = f
+}
+
+// LastFault returns the last failure; its Kind is NoFault if there was none.
+func (s *Server) LastFault() Fault { return s.lastFault }
+
+// faultOfConnection is the fault of a connection that failed, by the kind of the event.
+func (s *Server) faultOfConnection(kind EventKind) FaultKind {
+	switch {
+	case kind == Lost:
+		return FaultLost
+	case s.secure.on:
+		return FaultHandshake
+	}
+	return FaultNotConnected
+}
+
+// faultOf is the fault of a reply.
+func faultOf(now Time, ev *Event) Fault {
+	if ev.Outcome == Malformed {
+		return Fault{Kind: FaultMalformed, At: now}
+	}
+	return Fault{Kind: FaultRcode, Rcode: ev.Rcode, At: now}
+}
