@@ -68,7 +68,7 @@ func TestExplainQuestionsOfOperators(t *testing.T) {
 		}
 		return [][]byte{dnstest.Pack(dnstest.Reply(q, 0, q.Question[0].Name+" 60 IN A 192.0.2.1"))}
 	})
-	config := writeFile(t, "stubDomains", `{"corp.example": ["`+server.Addr.String()+`"]}`)
+	config := writeFile(t, "stubDomains", `{"corp.example": ["`+server.Addr.String()+`"], "gone.example": ["127.0.0.1:1"]}`)
 	flags := []string{
 		"--objects=" + writeFile(t, "objects.yaml", explainObjects), "--nameservers=none",
 		"--config-dir=" + strings.TrimSuffix(config, "/stubDomains"),
@@ -96,7 +96,8 @@ func TestExplainQuestionsOfOperators(t *testing.T) {
 		{"1-2-3-4.x.pod.cluster.local", 0, []string{"a Pod name: the address is spelled", "1.2.3.4"}},
 		{"*.web.default.svc.cluster.local.", 0, []string{"a wildcard"}},
 		{"10.0.96.10.in-addr.arpa. PTR", 0, []string{"reverse name of 10.96.0.10", "web.default.svc.cluster.local."}},
-		{"corp.example", 0, []string{"stub domain corp.example has it", server.Addr.String(), "1 answers, 0 failures", "192.0.2.1"}},
+		{"corp.example", 0, []string{"stub domain corp.example has it", server.Addr.String(), "1 answer, 0 failures", "192.0.2.1"}},
+		{"www.gone.example.", 2, []string{"stub domain gone.example has it", "127.0.0.1:1  DOWN", "; last failure ", " ago: nothing listens there, or the host"}},
 		{"example.org.", 2, []string{"there are no servers to ask"}},
 		{"web MXX", 2, []string{`unknown record type "MXX"`}},
 		{"", 2, []string{"want NAME"}},
@@ -138,7 +139,7 @@ func TestExplainAgreesWithServer(t *testing.T) {
 		x := p.explain(name, dns.TypeToString[qtype])
 		status := dns.RcodeToString[reply.Rcode]
 		if wanted := slices.ContainsFunc(reply.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == qtype }); status == "NOERROR" && !wanted {
-			status = explain.NoData
+			status = "NODATA"
 		}
 		var want []string
 		for _, rr := range reply.Answer {
@@ -192,6 +193,31 @@ func TestExplainOverHTTP(t *testing.T) {
 		t.Error("the rate is not limited")
 	}
 	p.wantAnswer(web, dns.TypeA, "NOERROR 10.96.0.10")
+}
+
+// What /readiness?verbose says of upstream servers is only what is wrong with them.
+func TestReadinessNamesServersInTrouble(t *testing.T) {
+	server := dnstest.NewServer(t, func(q *dns.Msg, _ bool) [][]byte {
+		if q.Question[0].Name == "bad.example." {
+			return [][]byte{dnstest.Pack(dnstest.Reply(q, dns.RcodeServerFailure))}
+		}
+		return [][]byte{dnstest.Pack(dnstest.Reply(q, 0, q.Question[0].Name+" 60 IN A 192.0.2.1"))}
+	})
+	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", explainObjects), "--nameservers="+server.Addr.String()).start()
+	p.awaitReady()
+	p.explain("good.example.", "A")
+	if _, body := p.get(p.readiness, "/readiness?verbose"); strings.Contains(body, "upstream server") {
+		t.Errorf("before: %s", body)
+	}
+	p.explain("bad.example.", "A")
+	want := "\nupstream server " + server.Addr.String() + "  up, 2 answers, 1 failure"
+	_, body := p.get(p.readiness, "/readiness?verbose")
+	if !strings.Contains(body, want) || !strings.Contains(body, " ago: the reply was SERVFAIL\n") {
+		t.Errorf("after: %s, want %q", body, want)
+	}
+	if code, body := p.get(p.readiness, "/readiness"); code != 200 || body != "ok\n" {
+		t.Errorf("not verbose: %d %q", code, body)
+	}
 }
 
 func TestDiff(t *testing.T) {

@@ -69,5 +69,6 @@ func (a *app) health() pages.Health {
 		h.Detail = append(h.Detail, "autopath: "+mode.String())
 	}
 	h.Detail = append(h.Detail, a.routes.Describe()...)
+	h.Detail = append(h.Detail, pages.DescribeTroubles(a.forward.Stats().Upstream.Servers)...)
 	return h
 }

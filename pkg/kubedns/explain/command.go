@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kube-dns/kube-dns/pkg/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 )
 
@@ -80,11 +81,11 @@ func Command(ctx context.Context, args []string, env Env) int {
 	})
 	fail := func(err error) int {
 		fmt.Fprintf(env.Stderr, "kubedns explain: %v\nkubedns explain --help lists the flags.\n", err)
-		return ExitFailure
+		return explain.ExitFailure
 	}
 	switch {
 	case errors.Is(err, options.ErrHelp):
-		return ExitAnswer
+		return explain.ExitAnswer
 	case err != nil:
 		return fail(err)
 	case len(arguments) < 1 || len(arguments) > 2:

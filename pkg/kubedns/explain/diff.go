@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 	"github.com/kube-dns/kube-dns/pkg/records"
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -44,11 +45,11 @@ func runDiff(ctx context.Context, args []string, env Env) int {
 	})
 	fail := func(err error) int {
 		fmt.Fprintf(env.Stderr, "kubedns diff: %v\nkubedns diff --help says more.\n", err)
-		return ExitFailure
+		return explain.ExitFailure
 	}
 	switch {
 	case errors.Is(err, options.ErrHelp):
-		return ExitAnswer
+		return explain.ExitAnswer
 	case err != nil:
 		return fail(err)
 	case len(arguments) != 2:
@@ -62,15 +63,15 @@ func runDiff(ctx context.Context, args []string, env Env) int {
 			return fail(fmt.Errorf("%s: %w", what, err))
 		}
 	}
-	code := ExitAnswer
+	code := explain.ExitAnswer
 	for _, record := range slices.Sorted(maps.Keys(union(states[0], states[1]))) {
 		switch {
 		case states[0][record] && states[1][record]:
 			continue
 		case states[0][record]:
-			fmt.Fprintln(env.Stdout, "- "+printable(record))
+			fmt.Fprintln(env.Stdout, "- "+explain.Line(record))
 		default:
-			fmt.Fprintln(env.Stdout, "+ "+printable(record))
+			fmt.Fprintln(env.Stdout, "+ "+explain.Line(record))
 		}
 		code = ExitDiffers
 	}
@@ -117,7 +118,7 @@ func (e *Explainer) serviceRecords(ctx context.Context, all map[string]bool, nam
 			return
 		}
 		for _, typ := range types {
-			for _, record := range e.ask(ctx, name, typ).answer {
+			for _, record := range explain.Ask(ctx, e.Server, name, typ).Records {
 				all[strings.ReplaceAll(record, "\t", " ")] = true
 			}
 		}

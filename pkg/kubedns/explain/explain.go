@@ -17,6 +17,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/backend"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/explain"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
 	"github.com/kube-dns/kube-dns/pkg/skydns"
@@ -60,28 +61,10 @@ type Question struct {
 	NDots int
 }
 
-// The values of Explanation.Status that are not names of rcodes.
-const (
-	// NoData: the name exists, but has no records of the type.
-	NoData = "NODATA"
-	// NoReply: no answer came in time.
-	NoReply = "NOREPLY"
-)
-
 // Candidate is a name that a resolver with the search list tries.
 type Candidate struct {
 	Name   string `json:"name"`
 	Status string `json:"status"`
-}
-
-// Upstream is an upstream server that a question is sent to.
-type Upstream struct {
-	Address string `json:"address"`
-	Down    bool   `json:"down"`
-	Answers uint64 `json:"answers"`
-	Fails   uint64 `json:"failures"`
-	RTT     string `json:"rtt,omitempty"`
-	Problem string `json:"problem,omitempty"`
 }
 
 // Explanation is the answer to a Question, with its reasons.
@@ -106,7 +89,7 @@ type Explanation struct {
 	// Suggestions are names that exist and are similar.
 	Suggestions []string `json:"suggestions,omitempty"`
 	// Servers are the upstream servers for the name, if it is not answered here.
-	Servers []Upstream `json:"servers,omitempty"`
+	Servers []explain.Upstream `json:"servers,omitempty"`
 	// DataAge is the time in seconds since the API server was last heard, -1 for never.
 	DataAge float64 `json:"dataAgeSeconds"`
 }
@@ -114,7 +97,7 @@ type Explanation struct {
 // Explain explains a name. It asks upstream servers if the server would. The error is
 // about the question.
 func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, error) {
-	typ, err := parseType(q.Type)
+	typ, err := explain.ParseType(q.Type)
 	if err != nil {
 		return nil, err
 	}
@@ -124,19 +107,19 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 	}
 	x := &Explanation{Type: wire.TypeText(typ)}
 	chosen, best := names[0], -1
-	var reply *answered
+	var reply *explain.Answer
 	for _, name := range names {
-		r := e.ask(ctx, name, typ)
-		x.Search = append(x.Search, Candidate{name.String(), r.status})
+		r := explain.Ask(ctx, e.Server, name, typ)
+		x.Search = append(x.Search, Candidate{name.String(), r.Status})
 		if rank := e.rank(name, absolute, r); rank > best {
 			chosen, best, reply = name, rank, r
 		}
-		if r.status == "NOERROR" { // a resolver goes on after everything else
+		if r.Status == "NOERROR" { // a resolver goes on after everything else
 			break
 		}
 	}
-	x.Name, x.Status = chosen.String(), reply.status
-	x.Answer, x.Authority, x.ExtendedError = reply.answer, reply.authority, reply.reason
+	x.Name, x.Status = chosen.String(), reply.Status
+	x.Answer, x.Authority, x.ExtendedError = reply.Records, reply.Authority, reply.Reason
 	e.explain(x, chosen, typ)
 	if x.Status != "NOERROR" {
 		x.Suggestions = e.similar(chosen, maxSuggestions)
@@ -153,14 +136,14 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 
 // rank says how likely a candidate, whose answer is r, is the name that is meant: the one
 // with an answer, one of an object that exists, or one with a similar name.
-func (e *Explainer) rank(name, absolute dnsname.Name, r *answered) int {
+func (e *Explainer) rank(name, absolute dnsname.Name, r *explain.Answer) int {
 	labels := relative(name, e.Domain)
 	n := len(labels)
 	_, inside := dnsname.CutZone([]byte(name), e.Domain)
 	switch {
-	case r.status == "NOERROR":
+	case r.Status == "NOERROR":
 		return 1000
-	case inside && r.status == NoData:
+	case inside && r.Status == explain.NoData:
 		return 900
 	case inside && name == absolute:
 		return 850
@@ -171,7 +154,7 @@ func (e *Explainer) rank(name, absolute dnsname.Name, r *answered) int {
 		return 10 * min(len(e.similar(name, maxSuggestions)), 1)
 	case inside:
 		return 0
-	case r.status == "NXDOMAIN", r.status == "REFUSED":
+	case r.Status == "NXDOMAIN", r.Status == "REFUSED":
 		return 1
 	}
 	return 100 // the servers for the name outside failed
@@ -240,33 +223,15 @@ func (e *Explainer) explainOutside(x *Explanation, name dnsname.Name, typ uint16
 	} else {
 		x.addf("the stub domain %s has it, so only the servers of that domain are asked", asked.Domain)
 	}
-	stats := e.Forward.Stats().Upstream.Servers
-	for _, addr := range asked.Servers {
-		u := Upstream{Address: addr.String()}
-		for i := range stats {
-			if s := &stats[i]; s.Addr == addr {
-				u.Down, u.Answers, u.Fails = s.Down, s.Answered, s.Failed
-				if s.SmoothedRTT > 0 {
-					u.RTT = s.SmoothedRTT.Round(time.Microsecond).String()
-				}
-				if s.TLS != nil {
-					u.Address, u.Problem = s.Label, s.TLS.Problem
-				}
-			}
-		}
-		x.Servers = append(x.Servers, u)
-	}
+	x.Servers = explain.Servers(asked.Servers, e.Forward.Stats().Upstream.Servers)
 }
 
-// maxReasons bounds the length of an explanation.
-const maxReasons = 200
-
-// addf adds a reason.
+// addf adds a reason, of at most [explain.MaxLines].
 func (x *Explanation) addf(format string, args ...any) {
 	switch {
-	case len(x.Reasons) < maxReasons:
-		x.Reasons = append(x.Reasons, fmt.Sprintf(format, args...))
-	case len(x.Reasons) == maxReasons:
+	case len(x.Reasons) < explain.MaxLines:
+		x.Reasons = append(x.Reasons, explain.Line(fmt.Sprintf(format, args...)))
+	case len(x.Reasons) == explain.MaxLines:
 		x.Reasons = append(x.Reasons, "... and more that is not shown")
 	}
 }

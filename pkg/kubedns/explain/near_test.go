@@ -28,9 +28,3 @@ func TestDistance(t *testing.T) {
 		}
 	}
 }
-
-func TestPrintable(t *testing.T) {
-	if got := printable("a\x1b[31mb\x00\u009bc\td\n"); got != "a?[31mb??c\td\n" {
-		t.Errorf("%q", got)
-	}
-}

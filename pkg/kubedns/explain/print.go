@@ -5,28 +5,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
-)
 
-// Exit codes of the subcommand.
-const (
-	ExitAnswer   = 0 // records of the type
-	ExitFailure  = 2 // SERVFAIL, REFUSED, no answer, wrong flags, no data
-	ExitNXDomain = 3 // the name does not exist
-	ExitNoData   = 4 // the name exists, but has no records of the type
+	"github.com/kube-dns/kube-dns/pkg/explain"
 )
 
 // ExitCode returns the exit code for x.
-func (x *Explanation) ExitCode() int {
-	switch x.Status {
-	case "NOERROR":
-		return ExitAnswer
-	case "NXDOMAIN":
-		return ExitNXDomain
-	case NoData:
-		return ExitNoData
-	}
-	return ExitFailure
-}
+func (x *Explanation) ExitCode() int { return explain.ExitCode(x.Status) }
 
 // WriteJSON writes x as JSON.
 func (x *Explanation) WriteJSON(w io.Writer) error {
@@ -39,66 +23,27 @@ func (x *Explanation) WriteJSON(w io.Writer) error {
 func (x *Explanation) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, ";; QUESTION\n%s\tIN\t%s\n;; STATUS: %s\n", x.Name, x.Type, x.Status)
-	section := func(title string, lines []string) {
-		if len(lines) > 0 {
-			fmt.Fprintf(&b, "\n%s\n%s\n", title, strings.Join(lines, "\n"))
-		}
-	}
-	section(";; ANSWER", x.Answer)
-	section(";; AUTHORITY", x.Authority)
+	b.WriteString(explain.Section(";; ANSWER", x.Answer))
+	b.WriteString(explain.Section(";; AUTHORITY", x.Authority))
 	if len(x.Search) > 1 {
 		var lines []string
 		for _, c := range x.Search {
 			lines = append(lines, "  "+c.Name+"  "+c.Status)
 		}
-		section("Names tried (search list of the Pod):", lines)
+		b.WriteString(explain.Section("Names tried (search list of the Pod):", lines))
 	}
-	var reasons []string
-	for i, r := range x.Reasons {
-		reasons = append(reasons, fmt.Sprintf("%3d. %s", i+1, r))
+	b.WriteString(explain.Section("Why:", explain.Numbered(x.Reasons)))
+	b.WriteString(explain.Section("Upstream servers:", explain.ServerLines(x.Servers)))
+	var similar []string
+	for _, name := range x.Suggestions {
+		similar = append(similar, "  "+name)
 	}
-	section("Why:", reasons)
-	var servers []string
-	for _, s := range x.Servers {
-		state := "up"
-		if s.Down {
-			state = "DOWN (probed once a second)"
-		}
-		line := fmt.Sprintf("  %s  %s, %d answers, %d failures", s.Address, state, s.Answers, s.Fails)
-		if s.RTT != "" {
-			line += ", round trip " + s.RTT
-		}
-		if s.Problem != "" {
-			line += ": " + s.Problem
-		}
-		servers = append(servers, line)
-	}
-	section("Upstream servers:", servers)
-	section("Similar names that exist:", indent(x.Suggestions))
+	b.WriteString(explain.Section("Similar names that exist:", similar))
 	if x.DataAge >= 0 {
 		fmt.Fprintf(&b, "\nThe API server was last heard %.0f s ago.\n", x.DataAge)
 	} else {
 		b.WriteString("\nThe API server has not been heard yet.\n")
 	}
-	_, err := io.WriteString(w, printable(b.String()))
+	_, err := io.WriteString(w, explain.Lines(b.String()))
 	return err
-}
-
-func indent(lines []string) []string {
-	var out []string
-	for _, l := range lines {
-		out = append(out, "  "+l)
-	}
-	return out
-}
-
-// printable replaces control characters, which names may hold, so that no name can
-// control the terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, text)
 }

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
+	"github.com/kube-dns/kube-dns/pkg/explain"
 )
 
 const validateUsage = `kubedns validate says what a configuration means, and what is wrong with it.
@@ -41,11 +42,11 @@ func runValidate(args []string, env Env) int {
 	err := flags.Parse(args)
 	fail := func(err error) int {
 		fmt.Fprintf(env.Stderr, "kubedns validate: %v\n", err)
-		return ExitFailure
+		return explain.ExitFailure
 	}
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		return ExitAnswer
+		return explain.ExitAnswer
 	case err != nil:
 		return fail(err)
 	case flags.NArg() > 0 || (dir == "") == (file == ""):
@@ -107,7 +108,7 @@ func lineOf(manifest []byte, key string) int {
 
 // report prints what data means, and its faults. place says where a key is.
 func report(data map[string]string, place func(key string) string, out io.Writer) int {
-	code := ExitAnswer
+	code := explain.ExitAnswer
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		_, err := dnsconfig.Parse(map[string]string{key: data[key]})
 		if err == nil {
@@ -119,10 +120,10 @@ func report(data map[string]string, place func(key string) string, out io.Writer
 			before := data[key][:min(max(int(syntax.Offset)-1, 0), len(data[key]))]
 			where += fmt.Sprintf(" (line %d of the value)", strings.Count(before, "\n")+1)
 		}
-		fmt.Fprintf(out, "%s: %s\n", where, printable(err.Error()))
+		fmt.Fprintf(out, "%s: %s\n", where, explain.Line(err.Error()))
 	}
 	for _, warning := range dnsconfig.UnknownKeys(data) {
-		fmt.Fprintf(out, "warning: %s\n", printable(warning))
+		fmt.Fprintf(out, "warning: %s\n", explain.Line(warning))
 	}
 	config, err := dnsconfig.Parse(data)
 	if err != nil {

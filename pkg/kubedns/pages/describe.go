@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
 // DescribeResource tells in a line how the watch of a resource goes.
@@ -31,3 +33,7 @@ func DescribeClusterSet(c *kubewatch.ClusterSetStatus) string {
 	}
 	return line
 }
+
+// DescribeTroubles tells of the upstream servers that are down, send questions back, or
+// failed in the last minute, a line for each; of all others nothing.
+func DescribeTroubles(servers []upstream.ServerStats) []string { return explain.Troubles(servers) }

@@ -4,24 +4,24 @@ package policy
 type FaultKind uint8
 
 const (
-	// NoFault is the zero value: nothing has failed.
+	// NoFault means that nothing has failed.
 	NoFault FaultKind = iota
-	// FaultSilent: no reply came in time.
+	// FaultSilent means that no reply came in time.
 	FaultSilent
-	// FaultRcode: the reply is an error, of Fault.Rcode.
+	// FaultRcode means that the reply is an error, of Fault.Rcode.
 	FaultRcode
-	// FaultMalformed: the reply cannot be read.
+	// FaultMalformed means that the reply cannot be read.
 	FaultMalformed
-	// FaultRefused: the network reported that nothing listens at the address, or that it
-	// cannot be reached.
+	// FaultRefused means that the network reported that nothing listens at the address,
+	// or that it cannot be reached.
 	FaultRefused
-	// FaultUnsent: the question could not be sent.
+	// FaultUnsent means that the question could not be sent.
 	FaultUnsent
-	// FaultNotConnected: no TCP connection could be made.
+	// FaultNotConnected means that no TCP connection could be made.
 	FaultNotConnected
-	// FaultLost: the TCP connection ended without a reply.
+	// FaultLost means that the TCP connection ended without a reply.
 	FaultLost
-	// FaultHandshake: no TLS connection could be made.
+	// FaultHandshake means that no TLS connection could be made.
 	FaultHandshake
 )
 

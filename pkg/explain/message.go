@@ -1,96 +1,73 @@
 package explain
 
 import (
-	"context"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
-	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// patience is how long an answer may take: longer than the forwarder waits for servers.
-const patience = 5 * time.Second
+// The values of Answer.Status that are not names of rcodes.
+const (
+	// NoData means that the name exists, but has no records of the type.
+	NoData = "NODATA"
+	// NoReply means that no answer came in time.
+	NoReply = "NOREPLY"
+)
 
-// answered is an answer of the server.
-type answered struct {
-	status, reason    string
-	answer, authority []string
+// Answer is an answer of a server, in words.
+type Answer struct {
+	// Status is the rcode's name, NODATA or NOREPLY.
+	Status string
+	// Records are those of the answer section, as dig prints them; at most MaxLines.
+	Records []string
+	// Authority are those of the authority section; at most MaxLines.
+	Authority []string
+	// Reason is the server's own (RFC 8914), "" if it gave none.
+	Reason string
 }
 
-// mailbox receives one answer.
-type mailbox chan []byte
+// MaxLines bounds each list in an explanation.
+const MaxLines = 200
 
-// Send implements [listener.Sink].
-func (m mailbox) Send(_ listener.ReplyTo, msg []byte) {
-	select {
-	case m <- append([]byte(nil), msg...):
-	default:
-	}
-}
-
-// ask puts the question to the server, as a client at 127.0.0.1 over TCP does.
-func (e *Explainer) ask(ctx context.Context, name dnsname.Name, typ uint16) *answered {
-	packet := wire.AppendQuery(nil, 1, wire.FlagRD, wire.Subject{Name: []byte(name), Type: typ, Class: wire.ClassIN}, &wire.OPT{})
-	inbox := make(mailbox, 1)
-	loopback := netip.MustParseAddr("127.0.0.1")
-	to := listener.NewReplyTo(inbox, netip.AddrPortFrom(loopback, 1), loopback, true)
-	msg := e.Server.Handle(packet, to, make([]byte, 0, wire.MaxMessage))
-	e.Server.Flush()
-	if len(msg) == 0 {
-		timer := time.NewTimer(patience)
-		defer timer.Stop()
-		select {
-		case msg = <-inbox:
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-	}
-	return read(msg)
-}
-
-// read reads an answer.
-func read(msg []byte) *answered {
+// Read reads an answer. An empty or unreadable msg has the status NOREPLY.
+func Read(msg []byte) *Answer {
 	var r wire.Reply
 	if len(msg) == 0 || !wire.ParseReply(msg, &r) {
-		return &answered{status: NoReply}
+		return &Answer{Status: NoReply}
 	}
-	a := &answered{status: wire.RcodeText(r.Rcode)}
+	a := &Answer{Status: wire.RcodeText(r.Rcode)}
 	var rec wire.Record
 	wanted := false
 	for it := r.Records(); it.Next(&rec); {
 		switch {
 		case rec.Section == wire.Answer:
 			wanted = wanted || rec.Type == r.Type || r.Type == wire.TypeANY
-			if len(a.answer) < maxReasons {
-				a.answer = append(a.answer, recordText(r.Msg, &rec))
+			if len(a.Records) < MaxLines {
+				a.Records = append(a.Records, recordText(r.Msg, &rec))
 			}
-		case rec.Section == wire.Authority && len(a.authority) < maxReasons:
-			a.authority = append(a.authority, recordText(r.Msg, &rec))
+		case rec.Section == wire.Authority && len(a.Authority) < MaxLines:
+			a.Authority = append(a.Authority, recordText(r.Msg, &rec))
 		}
 	}
 	if r.Rcode == wire.RcodeSuccess && !wanted {
-		a.status = NoData
+		a.Status = NoData
 	}
-	if data, ok := wire.Option(r.EDNS.Options, optionEDE); ok && len(data) >= 2 {
-		a.reason = fmt.Sprintf("extended error %d", int(data[0])<<8|int(data[1]))
+	if data, ok := wire.Option(r.EDNS.Options, wire.OptionEDE); ok && len(data) >= 2 {
+		a.Reason = fmt.Sprintf("extended error %d", int(data[0])<<8|int(data[1]))
 		if len(data) > 2 {
-			a.reason += ": " + strconv.QuoteToGraphic(string(data[2:]))
+			a.Reason += ": " + strconv.QuoteToASCII(string(data[2:]))
 		}
 	}
 	return a
 }
 
-// optionEDE is the EDNS option of extended errors (RFC 8914).
-const optionEDE = 15
-
-// parseType reads a record type; "" is A.
-func parseType(text string) (uint16, error) {
+// ParseType reads a record type, in any case of letters; "" is A.
+func ParseType(text string) (uint16, error) {
 	text = strings.ToUpper(text)
 	if text == "" {
 		return wire.TypeA, nil

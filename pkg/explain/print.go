@@ -1,0 +1,84 @@
+package explain
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Exit codes of the subcommands.
+const (
+	ExitAnswer   = 0 // records of the type
+	ExitFailure  = 2 // SERVFAIL, REFUSED, no answer, wrong flags, no data
+	ExitNXDomain = 3 // the name does not exist
+	ExitNoData   = 4 // the name exists, but has no records of the type
+)
+
+// ExitCode returns the exit code for a status.
+func ExitCode(status string) int {
+	switch status {
+	case "NOERROR":
+		return ExitAnswer
+	case "NXDOMAIN":
+		return ExitNXDomain
+	case NoData:
+		return ExitNoData
+	}
+	return ExitFailure
+}
+
+// Line returns text with everything escaped that could control a terminal, begin another line
+// or change the direction of the text: control and format characters, odd spaces, and octets
+// that are not UTF-8. Names, annotations, errors and the texts of other servers may hold them.
+func Line(text string) string { return escape(text, "") }
+
+// Lines is Line for text with several lines and tabs of its own.
+func Lines(text string) string { return escape(text, "\n\t") }
+
+func escape(text, allowed string) string {
+	plain := func(r rune, size int) bool {
+		return unicode.IsPrint(r) && (r != utf8.RuneError || size > 1) || strings.ContainsRune(allowed, r)
+	}
+	clean := true
+	for i, r := range text {
+		if _, size := utf8.DecodeRuneInString(text[i:]); !plain(r, size) {
+			clean = false
+			break
+		}
+	}
+	if clean {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		switch {
+		case plain(r, size):
+			b.WriteString(text[:size])
+		default:
+			quoted := strconv.QuoteToASCII(text[:size])
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		text = text[size:]
+	}
+	return b.String()
+}
+
+// Numbered returns lines with their numbers, for a list of reasons.
+func Numbered(lines []string) []string {
+	out := make([]string, 0, len(lines))
+	for i, l := range lines {
+		number := strconv.Itoa(i + 1)
+		out = append(out, strings.Repeat(" ", max(3-len(number), 0))+number+". "+l)
+	}
+	return out
+}
+
+// Section returns a title and its lines after an empty line, "" if there are no lines.
+func Section(title string, lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return "\n" + title + "\n" + strings.Join(lines, "\n") + "\n"
+}
