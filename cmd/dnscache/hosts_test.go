@@ -66,9 +66,14 @@ func TestHostsMemory(t *testing.T) {
 	answers := func(name, want string) {
 		t.Helper()
 		client := dns.Client{Timeout: patience}
-		m, _, err := client.Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), "127.0.0.1:"+port)
-		if err != nil || len(m.Answer) != 1 || m.Answer[0].(*dns.A).A.String() != want {
-			t.Errorf("%s: %v, %v; want %s", name, m, err, want)
+		for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // it may be about to be applied
+			m, _, err := client.Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), "127.0.0.1:"+port)
+			if err == nil && len(m.Answer) == 1 && m.Answer[0].(*dns.A).A.String() == want {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s: %v, %v; want %s", name, m, err, want)
+			}
 		}
 	}
 	expect(" - 300000 names")
@@ -76,7 +81,7 @@ func TestHostsMemory(t *testing.T) {
 	first := memory(t, cmd, "VmRSS")
 	for range 3 {
 		hangUp(t, cmd)
-		expect("cleared cache")
+		expect(" names")
 	}
 	if peak := memory(t, cmd, "VmHWM"); peak > atMost {
 		t.Errorf("%d KiB at most, want %d", peak, atMost)
@@ -89,8 +94,12 @@ func TestHostsMemory(t *testing.T) {
 		fmt.Fprintf(file, "10.200.0.%d new-%d.example\n", i, i)
 		file.Close()
 		hangUp(t, cmd)
-		expect("cleared cache")
+		expect(" names")
 		answers(fmt.Sprintf("new-%d.example.", i), fmt.Sprintf("10.200.0.%d", i))
+	}
+	// The old table is given back just after the new one answers.
+	for end := time.Now().Add(patience); memory(t, cmd, "VmRSS") > first*5/4 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
 	}
 	after, peak := memory(t, cmd, "VmRSS"), memory(t, cmd, "VmHWM")
 	t.Logf("%d KiB, after %d changes %d KiB, at most %d KiB", first, changes, after, peak)

@@ -89,16 +89,13 @@ func (a *app) logStatistics() {
 // are read again.
 func (a *app) reload(ctx context.Context) {
 	a.hosts.Read(a.host.Interfaces.Networks, false)
+	a.hosts.LogCleared(&a.options.Cache)
 	a.readServersFile(ctx)
-	a.sources.Resolv.Poll(true)
-	a.apply(true)
+	again := a.options.Upstream.NoPoll // otherwise a change is seen without a signal
+	a.sources.Resolv.Poll(again)
+	a.apply(again && a.sources.Resolv != nil || a.options.Process.ServersFile != "")
 	// Last, so that nothing stays that the old servers said meanwhile.
-	a.clear()
-}
-
-func (a *app) clear() {
 	a.forward.Clear()
-	a.log.Printf("cleared cache")
 }
 
 // poll looks for changed files.
@@ -113,7 +110,8 @@ func (a *app) poll() {
 		a.apply(false)
 	}
 	if resolv && a.options.Upstream.ClearOnReload {
-		a.clear()
+		a.hosts.LogCleared(&a.options.Cache)
+		a.forward.Clear()
 	}
 	a.sockets.RefreshLocal()
 	if a.sockets.Waiting() || !a.host.Watched() && config.Follows(a.options) {

@@ -176,11 +176,7 @@ func (fl *flight) store(st *snapshot, r *Reply) {
 func (fl *flight) relayTo(st *snapshot, s *answerSink, waiting *[]waiter) {
 	r := &s.reply
 	if st.log != nil {
-		e := Event{Kind: EventReply, Msg: r.Msg.Msg, Rcode: r.Msg.Rcode, Server: r.Server}
-		if r.Msg.Truncated() {
-			e.Kind = EventTruncated
-		}
-		fl.log(st, e)
+		fl.logReply(st, r)
 	}
 	if !r.Reason.Present {
 		r.Reason = extendedOf(r.Msg)
@@ -207,6 +203,21 @@ func (fl *flight) relayTo(st *snapshot, s *answerSink, waiting *[]waiter) {
 		s.relay.KeepAD = st.cfg.Cache.KeepAD && (q.Msg.EDNS.DO || q.Msg.Flags&wire.FlagAD != 0)
 		s.send(w, wire.AppendReply(q.reply, q.Msg, r.Msg, &s.relay), SourceUpstream)
 	}
+}
+
+// logReply logs a reply that the stages have judged.
+func (fl *flight) logReply(st *snapshot, r *Reply) {
+	e := Event{
+		Kind: EventReply, Msg: r.Msg.Msg, Rcode: r.Msg.Rcode, Server: r.Server,
+		Reason: r.Reason.Code, HasReason: r.Reason.Present,
+	}
+	switch {
+	case r.Msg.Truncated():
+		e.Kind = EventTruncated
+	case r.Reason.Present && r.Reason.Code == wire.EDEBlocked:
+		e.Msg = r.sent.Msg
+	}
+	fl.log(st, e)
 }
 
 // Judge implements upstream.Judge.

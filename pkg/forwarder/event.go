@@ -40,13 +40,19 @@ type Event struct {
 	Name        []byte
 	Type, Class uint16 // of the question
 	Rcode       int    // response code of the answer
-	// Reason is the code of the extended error (RFC 8914), if HasReason is set.
+	// Reason is the code of the extended error (RFC 8914) that this program gives the client, if
+	// HasReason is set.
 	Reason    uint16
 	HasReason bool // whether Reason is set
 	// Server is the upstream server of EventForwarded, EventReply and EventTruncated.
 	Server netip.AddrPort
-	// Msg is the message that the event is about; nil for some kinds.
+	// Msg is the message that the event is about; nil for some kinds. If a stage replaced all
+	// records of an EventReply (Reason is wire.EDEBlocked), Msg is what Server sent, and Rcode
+	// is what the client gets.
 	Msg []byte
+	// Addr is the address of an EventLocal that is about a reverse name as that of an address,
+	// or not valid.
+	Addr netip.Addr
 	// Source names the local data in the words of its stage, such as the path of a file.
 	Source string
 }

@@ -143,7 +143,17 @@ func (q *Query) AnswerEmpty(flags uint16, reason wire.ExtendedError) bool {
 	out := wire.AppendError(q.reply, q.Msg, wire.Rcode(flags), q.opt(reason))
 	msg := out[len(q.reply):]
 	wire.SetFlags(msg, wire.Flags(msg)|flags&wire.FlagAA)
-	q.finish(out, Event{Kind: EventLocal})
+	q.finish(out, Event{Kind: EventLocal, Reason: reason.Code, HasReason: reason.Present})
+	return true
+}
+
+// AnswerNoName answers that the reverse name of addr, or of a network that begins with it, does
+// not exist. The query log shows addr. It returns true, for a hook to return.
+func (q *Query) AnswerNoName(addr netip.Addr, flags uint16) bool {
+	out := wire.AppendError(q.reply, q.Msg, wire.RcodeNXDomain, q.opt(wire.ExtendedError{}))
+	msg := out[len(q.reply):]
+	wire.SetFlags(msg, wire.Flags(msg)|flags&wire.FlagAA)
+	q.finish(out, Event{Kind: EventLocal, Addr: addr})
 	return true
 }
 
@@ -177,8 +187,10 @@ func (q *Query) answerCached(out []byte, result answercache.Result) {
 	}
 	for _, hit := range q.st.hit {
 		var why wire.ExtendedError
-		if out, why = hit(q, out, base); why.Present && !reason.Present {
-			reason = why
+		if out, why = hit(q, out, base); why.Present {
+			if e.Reason, e.HasReason = why.Code, true; !reason.Present {
+				reason = why
+			}
 		}
 	}
 	if q.st.log != nil {

@@ -52,15 +52,17 @@ type Reply struct {
 	// Reason, if present, is sent as an extended error.
 	Reason wire.ExtendedError
 
-	f        *Forwarder // the forwarder that it belongs to
-	rejected error      // set by Reject
-	buf      []byte     // see Buffer
-	parsed   wire.Reply // the message in buf, after Replace
+	f        *Forwarder  // the forwarder that it belongs to
+	sent     *wire.Reply // what the server sent
+	rejected error       // set by Reject
+	buf      []byte      // see Buffer
+	parsed   wire.Reply  // the message in buf, after Replace
 }
 
 // begin resets r to the reply in res to question.
 func (r *Reply) begin(f *Forwarder, question *wire.Query, res *upstream.Result) {
 	r.f, r.Question, r.Server = f, question, res.Server
+	r.sent = res.Reply
 	r.Msg, r.Keep, r.AbsentFor, r.Reason, r.rejected = res.Reply, res.Reply, 0, wire.ExtendedError{}, nil
 }
 

@@ -31,8 +31,6 @@ var testedInGo = map[string]string{
 	"log-debug":        "TestLogDebug",
 	"log-format":       "TestJSONLog",
 	"metrics-address":  "TestStatistics",
-	"no-hosts":         "TestNoHosts",
-	"no-poll":          "TestNoPoll",
 	"nxdomain-cut":     "TestNXDomainCut",
 	"port":             "TestUserAndGroup",
 	"rate-limit":       "TestRateLimit",

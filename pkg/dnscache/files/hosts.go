@@ -73,6 +73,14 @@ func (h *Hosts) Read(networks func(string) []netip.Prefix, always bool) {
 	logHosts(h.Files, h.Log)
 }
 
+// LogCleared logs that the cache is cleared, if there is one. As with dnsmasq, the line about a
+// hosts file that is read again stands for it.
+func (h *Hosts) LogCleared(cache *options.Cache) {
+	if h.Options.NoHosts && len(h.Options.AddnHosts) == 0 && cache.Size > 0 {
+		h.Log.Printf("cleared cache")
+	}
+}
+
 // Changed reports whether a directory of --hostsdir differs from what was read last.
 func (h *Hosts) Changed() bool { return hostsStamp(h.Options.HostsDirs) != h.stamp }
 

@@ -92,7 +92,6 @@ func (s *Sources) ReadFile(ctx context.Context, path string, lookup Lookup, log 
 		log.Printf("%s: %v", path, err)
 	}
 	s.file = servers
-	log.Printf("read %s - %d servers", path, len(servers))
 }
 
 // Show logs the servers that hold now, if they have changed since the last time or always is

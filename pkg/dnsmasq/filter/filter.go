@@ -107,7 +107,7 @@ func (fl *filter) refuse(q *forwarder.Query) bool {
 	single := len(name) > 1 && int(name[0])+2 == len(name)
 	switch {
 	case fl.DomainNeeded && single && (qtype == wire.TypeA || qtype == wire.TypeAAAA || qtype == wire.TypeANY):
-		return fl.deny(q, 0)
+		return fl.deny(q)
 	case fl.Win2k && (qtype == wire.TypeSOA || qtype == wire.TypeSRV):
 		return q.AnswerEmpty(wire.FlagAA, wire.ExtendedError{})
 	case fl.Win2k && qtype == wire.TypeANY && slices.Contains(name, '_'):
@@ -119,7 +119,7 @@ func (fl *filter) refuse(q *forwarder.Query) bool {
 		}
 		// If the network has servers of its own, they know it.
 		if d := q.Route(name, qtype); d.Kind != upstream.Ask || d.Group.Domain() == "" {
-			return fl.deny(q, wire.FlagAA)
+			return fl.denyAddress(q, addr)
 		}
 	}
 	return false
@@ -127,14 +127,31 @@ func (fl *filter) refuse(q *forwarder.Query) bool {
 
 // deny answers that the name does not exist or, if local data has it, that it has no data of
 // this type. It does not answer for names with addresses in the routing table.
-func (fl *filter) deny(q *forwarder.Query, flags uint16) bool {
-	if k := q.Route(q.Name, q.Msg.Type).Kind; k == upstream.Literal || k == upstream.LocalOnly {
+func (fl *filter) deny(q *forwarder.Query) bool {
+	if fl.routed(q) {
 		return false
 	}
-	if !fl.knownLocally(q) {
-		flags |= wire.RcodeNXDomain
+	if fl.knownLocally(q) {
+		return q.AnswerEmpty(wire.RcodeSuccess, wire.ExtendedError{})
 	}
-	return q.AnswerEmpty(flags, wire.ExtendedError{})
+	return q.AnswerEmpty(wire.RcodeNXDomain, wire.ExtendedError{})
+}
+
+// denyAddress is deny for the reverse name of addr, or of a network that begins with it.
+func (fl *filter) denyAddress(q *forwarder.Query, addr netip.Addr) bool {
+	if fl.routed(q) {
+		return false
+	}
+	if fl.knownLocally(q) {
+		return q.AnswerEmpty(wire.FlagAA, wire.ExtendedError{})
+	}
+	return q.AnswerNoName(addr, wire.FlagAA)
+}
+
+// routed reports whether the routing table answers q itself.
+func (fl *filter) routed(q *forwarder.Query) bool {
+	k := q.Route(q.Name, q.Msg.Type).Kind
+	return k == upstream.Literal || k == upstream.LocalOnly
 }
 
 // knownLocally reports whether local data or the routing table has the name, or a name below

@@ -35,6 +35,7 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 			// The lifetime is dnsmasq's; there is no SOA record that sets it.
 			r.AbsentFor = rec.TTL
 			r.Empty(wire.RcodeNXDomain)
+			r.Reason = wire.Extended(wire.EDEBlocked, "")
 			return true
 		case rebind && (ok && fl.rebinding(addr) || !ok && hints(r.Msg.Msg, &rec, fl.rebinding)):
 			fl.rebinds.rebind(q.Name, r.Now())

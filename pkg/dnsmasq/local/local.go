@@ -25,6 +25,9 @@ func (l *Data) query(q *forwarder.Query) bool {
 	return q.Msg.Class == wire.ClassIN && l.answer(q)
 }
 
+// literalSource names the addresses of routes in the query log.
+const literalSource = "config"
+
 // miss answers for domains about which nobody is asked.
 func (l *Data) miss(q *forwarder.Query, d upstream.Decision) bool {
 	switch d.Kind {
@@ -37,7 +40,7 @@ func (l *Data) miss(q *forwarder.Query, d upstream.Decision) bool {
 				break
 			}
 		}
-		return q.Answer("")
+		return q.Answer(literalSource)
 	case upstream.LocalOnly: // --local=/domain/: no data, or no such name
 		if l.Knows(q.Name) || q.HasLiteral() {
 			return q.AnswerEmpty(wire.RcodeSuccess, wire.ExtendedError{})

@@ -6,6 +6,7 @@
 package querylog
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // ConfigSource names data from options in the log.
@@ -93,70 +95,17 @@ func Lines(e *forwarder.Event) []string {
 	case forwarder.EventStale:
 		return answerLines("cached-stale", e)
 	case forwarder.EventLocal:
-		if e.Source != "" {
-			return answerLines(e.Source, e)
+		if e.Addr.IsValid() {
+			return []string{ConfigSource + " " + e.Addr.String() + " is NXDOMAIN"}
 		}
-		return answerLines(ConfigSource, e)
+		return answerLines(cmp.Or(e.Source, ConfigSource), e)
 	case forwarder.EventError:
+		if e.Class == wire.ClassCH && e.Rcode == wire.RcodeNotImp && len(e.Name) > 0 {
+			return []string{ConfigSource + " " + NameText(e.Name) + " is not implemented (EDE: unknown)"}
+		}
 		return []string{ConfigSource + " error is " + rcodeText(e.Rcode) + reasonText(e)}
 	}
 	return nil
-}
-
-// answerLines returns one line for each record of an answer.
-func answerLines(source string, e *forwarder.Event) []string {
-	if e.Rcode != dns.RcodeSuccess && e.Rcode != dns.RcodeNameError {
-		return []string{source + " error is " + rcodeText(e.Rcode) + reasonText(e)}
-	}
-	var lines []string
-	add := func(name, value string) { lines = append(lines, source+" "+name+" is "+value) }
-	var m dns.Msg
-	last := NameText(e.Name)
-	if len(e.Msg) > 0 && m.Unpack(e.Msg) == nil {
-		for _, rr := range m.Answer {
-			owner := RecordName(rr.Header().Name)
-			switch rr := rr.(type) {
-			case *dns.A:
-				add(owner, rr.A.String())
-			case *dns.AAAA:
-				add(owner, rr.AAAA.String())
-			case *dns.CNAME:
-				add(owner, "<CNAME>")
-				last = RecordName(rr.Target)
-			case *dns.PTR:
-				if e.Kind == forwarder.EventLocal && e.Source == "" {
-					add(owner, "<PTR>") // --ptr-record
-					continue
-				}
-				if addr, ok := ReverseAddr(rr.Hdr.Name); ok {
-					owner = addr.String()
-				}
-				add(owner, RecordName(rr.Ptr))
-			case *dns.TXT:
-				if e.Kind == forwarder.EventLocal {
-					add(owner, "<TXT>")
-					continue
-				}
-				for _, s := range rr.Txt {
-					add(owner, printableText(s))
-				}
-			default:
-				add(owner, "<"+TypeText(rr.Header().Rrtype)+">")
-			}
-		}
-	}
-	answered := len(m.Answer) > 0 && last == NameText(e.Name) || len(m.Answer) > 0 && m.Answer[len(m.Answer)-1].Header().Rrtype != dns.TypeCNAME
-	switch {
-	case e.Rcode == dns.RcodeNameError:
-		add(last, "NXDOMAIN")
-	case !answered && e.Type == dns.TypeA:
-		add(last, "NODATA-IPv4")
-	case !answered && e.Type == dns.TypeAAAA:
-		add(last, "NODATA-IPv6")
-	case !answered && e.Type != dns.TypeCNAME && e.Type != dns.TypeANY:
-		add(last, "NODATA")
-	}
-	return lines
 }
 
 // ReverseAddr returns the address of a reverse name in presentation form.
@@ -249,14 +198,4 @@ func RecordName(name string) string {
 		return unprintable
 	}
 	return strings.TrimSuffix(name, ".")
-}
-
-// printableText replaces characters in a record's text that could forge lines of the log.
-func printableText(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '.'
-		}
-		return r
-	}, s)
 }

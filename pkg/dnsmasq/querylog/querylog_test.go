@@ -1,6 +1,7 @@
 package querylog
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"testing"
@@ -30,6 +31,14 @@ func answerMsg(t *testing.T, rcode int, records ...string) []byte {
 		t.Fatal(err)
 	}
 	return packet
+}
+
+// rawMsg returns an answer with one record of any data.
+func rawMsg(typ uint16, data string) []byte {
+	msg := []byte("\x00\x00\x80\x00\x00\x00\x00\x01\x00\x00\x00\x00\x01a\x01b\x00")
+	msg = binary.BigEndian.AppendUint16(msg, typ)
+	msg = append(msg, "\x00\x01\x00\x00\x00\x00\x00"...)
+	return append(append(msg, byte(len(data))), data...)
 }
 
 func TestEventLines(t *testing.T) {
@@ -91,6 +100,48 @@ func TestEventLines(t *testing.T) {
 		{"others by type", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: dns.TypeMX, Msg: answerMsg(t, 0, "a.b. 5 MX 1 m.")}, "reply a.b is <MX>"},
 		{"upstream's error", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Rcode: 2}, "reply error is SERVFAIL"},
 		{"our error", forwarder.Event{Kind: forwarder.EventError, Rcode: 5, Reason: 14, HasReason: true}, "config error is REFUSED (EDE: not ready)"},
+		{"private address", forwarder.Event{Kind: forwarder.EventLocal, Name: wire("0.10.in-addr.arpa"), Type: dns.TypePTR, Rcode: 3, Addr: netip.MustParseAddr("10.0.0.0")}, "config 10.0.0.0 is NXDOMAIN"},
+		{"own reverse zone", forwarder.Event{Kind: forwarder.EventLocal, Name: wire("1.0.0.10.in-addr.arpa"), Type: dns.TypePTR, Rcode: 3}, "config 1.0.0.10.in-addr.arpa is NXDOMAIN"},
+		{"no name for an address", forwarder.Event{Kind: forwarder.EventReply, Name: wire("1.0.0.10.in-addr.arpa"), Type: dns.TypePTR, Rcode: 3}, "reply 10.0.0.1 is NXDOMAIN"},
+		{"no PTR record", forwarder.Event{Kind: forwarder.EventCached, Name: wire("1.0.0.10.in-addr.arpa"), Type: dns.TypePTR}, "cached 10.0.0.1 is NODATA-IPv4"},
+		{
+			"reverse by alias",
+			forwarder.Event{
+				Kind: forwarder.EventReply, Name: wire("4.3.2.1.in-addr.arpa"), Type: dns.TypePTR,
+				Msg: answerMsg(t, 0, "4.3.2.1.in-addr.arpa. 5 CNAME 4.sub.3.2.1.in-addr.arpa.", "4.sub.3.2.1.in-addr.arpa. 5 PTR host.x."),
+			},
+			"reply 4.3.2.1.in-addr.arpa is <CNAME>|reply 1.2.3.4 is host.x",
+		},
+		{"filtered, nothing left", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: aaaa, Msg: answerMsg(t, 0), Reason: 17, HasReason: true}, "config a.b is NODATA-IPv6"},
+		{"filtered behind an alias", forwarder.Event{Kind: forwarder.EventCached, Name: wire("a.b"), Type: aaaa, Msg: answerMsg(t, 0, "a.b. 5 CNAME c.d."), Reason: 17, HasReason: true}, "cached a.b is <CNAME>|config c.d is NODATA-IPv6"},
+		{"filtered before anything", forwarder.Event{Kind: forwarder.EventLocal, Name: wire("a.b"), Type: aaaa, Reason: 17, HasReason: true}, "config a.b is NODATA"},
+		{
+			"address that means NXDOMAIN",
+			forwarder.Event{
+				Kind: forwarder.EventReply, Name: wire("a.b"), Type: a, Rcode: 3,
+				Msg: answerMsg(t, 0, "a.b. 5 CNAME c.d.", "c.d. 5 A 1.2.3.4"), Reason: 15, HasReason: true,
+			},
+			"config c.d is NXDOMAIN",
+		},
+		{
+			"rebinding",
+			forwarder.Event{
+				Kind: forwarder.EventReply, Name: wire("a.b"), Type: a,
+				Msg: answerMsg(t, 0, "a.b. 5 CNAME c.d.", "c.d. 5 A 10.0.0.1"), Reason: 15, HasReason: true,
+			},
+			"reply a.b is <CNAME>",
+		},
+		{"another type than asked", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: aaaa, Msg: answerMsg(t, 0, "a.b. 5 A 1.2.3.4")}, "reply a.b is <A>|reply a.b is NODATA-IPv6"},
+		{"ANY", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: dns.TypeANY, Msg: answerMsg(t, 0, "a.b. 5 A 1.2.3.4", "a.b. 5 TXT x")}, "reply a.b is <A>|reply a.b is <TXT>"},
+		{"local ANY without records", forwarder.Event{Kind: forwarder.EventLocal, Name: wire("a.b"), Type: dns.TypeANY}, "config a.b is NODATA"},
+		{"alias asked, none there", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: dns.TypeCNAME, Msg: answerMsg(t, 0)}, "reply a.b is NODATA"},
+		{"alias's spelling", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: a, Msg: answerMsg(t, 0, "a.b. 5 CNAME C.d.", "c.D. 5 A 1.2.3.4")}, "reply a.b is <CNAME>|reply C.d is 1.2.3.4"},
+		{"unreadable --dns-rr", forwarder.Event{Kind: forwarder.EventLocal, Name: wire("a.b"), Type: dns.TypeCNAME, Msg: rawMsg(dns.TypeCNAME, "\xab\xcd")}, "config a.b is <CNAME>"},
+		{"short --dns-rr", forwarder.Event{Kind: forwarder.EventLocal, Name: wire("a.b"), Type: a, Msg: rawMsg(a, "\xab")}, "config a.b is <A>"},
+		{"--dns-rr of an address", forwarder.Event{Kind: forwarder.EventLocal, Name: wire("a.b"), Type: a, Msg: answerMsg(t, 0, "a.b. 0 A 1.2.3.4")}, "config a.b is <A>"},
+		{"text with a line end", forwarder.Event{Kind: forwarder.EventReply, Name: wire("a.b"), Type: dns.TypeTXT, Msg: answerMsg(t, 0, `a.b. 0 TXT "a\010b\200\\\""`)}, `reply a.b is a.b.\"`},
+		{"unknown name in class CH", forwarder.Event{Kind: forwarder.EventError, Name: wire("x.bind"), Type: dns.TypeTXT, Class: 3, Rcode: 4}, "config x.bind is not implemented (EDE: unknown)"},
+		{"opcode", forwarder.Event{Kind: forwarder.EventError, Rcode: 4}, "config error is not implemented"},
 		{"truncated", forwarder.Event{Kind: forwarder.EventTruncated}, "reply is truncated"},
 		{"duplicate", forwarder.Event{Kind: forwarder.EventDuplicate}, "reply query is duplicate"},
 	} {
@@ -127,6 +178,19 @@ func TestNotices(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
+}
+
+// FuzzLines holds that no message can forge a line of the log, or end the program.
+func FuzzLines(f *testing.F) {
+	f.Add(uint8(forwarder.EventReply), uint16(16), []byte("\x00\x00\x80\x00\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x00\x00\x10\x00\x01\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x00\x00\x04\x03a\nb"))
+	f.Fuzz(func(t *testing.T, kind uint8, typ uint16, msg []byte) {
+		e := forwarder.Event{Kind: forwarder.EventKind(kind) % (forwarder.EventDuplicate + 1), Type: typ, Msg: msg, Name: []byte("\x01a\x00"), HasReason: kind > 128, Reason: uint16(kind & 31)}
+		for _, line := range Lines(&e) {
+			if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r >= 0x7f }) || len(line) > 2000 {
+				t.Errorf("line %q", line)
+			}
+		}
+	})
 }
 
 // FuzzNameText holds that a name cannot forge a line of the log.
