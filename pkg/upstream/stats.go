@@ -76,7 +76,7 @@ func (c *serverCounters) observe(rtt int64) {
 func (s *server) statsNow(now int64) ServerStats {
 	c, h := &s.counters, &s.health
 	st := ServerStats{
-		Addr: s.spec.Addr, Label: s.label(), TLS: s.tls.stats(s.spec.TLS.On),
+		Addr: s.spec.Addr, Label: s.label(), TLS: s.tls.stats(s.spec.TLS.Encrypted()),
 		Sent: c.sent.Load(), Retried: c.retried.Load(), Answered: c.answered.Load(), Failed: h.Failures,
 		NXDomain: c.nxdomain.Load(), Truncated: c.truncated.Load(), Miscased: c.miscased.Load(),
 		LatencySum: time.Duration(c.latencySum.Load()), SmoothedRTT: h.SmoothedRTT(), Down: h.IsDown(), Looping: h.IsLooping(),

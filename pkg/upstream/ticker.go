@@ -121,7 +121,12 @@ func (s *Set) logNotice(srv *server, n policy.Notice) {
 	}
 	switch n.Kind {
 	case policy.NoticeDown:
-		if text := srv.tls.reason(); text != "" {
+		text := srv.tls.reason()
+		if text != "" && srv.spec.TLS.Clear {
+			log.Warn("server does not answer", "error", text, "next_try", srv.tls.nextTry().String())
+			break
+		}
+		if text != "" {
 			log.Warn("server cannot be asked over TLS; its names are not asked in clear text instead",
 				"error", text, "next_try", srv.tls.nextTry().String())
 			break

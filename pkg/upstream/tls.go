@@ -129,7 +129,8 @@ func (t *tlsState) answered() {
 	}
 }
 
-// secureServer returns a new server that is asked over TLS for everything.
+// secureServer returns a new server that is asked over connections for everything: TLS, or
+// TCP in clear text.
 func (s *Set) secureServer(spec Server) *server {
 	link := s.tls.Link(endpoint(spec))
 	return &server{
@@ -187,8 +188,12 @@ func (s *Set) shaken(ep transport.Endpoint, h transport.Handshake, now int64) {
 	case transport.AnswersOnce:
 		const every = int64(15 * time.Minute)
 		if last := srv.tls.once.Load(); (last == 0 || now-last >= every) && srv.tls.once.CompareAndSwap(last, now) {
-			s.cfg.Load().Logger.Warn("server closes the connection after each answer: each question costs a handshake",
-				"server", srv.label())
+			log := s.cfg.Load().Logger.With("server", srv.label())
+			if srv.spec.TLS.Clear {
+				log.Warn("server closes the connection after each answer: each question costs a connection")
+				break
+			}
+			log.Warn("server closes the connection after each answer: each question costs a handshake")
 		}
 	}
 }
@@ -219,7 +224,7 @@ func (g *Group) explain(err error) error {
 		return err
 	}
 	for _, srv := range g.servers {
-		if !srv.spec.TLS.On {
+		if !srv.spec.TLS.Encrypted() {
 			return err
 		}
 		if text := srv.tls.reason(); text != "" {
@@ -241,7 +246,7 @@ func unmixed(routes []Route) error {
 				k = new(kinds)
 				domains[routes[i].Domain] = k
 			}
-			if srv.TLS.On {
+			if srv.TLS.Encrypted() {
 				k.secure = srv.String()
 			} else {
 				k.plain = srv.String()
@@ -250,7 +255,7 @@ func unmixed(routes []Route) error {
 				return fmt.Errorf("%s would be asked over TLS, but %s in clear text about the same names%s; use one kind of servers for a domain",
 					k.secure, k.plain, of(routes[i].Domain))
 			}
-			if n := len(srv.TLS.Pins); n%32 != 0 || !srv.TLS.On && srv.TLS != (TLS{}) {
+			if n := len(srv.TLS.Pins); n%32 != 0 || !srv.TLS.Encrypted() && srv.TLS != (TLS{On: srv.TLS.On, Clear: srv.TLS.On}) {
 				return fmt.Errorf("server %v: invalid TLS profile", srv)
 			}
 		}

@@ -58,7 +58,7 @@ func New(cfg Config) (*Follower, error) {
 	loopback := true
 	for _, b := range f.bootstrap {
 		switch {
-		case b.TLS.On:
+		case b.TLS.Encrypted():
 			return nil, fmt.Errorf("--server-replicas: %v is asked over TLS, and replicas cannot be", b)
 		case own(b.Addr, b.Port):
 			return nil, fmt.Errorf("--server-replicas: this program itself listens on %v; name the cluster IP of another Service of the same Pods in --server", b.Addr)
@@ -116,7 +116,7 @@ func (f *Follower) Expand(servers []options.Server) []options.Server {
 	}
 	var out []options.Server
 	for _, s := range servers {
-		leads := func(b options.Server) bool { return b.Addr == s.Addr && b.Port == s.Port && !s.TLS.On }
+		leads := func(b options.Server) bool { return b.Addr == s.Addr && b.Port == s.Port && !s.TLS.Encrypted() }
 		if s.Kind != options.ServerAsk || !slices.ContainsFunc(f.bootstrap, leads) {
 			out = append(out, s)
 			continue
@@ -181,7 +181,7 @@ func (f *Follower) report(p Problem) {
 
 // ask asks a server for the addresses of the families that the bootstrap servers have.
 func (f *Follower) ask(ctx context.Context, server netip.AddrPort) Event {
-	overTCP := f.bootstrap[0].TLS.On
+	overTCP := f.bootstrap[0].TLS.Clear
 	all, err := answer{ttl: MaxTTL}, errors.New("not asked")
 	for _, family := range []struct {
 		is4   bool

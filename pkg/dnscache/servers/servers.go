@@ -199,9 +199,12 @@ func serverLines(servers []options.Server) []string {
 	return lines
 }
 
-// tlsText marks a server that is asked over TLS.
+// tlsText marks a server that is asked over TLS or TCP.
 func tlsText(t options.ServerTLS) string {
-	if t.On {
+	switch {
+	case t.Clear:
+		return "tcp:"
+	case t.On:
 		return "tls:"
 	}
 	return ""

@@ -43,7 +43,8 @@ type Server struct {
 	Source netip.Addr
 	// SourcePort is the port from which queries are sent; 0 means a random one.
 	SourcePort uint16
-	// TLS says whether to ask the server only over TLS ("tls:" before the address).
+	// TLS says whether to ask the server only over TLS ("tls:" before the address) or TCP
+	// ("tcp:").
 	TLS ServerTLS
 	// Role is the server's place beside others. No option gives it, but --server-replicas
 	// leads to it.
@@ -74,9 +75,7 @@ func (s Server) String() string {
 	case ServerStandard:
 		b.WriteByte('#')
 	case ServerAsk:
-		if s.TLS.On {
-			b.WriteString("tls:")
-		}
+		b.WriteString(s.TLS.scheme())
 		if s.Host != "" {
 			b.WriteString(s.Host)
 		} else {
@@ -137,10 +136,13 @@ func parseServer(value string) ([]Server, error) {
 }
 
 // parseUpstream parses addr[%scope][#port][@interface][@source[#port]], or the same after
-// "tls:".
+// "tls:" or "tcp:".
 func parseUpstream(text string) (Server, error) {
 	if len(text) >= 4 && strings.EqualFold(text[:4], "tls:") {
 		return parseTLS(text[4:])
+	}
+	if len(text) >= 4 && strings.EqualFold(text[:4], "tcp:") {
+		return parseTCP(text[4:])
 	}
 	s := Server{Port: DefaultPort}
 	host, from, hasFrom := cut(text, '@')

@@ -40,7 +40,7 @@ func listenOptions() []Spec {
 
 func upstreamOptions() []Spec {
 	return []Spec{
-		{Name: "server", Short: 'S', Arg: RequiredArgument, Param: "[/domain/...][address[#port][@interface][@source[#port]]]", Status: Implemented, Help: "upstream server, for these domains or for all names; with tls:address[#port][,name=NAME][,pin=HEX64...] it is asked only over TLS", set: setServer},
+		{Name: "server", Short: 'S', Arg: RequiredArgument, Param: "[/domain/...][address[#port][@interface][@source[#port]]]", Status: Implemented, Help: "upstream server, for these domains or for all names; with tls:address[#port][,name=NAME][,pin=HEX64...] it is asked only over TLS, and with tcp:address[#port] only over TCP", set: setServer},
 		{Name: "local", Arg: RequiredArgument, Param: "/domain/[...]", Status: Implemented, Help: "never ask upstream servers for names in these domains", set: setServer},
 		{Name: "rev-server", Arg: RequiredArgument, Param: "network[/bits],address[#port]...", Status: Implemented, Help: "upstream server for the reverse names of this network", set: setRevServer},
 		{Name: "resolv-file", Short: 'r', Arg: OptionalArgument, Param: "path", Status: Implemented, Default: DefaultResolvFile, Help: "read upstream servers from this file; with several files, from the newest one", set: setResolvFile},

@@ -15,12 +15,48 @@ const DefaultTLSPort = 853
 // ServerTLS says how a server that is asked over TLS is authenticated. It is comparable. The
 // zero value means that the server is asked in clear text.
 type ServerTLS struct {
-	// On says whether the server is asked over TLS.
-	On bool
+	// On says whether the server is asked over TLS, or with Clear over TCP in clear text.
+	On, Clear bool
 	// Name is the name that the certificate must be valid for; "" means the server's address.
 	Name string
 	// Pins are SHA-256 digests of public keys, 32 octets each.
 	Pins string
+}
+
+// Encrypted reports whether the server is asked over TLS.
+func (t ServerTLS) Encrypted() bool { return t.On && !t.Clear }
+
+// scheme returns what stands before the address.
+func (t ServerTLS) scheme() string {
+	switch {
+	case t.Clear:
+		return "tcp:"
+	case t.On:
+		return "tls:"
+	}
+	return ""
+}
+
+// tcpForm describes the valid form, for messages.
+const tcpForm = "write --server=[/domain/...]tcp:ADDRESS[#PORT][@INTERFACE|@SOURCE]"
+
+// parseTCP parses the text after "tcp:".
+func parseTCP(text string) (Server, error) {
+	if strings.HasPrefix(text, "//") {
+		return Server{}, bad(notAServer, "%q: there must be no slashes after tcp:; %s", "tcp:"+text, tcpForm)
+	}
+	s, err := parseUpstream(text)
+	if err != nil {
+		return Server{}, err
+	}
+	if s.TLS.On {
+		return Server{}, bad(notAServer, "%q: one of tcp: and tls: is enough; %s", "tcp:"+text, tcpForm)
+	}
+	if s.SourcePort != 0 {
+		return Server{}, bad("bad port", "a server cannot be asked over TCP from a fixed port; %s", tcpForm)
+	}
+	s.TLS = ServerTLS{On: true, Clear: true}
+	return s, nil
 }
 
 // tlsForm describes the valid form, for messages.
@@ -124,6 +160,9 @@ func slashedTLS(value string) error {
 	if strings.EqualFold(scheme, "tls") {
 		return bad(notAServer, "%q: tls:// is only valid in the ConfigMap; %s", value, tlsForm)
 	}
+	if strings.EqualFold(scheme, "tcp") {
+		return bad(notAServer, "%q: there must be no slashes after tcp:; %s", value, tcpForm)
+	}
 	if scheme == "" || strings.ContainsFunc(scheme, func(r rune) bool { return (r|0x20 < 'a' || r|0x20 > 'z') && (r < '0' || r > '9') }) {
 		return nil
 	}
@@ -134,6 +173,9 @@ func slashedTLS(value string) error {
 func tlsInSlash(domains []dnsname.Domain, rest string) error {
 	for _, d := range domains {
 		text := strings.ToLower(d.String())
+		if strings.HasPrefix(text, "tcp:") {
+			return bad(notAServer, "%q: the value of a TCP server must not contain a slash; %s", text+"/.../"+rest, tcpForm)
+		}
 		if strings.HasPrefix(text, "tls:") {
 			return bad(notAServer, "%q: the value of a TLS server must not contain a slash; %s", text+"/.../"+rest, tlsForm)
 		}
@@ -158,8 +200,8 @@ func mixedServers(servers []Server, resolv bool) (secure, plain string) {
 			of = map[bool]string{}
 			first[s.Domain] = of
 		}
-		if of[s.TLS.On] == "" {
-			of[s.TLS.On] = "--server=" + s.String()
+		if of[s.TLS.Encrypted()] == "" {
+			of[s.TLS.Encrypted()] = "--server=" + s.String()
 		}
 		if of[true] != "" && of[false] != "" {
 			return of[true], of[false]

@@ -21,6 +21,7 @@ const pin = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 func TestTLSServer(t *testing.T) {
 	for value, want := range map[string]string{
 		"tls:192.0.2.1": "tls:192.0.2.1#853",
+		"tcp:192.0.2.1": "tcp:192.0.2.1#53", "TCP:[2001:db8::1]#54@eth0": "tcp:2001:db8::1#54@eth0", "/a/tcp:192.0.2.1@192.0.2.9": "/a/tcp:192.0.2.1#53@192.0.2.9",
 		"TLS:192.0.2.1#8853,name=Dns.Example.Net.":  "tls:192.0.2.1#8853,name=dns.example.net",
 		"/example.org/tls:192.0.2.1,name=n.example": "/example.org/tls:192.0.2.1#853,name=n.example",
 		"tls:::1#853":                                  "tls:::1#853",
@@ -63,7 +64,8 @@ func TestTLSServerRefused(t *testing.T) {
 		"tls:192.0.2.1#dns.example.net", "tls:192.0.2.1@192.0.2.9#53", "tls:192.0.2.1@2001:db8::1", "tls:0.0.0.0", "tls:224.0.0.1",
 		"tls:192.0.2.1,name=", "tls:192.0.2.1,name=a,name=b", "tls:192.0.2.1,name=a b", "tls:192.0.2.1,pin=", "tls:192.0.2.1,pin=" + pin[1:],
 		"tls:192.0.2.1,pin=" + pin[1:] + "x", "tls:192.0.2.1,", "tls:192.0.2.1,verify=no", "tls:tls:192.0.2.1", "tls :192.0.2.1",
-		"https://192.0.2.1/dns-query", "/example.org/https://192.0.2.1", "/d/tcp://192.0.2.1", "/d/dns://192.0.2.1",
+		"https://192.0.2.1/dns-query", "/example.org/https://192.0.2.1", "/d/tcp://192.0.2.1", "tcp://192.0.2.1", "tcp:", "tcp:192.0.2.1:53", "tcp:192.0.2.1#0",
+		"tcp:192.0.2.1,name=n", "tcp:192.0.2.1@192.0.2.9#53", "tcp:tls:192.0.2.1", "tcp:tcp:192.0.2.1", "/d/tcp:192.0.2.1/24", "tls:tcp:192.0.2.1", "/d/dns://192.0.2.1",
 	} {
 		o, err := parsed(t, "--server="+value)
 		if err == nil {
@@ -89,6 +91,8 @@ func TestTLSMixed(t *testing.T) {
 	for args, ok := range map[string]bool{
 		"--server=tls:192.0.2.1 --server=192.0.2.2":                               false,
 		"--server=tls:192.0.2.1 --server=tls:192.0.2.2":                           true,
+		"--server=tcp:192.0.2.1 --server=192.0.2.2":                               true,
+		"--server=tcp:192.0.2.1 --server=tls:192.0.2.2":                           false,
 		"--server=/a/tls:192.0.2.1 --server=192.0.2.2":                            true,
 		"--server=/a/tls:192.0.2.1 --server=/a/192.0.2.2":                         false,
 		"--server=/a/tls:192.0.2.1 --server=/b/a/192.0.2.1":                       false,

@@ -46,9 +46,11 @@ const (
 )
 
 // TLS is how a server is authenticated (RFC 8310 §5, the strict profile). It is
-// comparable; the zero value asks in clear text.
+// comparable; the zero value asks in clear text, over UDP first.
 type TLS struct {
-	On bool
+	// On asks over TLS only, or with Clear over TCP in clear text, without any
+	// authentication.
+	On, Clear bool
 	// Name is the name that the certificate must be for, "" for the address.
 	Name string
 	// Pins are SHA-256 digests of public keys, 32 octets each, one after another.
@@ -56,13 +58,20 @@ type TLS struct {
 	Pins string
 }
 
+// Encrypted reports whether the server is asked over TLS.
+func (t TLS) Encrypted() bool { return t.On && !t.Clear }
+
 // String names the server in logs and metrics: its address and port, after
-// "tls:" for one that is asked over TLS.
+// "tls:" for one that is asked over TLS, or "tcp:" for one over TCP.
 func (s Server) String() string {
-	if !s.TLS.On {
+	scheme := "tls:"
+	switch {
+	case !s.TLS.On:
 		return s.Addr.String()
+	case s.TLS.Clear:
+		scheme = "tcp:"
 	}
-	return "tls:" + s.Addr.Addr().String() + "#" + strconv.Itoa(int(s.Addr.Port()))
+	return scheme + s.Addr.Addr().String() + "#" + strconv.Itoa(int(s.Addr.Port()))
 }
 
 // Route says what to do with the names of a domain. Routes of one domain add

@@ -123,10 +123,12 @@ func (s *stream) addCall(c *Call, ids uint64, now int64) bool {
 	s.used = now
 	start := len(s.out)
 	s.out = append(s.out, 0, 0)
-	if s.pool.secure == nil {
-		s.out = c.append(s.out)
-	} else {
+	if s.pool.encrypted() {
 		s.out = c.appendPadded(s.out)
+	} else {
+		s.out = c.append(s.out)
+	}
+	if s.pool.secure != nil {
 		c.Cold = s.nc == nil
 		if s.waiting == 0 {
 			s.waiting = now
@@ -264,6 +266,11 @@ func (s *stream) dial(ctx context.Context) (net.Conn, error) {
 		}
 		if err != nil {
 			return nil, p.fault(err, false)
+		}
+		if !p.encrypted() {
+			s.connected(nc, nil)
+			p.opened(s, nil, time.Duration(p.tcp.env.Now()-began))
+			return nc, nil
 		}
 		conn, trust, fault := p.handshake(ctx, nc)
 		if fault == nil {

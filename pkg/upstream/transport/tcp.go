@@ -106,6 +106,9 @@ type streamPool struct {
 	closed      bool              // takes no more questions
 }
 
+// encrypted reports whether the connections are encrypted.
+func (p *streamPool) encrypted() bool { return p.secure != nil && !p.secure.profile.Clear }
+
 // Send implements Link.
 func (p *streamPool) Send(c *Call, now int64) error {
 	trust := p.trust()
@@ -141,7 +144,7 @@ func (p *streamPool) Send(c *Call, now int64) error {
 // trust is what servers are authenticated with now, nil in clear text. It may read
 // files, so no lock is held.
 func (p *streamPool) trust() *Trust {
-	if p.secure == nil {
+	if !p.encrypted() {
 		return nil
 	}
 	return p.secure.env.Trust()

@@ -10,8 +10,9 @@ import (
 
 // Profile says how a server is authenticated (RFC 8310). It is comparable.
 type Profile struct {
-	// On asks the server over TLS only.
-	On bool
+	// On asks the server over TLS only, or with Clear over TCP in clear text, without any
+	// authentication.
+	On, Clear bool
 	// Name is the name that the certificate must be for, "" for the server's
 	// address.
 	Name string
@@ -202,6 +203,9 @@ func (p *streamPool) expected() string {
 // fault describes an error of a connection before the server was authenticated.
 // asked says that it wanted a client certificate.
 func (p *streamPool) fault(err error, asked bool) *TLSFault {
+	if p.secure.profile.Clear {
+		return clearFault(p.ep.Addr, err)
+	}
 	return newTLSFault(p.ep.Addr, p.expected(), err, phase{asked: asked}, time.Now())
 }
 
@@ -226,15 +230,17 @@ func (p *streamPool) mayDial(now int64, shared int, dialling bool) bool {
 	return p.secure == nil || !dialling && (shared == 0 || now >= p.secure.spareAt)
 }
 
-// opened tells that s can be used.
+// opened tells that s can be used. conn is nil for a server in clear text.
 func (p *streamPool) opened(s *stream, conn *tls.Conn, took time.Duration) {
-	cs := conn.ConnectionState()
 	p.mu.Lock()
 	p.secure.refused = false
 	p.mu.Unlock()
-	p.secure.env.Handshake(p.ep, Handshake{
-		Kind: Opened, Resumed: cs.DidResume, Took: took, Expiry: expiry(&cs), Others: p.others(s),
-	}, p.tcp.env.Now())
+	news := Handshake{Kind: Opened, Took: took, Others: p.others(s)}
+	if conn != nil {
+		cs := conn.ConnectionState()
+		news.Resumed, news.Expiry = cs.DidResume, expiry(&cs)
+	}
+	p.secure.env.Handshake(p.ep, news, p.tcp.env.Now())
 }
 
 // others counts the open connections but s.
@@ -317,6 +323,9 @@ func (p *streamPool) closedFirst() {
 func (p *streamPool) faultOfEnd(s *stream, err error) *TLSFault {
 	if s.stalled {
 		err = errStalled
+	}
+	if p.secure.profile.Clear {
+		return clearFault(p.ep.Addr, err)
 	}
 	// A client certificate is refused only after a good handshake (RFC 8446
 	// §4.4.2.4).

@@ -180,6 +180,22 @@ func newTLSFault(addr netip.AddrPort, expected string, err error, at phase, now 
 	return say(FaultProtocol, "handshake failed: %s", strings.TrimPrefix(err.Error(), "tls: "))
 }
 
+// clearFault describes err, which came of a connection in clear text.
+func clearFault(addr netip.AddrPort, err error) *TLSFault {
+	f := &TLSFault{Reason: FaultConnect, cause: err}
+	text := "cannot connect: " + lastPart(err)
+	switch {
+	case errors.Is(err, errStalled):
+		f.Reason, text = FaultTimeout, "connected, but the server answers nothing"
+	case isTimeout(err):
+		f.Reason, text = FaultTimeout, fmt.Sprintf("no connection within %v", dialTimeout)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		f.Reason, text = FaultClosed, "the server closed the connection without an answer"
+	}
+	f.text = "tcp:" + addr.Addr().String() + "#" + fmt.Sprint(addr.Port()) + ": " + text
+	return f
+}
+
 // certificateFault describes a certificate that is not valid.
 func certificateFault(say func(FaultReason, string, ...any) *TLSFault, e *x509.CertificateInvalidError, expected string, now time.Time) *TLSFault {
 	c := e.Cert
