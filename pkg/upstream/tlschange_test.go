@@ -207,3 +207,49 @@ func TestTLSProtocolRefused(t *testing.T) {
 		t.Errorf("%d connections, %+v", server.Accepted.Load(), *st.TLS)
 	}
 }
+
+// TestTLSRestart is B16: a server that restarts closes all its connections at once, also
+// those in the handshake. Questions that were open on them are repeated on connections
+// that were made afterwards, not on one that is about to end, too.
+func TestTLSRestart(t *testing.T) {
+	for _, during := range []string{"questions", "handshake"} {
+		t.Run(during, func(t *testing.T) {
+			t.Parallel()
+			var stopped atomic.Bool
+			stopped.Store(true)
+			const questions = 100
+			var server *secure
+			server = newSecure(t, dnstest.TLSScript{
+				Raw: func(_ int, nc net.Conn) bool {
+					if during == "handshake" && stopped.CompareAndSwap(true, false) {
+						_, _ = nc.Read(make([]byte, 1))
+						return true
+					}
+					return false
+				},
+				Answer: func(q *dns.Msg, _ bool) [][]byte {
+					if during == "questions" && stopped.Load() {
+						if server.Questions.Load() == questions && stopped.CompareAndSwap(true, false) {
+							server.Drop()
+						}
+						return nil
+					}
+					return [][]byte{packed(new(dns.Msg).SetReply(q))}
+				},
+			})
+			s := patientTLS(t, server.config())
+			var list []*waiting
+			for i := range questions {
+				list = append(list, s.askA(fmt.Sprintf("n%d.example.", i), 0))
+			}
+			for _, w := range list {
+				if got := w.wait(t); !strings.HasPrefix(got, "NOERROR") {
+					t.Error(got)
+				}
+			}
+			if n, st := server.Accepted.Load(), s.Stats().Servers[0]; n > 8 || st.Down || st.TLS.Failed != 0 {
+				t.Errorf("%d connections, %+v", n, *st.TLS)
+			}
+		})
+	}
+}

@@ -271,16 +271,24 @@ func (p *program) check(name string) error {
 // outcome asks for a name: whether it was answered, and what is wrong with the
 // answer.
 func (p *program) outcome(name string) (answered bool, err error) {
-	m, _, err := (&dns.Client{Timeout: 10 * time.Second}).Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), p.addr)
+	m, err := p.exchange(name)
+	return err == nil && m.Rcode == dns.RcodeSuccess, err
+}
+
+// exchange asks for a name. The reply is the right one or SERVFAIL.
+func (p *program) exchange(name string) (*dns.Msg, error) {
+	q := new(dns.Msg).SetQuestion(name, dns.TypeA)
+	q.SetEdns0(1232, false)
+	m, _, err := (&dns.Client{Timeout: 10 * time.Second}).Exchange(q, p.addr)
 	switch {
 	case err != nil:
-		return false, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	case m.Rcode == dns.RcodeServerFailure && len(m.Answer) == 0:
-		return false, nil
+		return m, nil
 	case m.Rcode == dns.RcodeSuccess && len(m.Answer) == 1:
 		if a, ok := m.Answer[0].(*dns.A); ok && a.Hdr.Name == name && a.A.Equal(theAddress(name)) {
-			return true, nil
+			return m, nil
 		}
 	}
-	return false, fmt.Errorf("%s: a wrong answer: %v", name, m)
+	return nil, fmt.Errorf("%s: a wrong answer: %v", name, m)
 }

@@ -41,6 +41,7 @@ const (
 type stream struct {
 	pool *streamPool   // the pool that it belongs to
 	one  bool          // carries one question only
+	made int64         // when it was made, before it was connected
 	wake chan struct{} // has an element when out got something
 	gone chan struct{} // closed when nothing is to be written any more
 
@@ -356,7 +357,6 @@ func abort(nc net.Conn) {
 // end tells what is open that the connection ended.
 func (s *stream) end(connected bool, err error) {
 	p := s.pool
-	p.remove(s)
 	now := p.tcp.env.Now()
 	s.mu.Lock()
 	s.ended, s.out, s.nc = true, nil, nil
@@ -364,6 +364,7 @@ func (s *stream) end(connected bool, err error) {
 	replies := s.replies
 	single := err != nil && s.replies == 1 && (len(list) > 0 || now-s.replied < lastGasp)
 	s.mu.Unlock()
+	p.remove(s, len(list) > 0, now)
 	if single {
 		p.answersOnce(now)
 	}

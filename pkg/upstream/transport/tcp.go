@@ -104,7 +104,13 @@ type streamPool struct {
 	streams     []*stream         // the connections that take questions
 	singleUntil int64             // until when each connection carries one question
 	closed      bool              // takes no more questions
+	// lostAt is when a connection last ended with a question open, and lostSince when
+	// the first one of that burst did: a server that restarts ends all of them.
+	lostAt, lostSince int64
 }
+
+// burst is how long after one connection others may end for the same reason.
+const burst = int64(time.Second)
 
 // encrypted reports whether the connections are encrypted.
 func (p *streamPool) encrypted() bool { return p.secure != nil && !p.secure.profile.Clear }
@@ -122,11 +128,11 @@ func (p *streamPool) Send(c *Call, now int64) error {
 	// Over TLS a repeated question shares its fresh connection with the others.
 	alone := c.Alone && p.secure == nil || now < p.singleUntil
 	if !alone {
-		if s := p.leastBusy(now, trust); s != nil && s.addCall(c, ids, now) {
+		if s := p.leastBusy(now, trust, c.Alone); s != nil && s.addCall(c, ids, now) {
 			return nil
 		}
 	}
-	s := &stream{pool: p, one: alone, used: now, idle: p.idle(), wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	s := &stream{pool: p, one: alone, made: now, used: now, idle: p.idle(), wake: make(chan struct{}, 1), gone: make(chan struct{})}
 	s.addCall(c, ids, now)
 	p.tcp.conns.Add(1)
 	select {
@@ -158,8 +164,10 @@ func (p *streamPool) idle() int64 {
 	return int64(p.tcp.idle)
 }
 
-// leastBusy returns the connection to use, nil if there should be one more.
-func (p *streamPool) leastBusy(now int64, trust *Trust) *stream {
+// leastBusy returns the connection to use, nil if there should be one more. fresh asks
+// for one that was made after the last ones were lost: those that are older may be dead,
+// too. mu is held.
+func (p *streamPool) leastBusy(now int64, trust *Trust, fresh bool) *stream {
 	var best *stream
 	least, shared, dialling := 0, 0, false
 	for _, s := range p.streams {
@@ -168,6 +176,9 @@ func (p *streamPool) leastBusy(now int64, trust *Trust) *stream {
 		}
 		s.retire(now, trust)
 		dialling = dialling || s.dialling()
+		if fresh && s.made < p.lostSince {
+			continue
+		}
 		if n, ok := s.load(); ok {
 			shared++
 			if best == nil || n < least {
@@ -204,9 +215,16 @@ func (p *streamPool) Retire(now int64) {
 	}
 }
 
-func (p *streamPool) remove(s *stream) {
+// remove takes out s, which has ended. lost says that questions were open on it.
+func (p *streamPool) remove(s *stream, lost bool, now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if lost {
+		if now-p.lostAt > burst {
+			p.lostSince = now
+		}
+		p.lostAt = now
+	}
 	p.streams = slices.DeleteFunc(p.streams, func(o *stream) bool { return o == s })
 }
 

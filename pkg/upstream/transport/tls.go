@@ -118,7 +118,8 @@ type secure struct {
 	config *tls.Config   // nil before the first handshake
 	idle   time.Duration // how long a connection stays open without traffic
 	// closedIdle counts idle connections that the server closed before us, and
-	// brief connections in a row that ended before they brought a reply.
+	// brief connections in a row that ended before they brought a reply, in the
+	// handshake or after it.
 	closedIdle, brief int
 	// spareAt is when a further connection may be made while others are open.
 	spareAt int64
@@ -278,6 +279,13 @@ func (p *streamPool) over(s *stream, end streamEnd, now int64) Failure {
 	switch {
 	case !connected:
 		fault = asTLSFault(err)
+		if fault.Reason != FaultClosed {
+			break
+		}
+		// A server that restarts, or a balancer before it, closes what it has accepted.
+		if sec.brief++; sec.brief < briefLimit {
+			fault = nil
+		}
 	case replies > 0:
 		sec.brief = 0
 		if err != nil && open == 0 {

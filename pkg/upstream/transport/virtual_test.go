@@ -406,3 +406,47 @@ func TestOtherTrust(t *testing.T) {
 		})
 	}
 }
+
+// TestRepeatedOnFreshConnection: a server that restarts ends its connections one after
+// another. A question that was lost with the first is not repeated on the second, and
+// all that are repeated share one connection.
+func TestRepeatedOnFreshConnection(t *testing.T) {
+	inVirtualTime(t, true, func(number int, nc net.Conn) {
+		if number >= 2 {
+			answering()(number, nc)
+			return
+		}
+		go waitForEnd(nc)
+		time.Sleep(time.Second + time.Duration(number)*50*time.Millisecond)
+		_ = nc.Close()
+	}, func(v *virtual) {
+		send := func(alone bool) {
+			t.Helper()
+			if err := v.link.Send(&Call{Question: fuzzQuestion(), EDNS: true, Alone: alone}, int64(time.Hour+time.Since(v.began))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range busyStream + 1 {
+			send(false)
+			synctest.Wait()
+		}
+		if n, _ := v.connections(); n != 2 {
+			t.Fatalf("%d connections", n)
+		}
+		lost, answered := 0, 0
+		for lost+answered < 2*(busyStream+1) {
+			switch outcome := <-v.got; outcome {
+			case "lost":
+				lost++
+				send(true)
+			case "NOERROR":
+				answered++
+			default:
+				t.Fatal(outcome)
+			}
+		}
+		if n, _ := v.connections(); n != 3 || lost != busyStream+1 {
+			t.Errorf("%d connections, %d questions lost", n, lost)
+		}
+	})
+}
