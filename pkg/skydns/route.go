@@ -76,6 +76,7 @@ func (w *worker) answerOutside(packet, reply []byte) []byte {
 	out := cfg.Outside.Handle(packet, w.to, reply)
 	if len(out) > len(reply) {
 		w.counters.observeOutside(0, out[len(reply):])
+		w.s.noteOutside(out[len(reply):])
 	}
 	return out
 }

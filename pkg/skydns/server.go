@@ -34,6 +34,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/answerlog"
 	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/failures"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/routelist"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
@@ -121,6 +122,8 @@ type Config struct {
 	// Answers logs the answers that this server gives by itself, while it is on. Nil:
 	// never.
 	Answers *answerlog.Log
+	// Failures records answers with SERVFAIL or REFUSED. Nil: none.
+	Failures *failures.Log
 	// Registerer gets the metrics, named MetricsNamespace_MetricsSubsystem_*.
 	// Nil registers nothing.
 	Registerer       prometheus.Registerer
@@ -236,6 +239,7 @@ func (s *Server) newBatch() *worker {
 // the length of the wait and the reply.
 func (s *Server) Answered(took time.Duration, reply []byte) {
 	s.metrics.shard().observeOutside(took, reply)
+	s.noteOutside(reply)
 }
 
 // Flush tells Outside that a batch ends.
@@ -269,6 +273,11 @@ func (s *Server) crashed(reason any, packet, reply []byte) []byte {
 		return nil
 	}
 	c.answers[systemAuth][wire.RcodeServFail].Add(1)
+	if s.cfg.Failures.Admit() {
+		s.cfg.Failures.Answer(&failures.Answer{
+			Name: nameText(q.Name), Type: wire.TypeText(q.Type), Rcode: wire.RcodeText(wire.RcodeServFail), Source: "error", Reason: "crash while answering the query",
+		})
+	}
 	return wire.AppendError(reply, &q, wire.RcodeServFail, wire.OPT{})
 }
 

@@ -174,6 +174,9 @@ func (w *worker) count(r result, size int) {
 		c.cut[r.system][r.extra].Add(1)
 	}
 	c.observeSize(r.system, size)
+	if isFailure(r.rcode) {
+		w.noteFailure(&r)
+	}
 	if w.logged {
 		w.logAnswer(r)
 	}
@@ -190,7 +193,7 @@ func (w *worker) logAnswer(r result) {
 // refuse is a reply without authority or records.
 func (w *worker) refuse(reply []byte, rcode int, ede wire.ExtendedError) []byte {
 	out := wire.AppendError(reply, &w.q, rcode, w.opt(ede))
-	w.count(result{system: systemAuth, rcode: rcode}, len(out))
+	w.count(result{system: systemAuth, rcode: rcode, ede: ede}, len(out))
 	return out
 }
 

@@ -1,0 +1,65 @@
+package skydns
+
+import (
+	"net/netip"
+	"strconv"
+
+	"github.com/kube-dns/kube-dns/pkg/failures"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// isFailure reports whether an answer with this rcode is one that operators look for.
+func isFailure(rcode int) bool { return rcode == wire.RcodeServFail || rcode == wire.RcodeRefused }
+
+// noteFailure tells Config.Failures about an answer of this server.
+func (w *worker) noteFailure(r *result) {
+	if !w.s.cfg.Failures.Admit() {
+		return
+	}
+	w.s.cfg.Failures.Answer(&failures.Answer{
+		Name: nameText(w.q.Name), Type: wire.TypeText(w.q.Type), Rcode: wire.RcodeText(r.rcode),
+		Source: r.system.source(), Reason: reasonText(r.ede), Client: clientText(w.to.Peer()),
+	})
+}
+
+// noteOutside tells Config.Failures about an answer of Outside. Its client is not known
+// here, and its reason only if the client understands extended errors.
+func (s *Server) noteOutside(msg []byte) {
+	if !isFailure(wire.Rcode(wire.Flags(msg))) || !s.cfg.Failures.Admit() {
+		return
+	}
+	var reply wire.Reply
+	if !wire.ParseReply(msg, &reply) {
+		return
+	}
+	a := failures.Answer{
+		Name: nameText(reply.Name), Type: wire.TypeText(reply.Type), Rcode: wire.RcodeText(reply.Rcode),
+		Source: systemRecursive.source(),
+	}
+	if data, ok := wire.Option(reply.EDNS.Options, optionEDE); ok && len(data) >= 2 {
+		a.Reason = reasonText(wire.Extended(uint16(data[0])<<8|uint16(data[1]), string(data[2:])))
+	}
+	s.cfg.Failures.Answer(&a)
+}
+
+// optionEDE is the EDNS option of extended errors (RFC 8914 §2).
+const optionEDE = 15
+
+// reasonText returns an extended error for people, "" for none.
+func reasonText(ede wire.ExtendedError) string {
+	switch {
+	case !ede.Present:
+		return ""
+	case ede.Text != "":
+		return ede.Text
+	}
+	return "extended error " + strconv.Itoa(int(ede.Code))
+}
+
+// clientText returns a client's address, "" if it is not known.
+func clientText(peer netip.AddrPort) string {
+	if !peer.IsValid() {
+		return ""
+	}
+	return peer.Addr().Unmap().String()
+}
