@@ -6,17 +6,20 @@ import (
 	"log/slog"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-dns/kube-dns/pkg/answerlog"
 	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/backend"
+	"github.com/kube-dns/kube-dns/pkg/failures"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/live"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/metrics"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
+	"github.com/kube-dns/kube-dns/pkg/kubedns/status"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
 	"github.com/kube-dns/kube-dns/pkg/logging"
 	"github.com/kube-dns/kube-dns/pkg/processmetrics"
@@ -47,6 +50,8 @@ type app struct {
 	routes    *stubdomain.Router   // says which upstream servers names go to
 	explainer *explain.Explainer   // explains names for /explain and the subcommand
 	autopath  autopath.Switch      // which names are completed; the configuration sets it
+	state     status.State         // what pages tell about the program; set by newCore
+	failures  *failures.Log        // the newest failures, for the status page
 
 	// routeList is what caches before this program are told about whom it asks.
 	routeList atomic.Pointer[routelist.List]
@@ -75,7 +80,9 @@ func newApp(opts *options.Options, env environment, log *slog.Logger, control *l
 
 // newCore makes the parts that load objects and answer, without a socket to answer on.
 func newCore(opts *options.Options, env environment, log *slog.Logger, control *logging.Control, registry *prometheus.Registry) (*app, error) {
-	a := &app{opts: opts, log: log, tree: treecache.New(opts.Domain), answers: answerlog.New(log), control: control}
+	a := &app{opts: opts, failures: failures.New(), tree: treecache.New(opts.Domain), control: control}
+	log = slog.New(a.failures.Handler(log.Handler()))
+	a.log, a.answers = log, answerlog.New(log)
 	control.Use(log, a.answers)
 	if opts.Verbosity >= 3 {
 		a.answers.Start(answerlog.Settings{})
@@ -114,7 +121,7 @@ func newCore(opts *options.Options, env environment, log *slog.Logger, control *
 		Route: a.routes.Route, Delegated: a.routes.Delegated, RefuseUncovered: opts.NoNameserver,
 		TTL: opts.TTL, NegativeTTL: opts.NegativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.Domain,
 		Version: "kubedns-" + version.String(), Hostname: hostname, CookieSecret: a.forward.CookieSecret(),
-		Logger: log, Answers: a.answers,
+		Logger: log, Answers: a.answers, Failures: a.failures,
 		Registerer: registry, MetricsNamespace: opts.Metrics.Namespace, MetricsSubsystem: opts.Metrics.Subsystem,
 	})
 	if err != nil {
@@ -124,17 +131,10 @@ func newCore(opts *options.Options, env environment, log *slog.Logger, control *
 		Domain: opts.Domain, TTL: opts.TTL, Server: a.server, Backend: a.backend, Tree: a.tree, ClusterSet: a.clusterSet,
 		Watcher: a.watcher, Forward: a.forward, Ready: config.Applied,
 	}
+	a.state = status.State{
+		Options: opts, Watcher: a.watcher, Tree: a.tree, Config: config, Autopath: &a.autopath, Routes: a.routes, Forward: a.forward,
+		Explain: explain.NewLimited(a.explainer), Failures: a.failures, Ending: a.ending.Load, Started: time.Now(),
+	}
 	a.parts = append(a.parts, config.Run, a.watcher.Run, a.complainUnsynced)
 	return a, nil
-}
-
-// clusterSetSchema is the version of the Multi-Cluster Services DNS specification.
-const clusterSetSchema = "1.0.0"
-
-// otherZones returns the zone of multi-cluster Services, if there is one.
-func (a *app) otherZones() []skydns.Zone {
-	if a.clusterSet == nil {
-		return nil
-	}
-	return []skydns.Zone{{Domain: a.opts.ClusterSetDomain, Backend: a.clusterSet, SchemaVersion: clusterSetSchema}}
 }

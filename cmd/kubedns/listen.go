@@ -16,6 +16,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/metrics"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/pages"
+	"github.com/kube-dns/kube-dns/pkg/kubedns/status"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/logging"
 )
@@ -64,7 +65,7 @@ func (a *app) openHTTP(registry *prometheus.Registry) error {
 		a.parts = append(a.parts, func(ctx context.Context) error { return httpserver.Serve(ctx, l, cfg) })
 		return nil
 	}
-	if err := serve("--healthz-port", portAddress(a.opts.HealthzPort), httpserver.Config{Handler: pages.Readiness(a.health)}); err != nil {
+	if err := serve("--healthz-port", portAddress(a.opts.HealthzPort), httpserver.Config{Handler: pages.Readiness(a.state.Health)}); err != nil {
 		return err
 	}
 	if port := a.opts.Metrics.Port; port != 0 {
@@ -77,7 +78,8 @@ func (a *app) openHTTP(registry *prometheus.Registry) error {
 		// A profile takes as long as its reader asks for.
 		mux := pages.Debug(writeCache, a.log)
 		mux.Handle(logging.Path, a.control)
-		mux.Handle(explain.Path, explain.Handler(a.explainer))
+		mux.Handle(explain.Path, a.state.Explain)
+		status.Register(mux, &a.state)
 		cfg := httpserver.Config{Handler: mux, MaxConns: 8, WriteTimeout: -1}
 		if err := serve("--debug-address", a.opts.DebugAddress, cfg); err != nil {
 			a.log.Error("cannot serve the debug pages", "error", err)

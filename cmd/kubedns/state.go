@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"runtime/debug"
 	"time"
 
-	"github.com/kube-dns/kube-dns/pkg/autopath"
-	"github.com/kube-dns/kube-dns/pkg/kubedns/pages"
+	"github.com/kube-dns/kube-dns/pkg/skydns"
 )
 
 // complainUnsynced logs an error each minute for as long as the first lists are
@@ -25,50 +23,19 @@ func (a *app) complainUnsynced(ctx context.Context) error {
 			return nil
 		case <-time.After(wait):
 			a.log.Error("not all objects are listed yet; answering SERVFAIL for names that are not known",
-				"since", time.Since(start).Round(time.Second), "reason", a.unsyncedReason())
+				"since", time.Since(start).Round(time.Second), "reason", a.state.Unsynced())
 			wait = time.Minute
 		}
 	}
 }
 
-// unsyncedReason says which lists are missing and why.
-func (a *app) unsyncedReason() string {
-	for _, r := range a.watcher.Status().Resources {
-		switch {
-		case r.Lists > 0:
-		case r.LastError != "":
-			return "waiting for " + r.Resource + ": " + r.LastError
-		default:
-			return "waiting for " + r.Resource
-		}
-	}
-	return "records are being built"
-}
+// clusterSetSchema is the version of the Multi-Cluster Services DNS specification.
+const clusterSetSchema = "1.0.0"
 
-// health tells /readiness about the state.
-func (a *app) health() pages.Health {
-	h := pages.Health{Ready: a.watcher.HasSynced(), Age: -1}
-	if !h.Ready {
-		h.Reason = a.unsyncedReason()
+// otherZones returns the zone of multi-cluster Services, if there is one.
+func (a *app) otherZones() []skydns.Zone {
+	if a.clusterSet == nil {
+		return nil
 	}
-	if a.ending.Load() {
-		h.Ready, h.Reason = false, "shutting down"
-	}
-	status := a.watcher.Status()
-	h.Detail = append(h.Detail, fmt.Sprintf("%d services, %d slices, %d endpoints", status.Services, status.Slices, status.Endpoints))
-	for _, r := range status.Resources {
-		if !r.LastHeard.IsZero() {
-			h.Age = max(h.Age, time.Since(r.LastHeard))
-		}
-		h.Detail = append(h.Detail, pages.DescribeResource(&r))
-	}
-	if c := status.ClusterSet; c != nil {
-		h.Detail = append(h.Detail, pages.DescribeClusterSet(c), pages.DescribeResource(&c.Resource))
-	}
-	if mode := a.autopath.Mode(); mode == autopath.Cluster {
-		h.Detail = append(h.Detail, "autopath: "+mode.String())
-	}
-	h.Detail = append(h.Detail, a.routes.Describe()...)
-	h.Detail = append(h.Detail, pages.DescribeTroubles(a.forward.Stats().Upstream.Servers)...)
-	return h
+	return []skydns.Zone{{Domain: a.opts.ClusterSetDomain, Backend: a.clusterSet, SchemaVersion: clusterSetSchema}}
 }

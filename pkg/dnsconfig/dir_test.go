@@ -147,3 +147,23 @@ func TestPoller(t *testing.T) {
 		}
 	}
 }
+
+// When a directory can be read again, its content counts as before, though it is the same.
+func TestPollerReadsAgain(t *testing.T) {
+	dir := t.TempDir()
+	var results []bool
+	p := &Poller{
+		FS: os.DirFS(dir), Logger: slog.New(slog.DiscardHandler), Apply: func(Config) {},
+		Result: func(err error) { results = append(results, err == nil) },
+	}
+	for _, text := range []string{"a=one", "a=\xc0", "a=one", "a", "a=\xc0", "a", "a=one", "a=\xc0", "a=\xc0", "a=two"} {
+		if err := os.WriteFile(filepath.Join(dir, KeyFederations), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.Load()
+		p.Load()
+	}
+	if diff := cmp.Diff([]bool{true, false, true, false, false, false, true, false, true}, results); diff != "" {
+		t.Errorf("results: -want +got:\n%s", diff)
+	}
+}

@@ -20,18 +20,19 @@ type Log interface {
 type Poller struct {
 	// FS is the directory, and Dir its path for log messages.
 	FS  fs.FS
-	Dir string
+	Dir string // see FS
 	// Apply is called by Load with each accepted configuration.
 	Apply func(Config)
 	// Result, if not nil, is called by Load for each new content with the error, or
 	// with nil if it was accepted, and once for each reason why the directory cannot
-	// be read.
+	// be read. When it can be read again, the outcome of its content follows once more.
 	Result func(error)
 	// Logger must not be nil. Each fault is logged once.
 	Logger Log
 
-	tracker   Tracker
-	readError string
+	tracker   Tracker // the configuration in effect
+	readError string  // why the directory cannot be read; "" if it can
+	rejected  error   // of the newest content that could be read
 }
 
 // Load reads the directory once. If it cannot be read or its content is invalid,
@@ -48,6 +49,7 @@ func (p *Poller) Load() {
 		}
 		return
 	}
+	again := p.readError != ""
 	p.readError = ""
 	withheld := p.tracker.Current().Withheld
 	changed, err := p.tracker.Offer(version, data)
@@ -55,6 +57,7 @@ func (p *Poller) Load() {
 		p.Logger.Warn("configuration: "+warning, "directory", p.Dir)
 	}
 	if err != nil {
+		p.rejected = err
 		p.result(err)
 		p.Logger.Error("configuration rejected; "+p.tracker.Fallback(), "directory", p.Dir, "version", version, "error", err)
 		if c := p.tracker.Current(); c.Withheld && !withheld {
@@ -62,12 +65,17 @@ func (p *Poller) Load() {
 		}
 		return
 	}
-	if changed {
+	switch {
+	case changed:
+		p.rejected = nil
 		c := p.tracker.Current()
 		p.Logger.Info("configuration accepted", "directory", p.Dir, "version", version, "federations", len(c.Federations),
 			"stub_domains", len(c.StubDomains), "upstream_nameservers", len(c.UpstreamNameservers))
 		p.Apply(c)
 		p.result(nil)
+	case again: // the content is as it was
+		p.Logger.Info("the configuration can be read again", "directory", p.Dir)
+		p.result(p.rejected)
 	}
 }
 

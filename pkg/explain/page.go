@@ -1,6 +1,8 @@
 package explain
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -52,16 +54,27 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "use GET", http.StatusMethodNotAllowed)
 		return
 	}
-	if !p.allow(time.Now()) {
+	if errors.Is(p.Do(r.Context(), func() { p.serve(w, r) }), ErrTooMany) {
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, "at most 5 explanations a second", http.StatusTooManyRequests)
-		return
+		http.Error(w, ErrTooMany.Error(), http.StatusTooManyRequests)
+	}
+}
+
+// ErrTooMany says that an explanation was asked for too soon after others.
+var ErrTooMany = errors.New("at most 5 explanations a second")
+
+// Do runs fn within the limits of the page, for other pages with explanations. Otherwise,
+// the error is ErrTooMany or that of ctx.
+func (p *Page) Do(ctx context.Context, fn func()) error {
+	if !p.allow(time.Now()) {
+		return ErrTooMany
 	}
 	select {
 	case p.one <- struct{}{}:
 		defer func() { <-p.one }()
-	case <-r.Context().Done():
-		return
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	p.serve(w, r)
+	fn()
+	return nil
 }

@@ -111,7 +111,7 @@ func TestLongTexts(t *testing.T) {
 	long := strings.Repeat("ü", 100_000)
 	l.Answer(&Answer{Name: long, Type: long, Rcode: long, Source: long, Reason: long, Client: long})
 	log := slog.New(l.Handler(slog.DiscardHandler))
-	log.Error(long, "key", long, "error", errors.New(long))
+	log.Error("long texts", "key", long, "error", errors.New(long))
 	entries, _ := l.Answers()
 	a := entries[0].What
 	total := len(a.Name) + len(a.Type) + len(a.Rcode) + len(a.Source) + len(a.Reason) + len(a.Client)

@@ -220,6 +220,29 @@ func (r *Router) Describe() []string {
 	return lines
 }
 
+// Destination is a stub domain, or all other names, with its upstream servers.
+type Destination struct {
+	// Domain is the stub domain, without a final dot; "" stands for all other names.
+	Domain string
+	// Servers are the servers as they were configured, with their addresses.
+	Servers []string
+	// Reason says why there is no server; "" if there is one.
+	Reason string
+}
+
+// Destinations returns the stub domains in use, sorted by name, and then all other names.
+func (r *Router) Destinations() []Destination {
+	var list []Destination
+	for _, d := range r.view.Load().current.list {
+		out := Destination{Servers: d.serverTexts(), Reason: d.reason}
+		if d.name != dnsname.Root {
+			out.Domain = display(d.name)
+		}
+		list = append(list, out)
+	}
+	return list
+}
+
 // display returns a name without its final dot; the root is ".".
 func display(name dnsname.Name) string {
 	if text := strings.TrimSuffix(name.String(), "."); text != "" {

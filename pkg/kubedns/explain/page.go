@@ -16,22 +16,44 @@ const Path = explain.Path
 // defaultDot is ndots in Pods.
 const defaultDot = 5
 
-// Handler serves explanations on [explain.Path]: GET ?name=NAME, with type, namespace, ndots
-// and output=json as further parameters, within the limits of [explain.Page].
-func Handler(e *Explainer) http.Handler {
-	return explain.NewPage(func(w http.ResponseWriter, r *http.Request) { serve(e, w, r) })
+// Limited explains names for clients that nobody knows, within the limits of
+// [explain.Page]. As a handler, it serves explanations on [explain.Path]: GET ?name=NAME,
+// with type, namespace, ndots and output=json as further parameters.
+type Limited struct {
+	*explain.Page
+	explainer *Explainer
 }
 
-func serve(e *Explainer, w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
+// NewLimited returns a Limited for e.
+func NewLimited(e *Explainer) *Limited {
+	return &Limited{explainer: e, Page: explain.NewPage(func(w http.ResponseWriter, r *http.Request) { serve(e, w, r) })}
+}
+
+// Explain is [Explainer.Explain]; the error may be [explain.ErrTooMany] or that of ctx, too.
+func (l *Limited) Explain(ctx context.Context, q Question) (x *Explanation, err error) {
+	limit := l.Do(ctx, func() { x, err = l.explainer.Explain(ctx, q) })
+	return x, errors.Join(limit, err)
+}
+
+// ReadQuestion reads a question from the parameters name, type, namespace and ndots.
+func ReadQuestion(query url.Values) (Question, error) {
 	q := Question{Name: query.Get("name"), Type: query.Get("type"), Namespace: query.Get("namespace"), NDots: defaultDot}
 	if text := query.Get("ndots"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 || n > 15 {
-			http.Error(w, "ndots must be a number from 0 to 15", http.StatusBadRequest)
-			return
+			return q, errors.New("ndots must be a number from 0 to 15")
 		}
 		q.NDots = n
+	}
+	return q, nil
+}
+
+func serve(e *Explainer, w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	q, err := ReadQuestion(query)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
 	}
 	x, err := e.Explain(r.Context(), q)
 	if err != nil {

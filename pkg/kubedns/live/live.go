@@ -60,6 +60,10 @@ type Live struct {
 	poller  *dnsconfig.Poller           // nil without a directory; used by Open, then by Run
 	watcher *kubewatch.ConfigMapWatcher // nil without a ConfigMap; does not change
 
+	// stateMu protects state, which is never read on the way to a lock of another package.
+	stateMu sync.Mutex
+	state   Status // what Status returns, without Watch and Applied
+
 	// mu is held while a configuration is applied, and protects applied.
 	mu sync.Mutex
 	// applied says whether any configuration has been applied.
@@ -79,13 +83,16 @@ const configMapPatience = 5 * time.Second
 // Run applies it.
 func Open(cfg Config) *Live {
 	l := &Live{cfg: cfg, metrics: configmetrics.New(cfg.Registerer, "kubedns_"), federated: make(chan struct{})}
+	l.state.Source = "the flags"
 	switch opts := cfg.Options; {
 	case opts.ConfigDir != "":
+		l.state.Source = "the files in " + opts.ConfigDir
 		l.poller = &dnsconfig.Poller{
-			FS: os.DirFS(opts.ConfigDir), Dir: opts.ConfigDir, Apply: l.apply, Result: l.metrics.Result, Logger: cfg.Logger,
+			FS: os.DirFS(opts.ConfigDir), Dir: opts.ConfigDir, Apply: l.apply, Result: l.result, Logger: cfg.Logger,
 		}
 		l.poller.Load()
 	case opts.ConfigMap != "":
+		l.state.Source = "the ConfigMap " + opts.ConfigNamespace + "/" + opts.ConfigMap
 		l.watcher = kubewatch.NewConfigMapWatcher(cfg.Sources, opts.ConfigNamespace, opts.ConfigMap, cfg.Logger, l.offer(&dnsconfig.Tracker{}))
 		cfg.Watcher.Export(l.watcher)
 	}
@@ -156,13 +163,13 @@ func (l *Live) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapState) 
 			l.cfg.Logger.Warn("problem in the configuration", "config_map", name, "problem", warning)
 		}
 		if err != nil {
-			l.metrics.Result(err)
+			l.result(err)
 			l.cfg.Logger.Error("configuration rejected", "consequence", tracker.Fallback(), "config_map", name, "version", state.Version, "error", err)
 			l.applyFirst(tracker.Current()) // unless a configuration was accepted before
 			return
 		}
 		if changed {
-			l.metrics.Result(nil)
+			l.result(nil)
 			l.cfg.Logger.Info("configuration accepted", "config_map", name, "version", state.Version, "found", state.Found)
 			l.apply(tracker.Current())
 		}
@@ -179,10 +186,7 @@ func (l *Live) apply(config dnsconfig.Config) {
 // applyLocked is apply for callers that hold l.mu.
 func (l *Live) applyLocked(config dnsconfig.Config) {
 	l.applied = true
-	federations := config.Federations
-	if len(federations) == 0 {
-		federations = l.cfg.Options.Federations
-	}
+	federations := l.federations(&config)
 	l.cfg.Backend.SetFederations(federations)
 	if len(federations) > 0 {
 		l.federatedOnce.Do(func() { close(l.federated) })

@@ -82,7 +82,7 @@ type Options struct {
 
 	// HealthzPort is the port of /readiness (--healthz-port).
 	HealthzPort uint16
-	// DebugAddress is the host:port of /cache, /explain, /log and pprof (--debug-address); "" means
+	// DebugAddress is the host:port of /status, /explain, /cache, /log and pprof (--debug-address); "" means
 	// off.
 	DebugAddress string
 	// Metrics says where metrics are served.
@@ -210,7 +210,7 @@ func newFlagSet(o *Options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 		" `mode` off, or cluster for names inside the cluster; unless the live configuration has a mode")
 	f.DurationVar(&o.Lameduck, "lameduck", 0, "how long to continue answering after SIGTERM; in a Pod the default is "+PodLameduck.String())
 	f.IntVar(&raw.healthzPort, "healthz-port", 8081, "port of /readiness")
-	f.StringVar(&o.DebugAddress, "debug-address", "127.0.0.1:6060", "`address:port` of /cache, /explain, /log and /debug/pprof/; \"\" means off")
+	f.StringVar(&o.DebugAddress, "debug-address", "127.0.0.1:6060", "`address:port` of /status, /explain, /cache, /log and /debug/pprof/; \"\" means off")
 	f.BoolVar(&raw.profiling, "profiling", false, "serve /debug/pprof/ on 127.0.0.1:6060 even if --debug-address is empty")
 	f.StringVar(&o.Version, "version", "", "print the version and exit; \"raw\" prints only the number")
 	f.Lookup("version").NoOptDefVal = "true"

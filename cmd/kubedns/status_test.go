@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/dnstest"
+)
+
+// The page stays small, whatever the configuration and clients do, and many who read it at
+// the same time get it.
+func TestStatusPageIsBounded(t *testing.T) {
+	stubs := map[string][]string{}
+	for i := range 2000 {
+		stubs[fmt.Sprintf("d%04d.example", i)] = []string{fmt.Sprintf("127.1.%d.%d:1", i/250, i%250+1)}
+	}
+	text, err := json.Marshal(stubs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", objects), "--nameservers=none",
+		"--config-dir="+filepath.Dir(writeFile(t, "stubDomains", string(text)))).start()
+	p.awaitReady()
+	label := strings.Repeat("<", 63) + "."
+	long := strings.Repeat(label, 3) + strings.Repeat("<", 55)
+	for i := range 2000 {
+		q := new(dns.Msg).SetQuestion(fmt.Sprintf("%d.", i)+long+".", dns.TypeA)
+		if reply, _, err := (&dns.Client{}).Exchange(q, p.dns); err != nil || reply.Rcode != dns.RcodeRefused {
+			t.Fatalf("%v %v", reply, err)
+		}
+	}
+	var group sync.WaitGroup
+	for range 40 {
+		group.Go(func() {
+			code, body := p.get(p.dbg, "/status")
+			if code != http.StatusOK || len(body) > 1<<20 || !strings.HasSuffix(body, "</html>\n") {
+				t.Errorf("%d, %d octets", code, len(body))
+			}
+		})
+	}
+	group.Wait()
+	code, body := p.get(p.dbg, "/status?name="+strings.Repeat("%3C", 1000))
+	if code != http.StatusBadRequest || len(body) > 1<<20 {
+		t.Errorf("a long name: %d, %d octets", code, len(body))
+	}
+	for _, want := range []string{"d0199.example<", "1800 more are not shown", "all other names", "further failed answers came too fast", "&lt;&lt;", "REFUSED"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if strings.Contains(body, "d0200.example<") || strings.Contains(body, "<<") {
+		t.Error("more than there should be")
+	}
+	if n := strings.Count(body, ">REFUSED<"); n == 0 || n > 50 {
+		t.Errorf("%d failed answers", n)
+	}
+	p.wantAnswer(web, dns.TypeA, "NOERROR 10.96.0.10")
+}
+
+// The box explains names at the rate of /explain, and the rest of the page is there without.
+func TestStatusPageExplains(t *testing.T) {
+	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", explainObjects), "--nameservers=none").start()
+	p.awaitReady()
+	code, body := p.get(p.dbg, "/status?name=+db-2.db.data+&type=a&namespace=data")
+	if code != http.StatusOK || !strings.Contains(body, "EndpointSlice db-abc: not ready") || !strings.Contains(body, "<option selected>A</option>") {
+		t.Errorf("%d %s", code, body)
+	}
+	limited := false
+	for range 40 {
+		code, body := p.get(p.dbg, "/status?name=web")
+		limited = limited || code == http.StatusTooManyRequests
+		if !strings.Contains(body, `<th scope="row">services</th>`) {
+			t.Fatalf("%d %s", code, body)
+		}
+	}
+	if code, _ := p.get(p.dbg, "/status"); !limited || code != http.StatusOK {
+		t.Errorf("limited: %v, without a name: %d", limited, code)
+	}
+}
+
+// A configuration that cannot be read for a while is not called rejected afterwards.
+func TestStatusPageShowsConfiguration(t *testing.T) {
+	key := writeFile(t, "stubDomains", `{"corp.example": ["127.0.0.1:1"]}`)
+	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", objects), "--nameservers=none",
+		"--config-dir="+filepath.Dir(key), "--config-period=10ms").start()
+	p.awaitReady()
+	shows := func(want string) {
+		t.Helper()
+		p.await(want, func() bool {
+			_, body := p.get(p.dbg, "/status")
+			return strings.Contains(body, want)
+		})
+	}
+	shows(", accepted <time")
+	dnstest.Replace(t, key, `{"corp.example": ["nonsense..name"]}`)
+	shows("The newest content is rejected")
+	dnstest.Replace(t, key, `{"lab.example": ["127.0.0.1:1"]}`)
+	shows(`<th scope="row">lab.example</th>`)
+	_, body := p.get(p.dbg, "/status")
+	if strings.Contains(body, "The newest content is rejected") || !strings.Contains(body, ">ERROR<") {
+		t.Errorf("%s", body)
+	}
+}

@@ -1,0 +1,202 @@
+package status
+
+import (
+	"crypto/sha256"
+	_ "embed" // the page
+	"encoding/base64"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	reasons "github.com/kube-dns/kube-dns/pkg/explain"
+	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
+)
+
+// Path is where [Handler] is served.
+const Path = "/status"
+
+// keep is how long the sections that are alike for all requests are kept: however many
+// come, they are written once in that time.
+const keep = time.Second
+
+//go:embed page.html
+var page string
+
+// handler serves the page.
+type handler struct {
+	state  *State
+	parts  []part // the page
+	policy string // the Content-Security-Policy
+
+	mu       sync.Mutex        // held while sections are written
+	written  time.Time         // when sections were written
+	sections map[string]string // by their names in the page; never changed
+}
+
+// part is a piece of the page and the section that follows it; "" at the end.
+type part struct{ text, section string }
+
+// split reads the page: sections stand in it as {{name}}.
+func split(text string) []part {
+	var parts []part
+	for {
+		before, rest, found := strings.Cut(text, "{{")
+		if !found {
+			return append(parts, part{text: before})
+		}
+		name, after, _ := strings.Cut(rest, "}}")
+		parts = append(parts, part{before, name})
+		text = after
+	}
+}
+
+// policyFor returns the policy that allows the page nothing but its own style sheet and
+// its form.
+func policyFor(text string) string {
+	_, rest, _ := strings.Cut(text, "<style>")
+	style, _, _ := strings.Cut(rest, "</style>")
+	hash := sha256.Sum256([]byte(style))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
+		"'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+}
+
+// Handler returns a handler of the page. With the parameters of [explain.ReadQuestion], it
+// explains a name, too. It changes nothing, and what it costs is bounded: see [keep] and
+// [explain.Limited].
+func Handler(s *State) http.Handler {
+	return &handler{state: s, parts: split(page), policy: policyFor(page)}
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Security-Policy", h.policy)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Cache-Control", "no-store")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		header.Set("Allow", "GET, HEAD")
+		http.Error(w, "use GET", http.StatusMethodNotAllowed)
+		return
+	}
+	if rebound(r) {
+		http.Error(w, "only for the host localhost or an address, not for other names", http.StatusForbidden)
+		return
+	}
+	status, form, explanation := h.explain(r)
+	sections := h.current()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	var b strings.Builder
+	for _, p := range h.parts {
+		b.WriteString(p.text)
+		switch p.section {
+		case "form":
+			b.WriteString(form)
+		case "explanation":
+			b.WriteString(explanation)
+		default:
+			b.WriteString(sections[p.section])
+		}
+	}
+	_, _ = w.Write([]byte(b.String())) // the client may have closed the connection
+}
+
+// current returns the sections that are alike for all requests.
+func (h *handler) current() map[string]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now := time.Now(); h.sections == nil || now.Sub(h.written) >= keep {
+		h.sections, h.written = h.state.render(now), now
+	}
+	return h.sections
+}
+
+// explain returns the status code, the form and what is to stand below it.
+func (h *handler) explain(r *http.Request) (status int, form, explanation string) {
+	var f, x writer
+	status = http.StatusOK
+	q, err := explain.ReadQuestion(r.URL.Query())
+	q.Name, q.Type, q.Namespace = strings.TrimSpace(q.Name), strings.ToUpper(strings.TrimSpace(q.Type)), strings.TrimSpace(q.Namespace)
+	writeForm(&f, &q)
+	var result *explain.Explanation
+	switch {
+	case err != nil:
+	case q.Name == "":
+		return status, f.b.String(), ""
+	default:
+		result, err = h.state.Explain.Explain(r.Context(), q)
+	}
+	switch {
+	case err == nil:
+		writeExplanation(&x, result)
+	case errors.Is(err, reasons.ErrTooMany):
+		status = http.StatusTooManyRequests
+		writeError(&x, err)
+	default:
+		status = http.StatusBadRequest
+		writeError(&x, err)
+	}
+	return status, f.b.String(), x.b.String()
+}
+
+// rebound reports whether a request came over the loopback interface for a name that is
+// not that of this host. A web page could read the answer to such a request by a name of
+// its own that leads here (DNS rebinding), in the browser of someone who forwards the port.
+func rebound(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+		return false
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return false
+	}
+	return host != "" && !strings.EqualFold(host, "localhost")
+}
+
+// index is the page at the root of the debug address.
+const index = `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>kubedns</title>
+<link rel="icon" href="data:,">
+</head>
+<body>
+<main>
+<h1>kubedns</h1>
+<ul>
+<li><a href="status">Status of the program</a>, and why a name resolves or does not</li>
+<li><a href="cache">All records, as JSON</a></li>
+<li><a href="log">What is logged</a></li>
+<li><a href="debug/pprof/">Profiles</a></li>
+</ul>
+</main>
+</body>
+</html>
+`
+
+// serveIndex serves links to the pages of the debug address.
+func serveIndex(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; img-src data:; base-uri 'none'; frame-ancestors 'none'")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write([]byte(index)) // the client may have closed the connection
+}
+
+// Register serves the pages of this package by mux.
+func Register(mux *http.ServeMux, s *State) {
+	mux.HandleFunc("/{$}", serveIndex)
+	mux.Handle(Path, Handler(s))
+}

@@ -1,0 +1,98 @@
+package status
+
+import (
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// Text from outside cannot become markup, whatever it is, and what can be seen of it stays.
+func FuzzText(f *testing.F) {
+	for _, s := range []string{"", "web.default", `"><script>x</script>`, "&lt;&#34;'`", "\x00\x1b[2J\u202e\u2028\ufeff", "\xff\xfe<", strings.Repeat("ü<", 2000)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var w writer
+		w.text(s)
+		out := w.b.String()
+		if strings.ContainsAny(out, `<>"'`) || !utf8.ValidString(out) || len(out) > 6*maxText+10 {
+			t.Fatalf("%q becomes %q", s, out)
+		}
+		for _, r := range out {
+			if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0xfeff {
+				t.Fatalf("%q has %U", out, r)
+			}
+		}
+		if len(s) <= maxText {
+			if back := html.UnescapeString(out); back != strings.Map(visible, s) {
+				t.Fatalf("%q reads %q", s, back)
+			}
+		}
+	})
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0 s", 0: "0 s", 499 * time.Millisecond: "0 s", 59 * time.Second: "59 s", 60 * time.Second: "1 min",
+		61 * time.Second: "1 min 1 s", time.Hour: "1 h", 90 * time.Minute: "1 h 30 min", 25 * time.Hour: "1 d 1 h", 48*time.Hour + time.Minute: "2 d",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
+
+// The page and its sections fit together, and the policy is that of its style sheet.
+func TestPage(t *testing.T) {
+	var names []string
+	for _, p := range split(page) {
+		if p.section != "" {
+			names = append(names, p.section)
+		}
+		if strings.Contains(p.text, "}}") {
+			t.Errorf("a section without a beginning: %q", p.text)
+		}
+	}
+	if got, want := strings.Join(names, " "), "title summary form explanation sync configuration servers failures messages"; got != want {
+		t.Errorf("sections %s, want %s", got, want)
+	}
+	for _, wrong := range []string{"<script", "style=", "http:", "https:", "onclick", "url("} {
+		if strings.Contains(page, wrong) || strings.Contains(index, wrong) {
+			t.Errorf("the page has %q", wrong)
+		}
+	}
+}
+
+// Requests that the page is not for are refused before anything is looked at.
+func TestRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		method, peer, host string
+		code               int
+	}{
+		{"POST", "127.0.0.1:4000", "localhost:6060", 405},
+		{"DELETE", "127.0.0.1:4000", "localhost:6060", 405},
+		{"GET", "127.0.0.1:4000", "evil.example:6060", 403},
+		{"GET", "[::1]:4000", "evil.example", 403},
+		{"GET", "[::ffff:127.0.0.1]:4000", "localhost.evil.example", 403},
+	} {
+		r := httptest.NewRequest(tt.method, "/status", http.NoBody)
+		r.RemoteAddr, r.Host = tt.peer, tt.host
+		w := httptest.NewRecorder()
+		Handler(nil).ServeHTTP(w, r)
+		if w.Code != tt.code || w.Header().Get("Content-Security-Policy") == "" {
+			t.Errorf("%s %s %s: %d, want %d", tt.method, tt.peer, tt.host, w.Code, tt.code)
+		}
+	}
+	for host, peer := range map[string]string{
+		"localhost:6060": "127.0.0.1:1", "LOCALHOST": "127.0.0.1:1", "127.0.0.1:6060": "127.0.0.1:1", "[::1]:6060": "[::1]:1", "::1": "[::1]:1", "10.1.2.3:6060": "127.0.0.1:1",
+		"kube-dns.kube-system:6060": "10.1.2.4:1", "": "127.0.0.1:1",
+	} {
+		if rebound(&http.Request{Host: host, RemoteAddr: peer}) {
+			t.Errorf("%s from %s is refused", host, peer)
+		}
+	}
+}
