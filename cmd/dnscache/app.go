@@ -40,8 +40,7 @@ type app struct {
 	live    *live.Source    // nil without a directory
 
 	replicas *replicas.Follower // nil without --server-replicas
-
-	host *host.Host // interfaces and addresses of this host
+	host     *host.Host         // interfaces and addresses of this host
 
 	queryLog *querylog.Log        // --log-queries
 	answers  *answerlog.Log       // off until control switches it on
@@ -81,7 +80,7 @@ func newApp(ctx context.Context, o *options.Options, nanny *options.Nanny, e env
 	}
 	a.hosts.Options, a.hosts.Log = &o.Local, a.log
 	a.openLog()
-	if err := a.open(id); err != nil {
+	if err := a.open(ctx, id); err != nil {
 		a.close()
 		return nil, err
 	}
@@ -89,7 +88,7 @@ func newApp(ctx context.Context, o *options.Options, nanny *options.Nanny, e env
 }
 
 // open makes the other parts. What it has opened when it fails is for close.
-func (a *app) open(id privilege.Identity) (err error) {
+func (a *app) open(ctx context.Context, id privilege.Identity) (err error) {
 	if a.host, err = host.Open(a.options, a.log, a.logger); err != nil {
 		return options.Faultf(options.ExitOther, "%v", err)
 	}
@@ -113,10 +112,9 @@ func (a *app) open(id privilege.Identity) (err error) {
 	}); err != nil {
 		return err
 	}
-	a.replicas, err = replicas.New(replicas.Config{
+	if a.replicas, err = replicas.New(replicas.Config{
 		Replicas: own.Replicas, Servers: a.sources.Options, Listening: a.sockets.Addrs(), Logger: a.logger,
-	})
-	if err != nil {
+	}); err != nil {
 		return options.Faultf(options.ExitConfig, "%v", err)
 	}
 	a.sources.Expand = a.replicas.Expand
@@ -124,8 +122,9 @@ func (a *app) open(id privilege.Identity) (err error) {
 		Options: a.options, Forward: a.forward.Stats, Listener: a.sockets.Stats, Rates: a.rates, NotLocal: a.sockets.NotLocal,
 	}
 	a.metrics = (&metrics.Server{
-		Registry: a.registry, Sources: &a.counters, Control: a.control, Logger: a.logger,
-	}).Listen(own.MetricsAddress, a.log)
+		Registry: a.registry, Sources: &a.counters, Control: a.control, Logger: a.logger, More: a.env.node,
+		Essential: own.MetricsSet == "essential" || own.MetricsSet == "" && own.SharePort, Share: own.SharePort,
+	}).Listen(ctx, own.MetricsAddress, a.log)
 	id.KeepBind = id.UID != 0 && a.options.Listen.Port < 1024 && a.sockets.BindsLater()
 	a.pidFile, err = process.Settle(id, &a.options.Process, a.log)
 	return err

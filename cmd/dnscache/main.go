@@ -17,7 +17,8 @@ import (
 )
 
 func main() {
-	if code, done := nodelocal.Main(context.Background(), os.Args[1:], os.Stderr); done {
+	node, code, done := nodelocal.Main(context.Background(), os.Args[1:], os.Stderr)
+	if done {
 		os.Exit(code)
 	}
 	signals := make(chan os.Signal, 16)
@@ -27,5 +28,6 @@ func main() {
 		stdout:  os.Stdout,
 		stderr:  os.Stderr,
 		signals: signals,
+		node:    node,
 	}))
 }

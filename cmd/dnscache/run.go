@@ -11,6 +11,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnscache/files"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/servers"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/nodelocal"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
@@ -19,9 +20,10 @@ const program = "dnscache"
 
 // env is what the program touches of the system, as far as tests replace it.
 type env struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	signals        <-chan os.Signal
+	stdin          io.Reader        // for files named "-"
+	stdout, stderr io.Writer        // what is printed
+	signals        <-chan os.Signal // that the program gets
+	node           *nodelocal.Node  // nil unless this is the cache of a node
 	// lookup finds addresses of servers given by name; nil asks the system.
 	lookup servers.Lookup
 	// addrs are listened on in place of the addresses and port of the options,

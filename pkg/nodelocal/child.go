@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childEnv marks the child's environment. Its descriptor 3 is a pipe that ends with the
-// supervisor.
+// childEnv marks the child's environment. Its descriptor 3 is a pipe that brings states of
+// the supervisor, and ends with it.
 const childEnv = "DNSCACHE_NODE_LOCAL_CHILD"
 
 // The first options that a child gets besides those of the user. [ready] looks for them.
@@ -28,8 +28,8 @@ const (
 const orphanTime = time.Second
 
 // becomeChild gives up what a cache does not need, and ends this process when the
-// supervisor ends. A signal by PR_SET_PDEATHSIG would not outlast the change of the user.
-func becomeChild() {
+// supervisor ends. It returns what the supervisor tells. A signal by PR_SET_PDEATHSIG would not outlast the change of the user.
+func becomeChild() *Node {
 	_ = os.Unsetenv(childEnv)
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -42,11 +42,13 @@ func becomeChild() {
 	}
 	syscall.CloseOnExec(3)
 	parent := os.NewFile(3, "supervisor")
+	node := new(Node)
 	go func() {
-		_, _ = parent.Read(make([]byte, 1)) // nothing is ever written
+		node.follow(parent)
 		time.Sleep(orphanTime)
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	}()
+	return node
 }
 
 // child is the running cache.

@@ -69,15 +69,20 @@ func wanted(args []string) bool {
 }
 
 // Main runs the supervisor if args, without the program's name, ask for it. done is
-// false if the caller is to run the cache itself.
-func Main(ctx context.Context, args []string, stderr io.Writer) (code int, done bool) {
-	if os.Getenv(childEnv) != "" {
-		becomeChild()
-		return 0, false
+// false if the caller is to run the cache itself; node is then what the cache knows of its
+// supervisor, nil without one.
+func Main(ctx context.Context, args []string, stderr io.Writer) (node *Node, code int, done bool) {
+	switch {
+	case os.Getenv(childEnv) != "":
+		return becomeChild(), 0, false
+	case !wanted(args):
+		return nil, 0, false
 	}
-	if !wanted(args) {
-		return 0, false
-	}
+	return nil, runMode(ctx, args, stderr), true
+}
+
+// runMode does what the options of this mode ask for, and returns the exit code.
+func runMode(ctx context.Context, args []string, stderr io.Writer) int {
 	cfg, err := parse(args)
 	switch {
 	case err != nil:
@@ -88,19 +93,19 @@ func Main(ctx context.Context, args []string, stderr io.Writer) (code int, done 
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "\ndnscache: --node-local: %v\n\n", err)
-		return exitConfig, true
+		return exitConfig
 	}
 	if cfg.ready {
-		return 0, true
+		return 0
 	}
 	if cfg.cleanup {
 		if err := (&link{name: cfg.link}).remove(cfg.addrs); err != nil {
 			fmt.Fprintf(stderr, "\ndnscache: --node-local-cleanup: %v\n\n", err)
-			return exitNetwork, true
+			return exitNetwork
 		}
-		return 0, true
+		return 0
 	}
-	return supervise(ctx, cfg, stderr), true
+	return supervise(ctx, cfg, stderr)
 }
 
 // parse reads the arguments up to "--"; those after it are the cache's.

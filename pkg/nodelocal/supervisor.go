@@ -34,6 +34,8 @@ type supervisor struct {
 	linked bool
 	// noRules is set once the kernel cannot have the table.
 	noRules bool
+	// state is what the cache is to know for its metrics, told what it was told.
+	state, told state
 	// answered is whether the running child has answered, and checks count.
 	answered bool
 	// pathBad is when the addresses did not answer last.
@@ -109,6 +111,9 @@ func (s *supervisor) run(ctx context.Context, signals <-chan os.Signal, moved <-
 			}
 		case o := <-s.checks:
 			event.Kind = s.judge(o)
+			if event.Kind == policy.Miss {
+				s.state.CheckFailures++
+			}
 		case e := <-s.exits:
 			s.log.Warn("the cache has ended", "pid", e.child.cmd.Process.Pid, "code", e.code)
 			event = policy.Event{Kind: policy.Exited, Code: e.code}
@@ -165,6 +170,7 @@ func (s *supervisor) judge(o outcome) policy.Kind {
 
 // step does what the policy says after an event.
 func (s *supervisor) step(e policy.Event) (code int, over bool) {
+	defer s.tellCache()
 	for _, a := range s.machine.Step(time.Now(), e) {
 		switch a.Do {
 		case policy.Start:
@@ -195,10 +201,22 @@ func (s *supervisor) step(e policy.Event) (code int, over bool) {
 	return 0, false
 }
 
+// tellCache tells the cache of changes of the state.
+func (s *supervisor) tellCache() {
+	if s.state != s.told && s.machine.Running() && s.child != nil {
+		s.told = s.state
+		s.state.send(s.child.pipe)
+	}
+}
+
 func (s *supervisor) start() (err error) {
 	s.answered = false
+	if s.child != nil {
+		s.state.Restarts++
+	}
 	s.child, err = startChild(s.cfg, func(c *child, code int) { s.exits <- exit{c, code} })
 	if err == nil {
+		s.told = state{} // nothing is known to this one
 		s.log.Info("started the cache", "pid", s.child.cmd.Process.Pid, "addresses", s.cfg.addrs)
 	}
 	return err
@@ -213,9 +231,10 @@ func (s *supervisor) install() {
 	s.rules, err = installRules(s.cfg.addrs)
 	switch {
 	case err == nil:
+		s.state.Installed = 1
 		s.log.Info("queries come to this cache", "table", s.rules.name)
 	case errors.Is(err, errNoOwner), errors.Is(err, syscall.EPERM):
-		s.noRules = true
+		s.noRules, s.state.NoRules = true, 1
 		s.log.Warn("no rules: only clients that ask an address of this cache itself, not that of a Service, use it", "reason", err)
 	default:
 		s.log.Error("cannot lead queries to this cache; trying again when it starts again", "error", err)
@@ -229,9 +248,11 @@ func (s *supervisor) remove(why policy.Reason) {
 	s.rules.remove()
 	s.rules = nil
 	if time.Since(s.pathBad) < policy.CheckEvery+policy.CheckPatience {
+		s.state.flipped(unreachable)
 		s.log.Warn("queries go to cluster DNS: the cache answers, but not at its addresses; if the host drops packets by default, it must accept UDP and TCP port 53 to them", "addresses", s.cfg.addrs)
 		return
 	}
+	s.state.flipped(why)
 	s.log.Warn("queries go to cluster DNS", "reason", string(why))
 }
 

@@ -24,6 +24,7 @@ var testedInGo = map[string]string{
 	"interface":        "TestListenOptions",
 	"interface-name":   "TestInterfaceAddresses",
 	"lameduck":         "TestLameduck",
+	"metrics-set":      "TestMetricsSet",
 	"server-replicas":  "TestServerReplicas",
 	"listen-address":   "TestListenOptions",
 	"local-service":    "TestLocalServiceOption",

@@ -2,12 +2,16 @@ package metrics
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 
 	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
 	"github.com/kube-dns/kube-dns/pkg/httpserver"
@@ -20,25 +24,43 @@ import (
 type Server struct {
 	// Registry may have collectors already; Run adds those of the program.
 	Registry *prometheus.Registry
-	Sources  *Sources
+	Sources  *Sources         // what is counted
 	Control  *logging.Control // of the log
-	Logger   *slog.Logger
+	Logger   *slog.Logger     // of the HTTP server
+	// Essential exports few series; see [MaxEssential]. Share allows another process to
+	// have the same address.
+	Essential, Share bool
+	// More is another collector; nil for none.
+	More prometheus.Collector
 
-	listener net.Listener
+	listener net.Listener // set by Listen
 }
 
 // Listen binds the address, without which the program can work: it then logs why, and returns
 // nil, as it does when there is no address.
-func (s *Server) Listen(address string, log *linelog.Log) *Server {
+func (s *Server) Listen(ctx context.Context, address string, log *linelog.Log) *Server {
 	if address == "" {
 		return nil
 	}
 	var err error
-	if s.listener, err = net.Listen("tcp", address); err != nil {
+	config := net.ListenConfig{}
+	if s.Share {
+		config.Control = sharePort
+	}
+	if s.listener, err = config.Listen(ctx, "tcp", address); err != nil {
 		log.Printf("no metrics: failed to listen on %s: %s", address, linelog.ErrorText(err))
 		return nil
 	}
 	return s
+}
+
+// sharePort lets another process have the port too.
+func sharePort(_, _ string, raw syscall.RawConn) error {
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+	})
+	return errors.Join(err, failed)
 }
 
 // Addr returns the bound address, invalid when there is none.
@@ -67,8 +89,17 @@ func (s *Server) Run(ctx context.Context) error {
 		ConstLabels: prometheus.Labels{"version": version.String()},
 	})
 	build.Set(1)
-	processmetrics.Register(s.Registry)
-	s.Registry.MustRegister(build, newCollector(s.Sources.Counters))
+	s.Registry.MustRegister(build)
+	if s.Essential {
+		processmetrics.RegisterEssential(s.Registry)
+		s.Registry.MustRegister(newEssential(s.Sources.Counters))
+	} else {
+		processmetrics.Register(s.Registry)
+		s.Registry.MustRegister(newCollector(s.Sources.Counters))
+	}
+	if s.More != nil {
+		s.Registry.MustRegister(s.More)
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", httpserver.Metrics(s.Registry))
 	mux.Handle(logging.Path, s.Control)

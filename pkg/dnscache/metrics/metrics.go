@@ -41,6 +41,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	answermetrics.New("dnscache_").Collect(ch, &counts.forward.Answers)
 	drops(ch, counts)
+	queries(ch, counts)
 	servers(ch, counts)
 }
 
@@ -94,14 +95,15 @@ func metrics() []metric {
 	return list
 }
 
-// drops exports queries and answers that were dropped, by reason.
-func drops(ch chan<- prometheus.Metric, c *Counters) {
+// dropped is how many messages or connections were dropped for a reason.
+type dropped struct {
+	reason string
+	count  uint64
+}
+
+func dropReasons(c *Counters) []dropped {
 	l := &c.listener
-	desc := prometheus.NewDesc("dnscache_dropped_total", "Messages and connections dropped, by reason.", []string{"reason"}, nil)
-	for _, d := range []struct {
-		reason string
-		count  uint64
-	}{
+	return []dropped{
 		{"udp_oversize", l.UDPOversize},
 		{"udp_short", l.UDPShort},
 		{"udp_receive_error", l.UDPReceiveErrors},
@@ -124,16 +126,37 @@ func drops(ch chan<- prometheus.Metric, c *Counters) {
 		{"upstream_tcp_limit", c.forward.Upstream.TCPRefused},
 		{"malformed", c.forward.Rejected[wire.Drop]},
 		{"not_local", c.notLocal},
-	} {
+	}
+}
+
+// Descriptions of metrics with labels.
+const (
+	droppedHelp  = "Messages and connections dropped, by reason."
+	rejectedHelp = "Queries answered with an error because they are malformed or of an unsupported kind, by verdict."
+)
+
+// rejections are the verdicts on queries that are answered with an error.
+//
+//nolint:gochecknoglobals // a constant table
+var rejections = []wire.Verdict{wire.FormErr, wire.NotImp, wire.BadVers, wire.CookieOnly}
+
+// drops exports queries and answers that were dropped, by reason.
+func drops(ch chan<- prometheus.Metric, c *Counters) {
+	desc := prometheus.NewDesc("dnscache_dropped_total", droppedHelp, []string{"reason"}, nil)
+	for _, d := range dropReasons(c) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(d.count), d.reason)
 	}
-	desc = prometheus.NewDesc("dnscache_rejected_total", "Queries answered with an error because they are malformed or of an unsupported kind, by verdict.", []string{"verdict"}, nil)
-	for _, v := range []wire.Verdict{wire.FormErr, wire.NotImp, wire.BadVers, wire.CookieOnly} {
+	desc = prometheus.NewDesc("dnscache_rejected_total", rejectedHelp, []string{"verdict"}, nil)
+	for _, v := range rejections {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(c.forward.Rejected[v]), v.String())
 	}
-	desc = prometheus.NewDesc("dnscache_queries_total", "Messages received, by transport.", []string{"transport"}, nil)
-	ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(l.UDPQueries), "udp")
-	ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(l.TCPQueries), "tcp")
+}
+
+// queries exports the messages received.
+func queries(ch chan<- prometheus.Metric, c *Counters) {
+	desc := prometheus.NewDesc("dnscache_queries_total", "Messages received, by transport.", []string{"transport"}, nil)
+	ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(c.listener.UDPQueries), "udp")
+	ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(c.listener.TCPQueries), "tcp")
 }
 
 // servers exports what is known of each server.

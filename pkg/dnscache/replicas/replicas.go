@@ -48,9 +48,8 @@ func New(cfg Config) (*Follower, error) {
 		return nil, nil
 	}
 	f := &Follower{cfg: cfg, bootstrap: bootstrapOf(cfg.Servers, cfg.Replicas.Name)}
-	name := strings.TrimSuffix(cfg.Replicas.Name.String(), ".")
 	if len(f.bootstrap) == 0 {
-		return nil, fmt.Errorf("--server-replicas: no --server for %s; add --server=/DOMAIN/ADDRESS with the cluster IP of a Service of the same Pods", name)
+		return nil, fmt.Errorf("--server-replicas: no --server for %s; add --server=/DOMAIN/ADDRESS with the cluster IP of a Service of the same Pods", f.name())
 	}
 	own := func(a netip.Addr, port uint16) bool {
 		return slices.Contains(cfg.Listening, netip.AddrPortFrom(a, port))
@@ -74,6 +73,9 @@ func New(cfg Config) (*Follower, error) {
 	f.machine.Rank = func(a netip.Addr) uint64 { return maphash.Comparable(seed, a) }
 	return f, nil
 }
+
+// name is the name that is followed, for messages.
+func (f *Follower) name() string { return strings.TrimSuffix(f.cfg.Replicas.Name.String(), ".") }
 
 // port is the port of the replicas in place of a server.
 func (f *Follower) port(bootstrap options.Server) uint16 {
@@ -149,7 +151,7 @@ func (f *Follower) Run(ctx context.Context, publish func(change func())) {
 				asked = true
 				event = f.ask(ctx, a.Server)
 			case Use:
-				f.cfg.Logger.Info("replicas of the cluster's DNS service", "name", f.cfg.Replicas.Name.String(), "replicas", a.Addrs)
+				f.cfg.Logger.Info("replicas of the cluster's DNS service", "name", f.name(), "replicas", a.Addrs)
 				publish(func() { f.current = a.Addrs })
 			case Report:
 				f.report(a.Problem)
@@ -171,7 +173,7 @@ func (f *Follower) Run(ctx context.Context, publish func(change func())) {
 }
 
 func (f *Follower) report(p Problem) {
-	log := f.cfg.Logger.With("name", f.cfg.Replicas.Name.String())
+	log := f.cfg.Logger.With("name", f.name())
 	if p == None {
 		log.Info("replicas found again")
 		return

@@ -230,6 +230,8 @@ type Own struct {
 	RateLimit, RateBurst int
 	// MetricsAddress is --metrics-address, host:port; "" means off.
 	MetricsAddress string
+	// MetricsSet is --metrics-set, "all" or "essential"; "" means the one that suits the mode.
+	MetricsSet string
 	// TLSCA is --tls-ca-file: paths of PEM files for servers that are asked over TLS.
 	TLSCA []string
 	// TLSCert and TLSKey are --tls-cert-file and --tls-key-file; "" means not given.

@@ -375,6 +375,14 @@ func setMetricsAddress(p *parser, value string, _ bool) error {
 	return nil
 }
 
+func setMetricsSet(p *parser, value string, _ bool) error {
+	if value != "all" && value != "essential" {
+		return bad("", "%q is not a set of metrics; use all or essential", value)
+	}
+	p.o.Own.MetricsSet = value
+	return nil
+}
+
 // cutPort splits host:port at the last colon.
 func cutPort(value string) (host, port string, ok bool) {
 	i := strings.LastIndexByte(value, ':')

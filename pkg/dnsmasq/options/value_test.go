@@ -22,7 +22,7 @@ func samples() map[string]string {
 		"addn-hosts": "/h", "hostsdir": "/h", "domain": "a.b", "domain-suffix": "a.b", "host-record": "a,1.2.3.4", "cname": "a,b",
 		"txt-record": "a,b", "srv-host": "_a._b,c,1,2,3", "ptr-record": "a,b", "mx-host": "a,b,5", "naptr-record": "a,1,2,s,x,y",
 		"caa-record": "a,0,issue,v", "dns-rr": "a,5,00", "synth-domain": "a.b,10.0.0.1,10.0.0.9,p-*", "serve-stale": "5s",
-		"metrics-address": "127.0.0.1:1", "tls-ca-file": "/c", "tls-cert-file": "/c", "tls-key-file": "/k", "lameduck": "5s", "rate-limit": "5,10", "log-format": "json", "server-replicas": "a.b#54",
+		"metrics-address": "127.0.0.1:1", "tls-ca-file": "/c", "tls-cert-file": "/c", "tls-key-file": "/k", "lameduck": "5s", "rate-limit": "5,10", "log-format": "json", "metrics-set": "essential", "server-replicas": "a.b#54",
 		"add-mac": "text", "add-subnet": "24,64", "add-cpe-id": "x", "umbrella": "orgid:5", "mx-target": "a",
 		"interface-name": "a,lo/4", "dynamic-host": "a,0.0.0.5,lo",
 		// These read files or name devices that there is nothing of in the result.

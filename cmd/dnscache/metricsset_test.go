@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/kube-dns/kube-dns/pkg/dnscache/metrics"
+	"github.com/kube-dns/kube-dns/pkg/nodelocal"
+	"github.com/kube-dns/kube-dns/test/dnstest"
+)
+
+// TestMetricsSet: --metrics-set=essential, the set of a node's cache, has at most
+// metrics.MaxEssential series with everything that a node may have, however many servers there
+// are and whatever happens. docs/metrics.md names each.
+func TestMetricsSet(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "upstreamNameservers"), []byte(`["192.0.2.1"]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-configDir=" + dir, "--", "--metrics-address=127.0.0.1:0", "--rate-limit=1000"}
+	for i := range 20 {
+		server := dnstest.NewServer(t, dnstest.Zone(dns.RcodeServerFailure))
+		args = append(args, fmt.Sprintf("--server=/d%d.test/127.0.0.1#%d", i, server.Addr.Port()))
+	}
+	in := start(t, append(args, "--metrics-set=essential")...)
+	for i := range 20 {
+		_, _ = dns.Exchange(dnstest.Question(fmt.Sprintf("x.d%d.test.", i), dns.TypeA), in.addr.String())
+	}
+	page := func() []string {
+		resp, err := http.Get("http://" + in.metrics.String() + "/metrics") //nolint:noctx // a test's own server
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.DeleteFunc(strings.Split(string(body), "\n"), func(line string) bool { return line == "" || line[0] == '#' })
+	}
+	series := page()
+	ofNode := testutil.CollectAndCount(new(nodelocal.Node))
+	t.Logf("%d series, and %d of the node", len(series), ofNode)
+	if n := len(series) + ofNode; n > metrics.MaxEssential {
+		t.Errorf("%d series:\n%s", n, strings.Join(series, "\n"))
+	}
+	documented, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := regexp.MustCompile(`^[a-z_]+`)
+	for _, line := range series {
+		base := strings.TrimSuffix(strings.TrimSuffix(name.FindString(line), "_sum"), "_count")
+		if !strings.Contains(string(documented), base) && !strings.HasPrefix(base, "process_") && !strings.HasPrefix(base, "promhttp_") {
+			t.Errorf("docs/metrics.md does not have %s", base)
+		}
+	}
+	has := func(want string) bool {
+		return slices.ContainsFunc(page(), func(line string) bool { return strings.HasPrefix(line, want) })
+	}
+	for _, want := range []string{`dnscache_upstream_queries_total{server="any"} 20`, `dnscache_queries_total{transport="udp"} 20`, `dnscache_failed_total `} {
+		dnstest.WaitFor(t, func() bool { return has(want) })
+	}
+}
