@@ -4,11 +4,13 @@
 package netif
 
 import (
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Interface is a network interface with its addresses.
@@ -24,25 +26,22 @@ type Interface struct {
 // List holds interfaces in the order of their indices.
 type List []Interface
 
-// All returns the interfaces that are there now.
+// All returns the interfaces that are there now. It asks the kernel once for all
+// addresses: a node has an interface for each of its Pods.
 func All() (List, error) {
 	list, err := net.Interfaces()
 	if err != nil {
 		return nil, err
 	}
-	var all List
+	prefixes, err := addresses()
+	if err != nil {
+		return nil, err
+	}
+	all := make(List, 0, len(list))
 	for _, i := range list {
-		addrs, err := i.Addrs()
-		if err != nil {
-			return nil, err
-		}
 		item := Interface{Name: i.Name}
-		for _, a := range addrs {
-			prefix, err := netip.ParsePrefix(a.String())
-			if err != nil {
-				continue
-			}
-			addr := prefix.Addr().Unmap()
+		for _, prefix := range prefixes[i.Index] {
+			addr := prefix.Addr()
 			if addr.Is6() && addr.IsLinkLocalUnicast() {
 				addr = addr.WithZone(i.Name)
 			}
@@ -52,6 +51,47 @@ func All() (List, error) {
 		all = append(all, item)
 	}
 	return all, nil
+}
+
+// addresses returns the addresses of each interface, by its index (rtnetlink(7)).
+func addresses() (map[int][]netip.Prefix, error) {
+	data, err := syscall.NetlinkRIB(syscall.RTM_GETADDR, syscall.AF_UNSPEC)
+	if err != nil {
+		return nil, os.NewSyscallError("netlinkrib", err)
+	}
+	messages, err := syscall.ParseNetlinkMessage(data)
+	if err != nil {
+		return nil, os.NewSyscallError("parsenetlinkmessage", err)
+	}
+	found := map[int][]netip.Prefix{}
+	for _, m := range messages {
+		if m.Header.Type != syscall.RTM_NEWADDR || len(m.Data) < syscall.SizeofIfAddrmsg {
+			continue
+		}
+		attrs, err := syscall.ParseNetlinkRouteAttr(&m)
+		if err != nil {
+			return nil, os.NewSyscallError("parsenetlinkrouteattr", err)
+		}
+		// struct ifaddrmsg: family, prefix length, flags, scope, index.
+		index := int(binary.NativeEndian.Uint32(m.Data[4:]))
+		if addr, ok := localAddr(attrs); ok {
+			found[index] = append(found[index], netip.PrefixFrom(addr, int(m.Data[1])))
+		}
+	}
+	return found, nil
+}
+
+// localAddr returns the host's own address among attributes: on a point-to-point link
+// IFA_ADDRESS is that of the other end.
+func localAddr(attrs []syscall.NetlinkRouteAttr) (addr netip.Addr, ok bool) {
+	for _, a := range attrs {
+		if local := a.Attr.Type == syscall.IFA_LOCAL; local || a.Attr.Type == syscall.IFA_ADDRESS && !ok {
+			if value, valid := netip.AddrFromSlice(a.Value); valid {
+				addr, ok = value, true
+			}
+		}
+	}
+	return addr, ok
 }
 
 // Networks returns the networks of the interface with this name, nil when there
