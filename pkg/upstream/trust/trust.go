@@ -15,9 +15,7 @@ import (
 	"sync"
 	"time"
 
-	// Where the system has no roots, as in an image from scratch, crypto/x509
-	// uses these.
-	_ "golang.org/x/crypto/x509roots/fallback"
+	"golang.org/x/crypto/x509roots/fallback/bundle"
 
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
@@ -73,9 +71,31 @@ func Open(files Files, logger *slog.Logger) (*Source, error) {
 	return s, nil
 }
 
+// embedded makes crypto/x509 use the built-in roots where the system has none, as in an
+// image from scratch. Reading them takes 5 ms and 0.7 MB, which only TLS is worth.
+//
+//nolint:gochecknoglobals // crypto/x509 has one set for the process, to be set once
+var embedded = sync.OnceFunc(func() {
+	pool := x509.NewCertPool()
+	for root := range bundle.Roots() {
+		cert, err := x509.ParseCertificate(root.Certificate)
+		switch {
+		case err != nil: // the bundle is newer than this Go
+		case root.Constraint != nil:
+			pool.AddCertWithConstraint(cert, root.Constraint)
+		default:
+			pool.AddCert(cert)
+		}
+	}
+	x509.SetFallbackRoots(pool)
+})
+
 // Current returns what the files hold: the same pointer as before unless they
-// have changed.
+// have changed. It is called before a handshake.
 func (s *Source) Current() *upstream.Trust {
+	if len(s.files.CA) == 0 {
+		embedded()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.files.Empty() || time.Since(s.looked) < lookEvery {

@@ -111,6 +111,15 @@ func TestEmbeddedRoots(t *testing.T) {
 		}
 		return
 	}
+	if pool, err := x509.SystemCertPool(); err != nil || !pool.Equal(x509.NewCertPool()) {
+		t.Errorf("before the first handshake: %v", err)
+	}
+	source, err := Open(Files{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source.Current()
+	source.Current()
 	pool, err := x509.SystemCertPool()
 	if err != nil || pool.Equal(x509.NewCertPool()) {
 		t.Errorf("nobody is trusted: %v", err)
