@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -31,6 +32,8 @@ const orphanTime = time.Second
 // supervisor ends. It returns what the supervisor tells. A signal by PR_SET_PDEATHSIG would not outlast the change of the user.
 func becomeChild() *Node {
 	_ = os.Unsetenv(childEnv)
+	// The kernel has named the process after /proc/self/exe.
+	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if unix.Capget(&header, &data[0]) == nil {
@@ -40,6 +43,7 @@ func becomeChild() *Node {
 		_, _, _ = syscall.AllThreadsSyscall(unix.SYS_CAPSET,
 			uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0) //nolint:gosec // what the call takes
 	}
+	saveMemory()
 	syscall.CloseOnExec(3)
 	parent := os.NewFile(3, "supervisor")
 	node := new(Node)

@@ -87,7 +87,7 @@ func runMode(ctx context.Context, args []string, stderr io.Writer) int {
 	switch {
 	case err != nil:
 	case cfg.ready:
-		err = ready(ctx)
+		err = ready()
 	case !cfg.cleanup:
 		err = check(cfg)
 	}

@@ -1,46 +1,74 @@
 package nodelocal
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
-	"net"
 	"net/netip"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // question asks for cachesize.bind, TXT in class CH, which dnscache answers without an
 // upstream server: a check must say nothing about cluster DNS.
 const question = "\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x09cachesize\x04bind\x00\x00\x10\x00\x03"
 
-// ask asks for cachesize.bind at an address and reports whether a good answer came.
-func ask(ctx context.Context, at netip.AddrPort, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	c, err := (&net.Dialer{}).DialContext(ctx, "udp", at.String())
+// The faults of an answer.
+var (
+	errBadAnswer = errors.New("the answer is an error")
+	errNoAnswer  = errors.New("no answer")
+)
+
+// ask asks for cachesize.bind at an address and reports whether a good answer came. It
+// blocks a thread of the operating system meanwhile. It is called twice a second for as
+// long as the node runs, so it uses as little as it can.
+func ask(at netip.AddrPort, patience time.Duration) error {
+	family, to := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()})
+	if at.Addr().Is4() {
+		family, to = unix.AF_INET, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	id := uint16(time.Now().UnixNano())
-	query := []byte(question)
-	binary.BigEndian.PutUint16(query, id)
-	if _, err := c.Write(query); err != nil {
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.Connect(fd, to); err != nil {
 		return err
 	}
-	reply := make([]byte, 512)
+	end := time.Now().Add(patience)
+	id := uint16(end.UnixNano())
+	var query [len(question)]byte
+	copy(query[:], question)
+	binary.BigEndian.PutUint16(query[:], id)
+	if _, err := unix.Write(fd, query[:]); err != nil {
+		return err
+	}
+	return await(fd, id, end)
+}
+
+// await reads until the answer with that id has come.
+func await(fd int, id uint16, end time.Time) error {
+	var reply [512]byte
 	for {
-		n, err := c.Read(reply)
-		if err != nil {
+		left := time.Until(end)
+		if left <= 0 {
+			return errNoAnswer
+		}
+		// A timeout of 0 would wait without end.
+		timeout := unix.NsecToTimeval(max(left, time.Millisecond).Nanoseconds())
+		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
 			return err
 		}
-		if n < 12 || binary.BigEndian.Uint16(reply) != id {
+		n, err := unix.Read(fd, reply[:])
+		switch {
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 			continue
-		}
-		if reply[2]&0x80 == 0 || reply[3]&0xf != 0 || binary.BigEndian.Uint16(reply[6:]) == 0 {
-			return errors.New("the answer is an error")
+		case err != nil:
+			return err
+		case n < 12 || binary.BigEndian.Uint16(reply[:]) != id:
+			continue
+		case reply[2]&0x80 == 0 || reply[3]&0xf != 0 || binary.BigEndian.Uint16(reply[6:]) == 0:
+			return errBadAnswer
 		}
 		return nil
 	}

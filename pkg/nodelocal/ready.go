@@ -2,7 +2,6 @@ package nodelocal
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"net/netip"
 	"os"
@@ -18,7 +17,7 @@ var errNotReady = errors.New("no cache of this process namespace answers")
 // ready asks the caches of this process namespace, which in a Pod is the one cache of
 // its container, at the address that each has for itself: the addresses of the node are
 // shared by all instances. It returns an error unless one of them answers.
-func ready(ctx context.Context) error {
+func ready() error {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {
 		line, err := os.ReadFile(file)
@@ -26,7 +25,7 @@ func ready(ctx context.Context) error {
 			continue // it has ended
 		}
 		addr, ok := privateOf(line)
-		if ok && ask(ctx, netip.AddrPortFrom(addr, dnsPort), 4*policy.CheckPatience) == nil {
+		if ok && ask(netip.AddrPortFrom(addr, dnsPort), 4*policy.CheckPatience) == nil {
 			return nil
 		}
 	}

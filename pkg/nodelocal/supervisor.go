@@ -18,6 +18,10 @@ import (
 // startCheckEvery is the period of the checks before the first answer of a cache.
 const startCheckEvery = 50 * time.Millisecond
 
+// repairEvery is the period of looking after the addresses where the kernel tells of
+// changes: then it is a precaution, and on a node with many Pods not a cheap one.
+const repairEvery = 30 * time.Second
+
 // pathPause is how long queries stay away after the addresses did not answer while the
 // cache itself did, which the host's own packet filter may be the cause of.
 const pathPause = time.Minute
@@ -32,6 +36,8 @@ type supervisor struct {
 	link    link           // holds the addresses
 	// linked is whether the addresses are looked after, from the first Install on.
 	linked bool
+	// linkFailed is whether the addresses could not be put on the host at the last try.
+	linkFailed bool
 	// noRules is set once the kernel cannot have the table.
 	noRules bool
 	// state is what the cache is to know for its metrics, told what it was told.
@@ -41,13 +47,19 @@ type supervisor struct {
 	// pathBad is when the addresses did not answer last.
 	pathBad time.Time
 	exits   chan exit    // the end of each child
+	asked   chan request // for checks
 	checks  chan outcome // of each check
 }
 
-// exit is the end of a child, and outcome that of a check.
+// exit is the end of a child; request asks for a check, and outcome is its end.
 type exit struct {
 	child *child
 	code  int
+}
+
+type request struct {
+	child *child
+	path  bool // ask at the addresses too
 }
 
 type outcome struct {
@@ -64,6 +76,7 @@ func supervise(ctx context.Context, cfg *config, stderr io.Writer) int {
 		machine: policy.Machine{Lameduck: cfg.lameduck},
 		link:    link{name: cfg.link},
 		exits:   make(chan exit, 1),
+		asked:   make(chan request, 1),
 		checks:  make(chan outcome, 1),
 	}
 	if len(cfg.byIPVS) > 0 {
@@ -79,6 +92,8 @@ func supervise(ctx context.Context, cfg *config, stderr io.Writer) int {
 		go watch.Run(ctx)
 		moved = watch.Changed()
 	}
+	go s.check(ctx)
+	saveMemory()
 	return s.run(ctx, signals, moved)
 }
 
@@ -90,6 +105,7 @@ func (s *supervisor) run(ctx context.Context, signals <-chan os.Signal, moved <-
 	defer check.Stop()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	repaired := time.Now()
 	for {
 		event := policy.Event{Kind: policy.Tick}
 		select {
@@ -107,7 +123,10 @@ func (s *supervisor) run(ctx context.Context, signals <-chan os.Signal, moved <-
 		case <-check.C:
 			check.Reset(s.period())
 			if s.machine.Running() {
-				go s.check(ctx, s.child, s.rules != nil)
+				select {
+				case s.asked <- request{s.child, s.rules != nil}:
+				default: // the one before is not over
+				}
 			}
 		case o := <-s.checks:
 			event.Kind = s.judge(o)
@@ -119,8 +138,11 @@ func (s *supervisor) run(ctx context.Context, signals <-chan os.Signal, moved <-
 			event = policy.Event{Kind: policy.Exited, Code: e.code}
 		case <-moved:
 			s.repair()
-		case <-tick.C:
-			s.repair()
+		case now := <-tick.C:
+			if moved == nil || s.linkFailed || now.Sub(repaired) >= repairEvery {
+				repaired = now
+				s.repair()
+			}
 		}
 		if code, over := s.step(event); over {
 			return code
@@ -135,17 +157,27 @@ func (s *supervisor) period() time.Duration {
 	return startCheckEvery
 }
 
-// check asks the child, and through the addresses too if queries come that way.
-func (s *supervisor) check(ctx context.Context, c *child, path bool) {
-	o := outcome{child: c, err: ask(ctx, c.private, policy.CheckPatience)}
-	for _, addr := range s.cfg.addrs {
-		if path && o.err == nil && o.path == nil {
-			o.path = ask(ctx, netip.AddrPortFrom(addr, dnsPort), policy.CheckPatience)
+// check does the checks that are asked for. It is one goroutine for good: new ones would
+// have to grow their stacks each time.
+func (s *supervisor) check(ctx context.Context) {
+	for {
+		var r request
+		select {
+		case r = <-s.asked:
+		case <-ctx.Done():
+			return
 		}
-	}
-	select {
-	case s.checks <- o:
-	case <-ctx.Done():
+		o := outcome{child: r.child, err: ask(r.child.private, policy.CheckPatience)}
+		for _, addr := range s.cfg.addrs {
+			if r.path && o.err == nil && o.path == nil {
+				o.path = ask(netip.AddrPortFrom(addr, dnsPort), policy.CheckPatience)
+			}
+		}
+		select {
+		case s.checks <- o:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -263,6 +295,7 @@ func (s *supervisor) repair() {
 	}
 	before := s.link.used
 	changed, err := s.link.ensure(s.cfg.addrs)
+	s.linkFailed = err != nil
 	switch {
 	case err != nil:
 		s.log.Error("cannot put the addresses on the host", "error", err)

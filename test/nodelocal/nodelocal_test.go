@@ -349,7 +349,7 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cache(t)))
-	for _, want := range []string{"CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "Uid:\t65534"} {
+	for _, want := range []string{"CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "Uid:\t65534", "Name:\tdnscache\n"} {
 		if !strings.Contains(string(status), want) {
 			t.Errorf("the cache's status lacks %q", want)
 		}
