@@ -111,6 +111,9 @@ func checkNodeRights(t *testing.T, objects []runtime.Object, d *appsv1.DaemonSet
 // and not the caches, and a cluster that has NetworkPolicies lets the nodes ask it.
 func checkNodeServices(t *testing.T, objects []runtime.Object, d *appsv1.DaemonSet) {
 	t.Helper()
+	if replicas := find[*corev1.Service](t, objects, "kube-dns-upstream-headless"); replicas.Spec.ClusterIP != corev1.ClusterIPNone {
+		t.Errorf("the Service kube-dns-upstream-headless has the address %q", replicas.Spec.ClusterIP)
+	}
 	if host := find[*corev1.Service](t, objects, "kube-dns-upstream"); host.Spec.ClusterIP != "" {
 		t.Errorf("the Service kube-dns-upstream has the fixed address %q, and could not be applied over that of NodeLocal DNSCache", host.Spec.ClusterIP)
 	}
@@ -166,10 +169,13 @@ func checkNodeArguments(t *testing.T, c corev1.Container) {
 			}
 		}
 	}
-	for _, zone := range []string{"in-addr.arpa", "ip6.arpa"} {
-		if !slices.Contains(rest, "--server=/"+zone+"/10.96.0.77") {
-			t.Errorf("%s is not asked of cluster DNS: %q", zone, rest)
-		}
+	domain := slices.IndexFunc(rest, func(arg string) bool { return strings.HasSuffix(arg, "/in-addr.arpa/ip6.arpa/10.96.0.77") })
+	if domain < 0 {
+		t.Fatalf("reverse names are not asked of cluster DNS: %q", rest)
+	}
+	zone := strings.Split(rest[domain], "/")[1]
+	if want := "--node-local-upstream=kube-dns-upstream-headless.kube-system.svc." + zone; !slices.Contains(own, want) {
+		t.Errorf("no %s in %q", want, own)
 	}
 }
 
@@ -180,9 +186,9 @@ func TestNodeLocalTogether(t *testing.T) {
 		want       []string
 		not        string
 	}{
-		{[]string{"networkpolicy", "ha"}, []string{"--server=/cluster.local/$(KUBE_DNS_UPSTREAM_SERVICE_HOST)", "-configDir=/etc/k8s/dns/dnsmasq-nanny"}, ""},
+		{[]string{"networkpolicy", "ha"}, []string{"--server=/cluster.local/in-addr.arpa/ip6.arpa/$(KUBE_DNS_UPSTREAM_SERVICE_HOST)", "-configDir=/etc/k8s/dns/dnsmasq-nanny"}, ""},
 		{[]string{"clusterset"}, []string{"--server=/clusterset.local/$(KUBE_DNS_UPSTREAM_SERVICE_HOST)"}, ""},
-		{[]string{"domain"}, []string{"--server=/example.internal/$(KUBE_DNS_UPSTREAM_SERVICE_HOST)"}, "cluster.local"},
+		{[]string{"domain"}, []string{"--server=/example.internal/in-addr.arpa/ip6.arpa/$(KUBE_DNS_UPSTREAM_SERVICE_HOST)"}, "cluster.local"},
 		{[]string{"dual-stack"}, []string{"--node-local=169.254.20.10,$(KUBE_DNS_SERVICE_HOST),fd00:10:96::a"}, ""},
 		// In clear text, nobody outside the cluster is asked.
 		{[]string{"tls-upstream"}, []string{"--no-resolv", "--server=$(KUBE_DNS_UPSTREAM_SERVICE_HOST)"}, "-configDir"},

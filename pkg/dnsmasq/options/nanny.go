@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -146,6 +147,13 @@ func ParseNanny(args []string) (Nanny, error) {
 	}
 	if set.NArg() > 0 {
 		return n, fault(fmt.Sprintf("%q is not a flag of dnsmasq-nanny; the options of dnsmasq must come after the --", set.Arg(0)))
+	}
+	// In manifests, an address of an unknown family is best written in brackets.
+	if inside, bracket := strings.CutPrefix(n.KubeDNSServer, "["); bracket {
+		host, port, _ := strings.Cut(inside, "]:")
+		if addr, err := netip.ParseAddr(host); err == nil && addr.Is4() {
+			n.KubeDNSServer = host + ":" + port
+		}
 	}
 	var faults []error
 	if n.SyncInterval <= 0 {

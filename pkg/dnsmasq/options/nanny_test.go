@@ -52,6 +52,8 @@ func TestParseNanny(t *testing.T) {
 	}{
 		{"none", "", func(*Nanny) {}},
 		{"addon", "-v=2 -logtostderr -configDir=/etc/k8s/dns/dnsmasq-nanny -restartDnsmasq=true", func(n *Nanny) { n.Verbosity, n.ApplyChanges = 2, true }},
+		{"an IPv4 address in brackets", "--kubednsServer=[10.96.0.11]:53", func(n *Nanny) { n.KubeDNSServer = "10.96.0.11:53" }},
+		{"an IPv6 address", "--kubednsServer=[fd00::11]:53", func(n *Nanny) { n.KubeDNSServer = "[fd00::11]:53" }},
 		{"two dashes and values apart", "--configDir /c --syncInterval 3s --kubednsServer=127.0.0.1:1 --logInterval 1m", func(n *Nanny) {
 			n.ConfigDir, n.SyncInterval, n.KubeDNSServer, n.LogInterval = "/c", 3*time.Second, "127.0.0.1:1", time.Minute
 		}},
