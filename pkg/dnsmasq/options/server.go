@@ -144,6 +144,9 @@ func parseUpstream(text string) (Server, error) {
 	if len(text) >= 4 && strings.EqualFold(text[:4], "tcp:") {
 		return parseTCP(text[4:])
 	}
+	if err := notForPlain(text); err != nil {
+		return Server{}, err
+	}
 	s := Server{Port: DefaultPort}
 	host, from, hasFrom := cut(text, '@')
 	host, portText, hasPort := cut(host, '#')

@@ -66,17 +66,22 @@ const tlsForm = "write --server=[/domain/...]tls:ADDRESS[#PORT][@INTERFACE|@SOUR
 func parseTLS(text string) (Server, error) {
 	list := items(text)
 	address := list[0]
-	host, _, _ := cut(address, '@')
+	host, from, hasFrom := cut(address, '@')
 	host, port, hasPort := cut(host, '#')
 	if hasPort && port == "" {
 		return Server{}, bad("bad port", "the port is missing; %s", tlsForm)
+	}
+	if n, ok := parsePort(port); hasPort && (!ok || n == 0) {
+		return Server{}, bad("bad port", "%q is not a port; %s", port, tlsForm)
 	}
 	if strings.HasPrefix(host, "//") {
 		return Server{}, bad(notAServer, "%q: there must be no slashes after tls:; %s", "tls:"+text, tlsForm)
 	}
 	if _, err := parseAddr(host); err != nil {
-		return Server{}, bad(notAServer, "%q is not an address; the name of a TLS server would have to be looked up in clear text; %s",
-			host, tlsForm)
+		return Server{}, notTLSAddress(host)
+	}
+	if at, _, _ := cut(from, '#'); hasFrom && at != "" && strings.Trim(at, "0123456789") == "" {
+		return Server{}, bad("bad interface name", "%q looks like a port; %s", from, tlsForm)
 	}
 	s, err := parseUpstream(address)
 	if err != nil {
@@ -95,6 +100,27 @@ func parseTLS(text string) (Server, error) {
 		}
 	}
 	return s, nil
+}
+
+// notTLSAddress says what is wrong with the text in place of a TLS server's address, also
+// in the forms of other programs.
+func notTLSAddress(text string) error {
+	if text == "" {
+		return bad(notAServer, "the server's address is missing; %s", tlsForm)
+	}
+	if i := strings.LastIndexAny(text, "%:"); i > 0 && parsesAsAddr(text[:i]) {
+		return bad(notAServer, "%q is not an address; the port follows #, and the name follows name=; %s", text, tlsForm)
+	}
+	return bad(notAServer, "%q is not an address, and the name of a TLS server would have to be looked up in clear text; %s", text, tlsForm)
+}
+
+// notForPlain returns an error if a server that is not asked over TLS has what only TLS
+// servers have.
+func notForPlain(text string) error {
+	if strings.Contains(text, ",name=") || strings.Contains(text, ",pin=") {
+		return bad(notAServer, "%q: only a TLS server has a name or a pin; %s", text, tlsForm)
+	}
+	return nil
 }
 
 // set parses name=NAME or pin=HEX64.
