@@ -83,7 +83,8 @@ func (s Server) String() string {
 
 // Parse reads the keys from data, which is the ConfigMap's data or the content
 // of its files. Missing keys have their defaults. If any key is invalid, the result
-// is the zero Config, and the error names each invalid key with the reason.
+// is the zero Config, and the error names each invalid key with the reason. Unknown
+// keys are ignored, unless they look like misspelt ones with servers over TLS.
 func Parse(data map[string]string) (Config, error) {
 	var c Config
 	var errs []error
@@ -110,6 +111,7 @@ func Parse(data map[string]string) (Config, error) {
 		c.Autopath, err = autopath.ParseMode(text)
 		return err
 	})
+	errs = append(errs, misplacedTLS(data)...)
 	if len(errs) > 0 {
 		return Config{}, errors.Join(errs...)
 	}
@@ -204,6 +206,17 @@ func serverHint(text string) string {
 				host = "[" + host + "]"
 			}
 			return "the port goes after a colon; write " + host + ":" + port
+		}
+	}
+	if scheme, _, ok := strings.Cut(text, "://"); ok {
+		return fmt.Sprintf("%s:// is not supported; for a server over TLS %s", scheme, tlsForm)
+	}
+	if len(text) >= 4 && strings.EqualFold(text[:4], "tls:") {
+		return "this form is for dnscache's options; " + tlsForm
+	}
+	if host, name, ok := strings.Cut(text, "%"); ok {
+		if addr, err := netip.ParseAddr(host); err == nil && addr.Is4() {
+			return fmt.Sprintf("only a server over TLS has the name %q after %%; %s", name, tlsForm)
 		}
 	}
 	return ""

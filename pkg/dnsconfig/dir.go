@@ -14,7 +14,8 @@ import (
 // ReadDir reads every regular file in the root of fsys: the name of a file is a key,
 // its content the value. Subdirectories and names that begin with a dot are ignored
 // (a ConfigMap volume keeps its data in "..data" and links to it). A missing
-// directory and a file that is not UTF-8 are errors.
+// directory and a file that cannot be read or is not UTF-8 are errors; data then is
+// what could be read, the latter included.
 //
 // The version is the SHA-256, in hex, over name, NUL, content, NUL of each file in
 // order of names. It is empty if there are no files.
@@ -34,30 +35,46 @@ func ReadDir(fsys fs.FS) (version string, data map[string]string, err error) {
 		if strings.HasPrefix(name, ".") {
 			continue
 		}
-		// Unlike the entry's own information, Stat follows the links of a volume.
-		info, err := fs.Stat(fsys, path.Clean(name))
-		if err != nil {
-			return "", nil, fmt.Errorf("reading the configuration directory: %w", err)
+		content, fault := readFile(fsys, name)
+		if fault != nil && err == nil {
+			err = fault
 		}
-		if !info.Mode().IsRegular() {
+		if content == nil {
 			continue
-		}
-		content, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			return "", nil, fmt.Errorf("reading the configuration: %w", err)
-		}
-		if !utf8.Valid(content) {
-			return "", nil, fmt.Errorf("configuration file %q is not UTF-8 text", name)
 		}
 		data[name] = string(content)
 		for _, part := range [][]byte{[]byte(name), {0}, content, {0}} {
 			sum.Write(part)
 		}
 	}
+	if err != nil {
+		return "", data, err
+	}
 	if len(data) == 0 {
 		return "", data, nil
 	}
 	return hex.EncodeToString(sum.Sum(nil)), data, nil
+}
+
+// readFile reads a file. The content is nil if that is not a regular one, and that of a
+// file that is not UTF-8 comes with an error.
+func readFile(fsys fs.FS, name string) ([]byte, error) {
+	// Unlike the entry's own information, Stat follows the links of a volume.
+	info, err := fs.Stat(fsys, path.Clean(name))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading the configuration directory: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, nil
+	}
+	content, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	if !utf8.Valid(content) {
+		return content, fmt.Errorf("configuration file %q is not UTF-8 text", name)
+	}
+	return append([]byte{}, content...), nil
 }
 
 // Tracker follows the versions of a configuration and keeps the last valid one. The
@@ -109,17 +126,22 @@ func (t *Tracker) Offer(version string, data map[string]string) (changed bool, e
 	}
 	config, err := Parse(data)
 	if err != nil {
-		t.current.Withheld = t.current.Withheld || !t.accepted && mentionsTLS(data)
+		t.Reject(data)
 		return false, err
 	}
 	t.current, t.accepted = config, true
 	return true, nil
 }
 
+// Reject notes that data, maybe all that could be read, is not valid.
+func (t *Tracker) Reject(data map[string]string) {
+	t.current.Withheld = t.current.Withheld || !t.accepted && mentionsTLS(data)
+}
+
 // mentionsTLS reports whether a configuration, valid or not, has servers over TLS.
 func mentionsTLS(data map[string]string) bool {
-	for _, key := range []string{KeyStubDomains, KeyUpstreamNameservers} {
-		if strings.Contains(strings.ToLower(data[key]), "tls:") {
+	for key, text := range data {
+		if hasTLS(key, text) {
 			return true
 		}
 	}

@@ -39,6 +39,13 @@ func TestHints(t *testing.T) {
 		{KeyUpstreamNameservers, `['10.0.0.1']`, "single quotation marks"},
 		{KeyUpstreamNameservers, `["10.0.0.1",]`, "comma before a closing bracket"},
 		{KeyStubDomains, "{\"a.test\": [\"10.0.0.1\"],\n}", "comma before a closing bracket"},
+		{KeyUpstreamNameservers, `["dns://10.0.0.1"]`, "dns:// is not supported; for a server over TLS write tls://ADDRESS"},
+		{KeyStubDomains, `{"a.test": ["https://10.0.0.1/dns-query"]}`, "https:// is not supported; for a server over TLS write tls://ADDRESS"},
+		{KeyUpstreamNameservers, `["tls:10.0.0.1#853,name=a.test"]`, "this form is for dnscache's options; write tls://ADDRESS"},
+		{KeyUpstreamNameservers, `["10.0.0.1%a.test"]`, `only a server over TLS has the name "a.test" after %; write tls://ADDRESS`},
+		{KeyUpstreamNameservers, `["tls://[fe80::1%eth0]:853"]`, "a link-local address needs its interface"},
+		{"upstreamNameServers", `["tls://10.0.0.1"]`, `unknown key "upstreamNameServers" has servers over TLS; did you mean "upstreamNameservers"?`},
+		{"stub-domains", `{"a.test": ["TLS://10.0.0.1"]}`, `unknown key "stub-domains" has servers over TLS; did you mean "stubDomains"?`},
 		{KeyStubDomains, " ", "the value is empty"},
 	}
 	for _, tt := range tests {

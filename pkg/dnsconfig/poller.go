@@ -41,17 +41,19 @@ type Poller struct {
 // servers over TLS is passed to Apply as one with Withheld.
 func (p *Poller) Load() {
 	version, data, err := ReadDir(p.FS)
+	withheld := p.tracker.Current().Withheld
 	if err != nil {
+		p.tracker.Reject(data)
 		if p.readError != err.Error() {
 			p.readError = err.Error()
 			p.result(err)
 			p.Logger.Error("cannot read the configuration; "+p.tracker.Fallback(), "directory", p.Dir, "error", err)
 		}
+		p.withhold(withheld)
 		return
 	}
 	again := p.readError != ""
 	p.readError = ""
-	withheld := p.tracker.Current().Withheld
 	changed, err := p.tracker.Offer(version, data)
 	for _, warning := range p.tracker.NewWarnings() {
 		p.Logger.Warn("configuration: "+warning, "directory", p.Dir)
@@ -60,9 +62,7 @@ func (p *Poller) Load() {
 		p.rejected = err
 		p.result(err)
 		p.Logger.Error("configuration rejected; "+p.tracker.Fallback(), "directory", p.Dir, "version", version, "error", err)
-		if c := p.tracker.Current(); c.Withheld && !withheld {
-			p.Apply(c)
-		}
+		p.withhold(withheld)
 		return
 	}
 	switch {
@@ -76,6 +76,13 @@ func (p *Poller) Load() {
 	case again: // the content is as it was
 		p.Logger.Info("the configuration can be read again", "directory", p.Dir)
 		p.result(p.rejected)
+	}
+}
+
+// withhold applies a configuration that has been withheld, unless it was before.
+func (p *Poller) withhold(before bool) {
+	if c := p.tracker.Current(); c.Withheld && !before {
+		p.Apply(c)
 	}
 }
 

@@ -3,7 +3,9 @@ package dnsconfig
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,6 +44,8 @@ func parseTLSServer(text string) (Server, error) {
 	switch {
 	case err != nil:
 		return wrong("the server must be given as an IP address, because a name would have to be looked up in clear text")
+	case addr.Is6() && addr.IsLinkLocalUnicast():
+		return wrong("a link-local address needs its interface, for which this form has no place")
 	case named && !isServerName(name):
 		return wrong(fmt.Sprintf("%q is not a name that a certificate can be valid for", name))
 	}
@@ -110,4 +114,24 @@ func Unmixed(servers []Server) error {
 		}
 	}
 	return nil
+}
+
+// misplacedTLS returns an error for each key that is not known but looks like the
+// misspelling of one, and has servers over TLS: without it, the names would be asked in
+// clear text.
+func misplacedTLS(data map[string]string) (errs []error) {
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		if slices.Contains(knownKeys(), key) || !hasTLS(key, data[key]) {
+			continue
+		}
+		errs = append(errs, fmt.Errorf("unknown key %q has servers over TLS; did you mean %q?", key, nearestKey(key)))
+	}
+	return errs
+}
+
+// hasTLS reports whether a key, known or nearly known, has servers over TLS, validly
+// written or not.
+func hasTLS(key, text string) bool {
+	near := nearestKey(key)
+	return (near == KeyStubDomains || near == KeyUpstreamNameservers) && strings.Contains(strings.ToLower(text), "tls:")
 }

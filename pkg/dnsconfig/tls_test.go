@@ -1,8 +1,10 @@
 package dnsconfig
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 // TestTLSServers is B40: the form of NodeLocal DNSCache's ConfigMaps.
@@ -80,6 +82,36 @@ func TestTLSMixed(t *testing.T) {
 	} {
 		if _, err := Parse(map[string]string{KeyStubDomains: value}); (err == nil) != ok {
 			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
+// TestTLSWithheld: as long as no configuration was valid, one with servers over TLS that
+// cannot be used means that nobody is asked, in whatever way it is broken.
+func TestTLSWithheld(t *testing.T) {
+	secure := &fstest.MapFile{Data: []byte(`["tls://192.0.2.1"]`)}
+	for name, c := range map[string]struct {
+		files    fstest.MapFS
+		withheld bool
+	}{
+		"a file that is not text":        {fstest.MapFS{KeyUpstreamNameservers: secure, "logo": {Data: []byte{0xff, 0xfe}}}, true},
+		"a file that is not text, first": {fstest.MapFS{KeyUpstreamNameservers: secure, "a": {Data: []byte{0xff, 0xfe}}}, true},
+		"the servers are not text":       {fstest.MapFS{KeyUpstreamNameservers: {Data: []byte("[\"tls://192.0.2.1\xff\"]")}}, true},
+		"not JSON":                       {fstest.MapFS{KeyUpstreamNameservers: {Data: []byte("tls://192.0.2.1")}}, true},
+		"another key is invalid":         {fstest.MapFS{KeyUpstreamNameservers: secure, KeyStubDomains: {Data: []byte("{")}}, true},
+		"a misspelt key":                 {fstest.MapFS{"UpstreamNameServers": secure}, true},
+		"nothing over TLS":               {fstest.MapFS{KeyUpstreamNameservers: {Data: []byte("[")}, "logo": {Data: []byte{0xff}}}, false},
+		"a key of something else":        {fstest.MapFS{"Corefile": secure, KeyStubDomains: {Data: []byte("{")}}, false},
+	} {
+		var applied []Config
+		p := &Poller{FS: c.files, Apply: func(c Config) { applied = append(applied, c) }, Logger: slog.New(slog.DiscardHandler)}
+		p.Load()
+		p.Load()
+		if withheld := len(applied) == 1 && applied[0].Withheld; withheld != c.withheld || !withheld && len(applied) != 0 {
+			t.Errorf("%s: applied %+v", name, applied)
+		}
+		if c.withheld != strings.Contains(p.tracker.Fallback(), "asking no upstream servers") {
+			t.Errorf("%s: %s", name, p.tracker.Fallback())
 		}
 	}
 }
