@@ -55,7 +55,7 @@ func (a *app) apply(again bool) {
 	} else {
 		a.log.Printf("error: cannot apply the change; keeping the previous configuration: %v", err)
 	}
-	a.hosts.Settle()
+	a.hosts.Settle(a.sources.Bytes())
 }
 
 // readServersFile reads --servers-file, if it is given.

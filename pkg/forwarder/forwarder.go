@@ -96,6 +96,7 @@ func New(cfg Config) (*Forwarder, error) {
 	if f.set, err = upstream.New(st.cfg.Upstream); err != nil {
 		return nil, err
 	}
+	st.cfg.Upstream.Routes = nil // f.set has them in its own form
 	f.use(st)
 	return f, nil
 }
@@ -154,6 +155,7 @@ func (f *Forwarder) Reload(cfg Config) error {
 	if err := f.set.Reload(st.cfg.Upstream); err != nil {
 		return err
 	}
+	st.cfg.Upstream.Routes = nil // f.set has them in its own form
 	f.use(st)
 	f.purge(st, old)
 	return nil

@@ -32,8 +32,13 @@ func (s *server) close() {
 
 // Group is the servers of one domain. A question is asked of one group.
 type Group struct {
+	*crew
+	domain string
+}
+
+// crew is the servers of one or more groups, in one order.
+type crew struct {
 	set     *Set
-	domain  string
 	servers []*server
 	health  *policy.Group // of the same servers; guarded by Set.health
 }

@@ -116,6 +116,8 @@ func (s *Set) Reload(cfg Config) error {
 }
 
 func (s *Set) apply(cfg Config) {
+	routes := cfg.Routes
+	cfg.Routes = nil // the table replaces them; there may be many
 	s.cfg.Store(&settings{Config: cfg, policy: policy.Config{
 		Strategy: cfg.Strategy, Timeout: cfg.Timeout, FirstRetry: cfg.FirstRetry, MixCase: cfg.MixCase, Streams: &s.streams,
 	}})
@@ -126,8 +128,18 @@ func (s *Set) apply(cfg Config) {
 	s.health.Unlock()
 	kept := map[Server]*server{}
 	s.order = nil
-	table := route.New(cfg.Routes, func(domain string, specs []Server) *Group {
-		g := &Group{set: s, domain: domain}
+	type list struct { // of servers; routes may share one
+		first *Server
+		size  int
+	}
+	crews := map[list]*crew{}
+	table := route.New(routes, func(domain string, specs []Server) *Group {
+		key := list{&specs[0], len(specs)}
+		if c := crews[key]; c != nil {
+			return &Group{c, domain}
+		}
+		g := &crew{set: s, servers: make([]*server, 0, len(specs))}
+		crews[key] = g
 		var health []*policy.Server
 		for _, spec := range specs {
 			srv := kept[spec]
@@ -140,7 +152,7 @@ func (s *Set) apply(cfg Config) {
 			health = append(health, &srv.health)
 		}
 		g.health = policy.NewGroup(health, policy.Time(s.now()), rand.Uint64())
-		return g
+		return &Group{g, domain}
 	})
 	s.publish(kept)
 	s.udp.Configure(cfg.udp(len(kept)))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -237,6 +238,10 @@ func (g *Group) explain(err error) error {
 // unmixed refuses routes by which a domain's names would go over TLS at one time
 // and in clear text at another.
 func unmixed(routes []Route) error {
+	profiled := func(s Server) bool { return s.TLS != TLS{} }
+	if !slices.ContainsFunc(routes, func(r Route) bool { return slices.ContainsFunc(r.Servers, profiled) }) {
+		return nil
+	}
 	type kinds struct{ plain, secure string }
 	domains := map[dnsname.Domain]*kinds{}
 	for i := range routes {

@@ -159,6 +159,7 @@ func strategy(u *options.Upstream) upstream.Strategy {
 // routes converts --server and its like and --address.
 func routes(servers []options.Server, addresses []options.Address) []upstream.Route {
 	list := make([]upstream.Route, 0, len(servers)+len(addresses))
+	alone := map[upstream.Server][]upstream.Server{} // lists of one, shared by all domains that have it
 	for _, s := range servers {
 		r := upstream.Route{Domain: s.Domain}
 		switch s.Kind {
@@ -176,7 +177,10 @@ func routes(servers []options.Server, addresses []options.Address) []upstream.Ro
 			if s.Source.IsValid() {
 				server.Source = netip.AddrPortFrom(s.Source, s.SourcePort)
 			}
-			r.Servers = []upstream.Server{server}
+			if r.Servers = alone[server]; r.Servers == nil {
+				r.Servers = []upstream.Server{server}
+				alone[server] = r.Servers
+			}
 		}
 		list = append(list, r)
 	}

@@ -7,6 +7,7 @@ package servers
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"net"
 	"net/netip"
 	"slices"
@@ -60,12 +61,41 @@ func (s *Sources) Servers() []options.Server {
 	if s.Expand != nil {
 		all = s.Expand(all)
 	}
-	seen := make(map[options.Server]bool, len(all))
-	return slices.DeleteFunc(all, func(server options.Server) bool {
-		again := seen[server]
-		seen[server] = true
-		return again
-	})
+	return once(all)
+}
+
+// Bytes estimates the memory that the servers take, with what the forwarder makes of them.
+func (s *Sources) Bytes() int {
+	const perDomain, perServer = 400, 2000
+	bytes := 0
+	for _, list := range [...][]options.Server{s.Options, s.file, s.Live.Servers} {
+		bytes += len(list) * perDomain
+		for i := range list {
+			if i == 0 || list[i].Addr != list[i-1].Addr {
+				bytes += perServer
+			}
+		}
+	}
+	return bytes
+}
+
+// once removes servers that are there twice.
+func once(list []options.Server) []options.Server {
+	if len(list) < 2 {
+		return list
+	}
+	first := make(map[uint64]int, len(list)) // places in unique, by hash: a server has 200 octets
+	seed := maphash.MakeSeed()
+	unique := list[:0]
+	for i := range list {
+		hash := maphash.Comparable(seed, list[i])
+		if at, ok := first[hash]; ok && unique[at] == list[i] {
+			continue
+		}
+		first[hash] = len(unique)
+		unique = append(unique, list[i])
+	}
+	return unique
 }
 
 // UseLive takes what dnsmasq-nanny's directory asks for.
@@ -125,6 +155,9 @@ func System(ctx context.Context, host string) ([]netip.Addr, error) {
 // Resolve replaces servers that are given by a name by their first
 // address. It leaves out those that have none, and returns the errors.
 func Resolve(ctx context.Context, servers []options.Server, lookup Lookup) ([]options.Server, error) {
+	if !slices.ContainsFunc(servers, func(s options.Server) bool { return s.Host != "" }) {
+		return servers, nil
+	}
 	resolved := make([]options.Server, 0, len(servers))
 	var faults []string
 	for _, s := range servers {

@@ -14,15 +14,17 @@ const largeTable = 1 << 20
 const leastPercent = 20
 
 // Settle is to be called when Table is in use and no one uses an older one any
-// more. If there is a new one since the last call and either is large, it gives
-// the memory that is free back to the system, and makes the garbage collector
-// allow for no more garbage than without the table: as the table has no pointers,
-// a cycle costs no more with it. An environment with GOGC keeps its value.
-func (l *Loader) Settle() {
-	size := l.Table.Bytes()
+// more. others is the size of other lasting data that may have been made anew with
+// it, in octets. If there is a new table since the last call, or other data, and all
+// together is or was large, it gives the memory that is free back to the system, and
+// makes the garbage collector allow for no more garbage than without them: there is
+// little garbage between changes, and as the table has no pointers, a cycle costs no
+// more with it. An environment with GOGC keeps its value.
+func (l *Loader) Settle(others int) {
+	size := l.Table.Bytes() + others
 	before := l.settled
 	l.settled = size
-	if !l.changed || max(size, before) < largeTable {
+	if !l.changed && others == 0 || max(size, before) < largeTable {
 		return
 	}
 	l.changed = false

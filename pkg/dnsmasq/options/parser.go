@@ -2,6 +2,7 @@ package options
 
 import (
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -29,8 +30,10 @@ type parser struct {
 	confGiven bool
 	// read holds the paths of the files that have been read; none is read twice.
 	read map[string]bool
-	// added holds a listKey of every item that addNew has added.
-	added map[any]bool
+	// added has the place in its list of every item that addNew has added, by the hash of a
+	// listKey with seed. A key itself has hundreds of octets, and there may be many.
+	added map[uint64]int
+	seed  maphash.Seed // see added
 	// aliases holds the names of all --cname, which must not be repeated.
 	aliases map[dnsname.Domain]bool
 	// depth counts the configuration files that are being read and include each other.
@@ -49,7 +52,8 @@ func newParser(files Files) *parser {
 		onLine:  map[string]bool{},
 		inFile:  map[string]bool{},
 		read:    map[string]bool{},
-		added:   map[any]bool{},
+		added:   map[uint64]int{},
+		seed:    maphash.MakeSeed(),
 		aliases: map[dnsname.Domain]bool{},
 	}
 }

@@ -28,12 +28,17 @@ const (
 type Server struct {
 	// Domain says which names this server is for.
 	Domain dnsname.Domain
-	// Kind says how to resolve them.
-	Kind ServerKind
 	// Addr is the server's address for ServerAsk, unless Host is set. It may have a zone.
 	Addr netip.Addr
+	// Kind says how to resolve the names. Small fields are together: there may be many servers.
+	Kind ServerKind
+	// Role is the server's place beside others. No option gives it, but --server-replicas
+	// leads to it.
+	Role ServerRole
 	// Port is the server's port for ServerAsk.
 	Port uint16
+	// SourcePort is the port from which queries are sent; 0 means a random one.
+	SourcePort uint16
 	// Host is the name of a server that is given by name. Its addresses must be looked up
 	// when the program starts.
 	Host string
@@ -41,14 +46,9 @@ type Server struct {
 	Interface string
 	// Source is the address from which queries are sent; if it is not valid, any.
 	Source netip.Addr
-	// SourcePort is the port from which queries are sent; 0 means a random one.
-	SourcePort uint16
 	// TLS says whether to ask the server only over TLS ("tls:" before the address) or TCP
 	// ("tcp:").
 	TLS ServerTLS
-	// Role is the server's place beside others. No option gives it, but --server-replicas
-	// leads to it.
-	Role ServerRole
 }
 
 // ServerRole is a server's place among those of its domain.

@@ -1,6 +1,9 @@
 package options
 
-import "strings"
+import (
+	"hash/maphash"
+	"strings"
+)
 
 // cut splits a value at the first separator and removes the spaces around it, as dnsmasq
 // does for every separator of every option. cleanLine has replaced tabs in files by spaces.
@@ -94,11 +97,12 @@ type listKey[T comparable] struct {
 // added by addNew.
 func addNew[T comparable](p *parser, list *[]T, items ...T) {
 	for _, item := range items {
-		key := listKey[T]{list, item}
-		if !p.added[key] {
-			p.added[key] = true
-			*list = append(*list, item)
+		hash := maphash.Comparable(p.seed, listKey[T]{list, item})
+		if at, ok := p.added[hash]; ok && at < len(*list) && (*list)[at] == item {
+			continue
 		}
+		p.added[hash] = len(*list)
+		*list = append(*list, item)
 	}
 }
 

@@ -78,7 +78,8 @@ func (s Server) String() string {
 // up, in order.
 type Route struct {
 	Domain dnsname.Domain
-	// Servers are asked.
+	// Servers are asked. The table may keep the slice: it must not change. Routes that share
+	// one take less memory.
 	Servers []Server
 	// Standard asks the servers of the routes for all names ("/domain/#").
 	Standard bool
@@ -171,13 +172,24 @@ type Table[G any] struct {
 
 // rule is all that routes say about one domain.
 type rule[G any] struct {
-	addrs4, addrs6 []netip.Addr // the addresses of Literal answers
-	zero           bool         // the names have the addresses 0.0.0.0 and ::
-	standard       bool         // the names go to the servers without a domain
-	local          bool         // the names are answered from local data only
-	unavailable    string       // why there is no server to ask; "" if there is one
-	servers        []Server     // the servers of the domain
-	group          G            // if there are servers
+	literal     *literal // the addresses of Literal answers; nil for none
+	zero        bool     // the names have the addresses 0.0.0.0 and ::
+	standard    bool     // the names go to the servers without a domain
+	local       bool     // the names are answered from local data only
+	unavailable string   // why there is no server to ask; "" if there is one
+	servers     []Server // the servers of the domain
+	group       G        // if there are servers
+}
+
+// literal is the addresses of a domain. Most domains have none.
+type literal struct{ addrs4, addrs6 []netip.Addr }
+
+// addrs returns the addresses of Literal answers.
+func (r *rule[G]) addrs() literal {
+	if r.literal == nil {
+		return literal{}
+	}
+	return *r.literal
 }
 
 // New builds a table. group returns the value for the servers of a domain, given
@@ -276,17 +288,24 @@ func (c crowds[G]) has(r *rule[G], s Server) bool {
 }
 
 func (r *rule[G]) addRoute(route *Route, crowds crowds[G]) {
+	if len(route.Addrs) > 0 && r.literal == nil {
+		r.literal = new(literal)
+	}
 	for _, a := range route.Addrs {
 		if a = a.Unmap(); a.Is4() {
-			r.addrs4 = append(r.addrs4, a)
+			r.literal.addrs4 = append(r.literal.addrs4, a)
 		} else {
-			r.addrs6 = append(r.addrs6, a)
+			r.literal.addrs6 = append(r.literal.addrs6, a)
 		}
 	}
 	r.zero = r.zero || route.Zero
 	r.standard = r.standard || route.Standard
 	r.local = r.local || route.Local
 	r.unavailable = cmp.Or(r.unavailable, route.Unavailable)
+	if len(r.servers) == 0 && len(route.Servers) == 1 {
+		r.servers = route.Servers[:1:1] // shared; more servers go into memory of their own
+		return
+	}
 	for _, s := range route.Servers {
 		if !crowds.has(r, s) {
 			r.servers = append(r.servers, s)
@@ -398,15 +417,15 @@ func (t *Table[G]) domain(name []byte, qtype uint16) Decision[G] {
 func (t *Table[G]) decide(r *rule[G], qtype uint16) Decision[G] {
 	switch qtype {
 	case wire.TypeA:
-		if len(r.addrs4) > 0 {
-			return Decision[G]{Kind: Literal, Addrs: r.addrs4}
+		if addrs := r.addrs().addrs4; len(addrs) > 0 {
+			return Decision[G]{Kind: Literal, Addrs: addrs}
 		}
 		if r.zero {
 			return Decision[G]{Kind: Literal, Addrs: t.zeros[:1]}
 		}
 	case wire.TypeAAAA:
-		if len(r.addrs6) > 0 {
-			return Decision[G]{Kind: Literal, Addrs: r.addrs6}
+		if addrs := r.addrs().addrs6; len(addrs) > 0 {
+			return Decision[G]{Kind: Literal, Addrs: addrs}
 		}
 		if r.zero {
 			return Decision[G]{Kind: Literal, Addrs: t.zeros[1:]}
@@ -432,11 +451,11 @@ func (t *Table[G]) decide(r *rule[G], qtype uint16) Decision[G] {
 }
 
 func (t *Table[G]) any(r *rule[G]) Decision[G] {
-	switch {
-	case len(r.addrs6) > 0:
-		return Decision[G]{Kind: Literal, Addrs: r.addrs6}
-	case len(r.addrs4) > 0:
-		return Decision[G]{Kind: Literal, Addrs: r.addrs4}
+	switch l := r.addrs(); {
+	case len(l.addrs6) > 0:
+		return Decision[G]{Kind: Literal, Addrs: l.addrs6}
+	case len(l.addrs4) > 0:
+		return Decision[G]{Kind: Literal, Addrs: l.addrs4}
 	case r.zero:
 		return Decision[G]{Kind: Literal, Addrs: t.zeros}
 	}

@@ -15,7 +15,7 @@ type pool struct {
 	ep  Endpoint
 
 	mu     sync.Mutex
-	random *mathrand.ChaCha8
+	random *mathrand.ChaCha8 // nil until the first question
 	slots  []*socket
 	closed bool
 	turn   int // spreads sockets over pollers
@@ -26,6 +26,14 @@ func newRandom() *mathrand.ChaCha8 {
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // never fails, it aborts the program
 	return mathrand.NewChaCha8(seed)
+}
+
+// draw returns a random number. p.mu is held.
+func (p *pool) draw() uint64 {
+	if p.random == nil {
+		p.random = newRandom()
+	}
+	return p.random.Uint64()
 }
 
 // idTries bounds the search for a free id: sockets that are drawn, each tried
@@ -60,10 +68,10 @@ func (p *pool) assign(c *Call, now int64) error {
 		p.slots = append(p.slots, nil)
 	}
 	if c.Mixed {
-		c.mix = p.random.Uint64()
+		c.mix = p.draw()
 	}
 	for range idTries {
-		draw := p.random.Uint64()
+		draw := p.draw()
 		i := int(draw>>48) % sockets
 		s := p.slots[i]
 		if s == nil || s.uses >= uses || now-s.opened >= int64(age) {
@@ -120,7 +128,7 @@ func (p *pool) open(cfg *UDPConfig, now int64) (*socket, error) {
 	var err error
 	for range portTries {
 		var s *socket
-		port := low + int(p.random.Uint64()%uint64(max(high-low+1, 1)))
+		port := low + int(p.draw()%uint64(max(high-low+1, 1)))
 		if s, err = openSocket(p, poller, uint16(port), now); err == nil {
 			return s, nil
 		}

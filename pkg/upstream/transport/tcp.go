@@ -48,7 +48,7 @@ func (t *TCP) Conns() int { return int(t.conns.Load()) }
 
 // Link implements Transport.
 func (t *TCP) Link(ep Endpoint) Link {
-	p := &streamPool{tcp: t, ep: ep, random: newRandom()}
+	p := &streamPool{tcp: t, ep: ep}
 	if t.tls != nil {
 		p.secure = &secure{env: t.tls, profile: ep.Profile, idle: t.idle}
 	}
@@ -100,7 +100,7 @@ type streamPool struct {
 	secure *secure  // nil: in clear
 
 	mu          sync.Mutex        // guards what follows
-	random      *mathrand.ChaCha8 // makes ids
+	random      *mathrand.ChaCha8 // makes ids; nil until the first question
 	streams     []*stream         // the connections that take questions
 	singleUntil int64             // until when each connection carries one question
 	closed      bool              // takes no more questions
@@ -123,6 +123,9 @@ func (p *streamPool) Send(c *Call, now int64) error {
 	c.sock = nil
 	if p.closed {
 		return ErrClosed
+	}
+	if p.random == nil {
+		p.random = newRandom()
 	}
 	ids := p.random.Uint64()
 	// Over TLS a repeated question shares its fresh connection with the others.

@@ -135,7 +135,7 @@ func (c *UDPConfig) fixedPort(ep *Endpoint) uint16 {
 }
 
 // Link implements Transport.
-func (u *UDP) Link(ep Endpoint) Link { return &pool{udp: u, ep: ep, random: newRandom()} }
+func (u *UDP) Link(ep Endpoint) Link { return &pool{udp: u, ep: ep} }
 
 // Run implements Transport.
 func (u *UDP) Run(ctx context.Context) {
