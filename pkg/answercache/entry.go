@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -28,7 +29,7 @@ const MaxKey = wire.MaxName + keyTail
 func AppendKey(dst []byte, q *wire.Query) []byte {
 	// A name contains its own end, so no key is a prefix of another. The type comes last
 	// because the rest is the same for all types of a name.
-	dst = wire.AppendLower(dst, q.Name)
+	dst = dnsname.AppendLower(dst, q.Name)
 	var flags byte
 	if q.EDNS.DO {
 		flags |= keyDO

@@ -7,6 +7,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -76,7 +77,7 @@ func checkAnswer(t *testing.T, r *wire.Reply, q *wire.Query, out []byte, last []
 	}
 	var ttls []uint32
 	var rec wire.Record
-	allowed := map[string]bool{string(wire.AppendLower(nil, q.Name)): true}
+	allowed := map[string]bool{string(dnsname.AppendLower(nil, q.Name)): true}
 	for it := got.Records(); it.Next(&rec); {
 		owner, _, _ := wire.AppendCanonicalName(nil, got.Msg, rec.Owner)
 		switch {

@@ -83,34 +83,58 @@ func Valid(wire []byte) bool {
 	return false
 }
 
-// AppendLower appends wire to dst with the ASCII letters A to Z in lower case, and returns the
-// extended slice. A valid name becomes a canonical one. Length octets are at most 63, which is below
-// 'A', so they do not change and the bytes need no parsing.
+// AppendLower appends wire to dst with the ASCII letters A to Z, and nothing else, in lower case
+// (RFC 4343 §3), and returns the extended slice. A valid name becomes a canonical one. dst may be
+// wire[:0].
 func AppendLower(dst, wire []byte) []byte {
 	at := len(dst)
 	dst = append(dst, wire...)
-	b := dst[at:]
-	for ; len(b) >= 8; b = b[8:] {
-		binary.LittleEndian.PutUint64(b, lower8(binary.LittleEndian.Uint64(b)))
-	}
-	for i, c := range b {
-		if c-'A' < 26 {
-			b[i] = c | 0x20
-		}
-	}
+	lowerInto(dst[at:], wire)
 	return dst
 }
 
-// lower8 converts the ASCII letters among eight octets to lower case. In each octet, the seven low
-// bits plus 0x3f set bit 7 for 'A' and above, and plus 0x25 for octets above 'Z'. An octet with its
-// own bit 7 set is not a letter.
-func lower8(x uint64) uint64 {
+// Lower converts the ASCII letters of wire to lower case in place.
+func Lower(wire []byte) { lowerInto(wire, wire) }
+
+// lowerInto writes wire in lower case to dst, which has the same length and may be wire itself,
+// eight octets at a time. Length octets are at most 63, which is below 'A', so they do not change
+// and wire needs no parsing. Reading what was just copied to dst would make the processor wait.
+func lowerInto(dst, wire []byte) {
+	dst = dst[:len(wire)]
+	i := 0
+	for ; i+8 <= len(wire); i += 8 {
+		binary.LittleEndian.PutUint64(dst[i:], LowerWord(binary.LittleEndian.Uint64(wire[i:])))
+	}
+	switch {
+	case i == len(wire):
+	case i >= 8: // convert the last eight again, which does no harm
+		i = len(wire) - 8
+		binary.LittleEndian.PutUint64(dst[i:], LowerWord(binary.LittleEndian.Uint64(wire[i:])))
+	default:
+		for i, c := range wire {
+			dst[i] = LowerOctet(c)
+		}
+	}
+}
+
+// LowerWord converts the ASCII letters among eight octets to lower case. In each octet, the seven
+// low bits plus 0x3f set bit 7 for 'A' and above, and plus 0x25 for octets above 'Z'. An octet with
+// its own bit 7 set is not a letter.
+func LowerWord(x uint64) uint64 {
 	const ones = 0x0101010101010101
 	low := x & (0x7f * ones)
 	fromA := low + 0x3f*ones
 	afterZ := low + 0x25*ones
 	upper := (fromA ^ afterZ) &^ x & (0x80 * ones)
 	return x | upper>>2
+}
+
+// LowerOctet converts one octet to lower case if it is an ASCII letter.
+func LowerOctet(c byte) byte {
+	if c-'A' < 26 {
+		return c + ('a' - 'A')
+	}
+	return c
 }
 
 // Offsets appends to dst[:0] the offset of each label's length octet in wire, leftmost label first,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -160,7 +161,7 @@ func (fl *flight) store(st *snapshot, r *Reply) {
 		st.cache.StoreFailure(q, wire.RcodeServFail, fl.asked, now)
 	case failure(r.Msg.Rcode):
 		st.cache.StoreFailure(q, r.Msg.Rcode, fl.asked, now)
-	case st.cfg.Cache.NXDomainCut && r.Msg.Rcode == wire.RcodeNXDomain && fl.routes.splits(wire.AppendLower(nil, q.Name)):
+	case st.cfg.Cache.NXDomainCut && r.Msg.Rcode == wire.RcodeNXDomain && fl.routes.splits(dnsname.AppendLower(nil, q.Name)):
 		// If it were stored, it would hide names below that other servers know.
 	case r.Keep != nil:
 		st.cache.Store(q, r.Keep, fl.asked, now)

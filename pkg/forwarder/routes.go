@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/routelist"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -71,7 +72,7 @@ func (fl *flight) outdated(reply *wire.Reply) bool {
 		return false
 	}
 	var buf [wire.MaxName]byte
-	name := wire.AppendLower(buf[:0], fl.name[:fl.nlen])
+	name := dnsname.AppendLower(buf[:0], fl.name[:fl.nlen])
 	if f.moved(fl.routes, name, fl.typ) {
 		return true
 	}
@@ -93,7 +94,7 @@ func targetsMoved(old, now *remoteRoutes, g *upstream.Group, r *wire.Reply) bool
 			continue
 		}
 		target, _, ok := wire.AppendName(buf[:0], r.Msg, rec.Data)
-		if ok && movedBeyond(old, now, g, wire.AppendLower(target[:0], target)) {
+		if ok && movedBeyond(old, now, g, dnsname.AppendLower(target[:0], target)) {
 			return true
 		}
 	}
@@ -132,7 +133,7 @@ func (fl *flight) askAgain(s *answerSink) bool {
 	n := copy(name[:], fl.name[:fl.nlen])
 	fl.asked = f.state.Load().cache.Epoch() // before the servers are chosen
 	routes := f.routing()
-	d := routes.table.Lookup(wire.AppendLower(key[:0], name[:n]), fl.typ)
+	d := routes.table.Lookup(dnsname.AppendLower(key[:0], name[:n]), fl.typ)
 	if d.Kind != upstream.Ask {
 		return false
 	}

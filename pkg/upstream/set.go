@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 	"github.com/kube-dns/kube-dns/pkg/upstream/route"
@@ -196,7 +197,7 @@ func (s *Set) Send(g *Group, q *Question, slowAfter time.Duration, owner Owner) 
 // key identifies a name, whatever its case.
 func (s *Set) key(name []byte) uint64 {
 	var buf [wire.MaxName]byte
-	return maphash.Bytes(s.seed, wire.AppendLower(buf[:0], name))
+	return maphash.Bytes(s.seed, dnsname.AppendLower(buf[:0], name))
 }
 
 // clientKey identifies a client, 0 for this program.

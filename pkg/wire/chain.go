@@ -3,6 +3,8 @@ package wire
 import (
 	"encoding/binary"
 	"sync"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // MaxLinks is the largest number of CNAME records that are followed from a question to
@@ -60,7 +62,7 @@ func (c *Chain) Follow(r *Reply, typ uint16) {
 	c.r, c.tries = r, maxDNAMETries
 	c.Records, c.Broken, c.FinalEnd = c.Records[:0], false, 0
 	c.index()
-	c.End = AppendLower(c.name[0][:0], r.Name)
+	c.End = dnsname.AppendLower(c.name[0][:0], r.Name)
 	for links := 0; ; links++ {
 		alias := c.takeFinal(typ)
 		switch {
@@ -87,7 +89,7 @@ func (c *Chain) index() {
 	for it := c.r.Records(); it.Next(&rec) && rec.Section == Answer; {
 		if to := pointerAt(msg, rec.Owner); to < 0 || to != last {
 			name := appendKnownName(buf[:0], msg, rec.Owner)
-			lowerAll(name)
+			dnsname.Lower(name)
 			hash, size, last = hashName(name), uint8(len(name)), to
 		}
 		a := answerRecord{hash: hash, offset: uint16(rec.Owner), typ: rec.Type, size: size}

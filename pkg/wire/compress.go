@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // nameTable remembers where names stand in the message being built. It is a small hash
@@ -118,7 +120,7 @@ var (
 
 // hashWord adds eight octets, without the case of letters, to a hash.
 func hashWord(hash, word uint64) uint64 {
-	hi, lo := bits.Mul64(hash^lowerWord(word), hashKey)
+	hi, lo := bits.Mul64(hash^dnsname.LowerWord(word), hashKey)
 	return hi ^ lo
 }
 

@@ -1,6 +1,6 @@
 package wire
 
-import "encoding/binary"
+import "github.com/kube-dns/kube-dns/pkg/dnsname"
 
 // maxPointers is the largest number of pointers in one name. A name of 255 octets has at
 // most 127 labels, so a normal one never needs more.
@@ -99,17 +99,8 @@ func AppendName(dst, msg []byte, off int) (out []byte, end int, ok bool) {
 func AppendCanonicalName(dst, msg []byte, off int) (out []byte, end int, ok bool) {
 	n := len(dst)
 	dst, end, ok = AppendName(dst, msg, off)
-	lowerAll(dst[n:])
+	dnsname.Lower(dst[n:])
 	return dst, end, ok
-}
-
-// AppendLower appends an uncompressed name in canonical form: the letters
-// A to Z, and nothing else, in lower case (RFC 4343 §3).
-func AppendLower(dst, name []byte) []byte {
-	n := len(dst)
-	dst = append(dst, name...)
-	lowerInto(dst[n:], name)
-	return dst
 }
 
 // EqualNames reports whether two uncompressed names are equal according to RFC 4343 §3:
@@ -122,7 +113,7 @@ func EqualNames(a, b []byte) bool {
 		return true
 	}
 	for i, c := range a {
-		if c != b[i] && lower(c) != lower(b[i]) {
+		if c != b[i] && dnsname.LowerOctet(c) != dnsname.LowerOctet(b[i]) {
 			return false
 		}
 	}
@@ -179,47 +170,4 @@ func HasSuffix(name, zone []byte) bool {
 		name = name[n:]
 	}
 	return EqualNames(name, zone)
-}
-
-// lowerAll converts the letters in a name to lower case.
-func lowerAll(name []byte) { lowerInto(name, name) }
-
-// lowerInto writes name in lower case to dst, which has the same length and may be name
-// itself, eight octets at a time. Length octets are below 'A', so they do not change.
-func lowerInto(dst, name []byte) {
-	dst = dst[:len(name)]
-	i := 0
-	for ; i+8 <= len(name); i += 8 {
-		binary.LittleEndian.PutUint64(dst[i:], lowerWord(binary.LittleEndian.Uint64(name[i:])))
-	}
-	switch {
-	case i == len(name):
-	case i >= 8: // convert the last eight again, which does no harm
-		i = len(name) - 8
-		binary.LittleEndian.PutUint64(dst[i:], lowerWord(binary.LittleEndian.Uint64(name[i:])))
-	default:
-		for i, c := range name {
-			dst[i] = lower(c)
-		}
-	}
-}
-
-// lowerWord returns eight octets in lower case. In each octet the top bit holds the result
-// of a comparison: adding 0x80-c sets it if the octet is at least c.
-func lowerWord(x uint64) uint64 {
-	const (
-		each = 0x0101010101010101
-		top  = 0x80 * each
-	)
-	low := x &^ top
-	fromA := low + (0x80-'A')*each
-	afterZ := low + (0x80-'Z'-1)*each
-	return x | (fromA^afterZ)&^x&top>>2 // 0x80 >> 2 is the case's bit
-}
-
-func lower(c byte) byte {
-	if c-'A' < 26 {
-		return c + ('a' - 'A')
-	}
-	return c
 }

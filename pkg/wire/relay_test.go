@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 func parse(tb testing.TB, msg []byte) *Reply {
@@ -195,7 +197,7 @@ func FuzzRelay(f *testing.F) {
 		}
 		q := &Query{ID: 9, Flags: FlagRD, Name: bytes.ToUpper([]byte(nameWWW)), Type: r.Type, Class: r.Class}
 		if r.Name != nil {
-			q.Name = AppendLower(nil, r.Name)
+			q.Name = dnsname.AppendLower(nil, r.Name)
 		}
 		if how&1 != 0 {
 			q.EDNS = EDNS{Present: true, Size: limit, DO: how&2 != 0}

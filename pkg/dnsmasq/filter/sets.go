@@ -87,7 +87,7 @@ func (s *domainSet) contains(name []byte) bool {
 		return false
 	}
 	var buf, dottedBuf [wire.MaxName]byte
-	name = wire.AppendLower(buf[:0], name)
+	name = dnsname.AppendLower(buf[:0], name)
 	if len(s.texts) > 0 {
 		dotted := dnsname.AppendDotted(dottedBuf[:0], name)
 		for _, n := range s.lengths {

@@ -274,7 +274,7 @@ func (l *Data) cnameOf(name []byte) *CNAME {
 // Knows reports whether name, in any case, or a name below it has local data.
 func (l *Data) Knows(name []byte) bool {
 	var buf [wire.MaxName]byte
-	name = wire.AppendLower(buf[:0], name)
+	name = dnsname.AppendLower(buf[:0], name)
 	if l.names[dnsname.Name(name)] != nil || l.above[dnsname.Name(name)] {
 		return true
 	}

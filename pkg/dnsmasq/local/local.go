@@ -7,6 +7,7 @@
 package local
 
 import (
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -58,7 +59,7 @@ func (l *Data) reply(r *forwarder.Reply) bool {
 		return false
 	}
 	var buf [wire.MaxName]byte
-	name := wire.AppendLower(buf[:0], q.Name)
+	name := dnsname.AppendLower(buf[:0], q.Name)
 	if !l.Knows(name) && !r.HasLiteral(name) {
 		return false
 	}
