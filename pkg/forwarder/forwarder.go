@@ -3,10 +3,7 @@ package forwarder
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"hash/maphash"
-	"log/slog"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +13,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/answerlog"
 	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
+	"github.com/kube-dns/kube-dns/pkg/internal/panics"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -46,9 +44,8 @@ type Forwarder struct {
 
 	answered  func(took time.Duration, reply []byte) // Config.Answered; does not change
 	answerLog *answerlog.Log                         // Config.Answers; does not change
-	panics    atomic.Uint64                          // panics recovered from
+	panics    panics.Log                             // the panics recovered from
 	madeRoom  atomic.Uint64                          // questions answered early by makeRoom
-	logged    lograte.Limiter                        // limits the logging of panics
 	full      lograte.Limiter                        // limits calls of Config.OnOverLimit
 }
 
@@ -221,13 +218,8 @@ func OnPanic(packet []byte, _ listener.ReplyTo, reply []byte) []byte {
 
 // crashed counts and logs a panic.
 func (f *Forwarder) crashed(cause any, packet []byte) {
-	f.panics.Add(1)
-	if n, ok := f.logged.Allow(f.now()); ok {
-		stack := debug.Stack()
-		f.state.Load().cfg.Logger.Error("recovered from a panic while handling a query", slog.String("error", fmt.Sprint(cause)),
-			slog.String("packet", fmt.Sprintf("%x", packet[:min(len(packet), 300)])),
-			slog.String("stack", string(stack[:min(len(stack), 4096)])), lograte.Suppressed(n))
-	}
+	logger := f.state.Load().cfg.Logger
+	f.panics.Error("recovered from a panic while handling a query", logger, cause, packet)
 }
 
 // Resolve answers a question of this program itself. question must have Name, Type, Class

@@ -66,7 +66,7 @@ func (f *Forwarder) Stats() Stats {
 	s := Stats{
 		Rejected: map[wire.Verdict]uint64{},
 		MadeRoom: f.madeRoom.Load(),
-		Panics:   f.panics.Load(), Purged: f.purged.Load(),
+		Panics:   f.panics.Count(), Purged: f.purged.Load(),
 		CacheSize: max(st.cfg.Cache.Entries, 0),
 		Cache:     st.cache.Stats(), Upstream: f.set.Stats(),
 	}

@@ -30,7 +30,7 @@ const (
 type conn struct {
 	// The fields of this group do not change.
 	srv   *Server
-	nc    *net.TCPConn    // the connection
+	nc    stream          // the connection
 	raw   syscall.RawConn // of nc
 	peer  netip.AddrPort  // the client, without a zone
 	local netip.Addr      // the address that the client connected to, without a zone
@@ -58,6 +58,12 @@ type conn struct {
 }
 
 var _ Sink = (*conn)(nil)
+
+// stream is a [net.TCPConn].
+type stream interface {
+	net.Conn
+	CloseWrite() error
+}
 
 func newConn(srv *Server, nc *net.TCPConn) (*conn, error) {
 	raw, err := nc.SyscallConn()

@@ -2,17 +2,14 @@ package listener
 
 import (
 	"context"
-	"encoding/hex"
 	"log/slog"
 	"net"
 	"net/netip"
-	"runtime/debug"
 	"slices"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
+	"github.com/kube-dns/kube-dns/pkg/internal/panics"
 )
 
 // Server is a set of bound sockets. Its methods are safe for concurrent use.
@@ -33,10 +30,9 @@ type Server struct {
 	// The fields of this group are safe for concurrent use.
 	conns     connTable       // the TCP connections
 	tcp       tcpCounters     // the TCP part of Stats
-	panics    atomic.Uint64   // panics of the handler
+	panics    panics.Log      // panics of the handler, and of this package
 	memory    memory          // the buffers of TCP connections
 	acceptLog lograte.Limiter // limits the logging of failed accepts
-	panicLog  lograte.Limiter // limits the logging of panics
 	stop      func()          // closes every socket; may be called repeatedly
 	stopped   chan struct{}   // closed by stop
 }
@@ -116,7 +112,7 @@ func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.retired
-	st.Panics, st.TCPOpen, st.TCPBufferBytes = s.panics.Load(), uint64(s.conns.open()), uint64(s.memory.used.Load())
+	st.Panics, st.TCPOpen, st.TCPBufferBytes = s.panics.Count(), uint64(s.conns.open()), uint64(s.memory.used.Load())
 	for _, u := range s.udp {
 		u.stats.addTo(&st)
 	}
@@ -190,12 +186,6 @@ func (p *guardedWorker) preview(packets [][]byte) {
 	p.worker.Preview(packets)
 }
 
-// How many octets of a query and of a stack trace are logged.
-const (
-	loggedQueryBytes = 256
-	loggedStackBytes = 4096
-)
-
 // flush lets the worker finish what it has collected. A panic is logged; the queries
 // concerned are lost.
 func (p *guardedWorker) flush() {
@@ -210,16 +200,7 @@ func (p *guardedWorker) flush() {
 // panicked logs and counts a panic of the handler and asks OnPanic for an answer. A
 // panic of OnPanic is ignored: the first one is the one to fix.
 func (s *Server) panicked(cause any, packet []byte, to ReplyTo, reply []byte) (answer []byte) {
-	s.panics.Add(1)
-	if n, ok := s.panicLog.Allow(time.Now().UnixNano()); ok {
-		stack := debug.Stack()
-		s.cfg.Logger.Error("recovered from a panic while handling a query",
-			slog.Any("error", cause),
-			slog.String("query", hex.EncodeToString(packet[:min(len(packet), loggedQueryBytes)])),
-			slog.Any("client", to.peer),
-			slog.String("stack", string(stack[:min(len(stack), loggedStackBytes)])),
-			lograte.Suppressed(n))
-	}
+	s.panics.Error("recovered from a panic while handling a query", s.cfg.Logger, cause, packet, slog.String("client", to.peer.String()))
 	if s.cfg.OnPanic == nil || len(packet) == 0 {
 		return nil
 	}

@@ -35,24 +35,37 @@ func (s *Server) accept(ctx context.Context, l *net.TCPListener, wg *sync.WaitGr
 			}
 			continue
 		}
-		c, err := newConn(s, nc)
-		if err != nil {
+		if c := s.admit(nc); c != nil {
+			wg.Go(c.run)
+		} else {
 			_ = nc.Close()
-			continue
 		}
-		evicted, ok := s.conns.admit(c, time.Now().UnixNano())
-		if !ok {
-			s.tcp.refused.Add(1)
-			_ = nc.Close()
-			continue
-		}
-		if evicted != nil {
-			s.tcp.evicted.Add(1)
-			evicted.abort()
-		}
-		s.tcp.accepted.Add(1)
-		wg.Go(c.run)
 	}
+}
+
+// admit returns a new connection if there is room for it, and nil if not. A panic costs
+// that connection alone.
+func (s *Server) admit(nc *net.TCPConn) (admitted *conn) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.panicked(cause, nil, ReplyTo{peer: bare(nc.RemoteAddr())}, nil)
+		}
+	}()
+	c, err := newConn(s, nc)
+	if err != nil {
+		return nil
+	}
+	evicted, ok := s.conns.admit(c, time.Now().UnixNano())
+	if !ok {
+		s.tcp.refused.Add(1)
+		return nil
+	}
+	if evicted != nil {
+		s.tcp.evicted.Add(1)
+		evicted.abort()
+	}
+	s.tcp.accepted.Add(1)
+	return c
 }
 
 // bare returns the address and port of a without a zone; an IPv4 address in IPv6 form

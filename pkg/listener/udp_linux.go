@@ -61,6 +61,20 @@ func newUDPSocket(srv *Server, conn *net.UDPConn, addr netip.Addr) (*udpSocket, 
 
 // run receives and answers queries until the socket is closed.
 func (s *udpSocket) run() {
+	for !s.closing.Load() {
+		s.receive()
+	}
+}
+
+// receive does the work of run until a panic ends it, which the handler's do not. The
+// batch is lost, and so is its state, which nobody can trust any more.
+func (s *udpSocket) receive() {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.srv.panicked(cause, nil, ReplyTo{}, nil)
+			time.Sleep(time.Millisecond)
+		}
+	}()
 	l := newUDPLoop(s)
 	for {
 		err := s.raw.Read(l.readable)

@@ -187,7 +187,7 @@ func TestUDPPanic(t *testing.T) {
 		t.Errorf("%d panics counted, want 2", got)
 	}
 	stop()
-	for _, want := range []string{"bad query", "query=000100000000000000000000", "client=127.0.0.1:"} {
+	for _, want := range []string{"bad query", "packet=000100000000000000000000", "client=127.0.0.1:"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("log lacks %q:\n%s", want, log.String())
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-dns/kube-dns/pkg/autopath"
+	"github.com/kube-dns/kube-dns/pkg/internal/panics"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -75,7 +76,6 @@ type counters struct {
 	durationNanos [systems]atomic.Uint64                      // sum of the durations in nanoseconds
 	sizes         [systems][sizeBuckets + 1]atomic.Uint64     // answers, by bucket of their size
 	sizeSum       [systems]atomic.Uint64                      // sum of the sizes in octets
-	panics        atomic.Uint64                               // panics while answering
 	completed     [autopath.Candidates]atomic.Uint64          // names completed, by candidate
 	notCompleted  [outcomes]atomic.Uint64                     // names not completed, by reason
 	_             [64]byte                                    // keeps neighbours off the last cache line
@@ -127,6 +127,8 @@ func (c *counters) observeOutside(took time.Duration, reply []byte) {
 type metrics struct {
 	shards []counters    // the counters
 	next   atomic.Uint32 // number of the shard of the next worker
+
+	recovered panics.Log // panics while answering
 
 	requests, errors, misses, panics *prometheus.Desc // describe the metrics of kube-dns
 	answers                          *prometheus.Desc // describes the metric of answers by source and rcode
@@ -200,7 +202,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for o := range outcomes {
 		counter(m.notCompleted, m.sum(func(s *counters) uint64 { return s.notCompleted[o].Load() }), o.String())
 	}
-	counter(m.panics, m.sum(func(c *counters) uint64 { return c.panics.Load() }))
+	counter(m.panics, m.recovered.Count())
 }
 
 // collectAnswers exports the counts of one system, and returns its queries.

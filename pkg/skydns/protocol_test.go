@@ -393,7 +393,7 @@ func TestCrashCostsOneQuery(t *testing.T) {
 	if reply := c.ask(question(t, "web.default A")); len(reply.Answer) != 1 {
 		t.Errorf("after the crash: %v", reply)
 	}
-	if text := log.String(); strings.Count(text, "crash while answering") != 1 || !strings.Contains(text, "crashBackend") || !strings.Contains(text, "a!b.default.svc.cluster.local.") {
+	if text := log.String(); strings.Count(text, "recovered from a panic") != 1 || !strings.Contains(text, "crashBackend") || !strings.Contains(text, "a!b.default.svc.cluster.local.") {
 		t.Errorf("log does not tell once the query and the place:\n%s", text)
 	}
 	if n := testutil.ToFloat64(panicCounter{c.server.metrics}); n != 3 {

@@ -17,16 +17,13 @@ package skydns
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"net/netip"
-	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -147,19 +144,17 @@ type flusher interface{ Flush() }
 // Server implements listener.Splitter. It is safe for concurrent use and starts
 // nothing.
 type Server struct {
-	cfg     Config       // as given to New, with a cookie secret
-	log     *slog.Logger // never nil
-	outside flusher      // Config.Outside, if it is one
-	warmers []Warmer     // the backends that are
-	domain  authority    // Config.Domain
-	others  []authority  // Config.Others
-	metrics *metrics     // all shards of the counters
-	workers sync.Pool    // *worker
-	buffers sync.Pool    // *[]byte of wire.MaxMessage octets, for answers that come later
-	seed    maphash.Seed // of the hashes of names and addresses
-	// crashLogged is when a crash was last logged, in Unix nanoseconds.
-	crashLogged atomic.Int64
-	large       largeServices // those that were reported as too large
+	cfg     Config        // as given to New, with a cookie secret
+	log     *slog.Logger  // never nil
+	outside flusher       // Config.Outside, if it is one
+	warmers []Warmer      // the backends that are
+	domain  authority     // Config.Domain
+	others  []authority   // Config.Others
+	metrics *metrics      // all shards of the counters
+	workers sync.Pool     // *worker
+	buffers sync.Pool     // *[]byte of wire.MaxMessage octets, for answers that come later
+	seed    maphash.Seed  // of the hashes of names and addresses
+	large   largeServices // those that were reported as too large
 
 	service     []byte // Config.NameServer
 	ttl         uint32 // Config.TTL in seconds
@@ -249,30 +244,16 @@ func (s *Server) Flush() {
 	}
 }
 
-const (
-	// crashLogPeriod is the least time between two crashes that are logged: a
-	// client that found one could fill the log otherwise.
-	crashLogPeriod = 10 * time.Second
-	maxLoggedBytes = 4096
-)
-
 // crashed reports a crash and returns the answer to the query that caused it.
 func (s *Server) crashed(reason any, packet, reply []byte) []byte {
-	c := s.metrics.shard()
-	c.panics.Add(1)
 	var q wire.Query
 	verdict := wire.ParseQuery(packet, &q)
-	now, last := time.Now().UnixNano(), s.crashLogged.Load()
-	if now-last > int64(crashLogPeriod) && s.crashLogged.CompareAndSwap(last, now) {
-		stack := debug.Stack()
-		s.log.Error("crash while answering a query", "error", fmt.Sprint(reason),
-			"name", nameText(q.Name), "type", wire.TypeText(q.Type), "packet", hex.EncodeToString(packet[:min(len(packet), maxLoggedBytes)]),
-			"stack", string(stack[:min(len(stack), maxLoggedBytes)]))
-	}
+	s.metrics.recovered.Error("recovered from a panic while handling a query", s.log, reason, packet,
+		slog.String("name", nameText(q.Name)), slog.String("type", wire.TypeText(q.Type)))
 	if verdict == wire.Drop {
 		return nil
 	}
-	c.answers[systemAuth][wire.RcodeServFail].Add(1)
+	s.metrics.shard().answers[systemAuth][wire.RcodeServFail].Add(1)
 	if s.cfg.Failures.Admit() {
 		s.cfg.Failures.Answer(&failures.Answer{
 			Name: nameText(q.Name), Type: wire.TypeText(q.Type), Rcode: wire.RcodeText(wire.RcodeServFail), Source: "error", Reason: "crash while answering the query",

@@ -3,8 +3,8 @@ package upstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
+	"github.com/kube-dns/kube-dns/pkg/internal/panics"
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
@@ -45,6 +46,7 @@ type Set struct {
 	exchanges  sync.Pool       // *exchange
 	workers    sync.Pool       // *worker, for goroutines that are not the set's
 	sockLogs   lograte.Limiter // limits the logging of socket errors
+	panics     panics.Log      // the panics recovered from
 
 	wake     chan struct{} // the ticker is wanted
 	ticking  atomic.Bool   // the ticker runs
@@ -307,18 +309,14 @@ func (s *Set) socketLog(srv *server, err error) {
 		return
 	}
 	if n, ok := s.sockLogs.Allow(s.now()); ok {
-		log := s.cfg.Load().Logger.With("server", srv.label(), "error", err)
-		if n > 0 {
-			log = log.With("suppressed", n)
-		}
-		log.Warn("cannot send to server")
+		s.cfg.Load().Logger.Warn("cannot send to server", slog.String("server", srv.label()), slog.Any("error", err), lograte.Suppressed(n))
 	}
 }
 
 // crashed reports that reading a message crashed.
 func (s *Set) crashed(server netip.AddrPort, msg []byte, cause any) {
-	s.cfg.Load().Logger.Error("internal error while reading a reply", "server", server.String(),
-		"error", fmt.Sprint(cause), "packet", fmt.Sprintf("%x", msg[:min(len(msg), 300)]))
+	logger := s.cfg.Load().Logger
+	s.panics.Error("recovered from a panic while reading a reply", logger, cause, msg, slog.String("server", server.String()))
 }
 
 // Run exchanges messages until ctx is cancelled. It then ends what is in

@@ -2,9 +2,10 @@ package upstream
 
 import (
 	"context"
-	"fmt"
+	"log/slog"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 )
 
@@ -74,7 +75,8 @@ func (w *worker) tick() {
 func (w *worker) tickOne(ex *exchange, now int64) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			w.set.cfg.Load().Logger.Error("internal error in a question's timer", "error", fmt.Sprint(cause))
+			logger := w.set.cfg.Load().Logger
+			w.set.panics.Error("recovered from a panic in a question's timer", logger, cause, nil)
 		}
 	}()
 	if end, ended := ex.tick(now, w); ended {
@@ -115,10 +117,7 @@ func (s *Set) logNotices() {
 }
 
 func (s *Set) logNotice(srv *server, n policy.Notice) {
-	log := s.cfg.Load().Logger.With("server", srv.label())
-	if n.Suppressed > 0 {
-		log = log.With("suppressed", n.Suppressed)
-	}
+	log := s.cfg.Load().Logger.With(slog.String("server", srv.label()), lograte.Suppressed(n.Suppressed))
 	switch n.Kind {
 	case policy.NoticeDown:
 		text := srv.tls.reason()

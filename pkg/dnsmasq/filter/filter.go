@@ -9,11 +9,10 @@ package filter
 import (
 	"net/netip"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -172,13 +171,10 @@ func (fl *filter) miss(q *forwarder.Query, d upstream.Decision) bool {
 	return q.AnswerEmpty(wire.RcodeSuccess, wire.Extended(wire.EDEFiltered, ""))
 }
 
-// notifier calls notify at most once in ten seconds.
+// notifier calls notify, at most once per [lograte.Every].
 type notifier struct {
 	notify func(name []byte, suppressed uint64) // may be nil
-
-	mu         sync.Mutex // protects the fields below
-	next       int64      // when notify may be called again; nanoseconds of Reply.Now
-	suppressed uint64     // events since the last call
+	limit  lograte.Limiter                      // limits the calls of notify
 }
 
 // rebind calls notify, or counts the event if the last call was too short a time ago.
@@ -186,14 +182,7 @@ func (n *notifier) rebind(name []byte, now int64) {
 	if n.notify == nil {
 		return
 	}
-	n.mu.Lock()
-	if now < n.next {
-		n.suppressed++
-		n.mu.Unlock()
-		return
+	if suppressed, ok := n.limit.Allow(now); ok {
+		n.notify(name, suppressed)
 	}
-	suppressed := n.suppressed
-	n.next, n.suppressed = now+int64(10*time.Second), 0
-	n.mu.Unlock()
-	n.notify(name, suppressed)
 }
