@@ -94,7 +94,7 @@ func (a *answer) values(rec *record) []string {
 // pointed returns what to call the owner of a PTR record: the address that was asked about.
 func (a *answer) pointed(wireName []byte, text string) string {
 	for _, name := range [][]byte{a.event.Name, wireName} {
-		if addr, ok := dnsname.ReverseAddr(wire.AppendLower(nil, name)); ok {
+		if addr, ok := dnsname.ReverseAddr(dnsname.AppendLower(nil, name)); ok {
 			return addr.String()
 		}
 	}
@@ -126,7 +126,7 @@ func (a *answer) lacks() string {
 	case e.Type == wire.TypeAAAA:
 		return "NODATA-IPv6"
 	case e.Type == wire.TypePTR && !local:
-		if addr, ok := dnsname.ReverseAddr(wire.AppendLower(nil, e.Name)); ok {
+		if addr, ok := dnsname.ReverseAddr(dnsname.AppendLower(nil, e.Name)); ok {
 			if addr.Is4() {
 				return "NODATA-IPv4"
 			}
