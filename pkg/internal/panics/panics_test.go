@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
