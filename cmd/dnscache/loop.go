@@ -11,6 +11,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/listenaddr"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/lameduck"
 )
 
 // pollPeriod is how often files are looked at.
@@ -26,17 +27,16 @@ func (a *app) loop(ctx context.Context, changes <-chan func()) {
 		defer ticker.Stop()
 		statistics = ticker.C
 	}
-	var over <-chan time.Time // the end of the lame-duck time
+	duck := lameduck.Timer{Duration: a.options.Own.Lameduck}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-over:
+		case <-duck.Over():
 			return
 		case sig := <-a.env.signals:
-			if sig == syscall.SIGTERM && over == nil && a.options.Own.Lameduck > 0 {
-				a.log.Printf("received SIGTERM, answering for another %s", a.options.Own.Lameduck)
-				over = time.After(a.options.Own.Lameduck)
+			if duck.Begin(sig) {
+				a.log.Printf("received SIGTERM, answering for another %s", duck.Duration)
 			} else if a.signal(ctx, sig) {
 				return
 			}

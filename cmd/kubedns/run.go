@@ -7,12 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"syscall"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kube-dns/kube-dns/pkg/lameduck"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 	"github.com/kube-dns/kube-dns/pkg/logging"
@@ -108,26 +107,23 @@ func (a *app) run(ctx context.Context, signals <-chan os.Signal) error {
 	return group.Wait()
 }
 
-// awaitEnd returns when the program has to end: at SIGINT, at the second
-// SIGTERM, or when the lame-duck time after the first is over. Clients hold a
-// server's address for a while after it is taken from them, so it goes on
-// answering for that time.
+// awaitEnd returns when the program has to end: at SIGINT, at the second SIGTERM, or when
+// the lame-duck time after the first is over.
 func (a *app) awaitEnd(ctx context.Context, signals <-chan os.Signal) {
-	var over <-chan time.Time
+	duck := lameduck.Timer{Duration: a.opts.Lameduck}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-over:
+		case <-duck.Over():
 			return
 		case sig := <-signals:
-			if sig != syscall.SIGTERM || over != nil || a.opts.Lameduck == 0 {
+			if !duck.Begin(sig) {
 				a.log.Info("ending", "signal", sig.String())
 				return
 			}
 			a.log.Info("shutting down; still answering for the lame-duck time", "signal", sig.String(), "lameduck", a.opts.Lameduck)
 			a.ending.Store(true)
-			over = time.After(a.opts.Lameduck)
 		}
 	}
 }

@@ -50,8 +50,6 @@ metadata: {name: web}
 		fmt.Println(s.GetNamespace(), s.GetName(), s.GetResourceVersion())
 		return nil
 	})
-	fmt.Println(files.Status().Skipped)
 	// Output:
 	// default web 1
-	// map[apps/v1 Deployment:1]
 }

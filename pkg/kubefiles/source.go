@@ -49,20 +49,8 @@ type Source struct {
 	version uint64
 	// sum is the digest of the files that are loaded.
 	sum [sha256.Size]byte
-	// status is what Status returns.
-	status Status
-}
-
-// Status describes the state that is loaded.
-type Status struct {
-	// Loaded is when the files were read.
-	Loaded time.Time
-	// Files and Objects are the numbers of files and objects loaded.
-	Files, Objects int
-	// Skipped counts objects of other kinds, by "apiVersion kind".
-	Skipped map[string]int
-	// Err says why the current files are not loaded; nil if they are.
-	Err error
+	// problem says why the current files are not loaded; nil if they are.
+	problem error
 }
 
 // Open reads the files once. It returns all faults in them as one error, each with
@@ -108,15 +96,6 @@ func (s *Source) Imports() []cache.ListerWatcherWithContext {
 // there is no such ConfigMap.
 func (s *Source) ConfigMap(namespace, name string) cache.ListerWatcherWithContext {
 	return tableView{table: s.configMaps, only: id{namespace, name}}
-}
-
-// Status describes the state that is loaded. The caller owns the result.
-func (s *Source) Status() Status {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	status := s.status
-	status.Skipped = maps.Clone(status.Skipped)
-	return status
 }
 
 // Run checks the files until ctx ends, and loads them when they change. Invalid
@@ -170,8 +149,8 @@ func (s *Source) reload(current fingerprint) bool {
 // fail records and logs why the files cannot be loaded, once for each reason.
 func (s *Source) fail(err error) {
 	s.mu.Lock()
-	same := s.status.Err != nil && s.status.Err.Error() == err.Error()
-	s.status.Err = err
+	same := s.problem != nil && s.problem.Error() == err.Error()
+	s.problem = err
 	s.mu.Unlock()
 	if !same {
 		s.cfg.Logger.Error("cannot load the object files; keeping the objects loaded before", "path", s.cfg.Path, "error", err)
@@ -185,7 +164,7 @@ func (s *Source) load(files []file) error {
 	s.mu.Lock()
 	same := s.version > 0 && s.sum == sum
 	if same {
-		s.status.Err = nil
+		s.problem = nil
 	}
 	s.mu.Unlock()
 	if same {
@@ -213,7 +192,7 @@ func (s *Source) load(files []file) error {
 	defer s.mu.Unlock()
 	s.version++
 	s.sum = sum
-	s.status = Status{Loaded: time.Now(), Files: len(files), Objects: len(d.objects), Skipped: d.skipped}
+	s.problem = nil
 	s.services.replace(s.version, next.services)
 	s.slices.replace(s.version, next.slices)
 	s.nodes.replace(s.version, next.nodes)

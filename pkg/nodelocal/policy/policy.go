@@ -118,9 +118,6 @@ type Machine struct {
 	killAt    time.Time     // when an ending cache is killed
 }
 
-// Installed reports whether the rules are meant to be in the kernel.
-func (m *Machine) Installed() bool { return m.installed }
-
 // Running reports whether the cache is meant to be a process, which checks may ask.
 func (m *Machine) Running() bool { return m.running }
 

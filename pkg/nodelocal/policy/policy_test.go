@@ -110,7 +110,7 @@ func TestInvariants(t *testing.T) {
 					over = true
 				}
 			}
-			if rules && (!alive || ending) || rules != m.Installed() || alive != m.Running() {
+			if rules && (!alive || ending) || rules != m.installed || alive != m.Running() {
 				t.Fatalf("seed %d after %v: rules %v, alive %v, ending %v", seed, kind, rules, alive, ending)
 			}
 			return over
