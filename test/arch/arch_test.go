@@ -40,7 +40,7 @@ type rule struct {
 
 var core = []string{
 	"pkg/dnsname", "pkg/treecache", "pkg/records", "pkg/wire", "pkg/autopath",
-	"pkg/answercache", "pkg/dnsmasq/options", "pkg/dnsconfig",
+	"pkg/answercache", "pkg/dnsmasq/options", "pkg/dnsconfig", "pkg/resolvconf",
 }
 
 var rules = []rule{

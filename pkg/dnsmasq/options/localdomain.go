@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/resolvconf"
 )
 
 // DomainRange is a --domain for some addresses: those from First to Last or, if Interface
@@ -170,8 +171,8 @@ func (p *parser) resolvDomain() {
 		fault(ExitFile, "failed to read "+path+": "+reason(err))
 		return
 	}
-	for line := range strings.Lines(string(data)) {
-		if words := strings.Fields(line); len(words) > 1 && words[0] == "search" {
+	for words := range resolvconf.Lines(data) {
+		if len(words) > 1 && words[0] == "search" {
 			if name, err := parseName(words[1]); err == nil {
 				l.Domain = name
 				return

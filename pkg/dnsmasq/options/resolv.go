@@ -1,9 +1,9 @@
 package options
 
 import (
-	"bytes"
 	"net/netip"
-	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/resolvconf"
 )
 
 // ParseResolvConf returns the servers in a resolv.conf: the addresses in lines that begin
@@ -11,17 +11,13 @@ import (
 // are ignored.
 func ParseResolvConf(data []byte) []netip.Addr {
 	var servers uniq[netip.Addr]
-	for line := range bytes.Lines(withoutBOM(data)) {
-		fields := strings.Fields(string(line))
-		if len(fields) < 2 || (fields[0] != "nameserver" && fields[0] != "server") {
+	for words := range resolvconf.Lines(data) {
+		if len(words) < 2 || words[0] != "nameserver" && words[0] != "server" {
 			continue
 		}
-		if addr, err := netip.ParseAddr(fields[1]); err == nil {
+		if addr, err := netip.ParseAddr(words[1]); err == nil {
 			servers.addItem(addr)
 		}
 	}
 	return servers.list
 }
-
-// withoutBOM removes a byte order mark, which some editors add.
-func withoutBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\ufeff")) }

@@ -23,8 +23,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/configmetrics"
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
+	"github.com/kube-dns/kube-dns/pkg/kubedns/resolv"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
-	"github.com/kube-dns/kube-dns/pkg/resolvconf"
 	"github.com/kube-dns/kube-dns/pkg/stubdomain"
 )
 
@@ -214,7 +214,7 @@ func (l *Live) servers(config dnsconfig.Config) []dnsconfig.Server {
 
 // systemServers returns the upstream servers in resolv.conf, and logs faults of the file.
 func systemServers(path string, log *slog.Logger) []dnsconfig.Server {
-	addrs, skipped, err := resolvconf.Read(path)
+	addrs, skipped, err := resolv.Read(path)
 	for _, s := range skipped {
 		log.Warn("skipping a line of resolv.conf", "file", path, "line", s.Line, "reason", s.Reason)
 	}

@@ -1,0 +1,120 @@
+// Package resolv reads the upstream servers from a resolv.conf(5) file for a program
+// that forwards queries to them from inside a Pod.
+//
+// Use [Read] to get the servers to ask. A line that cannot be used does not affect
+// the others: it is returned beside the servers, with the reason.
+package resolv
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/resolvconf"
+)
+
+// maxSize is the number of octets of a file that are read.
+const maxSize = 1 << 20
+
+// Skipped is a nameserver line that is not used.
+type Skipped struct {
+	// Line is the line without leading and trailing white space.
+	Line string
+	// Reason says why it is not used.
+	Reason string
+}
+
+// Read returns the addresses in the nameserver lines of a file, each once and in
+// order, and the lines that cannot be used. Unlike resolv.conf(5), it does not stop
+// at three servers. Loopback addresses are not used: they would lead to this Pod,
+// possibly to the calling program itself, and not to the node's resolver. The error
+// is that of opening or reading the file.
+func Read(path string) (servers []netip.Addr, skipped []Skipped, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxSize))
+	if err != nil {
+		return nil, nil, err
+	}
+	servers, skipped = parse(text, hasInterface)
+	return servers, skipped, nil
+}
+
+// hasInterface reports whether this machine has a network interface of that
+// name or number.
+func hasInterface(zone string) bool {
+	if number, err := strconv.Atoi(zone); err == nil {
+		_, err = net.InterfaceByIndex(number)
+		return err == nil
+	}
+	_, err := net.InterfaceByName(zone)
+	return err == nil
+}
+
+// parse does the work of Read on the content of the file.
+func parse(text []byte, hasInterface func(zone string) bool) (servers []netip.Addr, skipped []Skipped) {
+	for words, line := range resolvconf.Lines(text) {
+		if words[0] != "nameserver" {
+			continue
+		}
+		if len(words) == 1 {
+			skipped = append(skipped, Skipped{line, "the line has no address"})
+			continue
+		}
+		addr, reason := server(words[1], hasInterface)
+		switch {
+		case reason != "":
+			skipped = append(skipped, Skipped{line, reason})
+		case !slices.Contains(servers, addr):
+			servers = append(servers, addr)
+		}
+	}
+	return servers, skipped
+}
+
+// server reads one address. reason says why it cannot be used.
+func server(text string, hasInterface func(zone string) bool) (addr netip.Addr, reason string) {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return addr, badAddress(text)
+	}
+	addr = addr.Unmap()
+	switch {
+	case addr.IsLoopback():
+		return addr, "a loopback address in resolv.conf would lead to this Pod, not to the node"
+	case addr.IsUnspecified():
+		return addr, "the unspecified address would lead to this Pod, not to the node"
+	case addr.IsMulticast(), addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return addr, "a multicast or broadcast address is not the address of one server"
+	case addr.Zone() != "" && !hasInterface(addr.Zone()):
+		return addr, fmt.Sprintf("this Pod has no network interface %q; the interface may be one of the node's", addr.Zone())
+	case addr.Is6() && addr.IsLinkLocalUnicast() && addr.Zone() == "":
+		return addr, "a link-local address needs an interface, as in fe80::1%eth0"
+	}
+	return addr, ""
+}
+
+// badAddress says what is wrong with text that is not an address.
+func badAddress(text string) string {
+	const only = "a nameserver line takes only an address"
+	if _, err := netip.ParseAddrPort(text); err == nil {
+		return only + ", without a port"
+	}
+	if head, _, found := strings.Cut(text, "#"); found {
+		if _, err := netip.ParseAddr(head); err == nil {
+			return only + ", without a port or a comment directly after it"
+		}
+	}
+	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
+		return only + ", without brackets"
+	}
+	return "it is not an IP address"
+}
