@@ -37,6 +37,7 @@ func (l *Log) Count() uint64 { return l.count.Load() }
 // read when it happened, or nil, and the stack.
 func (l *Log) Error(message string, logger *slog.Logger, cause any, packet []byte, details ...slog.Attr) {
 	l.count.Add(1)
+	//nolint:forbidigo // the core does not panic on purpose, nor call this
 	suppressed, ok := l.limit.Allow(time.Now().UnixNano())
 	if !ok {
 		return
@@ -46,5 +47,5 @@ func (l *Log) Error(message string, logger *slog.Logger, cause any, packet []byt
 	}
 	stack := debug.Stack()
 	logger = logger.With(slog.String("error", fmt.Sprint(cause)), slog.String("stack", string(stack[:min(len(stack), maxStack)])), lograte.Suppressed(suppressed))
-	logger.LogAttrs(context.Background(), slog.LevelError, message, details...) //nolint:forbidigo // handlers ignore the context
+	logger.LogAttrs(context.Background(), slog.LevelError, message, details...) //nolint:forbidigo,sloglint // handlers ignore the context; the callers' messages are constants
 }
