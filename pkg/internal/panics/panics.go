@@ -37,7 +37,6 @@ func (l *Log) Count() uint64 { return l.count.Load() }
 // read when it happened, or nil, and the stack.
 func (l *Log) Error(message string, logger *slog.Logger, cause any, packet []byte, details ...slog.Attr) {
 	l.count.Add(1)
-	//nolint:forbidigo // the core does not panic on purpose, nor call this
 	suppressed, ok := l.limit.Allow(time.Now().UnixNano())
 	if !ok {
 		return
