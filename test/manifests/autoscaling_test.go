@@ -6,8 +6,11 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -65,5 +68,65 @@ func isHorizontallyScaled(t *testing.T, objects []runtime.Object) {
 	}
 	if d.Spec.Replicas != nil {
 		t.Errorf("the manifest sets %d replicas as well", *d.Spec.Replicas)
+	}
+}
+
+// VerticalPodAutoscaler is that of the vertical Pod autoscaler, with the fields that we use.
+type VerticalPodAutoscaler struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		TargetRef    autoscalingv1.CrossVersionObjectReference `json:"targetRef"`
+		UpdatePolicy struct {
+			UpdateMode string `json:"updateMode"`
+		} `json:"updatePolicy"`
+		ResourcePolicy struct {
+			ContainerPolicies []struct {
+				ContainerName       string                `json:"containerName"`
+				ControlledResources []corev1.ResourceName `json:"controlledResources"`
+				ControlledValues    string                `json:"controlledValues"`
+				MinAllowed          corev1.ResourceList   `json:"minAllowed"`
+				MaxAllowed          corev1.ResourceList   `json:"maxAllowed"`
+			} `json:"containerPolicies"`
+		} `json:"resourcePolicy"`
+	} `json:"spec"`
+}
+
+func (v *VerticalPodAutoscaler) DeepCopyObject() runtime.Object { c := *v; return &c }
+
+// isSized: the target is the addon; no running Pod is evicted; each container has bounds
+// that its limit and the request of the manifest fit; limits, and the processor time that
+// hpa looks at, are left alone.
+func isSized(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	v, d := find[*VerticalPodAutoscaler](t, objects, "kube-dns"), deployment(t, objects)
+	if ref := v.Spec.TargetRef; ref.Kind != "Deployment" || ref.APIVersion != "apps/v1" || ref.Name != d.Name || v.Namespace != d.Namespace {
+		t.Errorf("target %+v", ref)
+	}
+	if mode := v.Spec.UpdatePolicy.UpdateMode; mode != "Initial" && mode != "Off" {
+		t.Errorf("mode %q evicts Pods", mode)
+	}
+	policies := v.Spec.ResourcePolicy.ContainerPolicies
+	if len(policies) != len(d.Spec.Template.Spec.Containers) {
+		t.Errorf("%d policies", len(policies))
+	}
+	for _, c := range d.Spec.Template.Spec.Containers {
+		found := false
+		for _, p := range policies {
+			if p.ContainerName != c.Name {
+				continue
+			}
+			found = true
+			request, limit := c.Resources.Requests.Memory(), c.Resources.Limits.Memory()
+			if p.MinAllowed.Memory().Sign() <= 0 || p.MinAllowed.Memory().Cmp(*request) > 0 || p.MaxAllowed.Memory().Cmp(*limit) != 0 {
+				t.Errorf("%s: from %v to %v, but the manifest requests %v of %v", c.Name, p.MinAllowed.Memory(), p.MaxAllowed.Memory(), request, limit)
+			}
+			if p.ControlledValues != "RequestsOnly" || len(p.ControlledResources) != 1 || p.ControlledResources[0] != corev1.ResourceMemory {
+				t.Errorf("%s: controls %v of %v", c.Name, p.ControlledValues, p.ControlledResources)
+			}
+		}
+		if !found {
+			t.Errorf("no policy for %s", c.Name)
+		}
 	}
 }

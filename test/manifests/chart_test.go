@@ -108,22 +108,24 @@ func only(a, b string) (lines []string) {
 
 // choices says for each component with which values the chart gives the same.
 var choices = map[string]string{
-	"autopath":      "autopath: cluster",
-	"autoscaler":    "autoscaler: {enabled: true}",
-	"clusterset":    "clustersetDomain: clusterset.local",
-	"direct":        "direct: true",
-	"domain":        "domain: example.internal\nclusterIP: 10.0.0.10",
-	"dual-stack":    "service: {clusterIPs: [10.96.0.10, 'fd00:10:96::a'], ipFamilies: [IPv4, IPv6], ipFamilyPolicy: RequireDualStack}",
-	"federations":   "config: {federations: {prod: prod.example.com}}",
-	"ha":            "replicas: 2\nspread: true",
-	"hpa":           "hpa: {enabled: true}",
-	"ipv6":          "clusterIP: 'fd00:10:96::a'\nservice: {ipFamilies: [IPv6], ipFamilyPolicy: SingleStack}",
-	"kubedns-port":  "kubednsPort: true",
-	"monitoring":    "monitoring: {enabled: true}",
-	"networkpolicy": "networkPolicy: {enabled: true}",
-	"node-local":    "nodeLocal: {enabled: true}",
-	"scrape":        "scrape: {enabled: true}",
-	"tls-upstream":  "nameservers: ['tls://192.0.2.53%dns.example.net', 'tls://198.51.100.53%dns.example.net']",
+	"autopath":       "autopath: cluster",
+	"autoscaler":     "autoscaler: {enabled: true}",
+	"clusterset":     "clustersetDomain: clusterset.local",
+	"direct":         "direct: true",
+	"domain":         "domain: example.internal\nclusterIP: 10.0.0.10",
+	"dual-stack":     "service: {clusterIPs: [10.96.0.10, 'fd00:10:96::a'], ipFamilies: [IPv4, IPv6], ipFamilyPolicy: RequireDualStack}",
+	"federations":    "config: {federations: {prod: prod.example.com}}",
+	"ha":             "replicas: 2\nspread: true",
+	"hpa":            "hpa: {enabled: true}",
+	"ipv6":           "clusterIP: 'fd00:10:96::a'\nservice: {ipFamilies: [IPv6], ipFamilyPolicy: SingleStack}",
+	"kubedns-port":   "kubednsPort: true",
+	"monitoring":     "monitoring: {enabled: true}",
+	"networkpolicy":  "networkPolicy: {enabled: true}",
+	"node-local":     "nodeLocal: {enabled: true}",
+	"scrape":         "scrape: {enabled: true}",
+	"servicemonitor": "monitoring: {enabled: true, serviceMonitor: true}",
+	"vpa":            "vpa: {enabled: true}",
+	"tls-upstream":   "nameservers: ['tls://192.0.2.53%dns.example.net', 'tls://198.51.100.53%dns.example.net']",
 }
 
 // The chart renders what kustomize renders for the same choices: nothing chosen,
@@ -138,6 +140,7 @@ func TestChartEqualsKustomize(t *testing.T) {
 		{"domain", "kubedns-port", "scrape", "tls-upstream"},
 		{"node-local", "direct", "clusterset", "dual-stack", "ha", "networkpolicy", "scrape"},
 		{"node-local", "domain", "tls-upstream"},
+		{"servicemonitor", "vpa", "hpa", "scrape"},
 	}
 	folders, err := os.ReadDir(root + "/components")
 	if err != nil {
@@ -208,6 +211,8 @@ func TestChartRefuses(t *testing.T) {
 		"replicas: two":           "replicas",
 		"{autoscaler: {enabled: true}, hpa: {enabled: true}}":              "only one",
 		"hpa: {enabled: true, maxReplicas: 0}":                             "maxReplicas",
+		"vpa: {enabled: true, updateMode: Auto}":                           "updateMode",
+		"vpa: {enabled: true, updateMode: Off}":                            "updateMode",
 		"replica: 2":                                                       "replica",
 		"config: {stubdomains: {}}":                                        "stubdomains",
 		"config: {stubDomains: {corp.example: 10.0.0.1}}":                  "stubDomains",
