@@ -9,9 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // childEnv marks the child's environment. Its descriptor 3 is a pipe that brings states of
@@ -29,20 +26,13 @@ const (
 const orphanTime = time.Second
 
 // becomeChild gives up what a cache does not need, and ends this process when the
-// supervisor ends. It returns what the supervisor tells. A signal by PR_SET_PDEATHSIG would not outlast the change of the user.
+// supervisor ends. It returns what the supervisor tells. A signal by PR_SET_PDEATHSIG would
+// not outlast the change of the user.
 func becomeChild() *Node {
 	_ = os.Unsetenv(childEnv)
 	// The kernel has named the process after /proc/self/exe.
 	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if unix.Capget(&header, &data[0]) == nil {
-		const keep = 1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
-		kept := data[0].Permitted & keep
-		data = [2]unix.CapUserData{{Effective: kept, Permitted: kept}}
-		_, _, _ = syscall.AllThreadsSyscall(unix.SYS_CAPSET,
-			uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0) //nolint:gosec // what the call takes
-	}
+	limitCapabilities(childCaps)
 	saveMemory()
 	syscall.CloseOnExec(3)
 	parent := os.NewFile(3, "supervisor")

@@ -12,7 +12,6 @@ package nodelocal
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -23,8 +22,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
 // Exit codes, those of dnscache for faults of the same kind.
@@ -163,43 +160,4 @@ func parseAddr(text string) (netip.Addr, error) {
 		return addr, fmt.Errorf("%v cannot be the address of a node's cache; use the cluster IP of the Service kube-dns, or a link-local address such as 169.254.20.10", addr)
 	}
 	return addr, nil
-}
-
-// errNoAddress says that IPVS has every address.
-var errNoAddress = errors.New("kube-proxy in IPVS mode has every one of the addresses; give a link-local address such as 169.254.20.10 as well, and set the kubelet's clusterDNS to it")
-
-// check looks whether this host allows what cfg asks for, and leaves out addresses that
-// kube-proxy has in IPVS mode. It changes nothing on the host.
-func check(cfg *config) error {
-	list, err := netif.All()
-	if err != nil {
-		return fmt.Errorf("listing the interfaces: %w", err)
-	}
-	cfg.addrs = slices.DeleteFunc(cfg.addrs, func(a netip.Addr) bool {
-		if list.NameOf(a) != ipvsLink {
-			return false
-		}
-		cfg.byIPVS = append(cfg.byIPVS, a)
-		return true
-	})
-	if len(cfg.addrs) == 0 {
-		return errNoAddress
-	}
-	_, noIPv6 := os.Stat("/proc/net/if_inet6")
-	for _, addr := range cfg.addrs {
-		if addr.Is6() && noIPv6 != nil {
-			return fmt.Errorf("this host has no IPv6, so %v cannot be used", addr)
-		}
-	}
-	if missing := missingAddrs(list, cfg.addrs); len(missing) > 0 && !mayChangeNetwork() {
-		return fmt.Errorf("the capability NET_ADMIN is missing, and no interface has %v", missing[0])
-	}
-	return nil
-}
-
-// mayChangeNetwork reports whether this process has the capability NET_ADMIN.
-func mayChangeNetwork() bool {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_NET_ADMIN) != 0
 }

@@ -12,14 +12,10 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/nodelocal/policy"
 )
 
-// unreachable is the reason of a flip because the addresses did not answer although the
-// cache did.
-const unreachable policy.Reason = "addresses_unreachable"
-
 // reasons are all reasons of flips, in the order of state.
 //
 //nolint:gochecknoglobals // a constant table
-var reasons = [...]policy.Reason{policy.CacheExited, policy.CacheStuck, policy.Stopping, unreachable}
+var reasons = [...]policy.Reason{policy.CacheExited, policy.CacheStuck, policy.Stopping, policy.Unreachable}
 
 // state is what the supervisor tells the cache, whose metrics show it. The numbers only grow.
 type state struct {

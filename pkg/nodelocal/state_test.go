@@ -43,8 +43,8 @@ func TestState(t *testing.T) {
 	}()
 	s.Restarts = 3
 	s.flipped(policy.CacheStuck)
-	s.flipped(unreachable)
-	s.flipped(unreachable)
+	s.flipped(policy.Unreachable)
+	s.flipped(policy.Unreachable)
 	value := func(name string) float64 {
 		registry := prometheus.NewPedanticRegistry()
 		registry.MustRegister(n)
@@ -90,7 +90,7 @@ func TestState(t *testing.T) {
 
 // TestReasons: each reason of the policy is one of the metric.
 func TestReasons(t *testing.T) {
-	for _, r := range []policy.Reason{policy.CacheExited, policy.CacheStuck, policy.Stopping, unreachable} {
+	for _, r := range []policy.Reason{policy.CacheExited, policy.CacheStuck, policy.Stopping, policy.Unreachable} {
 		var s state
 		if s.flipped(r); s == (state{}) {
 			t.Errorf("a flip because of %s is not counted", r)

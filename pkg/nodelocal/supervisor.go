@@ -22,10 +22,6 @@ const startCheckEvery = 50 * time.Millisecond
 // changes: then it is a precaution, and on a node with many Pods not a cheap one.
 const repairEvery = 30 * time.Second
 
-// pathPause is how long queries stay away after the addresses did not answer while the
-// cache itself did, which the host's own packet filter may be the cause of.
-const pathPause = time.Minute
-
 // supervisor is the edge around the policy. Only the goroutine of run uses it.
 type supervisor struct {
 	cfg     *config        // the command line; read only
@@ -44,11 +40,10 @@ type supervisor struct {
 	state, told state
 	// answered is whether the running child has answered, and checks count.
 	answered bool
-	// pathBad is when the addresses did not answer last.
-	pathBad time.Time
-	exits   chan exit    // the end of each child
-	asked   chan request // for checks
-	checks  chan outcome // of each check
+	filter   filterWatch  // notices a packet filter that drops queries
+	exits    chan exit    // the end of each child
+	asked    chan request // for checks
+	checks   chan outcome // of each check
 }
 
 // exit is the end of a child; request asks for a check, and outcome is its end.
@@ -130,7 +125,7 @@ func (s *supervisor) run(ctx context.Context, signals <-chan os.Signal, moved <-
 			}
 		case o := <-s.checks:
 			event.Kind = s.judge(o)
-			if event.Kind == policy.Miss {
+			if event.Kind == policy.Miss || event.Kind == policy.PathMiss {
 				s.state.CheckFailures++
 			}
 		case e := <-s.exits:
@@ -142,6 +137,9 @@ func (s *supervisor) run(ctx context.Context, signals <-chan os.Signal, moved <-
 			if moved == nil || s.linkFailed || now.Sub(repaired) >= repairEvery {
 				repaired = now
 				s.repair()
+			}
+			if s.filtered() {
+				event.Kind = policy.Blocked
 			}
 		}
 		if code, over := s.step(event); over {
@@ -181,6 +179,15 @@ func (s *supervisor) check(ctx context.Context) {
 	}
 }
 
+// filtered reports whether no query from elsewhere gets past the host's packet filters.
+func (s *supervisor) filtered() bool {
+	if s.rules == nil {
+		return false
+	}
+	now, err := s.rules.count()
+	return err == nil && s.filter.drops(now)
+}
+
 // judge turns the outcome of a check into an event.
 func (s *supervisor) judge(o outcome) policy.Kind {
 	switch {
@@ -191,10 +198,10 @@ func (s *supervisor) judge(o outcome) policy.Kind {
 	case o.err != nil:
 		return policy.Miss
 	case o.path != nil && s.rules != nil:
-		s.pathBad = time.Now()
-		return policy.Miss
-	case s.rules == nil && time.Since(s.pathBad) < pathPause:
-		return policy.Tick
+		return policy.PathMiss
+	}
+	if !s.answered && s.state.Restarts == 0 { // not sooner: to name who has the port takes more
+		limitCapabilities(supervisorCaps)
 	}
 	s.answered = true
 	return policy.Hit
@@ -263,7 +270,7 @@ func (s *supervisor) install() {
 	s.rules, err = installRules(s.cfg.addrs)
 	switch {
 	case err == nil:
-		s.state.Installed = 1
+		s.state.Installed, s.filter = 1, filterWatch{}
 		s.log.Info("queries come to this cache", "table", s.rules.name)
 	case errors.Is(err, errNoOwner), errors.Is(err, syscall.EPERM):
 		s.noRules, s.state.NoRules = true, 1
@@ -279,12 +286,11 @@ func (s *supervisor) remove(why policy.Reason) {
 	}
 	s.rules.remove()
 	s.rules = nil
-	if time.Since(s.pathBad) < policy.CheckEvery+policy.CheckPatience {
-		s.state.flipped(unreachable)
+	s.state.flipped(why)
+	if why == policy.Unreachable {
 		s.log.Warn("queries go to cluster DNS: the cache answers, but not at its addresses; if the host drops packets by default, it must accept UDP and TCP port 53 to them", "addresses", s.cfg.addrs)
 		return
 	}
-	s.state.flipped(why)
 	s.log.Warn("queries go to cluster DNS", "reason", string(why))
 }
 

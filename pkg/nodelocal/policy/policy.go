@@ -32,6 +32,11 @@ const (
 	MaxBackoff   = 30 * time.Second
 	// Settled is how long a cache must have answered for the pause to begin anew.
 	Settled = time.Minute
+	// MinBlocked and MaxBlocked bound how long the rules stay away after queries did not get
+	// through to the cache, which has another cause than the cache. The time doubles, and
+	// begins anew once the rules have stayed for MaxBlocked.
+	MinBlocked = time.Minute
+	MaxBlocked = time.Hour
 	// ExitGrace is how long after its lame-duck time a cache may need to end.
 	ExitGrace = 3 * time.Second
 )
@@ -46,6 +51,10 @@ const (
 	// Hit and Miss are the outcomes of a check of the running cache.
 	Hit
 	Miss
+	// PathMiss is a check that the cache answered, but not at its addresses. Blocked says
+	// that queries from elsewhere do not arrive.
+	PathMiss
+	Blocked
 	// Exited says that the cache has ended; Code is its exit code, negative for a
 	// signal.
 	Exited
@@ -89,6 +98,7 @@ const (
 	CacheExited Reason = "cache_exited"
 	CacheStuck  Reason = "cache_stuck"
 	Stopping    Reason = "stopping"
+	Unreachable Reason = "addresses_unreachable"
 )
 
 // Action is one thing to do.
@@ -116,6 +126,11 @@ type Machine struct {
 	firstHit  time.Time     // when the running cache answered first, zero before
 	lastHit   time.Time     // when it answered last, or was started
 	killAt    time.Time     // when an ending cache is killed
+
+	pathMisses   int           // PathMiss in a row
+	installedAt  time.Time     // when the rules came last
+	blockedUntil time.Time     // until when they stay away
+	pause        time.Duration // for how long that was
 }
 
 // Running reports whether the cache is meant to be a process, which checks may ask.
@@ -131,6 +146,13 @@ func (m *Machine) Step(now time.Time, e Event) []Action {
 		return m.hit(now)
 	case Miss:
 		return append(m.miss(), m.overdue(now)...)
+	case PathMiss:
+		m.misses, m.lastHit = 0, now
+		if m.pathMisses++; m.pathMisses >= MissesToFlip {
+			return m.blocked(now)
+		}
+	case Blocked:
+		return m.blocked(now)
 	case Exited:
 		return m.exited(now, e.Code)
 	case Terminate, Interrupt:
@@ -149,15 +171,15 @@ func (m *Machine) hit(now time.Time) []Action {
 	if !m.running {
 		return nil // the answer of a cache that has ended since
 	}
-	m.answered, m.misses, m.lastHit = true, 0, now
+	m.answered, m.misses, m.pathMisses, m.lastHit = true, 0, 0, now
 	m.hits++
 	if m.firstHit.IsZero() {
 		m.firstHit = now
 	}
-	if m.installed || m.ending || m.hits < m.needHits {
+	if m.installed || m.ending || m.hits < m.needHits || now.Before(m.blockedUntil) {
 		return nil
 	}
-	m.installed = true
+	m.installed, m.installedAt = true, now
 	return []Action{{Do: Install}}
 }
 
@@ -169,6 +191,20 @@ func (m *Machine) miss() []Action {
 	}
 	m.needHits = HitsToReturn
 	return m.remove(CacheStuck)
+}
+
+// blocked takes the rules out for a while.
+func (m *Machine) blocked(now time.Time) []Action {
+	m.hits, m.pathMisses, m.needHits = 0, 0, HitsToReturn
+	if !m.installed {
+		return nil
+	}
+	if now.Sub(m.installedAt) >= MaxBlocked {
+		m.pause = 0
+	}
+	m.pause = min(max(2*m.pause, MinBlocked), MaxBlocked)
+	m.blockedUntil = now.Add(m.pause)
+	return m.remove(Unreachable)
 }
 
 // remove takes the rules out if they are there.

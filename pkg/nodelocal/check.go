@@ -1,0 +1,95 @@
+package nodelocal
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/netif"
+)
+
+// errNoAddress says that IPVS has every address.
+var errNoAddress = errors.New("kube-proxy in IPVS mode has every one of the addresses; give a link-local address such as 169.254.20.10 as well, and set the kubelet's clusterDNS to it")
+
+// check looks whether this host allows what cfg asks for, and leaves out addresses that
+// kube-proxy has in IPVS mode. It changes nothing on the host.
+func check(cfg *config) error {
+	list, err := netif.All()
+	if err != nil {
+		return fmt.Errorf("listing the interfaces: %w", err)
+	}
+	cfg.addrs = slices.DeleteFunc(cfg.addrs, func(a netip.Addr) bool {
+		if list.NameOf(a) != ipvsLink {
+			return false
+		}
+		cfg.byIPVS = append(cfg.byIPVS, a)
+		return true
+	})
+	if len(cfg.addrs) == 0 {
+		return errNoAddress
+	}
+	missing := missingAddrs(list, cfg.addrs)
+	for _, addr := range missing {
+		if addr.Is6() && noIPv6() {
+			return fmt.Errorf("IPv6 is off on this host, so %v cannot be used", addr)
+		}
+		if name := neighbourOn(list, addr); name != "" {
+			return fmt.Errorf("%v is in the network of the interface %s, so it is the address of another host; use the cluster IP of the Service kube-dns, or a link-local address such as 169.254.20.10", addr, name)
+		}
+	}
+	return checkCapabilities(missing)
+}
+
+// noIPv6 reports whether no interface can get an IPv6 address.
+func noIPv6() bool {
+	if _, err := os.Stat("/proc/net/if_inet6"); err != nil {
+		return true
+	}
+	off, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+	return err == nil && strings.TrimSpace(string(off)) == "1"
+}
+
+// neighbourOn returns the interface whose network an address is in, "" for none. Networks
+// of one address, and link-local addresses, which belong to no network, do not count.
+func neighbourOn(list netif.List, addr netip.Addr) string {
+	if addr.IsLinkLocalUnicast() {
+		return ""
+	}
+	for _, i := range list {
+		for _, network := range i.Networks {
+			if !network.IsSingleIP() && network.Bits() > 0 && network.Contains(addr) {
+				return i.Name
+			}
+		}
+	}
+	return ""
+}
+
+// checkCapabilities returns an error if this process lacks what it needs: NET_ADMIN if
+// addresses have to be added, and what the cache and its end take.
+func checkCapabilities(addresses []netip.Addr) error {
+	if len(addresses) > 0 && !hasCapability(unix.CAP_NET_ADMIN) {
+		return fmt.Errorf("the capability NET_ADMIN is missing, and no interface has %v", addresses[0])
+	}
+	if os.Geteuid() != 0 {
+		return nil // the cache stays the same user
+	}
+	for _, c := range []struct {
+		number uint
+		text   string
+	}{
+		{unix.CAP_SETUID, "SETUID is missing, without which the cache cannot become another user"},
+		{unix.CAP_SETGID, "SETGID is missing, without which the cache cannot become another user"},
+		{unix.CAP_KILL, "KILL is missing, without which a cache of another user cannot be ended"},
+	} {
+		if !hasCapability(c.number) {
+			return fmt.Errorf("the capability %s", c.text)
+		}
+	}
+	return nil
+}
