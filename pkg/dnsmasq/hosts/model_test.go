@@ -53,7 +53,7 @@ func (m *model) read(path, text string, expand Expand) {
 				m.bad = append(m.bad, Bad{Line: i + 1, Name: field[:min(len(field), 2*dnsname.MaxName)]})
 				continue
 			}
-			if expand != nil && name.Labels() == 1 {
+			if expand != nil && name.Labels() == 1 && !strings.HasSuffix(field, ".") {
 				if domain := expand(addr); domain != "" && len(name)-1+len(domain) <= dnsname.MaxName {
 					list = append(list, string(name[:len(name)-1]+domain))
 				}

@@ -131,7 +131,8 @@ func (f *fileReader) line(line []byte) bool {
 			f.bad(word)
 			continue
 		}
-		if longer, ok := f.below(name, domain); ok {
+		whole := word[len(word)-1] == '.' // as dnsmasq: nothing is added to such a name
+		if longer, ok := f.below(name, domain); ok && !whole {
 			if !f.addHost(addr, longer, first) {
 				return false
 			}

@@ -108,19 +108,33 @@ const (
 	hiddenColon = "\x02"
 	hiddenDot   = "\x03"
 	hiddenHash  = "\x04"
+	hiddenBlank = "\x05"
+	hiddenTab   = "\x06"
+	hiddenLF    = "\x07"
+	hiddenCR    = "\x0e"
+
+	hidden = hiddenComma + hiddenColon + hiddenDot + hiddenHash + hiddenBlank + hiddenTab + hiddenLF + hiddenCR
+)
+
+// plain restores the hidden characters.
+//
+//nolint:gochecknoglobals // a constant table
+var plain = strings.NewReplacer(
+	hiddenComma, ",", hiddenColon, ":", hiddenDot, ".", hiddenHash, "#",
+	hiddenBlank, " ", hiddenTab, "\t", hiddenLF, "\n", hiddenCR, "\r",
 )
 
 // unhide restores the quoted characters.
 func unhide(s string) string {
-	if !strings.ContainsAny(s, "\x01\x02\x03\x04") {
+	if !strings.ContainsAny(s, hidden) {
 		return s
 	}
-	return strings.NewReplacer(hiddenComma, ",", hiddenColon, ":", hiddenDot, ".", hiddenHash, "#").Replace(s)
+	return plain.Replace(s)
 }
 
 // cleanLine removes comments, quotes and surrounding white space from a line, and replaces
 // other white space by spaces. A "#" begins a comment at the start of a line or after white
-// space. In double quotes, the characters , : . # have no special meaning, and \\ \" \t \n
+// space. In double quotes, spaces and the characters , : . # have no special meaning, and \\ \" \t \n
 // \b \r \e are escapes.
 func cleanLine(raw string) (string, error) {
 	raw, _, _ = strings.Cut(raw, "\x00") // dnsmasq reads C strings
@@ -167,10 +181,12 @@ func quoted(b *strings.Builder, raw string, i int) (int, error) {
 			b.WriteString(hiddenDot)
 		case '#':
 			b.WriteString(hiddenHash)
+		case ' ':
+			b.WriteString(hiddenBlank)
 		case '\\':
 			if i+1 < len(raw) {
 				if escaped, ok := escape(raw[i+1]); ok {
-					b.WriteByte(escaped)
+					b.WriteString(hide(escaped))
 					i++
 					continue
 				}
@@ -181,6 +197,19 @@ func quoted(b *strings.Builder, raw string, i int) (int, error) {
 		}
 	}
 	return 0, bad(`missing "`, "")
+}
+
+// hide returns an escaped character in a form that is not taken for white space.
+func hide(c byte) string {
+	switch c {
+	case '\t':
+		return hiddenTab
+	case '\n':
+		return hiddenLF
+	case '\r':
+		return hiddenCR
+	}
+	return string(rune(c))
 }
 
 // escape returns the character that a letter after a backslash stands for in quotes.
