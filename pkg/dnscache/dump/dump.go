@@ -9,14 +9,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // row is one line of the table that SIGUSR1 logs with --log-queries or
@@ -144,64 +143,62 @@ func hostRows(h *local.Host) []row {
 
 // itemRows are the rows of a cached answer, one for each record.
 func itemRows(item *answercache.Item, expires time.Time) []row {
-	var m dns.Msg
-	if m.Unpack(item.AppendMessage(nil)) != nil || m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError {
+	if item.Rcode != wire.RcodeSuccess && item.Rcode != wire.RcodeNXDomain {
 		return nil
 	}
+	records := querylog.Answer(item.AppendMessage(nil))
 	var rows []row
 	// last is the name at the end of a chain of aliases.
 	last, complete := item.Name, false
-	for _, rr := range m.Answer {
-		r, target := recordRow(rr)
+	for i := range records {
+		r := recordRow(&records[i])
 		r.expires = expires
 		rows = append(rows, r)
-		if target == "" {
+		if records[i].Type == wire.TypeCNAME {
+			last = wire.AppendLower(nil, records[i].Target)
+		} else {
 			complete = true
-		} else if name, err := dnsname.Parse(target); err == nil {
-			last = []byte(name)
 		}
 	}
-	if complete || item.Type == dns.TypeCNAME && len(rows) > 0 {
+	if complete || item.Type == wire.TypeCNAME && len(rows) > 0 {
 		return rows
 	}
 	none := row{host: querylog.NameText(last), kind: typeKind(item.Type), negative: true, expires: expires}
-	if m.Rcode == dns.RcodeNameError {
+	if item.Rcode == wire.RcodeNXDomain {
 		none.kind, none.nxdomain = ' ', true
 	}
-	if addr, ok := dnsname.ReverseAddr(last); ok && item.Type == dns.TypePTR {
+	if addr, ok := dnsname.ReverseAddr(last); ok && item.Type == wire.TypePTR {
 		none.host, none.address, none.kind, none.reverse = "", addr.String(), familyKind(addr), true
 	}
 	return append(rows, none)
 }
 
-// recordRow is the row of one record; target is what an alias stands for.
-func recordRow(rr dns.RR) (r row, target string) {
-	r = row{host: querylog.RecordName(rr.Header().Name), kind: typeKind(rr.Header().Rrtype)}
-	switch rr := rr.(type) {
-	case *dns.A:
-		r.address = rr.A.String()
-	case *dns.AAAA:
-		r.address = rr.AAAA.String()
-	case *dns.CNAME:
-		r.address, target = querylog.RecordName(rr.Target), rr.Target
-	case *dns.PTR:
-		r.address = querylog.RecordName(rr.Ptr)
-		if addr, ok := querylog.ReverseAddr(rr.Hdr.Name); ok {
-			r = row{host: querylog.RecordName(rr.Ptr), address: addr.String(), kind: familyKind(addr), reverse: true}
+// recordRow is the row of one record.
+func recordRow(r *querylog.Record) row {
+	out := row{host: querylog.RecordName(r.Owner), kind: typeKind(r.Type)}
+	switch {
+	case r.Addr.IsValid():
+		out.address = r.Addr.String()
+	case r.Type == wire.TypeCNAME:
+		out.address = querylog.RecordName(r.Target)
+	case r.Type == wire.TypePTR:
+		out.address = querylog.RecordName(r.Target)
+		if addr, ok := dnsname.ReverseAddr(wire.AppendLower(nil, r.Owner)); ok {
+			out = row{host: out.address, address: addr.String(), kind: familyKind(addr), reverse: true}
 		}
 	default:
-		r.address = "<" + querylog.TypeText(rr.Header().Rrtype) + ">"
+		out.address = "<" + querylog.TypeText(r.Type) + ">"
 	}
-	return r, target
+	return out
 }
 
 func typeKind(qtype uint16) byte {
 	switch qtype {
-	case dns.TypeA:
+	case wire.TypeA:
 		return '4'
-	case dns.TypeAAAA:
+	case wire.TypeAAAA:
 		return '6'
-	case dns.TypeCNAME:
+	case wire.TypeCNAME:
 		return 'C'
 	}
 	return 'T'

@@ -12,9 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/miekg/dns"
-
-	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -108,18 +105,9 @@ func Lines(e *forwarder.Event) []string {
 	return nil
 }
 
-// ReverseAddr returns the address of a reverse name in presentation form.
-func ReverseAddr(name string) (netip.Addr, bool) {
-	wire, err := dnsname.Parse(name)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	return dnsname.ReverseAddr([]byte(wire))
-}
-
 // TypeText returns dnsmasq's text for a record type.
 func TypeText(t uint16) string {
-	if text, ok := dns.TypeToString[t]; ok {
+	if text := wire.TypeText(t); !strings.HasPrefix(text, "TYPE") {
 		return text
 	}
 	return "type=" + strconv.Itoa(int(t))
@@ -128,11 +116,11 @@ func TypeText(t uint16) string {
 // rcodeText returns dnsmasq's text for a response code.
 func rcodeText(rcode int) string {
 	switch rcode {
-	case dns.RcodeServerFailure:
+	case wire.RcodeServFail:
 		return "SERVFAIL"
-	case dns.RcodeRefused:
+	case wire.RcodeRefused:
 		return "REFUSED"
-	case dns.RcodeNotImplemented:
+	case wire.RcodeNotImp:
 		return "not implemented"
 	}
 	return strconv.Itoa(rcode)
@@ -143,11 +131,11 @@ func reasonText(e *forwarder.Event) string {
 	if !e.HasReason {
 		return ""
 	}
-	text := dns.ExtendedErrorCodeToString[e.Reason]
-	if text == "" {
-		text = strconv.Itoa(int(e.Reason))
+	text := strconv.Itoa(int(e.Reason))
+	if int(e.Reason) < len(reasonTexts) {
+		text = reasonTexts[e.Reason]
 	}
-	return " (EDE: " + strings.ToLower(text) + ")"
+	return " (EDE: " + text + ")"
 }
 
 // shortServer returns the text for a server without the port if that is 53.
@@ -187,15 +175,4 @@ func NameText(wire []byte) string {
 		return "."
 	}
 	return b.String()
-}
-
-// RecordName is NameText for a name in presentation form.
-func RecordName(name string) string {
-	if name == "." {
-		return name
-	}
-	if strings.ContainsAny(name, "\\") {
-		return unprintable
-	}
-	return strings.TrimSuffix(name, ".")
 }

@@ -1,0 +1,70 @@
+package querylog
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// Record is one record of an answer, as far as the table of the cache shows it.
+type Record struct {
+	Owner  []byte     // the owner name in wire form
+	Type   uint16     // of the record
+	Addr   netip.Addr // of A and AAAA records
+	Target []byte     // of CNAME and PTR records, in wire form
+}
+
+// Answer returns the records of the answer section of a message, nil if it cannot be read.
+func Answer(msg []byte) []Record {
+	var (
+		r    wire.Reply
+		rec  wire.Record
+		list []Record
+	)
+	if len(msg) == 0 || !wire.ParseReply(msg, &r) {
+		return nil
+	}
+	for it := r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
+		out := Record{Owner: nameAt(msg, rec.Owner), Type: rec.Type}
+		data := msg[rec.Data:rec.End]
+		switch rec.Type {
+		case wire.TypeA, wire.TypeAAAA:
+			out.Addr, _ = netip.AddrFromSlice(data)
+		case wire.TypeCNAME, wire.TypePTR:
+			out.Target = nameAt(msg, rec.Data)
+		}
+		list = append(list, out)
+	}
+	return list
+}
+
+// nameAt reads a name, nil if that is not possible.
+func nameAt(msg []byte, off int) []byte {
+	name, _, ok := wire.AppendName(nil, msg, off)
+	if !ok {
+		return nil
+	}
+	return name
+}
+
+// RecordName is NameText for a name in a record. Names with characters that are escaped in a
+// zone file are not shown.
+func RecordName(name []byte) string {
+	text := NameText(name)
+	if strings.ContainsAny(text, "'@;()\"\\") {
+		return unprintable
+	}
+	return text
+}
+
+// reasonTexts are the names of extended errors (RFC 8914 §4 and IANA's registry).
+//
+//nolint:gochecknoglobals // a constant table
+var reasonTexts = [...]string{
+	"other", "unsupported dnskey algorithm", "unsupported ds digest type", "stale answer", "forged answer", "dnssec indeterminate",
+	"dnssec bogus", "signature expired", "signature not yet valid", "dnskey missing", "rrsigs missing", "no zone key bit set",
+	"nsec missing", "cached error", "not ready", "blocked", "censored", "filtered", "prohibited", "stale nxdomain answer",
+	"not authoritative", "not supported", "no reachable authority", "network error", "invalid data", "signature expired before valid",
+	"too early", "unsupported nsec3 iterations value", "unable to conform to policy", "synthesized", "invalid query type",
+}
