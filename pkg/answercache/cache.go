@@ -244,6 +244,7 @@ func (c *Cache) StoreFailure(q *wire.Query, rcode int, asked Epoch, now int64) b
 		return false
 	}
 	e := emptyEntry(q, uint16(rcode)&rcodeMask|kindFailure, c.cfg.FailureTTL, now)
+	e.setOrigin(asked.origin)
 	hash, at := c.locate(e.key())
 	s := c.shard(hash)
 	s.mu.Lock()
@@ -273,6 +274,7 @@ func (c *Cache) stores(asked Epoch) bool {
 
 // storeEntry stores an entry unless a purge has begun since the epoch asked.
 func (c *Cache) storeEntry(e *entry, asked Epoch, now int64) bool {
+	e.setOrigin(asked.origin)
 	hash, at := c.locate(e.key())
 	s := c.shard(hash)
 	s.mu.Lock()

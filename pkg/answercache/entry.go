@@ -50,15 +50,17 @@ func keyType(key []byte) uint16 { return binary.BigEndian.Uint16(key[len(key)-ty
 // what a hit reads first, the second one the octets.
 const inlineLen = 64
 
-// entry is one stored answer. After it has been stored, nothing of it changes except visited
-// and hits. It may therefore be read without its shard's lock, even after it has been
+// entry is one stored answer. After it has been stored, nothing of it changes except the first
+// bit of mark, and hits. It may therefore be read without its shard's lock, even after it has been
 // removed.
 type entry struct {
-	expires int64         // time of expiry in nanoseconds
-	life    uint32        // seconds from storing to expiry
-	node    uint32        // index in the shard's queue; only valid under the shard's lock
-	visited atomic.Bool   // looked up since the eviction hand last passed; any goroutine may set it
-	hits    atomic.Uint32 // number of rotations; any goroutine may change it
+	expires int64  // time of expiry in nanoseconds
+	life    uint32 // seconds from storing to expiry
+	node    uint32 // index in the shard's queue; only valid under the shard's lock
+	// mark has the bit visited if the entry was looked up since the eviction hand last passed;
+	// any goroutine may set it. The other bits are the origin, which does not change.
+	mark atomic.Uint32
+	hits atomic.Uint32 // number of rotations; any goroutine may change it
 	// flags holds the rcode and AD as in a header, and the kinds below.
 	flags              uint16
 	answers, authority uint16 // numbers of records in the two sections
@@ -71,6 +73,13 @@ type entry struct {
 	more              []byte          // the octets, if they do not fit into inline
 	inline            [inlineLen]byte // the octets otherwise
 }
+
+// The parts of entry.mark.
+const (
+	visited     = 1
+	originShift = 1
+	maxOrigin   = 1<<31 - 1
+)
 
 // Kinds of entries: bits of flags at which a header has QR and the opcode.
 const (
@@ -136,10 +145,19 @@ func (e *entry) valid(now int64) bool { return e != nil && now < e.expires }
 // visit marks e as looked up. It usually is already, and is then not written, so that
 // processors can share its cache line.
 func (e *entry) visit() {
-	if !e.visited.Load() {
-		e.visited.Store(true)
+	if mark := e.mark.Load(); mark&visited == 0 {
+		e.mark.Store(mark | visited)
 	}
 }
+
+// leave undoes visit.
+func (e *entry) leave() { e.mark.Store(e.mark.Load() &^ visited) }
+
+// setOrigin sets the origin of an entry that is not stored yet.
+func (e *entry) setOrigin(origin uint32) { e.mark.Store(min(origin, maxOrigin) << originShift) }
+
+// origin returns what setOrigin set.
+func (e *entry) origin() uint32 { return e.mark.Load() >> originShift }
 
 // append appends the answer of e to q at the time now. q's key must be as long as e's.
 func (e *entry) append(dst []byte, q *wire.Query, now int64, stale bool, cfg *Config) []byte {

@@ -5,8 +5,16 @@ package answercache
 // answers to questions asked before a purge are not stored after it. With the zero value
 // nothing is stored.
 type Epoch struct {
-	cache *Cache
-	n     uint64
+	cache  *Cache
+	n      uint64
+	origin uint32
+}
+
+// From returns e with the number of who gave the answer, at most 1<<31-1 and 0 for nobody.
+// The Store methods keep it, and [Item] tells it.
+func (e Epoch) From(origin uint32) Epoch {
+	e.origin = origin
+	return e
 }
 
 // Epoch returns the current epoch.

@@ -170,7 +170,9 @@ func (s *shard) putEntry(e *entry, at probe, now int64) bool {
 	if old != nil {
 		n := &s.queue[old.node]
 		e.node, n.failedUntil, n.entry = old.node, 0, e
-		e.visited.Store(old.visited.Load())
+		if old.mark.Load()&visited != 0 {
+			e.visit()
+		}
 		s.bytes += cost - old.cost()
 		s.table.Load().replace(old, e, n.home)
 	} else {
@@ -271,10 +273,10 @@ func (s *shard) evict(now int64) {
 			i = s.queue[0].newer
 		}
 		e := s.queue[i].entry
-		if !e.visited.Load() || s.dead(e, now) {
+		if e.mark.Load()&visited == 0 || s.dead(e, now) {
 			break
 		}
-		e.visited.Store(false)
+		e.leave()
 		i = s.queue[i].newer
 	}
 	if i == 0 {

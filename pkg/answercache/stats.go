@@ -41,7 +41,12 @@ type Item struct {
 	DO, CD      bool   // of the query
 	Rcode       int    // response code
 	Answers     int    // records in the answer section; 0 for negative answers
-	Expires     int64  // nanoseconds of the same clock as now; may be in the past
+	Stored      int64  // nanoseconds of the same clock as now
+	Expires     int64  // likewise; may be in the past
+	Origin      uint32 // what [Epoch.From] was given
+	Failure     bool   // the entry is of StoreFailure
+	Absent      bool   // the entry says that the name does not exist, for every type
+	Dead        bool   // only from Find: the entry can no longer be used, not even as a stale answer
 
 	entry *entry // what AppendMessage reads
 }
@@ -83,7 +88,11 @@ func (e *entry) item() Item {
 		CD:      key[n]&keyCD != 0,
 		Rcode:   int(e.flags & rcodeMask),
 		Answers: int(e.answers),
+		Stored:  e.stored(),
 		Expires: e.expires,
+		Origin:  e.origin(),
+		Failure: e.flags&kindFailure != 0,
+		Absent:  e.flags&kindNX != 0,
 		entry:   e,
 	}
 }

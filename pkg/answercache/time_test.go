@@ -361,9 +361,9 @@ func TestEach(t *testing.T) {
 		return true
 	})
 	want := map[string]Item{
-		"www.example.": {Type: a, Class: 1, DO: true, Answers: 1, Expires: at(10)},
-		"no.example.":  {Type: a, Class: 1, CD: true, Rcode: 3, Expires: at(16)},
-		"bad.example.": {Type: aaaa, Class: 1, Rcode: 2, Expires: at(7)},
+		"www.example.": {Type: a, Class: 1, DO: true, Answers: 1, Stored: at(0), Expires: at(10)},
+		"no.example.":  {Type: a, Class: 1, CD: true, Rcode: 3, Stored: at(1), Expires: at(16), Absent: true},
+		"bad.example.": {Type: aaaa, Class: 1, Rcode: 2, Stored: at(2), Expires: at(7), Failure: true},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Item{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
