@@ -156,17 +156,18 @@ func (fl *flight) store(st *snapshot, r *Reply) {
 	if st.cache == nil || !cacheable(q) || fl.private {
 		return
 	}
+	asked := fl.asked.From(fl.f.origins.number(r.Server))
 	switch now := fl.f.now(); {
 	case r.Msg == nil:
-		st.cache.StoreFailure(q, wire.RcodeServFail, fl.asked, now)
+		st.cache.StoreFailure(q, wire.RcodeServFail, asked, now)
 	case failure(r.Msg.Rcode):
-		st.cache.StoreFailure(q, r.Msg.Rcode, fl.asked, now)
+		st.cache.StoreFailure(q, r.Msg.Rcode, asked, now)
 	case st.cfg.Cache.NXDomainCut && r.Msg.Rcode == wire.RcodeNXDomain && fl.routes.splits(dnsname.AppendLower(nil, q.Name)):
 		// If it were stored, it would hide names below that other servers know.
 	case r.Keep != nil:
-		st.cache.Store(q, r.Keep, fl.asked, now)
+		st.cache.Store(q, r.Keep, asked, now)
 	case r.AbsentFor > 0:
-		st.cache.StoreAbsent(q, r.AbsentFor, fl.asked, now)
+		st.cache.StoreAbsent(q, r.AbsentFor, asked, now)
 	default:
 		st.cache.Forget(q, fl.asked)
 	}

@@ -41,6 +41,7 @@ type Forwarder struct {
 	remote    atomic.Pointer[remoteRoutes]        // the routes of upstream servers; never nil
 	follow    follower                            // reads the routes of upstream servers
 	purged    atomic.Uint64                       // entries removed by purge
+	origins   origins                             // the servers whose replies are stored
 
 	answered  func(took time.Duration, reply []byte) // Config.Answered; does not change
 	answerLog *answerlog.Log                         // Config.Answers; does not change

@@ -48,6 +48,7 @@ type Query struct {
 	cookie   wire.Cookie        // memory for the answer's cookie
 	source   Source             // where the answer came from
 	extended bool               // the answer's rcode is larger than its header can hold
+	rule     string             // what Because was called with
 }
 
 // clear drops the data of the last query, but keeps memory that can be reused.

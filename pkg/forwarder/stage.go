@@ -14,6 +14,8 @@ import (
 //	Query ─ cache ─ Hit ─────────────────────────► answer
 //	          └ miss ─ Miss ─ servers ─ Reply ───► answer
 type Stage struct {
+	// Name says what the policy is, for [Tracer].
+	Name string
 	// Query is called for each question, before the cache is used. It may set q.Options and
 	// q.Private. To answer the question, it must call Answer, AnswerEmpty, AnswerTruncated or
 	// AnswerError and return true.

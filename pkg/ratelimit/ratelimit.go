@@ -70,7 +70,7 @@ func (l *Limiter) Stats() Stats { return Stats{l.limitedUDP.Load(), l.limitedTCP
 
 // Stage returns the stage that limits.
 func (l *Limiter) Stage() forwarder.Stage {
-	return forwarder.Stage{Query: func(q *forwarder.Query) bool {
+	return forwarder.Stage{Name: "rate limit", Query: func(q *forwarder.Query) bool {
 		addr := q.Client()
 		if !addr.IsValid() || l.allow(addr, q.Stream(), q.Now()) {
 			return false

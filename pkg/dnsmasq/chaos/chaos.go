@@ -31,7 +31,7 @@ const (
 
 // New returns the stage. version is the answer to version.bind.
 func New(version string) forwarder.Stage {
-	return forwarder.Stage{Query: func(q *forwarder.Query) bool {
+	return forwarder.Stage{Name: "version and statistics", Query: func(q *forwarder.Query) bool {
 		if q.Msg.Class != wire.ClassCH || q.Msg.Type != wire.TypeTXT && q.Msg.Type != wire.TypeANY {
 			return false
 		}

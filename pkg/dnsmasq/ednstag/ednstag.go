@@ -61,7 +61,7 @@ func New(cfg *Config) (stage forwarder.Stage, ok bool) {
 		return forwarder.Stage{}, false
 	}
 	t := newTagger(cfg)
-	return forwarder.Stage{Query: func(q *forwarder.Query) bool {
+	return forwarder.Stage{Name: "client information", Query: func(q *forwarder.Query) bool {
 		if q.Msg.Class != wire.ClassCH {
 			q.Options, q.Private = t.of(q.Client())
 		}

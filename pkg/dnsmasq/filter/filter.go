@@ -79,7 +79,7 @@ func New(cfg *Config) forwarder.Stage {
 		moves: newMoves(cfg.Aliases),
 	}
 	fl.rebinds.notify = cfg.OnRebind
-	var s forwarder.Stage
+	s := forwarder.Stage{Name: "filter"}
 	if cfg.DomainNeeded || cfg.BogusPriv || cfg.Win2k {
 		s.Query = fl.refuse
 	}
@@ -106,10 +106,13 @@ func (fl *filter) refuse(q *forwarder.Query) bool {
 	single := len(name) > 1 && int(name[0])+2 == len(name)
 	switch {
 	case fl.DomainNeeded && single && (qtype == wire.TypeA || qtype == wire.TypeAAAA || qtype == wire.TypeANY):
+		q.Because("--domain-needed: names without a dot are not forwarded")
 		return fl.deny(q)
 	case fl.Win2k && (qtype == wire.TypeSOA || qtype == wire.TypeSRV):
+		q.Because("--filterwin2k: SOA and SRV questions are not forwarded")
 		return q.AnswerEmpty(wire.FlagAA, wire.ExtendedError{})
 	case fl.Win2k && qtype == wire.TypeANY && slices.Contains(name, '_'):
+		q.Because("--filterwin2k: ANY questions about names with an underscore are not forwarded")
 		return q.AnswerEmpty(wire.FlagAA, wire.ExtendedError{})
 	case fl.BogusPriv && (qtype == wire.TypePTR || qtype == wire.TypeANY):
 		addr, ok := reverseAddr(name)
@@ -118,6 +121,7 @@ func (fl *filter) refuse(q *forwarder.Query) bool {
 		}
 		// If the network has servers of its own, they know it.
 		if d := q.Route(name, qtype); d.Kind != upstream.Ask || d.Group.Domain() == "" {
+			q.Because("--bogus-priv: reverse names of private addresses are not forwarded")
 			return fl.denyAddress(q, addr)
 		}
 	}
@@ -168,6 +172,7 @@ func (fl *filter) miss(q *forwarder.Query, d upstream.Decision) bool {
 	if !q.HasRecords() && !fl.knownLocally(q) {
 		return false
 	}
+	q.Because("--filter-A, --filter-AAAA or --filter-rr: the name exists, and all its records of this type would be removed")
 	return q.AnswerEmpty(wire.RcodeSuccess, wire.Extended(wire.EDEFiltered, ""))
 }
 

@@ -15,7 +15,7 @@ import (
 
 // Stage returns the stage that answers from l.
 func (l *Data) Stage() forwarder.Stage {
-	s := forwarder.Stage{Miss: l.miss, Reply: l.reply}
+	s := forwarder.Stage{Name: "local data", Miss: l.miss, Reply: l.reply}
 	if len(l.names)+len(l.aliases)+len(l.synth)+l.hosts.Len() > 0 {
 		s.Query = l.query
 	}
@@ -33,6 +33,7 @@ const literalSource = "config"
 func (l *Data) miss(q *forwarder.Query, d upstream.Decision) bool {
 	switch d.Kind {
 	case upstream.Literal: // --address=/domain/addr
+		q.Because("--address")
 		b := q.Build()
 		b.SetAA(true)
 		for _, addr := range d.Addrs {
@@ -43,6 +44,7 @@ func (l *Data) miss(q *forwarder.Query, d upstream.Decision) bool {
 		}
 		return q.Answer(literalSource)
 	case upstream.LocalOnly: // --local=/domain/: no data, or no such name
+		q.Because("--local or --server=/DOMAIN/ without an address: nobody is asked about names of this domain")
 		if l.Knows(q.Name) || q.HasLiteral() {
 			return q.AnswerEmpty(wire.RcodeSuccess, wire.ExtendedError{})
 		}

@@ -40,6 +40,7 @@ func Usage(program string) string {
 	} {
 		fmt.Fprintf(&b, "%-48s %s\n", "    "+f[0], f[1])
 	}
+	fmt.Fprintf(&b, "\n%s explain NAME [TYPE] says which rule answers a question; %[1]s explain --help says how.\n", program)
 	b.WriteString("\nAll other options of dnsmasq are refused with an error that gives the reason.\n")
 	return b.String()
 }
