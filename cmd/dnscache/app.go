@@ -122,7 +122,7 @@ func (a *app) open(ctx context.Context, id privilege.Identity) (err error) {
 		Options: a.options, Forward: a.forward.Stats, Listener: a.sockets.Stats, Rates: a.rates, NotLocal: a.sockets.NotLocal,
 	}
 	a.metrics = (&metrics.Server{
-		Registry: a.registry, Sources: &a.counters, Control: a.control, Logger: a.logger, More: a.env.node,
+		Registry: a.registry, Sources: &a.counters, Control: a.control, Logger: a.logger, More: a.env.node, Forward: a.forward,
 		Essential: own.MetricsSet == "essential" || own.MetricsSet == "" && own.SharePort, Share: own.SharePort,
 	}).Listen(ctx, own.MetricsAddress, a.log)
 	id.KeepBind = id.UID != 0 && a.options.Listen.Port < 1024 && a.sockets.BindsLater()

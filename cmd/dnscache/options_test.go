@@ -13,6 +13,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/pkg/dnscache/files"
 	"github.com/kube-dns/kube-dns/test/dnstest"
 	"github.com/kube-dns/kube-dns/test/dnstest/logtest"
 )
@@ -20,7 +21,7 @@ import (
 // --log-debug lets debugging messages through.
 func TestLogDebug(t *testing.T) {
 	for _, args := range [][]string{{"--conf-file="}, {"--conf-file=", "--log-debug"}} {
-		o, nanny, err := parseArgs(t.Context(), args, env{stderr: &bytes.Buffer{}})
+		o, nanny, err := files.ParseArgs(t.Context(), args, nil, &bytes.Buffer{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 
+	"github.com/kube-dns/kube-dns/pkg/dnscache/explain"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/files"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/servers"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
@@ -26,11 +26,9 @@ type env struct {
 	node           *nodelocal.Node  // nil unless this is the cache of a node
 	// lookup finds addresses of servers given by name; nil asks the system.
 	lookup servers.Lookup
-	// addrs are listened on in place of the addresses and port of the options,
-	// when there are any.
+	// addrs, if any, are listened on in place of the addresses and port of the options.
 	addrs []netip.AddrPort
-	// started is called with the bound addresses once queries are answered; it
-	// may be nil.
+	// started, if not nil, is called with the bound addresses once queries are answered.
 	started func(dns []netip.AddrPort, metrics netip.AddrPort)
 }
 
@@ -39,7 +37,10 @@ func run(ctx context.Context, args []string, e env) int {
 	if e.lookup == nil {
 		e.lookup = servers.System
 	}
-	o, nanny, err := parseArgs(ctx, args, e)
+	if code, ok := explain.Run(ctx, args, explain.Env{Stdin: e.stdin, Stdout: e.stdout, Stderr: e.stderr, Lookup: e.lookup}); ok {
+		return code
+	}
+	o, nanny, err := files.ParseArgs(ctx, args, e.stdin, e.stderr)
 	switch {
 	case err != nil:
 		return fail(e.stderr, err)
@@ -70,21 +71,4 @@ func fail(stderr io.Writer, err error) int {
 	text, exit := options.Report(program, err)
 	fmt.Fprint(stderr, text)
 	return exit
-}
-
-// parseArgs reads the command line and the files that it names. nanny is nil
-// when there are no flags of dnsmasq-nanny.
-func parseArgs(ctx context.Context, args []string, e env) (*options.Options, *options.Nanny, error) {
-	before, rest, isNanny := options.SplitNanny(args)
-	if err := options.MisplacedNannyFlag(rest, isNanny); err != nil {
-		return nil, nil, err
-	}
-	system := files.Options(ctx, e.stdin, e.stderr)
-	if !isNanny {
-		o, err := options.Parse(rest, system)
-		return o, nil, err
-	}
-	o, err := options.ParseAfterNanny(rest, system)
-	nanny, nannyErr := options.ParseNanny(before)
-	return o, &nanny, errors.Join(nannyErr, err)
 }

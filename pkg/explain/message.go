@@ -29,6 +29,8 @@ type Answer struct {
 	Authority []string
 	// Reason is the server's own (RFC 8914), "" if it gave none.
 	Reason string
+	// Code is that of Reason, -1 if there is none.
+	Code int
 }
 
 // MaxLines bounds each list in an explanation.
@@ -38,9 +40,9 @@ const MaxLines = 200
 func Read(msg []byte) *Answer {
 	var r wire.Reply
 	if len(msg) == 0 || !wire.ParseReply(msg, &r) {
-		return &Answer{Status: NoReply}
+		return &Answer{Status: NoReply, Code: -1}
 	}
-	a := &Answer{Status: wire.RcodeText(r.Rcode)}
+	a := &Answer{Status: wire.RcodeText(r.Rcode), Code: -1}
 	var rec wire.Record
 	wanted := false
 	for it := r.Records(); it.Next(&rec); {
@@ -58,12 +60,45 @@ func Read(msg []byte) *Answer {
 		a.Status = NoData
 	}
 	if data, ok := wire.Option(r.EDNS.Options, wire.OptionEDE); ok && len(data) >= 2 {
-		a.Reason = fmt.Sprintf("extended error %d", int(data[0])<<8|int(data[1]))
+		a.Code = int(data[0])<<8 | int(data[1])
+		a.Reason = fmt.Sprintf("extended error %d", a.Code)
+		if words := reasonWords(a.Code); words != "" {
+			a.Reason += " (" + words + ")"
+		}
 		if len(data) > 2 {
 			a.Reason += ": " + strconv.QuoteToASCII(string(data[2:]))
 		}
 	}
 	return a
+}
+
+// reasonWords are the names of the extended errors that our programs send (RFC 8914 §4).
+func reasonWords(code int) string {
+	switch uint16(code) {
+	case wire.EDEStaleAnswer:
+		return "stale answer"
+	case wire.EDECachedError:
+		return "cached error"
+	case wire.EDENotReady:
+		return "not ready"
+	case wire.EDEBlocked:
+		return "blocked"
+	case wire.EDEFiltered:
+		return "filtered"
+	case wire.EDEProhibited:
+		return "prohibited"
+	case wire.EDEStaleNXDomain:
+		return "stale NXDOMAIN answer"
+	case wire.EDENotSupported:
+		return "not supported"
+	case wire.EDENoReachableAuthority:
+		return "no reachable authority"
+	case wire.EDENetworkError:
+		return "network error"
+	case wire.EDEInvalidData:
+		return "invalid data"
+	}
+	return ""
 }
 
 // ParseType reads a record type, in any case of letters; "" is A.

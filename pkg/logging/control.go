@@ -70,7 +70,7 @@ func (c *Control) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(text + "\n")) // a client that went away needs no answer
 	}
-	if err := local(req); err != nil {
+	if err := FromHere(req); err != nil {
 		reply(http.StatusForbidden, err.Error())
 		return
 	}
@@ -89,8 +89,9 @@ func (c *Control) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	reply(http.StatusOK, c.String())
 }
 
-// local reports why a request is not one of this Pod's own.
-func local(req *http.Request) error {
+// FromHere reports why a request is not one of this Pod's own, from the loopback interface and
+// by a program: nil if it is.
+func FromHere(req *http.Request) error {
 	peer, err := netip.ParseAddrPort(req.RemoteAddr)
 	if err != nil || !peer.Addr().Unmap().IsLoopback() {
 		return errors.New("only for requests from this Pod's loopback interface: use kubectl port-forward")

@@ -1,12 +1,13 @@
 // Package files reads the files that dnscache's options name: configuration files, hosts files
 // and resolv.conf files.
 //
-// Use [Options] to parse the command line, [Hosts] and [Resolv] to
+// Use [ParseArgs] to parse the command line, [Hosts] and [Resolv] to
 // follow hosts files and resolv.conf files.
 package files
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 
@@ -32,6 +33,23 @@ func Options(ctx context.Context, stdin io.Reader, stderr io.Writer) options.Fil
 			return script.Run(ctx, command, stderr, script.Timeout)
 		},
 	}
+}
+
+// ParseArgs reads the command line, with or without flags of dnsmasq-nanny before it, and the
+// files that it names. The Nanny is nil if there are no such flags.
+func ParseArgs(ctx context.Context, args []string, stdin io.Reader, stderr io.Writer) (*options.Options, *options.Nanny, error) {
+	before, rest, isNanny := options.SplitNanny(args)
+	if err := options.MisplacedNannyFlag(rest, isNanny); err != nil {
+		return nil, nil, err
+	}
+	system := Options(ctx, stdin, stderr)
+	if !isNanny {
+		o, err := options.Parse(rest, system)
+		return o, nil, err
+	}
+	o, err := options.ParseAfterNanny(rest, system)
+	nanny, nannyErr := options.ParseNanny(before)
+	return o, &nanny, errors.Join(nannyErr, err)
 }
 
 // Read reads a file of bounded size.

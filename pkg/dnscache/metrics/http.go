@@ -13,20 +13,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
+	"github.com/kube-dns/kube-dns/pkg/dnscache/explain"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
+	explainer "github.com/kube-dns/kube-dns/pkg/explain"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/httpserver"
 	"github.com/kube-dns/kube-dns/pkg/logging"
 	"github.com/kube-dns/kube-dns/pkg/processmetrics"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
-// Server is the HTTP server of /metrics and /log. A nil Server does nothing.
+// Server is the HTTP server of /metrics, /log and /explain. A nil Server does nothing.
 type Server struct {
 	// Registry may have collectors already; Run adds those of the program.
 	Registry *prometheus.Registry
 	Sources  *Sources         // what is counted
 	Control  *logging.Control // of the log
 	Logger   *slog.Logger     // of the HTTP server
+	// Forward is what /explain explains.
+	Forward *forwarder.Forwarder
 	// Essential exports few series; see [MaxEssential]. Share allows another process to
 	// have the same address.
 	Essential, Share bool
@@ -103,5 +108,6 @@ func (s *Server) Run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", httpserver.Metrics(s.Registry))
 	mux.Handle(logging.Path, s.Control)
+	mux.Handle(explainer.Path, explain.Handler(&explain.Explainer{Forward: s.Forward, Options: s.Sources.Options}))
 	return httpserver.Serve(ctx, s.listener, httpserver.Config{Handler: mux, Logger: s.Logger})
 }

@@ -1,0 +1,40 @@
+package explain
+
+import (
+	"net/http"
+
+	"github.com/kube-dns/kube-dns/pkg/explain"
+	"github.com/kube-dns/kube-dns/pkg/logging"
+)
+
+// Handler serves explanations on [explain.Path]: GET ?name=NAME, with type and output=json as
+// further parameters, within the limits of [explain.Page].
+//
+// An explanation names the files of local data and puts a question to upstream servers, which
+// is not for everybody who may read the metrics at the same address. So only requests from the
+// loopback interface are answered, as for the log ([logging.FromHere]).
+func Handler(e *Explainer) http.Handler {
+	page := explain.NewPage(func(w http.ResponseWriter, r *http.Request) { serve(e, w, r) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := logging.FromHere(r); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		page.ServeHTTP(w, r)
+	})
+}
+
+func serve(e *Explainer, w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	x, err := e.Explain(r.Context(), Question{Name: query.Get("name"), Type: query.Get("type")})
+	if err != nil {
+		http.Error(w, explain.Line(err.Error()), http.StatusBadRequest)
+		return
+	}
+	write, content := x.WriteText, "text/plain; charset=utf-8"
+	if query.Get("output") == "json" {
+		write, content = x.WriteJSON, "application/json"
+	}
+	w.Header().Set("Content-Type", content)
+	_ = write(w) // the client may have closed the connection
+}

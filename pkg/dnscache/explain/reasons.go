@@ -1,0 +1,204 @@
+package explain
+
+import (
+	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/explain"
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// explainCache tells which entries there are. do is whether they are for clients that want
+// DNSSEC records.
+func (e *Explainer) explainCache(x *Explanation, name dnsname.Name, found []forwarder.Found, do bool) {
+	caches, stale := e.Forward.Caches()
+	switch {
+	case do && len(found) == 0:
+		return
+	case !caches:
+		x.addf("there is no cache (--cache-size=0)")
+	case len(found) == 0:
+		x.addf("before this question, the cache had no entry for it")
+	}
+	for i := range found {
+		f := &found[i]
+		entry := Entry{
+			Holds: holds(f), Age: f.Age.Seconds(), TTL: (f.Age + f.Left).Seconds(), ExpiresIn: f.Left.Seconds(),
+			Stale: f.Stale && stale, DNSSEC: do,
+		}
+		if f.From.IsValid() {
+			entry.From = f.From.String()
+		}
+		if own := dnsname.Name(f.Name); own != name {
+			entry.Name = own.String()
+		}
+		x.Cache = append(x.Cache, entry)
+		x.addf("%s%s", entryText(f, &entry), e.leftText(f))
+	}
+}
+
+// holds names what an entry holds.
+func holds(f *forwarder.Found) string {
+	switch {
+	case f.Failure:
+		return "failure"
+	case f.Rcode == wire.RcodeNXDomain:
+		return "nxdomain"
+	case f.Answers == 0:
+		return "nodata"
+	}
+	return "answer"
+}
+
+func entryText(f *forwarder.Found, entry *Entry) string {
+	text := "before this question, the cache held "
+	if entry.DNSSEC {
+		text = "for clients that want DNSSEC records, the cache holds "
+	}
+	text += map[string]string{
+		"failure": "the failure of the last attempt (" + wire.RcodeText(f.Rcode) + ")", "nxdomain": "that the name does not exist",
+		"nodata": "that the name has no records of the type", "answer": "an answer",
+	}[entry.Holds]
+	if entry.Name != "" {
+		text += ", because of an entry for " + entry.Name + " (--nxdomain-cut)"
+	}
+	text += ": stored " + short(f.Age).String() + " ago for " + short(f.Age+f.Left).String()
+	if entry.From != "" {
+		text += ", from " + entry.From
+	}
+	return text
+}
+
+// leftText says what the time does to an entry.
+func (e *Explainer) leftText(f *forwarder.Found) string {
+	ended := "; it expired " + short(-f.Left).String() + " ago"
+	switch {
+	case f.Left > 0:
+		return "; it expires in " + short(f.Left).String()
+	case f.Failure:
+		return ended + ", so the servers may be asked again"
+	case e.Options.Cache.UseStale:
+		return ended + ", and is given until a server has answered (--use-stale-cache)"
+	}
+	return ended + ", and is given only while no server answers"
+}
+
+// explainDecision tells what answered.
+func (e *Explainer) explainDecision(x *Explanation, trace *forwarder.Trace) {
+	switch {
+	case trace.Stage == "local data":
+		x.addf("local data answers: %s", localText(trace))
+	case trace.Stage != "":
+		x.addf("the %s answers: %s", trace.Stage, ruleText(trace))
+	case trace.Source == forwarder.SourceCache:
+		x.addf("the cache answers, and no server is asked")
+	case trace.Source == forwarder.SourceStale:
+		x.addf("the cache answers with an expired entry (a stale answer)")
+	case trace.Source == forwarder.SourceFailure:
+		x.addf("the cache answers with the failure that it remembers, and no server is asked until then")
+	case trace.Source == forwarder.SourceError:
+		x.addf("the question is answered with an error at once")
+	default:
+		x.addf("neither local data, nor a filter, nor the cache answers, so a server was asked")
+	}
+	for _, name := range trace.Changed {
+		x.addf("the %s removed records from the cached answer", name)
+	}
+}
+
+func ruleText(trace *forwarder.Trace) string {
+	if trace.Rule == "" {
+		return "by its rules"
+	}
+	return trace.Rule
+}
+
+// localText says where local data comes from.
+func localText(trace *forwarder.Trace) string {
+	switch {
+	case trace.Rule != "":
+		return trace.Rule
+	case trace.LocalSource == "" || trace.LocalSource == querylog.ConfigSource:
+		return "an option of the command line or a configuration file, such as --host-record, --cname or --srv-host"
+	}
+	return "the file " + trace.LocalSource
+}
+
+// explainStored says what became of a server's answer.
+func (e *Explainer) explainStored(x *Explanation, now []forwarder.Found) {
+	for i := range now {
+		f := &now[i]
+		switch {
+		case f.Left <= 0:
+		case f.From.IsValid():
+			x.addf("%s gave the answer; the cache keeps it for %s", f.From, short(f.Left))
+			return
+		case f.Failure:
+			x.addf("no server gave a usable answer; the cache remembers that for %s", short(f.Left))
+			return
+		}
+	}
+	if caches, _ := e.Forward.Caches(); caches {
+		x.addf("the answer is not kept in the cache")
+	}
+}
+
+// freshness says whether the answer is stale. before are the entries before the question.
+func freshness(trace *forwarder.Trace, before []forwarder.Found, a *explain.Answer) string {
+	stale := trace.Source == forwarder.SourceStale || a.Code == int(wire.EDEStaleAnswer) || a.Code == int(wire.EDEStaleNXDomain)
+	switch {
+	case a.Status == explain.NoReply:
+		return "there is no answer"
+	case trace.Stage != "" || trace.Source == forwarder.SourceError:
+		return "not stale: it is made here"
+	case !stale && trace.Source != forwarder.SourceCache && trace.Source != forwarder.SourceFailure:
+		return "not stale: it was asked for just now"
+	}
+	for i := range before {
+		switch f := &before[i]; {
+		case stale && f.Stale:
+			return "STALE: it expired " + short(-f.Left).String() + " ago, and no server has given a newer one"
+		case !stale && f.Left > 0:
+			return "not stale: it is " + short(f.Age).String() + " old, and expires in " + short(f.Left).String()
+		}
+	}
+	if stale {
+		return "STALE: it has expired, and no server has given a newer one"
+	}
+	return "not stale: it is from the cache"
+}
+
+// changing lists the options given that change replies of servers.
+func (e *Explainer) changing() []string {
+	f, c := &e.Options.Filter, &e.Options.Cache
+	var list []string
+	for _, o := range []struct {
+		given bool
+		name  string
+	}{
+		{f.StopRebind, "--stop-dns-rebind"},
+		{len(f.BogusNXDomain) > 0, "--bogus-nxdomain"},
+		{len(f.IgnoreAddress) > 0, "--ignore-address"},
+		{len(f.Aliases) > 0, "--alias"},
+		{f.FilterA, "--filter-A"},
+		{f.FilterAAAA, "--filter-AAAA"},
+		{len(f.FilterRR) > 0, "--filter-rr"},
+		{c.MinCacheTTL > 0, "--min-cache-ttl"},
+		{c.MaxCacheTTL > 0, "--max-cache-ttl"},
+		{c.MaxTTL > 0, "--max-ttl"},
+	} {
+		if o.given {
+			list = append(list, o.name)
+		}
+	}
+	return list
+}
+
+// list adds a reason with a list, unless that is empty.
+func (x *Explanation) list(items []string, what string) {
+	if len(items) > 0 {
+		x.addf("%s: %s", what, strings.Join(items, ", "))
+	}
+}
