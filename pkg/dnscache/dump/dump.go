@@ -155,7 +155,7 @@ func itemRows(item *answercache.Item, expires time.Time) []row {
 		r.expires = expires
 		rows = append(rows, r)
 		if records[i].Type == wire.TypeCNAME {
-			last = wire.AppendLower(nil, records[i].Target)
+			last = dnsname.AppendLower(nil, records[i].Target)
 		} else {
 			complete = true
 		}
@@ -183,7 +183,7 @@ func recordRow(r *querylog.Record) row {
 		out.address = querylog.RecordName(r.Target)
 	case r.Type == wire.TypePTR:
 		out.address = querylog.RecordName(r.Target)
-		if addr, ok := dnsname.ReverseAddr(wire.AppendLower(nil, r.Owner)); ok {
+		if addr, ok := dnsname.ReverseAddr(dnsname.AppendLower(nil, r.Owner)); ok {
 			out = row{host: out.address, address: addr.String(), kind: familyKind(addr), reverse: true}
 		}
 	default:
