@@ -117,7 +117,7 @@ func (a *app) open(ctx context.Context, id privilege.Identity) (err error) {
 	}); err != nil {
 		return options.Faultf(options.ExitConfig, "%v", err)
 	}
-	a.sources.Expand = a.replicas.Expand
+	a.sources.Follow(a.replicas.Expand, a.sockets.Addrs())
 	a.counters = metrics.Sources{
 		Options: a.options, Forward: a.forward.Stats, Listener: a.sockets.Stats, Rates: a.rates, NotLocal: a.sockets.NotLocal,
 	}

@@ -28,11 +28,11 @@ type Sources struct {
 	Resolv  *files.Resolv    // --resolv-file; nil for none
 	// NoResolv is --no-resolv.
 	NoResolv bool
-	// Expand adds replicas to servers; nil adds none.
-	Expand func([]options.Server) []options.Server
 
-	file  []options.Server // --servers-file
-	shown []string         // the lines that were logged last
+	expand func([]options.Server) []options.Server // see Follow
+	own    []netip.AddrPort                        // see Follow
+	file   []options.Server                        // --servers-file
+	shown  []string                                // the lines that were logged last
 }
 
 // Live is what dnsmasq-nanny's directory asks for, with all names of servers replaced by their
@@ -58,8 +58,9 @@ func (s *Sources) Servers() []options.Server {
 			all = append(all, options.Server{Addr: addr, Port: options.DefaultPort})
 		}
 	}
-	if s.Expand != nil {
-		all = s.Expand(all)
+	all = s.withoutOwn(all)
+	if s.expand != nil {
+		all = s.expand(all)
 	}
 	return once(all)
 }
@@ -98,6 +99,42 @@ func once(list []options.Server) []options.Server {
 	return unique
 }
 
+// Follow makes Servers call expand, which adds replicas, and leave out the addresses that this
+// program listens on.
+func (s *Sources) Follow(expand func([]options.Server) []options.Server, own []netip.AddrPort) {
+	s.expand, s.own = expand, own
+}
+
+// isOwn reports whether to ask a server would be to ask this program.
+func (s *Sources) isOwn(server *options.Server) bool {
+	if server.Kind != options.ServerAsk {
+		return false
+	}
+	return slices.ContainsFunc(s.own, func(own netip.AddrPort) bool {
+		all := own.Addr().IsUnspecified() && server.Addr.IsLoopback() && own.Addr().Is4() == server.Addr.Is4()
+		return own.Port() == server.Port && (own.Addr() == server.Addr || all)
+	})
+}
+
+// withoutOwn leaves out servers that are this program. A domain that has no others is left
+// without any, since nobody else must hear of its names.
+func (s *Sources) withoutOwn(servers []options.Server) []options.Server {
+	if !slices.ContainsFunc(servers, func(server options.Server) bool { return s.isOwn(&server) }) {
+		return servers
+	}
+	out := make([]options.Server, 0, len(servers))
+	for _, server := range servers {
+		if s.isOwn(&server) {
+			if server.Domain.Match == dnsname.MatchAll {
+				continue
+			}
+			server = options.Server{Domain: server.Domain, Kind: options.ServerNone}
+		}
+		out = append(out, server)
+	}
+	return out
+}
+
 // UseLive takes what dnsmasq-nanny's directory asks for.
 func (s *Sources) UseLive(live Live) {
 	s.Live = live
@@ -129,6 +166,11 @@ func (s *Sources) ReadFile(ctx context.Context, path string, lookup Lookup, log 
 func (s *Sources) Show(log *linelog.Log, always bool) {
 	servers := s.Servers()
 	lines := serverLines(servers)
+	for _, server := range slices.Concat(s.Options, s.file, s.Live.Servers) {
+		if s.isOwn(&server) {
+			lines = append(lines, "ignoring nameserver "+querylog.ServerText(netip.AddrPortFrom(server.Addr, server.Port))+" - local interface")
+		}
+	}
 	if !slices.ContainsFunc(servers, func(s options.Server) bool { return s.Kind == options.ServerAsk }) {
 		lines = append([]string{"warning: no upstream servers configured"}, lines...)
 	}

@@ -112,3 +112,32 @@ func TestResolveServers(t *testing.T) {
 }
 
 func addrs(text string) []netip.Addr { return dnstest.Addrs(strings.Fields(text)...) }
+
+// TestOwnServers: servers that are this program are not asked, and nobody else is asked in
+// their place about the names of a domain.
+func TestOwnServers(t *testing.T) {
+	s := Sources{Options: optionServers(t, "10.96.0.10 10.96.0.10#54 1.1.1.1 /a/10.96.0.10 /b/10.96.0.10 /b/2.2.2.2 127.0.0.1 ::1 /c/")}
+	for _, row := range []struct{ own, want string }{
+		{"", "10.96.0.10#53 10.96.0.10#54 1.1.1.1#53 /a/10.96.0.10#53 /b/10.96.0.10#53 /b/2.2.2.2#53 127.0.0.1#53 ::1#53 /c/"},
+		{"10.96.0.10:53", "10.96.0.10#54 1.1.1.1#53 /a/none /b/none /b/2.2.2.2#53 127.0.0.1#53 ::1#53 /c/"},
+		{"0.0.0.0:53", "10.96.0.10#53 10.96.0.10#54 1.1.1.1#53 /a/10.96.0.10#53 /b/10.96.0.10#53 /b/2.2.2.2#53 ::1#53 /c/"},
+		{"[::]:53", "10.96.0.10#53 10.96.0.10#54 1.1.1.1#53 /a/10.96.0.10#53 /b/10.96.0.10#53 /b/2.2.2.2#53 127.0.0.1#53 /c/"},
+	} {
+		var own []netip.AddrPort
+		if row.own != "" {
+			own = append(own, netip.MustParseAddrPort(row.own))
+		}
+		s.Follow(nil, own)
+		var got []string
+		for _, server := range s.Servers() {
+			text := server.String()
+			if server.Kind == options.ServerNone {
+				text += "none"
+			}
+			got = append(got, text)
+		}
+		if text := strings.Join(got, " "); text != row.want {
+			t.Errorf("listening on %q: %q, want %q", row.own, text, row.want)
+		}
+	}
+}
