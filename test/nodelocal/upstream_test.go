@@ -121,8 +121,13 @@ func (c *cluster) set(change func()) {
 // follower starts the node's cache in front of a cluster.
 func follower(t *testing.T, more string) *process {
 	t.Helper()
+	return followerOf(t, bootstrap, more)
+}
+
+func followerOf(t *testing.T, server, more string) *process {
+	t.Helper()
 	return start(t, "--node-local="+vip+" --node-local-upstream="+strings.TrimSuffix(headless, ".")+
-		" --node-local-lameduck=1s -- -k -h -R --serve-stale=1h --server=/cluster.local/"+bootstrap+" "+more)
+		" --node-local-lameduck=1s -- -k -h -R --serve-stale=1h --server=/cluster.local/"+server+" "+more)
 }
 
 // resolve asks the node's cache and returns the first address, or what came instead.
@@ -233,6 +238,35 @@ func TestReplicas(t *testing.T) {
 	last := func() string { text := p.text(); return text[max(strings.LastIndex(text, "replicas="), 0):] }
 	eventually(t, 30*time.Second, func() bool { return strings.Contains(last(), "10.2.0.2") && !strings.Contains(last(), "10.2.1.") })
 	shares("without-bootstrap", "10.2.0.1", "10.2.0.2")
+}
+
+// TestReplicasOverTCP: with tcp: everything goes over TCP, the lookup of the replicas too, and a
+// replica that falls silent, with its connections, is left for another one.
+func TestReplicasOverTCP(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	c := newCluster(t, "10.2.0.1", "10.2.0.2")
+	for _, addr := range []string{bootstrap, "10.2.0.1", "10.2.0.2"} {
+		run(t, "iptables -w -A INPUT -p udp --dport 53 -d "+addr+" -j DROP")
+	}
+	p := followerOf(t, "tcp:"+bootstrap, "")
+	eventually(t, 10*time.Second, func() bool {
+		return strings.Contains(p.text(), "replicas of the cluster's DNS service") && resolve("x.default.svc.cluster.local", time.Second) == "10.9.9.9"
+	})
+	eventually(t, 20*time.Second, func() bool {
+		if lost, _ := many("tcp", 50); lost > 0 {
+			t.Fatalf("lost %d of 50", lost)
+		}
+		asked, _ := c.counts()
+		return asked["10.2.0.1"] > 5 && asked["10.2.0.2"] > 5
+	})
+	run(t, "iptables -w -A INPUT -d 10.2.0.1 -j DROP")
+	lost, longest := many("silent", 50)
+	t.Logf("a silent replica: lost %d of 50, longest %v", lost, longest.Round(time.Millisecond))
+	if lost > 0 {
+		t.Errorf("lost %d of 50", lost)
+	}
 }
 
 // TestStaleMeanwhile: while nobody in cluster DNS answers, expired answers are given, the
