@@ -55,10 +55,10 @@ func TestAutopathFlag(t *testing.T) {
 	}
 }
 
-func TestAutopathRefusesAll(t *testing.T) {
-	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", searchObjects), "--autopath=all").start()
+func TestAutopathRefusesOtherModes(t *testing.T) {
+	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", searchObjects), "--autopath=some").start()
 	p.awaitExit(exitUsage)
-	if log := p.log.String(); !strings.Contains(log, `--autopath=all: "all" is not available: only names inside the cluster are completed; use "cluster"`) {
+	if log := p.log.String(); !strings.Contains(log, `--autopath=some: "some" is not a mode; use "off", "cluster" or "all"`) {
 		t.Error(log)
 	}
 }
@@ -83,8 +83,8 @@ func TestAutopathConfiguration(t *testing.T) {
 	}
 	write("cluster\n")
 	p.await("switched on", func() bool { return strings.Contains(p.asked(), "10.96.0.11") })
-	write("all")
-	p.await("an error", func() bool { return strings.Contains(p.log.String(), `key autopath: \"all\" is not available`) })
+	write("some")
+	p.await("an error", func() bool { return strings.Contains(p.log.String(), `key autopath: \"some\" is not a mode`) })
 	if got := p.asked(); !strings.Contains(got, "10.96.0.11") {
 		t.Errorf("a wrong value does not leave the last one: %q", got)
 	}

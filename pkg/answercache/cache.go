@@ -62,6 +62,8 @@ const (
 	// Expired means that there is an expired answer, which a Lookup with allowStale
 	// would append. Nothing was appended.
 	Expired
+	// Hinted is Hit for an answer of StoreHinted.
+	Hinted
 )
 
 // Lookup appends the stored answer to q's question to dst. Questions are the same if
@@ -105,7 +107,7 @@ func (c *Cache) LookupKey(dst []byte, q *wire.Query, key []byte, spot Spot, when
 		return e.append(dst, q, now, false, &c.cfg), e.result()
 	}
 	e, result := c.shard(hash).lookup(key, at, now, when.AllowStale)
-	if c.cfg.NXDomainCut && result != Hit && result != Failed {
+	if c.cfg.NXDomainCut && result != Hit && result != Hinted && result != Failed {
 		if out, ok := c.cut(dst, q, key, now); ok {
 			return out, Hit
 		}
@@ -174,18 +176,43 @@ func (c *Cache) locate(key []byte) (hash uint64, at probe) {
 // with a loop or more than wire.MaxLinks links, questions for transfers and meta types, and
 // replies for only some of the clients (RFC 7871).
 func (c *Cache) Store(q *wire.Query, r *wire.Reply, asked Epoch, now int64) bool {
+	return c.StoreHinted(q, r, nil, asked, now)
+}
+
+// StoreHinted is Store for a reply that says that the name does not exist, together with a
+// hint of the server: a text for the caller, see Hint. Without a hint, or if the reply says
+// anything else, it is Store.
+func (c *Cache) StoreHinted(q *wire.Query, r *wire.Reply, hint []byte, asked Epoch, now int64) bool {
 	if !c.stores(asked) || !definitive(q, r) {
 		return false
 	}
-	if e := c.newEntry(q, r, now); e != nil && c.storeEntry(e, asked, now) {
+	if e := c.newEntry(q, r, hint, now); e != nil && c.storeEntry(e, asked, now) {
 		return true
 	}
 	c.Forget(q, asked)
 	return false
 }
 
+// Hint appends the hint of the entry that says that the name in key does not exist, even if it
+// has expired. key must be from AppendKey.
+func (c *Cache) Hint(dst, key []byte) []byte {
+	if c == nil {
+		return dst
+	}
+	hash, at := c.locate(key)
+	s := c.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, nx := s.table.Load().find(key, at, forgotten); nx != nil && nx.flags&kindHinted != 0 {
+		octets := nx.octets()[nx.keyLen:]
+		octets = octets[2*(int(nx.answers)+int(nx.authority)):]
+		return append(dst, octets[nx.turnAt:]...)
+	}
+	return dst
+}
+
 // newEntry returns the entry for r, or nil if r must not be stored.
-func (c *Cache) newEntry(q *wire.Query, r *wire.Reply, now int64) *entry {
+func (c *Cache) newEntry(q *wire.Query, r *wire.Reply, hint []byte, now int64) *entry {
 	if !storable(q, r) {
 		return nil
 	}
@@ -199,6 +226,7 @@ func (c *Cache) newEntry(q *wire.Query, r *wire.Reply, now int64) *entry {
 	if life == 0 && c.cfg.StaleFor == 0 {
 		return nil
 	}
+	s.hint = hint
 	e, ok := s.entry(&c.cfg)
 	if !ok {
 		return nil

@@ -65,7 +65,8 @@ type entry struct {
 	flags              uint16
 	answers, authority uint16 // numbers of records in the two sections
 	// The rotating addresses: their offset in the octets of the records, their number (0
-	// means no rotation), and below the size of each record in octets.
+	// means no rotation), and below the size of each record in octets. With kindHinted,
+	// turnAt is where the hint begins instead, and turnCount is 1, which no rotation has.
 	turnAt, turnCount uint16
 	keyLen            uint16          // octets of the key
 	turnSize          uint8           // see turnAt
@@ -88,6 +89,9 @@ const (
 	// kindNX marks an answer for all types of its name (RFC 2308 §5): the name does not
 	// exist. Its key has the type of the question.
 	kindNX = 1 << 14
+	// kindHinted marks an answer that StoreHinted has stored, which is also of kindNX. The hint
+	// follows the records.
+	kindHinted = 1 << 13
 )
 
 // emptyEntry returns an entry without records.
@@ -195,8 +199,11 @@ func (e *entry) append(dst []byte, q *wire.Query, now int64, stale bool, cfg *Co
 
 // appendTurned appends the records up to the last of the rotating addresses, and returns the
 // other records. At each hit, one more address moves from the end to the front, as in
-// dnsmasq.
+// dnsmasq. Of an entry with a hint it returns the records without the hint.
 func (e *entry) appendTurned(dst, records []byte) (out, rest []byte) {
+	if e.flags&kindHinted != 0 {
+		return dst, records[:e.turnAt]
+	}
 	start := int(e.turnAt)
 	end := start + int(e.turnCount)*int(e.turnSize)
 	turned := int((e.hits.Add(1)-1)%uint32(e.turnCount)) * int(e.turnSize)

@@ -21,6 +21,7 @@ type scratch struct {
 	chosen  []choice     // the records to store, in order
 	offsets []uint16     // the offsets of the TTLs in msg
 	buf     []byte       // the memory of msg; at most maxScratch octets are kept
+	hint    []byte       // what StoreHinted got
 	// chosen[finalStart:finalEnd] are the records that the question asked for.
 	finalStart, finalEnd int
 }
@@ -62,7 +63,7 @@ func (s *scratch) reset(q *wire.Query, r *wire.Reply) {
 
 // release removes references to the caller's memory from s and returns s to pool.
 func (s *scratch) release(pool *sync.Pool) {
-	s.q, s.r, s.msg = wire.Query{}, wire.Reply{}, wire.Reply{}
+	s.q, s.r, s.msg, s.hint = wire.Query{}, wire.Reply{}, wire.Reply{}, nil
 	pool.Put(s)
 }
 
@@ -186,14 +187,21 @@ func (s *scratch) entry(cfg *Config) (e *entry, ok bool) {
 	}
 	start := s.msg.QuestionEnd
 	s.offsets = s.msg.AppendTTLOffsets(s.offsets[:0])
-	octets := e.makeRoom(int(e.keyLen) + 2*len(s.offsets) + len(msg) - start)
+	hint := s.hint
+	if e.flags&kindNX == 0 || len(hint) == 0 || len(hint)+len(msg) > wire.MaxMessage {
+		hint = nil
+	} else {
+		e.flags |= kindHinted
+		e.turnAt, e.turnCount = uint16(len(msg)-start), 1
+	}
+	octets := e.makeRoom(int(e.keyLen) + 2*len(s.offsets) + len(msg) - start + len(hint))
 	AppendKey(octets[:0], &s.q)
 	at := int(e.keyLen)
 	for _, off := range s.offsets {
 		binary.BigEndian.PutUint16(octets[at:], off-uint16(start))
 		at += 2
 	}
-	copy(octets[at:], msg[start:])
+	copy(octets[at+copy(octets[at:], msg[start:]):], hint)
 	return e, true
 }
 

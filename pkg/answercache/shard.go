@@ -149,10 +149,13 @@ func best(own, nx *entry, now int64) *entry {
 
 // result returns the result of a lookup that found e, which is valid.
 func (e *entry) result() Result {
-	if e.flags&kindFailure != 0 {
-		return Failed
+	switch {
+	case e.flags&(kindFailure|kindHinted) == 0:
+		return Hit
+	case e.flags&kindHinted != 0:
+		return Hinted
 	}
-	return Hit
+	return Failed
 }
 
 // putEntry stores or replaces an entry and evicts others if necessary. It returns false if the

@@ -73,15 +73,20 @@ func (c Candidate) String() string {
 	return [Candidates]string{"svc", "domain", "name"}[c]
 }
 
+// Suffix returns what follows x in a candidate for the name that was split into p. It
+// is part of name.
+func (p *Parts) Suffix(name []byte, c Candidate) []byte {
+	switch c {
+	case InServices:
+		return name[p.svc:]
+	case InZone:
+		return name[p.zone:]
+	}
+	return name[len(name)-1:] // the root
+}
+
 // Append appends a candidate for the name that was split into p. It is shorter than
 // that name.
 func (p *Parts) Append(dst, name []byte, c Candidate) []byte {
-	dst = append(dst, name[:p.Namespace]...)
-	switch c {
-	case InServices:
-		return append(dst, name[p.svc:]...)
-	case InZone:
-		return append(dst, name[p.zone:]...)
-	}
-	return append(dst, 0)
+	return append(append(dst, name[:p.Namespace]...), p.Suffix(name, c)...)
 }

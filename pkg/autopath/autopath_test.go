@@ -103,31 +103,109 @@ func FuzzSplit(f *testing.F) {
 }
 
 func TestParseMode(t *testing.T) {
-	for text, want := range map[string]Mode{"off": Off, "cluster": Cluster, " cluster\n": Cluster} {
-		if got, err := ParseMode(text); got != want || err != nil {
+	for text, want := range map[string]Mode{"off": Off, "cluster": Cluster, " cluster\n": Cluster, "all": All} {
+		if got, err := ParseMode(text); got != want || err != nil || got.String() != strings.TrimSpace(text) {
 			t.Errorf("ParseMode(%q) = %v, %v", text, got, err)
 		}
 	}
-	for text, want := range map[string]string{"": "not a mode", "on": "not a mode", "Cluster": "not a mode", "all": "only names inside the cluster"} {
-		if got, err := ParseMode(text); got != Unset || err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("ParseMode(%q) = %v, %v; want an error with %q", text, got, err, want)
+	for _, text := range []string{"", "on", "Cluster", "ALL"} {
+		if got, err := ParseMode(text); got != Unset || err == nil || !strings.Contains(err.Error(), "not a mode") {
+			t.Errorf("ParseMode(%q) = %v, %v; want an error", text, got, err)
 		}
 	}
 }
 
 func TestSwitch(t *testing.T) {
 	var nobody *Switch
-	if nobody.Mode() != Off {
+	if nobody.Settings().Mode != Off {
 		t.Error("a nil Switch is on")
 	}
 	var s Switch
-	if s.Mode() == Cluster {
+	if s.Settings().Mode != Off {
 		t.Error("a new Switch is on")
 	}
-	if before := s.Set(Cluster); before != Unset || s.Mode() != Cluster {
-		t.Errorf("before %v, now %v", before, s.Mode())
+	all := Settings{Mode: All, Searches: []dnsname.Name{dnsname.MustParse("a.b.")}}
+	if before := s.Set(all); before.Mode != Off || !s.Settings().Equal(all) || s.Settings().String() != "all, searches a.b" {
+		t.Errorf("before %v, now %v", before, s.Settings())
+	}
+	for _, tt := range []struct {
+		a, b Settings
+		want bool
+	}{
+		{Settings{}, Settings{Mode: Off}, true},
+		{Settings{Mode: All}, all, false},
+		{Settings{Mode: Cluster}, Settings{Mode: Cluster, Searches: all.Searches}, true},
+		{Settings{Mode: Cluster}, Settings{}, false},
+	} {
+		if tt.a.Equal(tt.b) != tt.want {
+			t.Errorf("%v equal to %v is not %v", tt.a, tt.b, tt.want)
+		}
 	}
 	if Unset.Or(Cluster) != Cluster || Off.Or(Cluster) != Off || Cluster.Or(Off) != Cluster {
 		t.Error("Or")
 	}
+}
+
+// candidates are the names in a hint.
+func candidates(h Hint, name []byte) (list []string) {
+	for {
+		candidate, ok := h.Next(nil, name)
+		if !ok {
+			return list
+		}
+		list = append(list, dnsname.Name(candidate).String())
+	}
+}
+
+func TestHint(t *testing.T) {
+	name := []byte(dnsname.MustParse("web.prod.ns1.svc.cluster.local."))
+	suffixes := [][]byte{[]byte(dnsname.MustParse("corp.internal.")), {0}}
+	option := AppendHint([]byte("before"), 9, suffixes)
+	data := option[len("before")+4:]
+	if int(option[9]) != len(data) {
+		t.Errorf("length %d of %d", option[9], len(data))
+	}
+	hint, ok := ParseHint(data, name)
+	if got := strings.Join(candidates(hint, name), " "); !ok || got != "web.prod.corp.internal. web.prod." {
+		t.Errorf("%q, %v", got, ok)
+	}
+	for i := range data {
+		if h, ok := ParseHint(data[:i], name); ok && len(candidates(h, name)) == 0 {
+			t.Errorf("%x is a hint without names", data[:i])
+		}
+	}
+	long := []byte(dnsname.MustParse(strings.Repeat("a.", 124) + "a."))
+	if h, ok := ParseHint(AppendHint(nil, len(long)-3, suffixes)[4:], long); !ok || len(candidates(h, long)) != 1 {
+		t.Errorf("a candidate of more than 255 octets: %q", candidates(h, long))
+	}
+}
+
+// FuzzHint: whatever a server sends, the names are valid, begin like the question's, and are few.
+func FuzzHint(f *testing.F) {
+	name := []byte(dnsname.MustParse("web.prod.ns1.svc.cluster.local."))
+	f.Add(AppendHint(nil, 9, [][]byte{[]byte(dnsname.MustParse("corp.internal.")), {0}})[4:], name)
+	f.Add([]byte{1, 4, 0xc0, 0x0c}, name)
+	f.Add([]byte{1, 200, 0}, []byte{0})
+	f.Fuzz(func(t *testing.T, data, name []byte) {
+		if !dnsname.Valid(name) {
+			return
+		}
+		h, ok := ParseHint(data, name)
+		if !ok {
+			return
+		}
+		n := 0
+		for x := int(data[1]); ; n++ {
+			candidate, more := h.Next(nil, name)
+			if !more {
+				break
+			}
+			if !dnsname.Valid(candidate) || len(candidate) <= x || string(candidate[:x]) != string(name[:x]) {
+				t.Fatalf("%x in the hint %x for %x", candidate, data, name)
+			}
+		}
+		if n > maxSuffixes {
+			t.Fatalf("%d names", n)
+		}
+	})
 }

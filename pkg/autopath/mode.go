@@ -3,8 +3,11 @@ package autopath
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // Mode says which names are completed.
@@ -18,10 +21,9 @@ const (
 	Off
 	// Cluster completes names that are in the cluster's own zones.
 	Cluster
+	// All also completes names outside, together with dnscache (see [Hint]).
+	All
 )
-
-// errAll says why the mode for names outside the cluster is refused.
-var errAll = errors.New(`"all" is not available: only names inside the cluster are completed; use "cluster"`)
 
 // ParseMode reads a mode as the flag and the ConfigMap spell it. White space around
 // it is ignored. An empty text is an error.
@@ -32,16 +34,19 @@ func ParseMode(text string) (Mode, error) {
 	case "cluster":
 		return Cluster, nil
 	case "all":
-		return Unset, errAll
+		return All, nil
 	default:
-		return Unset, fmt.Errorf(`%q is not a mode; use "off" or "cluster"`, text)
+		return Unset, fmt.Errorf(`%q is not a mode; use "off", "cluster" or "all"`, text)
 	}
 }
 
 // String returns the mode as ParseMode reads it.
 func (m Mode) String() string {
-	if m == Cluster {
+	switch m {
+	case Cluster:
 		return "cluster"
+	case All:
+		return "all"
 	}
 	return "off"
 }
@@ -54,19 +59,82 @@ func (m Mode) Or(other Mode) Mode {
 	return m
 }
 
-// Switch holds the mode in effect. The zero value, and nil, are off. It is safe for
-// concurrent use.
-type Switch struct {
-	mode atomic.Uint32
+var errTooManySearches = fmt.Errorf("more than %d search entries", MaxSearches)
+
+// ParseSearches reads search entries, with or without a dot at the end. Duplicates are
+// dropped. The result is nil only if texts is.
+func ParseSearches(texts []string) ([]dnsname.Name, error) {
+	if texts == nil {
+		return nil, nil
+	}
+	searches := []dnsname.Name{}
+	for _, text := range texts {
+		text = strings.TrimSpace(text)
+		if text == "" || text == "." {
+			return nil, errors.New("a search entry is empty, or the root")
+		}
+		if !dnsname.IsSubdomain1123(strings.ToLower(strings.TrimSuffix(text, "."))) {
+			return nil, fmt.Errorf("search entry %q is not an RFC 1123 subdomain", text)
+		}
+		name, err := dnsname.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("search entry %q: %w", text, err)
+		}
+		if !slices.Contains(searches, name) {
+			searches = append(searches, name)
+		}
+	}
+	if len(searches) > MaxSearches {
+		return nil, errTooManySearches
+	}
+	return searches, nil
 }
 
-// Set puts a mode into effect, and returns the one before.
-func (s *Switch) Set(m Mode) (before Mode) { return Mode(s.mode.Swap(uint32(m))) }
+// Settings is what is completed. It never changes.
+type Settings struct {
+	Mode Mode
+	// Searches are the search entries that clients have after those of the cluster. They
+	// only count with the mode All.
+	Searches []dnsname.Name
+}
 
-// Mode returns the mode in effect.
-func (s *Switch) Mode() Mode {
-	if s == nil {
-		return Off
+// Equal reports whether both have the same effect.
+func (s Settings) Equal(other Settings) bool {
+	return s.Mode.String() == other.Mode.String() && (s.Mode != All || slices.Equal(s.Searches, other.Searches))
+}
+
+// String returns the mode and, with the mode All, the search entries.
+func (s Settings) String() string {
+	if s.Mode != All || len(s.Searches) == 0 {
+		return s.Mode.String()
 	}
-	return Mode(s.mode.Load())
+	var texts []string
+	for _, name := range s.Searches {
+		texts = append(texts, strings.TrimSuffix(name.String(), "."))
+	}
+	return s.Mode.String() + ", searches " + strings.Join(texts, " ")
+}
+
+// Switch holds the settings in effect. The zero value, and nil, are off. It is safe for
+// concurrent use.
+type Switch struct {
+	settings atomic.Pointer[Settings]
+}
+
+// Set puts settings into effect, and returns those before.
+func (s *Switch) Set(settings Settings) (before Settings) {
+	if old := s.settings.Swap(&settings); old != nil {
+		return *old
+	}
+	return Settings{Mode: Off}
+}
+
+// Settings returns the settings in effect.
+func (s *Switch) Settings() Settings {
+	if s != nil {
+		if settings := s.settings.Load(); settings != nil {
+			return *settings
+		}
+	}
+	return Settings{Mode: Off}
 }

@@ -1,5 +1,6 @@
 // Package dnsconfig reads the live configuration of the addon: the keys federations,
-// stubDomains, upstreamNameservers and autopath of the ConfigMap "kube-dns".
+// stubDomains, upstreamNameservers, autopath and autopathSearches of the ConfigMap
+// "kube-dns".
 //
 // Use a [Poller] to follow the directory at which the ConfigMap is mounted, a
 // [Tracker] for contents from elsewhere, and [Parse] for one content.
@@ -29,6 +30,7 @@ const (
 	KeyStubDomains         = "stubDomains"
 	KeyUpstreamNameservers = "upstreamNameservers"
 	KeyAutopath            = "autopath"
+	KeyAutopathSearches    = "autopathSearches"
 )
 
 // DefaultPort is the port of a server given without one.
@@ -52,6 +54,9 @@ type Config struct {
 	UpstreamNameservers []Server
 	// Autopath says which names are completed; Unset if there is no such key.
 	Autopath autopath.Mode
+	// AutopathSearches are the search entries of clients after those of the cluster; nil if
+	// there is no such key.
+	AutopathSearches []dnsname.Name
 	// Withheld says that there is no valid configuration yet, and that the one that
 	// was rejected asks for servers over TLS: no upstream server may be asked, because
 	// the default ones would hear in clear text what was meant for others.
@@ -109,6 +114,10 @@ func Parse(data map[string]string) (Config, error) {
 	})
 	try(KeyAutopath, func(text string) (err error) {
 		c.Autopath, err = autopath.ParseMode(text)
+		return err
+	})
+	try(KeyAutopathSearches, func(text string) (err error) {
+		c.AutopathSearches, err = parseSearches(text)
 		return err
 	})
 	errs = append(errs, misplacedTLS(data)...)
@@ -281,6 +290,17 @@ func parseStubDomains(text string) (map[dnsname.Name][]Server, error) {
 		domains[name] = servers
 	}
 	return domains, nil
+}
+
+func parseSearches(text string) ([]dnsname.Name, error) {
+	raw := []string{}
+	if err := json.Unmarshal([]byte(text), &raw); err != nil {
+		return nil, fmt.Errorf("not a JSON array of strings%s: %w", jsonHint(text), err)
+	}
+	if raw == nil { // null
+		raw = []string{}
+	}
+	return autopath.ParseSearches(raw)
 }
 
 func parseUpstream(text string) ([]Server, error) {

@@ -64,6 +64,11 @@ func TestParse(t *testing.T) {
 		{"IPv4-mapped", KeyUpstreamNameservers, `["::ffff:1.2.3.4"]`, upstream(addr("1.2.3.4:53"))},
 		{"with port", KeyUpstreamNameservers, `["1.2.3.4:53"]`, upstream(addr("1.2.3.4:53"))},
 		{"autopath", KeyAutopath, "cluster", Config{Autopath: autopath.Cluster}},
+		{"autopath for all names", KeyAutopath, "all", Config{Autopath: autopath.All}},
+		{"searches", KeyAutopathSearches, `["corp.internal", "Team.corp.internal.", "corp.internal."]`, Config{
+			AutopathSearches: []dnsname.Name{dnsname.MustParse("corp.internal."), dnsname.MustParse("team.corp.internal.")},
+		}},
+		{"no searches", KeyAutopathSearches, `[]`, Config{AutopathSearches: []dnsname.Name{}}},
 		{"autopath off, with a line end", KeyAutopath, "off\n", Config{Autopath: autopath.Off}},
 		{
 			"both v6 forms", KeyUpstreamNameservers, `["[2001:db8::1]:10053","2001:db8::2"]`,
@@ -118,7 +123,10 @@ func TestParseRejects(t *testing.T) {
 		{"leading zeros", KeyStubDomains, `{"foo.com":["010.0.0.1"]}`, "010.0.0.1"},
 		{"dnsmasq's port", KeyUpstreamNameservers, `["10.0.0.2#53"]`, "write 10.0.0.2:53"},
 		{"dnsmasq's port, v6", KeyStubDomains, `{"foo.com":["fd00::2#54"]}`, "write [fd00::2]:54"},
-		{"autopath for all names", KeyAutopath, "all", "only names inside the cluster"},
+		{"searches", KeyAutopathSearches, "corp.internal", "not a JSON array"},
+		{"search of no domain", KeyAutopathSearches, `["corp internal"]`, `"corp internal" is not an RFC 1123 subdomain`},
+		{"search of the root", KeyAutopathSearches, `["."]`, "the root"},
+		{"too many searches", KeyAutopathSearches, `["a.b","c","d","e","f","g","h","i","j"]`, "more than 8"},
 		{"no autopath", KeyAutopath, "", `""`},
 		{"other word", KeyAutopath, "true", `"true" is not a mode`},
 		{"BOM", KeyFederations, "\ufeffa=b", "byte order mark"},

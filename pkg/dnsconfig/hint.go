@@ -10,7 +10,7 @@ import (
 
 // knownKeys are all keys that have an effect.
 func knownKeys() []string {
-	return []string{KeyFederations, KeyStubDomains, KeyUpstreamNameservers, KeyAutopath}
+	return []string{KeyFederations, KeyStubDomains, KeyUpstreamNameservers, KeyAutopath, KeyAutopathSearches}
 }
 
 // UnknownKeys returns a warning for each key of data that has no effect, sorted by

@@ -37,6 +37,9 @@ type Config struct {
 	// routelist): entries from servers that such a server would no longer ask are removed from
 	// the cache.
 	FollowRoutes bool
+	// Complete completes names by the hints of upstream servers (package autopath): the answer to
+	// a name that does not exist is one that the client's search list leads to.
+	Complete bool
 	// ReplyOptions holds EDNS options in wire form, which are added to every answer with an
 	// OPT record if they fit.
 	ReplyOptions []byte

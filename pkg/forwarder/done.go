@@ -99,13 +99,15 @@ func (fl *flight) Done(us upstream.Sink, res *upstream.Result) {
 	sh.remove(fl)
 	sh.mu.Unlock()
 	fl.limit.release(fl, fl.extra)
-	waiting := fl.waiters
+	waiting, goesOn := fl.waiters, false
 	defer func() {
 		if cause := recover(); cause != nil {
 			f.crashed(cause, fl.name[:fl.nlen])
 			fl.fail(f.state.Load(), s, waiting, wire.EDEOther, errCrashed)
 		}
-		fl.recycle()
+		if !goesOn {
+			fl.recycle()
+		}
 	}()
 	st := f.state.Load()
 	s.question = fl.question()
@@ -114,11 +116,16 @@ func (fl *flight) Done(us upstream.Sink, res *upstream.Result) {
 	if st.cfg.FollowRoutes && r.Msg != nil {
 		f.follow.note(r)
 	}
+	var hint []byte
 	if outdated {
 		r.Reject(errMoved)
 	} else {
 		r.judge(st)
-		fl.store(st, r)
+		hint = fl.hintIn(st, res, r)
+		fl.store(st, r, hint)
+	}
+	if goesOn = hint != nil && fl.complete(st, s, hint, &waiting); goesOn {
+		return
 	}
 	if r.Msg == nil || failure(r.Msg.Rcode) {
 		if waiting = fl.giveStale(st, s, waiting); len(waiting) == 0 {
@@ -149,9 +156,9 @@ func (s *answerSink) arrange() {
 	}
 }
 
-// store adds the reply, or the failure if there is none, to the cache. The stages must have
-// judged the reply.
-func (fl *flight) store(st *snapshot, r *Reply) {
+// store adds the reply, or the failure if there is none, to the cache. hint is the hint in the
+// reply, or nil. The stages must have judged the reply.
+func (fl *flight) store(st *snapshot, r *Reply, hint []byte) {
 	q := r.Question
 	if st.cache == nil || !cacheable(q) || fl.private {
 		return
@@ -165,7 +172,7 @@ func (fl *flight) store(st *snapshot, r *Reply) {
 	case st.cfg.Cache.NXDomainCut && r.Msg.Rcode == wire.RcodeNXDomain && fl.routes.splits(dnsname.AppendLower(nil, q.Name)):
 		// If it were stored, it would hide names below that other servers know.
 	case r.Keep != nil:
-		st.cache.Store(q, r.Keep, asked, now)
+		st.cache.StoreHinted(q, r.Keep, hint, asked, now)
 	case r.AbsentFor > 0:
 		st.cache.StoreAbsent(q, r.AbsentFor, asked, now)
 	default:
@@ -268,7 +275,7 @@ func (fl *flight) giveStale(st *snapshot, s *answerSink, waiting []waiter) []wai
 		w := &waiting[i]
 		q := s.query(st, fl, w)
 		out, result := st.cache.Lookup(q.reply, q.Msg, s.f.now(), true)
-		if result != answercache.Stale && result != answercache.Hit {
+		if result != answercache.Stale && result != answercache.Hit && result != answercache.Hinted {
 			return waiting[i:]
 		}
 		q.answerCached(out, result)

@@ -61,6 +61,8 @@ type flight struct {
 	names   []byte // other spellings of the name
 	extra   int    // the number of waiters that limit has counted
 	slow    bool   // clients get the expired answer meanwhile
+	// completing: the question has been answered, and its name is being completed.
+	completing bool
 }
 
 // waiter waits for the answer to a question in flight.
@@ -225,7 +227,7 @@ func (f *Forwarder) begin(q *Query, g *upstream.Group) bool {
 // newFlight returns a flight for q's question, without waiters.
 func (f *Forwarder) newFlight(q *Query, hash uint64) *flight {
 	fl, m := f.flights.Get().(*flight), q.Msg
-	fl.hash, fl.extra, fl.slow = hash, 0, false
+	fl.hash, fl.extra, fl.slow, fl.completing = hash, 0, false, false
 	fl.nlen = copy(fl.name[:], m.Name)
 	fl.typ, fl.class, fl.flags, fl.do = m.Type, m.Class, q.sentFlags(), m.EDNS.DO
 	fl.tags, fl.private, fl.serial, fl.asked = q.Options, false, 0, q.epoch
@@ -256,6 +258,9 @@ const dedupWaiters = 64
 func (f *Forwarder) joinFlight(fl *flight, q *Query, stale bool) joinResult {
 	if stale && fl.slow {
 		return joinedSlow
+	}
+	if fl.completing && q.inner != 0 {
+		return refusedTypes // or completions could wait for each other
 	}
 	if q.resolve == nil && len(fl.waiters) <= dedupWaiters {
 		for i := range fl.waiters {

@@ -42,6 +42,8 @@ type Forwarder struct {
 	follow    follower                            // reads the routes of upstream servers
 	purged    atomic.Uint64                       // entries removed by purge
 	origins   origins                             // the servers whose replies are stored
+	// completions is what completes names.
+	completions completer
 
 	answered  func(took time.Duration, reply []byte) // Config.Answered; does not change
 	answerLog *answerlog.Log                         // Config.Answers; does not change
@@ -231,22 +233,14 @@ func (f *Forwarder) crashed(cause any, packet []byte) {
 func (f *Forwarder) Resolve(question *wire.Query, done func(reply *wire.Reply, err error)) {
 	buf := f.buffers.getBuffer()
 	defer f.buffers.putBuffer(buf)
-	p := f.parts.Get().(*Part)
-	q := &p.q
-	q.clear()
-	q.f, q.st, q.part = f, f.state.Load(), nil
-	q.resolve, q.Msg, q.key, q.now, q.reply = done, question, p.key[:0], f.now(), (*buf)[:0]
-	q.answer()
-	if len(q.out) > 0 {
+	if out := f.ask(&recipient{resolve: done}, question, (*buf)[:0]); len(out) > 0 {
 		var reply wire.Reply
-		if wire.ParseReply(q.out, &reply) {
+		if wire.ParseReply(out, &reply) {
 			done(&reply, nil)
 		} else {
 			done(nil, upstream.ErrMalformed)
 		}
 	}
-	q.clear()
-	f.parts.Put(p)
 	f.set.Flush()
 }
 

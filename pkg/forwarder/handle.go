@@ -60,7 +60,7 @@ func (q *Query) answer() {
 	stale := false
 	if q.usesCache() {
 		result := q.lookup()
-		if len(q.out) > 0 {
+		if len(q.out) > 0 || result == answercache.Hinted {
 			return
 		}
 		stale = result == answercache.Expired && st.servesStale()
@@ -74,7 +74,7 @@ func (q *Query) lookup() answercache.Result {
 	if q.cache != st.cache { // it changes with the configuration
 		q.cache, q.spot = st.cache, st.cache.Spot(q.key)
 	}
-	out, result := st.cache.LookupKey(q.reply, q.Msg, q.key, q.spot, answercache.When{Now: q.now, AllowStale: st.cfg.StaleAtOnce})
+	out, result := st.cache.LookupKey(q.reply, q.Msg, q.key, q.spot, answercache.When{Now: q.now, AllowStale: st.cfg.StaleAtOnce || q.inner&innerStale != 0})
 	switch result {
 	case answercache.Hit:
 		q.countHit()
@@ -86,6 +86,8 @@ func (q *Query) lookup() answercache.Result {
 	case answercache.Failed:
 		q.countHit()
 		q.answerCached(out, result)
+	case answercache.Hinted:
+		q.answerHinted(out)
 	case answercache.Stale:
 		q.countHit()
 		q.answerCached(out, result)
@@ -129,6 +131,9 @@ func (q *Query) forward(stale bool) {
 		q.AnswerError(wire.RcodeRefused, wire.Extended(wire.EDENotReady, "no upstream server for this name"))
 		return
 	}
+	if q.inner&innerLooks != 0 {
+		return
+	}
 	result := f.join(q, d.Group, stale)
 	// Another question may have used the room that was made for this one.
 	for tries := 0; result == refused && tries < roomTries && f.makeRoom(f.limiter(d.Group)); tries++ {
@@ -136,10 +141,14 @@ func (q *Query) forward(stale bool) {
 	}
 	switch result {
 	case joined:
-		f.tally(q.to).coalesced.Add(1)
+		if q.inner == 0 {
+			f.tally(q.to).coalesced.Add(1)
+		}
 		return
 	case began:
-		f.tally(q.to).forwarded.Add(1)
+		if q.inner == 0 {
+			f.tally(q.to).forwarded.Add(1)
+		}
 		return
 	}
 	if stale {

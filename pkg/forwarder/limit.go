@@ -96,7 +96,7 @@ func (f *Forwarder) inFlight() (questions, waiters int) {
 
 // bucket returns the index of a client's counter. This program, or nil, has the first one.
 func (f *Forwarder) bucket(a *recipient) int {
-	if a == nil || a.resolve != nil {
+	if a == nil || a.resolve != nil && a.inner == 0 {
 		return 0
 	}
 	return int(maphash.Comparable(f.seed, a.to.Peer().Addr()) % clientBuckets)

@@ -14,6 +14,7 @@ type recipient struct {
 	to      listener.ReplyTo                   // the client; zero for Resolve
 	resolve func(reply *wire.Reply, err error) // set only for Resolve
 	serial  uint64                             // number in the query log, from 1
+	inner   inner                              // not 0 for a question that is asked to complete another
 }
 
 // Query is one query in progress. It belongs to one goroutine; stages may use it only during the
@@ -109,7 +110,7 @@ func cacheable(q *wire.Query) bool {
 
 // limit returns the largest size of the answer in octets.
 func (q *Query) limit() int {
-	if q.resolve != nil || q.to.Stream() {
+	if q.resolve != nil || q.inner != 0 || q.to.Stream() {
 		return wire.MaxMessage
 	}
 	return q.Msg.ReplyLimit(int(q.st.cfg.Upstream.Payload))
@@ -178,15 +179,20 @@ func (q *Query) answerCached(out []byte, result answercache.Result) {
 	base := len(q.reply)
 	e := Event{Kind: EventCached}
 	var reason wire.ExtendedError
+	completed := false
 	switch result {
 	case answercache.Stale:
 		q.f.tally(q.to).stale.Add(1)
+		out, completed = q.completeStale(out)
 		reason, e.Kind, q.source = staleReason(out[base:]), EventStale, SourceStale
 	case answercache.Failed:
 		q.f.tally(q.to).failedHits.Add(1)
 		reason, q.source = wire.Extended(wire.EDECachedError, ""), SourceFailure
 	}
 	for _, hit := range q.st.hit {
+		if completed {
+			break // the stages have seen what it consists of
+		}
 		var why wire.ExtendedError
 		if out, why = hit(q, out, base); why.Present {
 			if e.Reason, e.HasReason = why.Code, true; !reason.Present {
@@ -219,7 +225,9 @@ func (q *Query) finish(out []byte, e Event) {
 	q.source = SourceError
 	if e.Kind == EventLocal {
 		q.source = SourceLocal
-		q.f.tally(q.to).local.Add(1)
+		if q.inner == 0 {
+			q.f.tally(q.to).local.Add(1)
+		}
 	}
 	if q.st.log != nil {
 		q.log(e, out[len(q.reply):])
@@ -229,8 +237,11 @@ func (q *Query) finish(out []byte, e Event) {
 
 // countHit counts an answer given at once.
 func (q *Query) countHit() {
-	if q.part != nil {
+	switch {
+	case q.part != nil:
 		q.part.hits++
+		return
+	case q.inner != 0:
 		return
 	}
 	q.f.tally(q.to).hits.Add(1)

@@ -20,18 +20,19 @@ type Stats struct {
 	// Local are those from remembered failures and from local data. Stale counts expired
 	// answers, given at once or when servers failed or were slow.
 	Hits, Stale, FailedHits, Local uint64
-	Forwarded                      uint64  // questions sent to upstream servers for a client
-	Refreshed                      uint64  // questions sent to upstream servers to refresh the cache
-	Coalesced                      uint64  // queries that joined a question in flight
-	OverLimit                      uint64  // queries refused because too many questions were in flight
-	MadeRoom                       uint64  // questions answered early because too many were in flight
-	Failed                         uint64  // queries answered with SERVFAIL because no server answered
-	Looped                         uint64  // our own questions that came back (Config.Upstream.DetectLoops)
-	Panics                         uint64  // panics while handling a query
-	Purged                         uint64  // cache entries removed because their names now have other servers
-	Answers                        Answers // answers to clients, by source
-	InFlight                       int     // questions in flight now
-	Waiting                        int     // queries that have joined one of them
+	Forwarded                      uint64              // questions sent to upstream servers for a client
+	Refreshed                      uint64              // questions sent to upstream servers to refresh the cache
+	Coalesced                      uint64              // queries that joined a question in flight
+	OverLimit                      uint64              // queries refused because too many questions were in flight
+	MadeRoom                       uint64              // questions answered early because too many were in flight
+	Failed                         uint64              // queries answered with SERVFAIL because no server answered
+	Looped                         uint64              // our own questions that came back (Config.Upstream.DetectLoops)
+	Panics                         uint64              // panics while handling a query
+	Purged                         uint64              // cache entries removed because their names now have other servers
+	Answers                        Answers             // answers to clients, by source
+	Completions                    [Completions]uint64 // names tried in place of others, by outcome (Config.Complete)
+	InFlight                       int                 // questions in flight now
+	Waiting                        int                 // queries that have joined one of them
 
 	CacheSize int // Config.Cache.Entries
 	// Cache holds the cache's counters; Insertions and Evictions count from the last Clear.
@@ -71,6 +72,9 @@ func (f *Forwarder) Stats() Stats {
 		Cache:     st.cache.Stats(), Upstream: f.set.Stats(),
 	}
 	s.InFlight, s.Waiting = f.inFlight()
+	for i := range s.Completions {
+		s.Completions[i] = f.completions.outcomes[i].Load()
+	}
 	s.Cache.Insertions -= st.base.Insertions
 	s.Cache.Evictions -= st.base.Evictions
 	for i := range f.tallies {

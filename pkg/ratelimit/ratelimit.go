@@ -72,7 +72,7 @@ func (l *Limiter) Stats() Stats { return Stats{l.limitedUDP.Load(), l.limitedTCP
 func (l *Limiter) Stage() forwarder.Stage {
 	return forwarder.Stage{Name: "rate limit", Query: func(q *forwarder.Query) bool {
 		addr := q.Client()
-		if !addr.IsValid() || l.allow(addr, q.Stream(), q.Now()) {
+		if q.Inner() || !addr.IsValid() || l.allow(addr, q.Stream(), q.Now()) {
 			return false
 		}
 		if q.Stream() {

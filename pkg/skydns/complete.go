@@ -17,11 +17,12 @@ const (
 	outcomeMissing                    // the name is in our zones and does not exist
 	outcomeOutside                    // the name, or what it leads to, is not in our zones
 	outcomeUnavailable                // the data is not complete
+	outcomeHanded                     // dnscache was told which names to try
 	outcomes
 )
 
 func (o outcome) String() string {
-	return [outcomes]string{"form", "namespace", "service", "missing", "outside", "unavailable"}[o]
+	return [outcomes]string{"form", "namespace", "service", "missing", "outside", "unavailable", "handed"}[o]
 }
 
 // place is a name of ours as the walk found it.
@@ -35,16 +36,19 @@ type place struct {
 // noSuchName answers NXDOMAIN for the question's name, or completes the name: see
 // package autopath.
 func (w *worker) noSuchName() result {
-	if w.s.cfg.Autopath.Mode() != autopath.Cluster || w.zone != &w.s.domain {
+	settings := w.s.cfg.Autopath.Settings()
+	if settings.Mode != autopath.Cluster && settings.Mode != autopath.All || w.zone != &w.s.domain {
 		return w.negative(wire.RcodeNXDomain)
 	}
 	start := w.b.Mark()
-	c, p, why, ok := w.findCandidate()
-	if !ok {
+	c, p, why := w.findCandidate(settings)
+	switch why {
+	case outcomes:
+	case outcomeUnavailable:
 		w.counters.notCompleted[why].Add(1)
-		if why == outcomeUnavailable {
-			return w.missingForNow(start)
-		}
+		return w.missingForNow(start)
+	default:
+		w.counters.notCompleted[why].Add(1)
 		return w.negative(wire.RcodeNXDomain)
 	}
 	r := w.answerCandidate(&p)
@@ -72,30 +76,75 @@ func (w *worker) missingForNow(start wire.Mark) result {
 	return result{rcode: wire.RcodeNXDomain}
 }
 
-// findCandidate goes through the names that the client would ask next, and returns
-// the first that exists and does not lead out of our zones. The name is then in
-// w.candidate. It looks up at most five names and what one of them leads to.
-func (w *worker) findCandidate() (c autopath.Candidate, p place, why outcome, ok bool) {
+// findCandidate goes through the names that the client would ask next. If why is
+// outcomes, c exists, does not lead out of our zones, and is the first: its name is then in
+// w.candidate. With outcomeHanded, the first may be outside, and the names to try are in
+// w.hint. It looks up at most five names and what they lead to.
+func (w *worker) findCandidate(settings autopath.Settings) (c autopath.Candidate, p place, why outcome) {
 	parts, ok := autopath.Split(w.name, len(w.name)-len(w.zone.name))
 	backend := w.zone.backend
 	switch {
 	case !ok, w.q.Type == wire.TypeANY:
-		return c, p, outcomeForm, false
+		return c, p, outcomeForm
 	case missing(backend.Records(w.name[parts.Namespace:])):
-		return c, p, outcomeNamespace, false
+		return c, p, outcomeNamespace
 	case !missing(backend.Records(w.name[parts.Last:])):
-		return c, p, outcomeService, false
+		return c, p, outcomeService
 	}
+	// Names such as _xmpp._tcp.example.com are not for addresses, and nothing is lost
+	// if the client asks for them by itself.
+	all := settings.Mode == autopath.All && w.q.EDNS.Present && w.name[1] != '_'
+	w.suffixes = w.suffixes[:0]
 	for c = range autopath.Candidates {
 		w.candidate = parts.Append(w.candidate[:0], w.name, c)
-		if p, why = w.look(w.candidate); why != outcomeMissing {
-			break
+		p, why = w.look(w.candidate)
+		if why == outcomes {
+			why = w.end(&p)
+			if all && (why == outcomeOutside || why == outcomes && len(w.suffixes) > 0) {
+				w.suffixes = append(w.suffixes, parts.Suffix(w.name, c))
+				break // it exists, so nothing after it counts
+			}
+			return c, p, why
+		}
+		if why == outcomeMissing || all && why == outcomeOutside {
+			if why == outcomeOutside {
+				w.addOutside(&parts, c, settings.Searches)
+			}
+			continue
+		}
+		return c, p, why
+	}
+	if len(w.suffixes) == 0 {
+		return c, p, why
+	}
+	w.hint = autopath.AppendHint(w.hint[:0], parts.Namespace, w.suffixes)
+	return c, p, outcomeHanded
+}
+
+// addOutside adds the suffix of a candidate outside our zones to w.suffixes, after the
+// client's other search entries if the candidate is the name itself and nowhere below our
+// zones. Names that no server would be asked about are left out. The candidate's name is
+// in w.candidate.
+func (w *worker) addOutside(parts *autopath.Parts, c autopath.Candidate, searches []dnsname.Name) {
+	if w.s.route(w.candidate).Kind == RouteNobody {
+		return
+	}
+	if c == autopath.Bare && !w.s.below(w.candidate) {
+		for i := range searches {
+			w.suffixes = append(w.suffixes, []byte(searches[i]))
 		}
 	}
-	if why == outcomes {
-		why = w.end(&p)
+	w.suffixes = append(w.suffixes, parts.Suffix(w.name, c))
+}
+
+// below reports whether a canonical wire name is in one of our zones, even if it belongs
+// to a stub domain there.
+func (s *Server) below(name []byte) bool {
+	_, below := dnsname.CutZone(name, s.domain.name)
+	for i := 0; !below && i < len(s.others); i++ {
+		_, below = dnsname.CutZone(name, s.others[i].name)
 	}
-	return c, p, why, why == outcomes
+	return below
 }
 
 // missing reports that there is no such name.

@@ -68,7 +68,7 @@ func searchFixture(tb testing.TB) *fakeBackend {
 func searchConfig(tb testing.TB, mode autopath.Mode) Config {
 	tb.Helper()
 	s := &autopath.Switch{}
-	s.Set(mode)
+	s.Set(autopath.Settings{Mode: mode})
 	return Config{
 		Backend: searchFixture(tb), NegativeTTL: 5 * time.Second, Autopath: s,
 		Others: []Zone{{Domain: dnsname.MustParse(clusterSetZone), Backend: newImports(), SchemaVersion: "1.0.0"}},
@@ -171,11 +171,11 @@ func TestCompleteOff(t *testing.T) {
 		if got := render(c.ask(question(t, "web.prod.ns1 A"))); got != plainMissing {
 			t.Errorf("%v: %s", mode, got)
 		}
-		cfg.Autopath.Set(autopath.Cluster) // while it runs
+		cfg.Autopath.Set(autopath.Settings{Mode: autopath.Cluster}) // while it runs
 		if got := c.ask(question(t, "web.prod.ns1 A")); len(got.Answer) != 2 {
 			t.Errorf("switched on: %v", got)
 		}
-		cfg.Autopath.Set(autopath.Off)
+		cfg.Autopath.Set(autopath.Settings{Mode: autopath.Off})
 		if got := render(c.ask(question(t, "web.prod.ns1 A"))); got != plainMissing {
 			t.Errorf("switched off: %s", got)
 		}

@@ -35,13 +35,16 @@ type worker struct {
 	target []byte // a name
 	// candidate is the name that the question's may be completed to.
 	candidate []byte
-	cookie    wire.Cookie        // of the OPT record
-	addrs     addrSet            // addresses that the reply has already
-	record    treecache.Record   // the service at hand
-	records   []treecache.Record // of a reverse answer
-	seen      hashSet            // SRV targets that the reply has already
-	aliases   []alias            // of a reply from outside
-	work      int                // what may still be spent on a reply from outside
+	suffixes  [][]byte // of names that are handed to dnscache to try
+	// hint is the EDNS option with them; it is in the next reply unless empty.
+	hint    []byte
+	cookie  wire.Cookie        // of the OPT record
+	addrs   addrSet            // addresses that the reply has already
+	record  treecache.Record   // the service at hand
+	records []treecache.Record // of a reverse answer
+	seen    hashSet            // SRV targets that the reply has already
+	aliases []alias            // of a reply from outside
+	work    int                // what may still be spent on a reply from outside
 }
 
 func newWorker(s *Server) *worker {
@@ -151,6 +154,7 @@ func (w *worker) begin(reply []byte) {
 func (w *worker) finish(r result) []byte {
 	w.b.SetRcode(r.rcode)
 	out := w.b.Finish(w.opt(r.ede))
+	w.hint = w.hint[:0]
 	w.count(r, len(out))
 	return out
 }
@@ -163,6 +167,9 @@ func (w *worker) opt(ede wire.ExtendedError) wire.OPT {
 	}
 	if w.resolved && w.s.cfg.RouteList != nil { // other servers took part
 		o.Raw = w.s.cfg.RouteList().Option()
+	}
+	if len(w.hint) > 0 {
+		o.Raw = w.hint
 	}
 	return o
 }

@@ -82,8 +82,10 @@ func New(o *options.Options, servers []options.Server, files *hosts.Table, aroun
 			Cache:       cacheConfig(o),
 			InFlight:    o.Upstream.ForwardMax,
 			StaleAtOnce: o.Cache.UseStale,
-			// Where the server is kubedns, its ConfigMap is followed too.
+			// Where the server is kubedns, its ConfigMap is followed too, and names are
+			// completed as it says (--autopath=all).
 			FollowRoutes: true,
+			Complete:     true,
 		},
 		local:  LocalData(&o.Local, files, around),
 		Filter: filterConfig(&o.Filter),

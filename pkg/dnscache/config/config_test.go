@@ -141,7 +141,7 @@ func TestForwarderConfig(t *testing.T) {
 			resolve: forwarder.Config{
 				Upstream: upstream.Config{Payload: 1232, Routes: []upstream.Route{}},
 				Cache:    answercache.Config{Entries: 150, FailureTTL: failureTTL, FailureMaxTTL: failureMaxTTL, RoundRobin: true},
-				InFlight: 150, FollowRoutes: true,
+				InFlight: 150, FollowRoutes: true, Complete: true,
 			},
 			ident: true,
 		}

@@ -42,6 +42,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	answermetrics.New("dnscache_").Collect(ch, &counts.forward.Answers)
 	drops(ch, counts)
 	queries(ch, counts)
+	completions(ch, counts)
 	servers(ch, counts)
 }
 
@@ -93,6 +94,15 @@ func metrics() []metric {
 	add(counter, "Queries whose handling crashed.", func(c *Counters) float64 { return float64(c.listener.Panics + c.forward.Panics) },
 		"dnscache_panics_total")
 	return list
+}
+
+// completions exports what became of the names that kubedns left to be completed.
+func completions(ch chan<- prometheus.Metric, c *Counters) {
+	desc := prometheus.NewDesc("dnscache_autopath_total",
+		"Names that do not exist and for which kubedns named others to try (--autopath=all), by outcome.", []string{"outcome"}, nil)
+	for i, n := range c.forward.Completions {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), forwarder.Completion(i).String())
+	}
 }
 
 // dropped is how many messages or connections were dropped for a reason.

@@ -59,6 +59,7 @@ func TestMetricNames(t *testing.T) {
 	want := []string{
 		"HISTOGRAM dnscache_answer_duration_seconds",
 		"COUNTER dnscache_answers_total",
+		"COUNTER dnscache_autopath_total",
 		"GAUGE dnscache_cache_bytes",
 		"GAUGE dnscache_cache_entries",
 		"GAUGE dnscache_cache_max_bytes",

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
+	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/explain"
 )
@@ -134,10 +136,34 @@ func report(data map[string]string, place func(key string) string, out io.Writer
 		fmt.Fprintf(out, "%s and names below it -> %s\n", domain, serversText(config.StubDomains[domain], "nobody (an empty list has no effect)"))
 	}
 	fmt.Fprintf(out, "all other names outside the cluster -> %s\n", serversText(config.UpstreamNameservers, "the servers of --nameservers or /etc/resolv.conf"))
+	reportAutopath(&config, out)
 	for _, name := range slices.Sorted(maps.Keys(config.Federations)) {
 		fmt.Fprintf(out, "federation %s -> %s\n", name, config.Federations[name])
 	}
 	return code
+}
+
+// reportAutopath prints what the keys about the clients' search lists mean.
+func reportAutopath(config *dnsconfig.Config, out io.Writer) {
+	searches := "those of kubedns's resolv.conf, or --autopath-searches"
+	if config.AutopathSearches != nil {
+		var texts []string
+		for _, name := range config.AutopathSearches {
+			texts = append(texts, strings.TrimSuffix(name.String(), "."))
+		}
+		searches = cmp.Or(strings.Join(texts, ", "), "none")
+	}
+	switch config.Autopath {
+	case autopath.Off:
+		fmt.Fprintln(out, "search lists -> not completed, whatever --autopath says")
+	case autopath.Cluster:
+		fmt.Fprintln(out, "search lists -> names inside the cluster are completed")
+	case autopath.All:
+		fmt.Fprintf(out, "search lists -> names inside the cluster are completed by kubedns, and names outside by dnscache; search entries after those of the cluster: %s\n", searches)
+	}
+	if config.AutopathSearches != nil && config.Autopath != autopath.All && config.Autopath != autopath.Unset {
+		fmt.Fprintln(out, "warning: autopathSearches has no effect without autopath: all")
+	}
 }
 
 func serversText(servers []dnsconfig.Server, none string) string {

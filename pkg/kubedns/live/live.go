@@ -8,10 +8,12 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/backend"
 	"github.com/kube-dns/kube-dns/pkg/configmetrics"
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/resolv"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
@@ -191,11 +194,51 @@ func (l *Live) applyLocked(config dnsconfig.Config) {
 	if len(federations) > 0 {
 		l.federatedOnce.Do(func() { close(l.federated) })
 	}
-	mode := config.Autopath.Or(l.cfg.Options.Autopath)
-	if before := l.cfg.Autopath.Set(mode); before.String() != mode.String() {
-		l.cfg.Logger.Info("completing names of the search list", "autopath", mode.String())
+	completing := autopath.Settings{Mode: config.Autopath.Or(l.cfg.Options.Autopath)}
+	if completing.Mode == autopath.All {
+		completing.Searches = l.searches(config)
+	}
+	if before := l.cfg.Autopath.Set(completing); !before.Equal(completing) {
+		l.cfg.Logger.Info("completing names of the search list", "autopath", completing.String())
 	}
 	l.cfg.Routes.Set(l.servers(config), config.StubDomains)
+}
+
+// searches returns the search entries that clients have after those of the cluster.
+func (l *Live) searches(config dnsconfig.Config) []dnsname.Name {
+	searches := config.AutopathSearches
+	if searches == nil {
+		searches = l.cfg.Options.AutopathSearches
+	}
+	if searches == nil {
+		searches = systemSearches(l.cfg.ResolvConf, l.cfg.Logger)
+	}
+	return slices.DeleteFunc(slices.Clone(searches), func(name dnsname.Name) bool {
+		for _, zone := range []dnsname.Name{l.cfg.Options.Domain, l.cfg.Options.ClusterSetDomain} {
+			if _, below := dnsname.CutZone([]byte(name), zone); zone != "" && below {
+				return true // kubedns tries its own zones by itself
+			}
+		}
+		return false
+	})
+}
+
+// systemSearches returns the search entries in resolv.conf, as far as they can be used. That
+// the file cannot be read is logged by systemServers.
+func systemSearches(path string, log *slog.Logger) (searches []dnsname.Name) {
+	entries, _ := resolv.Search(path)
+	for _, entry := range entries {
+		one, err := autopath.ParseSearches([]string{entry})
+		if err == nil && len(searches) == autopath.MaxSearches {
+			err = fmt.Errorf("more than %d search entries", autopath.MaxSearches)
+		}
+		if err != nil {
+			log.Warn("skipping a search entry of resolv.conf; a name is completed without it", "file", path, "entry", entry, "error", err)
+			continue
+		}
+		searches = append(searches, one...)
+	}
+	return searches
 }
 
 // servers returns the upstream servers for names in no stub domain.

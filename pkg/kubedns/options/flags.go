@@ -77,6 +77,9 @@ type Options struct {
 	Wildcards bool
 	// Autopath says which names of a client's search list are completed (--autopath).
 	Autopath autopath.Mode
+	// AutopathSearches are the clients' search entries after those of the cluster
+	// (--autopath-searches); nil means those of resolv.conf.
+	AutopathSearches []dnsname.Name
 	// Lameduck is how long to continue answering after SIGTERM (--lameduck).
 	Lameduck time.Duration
 
@@ -114,9 +117,10 @@ var ErrHelp = pflag.ErrHelp
 
 // rawFlags holds the values of flags that pflag cannot parse completely.
 type rawFlags struct {
-	domain, clusterSet, bind, nameservers, masterURL, federations, autopath string // the texts of the flags of these names
-	dnsPort, healthzPort                                                    int    // --dns-port and --healthz-port, possibly out of range
-	profiling                                                               bool   // --profiling
+	domain, clusterSet, bind, nameservers, masterURL, federations, autopath string   // the texts of the flags of these names
+	searches                                                                []string // --autopath-searches; nil if it was not given
+	dnsPort, healthzPort                                                    int      // --dns-port and --healthz-port, possibly out of range
+	profiling                                                               bool     // --profiling
 }
 
 // Parse parses args and the environment. If args ask for help, it prints the usage to out and
@@ -207,7 +211,9 @@ func newFlagSet(o *Options, raw *rawFlags, out io.Writer) *pflag.FlagSet {
 	f.DurationVar(&o.NegativeTTL, "negative-ttl", 5*time.Second, "how long clients may cache that a name does not exist")
 	f.BoolVar(&o.Wildcards, "wildcards", true, "answer names that have * as a label")
 	f.StringVar(&raw.autopath, "autopath", autopath.Off.String(), "answer the first name that a client's search list makes of a name such as web.prod:"+
-		" `mode` off, or cluster for names inside the cluster; unless the live configuration has a mode")
+		" `mode` off, cluster for names inside the cluster, or all; unless the live configuration has a mode")
+	f.StringSliceVar(&raw.searches, "autopath-searches", nil, "`domain,...` that clients have in their search lists after those of the cluster, for --autopath=all;"+
+		" if it is not given, those in resolv.conf; \"\" means none")
 	f.DurationVar(&o.Lameduck, "lameduck", 0, "how long to continue answering after SIGTERM; in a Pod the default is "+PodLameduck.String())
 	f.IntVar(&raw.healthzPort, "healthz-port", 8081, "port of /readiness")
 	f.StringVar(&o.DebugAddress, "debug-address", "127.0.0.1:6060", "`address:port` of /status, /explain, /cache, /log and /debug/pprof/; \"\" means off")
@@ -267,6 +273,9 @@ func (o *Options) parseModes(raw *rawFlags, bad func(flag, value string, err err
 	var err error
 	if o.Autopath, err = autopath.ParseMode(raw.autopath); err != nil {
 		bad("autopath", raw.autopath, err)
+	}
+	if o.AutopathSearches, err = autopath.ParseSearches(raw.searches); err != nil {
+		bad("autopath-searches", strings.Join(raw.searches, ","), err)
 	}
 	if err := logging.CheckFormat(o.LogFormat); err != nil {
 		bad("log-format", o.LogFormat, err)

@@ -39,6 +39,10 @@ func TestParseOptions(t *testing.T) {
 		{"domain without dot", "--domain=a.b", func(o *Options) { o.Domain = dnsname.MustParse("a.b.") }},
 		{"clusterset domain", "--clusterset-domain=clusterset.local", func(o *Options) { o.ClusterSetDomain = dnsname.MustParse("clusterset.local.") }},
 		{"autopath", "--autopath=cluster", func(o *Options) { o.Autopath = autopath.Cluster }},
+		{"autopath for all names", "--autopath=all --autopath-searches=corp.internal,b.", func(o *Options) {
+			o.Autopath, o.AutopathSearches = autopath.All, []dnsname.Name{dnsname.MustParse("corp.internal."), dnsname.MustParse("b.")}
+		}},
+		{"no searches", "--autopath-searches=", func(o *Options) { o.AutopathSearches = []dnsname.Name{} }},
 		{"single dash", "-domain=a.b -dns-port=10053 -healthz-port 8082", func(o *Options) {
 			o.Domain, o.DNSPort, o.HealthzPort = dnsname.MustParse("a.b."), 10053, 8082
 		}},
@@ -122,7 +126,7 @@ func TestParseOptionsRejects(t *testing.T) {
 		{"--log-format=xml", "--log-format=xml: \"xml\" is no format"},
 		{"--dns-bind-address=localhost", "--dns-bind-address"},
 		{"--nameservers=example.com", "--nameservers"},
-		{"--autopath=all", "--autopath=all: \"all\" is not available"},
+		{"--autopath-searches=a_b.c", "--autopath-searches=a_b.c: search entry"},
 		{"--autopath=on", "--autopath"},
 		{"--autopath=", "--autopath"},
 		{"--nameservers=1.2.3.4:0", "--nameservers"},

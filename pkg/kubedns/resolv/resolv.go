@@ -1,7 +1,7 @@
-// Package resolv reads the upstream servers from a resolv.conf(5) file for a program
-// that forwards queries to them from inside a Pod.
+// Package resolv reads the upstream servers and the search list from a resolv.conf(5)
+// file for a program that forwards queries from inside a Pod.
 //
-// Use [Read] to get the servers to ask. A line that cannot be used does not affect
+// Use [Read] to get the servers to ask, and [Search] for the search list. A line that cannot be used does not affect
 // the others: it is returned beside the servers, with the reason.
 package resolv
 
@@ -46,6 +46,36 @@ func Read(path string) (servers []netip.Addr, skipped []Skipped, err error) {
 	}
 	servers, skipped = parse(text, hasInterface)
 	return servers, skipped, nil
+}
+
+// Search returns the search list of a file: the entries of its last line "search", or the one
+// of its last line "domain" if that comes later, as resolv.conf(5) says. The error is that of
+// opening or reading the file.
+func Search(path string) ([]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxSize))
+	if err != nil {
+		return nil, err
+	}
+	return parseSearch(text), nil
+}
+
+// parseSearch does the work of Search on the content of the file.
+func parseSearch(text []byte) (entries []string) {
+	for words := range resolvconf.Lines(text) {
+		switch {
+		case len(words) < 2:
+		case words[0] == "search":
+			entries = words[1:]
+		case words[0] == "domain":
+			entries = words[1:2]
+		}
+	}
+	return entries
 }
 
 // hasInterface reports whether this machine has a network interface of that

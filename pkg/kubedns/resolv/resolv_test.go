@@ -122,3 +122,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParseSearch(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "nameserver 10.0.0.1\n": "", "search\n": "",
+		"search a.b c\t d # no comment\n":     "a.b c d # no comment",
+		"search a\nsearch b\n":                "b",
+		"search a b\ndomain c d\n":            "c",
+		"domain c\n  search a b\r\noptions x": "a b",
+		"\ufeffsearch a":                      "a",
+	} {
+		if got := strings.Join(parseSearch([]byte(text)), " "); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

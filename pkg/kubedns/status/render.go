@@ -148,7 +148,7 @@ func (s *State) writeConfiguration(w *writer, now time.Time) {
 	}
 	row("TTL of records", opts.TTL.String())
 	row("TTL of negative answers", opts.NegativeTTL.String())
-	row("Completing names of search lists", s.Autopath.Mode().String())
+	row("Completing names of search lists", s.Autopath.Settings().String())
 	names := slices.Sorted(maps.Keys(config.Federations))
 	for _, name := range names[:min(len(names), maxRows)] {
 		row("Federation "+name, config.Federations[name])

@@ -72,8 +72,8 @@ func (s *State) Health() pages.Health {
 	if c := status.ClusterSet; c != nil {
 		h.Detail = append(h.Detail, pages.DescribeClusterSet(c), pages.DescribeResource(&c.Resource))
 	}
-	if mode := s.Autopath.Mode(); mode == autopath.Cluster {
-		h.Detail = append(h.Detail, "autopath: "+mode.String())
+	if settings := s.Autopath.Settings(); settings.Mode == autopath.Cluster || settings.Mode == autopath.All {
+		h.Detail = append(h.Detail, "autopath: "+settings.String())
 	}
 	h.Detail = append(h.Detail, s.Routes.Describe()...)
 	h.Detail = append(h.Detail, pages.DescribeTroubles(s.Forward.Stats().Upstream.Servers)...)

@@ -1,0 +1,90 @@
+package autopath
+
+import (
+	"encoding/binary"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/wire"
+)
+
+// HintCode is the code of the EDNS option with which kubedns tells dnscache, in an NXDOMAIN
+// answer, which names the client would ask next. It is in the range for local use (RFC 6891
+// §9). Whoever does not know the option ignores it.
+//
+// The data is a version, the length of x in octets, and suffixes as complete names in wire
+// form. The names to try are x with each suffix, in this order.
+const HintCode = 65488
+
+// MaxSearches is how many search entries there may be beside those of the cluster, and
+// maxSuffixes how many suffixes a hint has then at most: also both of the cluster domain and
+// the root.
+const (
+	MaxSearches = 8
+	maxSuffixes = MaxSearches + 3
+)
+
+const (
+	hintVersion  = 1
+	hintHead     = 2 // version, length of x
+	optionHeader = 4 // code, length
+)
+
+// AppendHint appends the option with a hint, in wire form. x is the length of x without the
+// root, and each suffix a name in canonical wire form.
+func AppendHint(dst []byte, x int, suffixes [][]byte) []byte {
+	start := len(dst)
+	dst = binary.BigEndian.AppendUint16(dst, HintCode)
+	dst = append(dst, 0, 0, hintVersion, byte(x))
+	for _, suffix := range suffixes {
+		dst = append(dst, suffix...)
+	}
+	binary.BigEndian.PutUint16(dst[start+2:], uint16(len(dst)-start-optionHeader))
+	return dst
+}
+
+// Hint is the names to try in place of one that does not exist.
+type Hint struct {
+	x        int    // octets of x
+	suffixes []byte // those that were not tried
+}
+
+// ParseHint reads the data of an option with HintCode in the answer about name, which must be
+// a canonical wire name. ok is false if it is not a hint of this version about that name, or
+// names more candidates than kubedns would. The Hint refers to data.
+func ParseHint(data, name []byte) (h Hint, ok bool) {
+	if len(data) <= hintHead || data[0] != hintVersion {
+		return Hint{}, false
+	}
+	h = Hint{x: int(data[1]), suffixes: data[hintHead:]}
+	at := 0 // x must end where a label does, before the root
+	for at < h.x && at < len(name) && name[at] != 0 {
+		at += 1 + int(name[at])
+	}
+	if at != h.x || at == 0 || at >= len(name) || name[at] == 0 {
+		return Hint{}, false
+	}
+	n := 0
+	for rest := h.suffixes; len(rest) > 0; n++ {
+		end, valid := wire.NameEnd(rest, 0)
+		if !valid || n == maxSuffixes || !dnsname.Valid(rest[:end]) {
+			return Hint{}, false
+		}
+		rest = rest[end:]
+	}
+	return h, true
+}
+
+// Next appends the next name to try, in canonical wire form; ok is false after the last.
+// Names that would be too long are left out. name is the one given to ParseHint.
+func (h *Hint) Next(dst, name []byte) (candidate []byte, ok bool) {
+	for len(h.suffixes) > 0 {
+		end, _ := wire.NameEnd(h.suffixes, 0)
+		suffix := h.suffixes[:end]
+		h.suffixes = h.suffixes[end:]
+		if h.x+len(suffix) > dnsname.MaxName {
+			continue
+		}
+		return dnsname.AppendLower(append(dst, name[:h.x]...), suffix), true
+	}
+	return dst, false
+}
