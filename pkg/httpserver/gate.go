@@ -41,6 +41,7 @@ type gate struct {
 	inner     net.Listener  // does not change
 	max       int           // largest number of served connections; does not change
 	perClient int           // the same for one client address
+	reserved  int           // how many of max only clients without a served connection can have
 	maxParked int           // largest number of parked connections; does not change
 	wake      chan struct{} // has a capacity of one; holds an element after ready has grown
 	done      chan struct{} // closed by Close
@@ -67,7 +68,7 @@ type gateConn struct {
 
 func newGate(inner net.Listener, maxConns int) *gate {
 	return &gate{
-		inner: inner, max: maxConns, perClient: max(maxConns*3/4, 1), maxParked: maxParked(),
+		inner: inner, max: maxConns, perClient: max(maxConns*3/4, 1), reserved: maxConns / 16, maxParked: maxParked(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		served: make(map[*gateConn]struct{}), clients: make(map[netip.Addr]int),
 	}
@@ -167,15 +168,26 @@ func (g *gate) tick() {
 	}
 }
 
-// promote serves the parked connections, oldest first, for which there is room or a served one
-// can be closed. g.mu must be held.
+// promote serves the parked connections for which there is room or a served one can be closed.
+// Clients that have no served connection come first, and otherwise the oldest connections: a
+// probe does not wait until a flood from many addresses has been served. g.mu must be held.
 func (g *gate) promote(now time.Time) {
+	g.promoteSome(now, func(c *gateConn) bool { return g.clients[c.client] == 0 })
+	g.promoteSome(now, func(*gateConn) bool { return true })
+}
+
+// promoteSome is promote for the connections that match. g.mu must be held.
+func (g *gate) promoteSome(now time.Time, match func(*gateConn) bool) {
 	kept := g.parked[:0]
 	stuck := make(map[netip.Addr]bool) // clients for which there is no room now
 	full := false
 	for _, c := range g.parked {
-		if full || stuck[c.client] || !g.makeRoom(c.client, now) {
-			full = full || len(g.served) >= g.max && g.clients[c.client] < g.perClient
+		if full || stuck[c.client] || !match(c) {
+			kept = append(kept, c)
+			continue
+		}
+		if !g.makeRoom(c.client, now) {
+			full = len(g.served) >= g.limit(c.client) && g.clients[c.client] < g.perClient
 			stuck[c.client] = true
 			kept = append(kept, c)
 			continue
@@ -193,6 +205,15 @@ func (g *gate) promote(now time.Time) {
 	g.parked = kept
 }
 
+// limit returns the number of served connections at which there is no room for another one of
+// client. g.mu must be held.
+func (g *gate) limit(client netip.Addr) int {
+	if g.clients[client] == 0 {
+		return g.max
+	}
+	return g.max - g.reserved
+}
+
 // makeRoom reports whether one more connection of client may be served. It closes a served one
 // if necessary and possible. g.mu must be held.
 func (g *gate) makeRoom(client netip.Addr, now time.Time) bool {
@@ -200,7 +221,7 @@ func (g *gate) makeRoom(client netip.Addr, now time.Time) bool {
 	switch {
 	case g.clients[client] >= g.perClient:
 		victim = g.victim(now, func(c *gateConn) bool { return c.client == client })
-	case len(g.served) >= g.max:
+	case len(g.served) >= g.limit(client):
 		victim = g.victim(now, func(*gateConn) bool { return true })
 	default:
 		return true

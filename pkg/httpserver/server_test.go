@@ -105,6 +105,26 @@ func TestProbesAreAnsweredDuringFloods(t *testing.T) {
 	}
 }
 
+// A flood from many addresses does not delay the probe of another one.
+func TestProbesComeBeforeFloodsFromManyAddresses(t *testing.T) {
+	addr := serve(t, Config{MaxConns: 64, Handler: ok})
+	for i := range 1200 {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 9, byte(1+i%40))}}
+		c, err := d.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nX-A: ")
+	}
+	// In turn with the others it would take 1200/64 times headerPatience, 7.5 s.
+	if status, took := probe(t, addr, "127.0.0.2"); status != http.StatusOK || took > 3*time.Second {
+		t.Errorf("status %d after %v", status, took)
+	} else {
+		t.Logf("answered after %v", took)
+	}
+}
+
 func TestServedConnectionsAreBounded(t *testing.T) {
 	var now, most atomic.Int64
 	addr := serve(t, Config{MaxConns: 8, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
