@@ -78,6 +78,9 @@ func supervise(ctx context.Context, cfg *config, stderr io.Writer) int {
 		s.log.Warn("kube-proxy in IPVS mode has addresses, which stay with it; set the kubelet's clusterDNS to an address of this cache",
 			"left_out", cfg.byIPVS, "addresses", cfg.addrs)
 	}
+	if ended := endOrphans(); len(ended) > 0 {
+		s.log.Info("ended caches whose supervisor had gone", "pid", ended)
+	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	ctx, cancel := context.WithCancel(ctx)

@@ -392,6 +392,39 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
+// TestStoppedOrphan: a cache that was stopped when its supervisor was killed keeps its share of
+// the ports, until the next supervisor ends it.
+func TestStoppedOrphan(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	clusterDNS(t)
+	old := node(t, vip+","+local)
+	eventually(t, 5*time.Second, func() bool { return ask(vip) == byCache })
+	orphan := old.cache(t)
+	_ = syscall.Kill(orphan, syscall.SIGSTOP)
+	_ = old.Process.Kill()
+	eventually(t, 2*time.Second, func() bool { return ask(vip) == byOther })
+	living := node(t, vip+","+local)
+	eventually(t, 5*time.Second, func() bool { return ask(vip) == byCache })
+	node(t, vip+","+local) // a second instance does not end the cache of the first
+	time.Sleep(300 * time.Millisecond)
+	if syscall.Kill(orphan, 0) == nil {
+		state, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", orphan))
+		if !strings.Contains(string(state), ") Z") {
+			t.Errorf("it is still there: %s", state)
+		}
+	}
+	for range 50 {
+		if got := ask(local); got != byCache {
+			t.Errorf("got %s", got)
+		}
+	}
+	if strings.Contains(living.text(), "the cache has ended") {
+		t.Error("the second instance ended the cache of the first")
+	}
+}
+
 // TestBadHost: addresses that belong to somebody else, or to a family that the host does not
 // have, are one clear error and change nothing; a configuration folder that vanishes, or was
 // never there, stops nobody.
