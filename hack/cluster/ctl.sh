@@ -3,6 +3,7 @@
 #   ctl.sh stop PROGRAM    end a program of the node and keep it from restarting
 #   ctl.sh start PROGRAM   let it start again
 #   ctl.sh restart PROGRAM end it; it starts again at once
+#   ctl.sh proxy MODE      restart kube-proxy in the mode iptables or nftables
 #   ctl.sh in COMMAND...   run a command inside the node
 # PROGRAM is etcd, kube-apiserver, kubelet, containerd and so on.
 set -euo pipefail
@@ -25,9 +26,17 @@ stop)
 	;;
 start) rm -f "$state/stopped/$2" ;;
 restart) end TERM "$2" ;;
+proxy)
+	case ${2:-} in
+	iptables | nftables) ;;
+	*) die "unknown mode of kube-proxy: ${2:-}; want iptables or nftables" ;;
+	esac
+	echo "$2" >"$state/proxy-mode"
+	end TERM kube-proxy
+	;;
 in)
 	shift
 	in_node "$@"
 	;;
-*) die "usage: ctl.sh stop|start|restart PROGRAM, or ctl.sh in COMMAND..." ;;
+*) die "usage: ctl.sh stop|start|restart PROGRAM, ctl.sh proxy MODE, or ctl.sh in COMMAND..." ;;
 esac

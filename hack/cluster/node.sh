@@ -147,8 +147,12 @@ run kube-scheduler "$bin/kube-scheduler" --kubeconfig="$pki/kube-scheduler.kubec
 run containerd containerd --config "$state/containerd.toml"
 run kubelet "$bin/kubelet" --config="$state/kubelet.yaml" --kubeconfig="$pki/kubelet.kubeconfig" \
 	--hostname-override=node --node-ip="$node_ips" --root-dir=/var/lib/kubelet
-run kube-proxy "$bin/kube-proxy" --kubeconfig="$pki/kube-proxy.kubeconfig" --hostname-override=node \
-	--cluster-cidr="$pod_ranges" --proxy-mode=iptables --oom-score-adj=0 \
+# ctl.sh proxy writes the mode and restarts it.
+echo iptables >"$state/proxy-mode"
+# shellcheck disable=SC2016 # expanded at each start
+run kube-proxy bash -c 'exec "$@" --proxy-mode="$(cat "$0")"' "$state/proxy-mode" \
+	"$bin/kube-proxy" --kubeconfig="$pki/kube-proxy.kubeconfig" --hostname-override=node \
+	--cluster-cidr="$pod_ranges" --oom-score-adj=0 \
 	--conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0
 
 # As the first process, reap what the containers' shims leave behind, until told to

@@ -13,7 +13,7 @@ need_root
 cd "$root"
 
 # Debian's packages, each with a command that it contains.
-./hack/apt.sh containerd=containerd runc=runc iptables=iptables ip=iproute2 nsenter=util-linux pgrep=procps \
+./hack/apt.sh containerd=containerd runc=runc iptables=iptables nft=nftables ip=iproute2 nsenter=util-linux pgrep=procps \
 	conntrack=conntrack /usr/lib/cni/bridge=containernetworking-plugins
 say "building what is missing (the first time takes minutes)"
 bin=$(./hack/kube-binaries.sh etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)

@@ -122,6 +122,7 @@ func TestCluster(t *testing.T) {
 		{"IPv6Outside", testIPv6Outside},
 		{"UnreachableFromTheStart", func(t *testing.T) { testUnreachable(t, 3*time.Minute) }},
 	})
+	t.Run("NodeLocal", testNodeLocal)
 	// Last: the node's programs take half a minute to find back.
 	t.Run("NodeInTrouble", testNodeInTrouble)
 }

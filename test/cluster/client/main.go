@@ -7,6 +7,7 @@
 //	client search NAME                try the search list, with A and AAAA at once on one socket, as musl does
 //	client each COMMAND...            run several of the above, one per argument, each with a heading
 //	client load INTERVAL NAME...      query without end; print failures, and totals every second
+//	client storm INTERVAL SERVERS     query without waiting for answers; print what was lost at each server
 //	client cat FILE                   print a file
 //	client serve PORT                 serve the Pod's name over HTTP
 //	client sleep                      wait for SIGTERM
@@ -71,6 +72,8 @@ func run(ctx context.Context, args []string) error {
 		return nil
 	case "load":
 		return load(ctx, rest)
+	case "storm":
+		return storm(ctx, rest)
 	case "cat":
 		if len(rest) != 1 {
 			return fmt.Errorf("cat needs a file")
