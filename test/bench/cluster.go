@@ -33,7 +33,7 @@ func (s *session) clusterSections() []section {
 	} {
 		list = append(list, section{size.name, func(ctx context.Context) error { return s.cluster(ctx, size) }})
 	}
-	return append(list, section{"memory", s.largest}, section{"clusterset", s.clusterset}, section{"autopath", s.autopath}, section{"change", s.changeCost}, section{"worst", s.worst})
+	return append(list, section{"memory", s.largest}, section{"clusterset", s.clusterset}, section{"autopath", s.autopath}, section{"change", s.changeCost}, section{"worst", s.worst}, section{"node-local", s.nodeLocal})
 }
 
 // clusterRun is the comparison for one size of cluster.

@@ -62,9 +62,12 @@ func (s *session) start(ctx context.Context, sc scenario, root string, p peer) (
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
-	addr, err := freePort()
-	if err != nil {
-		return nil, err
+	addr := p.at
+	if !addr.IsValid() {
+		var err error
+		if addr, err = freePort(); err != nil {
+			return nil, err
+		}
 	}
 	t := &target{
 		row: row{name: p.name}, distinct: cmp.Or(p.distinct, sc.distinct),
@@ -81,8 +84,11 @@ func (s *session) start(ctx context.Context, sc scenario, root string, p peer) (
 	if t.ask.Questions, err = load.NewPattern(sc.pattern, t.distinct); err != nil {
 		return nil, err
 	}
-	t.process, err = launch(ctx, p.name, dir, argv, probe)
-	return t, err
+	if t.process, err = launch(ctx, p.name, dir, argv, probe); err != nil {
+		return nil, err
+	}
+	t.family = p.family
+	return t, nil
 }
 
 // turns is in how many parts each target does its share of a round, all in turn:

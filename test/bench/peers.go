@@ -18,6 +18,10 @@ type peer struct {
 	echo bool
 	// distinct names are asked instead of the scenario's, unless 0.
 	distinct int
+	// at is where it serves, if not at a free port of loopback.
+	at netip.AddrPort
+	// family: the processes that it starts count as it.
+	family bool
 }
 
 // asked returns p with its own number of distinct names.

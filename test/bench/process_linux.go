@@ -36,6 +36,8 @@ type process struct {
 	cmd  *exec.Cmd
 	log  string // file with what it printed
 	gone chan error
+	// family: its children count as it.
+	family bool
 	// From its start to its first right answer:
 	took, used time.Duration // by the clock, and of processors
 }
@@ -98,16 +100,43 @@ func (p *process) stop() {
 	p.gone <- err
 }
 
+// members returns the process and, if it has a family, its children.
+func (p *process) members() ([]int, error) {
+	list := []int{p.cmd.Process.Pid}
+	if !p.family {
+		return list, nil
+	}
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", list[0]))
+	for _, task := range tasks {
+		b, readErr := os.ReadFile(task)
+		if readErr != nil {
+			continue // that thread has ended
+		}
+		for field := range strings.FieldsSeq(string(b)) {
+			pid, numberErr := strconv.Atoi(field)
+			if numberErr != nil {
+				return nil, numberErr
+			}
+			list = append(list, pid)
+		}
+	}
+	return list, err
+}
+
 // cpu returns the processor time that the process has taken so far, in user
 // and kernel mode, by its CPU clock (clock_getcpuclockid(3)): the sum that
 // /proc/PID/stat rounds to hundredths of a second.
-func (p *process) cpu() (time.Duration, error) {
+func (p *process) cpu() (sum time.Duration, err error) {
 	const schedulerClock = 2
-	var ts unix.Timespec
-	if err := unix.ClockGettime(int32(^p.cmd.Process.Pid<<3|schedulerClock), &ts); err != nil {
-		return 0, fmt.Errorf("reading the CPU clock of %s: %w", p.name, err)
+	pids, err := p.members()
+	for _, pid := range pids {
+		var ts unix.Timespec
+		if err := unix.ClockGettime(int32(^pid<<3|schedulerClock), &ts); err != nil {
+			return 0, fmt.Errorf("reading the CPU clock of %s: %w", p.name, err)
+		}
+		sum += time.Duration(ts.Nano())
 	}
-	return time.Duration(ts.Nano()), nil
+	return sum, err
 }
 
 // rss returns the resident memory of the process in octets.
@@ -117,8 +146,20 @@ func (p *process) rss() (int64, error) { return p.status("VmRSS") }
 func (p *process) peak() (int64, error) { return p.status("VmHWM") }
 
 // status returns a size in /proc/PID/status in octets.
-func (p *process) status(field string) (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+func (p *process) status(field string) (sum int64, err error) {
+	pids, err := p.members()
+	for _, pid := range pids {
+		size, err := p.statusOf(pid, field)
+		if err != nil {
+			return 0, err
+		}
+		sum += size
+	}
+	return sum, err
+}
+
+func (p *process) statusOf(pid int, field string) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/bench/load"
+)
+
+// restartAfter is how long after the end of a container the kubelet has started the next
+// one, at best.
+const restartAfter = time.Second
+
+// faultTime is how long queries are sent around a fault, one each millisecond.
+const faultTime = 4 * time.Second
+
+// faultRounds is how often each fault happens, at most.
+const faultRounds = 3
+
+// nodeFault is what happens to a node's cache.
+type nodeFault struct {
+	name  string
+	do    func(ctx context.Context, n *nodeRun) error
+	local bool // the queries are for the cache's own address, otherwise for the Service's
+}
+
+// nodeRun is the cache of one kind that is running.
+type nodeRun struct {
+	*session
+	peer
+	dir            string
+	service, local string
+	now            *process
+	older          []*process
+}
+
+// begin starts the next instance.
+func (n *nodeRun) begin(ctx context.Context) error {
+	argv, err := n.argv(n.dir, n.at)
+	if err != nil {
+		return err
+	}
+	names, err := load.NewPattern(nodeNames, 1)
+	if err != nil {
+		return err
+	}
+	p, err := launch(ctx, n.name, n.dir, argv, load.Config{Server: n.at, Questions: names})
+	if err == nil {
+		p.family, n.now = n.family, p
+	}
+	return err
+}
+
+// nodeFaults counts what is lost, without a retry, when a cache is killed and when it is
+// replaced. The kubelet's part is played here: a killed container starts again after a
+// second. Ours needs none, for its own supervisor starts it again. In an update of ours
+// the next Pod answers before the first is told to end (maxSurge); NodeLocal DNSCache's
+// removes its rules and its link, ends, and the next one is started after that.
+func (s *session) nodeFaults(ctx context.Context, root string) error {
+	ours := &nodeRun{session: s, peer: s.programs.oursOnNode(), dir: root, service: oursService, local: oursLocal}
+	theirs := &nodeRun{session: s, peer: s.programs.theirsOnNode(), dir: root, service: theirService, local: theirLocal}
+	lines := []string{"fault\taddress\tserver\tasked\tlost\tleast\tmost\tfirst to last"}
+	type verdict struct {
+		what string
+		asking
+		none bool // none may be lost; otherwise 2 of 2000
+	}
+	var judged []verdict
+	for _, run := range []struct {
+		*nodeRun
+		kill, update func(context.Context, *nodeRun) error
+	}{{ours, killCache, surge}, {theirs, killNodeLocal, replaceNodeLocal}} {
+		if run.name == "NodeLocal" && s.programs.coredns == "" {
+			continue
+		}
+		for _, f := range []nodeFault{{"killed", run.kill, false}, {"killed", run.kill, true}, {"updated", run.update, false}, {"updated", run.update, true}} {
+			rounds := make([]asking, 0, faultRounds)
+			for range min(s.settings.rounds, faultRounds) {
+				a, err := run.suffer(ctx, f)
+				if err != nil {
+					return fmt.Errorf("%s %s: %w", run.name, f.name, err)
+				}
+				rounds = append(rounds, a)
+			}
+			slices.SortFunc(rounds, func(a, b asking) int { return a.lost - b.lost })
+			mid := rounds[len(rounds)/2]
+			lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%d\t%v", f.name, where(f), run.name, mid.asked, mid.lost,
+				rounds[0].lost, rounds[len(rounds)-1].lost, mid.last.Sub(mid.first).Round(time.Millisecond)))
+			if run.name == "dnscache" && (f.name == "updated" || !f.local) {
+				judged = append(judged, verdict{"dnscache " + f.name + ", lost at " + where(f), mid, f.name == "updated"})
+			}
+		}
+	}
+	s.table("on a node: queries lost without a retry, one each millisecond, median", lines...)
+	for _, v := range judged {
+		most := 0.0
+		if !v.none {
+			most = float64(v.asked) / 1000
+		}
+		s.judge(v.what, float64(v.lost), most, "")
+	}
+	return nil
+}
+
+func where(f nodeFault) string {
+	if f.local {
+		return "its own address"
+	}
+	return "the Service's"
+}
+
+// suffer sends queries while f happens.
+func (n *nodeRun) suffer(ctx context.Context, f nodeFault) (asking, error) {
+	if err := n.begin(ctx); err != nil {
+		return asking{}, err
+	}
+	defer func() {
+		n.now.stop()
+		for _, p := range n.older {
+			p.stop()
+		}
+		n.older = nil
+		time.Sleep(2 * time.Second) // a cache outlasts its supervisor by a second
+	}()
+	server := n.service
+	if f.local {
+		server = n.local
+	}
+	asked := make(chan asking, 1)
+	go func() { asked <- askEach(ctx, server) }()
+	time.Sleep(faultTime / 5)
+	if err := f.do(ctx, n); err != nil {
+		return asking{}, err
+	}
+	return <-asked, nil
+}
+
+// asking is the outcome of askEach.
+type asking struct {
+	asked, lost int
+	first, last time.Time // when lost ones were sent
+}
+
+// askEach sends a query each millisecond, from a socket of its own.
+func askEach(ctx context.Context, server string) (a asking) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(faultTime); time.Now().Before(end) && ctx.Err() == nil; {
+		sent := <-tick.C
+		a.asked++
+		wg.Go(func() {
+			q := new(dns.Msg).SetQuestion("n0.default.svc.cluster.local.", dns.TypeA)
+			m, _, err := (&dns.Client{Timeout: time.Second}).Exchange(q, net.JoinHostPort(server, "53"))
+			if err == nil && len(m.Answer) == 1 {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			a.lost++
+			if a.first.IsZero() || sent.Before(a.first) {
+				a.first = sent
+			}
+			if sent.After(a.last) {
+				a.last = sent
+			}
+		})
+	}
+	wg.Wait()
+	return a
+}
+
+// killCache kills the process that answers.
+func killCache(_ context.Context, n *nodeRun) error {
+	family, err := n.now.members()
+	if err != nil {
+		return err
+	}
+	if len(family) != 2 {
+		return fmt.Errorf("%d processes, want the supervisor and one more", len(family))
+	}
+	return syscall.Kill(family[1], syscall.SIGKILL)
+}
+
+// surge starts another cache beside the first, and then tells the first to end.
+func surge(ctx context.Context, n *nodeRun) error {
+	old := n.now
+	n.older = append(n.older, old)
+	if err := n.begin(ctx); err != nil {
+		return err
+	}
+	time.Sleep(restartAfter / 2)
+	return old.cmd.Process.Signal(syscall.SIGTERM)
+}
+
+// killNodeLocal kills NodeLocal DNSCache, whose rules stay.
+func killNodeLocal(ctx context.Context, n *nodeRun) error {
+	n.now.stop()
+	return n.again(ctx)
+}
+
+// replaceNodeLocal tells NodeLocal DNSCache to end.
+func replaceNodeLocal(ctx context.Context, n *nodeRun) error {
+	if err := shell(ctx, removeTheirRules); err != nil {
+		return err
+	}
+	if err := n.now.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case err := <-n.now.gone:
+		n.now.gone <- err
+	case <-time.After(10 * time.Second):
+		return errors.New("it does not end")
+	}
+	return n.again(ctx)
+}
+
+// again starts NodeLocal DNSCache again as the kubelet would.
+func (n *nodeRun) again(ctx context.Context) error {
+	time.Sleep(restartAfter)
+	if _, err := net.InterfaceByName("nodelocaldns"); err == nil {
+		return n.begin(ctx)
+	}
+	if err := shell(ctx, theirLink); err != nil {
+		return err
+	}
+	if err := n.begin(ctx); err != nil {
+		return err
+	}
+	return shell(ctx, addTheirRules)
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/kube-dns/kube-dns/test/bench/load"
+)
+
+// insideMarker is set in the environment of the process that measures, in a network
+// namespace of its own: the caches of a node need port 53 and addresses of the host.
+const insideMarker = "BENCH_NODE_LOCAL"
+
+// The addresses in that namespace: of cluster DNS, of the Service that a node's cache
+// takes over, and of the cache itself. Ours and NodeLocal DNSCache run side by side.
+const (
+	clusterDNS   = "10.1.0.53"
+	oursService  = "10.96.0.10"
+	oursLocal    = "169.254.20.10"
+	theirService = "10.96.0.20"
+	theirLocal   = "169.254.20.20"
+)
+
+// nodeLocal compares dnscache on a node with NodeLocal DNSCache. It needs root.
+func (s *session) nodeLocal(ctx context.Context) error {
+	if os.Getenv(insideMarker) != "" {
+		return s.nodeLocalInside(ctx)
+	}
+	if os.Getuid() != 0 || s.programs.dnscache == "" {
+		fmt.Fprintln(s.stderr, "left out, needs root and dnscache: node-local")
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, s.programs.self, "compare", "-only", "node-local", "-bin", filepath.Dir(s.programs.dnscache),
+		"-coredns", s.programs.coredns, "-rounds", strconv.Itoa(s.settings.rounds), "-scale", fmt.Sprint(s.scale))
+	cmd.Env = append(os.Environ(), insideMarker+"=1")
+	cmd.Stderr = s.stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.repeat(out)
+	return cmd.Wait()
+}
+
+// repeat prints what another comparison prints, and counts its budgets as ours. Its
+// summary, the last paragraph, is left out.
+func (s *session) repeat(out io.Reader) {
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		line := lines.Text()
+		if strings.Contains(line, " budgets are missed, after ") {
+			_, _ = io.Copy(io.Discard, out)
+			return
+		}
+		if verdict := strings.TrimSpace(line); strings.Contains(verdict, ", budget ") {
+			s.judged++
+			if strings.HasSuffix(verdict, "OVER") {
+				s.over = append(s.over, verdict)
+			}
+		}
+		fmt.Fprintln(s.stdout, line)
+	}
+}
+
+// shell runs commands, which must all succeed.
+func shell(ctx context.Context, script string) error {
+	if out, err := exec.CommandContext(ctx, "sh", "-ec", script).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// The host: cluster DNS has an address of its own, to which queries for the Services'
+// addresses go as kube-proxy sends them there.
+const nodeHost = `
+ip link set lo up
+ip addr add ` + clusterDNS + `/32 dev lo
+ip route add default dev lo
+for vip in ` + oursService + ` ` + theirService + `; do
+	iptables -w -t nat -A OUTPUT -d $vip -p udp --dport 53 -j DNAT --to-destination ` + clusterDNS + `:53
+done
+`
+
+// What NodeLocal DNSCache makes on a host, and takes away when it is told to end: rules
+// first. For the chains that a node's own programs do not pass there are no rules here.
+const (
+	theirLink = `
+ip link add nodelocaldns type dummy 2>/dev/null || ip link add nodelocaldns type bridge
+ip link set nodelocaldns up
+for a in ` + theirLocal + ` ` + theirService + `; do ip addr add $a/32 dev nodelocaldns; done
+`
+	theirRules = `
+for a in ` + theirLocal + ` ` + theirService + `; do for p in udp tcp; do
+	iptables -w -t raw -$DO OUTPUT -d $a -p $p --dport 53 -j NOTRACK
+	iptables -w -t raw -$DO OUTPUT -s $a -p $p --sport 53 -j NOTRACK
+done; done
+`
+	addTheirRules    = "DO=I\n" + theirRules
+	removeTheirRules = "DO=D\n" + theirRules + "ip link del nodelocaldns\n"
+)
+
+// oursOnNode and theirsOnNode are the two, with the options of their manifests.
+func (p programs) oursOnNode() peer {
+	return peer{name: "dnscache", at: netip.MustParseAddrPort(oursService + ":53"), family: true, argv: func(string, netip.AddrPort) ([]string, error) {
+		return []string{
+			p.dnscache, "--node-local=" + oursLocal + "," + oursService, "--node-local-lameduck=5s", "--",
+			"-k", "--no-hosts", "--no-resolv", "--cache-size=10000", "--dns-loop-detect", "--log-facility=-", "--serve-stale=24h",
+			"--dns-forward-max=1000", "--server=/cluster.local/in-addr.arpa/ip6.arpa/" + clusterDNS, "--server=" + clusterDNS,
+		}, nil
+	}}
+}
+
+func (p programs) theirsOnNode() peer {
+	return peer{name: "NodeLocal", at: netip.MustParseAddrPort(theirService + ":53"), argv: func(dir string, _ netip.AddrPort) ([]string, error) {
+		if p.coredns == "" {
+			return nil, nil
+		}
+		conf, bind := filepath.Join(dir, "Corefile"), theirLocal+" "+theirService
+		common := "\terrors\n\treload\n\tloop\n\tbind " + bind + "\n\tprometheus " + theirLocal + ":9253\n"
+		reverse := common + "\tcache 30\n\tforward . " + clusterDNS + " {\n\t\tforce_tcp\n\t}\n}\n"
+		text := "cluster.local:53 {\n" + common + "\tcache {\n\t\tsuccess 9984 30\n\t\tdenial 9984 5\n\t}\n" +
+			"\tforward . " + clusterDNS + " {\n\t\tforce_tcp\n\t}\n\thealth " + theirLocal + ":8080\n}\n"
+		text += "in-addr.arpa:53 {\n" + reverse + "ip6.arpa:53 {\n" + reverse
+		text += ".:53 {\n" + common + "\tcache 30\n\tforward . " + clusterDNS + "\n}\n"
+		return []string{p.coredns, "-conf", conf}, os.WriteFile(conf, []byte(text), 0o600)
+	}}
+}
+
+func (s *session) nodeLocalInside(ctx context.Context) error {
+	if err := shell(ctx, nodeHost+theirLink+addTheirRules); err != nil {
+		return err
+	}
+	root, err := os.MkdirTemp("", "kube-dns-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(root)
+	at := netip.MustParseAddrPort(clusterDNS + ":53")
+	names, err := load.NewPattern(nodeNames, 1)
+	if err != nil {
+		return err
+	}
+	dns, err := launch(ctx, "cluster-dns", root, []string{s.programs.self, "upstream", at.String(), "3600"}, load.Config{Server: at, Questions: names})
+	if err != nil {
+		return err
+	}
+	defer dns.stop()
+	if err := s.nodeMemory(ctx); err != nil {
+		return err
+	}
+	for _, sc := range s.nodeScenarios() {
+		rows, err := s.measure(ctx, sc)
+		if err != nil {
+			return err
+		}
+		s.printTable(sc, rows)
+	}
+	return s.nodeFaults(ctx, root)
+}
+
+const nodeNames = "n%d.default.svc.cluster.local"
+
+func (s *session) nodeScenarios() []scenario {
+	peers := []peer{s.programs.oursOnNode(), s.programs.theirsOnNode()}
+	return []scenario{
+		{
+			name: "node-local", title: "on a node: cached answer, 1000 names", peers: peers,
+			budgets: []budget{{"dnscache", "NodeLocal", 0.25}},
+			pattern: nodeNames, distinct: 1000, warm: 2000, count: 40000,
+		},
+		{
+			name: "node-local", title: "on a node: answer of cluster DNS, every name new", peers: peers,
+			budgets: []budget{{"dnscache", "NodeLocal", 0.50}},
+			pattern: "n%d.distinct.default.svc.cluster.local", warm: 12000, count: 12000,
+		},
+	}
+}
+
+// nodeSettle is how long a cache has to give back what its start took.
+const nodeSettle = 5 * time.Second
+
+// nodeMemory compares the resident memory after the start and with 10 000 names. Of ours
+// it is that of both processes, although they share most pages of the program's file.
+func (s *session) nodeMemory(ctx context.Context) error {
+	const names, mostMiB, mostOfTheirs = 10000, 20, 1.0 / 3
+	root, err := os.MkdirTemp("", "kube-dns-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(root)
+	lines, full := []string{"server\tidle, MiB\t10 000 names, MiB"}, map[string]float64{}
+	for _, p := range []peer{s.programs.oursOnNode(), s.programs.theirsOnNode()} {
+		t, err := s.start(ctx, scenario{pattern: nodeNames, distinct: names}, root, p)
+		if err != nil {
+			return err
+		}
+		if t == nil {
+			continue
+		}
+		time.Sleep(nodeSettle)
+		idle, err := t.process.rss()
+		if err == nil {
+			_, err = t.run(ctx, 0, 2*names)
+		}
+		if err != nil {
+			t.stop()
+			return err
+		}
+		time.Sleep(nodeSettle)
+		all, err := t.process.rss()
+		t.stop()
+		if err != nil {
+			return err
+		}
+		full[p.name] = mib(all)
+		lines = append(lines, fmt.Sprintf("%s\t%.1f\t%.1f", p.name, mib(idle), mib(all)))
+	}
+	s.table("on a node: resident memory of all processes", lines...)
+	s.judge("dnscache with 10 000 names", full["dnscache"], mostMiB, " MiB")
+	if theirs, measured := full["NodeLocal"]; measured {
+		s.judge("dnscache / NodeLocal with 10 000 names", full["dnscache"]/theirs, mostOfTheirs, "")
+	}
+	return nil
+}
