@@ -255,11 +255,17 @@ func (l *Live) servers(config dnsconfig.Config) []dnsconfig.Server {
 	return systemServers(l.cfg.ResolvConf, l.cfg.Logger)
 }
 
+// maxSkipped is how many lines of resolv.conf are logged because they are not used.
+const maxSkipped = 10
+
 // systemServers returns the upstream servers in resolv.conf, and logs faults of the file.
 func systemServers(path string, log *slog.Logger) []dnsconfig.Server {
 	addrs, skipped, err := resolv.Read(path)
-	for _, s := range skipped {
+	for _, s := range skipped[:min(len(skipped), maxSkipped)] {
 		log.Warn("skipping a line of resolv.conf", "file", path, "line", s.Line, "reason", s.Reason)
+	}
+	if more := len(skipped) - maxSkipped; more > 0 {
+		log.Warn("skipping more lines of resolv.conf", "file", path, "suppressed", more)
 	}
 	const consequence = "names outside the cluster domain cannot be resolved, except those of stub domains"
 	switch {

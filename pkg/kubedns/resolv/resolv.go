@@ -21,9 +21,15 @@ import (
 // maxSize is the number of octets of a file that are read.
 const maxSize = 1 << 20
 
+// keyword begins a line with a server.
+const keyword = "nameserver"
+
+// maxShown is how many octets of a line are returned.
+const maxShown = 200
+
 // Skipped is a nameserver line that is not used.
 type Skipped struct {
-	// Line is the line without leading and trailing white space.
+	// Line is the line without leading and trailing white space, or its beginning.
 	Line string
 	// Reason says why it is not used.
 	Reason string
@@ -92,17 +98,22 @@ func hasInterface(zone string) bool {
 // parse does the work of Read on the content of the file.
 func parse(text []byte, hasInterface func(zone string) bool) (servers []netip.Addr, skipped []Skipped) {
 	for words, line := range resolvconf.Lines(text) {
-		if words[0] != "nameserver" {
+		if len(words[0]) < len(keyword) || !strings.EqualFold(words[0][:len(keyword)], keyword) {
 			continue
 		}
-		if len(words) == 1 {
-			skipped = append(skipped, Skipped{line, "the line has no address"})
-			continue
+		var addr netip.Addr
+		var reason string
+		switch {
+		case words[0] != keyword:
+			reason = "the line must begin with the word nameserver, in lower case, and a blank"
+		case len(words) == 1:
+			reason = "the line has no address"
+		default:
+			addr, reason = server(words[1], hasInterface)
 		}
-		addr, reason := server(words[1], hasInterface)
 		switch {
 		case reason != "":
-			skipped = append(skipped, Skipped{line, reason})
+			skipped = append(skipped, Skipped{line[:min(len(line), maxShown)], reason})
 		case !slices.Contains(servers, addr):
 			servers = append(servers, addr)
 		}

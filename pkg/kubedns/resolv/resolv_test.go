@@ -45,7 +45,14 @@ func TestParse(t *testing.T) {
 		{"leading zeros", "nameserver 010.0.0.1\nnameserver 10.0.0.1", "10.0.0.1", []string{"nameserver 010.0.0.1: not an IP address"}},
 		{"DOS", "\ufeffnameserver 10.0.0.1\r\nnameserver\t10.0.0.2\r\n\r\n", "10.0.0.1 10.0.0.2", nil},
 		{"blanks and comments", "# c\n; nameserver 1.1.1.1\n#nameserver 1.1.1.1\n \t nameserver \t 10.0.0.1 # why\nnameserver 10.0.0.2 ; why", "10.0.0.1 10.0.0.2", nil},
-		{"other keywords", "search a b\noptions ndots:5 edns0\ndomain x\nsortlist 1.2.3.4\nnameservers 1.1.1.1\nNAMESERVER 1.1.1.1\nnameserver 10.0.0.1", "10.0.0.1", nil},
+		{
+			"other keywords", "search a b\noptions ndots:5 edns0\ndomain x\nsortlist 1.2.3.4\nnameservers 1.1.1.1\nNAMESERVER 1.1.1.1\nnameserver 10.0.0.1", "10.0.0.1",
+			[]string{"nameservers 1.1.1.1: must begin with", "NAMESERVER 1.1.1.1: must begin with"},
+		},
+		{
+			"typing mistakes", "nameserver=10.0.0.2\nnameserver:10.0.0.3\nnameserver10.0.0.4\nnamserver 10.0.0.5\nnameserver 10.0.0.1", "10.0.0.1",
+			[]string{"nameserver=10.0.0.2: must begin with", "nameserver:10.0.0.3: must begin with", "nameserver10.0.0.4: must begin with"},
+		},
 		{"more than three", "nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver 10.0.0.4\n", "10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4", nil},
 		{"twice", "nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.1\nnameserver ::ffff:10.0.0.2", "10.0.0.1 10.0.0.2", nil},
 		{"empty", "", "", nil},
@@ -113,7 +120,7 @@ func FuzzParse(f *testing.F) {
 			seen[s] = true
 		}
 		for _, s := range skipped {
-			if s.Reason == "" || !strings.HasPrefix(s.Line, "nameserver") {
+			if s.Reason == "" || !strings.HasPrefix(strings.ToLower(s.Line), "nameserver") {
 				t.Errorf("%q: skipped %+v", text, s)
 			}
 		}
