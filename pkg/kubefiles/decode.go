@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -123,10 +124,10 @@ func (d *documentDecoder) decodeDocument(at position, data []byte, outer metav1.
 	obj.SetManagedFields(nil)
 	faults, warnings := check(obj)
 	for _, w := range warnings {
-		d.warnings = append(d.warnings, fmt.Sprintf("%s: %s %s: %s", at, h.Kind, obj.GetName(), w))
+		d.warnings = append(d.warnings, fmt.Sprintf("%s: %s %s: %s", at, h.Kind, quoted(obj.GetName()), w))
 	}
 	for _, f := range faults {
-		d.errs = append(d.errs, fmt.Errorf("%s: %s %s: %s", at, h.Kind, obj.GetName(), f))
+		d.errs = append(d.errs, fmt.Errorf("%s: %s %s: %s", at, h.Kind, quoted(obj.GetName()), f))
 	}
 	d.objects = append(d.objects, located{obj, at})
 }
@@ -139,4 +140,13 @@ func wanted(t metav1.TypeMeta) bool {
 	}
 	group, version, _ := strings.Cut(t.APIVersion, "/")
 	return t.Kind == serviceimport.Kind && group == serviceimport.Group && slices.Contains(serviceimport.Versions(), version)
+}
+
+// quoted returns a name as it is, or in quotes if it holds anything that could control a
+// terminal or begin another line.
+func quoted(name string) string {
+	if q := strconv.QuoteToASCII(name); q != `"`+name+`"` {
+		return q
+	}
+	return name
 }

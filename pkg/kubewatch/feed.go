@@ -11,6 +11,7 @@ import (
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -145,6 +146,10 @@ func (f *feed[V]) watch(ctx context.Context, options metav1.ListOptions) (watch.
 	}
 	if streaming && apierrors.IsInvalid(err) {
 		return nil, err // the server cannot stream; the reflector lists instead
+	}
+	if streaming && apierrors.IsForbidden(err) {
+		// Who may list but not watch can still get a list, which reports what it lacks.
+		return nil, apierrors.NewInvalid(schema.GroupKind{}, f.health.resource, nil)
 	}
 	f.failed(ctx, "watch", err)
 	f.putOff(ctx, err)

@@ -26,6 +26,7 @@ type health struct {
 	failures    uint64     // failed requests
 	lists       uint64     // complete lists
 	deniedSince time.Time  // when the server began to deny the resource; zero unless the last failures were denials
+	refused     bool       // the last failure was about rights or credentials
 	complained  time.Time  // when a failure was last logged
 	outstanding bool       // a failure has been logged, and no recovery since
 }
@@ -62,6 +63,7 @@ func (h *health) succeeded() {
 	}
 	h.outstanding = false
 	h.lastHeard, h.lastError, h.deniedSince = now, "", time.Time{}
+	h.refused = false
 }
 
 // failed records a request that the server refused or did not answer, and logs it
@@ -75,6 +77,7 @@ func (h *health) failed(ctx context.Context, verb string, err error) {
 	now := time.Now()
 	h.failures++
 	h.lastError = err.Error()
+	h.refused = apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
 	if denied(err) && h.deniedSince.IsZero() {
 		h.deniedSince = now
 	}
@@ -110,12 +113,14 @@ type ResourceStatus struct {
 	// Connected reports whether the last request for the resource succeeded. Since
 	// is when Connected last changed, or the start of the program.
 	Connected bool
-	Since     time.Time
+	Since     time.Time // see Connected
 	// LastHeard is when the server last sent a list, an event or a bookmark;
 	// zero before the first.
 	LastHeard time.Time
 	// LastError is the text of the last failure; empty when Connected.
 	LastError string
+	// Refused says that the last failure was about rights or credentials.
+	Refused bool
 	// Lists and Failures count complete lists and failed requests.
 	Lists, Failures uint64
 }
@@ -125,6 +130,6 @@ func (h *health) status() ResourceStatus {
 	defer h.mu.Unlock()
 	return ResourceStatus{
 		Resource: h.resource, Connected: h.connected, Since: h.since, LastHeard: h.lastHeard,
-		LastError: h.lastError, Lists: h.lists, Failures: h.failures,
+		LastError: h.lastError, Refused: h.refused, Lists: h.lists, Failures: h.failures,
 	}
 }

@@ -320,7 +320,7 @@ func TestForbiddenIsNamed(t *testing.T) {
 		defer f.stop()
 		settled(3 * time.Minute)
 		log := f.log.String()
-		if n := strings.Count(log, "forbids"); n < 3 || n > 4 || !strings.Contains(log, "resource=services") || !strings.Contains(log, "verb=watch") {
+		if n := strings.Count(log, "forbids"); n < 3 || n > 4 || !strings.Contains(log, "resource=services") || !strings.Contains(log, "verb=list") {
 			t.Errorf("%d complaints in 3 minutes, want one a minute that names verb and resource:\n%s", n, log)
 		}
 	})

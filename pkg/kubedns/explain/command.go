@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -16,6 +18,7 @@ import (
 // Env is what the subcommand takes from the program.
 type Env struct {
 	Getenv         func(string) string
+	Stdin          io.Reader // nil stands for the process's
 	Stdout, Stderr io.Writer
 	// Open makes a kubedns that serves nothing, from its flags. run loads the objects and
 	// goes on until its context ends.
@@ -51,6 +54,9 @@ func Run(ctx context.Context, args []string, env Env) (code int, ok bool) {
 	case "diff":
 		return runDiff(ctx, args[1:], env), true
 	case "validate":
+		if env.Stdin == nil {
+			env.Stdin = os.Stdin
+		}
 		return runValidate(args[1:], env), true
 	}
 	return 0, false
@@ -80,7 +86,7 @@ func Command(ctx context.Context, args []string, env Env) int {
 		}
 	})
 	fail := func(err error) int {
-		fmt.Fprintf(env.Stderr, "kubedns explain: %v\nkubedns explain --help lists the flags.\n", err)
+		fmt.Fprintf(env.Stderr, "kubedns explain: %s\nkubedns explain --help lists the flags.\n", explain.Lines(err.Error()))
 		return explain.ExitFailure
 	}
 	switch {
@@ -151,14 +157,36 @@ func withServer(ctx context.Context, o *options.Options, env Env, use func(*Expl
 		select {
 		case <-ctx.Done():
 			ticker.Stop()
-			return fmt.Errorf("the objects are not loaded in time: %s", e.unsynced())
+			return fmt.Errorf("the objects are not loaded in time (--timeout): %s", e.unsynced())
 		case <-ended:
 			ticker.Stop()
 			return fmt.Errorf("loading the objects: %w", errors.Join(errors.New("ended before they were complete"), failure, ctx.Err()))
 		case <-ticker.C:
 		}
+		if err := e.refused(); err != nil {
+			ticker.Stop()
+			return err
+		}
 	}
 	use(e)
+	return nil
+}
+
+// refused says which resource the API server refuses to list. Waiting would not help.
+func (e *Explainer) refused() error {
+	status := e.Watcher.Status()
+	for _, r := range status.Resources {
+		slices := strings.HasPrefix(r.Resource, "endpointslices") // then Endpoints are tried at once
+		if !r.Refused || r.Lists > 0 || slices {
+			continue
+		}
+		resource := r.Resource
+		if resource == "endpoints" {
+			resource = "endpointslices.discovery.k8s.io, and endpoints in their place"
+		}
+		return fmt.Errorf("the API server refuses to list %s: %s; the user of the kubeconfig needs the verb list for services and endpointslices.discovery.k8s.io in all namespaces",
+			resource, explain.Line(r.LastError))
+	}
 	return nil
 }
 
@@ -166,8 +194,8 @@ func withServer(ctx context.Context, o *options.Options, env Env, use func(*Expl
 func (e *Explainer) unsynced() string {
 	for _, r := range e.Watcher.Status().Resources {
 		if r.Lists == 0 {
-			return "waiting for " + r.Resource + ": " + r.LastError
+			return "waiting for " + r.Resource + ": " + explain.Line(r.LastError)
 		}
 	}
-	return "the configuration is not loaded"
+	return "the configuration of --config-dir or --config-map is not loaded"
 }

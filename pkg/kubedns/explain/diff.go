@@ -33,18 +33,21 @@ A and B are files or folders of objects, as for --objects, or the word "cluster"
 API server of --kubecfg-file, --kube-master-url or the Pod's service account. Records that
 only A has begin with "-", records that only B has with "+". The names of Services, of
 their named ports and of the hosts of headless Services are compared. ExternalNames are
-not followed, and no upstream server is asked.
+not followed, and no upstream server is asked. Rights to list Services and EndpointSlices
+are enough. --timeout (default 1m) bounds how long loading the objects may take.
 
 Exit code: 0 no difference, 1 differences, 2 failure.
 `
 
 // runDiff runs "kubedns diff".
 func runDiff(ctx context.Context, args []string, env Env) int {
+	wait := time.Minute
 	o, arguments, err := options.ParseCommand(args, env.Getenv, io.Discard, func(f *pflag.FlagSet) {
+		f.DurationVar(&wait, "timeout", wait, "how long loading the objects of both may take")
 		f.Usage = func() { fmt.Fprint(env.Stdout, diffUsage) }
 	})
 	fail := func(err error) int {
-		fmt.Fprintf(env.Stderr, "kubedns diff: %v\nkubedns diff --help says more.\n", err)
+		fmt.Fprintf(env.Stderr, "kubedns diff: %s\nkubedns diff --help says more.\n", explain.Lines(err.Error()))
 		return explain.ExitFailure
 	}
 	switch {
@@ -55,7 +58,7 @@ func runDiff(ctx context.Context, args []string, env Env) int {
 	case len(arguments) != 2:
 		return fail(errors.New("want two files or folders of objects, or \"cluster\" for one of them"))
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	var states [2]map[string]bool
 	for i, what := range arguments {

@@ -106,12 +106,13 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 		return nil, err
 	}
 	x := &Explanation{Type: wire.TypeText(typ)}
+	similar := e.searchOnce()
 	chosen, best := names[0], -1
 	var reply *explain.Answer
 	for _, name := range names {
 		r := explain.Ask(ctx, e.Server, name, typ)
 		x.Search = append(x.Search, Candidate{name.String(), r.Status})
-		if rank := e.rank(name, absolute, r); rank > best {
+		if rank := e.rank(name, absolute, r, similar); rank > best {
 			chosen, best, reply = name, rank, r
 		}
 		if r.Status == "NOERROR" { // a resolver goes on after everything else
@@ -122,9 +123,9 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 	x.Answer, x.Authority, x.ExtendedError = reply.Records, reply.Authority, reply.Reason
 	e.explain(x, chosen, typ)
 	if x.Status != "NOERROR" {
-		x.Suggestions = e.similar(chosen, maxSuggestions)
+		x.Suggestions = slices.Clone(similar(chosen))
 		for _, name := range names {
-			for _, s := range e.similar(name, maxSuggestions) {
+			for _, s := range similar(name) {
 				if len(x.Suggestions) < maxSuggestions && !slices.Contains(x.Suggestions, s) {
 					x.Suggestions = append(x.Suggestions, s)
 				}
@@ -136,7 +137,7 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 
 // rank says how likely a candidate, whose answer is r, is the name that is meant: the one
 // with an answer, one of an object that exists, or one with a similar name.
-func (e *Explainer) rank(name, absolute dnsname.Name, r *explain.Answer) int {
+func (e *Explainer) rank(name, absolute dnsname.Name, r *explain.Answer, similar func(dnsname.Name) []string) int {
 	labels := relative(name, e.Domain)
 	n := len(labels)
 	_, inside := dnsname.CutZone([]byte(name), e.Domain)
@@ -151,7 +152,7 @@ func (e *Explainer) rank(name, absolute dnsname.Name, r *explain.Answer) int {
 		if svc, _ := e.Watcher.Service(labels[n-2], labels[n-3]); svc != nil {
 			return 800
 		}
-		return 10 * min(len(e.similar(name, maxSuggestions)), 1)
+		return 10 * min(len(similar(name)), 1)
 	case inside:
 		return 0
 	case r.Status == "NXDOMAIN", r.Status == "REFUSED":

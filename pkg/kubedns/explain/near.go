@@ -12,10 +12,25 @@ import (
 const (
 	maxSuggestions = 5
 	// maxVisited bounds the labels that one search compares.
-	maxVisited = 20_000
+	maxVisited = 100_000
+	// maxFound bounds the names that are kept until the nearest are chosen.
+	maxFound = 100
 	// maxDistance is the largest number of changed letters that counts as a slip.
 	maxDistance = 2
 )
+
+// searchOnce returns a function that is similar, but searches once for each name.
+func (e *Explainer) searchOnce() func(name dnsname.Name) []string {
+	found := map[dnsname.Name][]string{}
+	return func(name dnsname.Name) []string {
+		list, ok := found[name]
+		if !ok {
+			list = e.similar(name, maxSuggestions)
+			found[name] = list
+		}
+		return list
+	}
+}
 
 // similar returns names that exist and are similar to a name of a Service: ones with a
 // slip of the keyboard, in another namespace, or with another port.
@@ -77,12 +92,25 @@ func (s *search) addName(name string, far int) {
 	if err != nil {
 		return
 	}
-	if a := s.e.Backend.Records([]byte(full)); a.Len() == 0 {
+	at := len(s.found)
+	if at >= maxFound { // the farthest makes room for a nearer one
+		for i := range s.found {
+			if at == len(s.found) || s.found[i].distance > s.found[at].distance {
+				at = i
+			}
+		}
+		if s.found[at].distance <= far {
+			return
+		}
+	}
+	text := full.String()
+	if a := s.e.Backend.Records([]byte(full)); a.Len() == 0 || slices.ContainsFunc(s.found, func(f found) bool { return f.name == text }) {
 		return
 	}
-	if text := full.String(); len(s.found) < 100 && !slices.ContainsFunc(s.found, func(f found) bool { return f.name == text }) {
-		s.found = append(s.found, found{text, far})
+	if at == len(s.found) {
+		s.found = append(s.found, found{})
 	}
+	s.found[at] = found{text, far}
 }
 
 // labels calls visit for the labels of a namespace, as many as the budget allows.
@@ -97,6 +125,9 @@ func (s *search) labels(namespace string, visit func(label string)) {
 // services finds Services of similar names in the namespace.
 func (s *search) services(service, namespace string) {
 	s.labels(namespace, func(label string) {
+		if far := len(label) - len(service); far > maxDistance || -far > maxDistance {
+			return
+		}
 		if d := distance(label, service); d > 0 && d <= maxDistance {
 			s.addName(label+"."+namespace+".svc", d)
 		}

@@ -9,7 +9,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -25,7 +27,8 @@ const validateUsage = `kubedns validate says what a configuration means, and wha
 Usage: kubedns validate --config-dir=DIR | --config-map-file=FILE
 
 DIR is a folder with a file for each key, as a ConfigMap is mounted. FILE is a manifest of
-the ConfigMap, YAML or JSON.
+the ConfigMap, YAML or JSON; "-" is standard input. If it has several ConfigMaps, the one
+with the name kube-dns counts.
 
 Exit code: 0 valid, 1 faults, 2 the folder or file cannot be read.
 `
@@ -43,7 +46,7 @@ func runValidate(args []string, env Env) int {
 	flags.Usage = func() { fmt.Fprintf(env.Stdout, "%s\nFlags:\n%s", validateUsage, flags.FlagUsages()) }
 	err := flags.Parse(args)
 	fail := func(err error) int {
-		fmt.Fprintf(env.Stderr, "kubedns validate: %v\n", err)
+		fmt.Fprintf(env.Stderr, "kubedns validate: %s\n", explain.Lines(err.Error()))
 		return explain.ExitFailure
 	}
 	switch {
@@ -55,61 +58,122 @@ func runValidate(args []string, env Env) int {
 		return fail(errors.New("want either --config-dir=DIR or --config-map-file=FILE, and nothing else"))
 	}
 	var data map[string]string
-	place := func(key string) string { return filepath.Join(dir, key) + ":1" }
+	place := func(key string, line int) string { return fmt.Sprintf("%s:%d", filepath.Join(dir, key), line) }
 	if dir != "" {
 		if _, data, err = dnsconfig.ReadDir(os.DirFS(dir)); err != nil {
 			return fail(fmt.Errorf("--config-dir=%s: %w", dir, err))
 		}
 	} else {
-		var text []byte
-		if text, data, err = readConfigMap(file); err != nil {
+		var text string
+		if text, data, err = readConfigMap(file, env.Stdin); err != nil {
 			return fail(fmt.Errorf("--config-map-file=%s: %w", file, err))
 		}
-		place = func(key string) string { return fmt.Sprintf("%s:%d", file, lineOf(text, key)) }
+		place = func(key string, line int) string { return file + ":" + lineOf(text, key, line) }
 	}
 	return report(data, place, env.Stdout)
 }
 
-// readConfigMap reads the data of a manifest with one ConfigMap.
-func readConfigMap(path string) (text []byte, data map[string]string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
+// readConfigMap reads the data of the ConfigMap in a manifest. text is the manifest up to the
+// end of the ConfigMap; lines before it are empty.
+func readConfigMap(path string, stdin io.Reader) (text string, data map[string]string, err error) {
+	in := stdin
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", nil, err
+		}
+		defer f.Close()
+		in = f
 	}
-	defer f.Close()
-	if text, err = io.ReadAll(io.LimitReader(f, maxManifest+1)); err != nil {
-		return nil, nil, err
+	manifest, err := io.ReadAll(io.LimitReader(in, maxManifest+1))
+	switch {
+	case err != nil:
+		return "", nil, err
+	case len(manifest) > maxManifest:
+		return "", nil, errors.New("larger than 4 MiB")
 	}
-	if len(text) > maxManifest {
-		return nil, nil, errors.New("larger than 4 MiB")
-	}
-	var object struct {
-		Kind string            `json:"kind"`
-		Data map[string]string `json:"data"`
-	}
-	if err := yaml.Unmarshal(text, &object); err != nil {
-		return nil, nil, fmt.Errorf("not a ConfigMap: %w", err)
-	}
-	if object.Kind != "ConfigMap" {
-		return nil, nil, fmt.Errorf("kind is %q, want ConfigMap", object.Kind)
-	}
-	return text, object.Data, nil
-}
-
-// lineOf returns the first line of a manifest that begins with a key, 1 if none does.
-func lineOf(manifest []byte, key string) int {
-	n := 0
-	for line := range strings.Lines(string(manifest)) {
-		n++
-		if strings.HasPrefix(strings.TrimLeft(line, " \t\"'{"), key) {
-			return n
+	var found, kinds []string
+	for _, document := range documents(string(manifest)) {
+		var object struct {
+			Kind     string                `json:"kind"`
+			Metadata struct{ Name string } `json:"metadata"`
+			Data     map[string]string     `json:"data"`
+		}
+		asJSON, err := yaml.YAMLToJSONStrict([]byte(document)) // rejects keys that are there twice
+		if err == nil {
+			err = json.Unmarshal(asJSON, &object)
+		}
+		switch {
+		case err != nil:
+			return "", nil, fmt.Errorf("not a ConfigMap: %w", err)
+		case object.Kind == "ConfigMap":
+			if len(found) == 0 || object.Metadata.Name == "kube-dns" {
+				text, data = document, object.Data
+			}
+			found = append(found, object.Metadata.Name)
+		case object.Kind != "" || len(strings.TrimSpace(document)) > 0:
+			kinds = append(kinds, strconv.Quote(object.Kind))
 		}
 	}
-	return 1
+	switch {
+	case len(found) == 0 && len(kinds) == 0:
+		return "", nil, errors.New("empty; want a manifest of the ConfigMap")
+	case len(found) == 0:
+		return "", nil, fmt.Errorf("kind is %s, want ConfigMap", strings.Join(kinds[:min(len(kinds), 5)], ", "))
+	case len(found) > 1 && !slices.Contains(found, "kube-dns"):
+		return "", nil, fmt.Errorf("%d ConfigMaps, and none has the name kube-dns", len(found))
+	}
+	return text, data, nil
 }
 
-// report prints what data means, and its faults. place says where a key is.
-func report(data map[string]string, place func(key string) string, out io.Writer) int {
+// documents splits a manifest at the lines "---". Each document begins with as many empty
+// lines as there are lines before it.
+func documents(manifest string) []string {
+	var list []string
+	var b strings.Builder
+	n := 0
+	for line := range strings.Lines(manifest) {
+		if strings.TrimRight(line, " \t\r\n") == "---" {
+			list = append(list, b.String())
+			b.Reset()
+			b.WriteString(strings.Repeat("\n", n))
+			line = "\n"
+		}
+		b.WriteString(line)
+		n++
+	}
+	return append(list, b.String())
+}
+
+// lineOf returns the line of a manifest for a line of a key's value, counted from 1: that line
+// itself if the value is a block, otherwise the line of the key, and words for the line of the
+// value after it. Without such a key it is line 1.
+func lineOf(manifest, key string, line int) string {
+	at := regexp.MustCompile(`(^|[\s,{])["']?` + regexp.QuoteMeta(key) + `["']?\s*:`)
+	block := regexp.MustCompile(`:\s*[|>][-+0-9]*\s*(#.*)?$`)
+	data := regexp.MustCompile(`(^|[\s,{])["']?data["']?\s*:`)
+	n, found, inData := 0, 1, false
+	for text := range strings.Lines(manifest) {
+		n++
+		text = strings.TrimRight(text, "\r\n")
+		inData = inData || data.MatchString(text)
+		if !inData || !at.MatchString(text) {
+			continue
+		}
+		if block.MatchString(text) {
+			return strconv.Itoa(n + line)
+		}
+		found = n
+		break
+	}
+	if line == 1 {
+		return strconv.Itoa(found)
+	}
+	return fmt.Sprintf("%d (line %d of the value)", found, line)
+}
+
+// report prints what data means, and its faults. place says where a line of a key's value is.
+func report(data map[string]string, place func(key string, line int) string, out io.Writer) int {
 	code := explain.ExitAnswer
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		_, err := dnsconfig.Parse(map[string]string{key: data[key]})
@@ -117,11 +181,11 @@ func report(data map[string]string, place func(key string) string, out io.Writer
 			continue
 		}
 		code = 1
-		where := place(key)
+		line := 1
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-			before := data[key][:min(max(int(syntax.Offset)-1, 0), len(data[key]))]
-			where += fmt.Sprintf(" (line %d of the value)", strings.Count(before, "\n")+1)
+			line += strings.Count(data[key][:min(max(int(syntax.Offset)-1, 0), len(data[key]))], "\n")
 		}
+		where := explain.Line(place(key, line))
 		fmt.Fprintf(out, "%s: %s\n", where, explain.Line(err.Error()))
 	}
 	for _, warning := range dnsconfig.UnknownKeys(data) {
@@ -139,6 +203,9 @@ func report(data map[string]string, place func(key string) string, out io.Writer
 	reportAutopath(&config, out)
 	for _, name := range slices.Sorted(maps.Keys(config.Federations)) {
 		fmt.Fprintf(out, "federation %s -> %s\n", name, config.Federations[name])
+	}
+	if config.Autopath != autopath.Unset {
+		fmt.Fprintf(out, "names of a Pod's search list that do not exist are completed (autopath): %s\n", config.Autopath)
 	}
 	return code
 }
