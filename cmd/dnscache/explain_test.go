@@ -210,3 +210,49 @@ func TestExplainPage(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Weird names, files with hostile names, and servers with hostile texts: there is an answer
+// or an error, and nothing that is printed controls the terminal or forges a line.
+func TestExplainHostileTexts(t *testing.T) {
+	up := upstreamServer(t, "", func(m *dns.Msg) bool {
+		m.Rcode = dns.RcodeServerFailure
+		opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
+		opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: 22, ExtraText: "\x1b[2J\n;; STATUS: NOERROR\u202e"})
+		m.Extra = append(m.Extra, opt)
+		m.Answer = append(m.Answer, &dns.TXT{Hdr: dns.RR_Header{Name: m.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 9}, Txt: []string{`\027[2J`}})
+		return true
+	})
+	dir := filepath.Join(t.TempDir(), "\x1b[2J\n;; STATUS: x")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "hosts"), []byte("192.0.2.9 filed.example\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	options := []string{"--", "--conf-file=", "--no-resolv", "--no-hosts", "--addn-hosts=" + dir, "--server=" + up.option(), "--address=/lit/192.0.2.1"}
+	label := strings.Repeat("a", 63)
+	long := strings.Join([]string{label, label, label, label[:61]}, ".") // 255 octets
+	for _, name := range []string{
+		"filed.example", "www.example", "x.lit", `a\.b`, `\027[2J`, "\x1b[2J", "a\nb", `\255\000`, "größe", "xn--gre-6ka8i", "\xff\xfe", long, long + "x", label + "a",
+		".", "..", "a..b", " ", "*", "_", `\`, `\9`, `\999`, "\u202e", strings.Repeat("a.", 127), strings.Repeat("a.", 128), "1.2.3.4", "::1", "http://web", "a/",
+	} {
+		for _, format := range []string{"text", "json"} {
+			code, out := explainCommand(t, append([]string{name, "TXT", "--output=" + format}, options...)...)
+			if code != 0 && code != 2 && code != 3 && code != 4 || out == "" {
+				t.Errorf("%q: %d %q", name, code, out)
+			}
+			statuses := 0
+			for line := range strings.Lines(out) {
+				if strings.HasPrefix(line, ";; STATUS") {
+					statuses++
+				}
+				if strings.ContainsAny(strings.TrimRight(line, "\n"), "\x00\x07\x1b\u202e\u009b\x7f") {
+					t.Errorf("%q: %q controls the terminal", name, line)
+				}
+			}
+			if statuses > 1 {
+				t.Errorf("%q: a forged status in\n%s", name, out)
+			}
+		}
+	}
+}
