@@ -16,17 +16,17 @@ type Profile struct {
 	// Name is the name that the certificate must be for, "" for the server's
 	// address.
 	Name string
-	// Pins are the SHA-256 digests of public keys (RFC 7858 §4.2), 32 octets
-	// each, one after another. If there are any, one of them must be in the
-	// certificate chain, which is verified all the same.
+	// Pins are SHA-256 digests of public keys (RFC 7858 §4.2), 32 octets each, one
+	// after another. If there are any, one of the keys must be in the certificate
+	// chain, which must be valid as well.
 	Pins string
 }
 
-// Trust is what handshakes work with.
+// Trust is whom we trust in a handshake, and who we are. It must not be changed.
 type Trust struct {
 	// Roots are the certification authorities; nil means the system's.
 	Roots *x509.CertPool
-	// Certificate is what this client shows to servers that ask; nil for none.
+	// Certificate is sent to servers that ask for one; nil means none.
 	Certificate *tls.Certificate
 }
 
@@ -36,8 +36,8 @@ type HandshakeKind uint8
 const (
 	// Opened means that the server was authenticated, and questions can be sent.
 	Opened HandshakeKind = iota
-	// Refused means no connection, a failed handshake, or a connection that ended or
-	// fell silent before it brought any reply.
+	// Refused means that there is no connection, that a handshake failed, or that a
+	// connection ended or fell silent before it brought any reply.
 	Refused
 	// Gone means that a connection that was opened has ended.
 	Gone
@@ -53,25 +53,25 @@ type Handshake struct {
 	Resumed bool
 	// Took is the time for connection and handshake.
 	Took time.Duration
-	// Expiry is when the first certificate of the verified chain ends, zero if
+	// Expiry is when the first certificate of the verified chain expires, zero if
 	// unknown; only for Opened.
 	Expiry time.Time
-	// Fault is why there is no connection; only for Refused. Early says that the
-	// handshake itself did not succeed.
+	// Fault is why there is no connection; only for Refused. Early says that it came
+	// before the end of the handshake.
 	Fault *TLSFault
 	Early bool
-	// Others is how many connections to the server are open besides.
+	// Others is the number of other connections to the server that are open.
 	Others int
 }
 
-// TLSEnv is what the transport over TLS needs of the program besides [Env].
+// TLSEnv is what the transport over TLS needs from the program besides [Env].
 type TLSEnv struct {
 	// Trust returns what the next handshake works with. The value is compared by
 	// pointer: after a change, no session is resumed, and the open connections take
 	// no more questions.
 	Trust func() *Trust
-	// Handshake is told news of a connection to ep, before the calls on it hear
-	// that they failed.
+	// Handshake is called with news of a connection to ep, before the calls on it are
+	// told that they failed.
 	Handshake func(ep Endpoint, h Handshake, now int64)
 }
 
@@ -86,11 +86,11 @@ const (
 	// tlsAge is how long a connection takes questions, ± 10 %, so that new
 	// certificates and new servers behind an address are noticed.
 	tlsAge = 10 * time.Minute
-	// spareRetry is how long no further connection is made after one failed
-	// while others still work.
+	// spareRetry is how long no further connection is made after one failed, while
+	// others still work; in nanoseconds.
 	spareRetry = int64(time.Minute)
-	// stalledAfter is the time without any reply, while a question waits, after
-	// which new questions get another connection.
+	// stalledAfter is how long a question may wait without any reply coming until new
+	// questions get another connection; in nanoseconds.
 	stalledAfter = int64(2 * time.Second)
 	// protocol is what is spoken, for servers that ask (ALPN, RFC 7301; IANA
 	// registered it for RFC 7858).
@@ -99,8 +99,8 @@ const (
 	tickets = 4
 )
 
-// NewTLS returns a transport over TLS. It makes at most a number of connections
-// at a time.
+// NewTLS returns a transport over TLS. At most dials connections wait to be made. See
+// [NewTCP] for patience.
 func NewTLS(env Env, tlsEnv TLSEnv, dials int, patience time.Duration) *TCP {
 	t := NewTCP(env, dials, patience)
 	t.idle, t.tls = tlsIdle, &tlsEnv
@@ -154,8 +154,8 @@ func (p *streamPool) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, *Tr
 	return conn, trust, nil
 }
 
-// tlsConfig returns the configuration for the next handshake, of which the caller
-// may change what is not shared, and what it was made for.
+// tlsConfig returns the configuration for the next handshake, a copy whose fields the
+// caller may replace, and the trust that it was made for.
 func (p *streamPool) tlsConfig() (*tls.Config, *Trust) {
 	trust := p.secure.env.Trust()
 	p.mu.Lock()
@@ -201,8 +201,8 @@ func (p *streamPool) expected() string {
 	return p.ep.Addr.Addr().WithZone("").String()
 }
 
-// fault describes an error of a connection before the server was authenticated.
-// asked says that it wanted a client certificate.
+// fault describes an error that came before the server was authenticated. asked says
+// that the server wanted a client certificate.
 func (p *streamPool) fault(err error, asked bool) *TLSFault {
 	if p.secure.profile.Clear {
 		return clearFault(p.ep.Addr, err)
@@ -210,7 +210,7 @@ func (p *streamPool) fault(err error, asked bool) *TLSFault {
 	return newTLSFault(p.ep.Addr, p.expected(), err, phase{asked: asked}, time.Now())
 }
 
-// expiry is when the first certificate of the verified chain ends.
+// expiry is when the first certificate of the verified chain expires.
 func expiry(cs *tls.ConnectionState) time.Time {
 	chain := cs.PeerCertificates
 	if len(cs.VerifiedChains) > 0 {
@@ -225,8 +225,8 @@ func expiry(cs *tls.ConnectionState) time.Time {
 	return first
 }
 
-// mayDial reports whether one more connection may be made: never while one is
-// being made, and not soon after one failed while others work. mu is held.
+// mayDial reports whether one more connection may be made: over TLS, not while another
+// one is being made, and not soon after one failed while others work. mu is held.
 func (p *streamPool) mayDial(now int64, shared int, dialling bool) bool {
 	return p.secure == nil || !dialling && (shared == 0 || now >= p.secure.spareAt)
 }
@@ -244,7 +244,7 @@ func (p *streamPool) opened(s *stream, conn *tls.Conn, took time.Duration) {
 	p.secure.env.Handshake(p.ep, news, p.tcp.env.Now())
 }
 
-// others counts the open connections but s.
+// others is the number of open connections without s.
 func (p *streamPool) others(s *stream) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -25,24 +25,25 @@ type FaultReason uint8
 const (
 	// FaultConnect means no TCP connection.
 	FaultConnect FaultReason = iota
-	// FaultTimeout means no answer in time, to the connection, the handshake or the
-	// first questions.
+	// FaultTimeout means that the server did not accept the connection, finish the
+	// handshake or answer the first questions in time.
 	FaultTimeout
-	// FaultProtocol means that the server does not speak TLS 1.2 or 1.3, or not with us.
+	// FaultProtocol means that the server does not speak TLS 1.2 or 1.3, or refuses the
+	// handshake.
 	FaultProtocol
-	// FaultUnknownCA means that no trusted authority has signed the certificate, or
-	// not for this use.
+	// FaultUnknownCA means that no trusted authority has signed the certificate, or not
+	// for use by a server.
 	FaultUnknownCA
 	// FaultName means that the certificate is for other names.
 	FaultName
-	// FaultExpired and FaultNotYetValid: the certificate is not valid at this
-	// host's time.
+	// FaultExpired means that the certificate has expired, by this host's clock.
 	FaultExpired
-	// FaultNotYetValid is the other half of FaultExpired.
+	// FaultNotYetValid means that the certificate is not valid yet, by this host's clock.
 	FaultNotYetValid
 	// FaultPin means that none of the pinned keys is in the chain.
 	FaultPin
-	// FaultClientCert means that the server wants a client certificate, or another one.
+	// FaultClientCert means that the server wants a client certificate, or does not
+	// accept ours.
 	FaultClientCert
 	// FaultClosed means that the server closed the connection.
 	FaultClosed
@@ -58,8 +59,8 @@ var faultNames = [FaultReasons]string{
 // String returns the reason as in the metrics.
 func (r FaultReason) String() string { return faultNames[r] }
 
-// Lasting reports whether the reason will not go away by itself within seconds:
-// it is one of identity.
+// Lasting reports whether somebody has to mend something: the server speaks another
+// protocol, or cannot be authenticated.
 func (r FaultReason) Lasting() bool { return r >= FaultProtocol && r != FaultClosed }
 
 // TLSFault is why a TLS server cannot be asked. Its text names the server, what
@@ -73,7 +74,7 @@ type TLSFault struct {
 // Error implements error.
 func (f *TLSFault) Error() string { return f.text }
 
-// Unwrap returns what crypto/tls or the network said.
+// Unwrap returns the error of crypto/tls or of the network.
 func (f *TLSFault) Unwrap() error { return f.cause }
 
 func asTLSFault(err error) *TLSFault {
@@ -121,7 +122,7 @@ func checkPins(pins string, cs *tls.ConnectionState) error {
 	return &pinError{found}
 }
 
-// timeText writes points in time in messages.
+// timeText formats a point in time for messages.
 func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
 // phase is how far a connection had come.
@@ -130,8 +131,8 @@ type phase struct {
 	shaken bool // the handshake was over
 }
 
-// newTLSFault classifies err, which came of a connection to addr, the
-// certificate of which must be for the name expected.
+// newTLSFault classifies err, an error of a connection to addr, whose certificate must
+// be valid for the name expected.
 func newTLSFault(addr netip.AddrPort, expected string, err error, at phase, now time.Time) *TLSFault {
 	f := &TLSFault{cause: err}
 	server := "tls:" + addr.Addr().String() + "#" + fmt.Sprint(addr.Port())
@@ -257,7 +258,7 @@ func isNetwork(err error) bool {
 	return ok || errors.Is(err, context.Canceled)
 }
 
-// lastPart is the end of a chain of errors, which tells what is new.
+// lastPart is the end of the text of a chain of errors, which is the most specific part.
 func lastPart(err error) string {
 	text := err.Error()
 	if i := strings.LastIndex(text, ": "); i >= 0 {
@@ -295,8 +296,8 @@ func listed(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// addressHint says what to do if an address was expected and the certificate has
-// none.
+// addressHint says what to do if an address was expected, but the certificate has only
+// names.
 func addressHint(expected string, c *x509.Certificate) string {
 	if _, err := netip.ParseAddr(expected); err != nil || len(c.IPAddresses) > 0 {
 		return ""
@@ -311,8 +312,7 @@ func issuerOf(c *x509.Certificate) string {
 	return printable(c.Issuer.String())
 }
 
-// printable is a text of a certificate, which anybody may have written, as it can
-// be shown.
+// printable makes a text of a certificate, which anybody may have written, safe to show.
 func printable(text string) string {
 	const longest = 100
 	quoted := strconv.QuoteToASCII(text[:min(len(text), longest)])
