@@ -102,6 +102,8 @@ func TestCluster(t *testing.T) {
 		{"NewServiceResolves", testNewServiceResolves},
 		{"DualStack", testDualStack},
 		{"OverlaysAreAccepted", testOverlaysAreAccepted},
+		{"PairsAreAccepted", testPairsAreAccepted},
+		{"PortForward", testPortForward},
 		{"ApplyOverCreated", testApplyOverCreated},
 		{"LookFirst", testLookFirst},
 	})
@@ -116,6 +118,7 @@ func TestCluster(t *testing.T) {
 		{"AllVerbsSuffice", testAllVerbsSuffice},
 		{"BootstrapRole", testBootstrapRole},
 		{"Direct", testDirect},
+		{"SetsRun", testSetsRun},
 		{"Domain", testDomain},
 		{"TLSUpstream", testTLSUpstream},
 		{"ClusterSet", testClusterSet},

@@ -57,20 +57,8 @@ func kustomize(t *testing.T, dir string) []runtime.Object {
 // together renders the base with several components at once.
 func together(t *testing.T, components ...string) []runtime.Object {
 	t.Helper()
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifests, err := filepath.Rel(dir, filepath.Join(addon.Root(), "manifests"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [%s/base]\ncomponents:\n", manifests)
-	for _, c := range components {
-		fmt.Fprintf(&b, "  - %s/components/%s\n", manifests, c)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(b.String()), 0o600); err != nil {
+	dir := t.TempDir()
+	if err := addon.Kustomization(dir, components...); err != nil {
 		t.Fatal(err)
 	}
 	return kustomize(t, dir)
