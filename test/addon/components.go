@@ -78,7 +78,7 @@ func goTogether(set []string, name string) bool {
 
 // ordered sorts components as manifests/README.md asks for.
 func ordered(components []string) []string {
-	first := []string{"node-local", "domain", "direct", "clusterset"}
+	first := []string{"node-local", "domain", "direct", "tls-upstream", "clusterset"}
 	rank := func(name string) int {
 		if i := slices.Index(first, name); i >= 0 {
 			return i

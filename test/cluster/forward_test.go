@@ -84,7 +84,7 @@ func testPortForward(t *testing.T) {
 	p := pods(t, "kube-dns")[0]
 	kubedns, dnscache := forward(t, p.Name, 6060), forward(t, p.Name, 10054)
 	for _, address := range []string{kubedns, dnscache} {
-		wantPage(t, http.MethodGet, "http://"+address+"/log", http.StatusOK, "level=info\nqueries=off")
+		wantPage(t, http.MethodGet, "http://"+address+"/log", http.StatusOK, "queries=off")
 		wantPage(t, http.MethodPost, "http://"+address+"/log?queries=on&name=forwarded.dns-test.svc.cluster.local&for=1m", http.StatusOK, "queries=on name=forwarded")
 	}
 	wantAt(t, p.Status.PodIP+":53", "forwarded.dns-test.svc.cluster.local.", "NXDOMAIN")

@@ -6,8 +6,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
+
+	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
 )
 
 // Text from outside cannot become markup, whatever it is, and what can be seen of it stays.
@@ -95,4 +98,25 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("%s from %s is refused", host, peer)
 		}
 	}
+}
+
+// Beyond the limit of explanations there is the page, with the reason, and after a while an
+// explanation again.
+func TestTooManyExplanations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limited := explain.NewLimited(nil)
+		for limited.Do(t.Context(), func() {}) == nil { // uses the burst up
+		}
+		h := &handler{state: &State{Explain: limited}, parts: split(page), sections: map[string]string{"sync": "<p>the objects</p>"}, written: time.Now()}
+		r := httptest.NewRequest(http.MethodGet, "/status?name=web", http.NoBody)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if body := w.Body.String(); w.Code != http.StatusTooManyRequests || !strings.Contains(body, "at most 5 explanations a second") || !strings.Contains(body, "the objects") {
+			t.Errorf("%d %s", w.Code, body)
+		}
+		time.Sleep(200 * time.Millisecond)
+		if err := limited.Do(t.Context(), func() {}); err != nil {
+			t.Error(err)
+		}
+	})
 }
