@@ -97,7 +97,7 @@ type reverseName struct {
 }
 
 // maxLocalChain bounds aliases of aliases.
-const maxLocalChain = 10
+const maxLocalChain = 64
 
 // New returns the data of cfg, or all that is wrong with it.
 func New(cfg *Config) (*Data, error) {
@@ -132,7 +132,10 @@ func New(cfg *Config) (*Data, error) {
 		l.addFiles(name, n, crowds)
 	}
 	for i := range cfg.CNAMEs {
-		errs = append(errs, l.checkChain(&cfg.CNAMEs[i]))
+		if err := l.checkChain(&cfg.CNAMEs[i]); err != nil {
+			errs = append(errs, err)
+			break // the next aliases of the same chain would be named too
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -226,7 +229,8 @@ func (n *nameData) addAddr(a address, crowds crowds) {
 	n.addrs = append(n.addrs, a)
 }
 
-// checkChain refuses aliases that lead back to themselves.
+// checkChain refuses aliases that lead back to themselves, or too far for an answer. dnsmasq takes
+// chains of any length.
 func (l *Data) checkChain(c *CNAME) error {
 	first := c
 	for range maxLocalChain {
@@ -234,7 +238,7 @@ func (l *Data) checkChain(c *CNAME) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("CNAME loop at %v", first.Alias)
+	return fmt.Errorf("CNAME loop at %v, or a chain of more than %d aliases", first.Alias, maxLocalChain)
 }
 
 // find returns what is known of a canonical name; false means that it is

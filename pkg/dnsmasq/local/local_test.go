@@ -1,7 +1,9 @@
 package local
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -218,5 +220,30 @@ func TestManyAddressesOfOneName(t *testing.T) {
 	}
 	if took := time.Since(begin); took > 20*time.Second {
 		t.Errorf("took %v", took)
+	}
+}
+
+// Chains up to the limit are taken; what is longer, or a loop by way of a wildcard, is named once.
+func TestChains(t *testing.T) {
+	for _, tt := range []struct {
+		links int
+		loop  bool
+		ok    bool
+	}{{1, false, true}, {maxLocalChain, false, true}, {maxLocalChain + 1, false, false}, {5000, false, false}, {3, true, false}} {
+		cfg := Config{}
+		for i := range tt.links {
+			cfg.CNAMEs = append(cfg.CNAMEs, CNAME{
+				Alias: dnsname.MustParse(fmt.Sprintf("c%d.ex", i)), Target: dnsname.MustParse(fmt.Sprintf("c%d.ex", i+1)),
+			})
+		}
+		if tt.loop {
+			last := &cfg.CNAMEs[tt.links-1]
+			last.Target = dnsname.MustParse("x.below.ex")
+			cfg.CNAMEs = append(cfg.CNAMEs, CNAME{Alias: dnsname.MustParse("below.ex"), Below: true, Target: dnsname.MustParse("c0.ex")})
+		}
+		_, err := New(&cfg)
+		if (err == nil) != tt.ok || err != nil && (strings.Count(err.Error(), "\n") > 0 || !strings.Contains(err.Error(), "c0.ex")) {
+			t.Errorf("%d links, loop %v: %v", tt.links, tt.loop, err)
+		}
 	}
 }
