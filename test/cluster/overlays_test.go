@@ -12,7 +12,7 @@ import (
 // The API server takes what the overlays come to. The overlay domain is for
 // another cluster; ipv6 and dual-stack have tests of their own.
 func testOverlaysAreAccepted(t *testing.T) {
-	for _, name := range []string{"autopath", "autoscaler", "clusterset", "direct", "federations", "ha", "hpa", "kubedns-port", "networkpolicy", "node-local", "scrape", "tls-upstream"} {
+	for _, name := range []string{"autopath", "autopath-all", "autoscaler", "clusterset", "direct", "federations", "ha", "hpa", "kubedns-port", "networkpolicy", "node-local", "scrape", "tls-upstream"} {
 		kubectl(t, "-n", system, "apply", "-k", manifests+"/overlays/"+name, "--dry-run=server")
 	}
 }

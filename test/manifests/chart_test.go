@@ -109,6 +109,7 @@ func only(a, b string) (lines []string) {
 // choices says for each component with which values the chart gives the same.
 var choices = map[string]string{
 	"autopath":       "autopath: cluster",
+	"autopath-all":   "autopath: all",
 	"autoscaler":     "autoscaler: {enabled: true}",
 	"clusterset":     "clustersetDomain: clusterset.local",
 	"direct":         "direct: true",

@@ -98,7 +98,8 @@ func args(t *testing.T, objects []runtime.Object, container string) []string {
 
 // differences says for each component how the difference that it is there for shows.
 var differences = map[string]func(*testing.T, []runtime.Object){
-	"autopath":       isCompleting,
+	"autopath":       isCompleting("cluster"),
+	"autopath-all":   isCompleting("all"),
 	"autoscaler":     isAutoscaled,
 	"clusterset":     isMultiCluster,
 	"direct":         isDirect,
@@ -155,7 +156,7 @@ func TestOverlays(t *testing.T) {
 	t.Run("together", func(t *testing.T) {
 		objects := together(t, "domain", "direct", "clusterset", "autopath", "federations", "ha", "monitoring", "networkpolicy", "scrape")
 		check(t, programs, objects)
-		for _, differs := range []func(*testing.T, []runtime.Object){isDirect, isOtherDomain, isMultiCluster, isCompleting, isFederated, isRedundant, isGuarded, isMonitored, isScraped} {
+		for _, differs := range []func(*testing.T, []runtime.Object){isDirect, isOtherDomain, isMultiCluster, isCompleting("cluster"), isFederated, isRedundant, isGuarded, isMonitored, isScraped} {
 			differs(t, objects)
 		}
 	})
@@ -309,15 +310,17 @@ func checkLoopback(t *testing.T, d *appsv1.Deployment) {
 	}
 }
 
-// isCompleting: kubedns completes names, and needs no right for it.
-func isCompleting(t *testing.T, objects []runtime.Object) {
-	t.Helper()
-	if got := args(t, objects, "kubedns"); !slices.Contains(got, "--autopath=cluster") {
-		t.Errorf("kubedns %q", got)
-	}
-	for _, rule := range find[*rbacv1.ClusterRole](t, objects, "kube-dns-addon").Rules {
-		if slices.Contains(rule.Resources, "pods") {
-			t.Errorf("rule %v", rule)
+// isCompleting: kubedns completes names with a mode, and needs no right for it.
+func isCompleting(mode string) func(*testing.T, []runtime.Object) {
+	return func(t *testing.T, objects []runtime.Object) {
+		t.Helper()
+		if got := args(t, objects, "kubedns"); !slices.Contains(got, "--autopath="+mode) {
+			t.Errorf("kubedns %q", got)
+		}
+		for _, rule := range find[*rbacv1.ClusterRole](t, objects, "kube-dns-addon").Rules {
+			if slices.Contains(rule.Resources, "pods") {
+				t.Errorf("rule %v", rule)
+			}
 		}
 	}
 }
