@@ -344,6 +344,21 @@ func TestCompleteStale(t *testing.T) {
 	}
 }
 
+// A question of a type that is not completed does not keep the others from being completed,
+// although the negative answer is for all types.
+func TestCompleteAfterANY(t *testing.T) {
+	f := run(t, completing(newFakeServer(t, hinting(outsideWorld))))
+	c := newClient(t, f, 2, false)
+	for range 2 {
+		if m := c.Ask(question("api.example.test"+clusterSuffix, dns.TypeANY)); m.Rcode != dns.RcodeNameError {
+			t.Errorf("%v", m)
+		}
+		if m := c.Ask(question("api.example.test"+clusterSuffix, dns.TypeA)); len(m.Answer) != 2 {
+			t.Errorf("%v", m)
+		}
+	}
+}
+
 // Nothing is completed without Complete, for questions without RD, and for this program itself;
 // hints that are not valid count for nothing.
 func TestNotCompleted(t *testing.T) {

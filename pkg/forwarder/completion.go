@@ -36,7 +36,7 @@ func (fl *flight) hintIn(st *snapshot, res *upstream.Result, r *Reply) []byte {
 		return nil
 	}
 	data, ok := wire.Option(res.Reply.EDNS.Options, autopath.HintCode)
-	if !ok || !completable(r.Question) {
+	if !ok || r.Question.Class != wire.ClassIN {
 		return nil
 	}
 	var buf [wire.MaxName]byte
@@ -51,6 +51,9 @@ func (fl *flight) hintIn(st *snapshot, res *upstream.Result, r *Reply) []byte {
 // the answer. Waiters that are not clients are answered in any case.
 func (fl *flight) complete(st *snapshot, s *answerSink, hint []byte, waiting *[]waiter) bool {
 	f := fl.f
+	if !completable(s.reply.Question) {
+		return false
+	}
 	var others, clients []waiter
 	for _, w := range *waiting {
 		if w.resolve == nil {

@@ -42,6 +42,12 @@ func (w *worker) noSuchName() result {
 	}
 	start := w.b.Mark()
 	c, p, why := w.findCandidate(settings)
+	if why == outcomes && w.q.Type == wire.TypeANY {
+		// The short answer to ANY is not one to alias to. But nobody may keep that the
+		// name does not exist, because caches take that for all types.
+		w.counters.notCompleted[outcomeForm].Add(1)
+		return w.missingForNow(start)
+	}
 	switch why {
 	case outcomes:
 	case outcomeUnavailable:
@@ -84,7 +90,7 @@ func (w *worker) findCandidate(settings autopath.Settings) (c autopath.Candidate
 	parts, ok := autopath.Split(w.name, len(w.name)-len(w.zone.name))
 	backend := w.zone.backend
 	switch {
-	case !ok, w.q.Type == wire.TypeANY:
+	case !ok:
 		return c, p, outcomeForm
 	case missing(backend.Records(w.name[parts.Namespace:])):
 		return c, p, outcomeNamespace

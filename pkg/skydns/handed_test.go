@@ -62,9 +62,9 @@ func TestHanded(t *testing.T) {
 		{"nope.prod.ns1 A", list("nope.prod")},
 		{"prod.web.prod A", ""}, // web is a Service in prod
 		{long + ".ns1 A", list(long)},
-		// x begins with an underscore, or the type is for nobody.
+		// x begins with an underscore.
 		{"_x._tcp.example.test.ns1 SRV", ""},
-		{"api.example.test.ns1 ANY", ""},
+		{"api.example.test.ns1 ANY", list("api.example.test")}, // dnscache keeps the negative answer for all types
 		// The rules of the mode cluster.
 		{"nope.ns1 A", ""},
 		{"db-9.db.ns1 A", ""},

@@ -264,6 +264,10 @@ func TestAnswersDifferOnlyAsListed(t *testing.T) {
 			if strings.Contains(name, "*") && len(want.Answer) > 0 {
 				continue // of several names, a wildcard takes a random one
 			}
+			if typ == dns.TypeANY && o.target(name, dns.TypeA) != "" { // nobody may keep it
+				soa := want.Ns[0].(*dns.SOA)
+				soa.Hdr.Ttl, soa.Minttl = 0, 0
+			}
 			if render(got) != render(want) {
 				t.Fatalf("%s %s:\n%s\nwant\n%s", name, dns.TypeToString[typ], render(got), render(want))
 			}

@@ -77,12 +77,16 @@ func TestAutopathFollowsServices(t *testing.T) {
 
 // Without servers for other names there is no difference: NXDOMAIN, not REFUSED.
 func TestAutopathWithoutServers(t *testing.T) {
-	c := startChain(t, "testdata/autopath/objects.yaml", append(autopathArgs(), "--nameservers=none")...)
-	for name, rcode := range map[string]int{
-		"www.example.com.ns1.svc.cluster.local.": dns.RcodeNameError, searched: dns.RcodeSuccess, "www.example.com.": dns.RcodeRefused,
-	} {
-		if m := ask(t, "udp", c.kubednsAddr, name, dns.TypeA); m.Rcode != rcode {
-			t.Errorf("%s: %v", name, m)
+	for _, mode := range []string{"cluster", "all"} {
+		c := startChain(t, "testdata/autopath/objects.yaml", append(autopathArgs(), "--autopath="+mode, "--nameservers=none")...)
+		for name, rcode := range map[string]int{
+			"www.example.com.ns1.svc.cluster.local.": dns.RcodeNameError, searched: dns.RcodeSuccess, "www.example.com.": dns.RcodeRefused,
+		} {
+			for _, addr := range []string{c.kubednsAddr, c.dnscacheAddr} {
+				if m := ask(t, "udp", addr, name, dns.TypeA); m.Rcode != rcode {
+					t.Errorf("mode %s: %s: %v", mode, name, m)
+				}
+			}
 		}
 	}
 }

@@ -65,9 +65,14 @@ func startChain(t *testing.T, objects string, kubednsArgs ...string) *chain {
 		"--server=127.0.0.1#" + strconv.Itoa(ports[0]), "--serve-stale=1h", "--log-facility=-",
 	}
 	c.startKubedns(t)
+	c.startDnscache(t)
+	return c
+}
+
+func (c *chain) startDnscache(t *testing.T) {
+	t.Helper()
 	c.dnscache = addon.Start(t, filepath.Join(bin, "dnscache"), c.dnscacheArgs...)
 	c.dnscache.WaitFor(t, 10*time.Second, "dnscache", answers(c.dnscacheAddr))
-	return c
 }
 
 func (c *chain) startKubedns(t *testing.T) {
