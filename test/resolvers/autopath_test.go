@@ -16,31 +16,36 @@ import (
 )
 
 // searched is a lookup of both families in the search list, and how many questions
-// it takes with completion off and on.
+// it takes with completion off, with names in the cluster completed, and with all.
 type searched struct {
-	name    string
-	want    []string
-	off, on int
+	name              string
+	want              []string
+	off, cluster, all int
+}
+
+// questions returns how many questions the lookup takes in a mode.
+func (s *searched) questions(mode string) int {
+	return map[string]int{"off": s.off, "cluster": s.cluster, "all": s.all}[mode]
 }
 
 func searches() []searched {
 	outside := []string{"198.51.100.7", "2001:db8:ee::7"}
 	return []searched{
-		{"web", []string{"10.0.0.1"}, 2, 2},
-		{"web.prod", []string{"10.0.0.2"}, 4, 2},
-		{"dual.prod", []string{"10.0.0.3", "fd00::3"}, 4, 2},
-		{"web.prod.svc", []string{"10.0.0.2"}, 6, 2},
-		{"web.prod.svc.cluster.local", []string{"10.0.0.2"}, 8, 2},
-		{"dual.prod.svc.cluster.local", []string{"10.0.0.3", "fd00::3"}, 8, 2},
-		{"shop.prod.svc.clusterset.local", []string{"10.7.0.1"}, 8, 2},
-		{"away.prod", outside, 4, 4},
-		{"www.example.com", outside, 8, 8},
-		{"nope.prod.svc.cluster.local", []string{notFound}, 8, 8},
-		{"nope.example.com", []string{notFound}, 8, 8},
+		{"web", []string{"10.0.0.1"}, 2, 2, 2},
+		{"web.prod", []string{"10.0.0.2"}, 4, 2, 2},
+		{"dual.prod", []string{"10.0.0.3", "fd00::3"}, 4, 2, 2},
+		{"web.prod.svc", []string{"10.0.0.2"}, 6, 2, 2},
+		{"web.prod.svc.cluster.local", []string{"10.0.0.2"}, 8, 2, 2},
+		{"dual.prod.svc.cluster.local", []string{"10.0.0.3", "fd00::3"}, 8, 2, 2},
+		{"shop.prod.svc.clusterset.local", []string{"10.7.0.1"}, 8, 2, 2},
+		{"away.prod", outside, 4, 4, 2},
+		{"www.example.com", outside, 8, 8, 2},
+		{"nope.prod.svc.cluster.local", []string{notFound}, 8, 8, 8},
+		{"nope.example.com", []string{notFound}, 8, 8, 8},
 	}
 }
 
-// TestAutopath counts the questions of real resolvers with --autopath=off and cluster,
+// TestAutopath counts the questions of real resolvers with --autopath=off, cluster and all,
 // and compares what they find.
 func TestAutopath(t *testing.T) {
 	dir := addon.Isolated()
@@ -52,7 +57,7 @@ func TestAutopath(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	for _, mode := range []string{"off", "cluster"} {
+	for _, mode := range []string{"off", "cluster", "all"} {
 		t.Run(mode, func(t *testing.T) { testSearches(t, dir, upstream, mode) })
 	}
 }
@@ -88,10 +93,7 @@ func testSearches(t *testing.T, dir, upstream, mode string) {
 				if !slices.Equal(got, s.want) {
 					t.Errorf("%s gives %v, want %v", s.name, got, s.want)
 				}
-				want := s.off
-				if mode == "cluster" {
-					want = s.on
-				}
+				want := s.questions(mode)
 				log := cache.Log()[before:after]
 				if n := strings.Count(log, ": query[A"); n != want { // A and AAAA
 					t.Errorf("%s takes %d questions, want %d:\n%s", s.name, n, want, log)
@@ -100,9 +102,11 @@ func testSearches(t *testing.T, dir, upstream, mode string) {
 		})
 	}
 	t.Run("canonical name", func(t *testing.T) {
-		out, err := exec.CommandContext(t.Context(), "getent", "ahosts", "web.prod").CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "10.0.0.2") || !strings.Contains(string(out), " web.prod.svc.cluster.local\n") {
-			t.Errorf("%v: %s", err, out)
+		for name, canonical := range map[string]string{"web.prod": "web.prod.svc.cluster.local", "www.example.com": "www.example.com"} {
+			out, err := exec.CommandContext(t.Context(), "getent", "ahosts", name).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), " "+canonical+"\n") {
+				t.Errorf("%s: %v: %s", name, err, out)
+			}
 		}
 	})
 }
