@@ -227,13 +227,14 @@ func (l *Live) searches(config dnsconfig.Config) []dnsname.Name {
 // the file cannot be read is logged by systemServers.
 func systemSearches(path string, log *slog.Logger) (searches []dnsname.Name) {
 	entries, _ := resolv.Search(path)
-	for _, entry := range entries {
+	const examined = 32 // Kubernetes allows as many
+	for _, entry := range entries[:min(len(entries), examined)] {
 		one, err := autopath.ParseSearches([]string{entry})
 		if err == nil && len(searches) == autopath.MaxSearches {
 			err = fmt.Errorf("more than %d search entries", autopath.MaxSearches)
 		}
 		if err != nil {
-			log.Warn("skipping a search entry of resolv.conf; a name is completed without it", "file", path, "entry", entry, "error", err)
+			log.Warn("skipping a search entry of resolv.conf: names are completed without it", "file", path, "domain", entry, "error", err)
 			continue
 		}
 		searches = append(searches, one...)
