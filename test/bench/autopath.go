@@ -116,5 +116,5 @@ func (s *session) autopath(ctx context.Context) error {
 	s.table(fmt.Sprintf("%v: getaddrinfo of a name and namespace, at %d questions/s: CPU per lookup, median of %d rounds", size, clusterRate, len(rows[0].perOne)), lines...)
 	s.judge("a lookup with completion / without", ratio(of(1), of(0)), 0.75, "")
 	s.judge("memory with completion / without", float64(rows[1].rss)/float64(rows[0].rss), 1.15, "")
-	return nil
+	return s.autopathAll(ctx, c, size, root)
 }

@@ -17,7 +17,7 @@ func (echo) Handle(packet []byte, _ listener.ReplyTo, reply []byte) []byte {
 	return reply
 }
 
-// upstream is the server that forwarders ask. It answers every A question with
+// upstream is the server that forwarders ask. It answers every A and AAAA question with
 // one address made of the name, and every other with no data.
 type upstream struct {
 	ttl uint32 // seconds
@@ -34,16 +34,20 @@ func (u upstream) Handle(packet []byte, _ listener.ReplyTo, reply []byte) []byte
 	reply[2] = reply[2]&0x79 | 0x80 // QR; opcode and RD as asked
 	reply[3] = 0x80                 // RA, NOERROR
 	clear(reply[6:12])
-	const typeA = 1
-	if binary.BigEndian.Uint16(packet[end-4:]) == typeA {
+	const typeA, typeAAAA = 1, 28
+	if typ := binary.BigEndian.Uint16(packet[end-4:]); typ == typeA || typ == typeAAAA {
 		reply[7] = 1
-		reply = append(reply, 0xc0, 12, 0, typeA, 0, 1)
+		reply = append(reply, 0xc0, 12, 0, byte(typ), 0, 1)
 		reply = binary.BigEndian.AppendUint32(reply, u.ttl)
 		sum := uint32(2166136261) // FNV-1a: the same name has the same address
 		for _, b := range packet[12:end] {
 			sum = (sum ^ uint32(b)) * 16777619
 		}
-		reply = append(reply, 0, 4, 10, byte(sum>>16), byte(sum>>8), byte(sum))
+		if typ == typeAAAA {
+			reply = append(reply, 0, 16, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(sum>>16), byte(sum>>8), byte(sum))
+		} else {
+			reply = append(reply, 0, 4, 10, byte(sum>>16), byte(sum>>8), byte(sum))
+		}
 	}
 	if binary.BigEndian.Uint16(packet[10:]) != 0 { // an OPT, answered by one
 		reply[11] = 1
