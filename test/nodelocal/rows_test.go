@@ -19,6 +19,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// setting changes a setting of the network namespace.
+func setting(t *testing.T, name, value string) {
+	t.Helper()
+	if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // tables lists the tables of dnscache in the kernel; ok is false without the nft program.
 func tables(t *testing.T) (list string, ok bool) {
 	t.Helper()
@@ -230,8 +238,8 @@ func TestPreferSameNode(t *testing.T) {
 	}
 	run(t, "ip route add default dev lo")
 	// kube-proxy deletes the entries of UDP that lead to a Pod that has gone; here they end.
-	run(t, "sysctl -qw net.netfilter.nf_conntrack_udp_timeout=1")
-	run(t, "sysctl -qw net.netfilter.nf_conntrack_udp_timeout_stream=1")
+	setting(t, "net/netfilter/nf_conntrack_udp_timeout", "1")
+	setting(t, "net/netfilter/nf_conntrack_udp_timeout_stream", "1")
 	lead := func(action, pod string) {
 		for _, protocol := range []string{"udp", "tcp"} {
 			run(t, "iptables -w -t nat -"+action+" OUTPUT -d "+vip+" -p "+protocol+" --dport 53 -j DNAT --to-destination "+pod+":53")
@@ -278,12 +286,13 @@ func TestPacketFilter(t *testing.T) {
 		t.Skipf("no veth: %s", out)
 	}
 	for _, command := range []string{
-		"ip addr add 10.4.0.1/24 dev host0", "ip link set host0 up", "sysctl -qw net.ipv4.ip_forward=1",
+		"ip addr add 10.4.0.1/24 dev host0", "ip link set host0 up",
 		"ip -n " + pod + " addr add 10.4.0.2/24 dev eth0", "ip -n " + pod + " link set eth0 up", "ip -n " + pod + " link set lo up", "ip -n " + pod + " route add default via 10.4.0.1",
 		"iptables -w -A INPUT -i lo -j ACCEPT", "iptables -w -A INPUT -p icmp -j ACCEPT", "iptables -w -P INPUT DROP",
 	} {
 		run(t, command)
 	}
+	setting(t, "net/ipv4/ip_forward", "1")
 	for _, protocol := range []string{"udp", "tcp"} {
 		run(t, "iptables -w -t nat -A PREROUTING -d "+vip+" -p "+protocol+" --dport 53 -j DNAT --to-destination 10.1.0.53:53")
 	}
@@ -446,9 +455,9 @@ func TestBadHost(t *testing.T) {
 	}
 	refuse("10.6.0.7", "in the network of the interface net0")
 	refuse(vip+",fd00:6::7", "in the network of the interface net0")
-	run(t, "sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
+	setting(t, "net/ipv6/conf/all/disable_ipv6", "1")
 	refuse(vip+","+vip6, "IPv6 is off on this host")
-	run(t, "sysctl -qw net.ipv6.conf.all.disable_ipv6=0")
+	setting(t, "net/ipv6/conf/all/disable_ipv6", "0")
 	if after, _ := exec.Command("ip", "-o", "-4", "addr").Output(); strings.Contains(string(after), vip) || !strings.Contains(string(before), "10.6.0.1") {
 		t.Errorf("the host changed:\n%s", after)
 	}
