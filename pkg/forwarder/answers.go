@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/answerlog"
+	"github.com/kube-dns/kube-dns/pkg/internal/collect"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -28,15 +29,6 @@ func (s Source) String() string {
 	return [...]string{"cache", "stale", "failure", "local", "error", "upstream", "none", "unknown"}[min(s, Sources)]
 }
 
-// RcodeSlots is the number of rcodes that are counted separately (NOERROR, FORMERR, SERVFAIL,
-// NXDOMAIN, NOTIMP, REFUSED), plus one for all others.
-const RcodeSlots = wire.RcodeRefused + 2
-
-// RcodeSlotName returns the name of a slot's rcode in metrics.
-func RcodeSlotName(slot int) string {
-	return [RcodeSlots]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "OTHER"}[slot]
-}
-
 // DurationBuckets is the number of bounds of the histogram of waiting times.
 const DurationBuckets = 16
 
@@ -48,7 +40,7 @@ func DurationBounds() [DurationBuckets]float64 {
 // Answers counts answers to clients.
 type Answers struct {
 	// Count is the number of answers by source and rcode.
-	Count [Sources][RcodeSlots]uint64
+	Count [Sources][wire.RcodeSlots]uint64
 	// Durations counts waiting times by the buckets of DurationBounds, with one more for longer
 	// times. Sum is their sum. Up to sampleEvery answers that are given at once share one
 	// measurement, so the newest answers may be missing.
@@ -58,7 +50,7 @@ type Answers struct {
 
 // answerTally is a share of the counters of Answers. Any goroutine may change it.
 type answerTally struct {
-	count     [Sources][RcodeSlots]atomic.Uint64
+	count     [Sources][wire.RcodeSlots]atomic.Uint64
 	durations [Sources][DurationBuckets + 1]atomic.Uint64
 	sum       [Sources]atomic.Int64 // nanoseconds
 }
@@ -66,12 +58,8 @@ type answerTally struct {
 // observe counts n answers that took about d each.
 func (t *answerTally) observe(s Source, d time.Duration, n uint64) {
 	d = max(d, 0)
-	seconds, bounds := d.Seconds(), DurationBounds()
-	bucket := 0
-	for bucket < DurationBuckets && seconds > bounds[bucket] {
-		bucket++
-	}
-	t.durations[s][bucket].Add(n)
+	bounds := DurationBounds()
+	t.durations[s][collect.Bucket(bounds[:], d)].Add(n)
 	t.sum[s].Add(int64(d) * int64(n))
 }
 
@@ -88,9 +76,6 @@ func (t *answerTally) addTo(a *Answers) {
 	}
 }
 
-// slotOf returns the slot of the rcode in a message's header.
-func slotOf(msg []byte) int { return min(wire.Rcode(wire.Flags(msg)), RcodeSlots-1) }
-
 // sampleEvery is how many answers of one source, given at once, share one measurement of the time.
 const sampleEvery = 16
 
@@ -99,7 +84,7 @@ const sampleEvery = 16
 type partAnswers struct {
 	touched  uint8 // bits of the sources with answers in this batch
 	measured uint8 // bits of the sources that have been measured before
-	count    [Sources][RcodeSlots]uint32
+	count    [Sources][wire.RcodeSlots]uint32
 	pending  [Sources]uint32 // answers whose time has not been counted yet
 }
 

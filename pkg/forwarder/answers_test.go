@@ -21,7 +21,7 @@ func counted(a *Answers) []string {
 	for s := range Sources {
 		for slot, n := range a.Count[s] {
 			if n != 0 {
-				out = append(out, fmt.Sprintf("%v %s %d", s, RcodeSlotName(slot), n))
+				out = append(out, fmt.Sprintf("%v %s %d", s, wire.RcodeSlotName(slot), n))
 			}
 		}
 	}

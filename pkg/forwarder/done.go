@@ -62,7 +62,7 @@ func (s *answerSink) query(st *snapshot, fl *flight, w *waiter) *Query {
 func (s *answerSink) send(w *waiter, out []byte, source Source) {
 	took := time.Duration(s.f.now() - w.since)
 	t := &s.f.tally(w.to).answers
-	t.count[source][slotOf(out)].Add(1)
+	t.count[source][wire.RcodeSlot(wire.Flags(out))].Add(1)
 	t.observe(source, took, 1)
 	if s.f.answerLog.On() {
 		s.q.source = source

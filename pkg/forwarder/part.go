@@ -100,9 +100,9 @@ func (p *Part) count() {
 	if len(q.out) == 0 {
 		return
 	}
-	slot := slotOf(q.out[len(q.reply):])
+	slot := wire.RcodeSlot(wire.Flags(q.out[len(q.reply):]))
 	if q.extended {
-		slot = RcodeSlots - 1
+		slot = wire.RcodeSlots - 1
 	}
 	p.answers.countAnswer(q.source, slot)
 	if p.logs {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/collect"
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
@@ -18,14 +19,12 @@ type metrics struct {
 	latency   *prometheus.HistogramVec // seconds from a trigger to visible records, by service_kind
 
 	// These describe the values read from Watcher.Status.
-	synced, clusterSet, connected, lastHeard, objects, skipped, failures, lists *prometheus.Desc
+	synced, clusterSet, connected, lastHeard, objects, skipped, failures, lists collect.Metric
+	set                                                                         collect.Set // of these
 }
 
 // newMetrics registers the metrics of w with reg, which may be nil.
 func newMetrics(reg prometheus.Registerer, w *Watcher) *metrics {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("kubedns_kubernetes_"+name, help, labels, nil)
-	}
 	m := &metrics{
 		watcher: w,
 		rebuilds: prometheus.NewCounter(prometheus.CounterOpts{
@@ -43,15 +42,17 @@ func newMetrics(reg prometheus.Registerer, w *Watcher) *metrics {
 			// From 1 ms to 524 s, doubling: the buckets of CoreDNS, for comparison.
 			Buckets: prometheus.ExponentialBuckets(.001, 2, 20),
 		}, []string{"service_kind"}),
-		synced:     desc("synced", "1 once every list has been received and its records are served."),
-		clusterSet: desc("clusterset_synced", "1 once every ServiceImport has been received and its records are served. Only with --clusterset-domain."),
-		connected:  desc("connected", "1 while the last request for the resource succeeded.", "resource"),
-		lastHeard:  desc("last_heard_timestamp_seconds", "Time at which the API server last sent a list, an event or a bookmark.", "resource"),
-		objects:    desc("objects", "Objects kept in memory.", "kind"),
-		skipped:    desc("skipped_pieces", "Invalid parts of Services, ServiceImports and EndpointSlices that are left out of answers."),
-		failures:   desc("request_failures_total", "List and watch requests that failed.", "resource"),
-		lists:      desc("lists_total", "Complete lists received.", "resource"),
+		set: collect.Set{Prefix: "kubedns_kubernetes_"},
 	}
+	set := &m.set
+	m.synced = set.Gauge("synced", "1 once every list has been received and its records are served.")
+	m.clusterSet = set.Gauge("clusterset_synced", "1 once every ServiceImport has been received and its records are served. Only with --clusterset-domain.")
+	m.connected = set.Gauge("connected", "1 while the last request for the resource succeeded.", "resource")
+	m.lastHeard = set.Gauge("last_heard_timestamp_seconds", "Time at which the API server last sent a list, an event or a bookmark.", "resource")
+	m.objects = set.Gauge("objects", "Objects kept in memory.", "kind")
+	m.skipped = set.Gauge("skipped_pieces", "Invalid parts of Services, ServiceImports and EndpointSlices that are left out of answers.")
+	m.failures = set.Counter("request_failures_total", "List and watch requests that failed.", "resource")
+	m.lists = set.Counter("lists_total", "Complete lists received.", "resource")
 	for _, kind := range []string{kindClusterIP, kindHeadless} {
 		m.latency.WithLabelValues(kind)
 	}
@@ -95,9 +96,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.rebuilds.Describe(ch)
 	m.buildTime.Describe(ch)
 	m.latency.Describe(ch)
-	for _, d := range []*prometheus.Desc{m.synced, m.clusterSet, m.connected, m.lastHeard, m.objects, m.skipped, m.failures, m.lists} {
-		ch <- d
-	}
+	m.set.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -105,39 +104,28 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.rebuilds.Collect(ch)
 	m.buildTime.Collect(ch)
 	m.latency.Collect(ch)
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
 	s := m.watcher.Status()
-	gauge(m.synced, number(s.Synced))
-	gauge(m.objects, float64(s.Services), "service")
-	gauge(m.objects, float64(s.Slices), "endpointslice")
-	gauge(m.objects, float64(s.Endpoints), "endpoint")
+	m.synced.Send(ch, collect.Flag(s.Synced))
+	m.objects.Send(ch, float64(s.Services), "service")
+	m.objects.Send(ch, float64(s.Slices), "endpointslice")
+	m.objects.Send(ch, float64(s.Endpoints), "endpoint")
 	skipped, resources := s.SkippedPieces, s.Resources
 	if c := s.ClusterSet; c != nil {
-		gauge(m.clusterSet, number(c.Synced))
-		gauge(m.objects, float64(c.Imports), "serviceimport")
+		m.clusterSet.Send(ch, collect.Flag(c.Synced))
+		m.objects.Send(ch, float64(c.Imports), "serviceimport")
 		skipped += c.SkippedPieces
 		resources = append(resources, c.Resource)
 	}
-	gauge(m.skipped, float64(skipped))
+	m.skipped.Send(ch, float64(skipped))
 	if c := m.watcher.configMap.Load(); c != nil {
 		resources = append(resources, c.Status())
 	}
 	for _, r := range resources {
-		gauge(m.connected, number(r.Connected), r.Resource)
+		m.connected.Send(ch, collect.Flag(r.Connected), r.Resource)
 		if !r.LastHeard.IsZero() {
-			gauge(m.lastHeard, float64(r.LastHeard.UnixMilli())/1000, r.Resource)
+			m.lastHeard.Send(ch, float64(r.LastHeard.UnixMilli())/1000, r.Resource)
 		}
-		ch <- prometheus.MustNewConstMetric(m.failures, prometheus.CounterValue, float64(r.Failures), r.Resource)
-		ch <- prometheus.MustNewConstMetric(m.lists, prometheus.CounterValue, float64(r.Lists), r.Resource)
+		m.failures.Send(ch, float64(r.Failures), r.Resource)
+		m.lists.Send(ch, float64(r.Lists), r.Resource)
 	}
-}
-
-// number returns 1 for true and 0 for false.
-func number(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-dns/kube-dns/pkg/autopath"
+	"github.com/kube-dns/kube-dns/pkg/internal/collect"
 	"github.com/kube-dns/kube-dns/pkg/internal/panics"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -39,9 +40,6 @@ const (
 	causes
 )
 
-// rcodes is how many rcodes are counted each by themselves, and one for all others.
-const rcodes = wire.RcodeRefused + 2
-
 // sampleEvery is how many queries share one reading of the clock: two readings
 // for each would cost 2 % of a query.
 const sampleEvery = 16
@@ -70,7 +68,7 @@ type counters struct {
 	// forwarded counts the queries handed to Outside. Those of the other systems
 	// are their answers.
 	forwarded     atomic.Uint64
-	answers       [systems][rcodes]atomic.Uint64              // answers, by rcode
+	answers       [systems][wire.RcodeSlots]atomic.Uint64     // answers, by rcode
 	cut           [systems][causes]atomic.Uint64              // causeTruncated and causeOverflow
 	durations     [systems][durationBuckets + 1]atomic.Uint64 // answers, by bucket of their duration
 	durationNanos [systems]atomic.Uint64                      // sum of the durations in nanoseconds
@@ -102,13 +100,8 @@ func (c *counters) observeSize(s system, n int) {
 
 // observeDuration counts n queries that took about d each.
 func (c *counters) observeDuration(s system, d time.Duration, n uint64) {
-	seconds := d.Seconds()
 	bounds := durationBounds()
-	bucket := 0
-	for bucket < durationBuckets && seconds > bounds[bucket] {
-		bucket++
-	}
-	c.durations[s][bucket].Add(n)
+	c.durations[s][collect.Bucket(bounds[:], d)].Add(n)
 	c.durationNanos[s].Add(uint64(max(d, 0)) * n)
 }
 
@@ -117,7 +110,7 @@ func (c *counters) observeOutside(took time.Duration, reply []byte) {
 	c.observeDuration(systemRecursive, took, 1)
 	c.observeSize(systemRecursive, len(reply))
 	flags := wire.Flags(reply)
-	c.answers[systemRecursive][min(wire.Rcode(flags), rcodes-1)].Add(1)
+	c.answers[systemRecursive][wire.RcodeSlot(flags)].Add(1)
 	if flags&wire.FlagTC != 0 {
 		c.cut[systemRecursive][causeTruncated].Add(1)
 	}
@@ -130,33 +123,29 @@ type metrics struct {
 
 	recovered panics.Log // panics while answering
 
-	requests, errors, misses, panics *prometheus.Desc // describe the metrics of kube-dns
-	answers                          *prometheus.Desc // describes the metric of answers by source and rcode
-	completed, notCompleted          *prometheus.Desc // describe the metrics of package autopath
-	duration, size                   *prometheus.Desc // describe the histograms
+	collect.Set                                                     // the metrics below
+	requests, errors, misses, panics, duration, size collect.Metric // those of kube-dns
+	answers                                          collect.Metric // answers by source and rcode
+	completed, notCompleted                          collect.Metric // what package autopath did
 }
 
 // newMetrics registers the families with reg under namespace and subsystem; nil
 // registers nothing, and everything still counts.
 func newMetrics(reg prometheus.Registerer, namespace, subsystem string) *metrics {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, labels, nil)
-	}
-	m := &metrics{
-		shards:   make([]counters, 2*runtime.GOMAXPROCS(0)),
-		requests: desc("dns_request_count_total", "Queries, by what answered them.", "system"),
-		duration: desc("dns_request_duration_seconds",
-			"Time from query to reply, in seconds; of the queries that are not forwarded, one in 16 is measured.", "system"),
-		size:    desc("dns_response_size_bytes", "Size of replies in bytes.", "system"),
-		errors:  desc("dns_error_count_total", "Replies that report an error or are truncated, by cause.", "system", "cause"),
-		misses:  desc("dns_cachemiss_count_total", "Queries answered from kubedns's own data; there is no cache of replies that could be hit.", "cache"),
-		answers: prometheus.NewDesc("kubedns_answers_total", "Answers to clients, by where they came from and by rcode.", []string{"source", "rcode"}, nil),
-		completed: prometheus.NewDesc("kubedns_autopath_completed_total",
-			"Answers for names that were completed as by a search list, by the name that answered.", []string{"candidate"}, nil),
-		notCompleted: prometheus.NewDesc("kubedns_autopath_not_completed_total",
-			"Names that do not exist and were not completed, by reason.", []string{"reason"}, nil),
-		panics: desc("dns_panic_count_total", "Queries whose handling crashed; they were answered with SERVFAIL."),
-	}
+	m := &metrics{shards: make([]counters, 2*runtime.GOMAXPROCS(0))}
+	m.Prefix = prometheus.BuildFQName(namespace, subsystem, "dns_")
+	m.requests = m.Counter("request_count_total", "Queries, by what answered them.", "system")
+	m.duration = m.Histogram("request_duration_seconds",
+		"Time from query to reply, in seconds; of the queries that are not forwarded, one in 16 is measured.", "system")
+	m.size = m.Histogram("response_size_bytes", "Size of replies in bytes.", "system")
+	m.errors = m.Counter("error_count_total", "Replies that report an error or are truncated, by cause.", "system", "cause")
+	m.misses = m.Counter("cachemiss_count_total", "Queries answered from kubedns's own data; there is no cache of replies that could be hit.", "cache")
+	m.panics = m.Counter("panic_count_total", "Queries whose handling crashed; they were answered with SERVFAIL.")
+	m.Prefix = "kubedns_"
+	m.answers = m.Counter("answers_total", "Answers to clients, by where they came from and by rcode.", "source", "rcode")
+	m.completed = m.Counter("autopath_completed_total",
+		"Answers for names that were completed as by a search list, by the name that answered.", "candidate")
+	m.notCompleted = m.Counter("autopath_not_completed_total", "Names that do not exist and were not completed, by reason.", "reason")
 	if reg != nil {
 		reg.MustRegister(m)
 	}
@@ -168,63 +157,53 @@ func (m *metrics) shard() *counters {
 	return &m.shards[int(m.next.Add(1))%len(m.shards)]
 }
 
-// Describe implements prometheus.Collector.
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.requests, m.duration, m.size, m.errors, m.misses, m.panics, m.answers, m.completed, m.notCompleted} {
-		ch <- d
-	}
-}
-
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
-	}
 	var misses uint64
 	for s, label := range [systems]string{"auth", "reverse", "recursive"} {
-		requests := m.collectAnswers(counter, system(s), label)
+		requests := m.collectAnswers(ch, system(s), label)
 		if system(s) != systemRecursive {
 			misses += requests
 		}
 		bounds := durationBounds()
 		counts := m.buckets(len(bounds), func(c *counters, i int) uint64 { return c.durations[s][i].Load() })
 		seconds := time.Duration(m.sum(func(c *counters) uint64 { return c.durationNanos[s].Load() })).Seconds()
-		histogram(ch, m.duration, label, buckets{bounds[:], counts, seconds})
+		m.duration.SendHistogram(ch, bounds[:], counts, seconds, label)
 		sizes := sizeBounds()
 		counts = m.buckets(len(sizes), func(c *counters, i int) uint64 { return c.sizes[s][i].Load() })
 		sum := float64(m.sum(func(c *counters) uint64 { return c.sizeSum[s].Load() }))
-		histogram(ch, m.size, label, buckets{sizes[:], counts, sum})
+		m.size.SendHistogram(ch, sizes[:], counts, sum, label)
 	}
-	counter(m.misses, misses, "response")
+	m.misses.Send(ch, float64(misses), "response")
 	for c := range autopath.Candidates {
-		counter(m.completed, m.sum(func(s *counters) uint64 { return s.completed[c].Load() }), c.String())
+		m.completed.Send(ch, float64(m.sum(func(s *counters) uint64 { return s.completed[c].Load() })), c.String())
 	}
 	for o := range outcomes {
-		counter(m.notCompleted, m.sum(func(s *counters) uint64 { return s.notCompleted[o].Load() }), o.String())
+		m.notCompleted.Send(ch, float64(m.sum(func(s *counters) uint64 { return s.notCompleted[o].Load() })), o.String())
 	}
-	counter(m.panics, m.recovered.Count())
+	m.panics.Send(ch, float64(m.recovered.Count()))
 }
 
 // collectAnswers exports the counts of one system, and returns its queries.
-func (m *metrics) collectAnswers(counter func(*prometheus.Desc, uint64, ...string), s system, label string) (requests uint64) {
+func (m *metrics) collectAnswers(ch chan<- prometheus.Metric, s system, label string) (requests uint64) {
 	source := s.source()
 	var errors [causes]uint64
-	for i, name := range [rcodes]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "OTHER"} {
+	for i := range wire.RcodeSlots {
 		n := m.sum(func(c *counters) uint64 { return c.answers[s][i].Load() })
-		counter(m.answers, n, source, name)
+		m.answers.Send(ch, float64(n), source, wire.RcodeSlotName(i))
 		errors[causeOf(i)] += n
 		requests += n
 	}
 	if s == systemRecursive {
 		requests = m.sum(func(c *counters) uint64 { return c.forwarded.Load() })
 	}
-	counter(m.requests, requests, label)
+	m.requests.Send(ch, float64(requests), label)
 	for _, cut := range []cause{causeTruncated, causeOverflow} {
 		errors[cut] = m.sum(func(c *counters) uint64 { return c.cut[s][cut].Load() })
 	}
 	for i, name := range [causes]string{"", "nxdomain", "truncated", "refused", "overflow", "servfail", "other"} {
 		if i != int(causeNone) {
-			counter(m.errors, errors[i], label, name)
+			m.errors.Send(ch, float64(errors[i]), label, name)
 		}
 	}
 	return requests
@@ -245,24 +224,6 @@ func (m *metrics) buckets(n int, of func(c *counters, i int) uint64) []uint64 {
 		counts[i] = m.sum(func(c *counters) uint64 { return of(c, i) })
 	}
 	return counts
-}
-
-// buckets is what a histogram counted.
-type buckets struct {
-	bounds []float64
-	counts []uint64 // up to each bound, and above the last
-	sum    float64
-}
-
-func histogram(ch chan<- prometheus.Metric, d *prometheus.Desc, label string, b buckets) {
-	cumulative := make(map[float64]uint64, len(b.bounds))
-	var total uint64
-	for i, bound := range b.bounds {
-		total += b.counts[i]
-		cumulative[bound] = total
-	}
-	total += b.counts[len(b.bounds)]
-	ch <- prometheus.MustNewConstHistogram(d, total, b.sum, cumulative, label)
 }
 
 var _ prometheus.Collector = (*metrics)(nil)

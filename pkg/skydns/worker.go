@@ -176,7 +176,7 @@ func (w *worker) opt(ede wire.ExtendedError) wire.OPT {
 
 func (w *worker) count(r result, size int) {
 	c := w.counters
-	c.answers[r.system][min(r.rcode, rcodes-1)].Add(1)
+	c.answers[r.system][min(r.rcode, wire.RcodeSlots-1)].Add(1)
 	if r.extra != causeNone {
 		c.cut[r.system][r.extra].Add(1)
 	}

@@ -13,6 +13,15 @@ import (
 // LatencyBuckets is the number of buckets in ServerStats.Latency.
 const LatencyBuckets = 16
 
+// LatencyBounds returns the upper bounds of these buckets but the last, in seconds.
+func LatencyBounds() []float64 {
+	var bounds [LatencyBuckets - 1]float64
+	for i := range bounds {
+		bounds[i] = (64 * time.Microsecond << i).Seconds()
+	}
+	return bounds[:]
+}
+
 // ServerStats counts what happened with one server since it was configured.
 type ServerStats struct {
 	Addr      netip.AddrPort // of the server

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/internal/collect"
 	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
@@ -43,7 +44,7 @@ type TLSStats struct {
 	Failures [transport.FaultReasons]uint64
 	// Seconds counts successful handshakes, connection included, by
 	// [HandshakeBuckets], each with those below; Sum is all their time.
-	Seconds [len(HandshakeBuckets)]uint64
+	Seconds [len(HandshakeBuckets) + 1]uint64
 	Sum     time.Duration // see Seconds
 	// Open is the number of connections now.
 	Open int
@@ -102,11 +103,7 @@ func (t *tlsState) note(h *transport.Handshake) {
 		} else {
 			c.Full++
 		}
-		for i, bound := range HandshakeBuckets {
-			if h.Took.Seconds() <= bound {
-				c.Seconds[i]++
-			}
-		}
+		c.Seconds[collect.Bucket(HandshakeBuckets[:], h.Took)]++
 		c.Sum += h.Took
 		c.Open++
 		c.Expiry = h.Expiry

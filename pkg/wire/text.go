@@ -51,3 +51,18 @@ func RcodeText(rcode int) string {
 	}
 	return "RCODE" + strconv.Itoa(rcode)
 }
+
+// RcodeSlots is the number of rcodes that metrics count separately (NOERROR, FORMERR, SERVFAIL,
+// NXDOMAIN, NOTIMP, REFUSED), plus one, the last, for all others.
+const RcodeSlots = RcodeRefused + 2
+
+// RcodeSlot returns the slot of the rcode in the flags of a header.
+func RcodeSlot(flags uint16) int { return min(Rcode(flags), RcodeSlots-1) }
+
+// RcodeSlotName returns the name of a slot's rcode in metrics.
+func RcodeSlotName(slot int) string {
+	if slot == RcodeSlots-1 {
+		return "OTHER"
+	}
+	return RcodeText(slot)
+}

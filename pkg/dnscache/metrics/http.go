@@ -95,12 +95,11 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	build.Set(1)
 	s.Registry.MustRegister(build)
+	s.Registry.MustRegister(newCollector(s.Sources.Counters, s.Essential))
 	if s.Essential {
 		processmetrics.RegisterEssential(s.Registry)
-		s.Registry.MustRegister(newEssential(s.Sources.Counters))
 	} else {
 		processmetrics.Register(s.Registry)
-		s.Registry.MustRegister(newCollector(s.Sources.Counters))
 	}
 	if s.More != nil {
 		s.Registry.MustRegister(s.More)

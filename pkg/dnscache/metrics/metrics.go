@@ -1,61 +1,164 @@
 package metrics
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/answermetrics"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/internal/collect"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/upstream/tlsmetrics"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
+// MaxEssential is how many series the essential set has at most, those of the node's cache and of the
+// ConfigMap included: a cluster may have thousands of nodes.
+const MaxEssential = 40
+
+// essentialNames are the metrics without labels that the essential set has too.
+//
+//nolint:gochecknoglobals // a constant table
+var essentialNames = []string{
+	"dnscache_hits_total", "dnscache_misses_total", "dnscache_insertions_total", "dnscache_evictions_total",
+	"dnscache_cache_entries", "dnscache_cache_bytes", "dnscache_stale_answers_total", "dnscache_in_flight", "dnscache_failed_total",
+	"dnscache_panics_total", "dnscache_tcp_connections", "dnscache_upstream_wrong_replies_total",
+}
+
 // collector reads the counters when it is scraped, so that counting costs
 // nothing else.
 type collector struct {
-	counters func() *Counters
-	descs    []metric
+	counters  func() *Counters       // returns the current counters
+	essential bool                   // few series: none of single servers, sources, reasons and buckets
+	set       collect.Set            // the metrics below
+	plain     []plainMetric          // those without labels
+	answers   *answermetrics.Metrics // answers to clients
+	dropped   collect.Metric         // by reason
+	rejected  collect.Metric         // by verdict
+	queries   collect.Metric         // by transport
+	completed collect.Metric         // names that kubedns left to be completed, by outcome
+
+	sent, retried, failed, nxdomain, miscased, latency, down collect.Metric      // of each server
+	tls                                                      *tlsmetrics.Metrics // of each server
 }
 
-// metric is one metric without labels.
-type metric struct {
-	desc  *prometheus.Desc
-	kind  prometheus.ValueType
+// plainMetric is one metric without labels.
+type plainMetric struct {
+	collect.Metric
 	value func(c *Counters) float64
 }
 
-var _ prometheus.Collector = (*collector)(nil)
-
 // newCollector returns a collector of what the function returns.
-func newCollector(c func() *Counters) *collector {
-	return &collector{counters: c, descs: metrics()}
+func newCollector(counters func() *Counters, essential bool) *collector {
+	c := &collector{counters: counters, essential: essential}
+	c.addPlain()
+	set := &c.set
+	set.Prefix = "dnscache_"
+	c.answers = answermetrics.New(set)
+	c.dropped = set.Counter("dropped_total", "Messages and connections dropped, by reason.", "reason")
+	c.rejected = set.Counter("rejected_total", "Queries answered with an error because they are malformed or of an unsupported kind, by verdict.", "verdict")
+	c.queries = set.Counter("queries_total", "Messages received, by transport.", "transport")
+	c.completed = set.Counter("autopath_total", "Names that do not exist and for which kubedns named others to try (--autopath=all), by outcome.", "outcome")
+	set.Prefix = "dnscache_upstream_"
+	c.sent = set.Counter("queries_total", "Questions sent to an upstream server.", "server")
+	c.retried = set.Counter("retries_total", "Questions sent to an upstream server again.", "server")
+	c.failed = set.Counter("failures_total", "Questions that got SERVFAIL, REFUSED, a malformed reply or none.", "server")
+	c.nxdomain = set.Counter("nxdomain_total", "NXDOMAIN replies from an upstream server.", "server")
+	c.miscased = set.Counter("case_changed_total", "Replies from an upstream server that do not repeat the question's upper and lower case.", "server")
+	c.latency = set.Histogram("latency_seconds", "Time from sending a question to the upstream server's reply.", "server")
+	down := "1 while an upstream server counts as down and is only probed."
+	if essential {
+		down = "1 while no upstream server answers."
+	}
+	c.down = set.Gauge("down", down, "server")
+	c.tls = tlsmetrics.New(set)
+	return c
 }
 
 // Describe implements [prometheus.Collector].
-func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+func (c *collector) Describe(ch chan<- *prometheus.Desc) { c.set.Describe(ch) }
 
 // Collect implements [prometheus.Collector].
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counts := c.counters()
-	for _, m := range c.descs {
-		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(counts))
+	for _, m := range c.plain {
+		m.Send(ch, m.value(counts))
 	}
-	answermetrics.New("dnscache_").Collect(ch, &counts.forward.Answers)
-	drops(ch, counts)
-	queries(ch, counts)
-	completions(ch, counts)
-	servers(ch, counts)
+	c.queries.Send(ch, float64(counts.listener.UDPQueries), "udp")
+	c.queries.Send(ch, float64(counts.listener.TCPQueries), "tcp")
+	if c.essential {
+		c.collectSums(ch, counts)
+		return
+	}
+	c.answers.Collect(ch, &counts.forward.Answers)
+	for i, n := range counts.forward.Completions {
+		c.completed.Send(ch, float64(n), forwarder.Completion(i).String())
+	}
+	for _, d := range dropReasons(counts) {
+		c.dropped.Send(ch, float64(d.count), d.reason)
+	}
+	for _, v := range rejections {
+		c.rejected.Send(ch, float64(counts.forward.Rejected[v]), v.String())
+	}
+	for i := range counts.forward.Upstream.Servers {
+		s := &counts.forward.Upstream.Servers[i]
+		c.sent.Send(ch, float64(s.Sent), s.Label)
+		c.retried.Send(ch, float64(s.Retried), s.Label)
+		c.failed.Send(ch, float64(s.Failed), s.Label)
+		c.nxdomain.Send(ch, float64(s.NXDomain), s.Label)
+		c.miscased.Send(ch, float64(s.Miscased), s.Label)
+		c.latency.SendHistogram(ch, upstream.LatencyBounds(), s.Latency[:], s.LatencySum.Seconds(), s.Label)
+		c.down.Send(ch, collect.Flag(s.Down), s.Label)
+		c.tls.Collect(ch, s.Label, s.TLS)
+	}
 }
 
-// metrics lists what is exported. The names that begin with kubedns_dnsmasq are
+// anyValue is the value of a label whose values are summed up.
+const anyValue = "any"
+
+// collectSums exports sums in place of the values for each reason, verdict and server. They
+// are those of the full set. The servers are down if there are some, and none answers.
+func (c *collector) collectSums(ch chan<- prometheus.Metric, counts *Counters) {
+	dropped, rejected := uint64(0), uint64(0)
+	for _, d := range dropReasons(counts) {
+		dropped += d.count
+	}
+	for _, v := range rejections {
+		rejected += counts.forward.Rejected[v]
+	}
+	c.dropped.Send(ch, float64(dropped), anyValue)
+	c.rejected.Send(ch, float64(rejected), anyValue)
+	servers := counts.forward.Upstream.Servers
+	all := upstream.ServerStats{Down: len(servers) > 0}
+	for i := range servers {
+		s := &servers[i]
+		all.Sent += s.Sent
+		all.Failed += s.Failed
+		all.Answered += s.Answered
+		all.LatencySum += s.LatencySum
+		all.Down = all.Down && s.Down
+	}
+	c.sent.Send(ch, float64(all.Sent), anyValue)
+	c.failed.Send(ch, float64(all.Failed), anyValue)
+	c.latency.SendSummary(ch, all.Answered, all.LatencySum.Seconds(), anyValue)
+	c.down.Send(ch, collect.Flag(all.Down), anyValue)
+}
+
+// newMetric is a method of [collect.Set].
+type newMetric = func(name, help string, labels ...string) collect.Metric
+
+// addPlain adds the metrics without labels. The names that begin with kubedns_dnsmasq are
 // those of the sidecar that watched dnsmasq.
-func metrics() []metric {
-	list := make([]metric, 0, 24)
-	add := func(kind prometheus.ValueType, help string, value func(*Counters) float64, names ...string) {
+func (c *collector) addPlain() {
+	counter, gauge := c.set.Counter, c.set.Gauge
+	add := func(kind newMetric, help string, value func(*Counters) float64, names ...string) {
 		for _, name := range names {
-			list = append(list, metric{prometheus.NewDesc(name, help, nil, nil), kind, value})
+			if !c.essential || slices.Contains(essentialNames, name) {
+				c.plain = append(c.plain, plainMetric{kind(name, help), value})
+			}
 		}
 	}
-	counter, gauge := prometheus.CounterValue, prometheus.GaugeValue
 	add(counter, "Queries answered without asking an upstream server.", func(c *Counters) float64 { return float64(c.hits) },
 		"dnscache_hits_total", "kubedns_dnsmasq_hits")
 	add(counter, "Queries for which an upstream server was asked.", func(c *Counters) float64 { return float64(c.misses) },
@@ -72,7 +175,7 @@ func metrics() []metric {
 		"dnscache_stale_answers_total")
 	add(gauge, "Questions waiting for an upstream server's reply.", func(c *Counters) float64 { return float64(c.inFlight) },
 		"dnscache_in_flight")
-	forward := func(kind prometheus.ValueType, name, help string, value func(f *forwarder.Stats) float64) {
+	forward := func(kind newMetric, name, help string, value func(f *forwarder.Stats) float64) {
 		add(kind, help, func(c *Counters) float64 { return value(&c.forward) }, name)
 	}
 	forward(gauge, "dnscache_waiting", "Queries waiting for the reply to an identical query.", func(f *forwarder.Stats) float64 { return float64(f.Waiting) })
@@ -93,16 +196,6 @@ func metrics() []metric {
 		"dnscache_tcp_connections")
 	add(counter, "Queries whose handling crashed.", func(c *Counters) float64 { return float64(c.listener.Panics + c.forward.Panics) },
 		"dnscache_panics_total")
-	return list
-}
-
-// completions exports what became of the names that kubedns left to be completed.
-func completions(ch chan<- prometheus.Metric, c *Counters) {
-	desc := prometheus.NewDesc("dnscache_autopath_total",
-		"Names that do not exist and for which kubedns named others to try (--autopath=all), by outcome.", []string{"outcome"}, nil)
-	for i, n := range c.forward.Completions {
-		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), forwarder.Completion(i).String())
-	}
 }
 
 // dropped is how many messages or connections were dropped for a reason.
@@ -139,60 +232,9 @@ func dropReasons(c *Counters) []dropped {
 	}
 }
 
-// Descriptions of metrics with labels.
-const (
-	droppedHelp  = "Messages and connections dropped, by reason."
-	rejectedHelp = "Queries answered with an error because they are malformed or of an unsupported kind, by verdict."
-)
-
 // rejections are the verdicts on queries that are answered with an error.
 //
 //nolint:gochecknoglobals // a constant table
 var rejections = []wire.Verdict{wire.FormErr, wire.NotImp, wire.BadVers, wire.CookieOnly}
 
-// drops exports queries and answers that were dropped, by reason.
-func drops(ch chan<- prometheus.Metric, c *Counters) {
-	desc := prometheus.NewDesc("dnscache_dropped_total", droppedHelp, []string{"reason"}, nil)
-	for _, d := range dropReasons(c) {
-		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(d.count), d.reason)
-	}
-	desc = prometheus.NewDesc("dnscache_rejected_total", rejectedHelp, []string{"verdict"}, nil)
-	for _, v := range rejections {
-		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(c.forward.Rejected[v]), v.String())
-	}
-}
-
-// queries exports the messages received.
-func queries(ch chan<- prometheus.Metric, c *Counters) {
-	desc := prometheus.NewDesc("dnscache_queries_total", "Messages received, by transport.", []string{"transport"}, nil)
-	ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(c.listener.UDPQueries), "udp")
-	ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(c.listener.TCPQueries), "tcp")
-}
-
-// servers exports what is known of each server.
-func servers(ch chan<- prometheus.Metric, c *Counters) {
-	label := []string{"server"}
-	secure := tlsmetrics.New("dnscache_upstream_")
-	sent := prometheus.NewDesc("dnscache_upstream_queries_total", "Questions sent to an upstream server.", label, nil)
-	retried := prometheus.NewDesc("dnscache_upstream_retries_total", "Questions sent to an upstream server again.", label, nil)
-	failed := prometheus.NewDesc("dnscache_upstream_failures_total", "Questions that got SERVFAIL, REFUSED, a malformed reply or none.", label, nil)
-	nxdomain := prometheus.NewDesc("dnscache_upstream_nxdomain_total", "NXDOMAIN replies from an upstream server.", label, nil)
-	miscased := prometheus.NewDesc("dnscache_upstream_case_changed_total", "Replies from an upstream server that do not repeat the question's upper and lower case.", label, nil)
-	latency := prometheus.NewDesc("dnscache_upstream_latency_seconds", "Time from sending a question to the upstream server's reply.", label, nil)
-	down := prometheus.NewDesc("dnscache_upstream_down", "1 while an upstream server counts as down and is only probed.", label, nil)
-	for _, s := range c.servers {
-		name := s.label
-		ch <- prometheus.MustNewConstMetric(sent, prometheus.CounterValue, float64(s.sent), name)
-		ch <- prometheus.MustNewConstMetric(retried, prometheus.CounterValue, float64(s.retried), name)
-		ch <- prometheus.MustNewConstMetric(failed, prometheus.CounterValue, float64(s.failed), name)
-		ch <- prometheus.MustNewConstMetric(nxdomain, prometheus.CounterValue, float64(s.nxdomain), name)
-		ch <- prometheus.MustNewConstMetric(miscased, prometheus.CounterValue, float64(s.miscased), name)
-		ch <- prometheus.MustNewConstHistogram(latency, s.answered, s.latencySum.Seconds(), s.latencies, name)
-		isDown := 0.0
-		if s.down {
-			isDown = 1
-		}
-		ch <- prometheus.MustNewConstMetric(down, prometheus.GaugeValue, isDown, name)
-		secure.Collect(ch, name, s.tls)
-	}
-}
+var _ prometheus.Collector = (*collector)(nil)

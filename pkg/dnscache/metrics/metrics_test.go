@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
@@ -18,10 +19,10 @@ import (
 func exampleCounters() *Counters {
 	return &Counters{
 		cacheSize: 1000, insertions: 256, evicts: 3, hits: 19, misses: 18, stale: 2, inFlight: 1, maxFlows: 150, listener: listener.Stats{TCPOpen: 4, UDPShort: 5, UDPQueries: 37}, maxTCP: 20,
-		servers: []serverCounters{newServerCounters(&upstream.ServerStats{
+		forward: forwarder.Stats{Upstream: upstream.Stats{Servers: []upstream.ServerStats{{
 			Addr: netip.MustParseAddrPort("127.0.0.1:10053"), Sent: 18, Retried: 2, Answered: 10, NXDomain: 3, Down: true,
 			Latency: [upstream.LatencyBuckets]uint64{0: 4, 2: 5, upstream.LatencyBuckets - 1: 1}, LatencySum: 700 * time.Millisecond,
-		})},
+		}}}},
 	}
 }
 
@@ -47,7 +48,7 @@ func TestStatisticsBlock(t *testing.T) {
 
 func TestMetricNames(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(newCollector(exampleCounters))
+	registry.MustRegister(newCollector(exampleCounters, false))
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)

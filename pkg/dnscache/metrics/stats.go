@@ -6,7 +6,6 @@ package metrics
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
@@ -14,63 +13,25 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/ratelimit"
-	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
 // Counters is what is told about the work since the start, in SIGUSR1's block
 // and on /metrics.
 type Counters struct {
-	cacheSize  int              // --cache-size, in entries
-	insertions uint64           // into the cache
-	evicts     uint64           // entries removed before they expired
-	hits       uint64           // queries answered here
-	misses     uint64           // queries sent to an upstream server
-	stale      uint64           // queries answered from expired entries
-	inFlight   int              // questions that wait for a reply
-	maxFlows   int              // --dns-forward-max
-	maxTCP     int              // --max-tcp-connections
-	staleMode  bool             // whether expired entries are used
-	notLocal   uint64           // queries dropped by --local-service
-	rates      ratelimit.Stats  // what --rate-limit dropped
-	servers    []serverCounters // in the order of the configuration
-	forward    forwarder.Stats  // for what only /metrics tells
-	listener   listener.Stats   // likewise
-}
-
-// serverCounters is the part of one upstream server.
-type serverCounters struct {
-	addr       netip.AddrPort     // for the log
-	label      string             // in metrics
-	sent       uint64             // questions
-	retried    uint64             // questions sent again
-	answered   uint64             // replies whose latency counts
-	failed     uint64             // questions without a usable reply
-	nxdomain   uint64             // NXDOMAIN replies
-	miscased   uint64             // replies with another spelling of the name
-	latencySum time.Duration      // of the answered questions
-	latencies  map[float64]uint64 // cumulative, by seconds
-	down       bool               // whether it is only probed
-	tls        *upstream.TLSStats // nil for a server in clear text
-}
-
-// average is the mean time to an answer.
-func (s *serverCounters) average() time.Duration {
-	return s.latencySum / time.Duration(max(s.answered, 1))
-}
-
-// newServerCounters converts what upstream counts.
-func newServerCounters(s *upstream.ServerStats) serverCounters {
-	c := serverCounters{
-		addr: s.Addr, label: s.Label, tls: s.TLS, sent: s.Sent, retried: s.Retried, answered: s.Answered, failed: s.Failed,
-		nxdomain: s.NXDomain, miscased: s.Miscased, latencySum: s.LatencySum, down: s.Down,
-		latencies: make(map[float64]uint64, upstream.LatencyBuckets),
-	}
-	total := uint64(0)
-	for i, n := range s.Latency[:upstream.LatencyBuckets-1] {
-		total += n
-		c.latencies[(64 * time.Microsecond << i).Seconds()] = total
-	}
-	return c
+	cacheSize  int             // --cache-size, in entries
+	insertions uint64          // into the cache
+	evicts     uint64          // entries removed before they expired
+	hits       uint64          // queries answered here
+	misses     uint64          // queries sent to an upstream server
+	stale      uint64          // queries answered from expired entries
+	inFlight   int             // questions that wait for a reply
+	maxFlows   int             // --dns-forward-max
+	maxTCP     int             // --max-tcp-connections
+	staleMode  bool            // whether expired entries are used
+	notLocal   uint64          // queries dropped by --local-service
+	rates      ratelimit.Stats // what --rate-limit dropped
+	forward    forwarder.Stats // for the servers, and what only /metrics tells
+	listener   listener.Stats  // likewise
 }
 
 // Sources are the parts that count.
@@ -105,9 +66,6 @@ func (s *Sources) Counters() *Counters {
 	if s.Rates != nil {
 		c.rates = s.Rates.Stats()
 	}
-	for i := range f.Upstream.Servers {
-		c.servers = append(c.servers, newServerCounters(&f.Upstream.Servers[i]))
-	}
 	return c
 }
 
@@ -128,9 +86,11 @@ func (c *Counters) Lines(now time.Time) []string {
 		fmt.Sprintf("queries waiting for an answer %d, max allowed %d", c.inFlight, c.maxFlows),
 		fmt.Sprintf("TCP connections: in use %d, max allowed %d.", c.listener.TCPOpen, c.maxTCP),
 	)
-	for _, s := range c.servers {
+	for i := range c.forward.Upstream.Servers {
+		s := &c.forward.Upstream.Servers[i]
+		latency := s.LatencySum / time.Duration(max(s.Answered, 1))
 		lines = append(lines, fmt.Sprintf("server %s: queries sent %d, retried %d, failed %d, nxdomain replies %d, avg. latency %dms",
-			querylog.ServerText(s.addr), s.sent, s.retried, s.failed, s.nxdomain, s.average().Milliseconds()))
+			querylog.ServerText(s.Addr), s.Sent, s.Retried, s.Failed, s.NXDomain, latency.Milliseconds()))
 	}
 	return lines
 }

@@ -7,19 +7,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/internal/collect"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Metrics are the descriptions of the metrics.
-type Metrics struct {
-	answers, duration *prometheus.Desc
-}
+// Metrics are the metrics of one program.
+type Metrics struct{ answers, duration collect.Metric }
 
-// New returns the metrics whose names begin with prefix.
-func New(prefix string) *Metrics {
+// New adds the metrics to set.
+func New(set *collect.Set) *Metrics {
 	return &Metrics{
-		answers: prometheus.NewDesc(prefix+"answers_total", "Answers to clients, by where they came from and by rcode.", []string{"source", "rcode"}, nil),
-		duration: prometheus.NewDesc(prefix+"answer_duration_seconds",
-			"Time from reading a query to handing over its answer. Of the answers that are given at once, one in 16 is measured.", []string{"source"}, nil),
+		answers: set.Counter("answers_total", "Answers to clients, by where they came from and by rcode.", "source", "rcode"),
+		duration: set.Histogram("answer_duration_seconds",
+			"Time from reading a query to handing over its answer. Of the answers that are given at once, one in 16 is measured.", "source"),
 	}
 }
 
@@ -27,16 +27,9 @@ func New(prefix string) *Metrics {
 func (m *Metrics) Collect(ch chan<- prometheus.Metric, a *forwarder.Answers) {
 	bounds := forwarder.DurationBounds()
 	for s := range forwarder.Sources {
-		name := s.String()
 		for slot, n := range a.Count[s] {
-			ch <- prometheus.MustNewConstMetric(m.answers, prometheus.CounterValue, float64(n), name, forwarder.RcodeSlotName(slot))
+			m.answers.Send(ch, float64(n), s.String(), wire.RcodeSlotName(slot))
 		}
-		buckets, total := make(map[float64]uint64, len(bounds)), uint64(0)
-		for i, bound := range bounds {
-			total += a.Durations[s][i]
-			buckets[bound] = total
-		}
-		total += a.Durations[s][len(bounds)]
-		ch <- prometheus.MustNewConstHistogram(m.duration, total, a.Sum[s].Seconds(), buckets, name)
+		m.duration.SendHistogram(ch, bounds[:], a.Durations[s][:], a.Sum[s].Seconds(), s.String())
 	}
 }

@@ -8,48 +8,42 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/internal/collect"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 )
 
-// statMetrics exports the counters of a part of the program.
+// statMetrics exports plain counters of S.
 type statMetrics[S any] struct {
+	collect.Set
 	stats func() S // returns the current counters
 	rows  []statMetric[S]
 }
 
-// statMetric is one counter or gauge.
+// statMetric is one time series.
 type statMetric[S any] struct {
-	desc  *prometheus.Desc
-	kind  prometheus.ValueType
-	value func(*S) uint64
-	label []string
+	metric collect.Metric
+	value  func(*S) uint64
+	label  []string
 }
 
-// addFamily adds a family of metrics: one for each value of its label, or a single one if it
-// has no label.
-func (m *statMetrics[S]) addFamily(name, help string, kind prometheus.ValueType, labels []string, values map[string]func(*S) uint64) {
-	desc := prometheus.NewDesc(name, help, labels, nil)
-	for label, value := range values {
-		row := statMetric[S]{desc: desc, kind: kind, value: value}
-		if len(labels) > 0 {
-			row.label = []string{label}
-		}
-		m.rows = append(m.rows, row)
+// counter adds a counter with one label; values has the value for each of its values.
+func (m *statMetrics[S]) counter(name, help, label string, values map[string]func(*S) uint64) {
+	metric := m.Counter(name, help, label)
+	for text, value := range values {
+		m.rows = append(m.rows, statMetric[S]{metric, value, []string{text}})
 	}
 }
 
-// Describe implements prometheus.Collector.
-func (m *statMetrics[S]) Describe(ch chan<- *prometheus.Desc) {
-	for _, row := range m.rows {
-		ch <- row.desc
-	}
+// gauge adds a gauge without a label.
+func (m *statMetrics[S]) gauge(name, help string, value func(*S) uint64) {
+	m.rows = append(m.rows, statMetric[S]{m.Gauge(name, help), value, nil})
 }
 
-// Collect implements prometheus.Collector.
+// Collect implements [prometheus.Collector].
 func (m *statMetrics[S]) Collect(ch chan<- prometheus.Metric) {
 	stats := m.stats()
 	for _, row := range m.rows {
-		ch <- prometheus.MustNewConstMetric(row.desc, row.kind, float64(row.value(&stats)), row.label...)
+		row.metric.Send(ch, float64(row.value(&stats)), row.label...)
 	}
 }
 
@@ -57,15 +51,13 @@ func (m *statMetrics[S]) Collect(ch chan<- prometheus.Metric) {
 func NewForward(stats func() forwarder.Stats) prometheus.Collector {
 	m := &statMetrics[forwarder.Stats]{stats: stats}
 	type values = map[string]func(*forwarder.Stats) uint64
-	m.addFamily("kubedns_forward_queries_total", "Queries about names outside the cluster domain, by result.", prometheus.CounterValue, []string{"result"}, values{
+	m.counter("kubedns_forward_queries_total", "Queries about names outside the cluster domain, by result.", "result", values{
 		"forwarded":  func(s *forwarder.Stats) uint64 { return s.Forwarded },
 		"coalesced":  func(s *forwarder.Stats) uint64 { return s.Coalesced },
 		"over_limit": func(s *forwarder.Stats) uint64 { return s.OverLimit },
 		"failed":     func(s *forwarder.Stats) uint64 { return s.Failed },
 	})
-	m.addFamily("kubedns_forward_in_flight", "Queries waiting for upstream servers.", prometheus.GaugeValue, nil, values{
-		"": func(s *forwarder.Stats) uint64 { return uint64(max(s.InFlight, 0)) },
-	})
+	m.gauge("kubedns_forward_in_flight", "Queries waiting for upstream servers.", func(s *forwarder.Stats) uint64 { return uint64(max(s.InFlight, 0)) })
 	return m
 }
 
@@ -73,15 +65,15 @@ func NewForward(stats func() forwarder.Stats) prometheus.Collector {
 func NewSockets(stats func() listener.Stats) prometheus.Collector {
 	m := &statMetrics[listener.Stats]{stats: stats}
 	type values = map[string]func(*listener.Stats) uint64
-	m.addFamily("kubedns_socket_queries_total", "Messages received from DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{
+	m.counter("kubedns_socket_queries_total", "Messages received from DNS clients.", "protocol", values{
 		"udp": func(s *listener.Stats) uint64 { return s.UDPQueries },
 		"tcp": func(s *listener.Stats) uint64 { return s.TCPQueries },
 	})
-	m.addFamily("kubedns_socket_replies_total", "Messages sent to DNS clients.", prometheus.CounterValue, []string{"protocol"}, values{
+	m.counter("kubedns_socket_replies_total", "Messages sent to DNS clients.", "protocol", values{
 		"udp": func(s *listener.Stats) uint64 { return s.UDPReplies },
 		"tcp": func(s *listener.Stats) uint64 { return s.TCPReplies },
 	})
-	m.addFamily("kubedns_socket_dropped_total", "Messages and connections of DNS clients that were dropped, by reason.", prometheus.CounterValue, []string{"reason"}, values{
+	m.counter("kubedns_socket_dropped_total", "Messages and connections of DNS clients that were dropped, by reason.", "reason", values{
 		"udp_oversize":      func(s *listener.Stats) uint64 { return s.UDPOversize },
 		"udp_short":         func(s *listener.Stats) uint64 { return s.UDPShort },
 		"udp_send_error":    func(s *listener.Stats) uint64 { return s.UDPSendErrors },
@@ -96,8 +88,6 @@ func NewSockets(stats func() listener.Stats) prometheus.Collector {
 		"late":              func(s *listener.Stats) uint64 { return s.UDPLate + s.TCPLate },
 		"reply_oversize":    func(s *listener.Stats) uint64 { return s.Oversize },
 	})
-	m.addFamily("kubedns_socket_tcp_connections", "TCP connections of DNS clients that are open.", prometheus.GaugeValue, nil, values{
-		"": func(s *listener.Stats) uint64 { return s.TCPOpen },
-	})
+	m.gauge("kubedns_socket_tcp_connections", "TCP connections of DNS clients that are open.", func(s *listener.Stats) uint64 { return s.TCPOpen })
 	return m
 }

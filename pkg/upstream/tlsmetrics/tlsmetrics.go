@@ -1,37 +1,26 @@
 // Package tlsmetrics exports what is known of connections to upstream servers over
-// TLS, alike for all programs. Use [New] with the program's prefix, then
+// TLS, alike for all programs. Use [New] with the program's set of metrics, then
 // [Metrics.Collect] for each server.
 package tlsmetrics
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/collect"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
-// Metrics are the descriptions of one program's metrics.
-type Metrics struct {
-	handshakes, failures, seconds, open, expiry *prometheus.Desc
-}
+// Metrics are the metrics of one program.
+type Metrics struct{ handshakes, failures, seconds, open, expiry collect.Metric }
 
-// New returns the metrics whose names begin with prefix.
-func New(prefix string) *Metrics {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(prefix+name, help, append([]string{"server"}, labels...), nil)
-	}
+// New adds the metrics to set.
+func New(set *collect.Set) *Metrics {
 	return &Metrics{
-		handshakes: desc("tls_handshakes_total", "TLS handshakes with an upstream server, by result: full, resumed or failed.", "result"),
-		failures:   desc("tls_failures_total", "Connections to an upstream server over TLS that failed before they brought an answer, by reason.", "reason"),
-		seconds:    desc("tls_handshake_seconds", "Time for the connection to an upstream server and the TLS handshake."),
-		open:       desc("tls_connections", "Open connections to an upstream server over TLS."),
-		expiry:     desc("tls_certificate_expiry_timestamp_seconds", "When the first certificate of an upstream server's chain expires, as Unix time."),
-	}
-}
-
-// Describe sends all descriptions.
-func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.handshakes, m.failures, m.seconds, m.open, m.expiry} {
-		ch <- d
+		handshakes: set.Counter("tls_handshakes_total", "TLS handshakes with an upstream server, by result: full, resumed or failed.", "server", "result"),
+		failures:   set.Counter("tls_failures_total", "Connections to an upstream server over TLS that failed before they brought an answer, by reason.", "server", "reason"),
+		seconds:    set.Histogram("tls_handshake_seconds", "Time for the connection to an upstream server and the TLS handshake.", "server"),
+		open:       set.Gauge("tls_connections", "Open connections to an upstream server over TLS.", "server"),
+		expiry:     set.Gauge("tls_certificate_expiry_timestamp_seconds", "When the first certificate of an upstream server's chain expires, as Unix time.", "server"),
 	}
 }
 
@@ -40,22 +29,15 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric, server string, t *upstrea
 	if t == nil {
 		return
 	}
-	counter := func(d *prometheus.Desc, n uint64, label string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), server, label)
-	}
-	counter(m.handshakes, t.Full, "full")
-	counter(m.handshakes, t.Resumed, "resumed")
-	counter(m.handshakes, t.Failed, "failed")
+	m.handshakes.Send(ch, float64(t.Full), server, "full")
+	m.handshakes.Send(ch, float64(t.Resumed), server, "resumed")
+	m.handshakes.Send(ch, float64(t.Failed), server, "failed")
 	for i, reason := range upstream.TLSReasons {
-		counter(m.failures, t.Failures[i], reason)
+		m.failures.Send(ch, float64(t.Failures[i]), server, reason)
 	}
-	buckets := make(map[float64]uint64, len(t.Seconds))
-	for i, bound := range upstream.HandshakeBuckets {
-		buckets[bound] = t.Seconds[i]
-	}
-	ch <- prometheus.MustNewConstHistogram(m.seconds, t.Full+t.Resumed, t.Sum.Seconds(), buckets, server)
-	ch <- prometheus.MustNewConstMetric(m.open, prometheus.GaugeValue, float64(t.Open), server)
+	m.seconds.SendHistogram(ch, upstream.HandshakeBuckets[:], t.Seconds[:], t.Sum.Seconds(), server)
+	m.open.Send(ch, float64(t.Open), server)
 	if !t.Expiry.IsZero() {
-		ch <- prometheus.MustNewConstMetric(m.expiry, prometheus.GaugeValue, float64(t.Expiry.Unix()), server)
+		m.expiry.Send(ch, float64(t.Expiry.Unix()), server)
 	}
 }
