@@ -15,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/dnscache/explain"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // explainCommand runs "dnscache explain" and returns its exit code and output.
@@ -33,7 +34,7 @@ func explainCommand(t *testing.T, args ...string) (int, string) {
 // explain asks the running program, again while it limits the rate.
 func (in *instance) explain(args ...string) (code int, out string) {
 	in.t.Helper()
-	eventually(in.t, "an explanation comes", func() bool {
+	testkit.Eventually(in.t, "an explanation comes", func() bool {
 		code, out = explainCommand(in.t, append(args, "--server="+in.metrics.String())...)
 		return !strings.Contains(out, "429")
 	})
@@ -153,7 +154,7 @@ func TestExplainStale(t *testing.T) {
 		t.Errorf("first: %s", out)
 	}
 	up.setDown(true)
-	eventually(t, "a stale answer is told", func() bool {
+	testkit.Eventually(t, "a stale answer is told", func() bool {
 		code, out := in.explain("www.example", "-o", "json")
 		var x explain.Explanation
 		if err := json.Unmarshal([]byte(out), &x); err != nil || code != 0 {

@@ -15,7 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
-	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // patience is how long tests wait for what must come; it only guards against
@@ -27,7 +27,7 @@ type instance struct {
 	t       *testing.T
 	addr    netip.AddrPort
 	metrics netip.AddrPort
-	log     *dnstest.Buffer
+	log     *testkit.Buffer
 	signals chan os.Signal
 	exit    chan int
 	once    sync.Once
@@ -39,7 +39,7 @@ type instance struct {
 // asks no server twice because a busy machine makes it late.
 func start(t *testing.T, args ...string) *instance {
 	t.Helper()
-	in := &instance{t: t, log: &dnstest.Buffer{}, signals: make(chan os.Signal, 4), exit: make(chan int, 1)}
+	in := &instance{t: t, log: &testkit.Buffer{}, signals: make(chan os.Signal, 4), exit: make(chan int, 1)}
 	started := make(chan struct{})
 	e := env{
 		stdin: strings.NewReader(""), stdout: in.log, stderr: in.log, signals: in.signals,
@@ -103,17 +103,7 @@ func (in *instance) wait() int {
 func (in *instance) logged(pattern string) {
 	in.t.Helper()
 	want := regexp.MustCompile(`(?m)^dnscache\[\d+\]: ` + pattern + `$`)
-	eventually(in.t, "the log has a line "+pattern, func() bool { return want.MatchString(in.log.String()) })
-}
-
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it never happened that %s", what)
-		}
-	}
+	testkit.Eventually(in.t, "the log has a line "+pattern, func() bool { return want.MatchString(in.log.String()) })
 }
 
 // exchange asks one question over UDP.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // Which addresses answer, and whether each has its own socket.
@@ -159,7 +161,7 @@ func TestUserAndGroup(t *testing.T) {
 				if !want && ask() {
 					t.Errorf("%s answers", addr)
 				} else if want {
-					eventually(t, addr+" answers", ask)
+					testkit.Eventually(t, addr+" answers", ask)
 				}
 			}
 		})

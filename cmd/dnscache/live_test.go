@@ -9,6 +9,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // TestLiveServerless: questions about such a domain get SERVFAIL with the reason
@@ -40,5 +41,5 @@ func TestLiveServerless(t *testing.T) {
 		t.Errorf("the other server was asked %d times", n)
 	}
 	dnstest.Replace(t, filepath.Join(dir, "stubDomains"), fmt.Sprintf(`{"corp.example": [%q]}`, stub.addr))
-	eventually(t, "the server counts", func() bool { return in.answers("a.corp.example") == "NOERROR 192.0.2.2" })
+	testkit.Eventually(t, "the server counts", func() bool { return in.answers("a.corp.example") == "NOERROR 192.0.2.2" })
 }

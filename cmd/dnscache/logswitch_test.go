@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // post changes what the program logs.
@@ -84,14 +86,14 @@ func TestJSONLog(t *testing.T) {
 		t.Fatal(status)
 	}
 	in.answers("www.example")
-	eventually(t, "the answer is logged", func() bool { return strings.Contains(in.log.String(), "query answered") })
+	testkit.Eventually(t, "the answer is logged", func() bool { return strings.Contains(in.log.String(), "query answered") })
 	before := strings.Count(in.log.String(), "queries forwarded")
 	in.signals <- syscall.SIGUSR1
 	if status, _ := in.post("level=info"); status != 200 {
 		t.Fatal(status)
 	}
 	in.signals <- syscall.SIGUSR1
-	eventually(t, "the statistics are logged", func() bool { return strings.Contains(in.log.String(), "queries forwarded") })
+	testkit.Eventually(t, "the statistics are logged", func() bool { return strings.Contains(in.log.String(), "queries forwarded") })
 	if before != 0 {
 		t.Error("statistics before the signal")
 	}

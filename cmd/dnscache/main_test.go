@@ -16,7 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/kube-dns/kube-dns/test/addon"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // TestMain lets scripts and tests start this program as a process of its own.
@@ -62,7 +62,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 // freePort returns a port of this package's that nobody uses, over UDP and TCP.
 func freePort(t *testing.T) string {
 	t.Helper()
-	return strconv.Itoa(addon.FreePortsFrom(t, 12000, 1000, 1)[0])
+	return strconv.Itoa(testkit.FreePorts(t, 12000, 1000, 1)[0])
 }
 
 // TestProcess starts the program as Kubernetes does and looks at it from

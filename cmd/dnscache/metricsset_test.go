@@ -17,6 +17,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnscache/metrics"
 	"github.com/kube-dns/kube-dns/pkg/nodelocal"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // TestMetricsSet: --metrics-set=essential, the set of a node's cache, has at most
@@ -69,6 +70,6 @@ func TestMetricsSet(t *testing.T) {
 		return slices.ContainsFunc(page(), func(line string) bool { return strings.HasPrefix(line, want) })
 	}
 	for _, want := range []string{`dnscache_upstream_queries_total{server="any"} 20`, `dnscache_queries_total{transport="udp"} 20`, `dnscache_failed_total `} {
-		dnstest.WaitFor(t, func() bool { return has(want) })
+		testkit.Eventually(t, "the condition holds", func() bool { return has(want) })
 	}
 }

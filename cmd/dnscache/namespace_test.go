@@ -14,7 +14,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
-	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // inNamespace runs the calling test again, as a process in a network namespace
@@ -60,9 +60,9 @@ func at(addr, name string, qtype uint16) string {
 }
 
 // startInside runs the program in the namespace, on port 5353.
-func startInside(t *testing.T, args ...string) *dnstest.Buffer {
+func startInside(t *testing.T, args ...string) *testkit.Buffer {
 	t.Helper()
-	log, signals, exit, started := &dnstest.Buffer{}, make(chan os.Signal, 1), make(chan int, 1), make(chan struct{})
+	log, signals, exit, started := &testkit.Buffer{}, make(chan os.Signal, 1), make(chan int, 1), make(chan struct{})
 	e := env{
 		stdin: strings.NewReader(""), stdout: log, stderr: log, signals: signals,
 		started: func([]netip.AddrPort, netip.AddrPort) { close(started) },
@@ -90,7 +90,7 @@ func TestBindDynamic(t *testing.T) {
 		return
 	}
 	log := startInside(t, "--bind-dynamic", "--interface=veth*", "--host-record=x.ex,192.0.2.1")
-	eventually(t, "lo is served", func() bool { return strings.Contains(at("127.0.0.1", "x.ex.", dns.TypeA), "192.0.2.1") })
+	testkit.Eventually(t, "lo is served", func() bool { return strings.Contains(at("127.0.0.1", "x.ex.", dns.TypeA), "192.0.2.1") })
 	if !strings.Contains(log.String(), "warning: interface veth* does not currently exist") {
 		t.Error("nothing is said of an interface that is not there")
 	}
@@ -98,12 +98,12 @@ func TestBindDynamic(t *testing.T) {
 	ip(t, "addr add 10.1.2.1/24 dev veth0")
 	ip(t, "link set veth0 up")
 	ip(t, "addr add 10.3.0.1/24 dev other0")
-	eventually(t, "the new address is served", func() bool { return strings.Contains(at("10.1.2.1", "x.ex.", dns.TypeA), "192.0.2.1") })
+	testkit.Eventually(t, "the new address is served", func() bool { return strings.Contains(at("10.1.2.1", "x.ex.", dns.TypeA), "192.0.2.1") })
 	if got := at("10.3.0.1", "x.ex.", dns.TypeA); got != "" {
 		t.Errorf("an address of another interface answers %s", got)
 	}
 	ip(t, "addr del 10.1.2.1/24 dev veth0")
-	eventually(t, "the address is given up", func() bool { return strings.Contains(log.String(), "stopped listening on 10.1.2.1 port 5353") })
+	testkit.Eventually(t, "the address is given up", func() bool { return strings.Contains(log.String(), "stopped listening on 10.1.2.1 port 5353") })
 }
 
 // Names of interfaces and answers by network follow the addresses that there
@@ -154,7 +154,7 @@ func TestInterfaceAddresses(t *testing.T) {
 		}
 	}
 	ip(t, "addr add 10.77.0.1/16 dev veth0")
-	eventually(t, "a new address has the names", func() bool {
+	testkit.Eventually(t, "a new address has the names", func() bool {
 		return strings.Contains(at("127.0.0.1", "if.ex.", dns.TypeA), "10.77.0.1") && strings.Contains(at("10.77.0.1", "dyn.ex.", dns.TypeA), "10.77.0.8")
 	})
 }
@@ -175,7 +175,7 @@ func TestSharePort(t *testing.T) {
 			t.Fatalf("answer %q", got)
 		}
 	}
-	var log dnstest.Buffer
+	var log testkit.Buffer
 	alone := append([]string{"--user=root", "--conf-file=", "--no-resolv", "--no-hosts", "--port=5353"}, shared[1:]...)
 	if code := run(t.Context(), alone, env{stdin: strings.NewReader(""), stdout: &log, stderr: &log}); code != options.ExitNetwork {
 		t.Errorf("without --share-port the exit code is %d, want %d:\n%s", code, options.ExitNetwork, &log)

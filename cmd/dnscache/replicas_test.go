@@ -8,6 +8,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // TestServerReplicas: names go to the replica, not to the --server that leads to it. When the
@@ -29,7 +30,7 @@ func TestServerReplicas(t *testing.T) {
 		t, fmt.Sprintf("--server=/cluster.local/127.0.0.1#%d", bootstrap.Addr.Port()), "--cache-size=100",
 		fmt.Sprintf("--server-replicas=%s#%d", strings.TrimSuffix(service, "."), replica.Addr.Port()),
 	)
-	dnstest.WaitFor(t, func() bool { return strings.Contains(in.log.String(), "replicas of the cluster's DNS service") })
+	testkit.Eventually(t, "the condition holds", func() bool { return strings.Contains(in.log.String(), "replicas of the cluster's DNS service") })
 	ask := func(name string) string {
 		m, err := dns.Exchange(dnstest.Question(name, dns.TypeA), in.addr.String())
 		if err != nil || len(m.Answer) == 0 {
@@ -42,10 +43,10 @@ func TestServerReplicas(t *testing.T) {
 		number++
 		return ask(fmt.Sprintf("n%d.default.svc.cluster.local.", number))
 	}
-	dnstest.WaitFor(t, func() bool { return fresh() == "192.0.2.2" })
+	testkit.Eventually(t, "the condition holds", func() bool { return fresh() == "192.0.2.2" })
 	kept := fmt.Sprintf("n%d.default.svc.cluster.local.", number)
 	replica.Refuse(t)
-	dnstest.WaitFor(t, func() bool { return fresh() == "192.0.2.1" })
+	testkit.Eventually(t, "the condition holds", func() bool { return fresh() == "192.0.2.1" })
 	if got := ask(kept); got != "192.0.2.2" {
 		t.Errorf("a cached name is %s now", got)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // TestCommandLinesOfKubernetes sends queries through the command lines that
@@ -159,7 +160,7 @@ func TestStatistics(t *testing.T) {
 
 	in.signals <- syscall.SIGHUP
 	in.logged("cleared cache")
-	eventually(t, "the counters begin anew", func() bool { return in.statistic("insertions.bind.") == "0" })
+	testkit.Eventually(t, "the counters begin anew", func() bool { return in.statistic("insertions.bind.") == "0" })
 	in.answers("a.example")
 	if up.count("a.example. A") != 2 {
 		t.Error("the cache was not cleared")
@@ -208,7 +209,7 @@ func TestLocalData(t *testing.T) {
 
 	dnstest.Replace(t, hosts, "10.1.1.2 in-hosts\n")
 	in.signals <- syscall.SIGHUP
-	eventually(t, "the new hosts file counts", func() bool { return in.answers("in-hosts") == "NOERROR 10.1.1.2" })
+	testkit.Eventually(t, "the new hosts file counts", func() bool { return in.answers("in-hosts") == "NOERROR 10.1.1.2" })
 }
 
 // TestLiveChanges changes servers while running: names whose servers changed are
@@ -228,7 +229,7 @@ func TestLiveChanges(t *testing.T) {
 	dnstest.Replace(t, filepath.Join(dir, "stubDomains"), `{"stub.example": ["`+first.addr.String()+`"]}`)
 	config(`["` + second.addr.String() + `"]`)
 	in.logged("using nameserver " + regexp.QuoteMeta(second.option()))
-	eventually(t, "the new server is asked", func() bool {
+	testkit.Eventually(t, "the new server is asked", func() bool {
 		return in.answers(fmt.Sprintf("n%d.example", time.Now().UnixNano())) == "NOERROR 192.0.2.2"
 	})
 	for name, want := range map[string]string{
@@ -391,7 +392,7 @@ func TestLogFileIsReopened(t *testing.T) {
 	}
 	in.signals <- syscall.SIGUSR2
 	in.signals <- syscall.SIGUSR1
-	eventually(t, "the new file has lines", func() bool {
+	testkit.Eventually(t, "the new file has lines", func() bool {
 		text, _ := os.ReadFile(path) // it may not be there yet
 		return regexp.MustCompile(`(?m)^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d dnscache\[\d+\]: cache size 150, `).Match(text)
 	})

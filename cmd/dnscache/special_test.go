@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // What --pid-file and --log-facility name keeps its kind and its owner, whatever
@@ -42,7 +42,7 @@ func TestSpecialFilesStay(t *testing.T) {
 					t.Fatal(err)
 				}
 				if strings.Contains(path, "folder") {
-					log := &dnstest.Buffer{}
+					log := &testkit.Buffer{}
 					code := run(context.Background(), []string{"--conf-file=", "--no-resolv", "--port=5353", "--listen-address=127.0.0.1", option + path},
 						env{stdin: strings.NewReader(""), stdout: log, stderr: log})
 					if code != 3 || !strings.Contains(log.String(), path+": Is a directory") {

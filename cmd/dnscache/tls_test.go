@@ -18,6 +18,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 const tlsName = "dns.example.net"
@@ -133,9 +134,9 @@ func TestTLSFiles(t *testing.T) {
 	if err := os.WriteFile(key, []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the bad file is reported", func() bool { ask(); return strings.Contains(in.log.String(), "keeping the previous certificates") })
+	testkit.Eventually(t, "the bad file is reported", func() bool { ask(); return strings.Contains(in.log.String(), "keeping the previous certificates") })
 	dnstest.WritePair(t, dir, clients.Leaf(t, dnstest.Leaf{Usage: x509.ExtKeyUsageClientAuth}))
-	eventually(t, "the new certificate is used", ask)
+	testkit.Eventually(t, "the new certificate is used", ask)
 }
 
 // TestTLSRefusedOptions: what must not start.
@@ -170,7 +171,7 @@ func scrape(t *testing.T, in *instance) string {
 // refused runs the program with options with which it must not start.
 func refused(t *testing.T, args ...string) (out string, code int) {
 	t.Helper()
-	log := &dnstest.Buffer{}
+	log := &testkit.Buffer{}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	code = run(ctx, append([]string{"--user=root", "--conf-file=", "--no-resolv", "--no-hosts"}, args...), env{

@@ -16,7 +16,7 @@ import (
 	"github.com/miekg/dns"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/kube-dns/kube-dns/test/addon"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -83,7 +83,7 @@ func cmdTerminate(ts *testscript.TestScript, _ bool, _ []string) {
 // freePort returns a port of this package's that nobody uses, over UDP and TCP.
 func freePort(t *testing.T) string {
 	t.Helper()
-	return strconv.Itoa(addon.FreePortsFrom(t, 13000, 1000, 1)[0])
+	return strconv.Itoa(testkit.FreePorts(t, 13000, 1000, 1)[0])
 }
 
 // dnsServer starts a server that knows one name and returns its address.

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // recorder is a server outside that answers each name with one address and
@@ -260,7 +262,7 @@ func TestNoIPv6(t *testing.T) {
 		return
 	}
 	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", objects), "--nameservers=none")
-	p.args = append(p.args, "--dns-bind-address=0.0.0.0", "--healthz-port="+strconv.Itoa(freePorts(t, 1)))
+	p.args = append(p.args, "--dns-bind-address=0.0.0.0", "--healthz-port="+strconv.Itoa(testkit.FreePortRow(t, 11000, 1000, 1)))
 	p.readiness = "127.0.0.1:" + strings.TrimPrefix(p.args[len(p.args)-1], "--healthz-port=")
 	p.start().awaitReady()
 	p.wantAnswer(web, dns.TypeA, "NOERROR 10.96.0.10")

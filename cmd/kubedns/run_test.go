@@ -8,14 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +22,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 	"github.com/kube-dns/kube-dns/pkg/logging"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 const objects = `apiVersion: v1
@@ -46,24 +45,6 @@ metadata: {name: kube-dns, namespace: kube-system}
 data: {federations: "other=example.org"}
 `
 
-// safeBuffer is a log that may be read while it is written.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 func noEnv(string) string { return "" }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -73,49 +54,17 @@ type program struct {
 	t                         *testing.T
 	dns, readiness, prom, dbg string // addresses
 	signals                   chan os.Signal
-	log                       *safeBuffer
+	log                       *testkit.Buffer
 	exit                      chan int
 	env                       map[string]string
 	resolvConf                string
 	args                      []string
 }
 
-// freePorts returns the first of n ports in a row on which nothing listens, over
-// UDP and TCP, and which nobody gets by asking for any: Linux gives those above
-// 32767 away. Tests of other packages take theirs from other ranges.
-func freePorts(t *testing.T, n int) int {
-	t.Helper()
-	free := func(port int) bool {
-		l, err := net.Listen("tcp", portAddress(uint16(port)))
-		if err != nil {
-			return false
-		}
-		defer l.Close()
-		c, err := net.ListenPacket("udp", portAddress(uint16(port)))
-		if err != nil {
-			return false
-		}
-		c.Close()
-		return true
-	}
-search:
-	for range 1000 {
-		first := 11000 + rand.IntN(1000)
-		for port := first; port < first+n; port++ {
-			if !free(port) {
-				continue search
-			}
-		}
-		return first
-	}
-	t.Fatal("no free ports")
-	return 0
-}
-
 func newProgram(t *testing.T, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, signals: make(chan os.Signal, 4), log: &safeBuffer{}, exit: make(chan int, 1)}
-	first := freePorts(t, 4)
+	p := &program{t: t, signals: make(chan os.Signal, 4), log: &testkit.Buffer{}, exit: make(chan int, 1)}
+	first := testkit.FreePortRow(t, 11000, 1000, 4)
 	address := func(i int) string { return "127.0.0.1:" + strconv.Itoa(first+i) }
 	p.dns, p.readiness, p.prom, p.dbg = address(0), address(1), address(2), address(3)
 	p.env = map[string]string{"PROMETHEUS_PORT": strconv.Itoa(first + 2)}
@@ -360,7 +309,7 @@ func TestSignals(t *testing.T) {
 
 // TestUnsynced runs against an API server that is not there.
 func TestUnsynced(t *testing.T) {
-	nobody := freePorts(t, 1)
+	nobody := testkit.FreePortRow(t, 11000, 1000, 1)
 	p := newProgram(t, fmt.Sprintf("--kube-master-url=http://127.0.0.1:%d", nobody), "--nameservers=none",
 		"--initial-sync-timeout=100ms", "--lameduck=0s")
 	p.env["KUBERNETES_SERVICE_HOST"], p.env["KUBERNETES_SERVICE_PORT"] = "10.96.0.1", "443"

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,25 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
-
-// buffer is a writer that may be read while it is written to.
-type buffer struct {
-	lockedWriter
-	b bytes.Buffer
-}
-
-func newBuffer() *buffer {
-	b := &buffer{}
-	b.w = &b.b
-	return b
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // fakes returns the environment of a demo with fake programs and free ports.
 func fakes(t *testing.T, mode string, extra ...string) func(string) string {
@@ -52,41 +34,15 @@ func fakes(t *testing.T, mode string, extra ...string) func(string) string {
 	}
 	t.Setenv(fakeEnv, mode)
 	env := map[string]string{"DEMO_BIN": dir}
-	free := freePorts(t)
+	free := testkit.FreePorts(t, 14500, 500, 6)
 	for i, s := range new(ports).table() {
-		env[s.variable] = free[i]
+		env[s.variable] = strconv.Itoa(free[i])
 	}
 	for _, e := range extra {
 		name, value, _ := strings.Cut(e, "=")
 		env[name] = value
 	}
 	return func(name string) string { return env[name] }
-}
-
-// freePorts returns six different ports that were free a moment ago, over UDP
-// and TCP, and that nobody gets by asking for any: Linux gives those above 32767
-// away. Tests of other packages take theirs from other ranges.
-func freePorts(t *testing.T) []string {
-	t.Helper()
-	var list []string
-	for range 1000 {
-		port := strconv.Itoa(14000 + rand.IntN(1000))
-		ln, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err != nil {
-			continue
-		}
-		defer ln.Close()
-		pc, err := net.ListenPacket("udp", "127.0.0.1:"+port)
-		if err != nil {
-			continue
-		}
-		defer pc.Close()
-		if list = append(list, port); len(list) == 6 {
-			return list
-		}
-	}
-	t.Fatal("no ports are free")
-	return nil
 }
 
 func TestOnce(t *testing.T) {
@@ -114,7 +70,7 @@ func TestOnce(t *testing.T) {
 			if tt.mode == "dies" {
 				extra = append(extra, "ONCE=0") // it is noticed at the latest while staying up
 			}
-			out := newBuffer()
+			out := new(testkit.Buffer)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if code := run(ctx, fakes(t, tt.mode, extra...), out); code != tt.code {
@@ -135,7 +91,7 @@ func TestOnce(t *testing.T) {
 func TestStaysUntilSignal(t *testing.T) {
 	for _, mode := range []string{"ok", "wrong", "deaf"} {
 		t.Run(mode, func(t *testing.T) {
-			out := newBuffer()
+			out := new(testkit.Buffer)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			code := make(chan int, 1)
@@ -158,7 +114,7 @@ func TestStaysUntilSignal(t *testing.T) {
 
 // TestInterruptedWhileWaiting: a signal before the answers is no success.
 func TestInterruptedWhileWaiting(t *testing.T) {
-	out := newBuffer()
+	out := new(testkit.Buffer)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	getenv := fakes(t, "unhealthy", "ONCE=1")
@@ -170,7 +126,7 @@ func TestInterruptedWhileWaiting(t *testing.T) {
 }
 
 // cancelAfter cancels when out shows that nobody answers yet.
-func cancelAfter(ctx context.Context, cancel func(), out *buffer) {
+func cancelAfter(ctx context.Context, cancel func(), out *testkit.Buffer) {
 	for ctx.Err() == nil && !strings.Contains(out.String(), "/readiness: no answer yet\n") {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -180,9 +136,9 @@ func cancelAfter(ctx context.Context, cancel func(), out *buffer) {
 func TestNotHealthyInTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	out := newBuffer()
+	out := new(testkit.Buffer)
 	go cancelAfter(ctx, cancel, out)
-	url := "http://127.0.0.1:" + freePorts(t)[0] + "/readiness"
+	url := fmt.Sprintf("http://127.0.0.1:%d/readiness", testkit.FreePorts(t, 14500, 500, 1)[0])
 	err := waitHealthy(ctx, url, nil, out)
 	if err == nil || err.Error() != url+" is not healthy in time: no answer yet" {
 		t.Errorf("waitHealthy: %v", err)
@@ -210,7 +166,7 @@ func TestPortInUse(t *testing.T) {
 	}
 	defer pc.Close()
 	tcp, udp := ln.Addr().(*net.TCPAddr).Port, pc.LocalAddr().(*net.UDPAddr).Port
-	out := newBuffer()
+	out := new(testkit.Buffer)
 	code := run(t.Context(), fakes(t, "ok", fmt.Sprint("DEMO_READINESS_PORT=", tcp), fmt.Sprint("DEMO_DNSCACHE_PORT=", udp)), out)
 	if code != 1 {
 		t.Errorf("exit %d, want 1", code)
@@ -322,7 +278,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestChildLog(t *testing.T) {
-	out := newBuffer()
+	out := new(testkit.Buffer)
 	l := &childLog{name: "kubedns", out: out}
 	for i := range keptLines + 5 {
 		fmt.Fprintf(l, "line %d\nhal", i)

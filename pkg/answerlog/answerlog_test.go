@@ -1,37 +1,21 @@
 package answerlog
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
+// buffer is what a log wrote.
+type buffer struct{ testkit.Buffer }
 
 // lines returns the lines about answers so far, without their time.
 func (b *buffer) lines() (all []string) {

@@ -10,6 +10,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 const (
@@ -33,9 +34,13 @@ var (
 	summary       = dnstest.Summary
 	name          = dnstest.Name
 	suffix        = dnstest.Suffix
-	waitFor       = dnstest.WaitFor
 	itoa          = strconv.Itoa
 )
+
+func waitFor(tb testing.TB, ok func() bool) {
+	tb.Helper()
+	testkit.Eventually(tb, "the state that is waited for", ok)
+}
 
 // silence answers nothing.
 func silence(*dns.Msg, bool) [][]byte { return nil }

@@ -16,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 func service(name, ip string) string {
@@ -205,16 +207,6 @@ func started(t *testing.T, content string) (*Source, string) {
 	return s, path
 }
 
-// eventually waits until ok, which is called again and again, returns true.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("still not: %s", what)
-		}
-	}
-}
-
 // currentProblem returns why the current files are not loaded.
 func (s *Source) currentProblem() error {
 	s.mu.Lock()
@@ -227,28 +219,28 @@ func TestReload(t *testing.T) {
 	has := func(want ...string) func() bool {
 		return func() bool { return cmp.Equal(want, list(t, s.Services())) }
 	}
-	eventually(t, "the first state", has("default/a@1", "default/b@1"))
+	testkit.Eventually(t, "the first state", has("default/a@1", "default/b@1"))
 
 	// In place: b changes, a keeps its version.
 	write(t, path, service("a", "10.0.0.1")+"---\n"+service("b", "10.0.0.3"))
-	eventually(t, "b changed", has("default/a@1", "default/b@2"))
+	testkit.Eventually(t, "b changed", has("default/a@1", "default/b@2"))
 
 	// Atomically: c comes, b goes.
 	write(t, path+".tmp", service("a", "10.0.0.1")+"---\n"+service("c", "10.0.0.2"))
 	if err := os.Rename(path+".tmp", path); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "c in b's place", has("default/a@1", "default/c@3"))
+	testkit.Eventually(t, "c in b's place", has("default/a@1", "default/c@3"))
 
 	// Nothing at all, as between opening a file and writing it.
 	write(t, path, "")
-	eventually(t, "an error about an empty file", func() bool { return s.currentProblem() != nil })
+	testkit.Eventually(t, "an error about an empty file", func() bool { return s.currentProblem() != nil })
 	write(t, path, service("a", "10.0.0.1")+"---\n"+service("c", "10.0.0.2"))
-	eventually(t, "no error after it was written", func() bool { return s.currentProblem() == nil })
+	testkit.Eventually(t, "no error after it was written", func() bool { return s.currentProblem() == nil })
 
 	// Half a document: the last good state stays and the error is told.
 	write(t, path, service("a", "10.0.0.1")+"---\napiVersion: v1\nkind: {")
-	eventually(t, "an error", func() bool { return s.currentProblem() != nil })
+	testkit.Eventually(t, "an error", func() bool { return s.currentProblem() != nil })
 	if !has("default/a@1", "default/c@3")() {
 		t.Errorf("after a torn write: %v", list(t, s.Services()))
 	}
@@ -257,11 +249,11 @@ func TestReload(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "an error about the folder", func() bool { return strings.Contains(s.currentProblem().Error(), "no file named") })
+	testkit.Eventually(t, "an error about the folder", func() bool { return strings.Contains(s.currentProblem().Error(), "no file named") })
 
 	// What was offered all along is back: no error, no new versions.
 	write(t, path, service("a", "10.0.0.1")+"---\n"+service("c", "10.0.0.2"))
-	eventually(t, "no error", func() bool { return s.currentProblem() == nil })
+	testkit.Eventually(t, "no error", func() bool { return s.currentProblem() == nil })
 	if !has("default/a@1", "default/c@3")() {
 		t.Errorf("after the file came back: %v", list(t, s.Services()))
 	}
@@ -300,7 +292,7 @@ func TestReloadVolume(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "..new"), filepath.Join(dir, "..data")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the second version", func() bool { return cmp.Equal([]string{"default/a@2"}, list(t, s.Services())) })
+	testkit.Eventually(t, "the second version", func() bool { return cmp.Equal([]string{"default/a@2"}, list(t, s.Services())) })
 }
 
 // ServiceImports are read in both versions of their API, whatever else they say, and a

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // dialFrom returns a connection from a local address, with a deadline.
@@ -58,7 +60,7 @@ func TestTCPCrowdsLeaveRoom(t *testing.T) {
 			for i := range maxConns {
 				act(dialFrom(t, crowd[i%len(crowd)], s.Addrs()[0]))
 			}
-			eventually(t, "all taken", func() bool { return s.Stats().TCPAccepted == maxConns })
+			testkit.Eventually(t, "all taken", func() bool { return s.Stats().TCPAccepted == maxConns })
 			for range perClient / 2 { // each must find room
 				other := dialFrom(t, "127.0.0.1", s.Addrs()[0])
 				write(t, other, query(2, 20))

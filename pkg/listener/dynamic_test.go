@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // Addresses come and go while the server runs; what stays is not disturbed and
@@ -37,7 +39,7 @@ func TestUpdate(t *testing.T) {
 		write(t, c, query(2, 30))
 		wantBytes(t, answerTo(query(2, 30)), read(t, c))
 	}
-	eventually(t, "both are counted", func() bool { return s.Stats().UDPReplies == 2 })
+	testkit.Eventually(t, "both are counted", func() bool { return s.Stats().UDPReplies == 2 })
 
 	update([]netip.AddrPort{two, three}, []netip.AddrPort{three}, []netip.AddrPort{one})
 	if n := s.Stats().UDPReplies; n != 2 {

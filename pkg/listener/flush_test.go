@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // flushing answers in Flush what Handle took.
@@ -84,7 +86,7 @@ func TestFlusher(t *testing.T) {
 		c.Close()
 	}
 	// The crash comes after the answer has left.
-	eventually(t, "panic counted", func() bool { return s.Stats().Panics == 1 })
+	testkit.Eventually(t, "panic counted", func() bool { return s.Stats().Panics == 1 })
 }
 
 // previewing answers by how many packets were shown with the one asked.

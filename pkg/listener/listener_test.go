@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // hang bounds waits that only end late when something is broken.
-const hang = 20 * time.Second
+const hang = testkit.Hang
 
 // handlerFunc is a Handler made of a function.
 type handlerFunc func(packet []byte, to ReplyTo, reply []byte) []byte
@@ -98,7 +100,7 @@ func startStoppable(tb testing.TB, cfg Config) (s *Server, stop func()) {
 			tb.Errorf("%d TCP connections open after Run", open)
 		}
 		if running.Add(-1) == 0 {
-			eventually(tb, "all of the server's goroutines ended", func() bool { return !bytes.Contains(stacks(), []byte("/pkg/listener.(*")) })
+			testkit.Eventually(tb, "all of the server's goroutines ended", func() bool { return !bytes.Contains(stacks(), []byte("/pkg/listener.(*")) })
 		}
 	}
 	tb.Cleanup(stop)
@@ -141,16 +143,6 @@ func wantBytes(tb testing.TB, want, got []byte) {
 	tb.Helper()
 	if !bytes.Equal(got, want) {
 		tb.Errorf("got %d octets %.100x, want %d octets %.100x", len(got), got, len(want), want)
-	}
-}
-
-// eventually waits until ok.
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	for until := time.Now().Add(hang); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(until) {
-			tb.Fatalf("never: %s", what)
-		}
 	}
 }
 

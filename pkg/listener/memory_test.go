@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // heap returns the octets of the heap that are in use.
@@ -29,13 +31,13 @@ func TestTCPIdleMemory(t *testing.T) {
 	}
 	write(t, list[0], query(1, 20000))
 	read(t, list[0])
-	eventually(t, "all are taken", func() bool { return s.Stats().TCPAccepted == conns })
+	testkit.Eventually(t, "all are taken", func() bool { return s.Stats().TCPAccepted == conns })
 	before := heap()
 	for _, c := range list {
 		write(t, c, query(1, 20000))
 		read(t, c)
 	}
-	eventually(t, "all is given back", func() bool { return s.Stats().TCPBufferBytes == 0 })
+	testkit.Eventually(t, "all is given back", func() bool { return s.Stats().TCPBufferBytes == 0 })
 	if each := (heap() - before) / conns; each > 6<<10 {
 		t.Errorf("%d octets for each idle connection", each)
 	}
@@ -91,6 +93,6 @@ func TestTCPShedInput(t *testing.T) {
 	if _, err := long.Write(appendFrame(nil, query(1, 40000))[:30000]); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the long one is thrown out", func() bool { return s.Stats().TCPShed == 1 && s.Stats().TCPOpen == 1 })
-	eventually(t, "all is given back", func() bool { return s.Stats().TCPBufferBytes == 0 })
+	testkit.Eventually(t, "the long one is thrown out", func() bool { return s.Stats().TCPShed == 1 && s.Stats().TCPOpen == 1 })
+	testkit.Eventually(t, "all is given back", func() bool { return s.Stats().TCPBufferBytes == 0 })
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // dialTCP returns a connection with a deadline.
@@ -87,7 +89,7 @@ func (c *collector) Handle(p []byte, to ReplyTo, _ []byte) []byte {
 // wait returns where to answer query id, once it came.
 func (c *collector) wait(tb testing.TB, id uint16) (to ReplyTo) {
 	tb.Helper()
-	eventually(tb, "query arrived", func() (ok bool) {
+	testkit.Eventually(tb, "query arrived", func() (ok bool) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		to, ok = c.tos[id]
@@ -307,7 +309,7 @@ func TestTCPLimits(t *testing.T) {
 			write(t, busy, query(1, 20))
 			to := col.wait(t, 1)
 			idle := dialTCP(t, s.Addrs()[0])
-			eventually(t, "second taken", func() bool { return s.Stats().TCPAccepted == 2 })
+			testkit.Eventually(t, "second taken", func() bool { return s.Stats().TCPAccepted == 2 })
 			third := dialTCP(t, s.Addrs()[0])
 			wantClosed(t, idle)
 			write(t, third, query(3, 20))
@@ -320,7 +322,7 @@ func TestTCPLimits(t *testing.T) {
 				t.Errorf("evicted %d, refused %d, open %d; want 1, 1, 2", st.TCPEvicted, st.TCPRefused, st.TCPOpen)
 			}
 			busy.Close()
-			eventually(t, "closed one gone", func() bool { return s.Stats().TCPOpen == 1 })
+			testkit.Eventually(t, "closed one gone", func() bool { return s.Stats().TCPOpen == 1 })
 			write(t, dialTCP(t, s.Addrs()[0]), query(5, 20))
 			col.wait(t, 5)
 		})
@@ -344,7 +346,7 @@ func TestTCPLimitIsPerClient(t *testing.T) {
 	}
 	one, two := from("127.0.0.1"), from("127.0.0.2")
 	// A connection is idle a moment after its answer was written.
-	eventually(t, "both are idle", func() bool { return idleConns(s) == 2 })
+	testkit.Eventually(t, "both are idle", func() bool { return idleConns(s) == 2 })
 	from("127.0.0.2")
 	wantClosed(t, two)
 	write(t, one, query(2, 20))
@@ -401,8 +403,8 @@ func TestTCPSlowReader(t *testing.T) {
 		read(t, other)
 	}
 	<-asked
-	eventually(t, "slow one counted", func() bool { return s.Stats().TCPWriteTimeouts == 1 })
-	eventually(t, "slow one gone", func() bool { return s.Stats().TCPOpen == 1 })
+	testkit.Eventually(t, "slow one counted", func() bool { return s.Stats().TCPWriteTimeouts == 1 })
+	testkit.Eventually(t, "slow one gone", func() bool { return s.Stats().TCPOpen == 1 })
 }
 
 // A client that reads slowly, but does read, gets everything.
@@ -442,7 +444,7 @@ func TestTCPAnswerAfterClose(t *testing.T) {
 	old := col.wait(t, 1)
 	c.SetLinger(0) // frees the port at once
 	c.Close()
-	eventually(t, "gone", func() bool { return s.Stats().TCPOpen == 0 })
+	testkit.Eventually(t, "gone", func() bool { return s.Stats().TCPOpen == 0 })
 
 	again, err := net.DialTCP("tcp", local, net.TCPAddrFromAddrPort(s.Addrs()[0]))
 	if err != nil {
@@ -514,7 +516,7 @@ func TestTCPRandomBytes(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, "all closed", func() bool { return s.Stats().TCPOpen == 0 })
+	testkit.Eventually(t, "all closed", func() bool { return s.Stats().TCPOpen == 0 })
 }
 
 // Stopping lets queries that were taken be answered, within the grace.
@@ -581,7 +583,7 @@ func TestTCPStopUnderLoad(t *testing.T) {
 		})
 		clients.Go(func() { io.Copy(io.Discard, c) })
 	}
-	eventually(t, "load", func() bool { return s.Stats().TCPReplies > 2000 })
+	testkit.Eventually(t, "load", func() bool { return s.Stats().TCPReplies > 2000 })
 	// The clients' goroutines must be gone before stop counts: they end when the
 	// server closes their connections.
 	s.Close()

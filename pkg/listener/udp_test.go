@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 func TestUDPRoundTrip(t *testing.T) {
@@ -82,7 +84,7 @@ func TestUDPDropsWhatCannotBeAQuery(t *testing.T) {
 	}
 	q := query(1, 512)
 	wantBytes(t, answerTo(q), ask(t, c, q))
-	eventually(t, "all counted", func() bool {
+	testkit.Eventually(t, "all counted", func() bool {
 		st := s.Stats()
 		return st.UDPShort == 3 && st.UDPOversize == 2 && st.UDPQueries == 1 && st.UDPReplies == 1
 	})
@@ -105,7 +107,7 @@ func TestUDPReplySizes(t *testing.T) {
 		}
 		wantBytes(t, query(id, size), ask(t, c, query(id, 12)))
 	}
-	eventually(t, "refused sizes counted", func() bool {
+	testkit.Eventually(t, "refused sizes counted", func() bool {
 		st := s.Stats()
 		return st.UDPSendErrors == 1 && st.Oversize == 1
 	})
@@ -204,7 +206,7 @@ func TestUDPPanicWithoutAnswer(t *testing.T) {
 	})})
 	c := dialUDP(t, s.Addrs()[0])
 	c.Write(query(255, 20))
-	eventually(t, "panic counted", func() bool { return s.Stats().Panics == 1 })
+	testkit.Eventually(t, "panic counted", func() bool { return s.Stats().Panics == 1 })
 }
 
 func TestUDPRandomBytes(t *testing.T) {
@@ -226,7 +228,7 @@ func TestUDPRandomBytes(t *testing.T) {
 			t.Fatalf("sent %x, got %x", p, got)
 		}
 	}
-	eventually(t, "short ones counted", func() bool { return s.Stats().UDPShort == short })
+	testkit.Eventually(t, "short ones counted", func() bool { return s.Stats().UDPShort == short })
 }
 
 // The kernel must spread clients over all sockets of the port: the first one
@@ -260,7 +262,7 @@ func TestCloseUnderLoad(t *testing.T) {
 				}
 			})
 		}
-		eventually(t, "load", func() bool { return s.Stats().UDPReplies > 500 })
+		testkit.Eventually(t, "load", func() bool { return s.Stats().UDPReplies > 500 })
 		s.Close()
 		ended.Store(true)
 		clients.Wait()
@@ -279,5 +281,5 @@ func TestRunWithCancelledContext(t *testing.T) {
 	if err := s.Run(ctx); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "no goroutines left", func() bool { return runtime.NumGoroutine() <= before })
+	testkit.Eventually(t, "no goroutines left", func() bool { return runtime.NumGoroutine() <= before })
 }

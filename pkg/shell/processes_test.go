@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"mvdan.cc/sh/v3/interp"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // reaperEnv makes the test binary play process 1, see reaperChild.
@@ -98,7 +100,7 @@ func reaperChild() int {
 				return
 			}
 			for range 30 {
-				var out lockedBuffer
+				var out testkit.Buffer
 				err := sh.Run(ctx, file, &out)
 				if status, ok := errors.AsType[interp.ExitStatus](err); !ok || status != 7 {
 					failures <- fmt.Sprintf("%s: %v, output %q", command, err, out.String())

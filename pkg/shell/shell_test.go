@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,27 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kube-dns/kube-dns/pkg/nslookup"
-	"github.com/kube-dns/kube-dns/test/addon"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
-
-// lockedBuffer is a writer for many goroutines, as the prober's is.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 func newShell() *Shell {
 	return New(os.Environ(), nslookup.Command{ResolvConf: "/nonexistent", TryTimeout: 10 * time.Second, Tries: 2})
@@ -57,7 +38,7 @@ func onceUntil(ctx context.Context, t *testing.T, sh *Shell, command string) (st
 	if err != nil {
 		t.Fatalf("parsing %q: %v", command, err)
 	}
-	var out lockedBuffer
+	var out testkit.Buffer
 	done := make(chan error, 1)
 	go func() { done <- sh.Run(ctx, file, &out) }()
 	select {
@@ -76,7 +57,7 @@ func onceUntil(ctx context.Context, t *testing.T, sh *Shell, command string) (st
 
 func TestShell(t *testing.T) {
 	server := dnsServer(t)
-	dead := "127.0.0.1:" + strconv.Itoa(addon.FreePortsFrom(t, 14000, 500, 1)[0])
+	dead := "127.0.0.1:" + strconv.Itoa(testkit.FreePorts(t, 14000, 500, 1)[0])
 	t.Setenv("SERVER", server)
 	t.Setenv("DEAD", dead)
 	t.Setenv("NAME", "kubernetes.default.svc.cluster.local")

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -19,9 +17,10 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 	"github.com/kube-dns/kube-dns/pkg/wire"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-const hang = 20 * time.Second
+const hang = testkit.Hang
 
 // noSink collects nothing.
 type noSink struct{}
@@ -336,27 +335,6 @@ func TestSocketsAge(t *testing.T) {
 	}
 }
 
-// freePorts returns the first of n ports in a row that are nobody's. They are
-// below those that Linux gives to sockets that name none, so they stay free.
-// Tests of other packages take theirs from other ranges.
-func freePorts(tb testing.TB, n uint16) uint16 {
-	tb.Helper()
-search:
-	for range 1000 {
-		low := 15000 + rand.N[uint16](1000)
-		for port := low; port < low+n; port++ {
-			pc, err := net.ListenPacket("udp", fmt.Sprintf(":%d", port))
-			if err != nil {
-				continue search
-			}
-			pc.Close()
-		}
-		return low
-	}
-	tb.Fatal("no ports are free")
-	return 0
-}
-
 // TestPorts: the local port is from the range, or the one that was asked for.
 func TestPorts(t *testing.T) {
 	var last atomic.Int64
@@ -380,7 +358,7 @@ func TestPorts(t *testing.T) {
 		}
 	}()
 	srv := Server{Addr: netip.MustParseAddrPort(pc.LocalAddr().String())}
-	low := freePorts(t, 3)
+	low := uint16(testkit.FreePortRow(t, 15000, 1000, 3))
 	fixed := srv
 	fixed.Source = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), low)
 	tests := []struct {

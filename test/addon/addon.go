@@ -4,22 +4,19 @@
 package addon
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // Root is the folder that holds go.mod, found from this file's own place.
@@ -50,34 +47,7 @@ func Build(dir string, flags []string, names ...string) error {
 // over UDP and TCP, for the tests of whole programs.
 func FreePorts(tb testing.TB, n int) []int {
 	tb.Helper()
-	return FreePortsFrom(tb, 17000, 3000, n)
-}
-
-// FreePortsFrom returns such ports out of size from low on, which are to be
-// below 32768, from where Linux gives ports to sockets that name none: so nobody
-// takes one by chance before it is used. Packages that are tested at the same
-// time take theirs from ranges of their own.
-func FreePortsFrom(tb testing.TB, low, size, n int) []int {
-	tb.Helper()
-	ports := make([]int, 0, n)
-	for tries := 0; len(ports) < n; tries++ {
-		if tries > 100*n {
-			tb.Fatal("no free ports on 127.0.0.1")
-		}
-		port := low + rand.IntN(size)
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err != nil {
-			continue
-		}
-		defer l.Close()
-		p, err := net.ListenPacket("udp", "127.0.0.1:"+strconv.Itoa(port))
-		if err != nil {
-			continue
-		}
-		defer p.Close()
-		ports = append(ports, port)
-	}
-	return ports
+	return testkit.FreePorts(tb, 17000, 3000, n)
 }
 
 // maxShown is how much of a log a failed test shows.
@@ -86,7 +56,7 @@ const maxShown = 20_000
 // Process is one running program.
 type Process struct {
 	cmd  *exec.Cmd
-	log  *buffer
+	log  *testkit.Buffer
 	done chan struct{}
 	err  error
 }
@@ -102,7 +72,7 @@ func Start(tb testing.TB, path string, args ...string) *Process {
 // which is empty otherwise.
 func StartEnv(tb testing.TB, env []string, path string, args ...string) *Process {
 	tb.Helper()
-	p := &Process{cmd: exec.Command(path, args...), log: &buffer{}, done: make(chan struct{})}
+	p := &Process{cmd: exec.Command(path, args...), log: &testkit.Buffer{}, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.Env = append(append(os.Environ(), "PROMETHEUS_PORT="), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -211,22 +181,4 @@ func (p *Process) WaitFor(tb testing.TB, limit time.Duration, what string, ready
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-// buffer is a bytes.Buffer for two goroutines.
-type buffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -3,7 +3,6 @@
 package cluster
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // elsewhere is a manifest's text with everything in the tests' own namespace,
@@ -72,10 +73,10 @@ func testLookFirst(t *testing.T) {
 	if err := os.WriteFile(file, []byte(kubectl(t, "get", "services,endpointslices", "-A", "-o", "yaml")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
+	port := strconv.Itoa(testkit.FreePorts(t, 16000, 1000, 1)[0])
 	var log strings.Builder
 	cmd := exec.CommandContext(t.Context(), "../../dist/bin-"+runtime.GOARCH+"/kubedns", "--objects="+file, "--nameservers=none",
-		"--dns-port="+port, "--dns-bind-address=127.0.0.1", "--healthz-port="+freePort(t), "--debug-address=")
+		"--dns-port="+port, "--dns-bind-address=127.0.0.1", "--healthz-port="+strconv.Itoa(testkit.FreePorts(t, 16000, 1000, 1)[0]), "--debug-address=")
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -86,16 +87,6 @@ func testLookFirst(t *testing.T) {
 		t.Log(log.String())
 	}()
 	wantAt(t, "127.0.0.1:"+port, known[1]+".", "NOERROR "+addresses(t, "service", "web")[0])
-}
-
-func freePort(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // With the role that every cluster has for kube-dns, which does not know

@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // Hang bounds every wait of a test.
-const Hang = 20 * time.Second
+const Hang = testkit.Hang
 
 // Server is a scripted server on loopback, over UDP and TCP.
 type Server struct {

@@ -129,13 +129,3 @@ func NewSinkhole(tb testing.TB) netip.AddrPort {
 	tb.Cleanup(func() { pc.Close() })
 	return netip.MustParseAddrPort(pc.LocalAddr().String())
 }
-
-// WaitFor waits until ok.
-func WaitFor(tb testing.TB, ok func() bool) {
-	tb.Helper()
-	for end := time.Now().Add(Hang); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			tb.Fatal("what was waited for did not happen")
-		}
-	}
-}

@@ -3,7 +3,6 @@
 package encrypted
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -13,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +19,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 const (
@@ -31,48 +30,10 @@ const (
 // named is the server's certificate. kdig demands a subject.
 var named = dnstest.Leaf{Names: []string{serverName}, CommonName: serverName}
 
-// freePort is a port of 127.0.0.1 that nobody has, over UDP and TCP.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		pc, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
-		l.Close()
-		if err == nil {
-			pc.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
-}
-
-// output collects what a program writes.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 // run starts a program that ends with the test.
-func run(t *testing.T, program string, args ...string) *output {
+func run(t *testing.T, program string, args ...string) *testkit.Buffer {
 	t.Helper()
-	out := new(output)
+	out := new(testkit.Buffer)
 	cmd := exec.CommandContext(context.Background(), program, args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
@@ -88,19 +49,10 @@ func run(t *testing.T, program string, args ...string) *output {
 	return out
 }
 
-func waitFor(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waiting for %s", what)
-		}
-	}
-}
-
 // unbound starts unbound as a server over TLS with data of its own.
 func unbound(t *testing.T, cert, key string) (port int) {
 	t.Helper()
-	port = freePort(t)
+	port = testkit.FreePorts(t, 20000, 1000, 1)[0]
 	dir := t.TempDir()
 	config := fmt.Sprintf(`server:
   interface: 127.0.0.1@%d
@@ -131,7 +83,7 @@ remote-control:
 		t.Fatal(err)
 	}
 	run(t, "/usr/sbin/unbound", "-d", "-p", "-c", path)
-	waitFor(t, "unbound", func() bool {
+	testkit.Eventually(t, "unbound", func() bool {
 		nc, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err == nil {
 			nc.Close()
@@ -179,7 +131,7 @@ func TestUnbound(t *testing.T) {
 	}
 	port := unbound(t, cert, key)
 
-	cache := freePort(t)
+	cache := testkit.FreePorts(t, 20000, 1000, 1)[0]
 	run(t, filepath.Join(bin, "dnscache"), "-k", "--user=root", "--conf-file=", "--no-resolv", "--no-hosts", "--pid-file=",
 		"--listen-address=127.0.0.1", "--port="+strconv.Itoa(cache), "--tls-ca-file="+caFile, "--log-facility=-",
 		fmt.Sprintf("--server=tls:127.0.0.1#%d,name=%s", port, serverName),
@@ -197,14 +149,14 @@ func TestUnbound(t *testing.T) {
 	if err := os.WriteFile(objects, []byte("apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: b}\nspec: {type: ExternalName, externalName: www.example}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cluster := freePort(t)
+	cluster := testkit.FreePorts(t, 20000, 1000, 1)[0]
 	run(t, filepath.Join(bin, "kubedns"), "--objects="+objects, "--config-dir="+config, "--tls-ca-file="+caFile,
-		"--dns-bind-address=127.0.0.1", "--dns-port="+strconv.Itoa(cluster), "--healthz-port="+strconv.Itoa(freePort(t)), "--debug-address=")
+		"--dns-bind-address=127.0.0.1", "--dns-port="+strconv.Itoa(cluster), "--healthz-port="+strconv.Itoa(testkit.FreePorts(t, 20000, 1000, 1)[0]), "--debug-address=")
 
 	for program, at := range map[string]int{"dnscache": cache, "kubedns": cluster} {
 		client := &dns.Client{Timeout: 5 * time.Second}
 		addr := "127.0.0.1:" + strconv.Itoa(at)
-		waitFor(t, program, func() bool {
+		testkit.Eventually(t, program, func() bool {
 			m, _, err := client.Exchange(new(dns.Msg).SetQuestion("www.example.", dns.TypeA), addr)
 			return err == nil && m.Rcode == dns.RcodeSuccess && len(m.Answer) == 1
 		})
@@ -238,7 +190,7 @@ func TestKnotResolver(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := dnstest.WritePair(t, dir, ca.Leaf(t, named))
 	caFile := filepath.Join(dir, "ca.pem")
-	port := freePort(t)
+	port := testkit.FreePorts(t, 20000, 1000, 1)[0]
 	config := fmt.Sprintf(`net.ipv6 = false
 net.listen('127.0.0.1', %d, { kind = 'tls' })
 net.tls('%s', '%s')
@@ -255,7 +207,7 @@ cache.size = 10 * MB
 		}
 	}
 	run(t, "/usr/sbin/kresd", "-n", "-q", "-c", filepath.Join(dir, "kresd.conf"), dir)
-	waitFor(t, "kresd", func() bool {
+	testkit.Eventually(t, "kresd", func() bool {
 		nc, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err == nil {
 			nc.Close()

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/test/addon"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // built is the folder with the programs, which TestMain removes.
@@ -88,7 +89,7 @@ var taken sync.Map
 func takePort(t *testing.T) int {
 	t.Helper()
 	for {
-		port := addon.FreePortsFrom(t, 25000, 2000, 1)[0]
+		port := testkit.FreePorts(t, 25000, 2000, 1)[0]
 		if _, dup := taken.LoadOrStore(port, true); !dup {
 			return port
 		}
@@ -147,7 +148,7 @@ func startCluster(t *testing.T, s setup) *program {
 	}
 	args := []string{
 		"--objects=" + objects, "--config-dir=" + config, "--nameservers=" + strings.Join(servers, ","), "--dns-bind-address=127.0.0.1",
-		"--dns-port=" + strconv.Itoa(ports[0]), "--healthz-port=" + strconv.Itoa(freePort(t)), "--debug-address=",
+		"--dns-port=" + strconv.Itoa(ports[0]), "--healthz-port=" + strconv.Itoa(testkit.FreePorts(t, 20000, 1000, 1)[0]), "--debug-address=",
 	}
 	p := &program{
 		Process: addon.StartEnv(t, append([]string{"PROMETHEUS_PORT=" + strconv.Itoa(ports[1])}, s.env...), filepath.Join(dir, "kubedns"), append(args, s.args...)...),

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/test/addon"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // capture looks at all packets of this network namespace.
@@ -187,7 +188,7 @@ func (w *world) start(name string, port int) *addon.Process {
 	objects := filepath.Join(filepath.Dir(w.ca), "objects.yaml")
 	w.write(objects, []byte("apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: b}\nspec: {clusterIP: 10.0.0.1, ports: [{port: 80}]}\n"))
 	return addon.Start(w.t, filepath.Join(dir, name), "--objects="+objects, "--config-dir="+w.config, "--config-period=20ms", "--nameservers=127.0.0.77",
-		"--dns-bind-address=127.0.0.1", "--dns-port="+at, "--healthz-port="+strconv.Itoa(freePort(w.t)), "--debug-address=", "--tls-ca-file="+w.ca)
+		"--dns-bind-address=127.0.0.1", "--dns-port="+at, "--healthz-port="+strconv.Itoa(testkit.FreePorts(w.t, 20000, 1000, 1)[0]), "--debug-address=", "--tls-ca-file="+w.ca)
 }
 
 // TestNeverInClear: while the ConfigMap names servers over TLS, validly or not, no name
@@ -249,7 +250,7 @@ func TestNeverInClear(t *testing.T) {
 			w.repair()
 			p.Kill()
 			w.start(name, port)
-			waitFor(t, "an answer", func() bool { return ask("example.") && ask("stub.example.") })
+			testkit.Eventually(t, "an answer", func() bool { return ask("example.") && ask("stub.example.") })
 			close(end)
 			wg.Wait()
 			time.Sleep(200 * time.Millisecond) // for packets that nobody waited for

@@ -19,6 +19,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // TestIdleClose is B15: a server that closes idle connections after 1.5 s is not
@@ -265,7 +266,7 @@ func TestDrip(t *testing.T) {
 			if took := time.Since(began); took > 6*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			waitFor(t, "the connections to end", func() bool { return open.Load() == 0 })
+			testkit.Eventually(t, "the connections to end", func() bool { return open.Load() == 0 })
 			if n := s.Accepted.Load(); n > 4 {
 				t.Errorf("%d connections", n)
 			}
@@ -288,7 +289,7 @@ func TestAllServers(t *testing.T) {
 				p.want(t, fmt.Sprintf("n%d.example.", i), address)
 			}
 			if option == "--all-servers" {
-				waitFor(t, "both to be asked", func() bool { return first.Questions.Load() == questions && second.Questions.Load() == questions })
+				testkit.Eventually(t, "both to be asked", func() bool { return first.Questions.Load() == questions && second.Questions.Load() == questions })
 			} else if n := second.Questions.Load(); first.Questions.Load() < questions || n > 2 {
 				t.Errorf("the first was asked %d times, the second %d", first.Questions.Load(), n)
 			}

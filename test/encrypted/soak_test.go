@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // lasting is how long the soak lasts: SOAK_TLS, which hack/soak-tls.sh sets, or some
@@ -446,7 +447,7 @@ func TestFloodWhileDown(t *testing.T) {
 				t.Errorf("before: %v, at most: %v, %d connections", before, most, h.Accepted.Load())
 			}
 			h.set(well)
-			waitFor(t, "the questions of the flood to end", func() bool {
+			testkit.Eventually(t, "the questions of the flood to end", func() bool {
 				m, _, err := (&dns.Client{Timeout: 10 * time.Second}).Exchange(new(dns.Msg).SetQuestion("free.example.", dns.TypeA), p.addr)
 				return err == nil && m.Rcode != dns.RcodeRefused
 			})

@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // TestFewConnections is B12: 1000 questions, 16 open at a time, take at most 4
@@ -60,14 +61,14 @@ func TestRereadAuthority(t *testing.T) {
 			p.want(t, "a.example.", "signed by the unknown authority CA")
 			becomes := func(rcode int) {
 				t.Helper()
-				waitFor(t, dns.RcodeToString[rcode], func() bool {
+				testkit.Eventually(t, dns.RcodeToString[rcode], func() bool {
 					return p.ask(t, fmt.Sprintf("n%d.example.", rand.Uint32())).Rcode == rcode
 				})
 			}
 			write(append(other.PEM(), ca.PEM()...))
 			becomes(dns.RcodeSuccess)
 			write([]byte("-----BEGIN CERT"))
-			waitFor(t, "the broken file to be reported", func() bool {
+			testkit.Eventually(t, "the broken file to be reported", func() bool {
 				becomes(dns.RcodeSuccess)
 				return strings.Contains(p.Log(), "keeping the previous certificates")
 			})
@@ -170,14 +171,14 @@ func TestCounters(t *testing.T) {
 				t.Errorf("%v handshakes failed", n)
 			}
 			// A state that does not last until the log is written is not news.
-			waitFor(t, "the trouble to be logged", func() bool { return strings.Contains(p.Log(), "cannot be asked over TLS") })
+			testkit.Eventually(t, "the trouble to be logged", func() bool { return strings.Contains(p.Log(), "cannot be asked over TLS") })
 			h.Config.Store(good)
 			p.recovers(t, patience)
 			want := float64(good.Certificates[0].Leaf.NotAfter.Unix())
 			if n := p.metric(t, `tls_certificate_expiry_timestamp_seconds\{.*\}`); n != want {
 				t.Errorf("the certificate expires at %v, want %v", n, want)
 			}
-			waitFor(t, "the end to be logged", func() bool { return strings.Contains(p.Log(), "answers again") })
+			testkit.Eventually(t, "the end to be logged", func() bool { return strings.Contains(p.Log(), "answers again") })
 			if n := strings.Count(p.Log(), "cannot be asked over TLS"); n != 1 {
 				t.Errorf("%d lines", n)
 			}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/test/addon"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // fires reports whether an alert's expression is true at any second of a time, without
@@ -115,7 +116,7 @@ var impossible = map[string]string{
 // no test takes five minutes.
 func TestAlertsFire(t *testing.T) {
 	need(t, "prometheus")
-	b := &broken{bin: addon.Isolated(), dir: t.TempDir(), ports: addon.FreePortsFrom(t, 27000, 1000, 10)}
+	b := &broken{bin: addon.Isolated(), dir: t.TempDir(), ports: testkit.FreePorts(t, 27000, 1000, 10)}
 	if b.bin == "" {
 		t.Skip("needs root, for a memory limit of its own")
 	}

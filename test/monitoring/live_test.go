@@ -23,6 +23,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/test/addon"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // TestMain builds the programs, and makes a memory limit where a container has it.
@@ -119,7 +120,7 @@ func start(t *testing.T) *stack {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(s.config, "stubDomains"), fmt.Sprintf(`{"corp.example": [%q]}`, plain.Addr))
-	ports := addon.FreePortsFrom(t, 28000, 1000, 6)
+	ports := testkit.FreePorts(t, 28000, 1000, 6)
 	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 	s.dns, s.kubedns, s.dnscache, s.exechealth = at(1), at(2), at(3), at(4)
 	kubedns := addon.StartEnv(t, []string{fmt.Sprintf("PROMETHEUS_PORT=%d", ports[2])}, filepath.Join(bin, "kubedns"),
@@ -305,7 +306,7 @@ scrape_configs:
 		config += fmt.Sprintf("      - {targets: [%q], labels: {namespace: kube-system, pod: kube-dns-%d}}\n", address, i+2)
 	}
 	write(t, filepath.Join(dir, "prometheus.yaml"), config)
-	address := fmt.Sprintf("127.0.0.1:%d", addon.FreePortsFrom(t, 29000, 1000, 1)[0])
+	address := fmt.Sprintf("127.0.0.1:%d", testkit.FreePorts(t, 29000, 1000, 1)[0])
 	p := addon.Start(t, need(t, "prometheus"), "--config.file="+filepath.Join(dir, "prometheus.yaml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+address, "--log.level=warn")
 	p.WaitURL(t, "http://"+address+"/-/ready", 30*time.Second)

@@ -23,6 +23,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/addon"
 	"github.com/kube-dns/kube-dns/test/apiserver"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // bin is where the binaries are.
@@ -227,7 +228,7 @@ func newServer(t *testing.T, after time.Duration) *server {
 // cache starts a dnscache before a server, and returns the address of its metrics.
 func (d *desk) startCache(s *server) string {
 	d.t.Helper()
-	ports := addon.FreePortsFrom(d.t, 30000, 2000, 2)
+	ports := testkit.FreePorts(d.t, 30000, 2000, 2)
 	metrics := fmt.Sprintf("127.0.0.1:%d", ports[1])
 	p := addon.Start(d.t, filepath.Join(bin, "dnscache"), "-k", "--conf-file=", "--user=", "--no-resolv", "--no-hosts", "--log-facility=-",
 		"--listen-address=127.0.0.1", "--bind-interfaces", fmt.Sprintf("--port=%d", ports[0]), "--serve-stale=1h",
@@ -244,7 +245,7 @@ func (d *desk) startKubedns(api *apiserver.Front, corp *server) {
 		d.t.Fatal(err)
 	}
 	d.file("config/stubDomains", fmt.Sprintf(`{"corp.example": [%q]}`, corp.Addr))
-	ports := addon.FreePortsFrom(d.t, 30000, 2000, 3)
+	ports := testkit.FreePorts(d.t, 30000, 2000, 3)
 	d.kubedns = fmt.Sprintf("127.0.0.1:%d", ports[2])
 	p := addon.Start(d.t, filepath.Join(bin, "kubedns"), "--kube-master-url="+api.URL(), "--dns-bind-address=127.0.0.1",
 		fmt.Sprintf("--dns-port=%d", ports[0]), fmt.Sprintf("--healthz-port=%d", ports[1]), "--debug-address="+d.kubedns,

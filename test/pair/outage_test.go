@@ -15,6 +15,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/test/addon"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // TestSilentOutside: one client asks 60 names outside the cluster a second, and
@@ -120,7 +121,7 @@ func TestForgedAnswers(t *testing.T) {
 // startCache runs dnscache alone.
 func startCache(t *testing.T, args ...string) *pair {
 	t.Helper()
-	port := addon.FreePortsFrom(t, 21000, 3000, 1)[0]
+	port := testkit.FreePorts(t, 21000, 3000, 1)[0]
 	p := &pair{t: t, addr: "127.0.0.1:" + strconv.Itoa(port)}
 	p.dnscache = addon.Start(t, filepath.Join(bin, "dnscache"), append(args, "--listen-address=127.0.0.1", "--port="+strconv.Itoa(port),
 		"--bind-interfaces", "--no-resolv", "--no-hosts", "--keep-in-foreground", "--log-facility=-", "--user=", "--pid-file=", "--host-record=ready.example,127.0.0.1")...)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/test/addon"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // bin is where the binaries are.
@@ -123,7 +124,7 @@ type pair struct {
 // address and the configuration's folder.
 func start(t *testing.T, nameserver netip.AddrPort, extra func(kubedns, dir string) []string) *pair {
 	t.Helper()
-	ports := addon.FreePortsFrom(t, 21000, 3000, 3)
+	ports := testkit.FreePorts(t, 21000, 3000, 3)
 	p := &pair{t: t, dir: t.TempDir(), addr: "127.0.0.1:" + strconv.Itoa(ports[1]), kubednsAddr: "127.0.0.1:" + strconv.Itoa(ports[0])}
 	file := filepath.Join(t.TempDir(), "objects.yaml")
 	if err := os.WriteFile(file, []byte(objects), 0o600); err != nil {

@@ -14,13 +14,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // testLog returns a log and what was written to it, without the prefix.
 func testLog(t *testing.T) (*Log, func() string) {
 	t.Helper()
-	var out dnstest.Buffer
+	var out testkit.Buffer
 	l, err := Open("", &out)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func testLog(t *testing.T) (*Log, func() string) {
 }
 
 func TestLogToStandardError(t *testing.T) {
-	var out dnstest.Buffer
+	var out testkit.Buffer
 	l, err := Open("", &out)
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func TestLogToFileAndReopen(t *testing.T) {
 // stuckWriter blocks until it is released.
 type stuckWriter struct {
 	release chan struct{}
-	out     dnstest.Buffer
+	out     testkit.Buffer
 }
 
 func (w *stuckWriter) Write(p []byte) (int, error) {

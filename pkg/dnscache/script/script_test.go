@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
-	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // A program of --conf-script that goes on for too long ends, with the children
@@ -32,7 +32,7 @@ func TestScriptTimeout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dnstest.WaitFor(t, func() bool { // the child is gone
+	testkit.Eventually(t, "the condition holds", func() bool { // the child is gone
 		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 			return true
 		}

@@ -6,41 +6,16 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/kube-dns/kube-dns/pkg/answercache"
-	"github.com/kube-dns/kube-dns/pkg/forwarder"
-	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/dnstest/resolver"
 )
 
 const rec = "www.example. 30 A 127.1.0.1"
 
-// run makes a forwarder and runs it until the test ends.
-func run(t *testing.T, cfg forwarder.Config) *forwarder.Forwarder {
-	t.Helper()
-	f, err := forwarder.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dnstest.Run(t, f)
-	return f
-}
-
-// to asks s about everything, patiently.
-func to(s *dnstest.Server, stages ...forwarder.Stage) forwarder.Config {
-	return forwarder.Config{
-		Upstream: upstream.Config{
-			Routes:  []upstream.Route{{Servers: []upstream.Server{{Addr: s.Addr}}}},
-			Timeout: dnstest.Hang * 3 / 4, FirstRetry: dnstest.Hang / 4,
-		},
-		Cache:  answercache.Config{Entries: 1000, FailureTTL: 1},
-		Stages: stages,
-	}
-}
-
 func TestChaos(t *testing.T) {
 	s := dnstest.NewServer(t, dnstest.Zone(0, rec))
-	cfg := to(s, New("dnscache-1.2"))
-	f := run(t, cfg)
+	cfg := resolver.Ask(s, New("dnscache-1.2"))
+	f := resolver.Run(t, cfg)
 	c := dnstest.NewClient(t, f, 2, false)
 	for range 3 {
 		c.Ask(dnstest.Question("www.example.", dns.TypeA))

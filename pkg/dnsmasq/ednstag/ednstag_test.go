@@ -8,24 +8,13 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
-	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/dnstest/resolver"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
-
-// run makes a forwarder and runs it until the test ends.
-func run(t *testing.T, cfg forwarder.Config) *forwarder.Forwarder {
-	t.Helper()
-	f, err := forwarder.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dnstest.Run(t, f)
-	return f
-}
 
 // to asks s about everything, patiently, and tells it what cfg says.
 func to(t *testing.T, s *dnstest.Server, cfg Config) forwarder.Config {
@@ -34,14 +23,7 @@ func to(t *testing.T, s *dnstest.Server, cfg Config) forwarder.Config {
 	if !tells {
 		t.Fatal("nothing is told")
 	}
-	return forwarder.Config{
-		Upstream: upstream.Config{
-			Routes:  []upstream.Route{{Servers: []upstream.Server{{Addr: s.Addr}}}},
-			Timeout: dnstest.Hang * 3 / 4, FirstRetry: dnstest.Hang / 4,
-		},
-		Cache:  answercache.Config{Entries: 1000, FailureTTL: 1},
-		Stages: []forwarder.Stage{stage},
-	}
+	return resolver.Ask(s, stage)
 }
 
 // oneMAC knows the hardware address of the clients in 10.1.2.0/24 and fd00::/8.
@@ -125,7 +107,7 @@ func told(t *testing.T, s *dnstest.Server) string {
 func TestClientAnswersAreNotShared(t *testing.T) {
 	s := dnstest.NewServer(t, dnstest.Zone(0, "www.example. 300 A 127.1.0.1"))
 	cfg := to(t, s, Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 32}})
-	f := run(t, cfg)
+	f := resolver.Run(t, cfg)
 	for i, host := range []byte{2, 3, 2} {
 		c := dnstest.NewClient(t, f, host, false)
 		c.Ask(dnstest.Question("www.example.", dns.TypeA))
@@ -146,13 +128,13 @@ func TestClientQuestionsAreNotShared(t *testing.T) {
 		return [][]byte{dnstest.Pack(dnstest.Reply(q, 0, "www.example. 300 A 127.1.0.1"))}
 	})
 	cfg := to(t, s, Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 32}})
-	f := run(t, cfg)
+	f := resolver.Run(t, cfg)
 	first, second := dnstest.NewClient(t, f, 2, false), dnstest.NewClient(t, f, 3, false)
 	q, again, r := dnstest.Question("www.example.", dns.TypeA), dnstest.Question("www.example.", dns.TypeA), dnstest.Question("www.example.", dns.TypeA)
 	first.Start(q)
 	first.Start(again)
 	second.Start(r)
-	dnstest.WaitFor(t, func() bool { st := f.Stats(); return st.Forwarded == 2 && st.Coalesced == 1 })
+	testkit.Eventually(t, "the condition holds", func() bool { st := f.Stats(); return st.Forwarded == 2 && st.Coalesced == 1 })
 	close(release)
 	for c, id := range map[*dnstest.Client]uint16{first: q.Id, second: r.Id} {
 		if got := dnstest.Summary(c.Wait(id)); !strings.Contains(got, "127.1.0.1") {
@@ -169,7 +151,7 @@ func TestConstantOptionsAreCached(t *testing.T) {
 		MAC: oneMAC, MACRaw: true, CPEID: "house-7",
 		Subnet: true, Subnet4: options.ClientSubnet{Bits: 24, Addr: netip.MustParseAddr("192.0.2.1")},
 	})
-	f := run(t, cfg)
+	f := resolver.Run(t, cfg)
 	c := dnstest.NewClient(t, f, 2, false)
 	for range 2 {
 		c.Ask(dnstest.Question("www.example.", dns.TypeA))
@@ -200,7 +182,7 @@ func TestOtherSubnetIsIgnored(t *testing.T) {
 		return [][]byte{echo(q, "127.6.6.6", "127.9.0.0/24"), echo(q, "127.6.6.6", "127.0.0.0/16"), echo(q, "127.1.0.1", "127.0.0.0/24")}
 	})
 	cfg := to(t, s, Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 24}})
-	c := dnstest.NewClient(t, run(t, cfg), 2, false)
+	c := dnstest.NewClient(t, resolver.Run(t, cfg), 2, false)
 	if got := dnstest.Summary(c.Ask(dnstest.Question("www.example.", dns.TypeA))); !strings.Contains(got, "127.1.0.1") {
 		t.Errorf("answer %s", got)
 	}

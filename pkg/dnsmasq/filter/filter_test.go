@@ -7,42 +7,18 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
-	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/dnstest/resolver"
 )
 
 const (
 	rec  = "www.example. 30 A 127.1.0.1"
 	good = "NOERROR; rd; www.example. 30 IN A 127.1.0.1"
 )
-
-// run makes a forwarder and runs it until the test ends.
-func run(t *testing.T, cfg forwarder.Config) *forwarder.Forwarder {
-	t.Helper()
-	f, err := forwarder.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dnstest.Run(t, f)
-	return f
-}
-
-// to asks s about everything, patiently.
-func to(s *dnstest.Server, stages ...forwarder.Stage) forwarder.Config {
-	return forwarder.Config{
-		Upstream: upstream.Config{
-			Routes:  []upstream.Route{{Servers: []upstream.Server{{Addr: s.Addr}}}},
-			Timeout: dnstest.Hang * 3 / 4, FirstRetry: dnstest.Hang / 4,
-		},
-		Cache:  answercache.Config{Entries: 1000, FailureTTL: 1},
-		Stages: stages,
-	}
-}
 
 func TestFilters(t *testing.T) {
 	prefix := netip.MustParsePrefix
@@ -131,9 +107,9 @@ func TestFilters(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := dnstest.NewServer(t, test.server)
-			cfg := to(s, New(&test.filter))
+			cfg := resolver.Ask(s, New(&test.filter))
 			cfg.Cache.FailureTTL = 0
-			c := dnstest.NewClient(t, run(t, cfg), 2, false)
+			c := dnstest.NewClient(t, resolver.Run(t, cfg), 2, false)
 			for i := range 2 {
 				if got := dnstest.Summary(c.Ask(test.query)); got != test.want {
 					t.Errorf("answer %d: got %q, want %q", i, got, test.want)
@@ -172,7 +148,7 @@ func TestIgnoredAnswer(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			cfg := to(dnstest.NewServer(t, test.servers[0]), New(&ignore))
+			cfg := resolver.Ask(dnstest.NewServer(t, test.servers[0]), New(&ignore))
 			for _, script := range test.servers[1:] {
 				servers := &cfg.Upstream.Routes[0].Servers
 				*servers = append(*servers, upstream.Server{Addr: dnstest.NewServer(t, script).Addr})
@@ -181,7 +157,7 @@ func TestIgnoredAnswer(t *testing.T) {
 			if len(test.servers) == 1 && test.want[0] == 'S' {
 				cfg.Upstream.Timeout = 300 * time.Millisecond
 			}
-			c := dnstest.NewClient(t, run(t, cfg), 2, false)
+			c := dnstest.NewClient(t, resolver.Run(t, cfg), 2, false)
 			if got := dnstest.Summary(c.Ask(dnstest.Question("www.example.", dns.TypeA, "edns"))); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
@@ -193,8 +169,8 @@ func TestIgnoredAnswer(t *testing.T) {
 // removed from answers costs no question.
 func TestFilteredTypeIsNotAsked(t *testing.T) {
 	s := dnstest.NewServer(t, dnstest.Zone(0, rec))
-	cfg := to(s, New(&Config{Types: []uint16{dns.TypeAAAA}}))
-	c := dnstest.NewClient(t, run(t, cfg), 2, false)
+	cfg := resolver.Ask(s, New(&Config{Types: []uint16{dns.TypeAAAA}}))
+	c := dnstest.NewClient(t, resolver.Run(t, cfg), 2, false)
 	c.Ask(dnstest.Question("www.example.", dns.TypeA))
 	if got := dnstest.Summary(c.Ask(dnstest.Question("www.example.", dns.TypeAAAA, "edns"))); got != "NOERROR; rd; opt ede17" || s.Seen() != 1 {
 		t.Errorf("got %q, upstream saw %d queries", got, s.Seen())
@@ -250,9 +226,9 @@ func TestKnownNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		all.Known = data.Knows
-		cfg := to(s, data.Stage(), New(&all))
+		cfg := resolver.Ask(s, data.Stage(), New(&all))
 		cfg.Upstream.Routes = append(cfg.Upstream.Routes, upstream.Route{Domain: dnstest.Suffix("router."), Addrs: dnstest.Addrs("10.0.0.1")})
-		c := dnstest.NewClient(t, run(t, cfg), 2, false)
+		c := dnstest.NewClient(t, resolver.Run(t, cfg), 2, false)
 		if got := dnstest.Summary(c.Ask(dnstest.Question(tt.name, tt.qtype))); got != tt.want || s.Seen() != 0 {
 			t.Errorf("%s %s: got %q, want %q; the server saw %d", tt.name, dns.TypeToString[tt.qtype], got, tt.want, s.Seen())
 		}

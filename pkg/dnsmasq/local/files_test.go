@@ -17,6 +17,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/dnstest/resolver"
 )
 
 // TestFilesAreHosts: a line of a hosts file is answered from the compact table as
@@ -56,7 +57,7 @@ func answers(t *testing.T, cfg *Config) *dnstest.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dnstest.NewClient(t, run(t, forwarder.Config{
+	return dnstest.NewClient(t, resolver.Run(t, forwarder.Config{
 		Upstream: upstream.Config{Routes: []upstream.Route{{Local: true}}},
 		Cache:    answercache.Config{Entries: 100, RoundRobin: true},
 		Stages:   []forwarder.Stage{data.Stage()},

@@ -9,35 +9,11 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
-	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/dnstest/resolver"
 )
-
-// run makes a forwarder and runs it until the test ends.
-func run(t *testing.T, cfg forwarder.Config) *forwarder.Forwarder {
-	t.Helper()
-	f, err := forwarder.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dnstest.Run(t, f)
-	return f
-}
-
-// to asks s about everything, patiently.
-func to(s *dnstest.Server, stages ...forwarder.Stage) forwarder.Config {
-	return forwarder.Config{
-		Upstream: upstream.Config{
-			Routes:  []upstream.Route{{Servers: []upstream.Server{{Addr: s.Addr}}}},
-			Timeout: dnstest.Hang * 3 / 4, FirstRetry: dnstest.Hang / 4,
-		},
-		Cache:  answercache.Config{Entries: 1000, FailureTTL: 1},
-		Stages: stages,
-	}
-}
 
 func TestLocalData(t *testing.T) {
 	s := dnstest.NewServer(t, dnstest.Zone(3))
@@ -68,8 +44,8 @@ func TestLocalData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := to(s, data.Stage())
-	c := dnstest.NewClient(t, run(t, cfg), 2, false)
+	cfg := resolver.Ask(s, data.Stage())
+	c := dnstest.NewClient(t, resolver.Run(t, cfg), 2, false)
 	tests := []struct {
 		name     string
 		qtype    uint16
@@ -166,9 +142,9 @@ func TestRoutes(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := dnstest.NewServer(t, dnstest.Zone(3))
-			cfg := to(s, data.Stage())
+			cfg := resolver.Ask(s, data.Stage())
 			cfg.Upstream.Routes = append(cfg.Upstream.Routes, r.route)
-			c := dnstest.NewClient(t, run(t, cfg), 2, false)
+			c := dnstest.NewClient(t, resolver.Run(t, cfg), 2, false)
 			for i := range 2 {
 				if got := dnstest.Summary(c.Ask(r.query)); got != r.want {
 					t.Errorf("answer %d: got %q, want %q", i, got, r.want)
@@ -190,7 +166,7 @@ func TestServersSOAStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := dnstest.NewServer(t, dnstest.Zone(3, "ns lan. 60 SOA a. b. 1 2 3 4 5"))
-	c := dnstest.NewClient(t, run(t, to(s, data.Stage())), 2, false)
+	c := dnstest.NewClient(t, resolver.Run(t, resolver.Ask(s, data.Stage())), 2, false)
 	want := "NOERROR; aa; rd; lan. 60 IN SOA a. b. 1 2 3 4 5; opt"
 	if got := dnstest.Summary(c.Ask(dnstest.Question("nas.lan.", dns.TypeTXT, "edns"))); got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -13,10 +13,11 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/listener"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // hang bounds waits that only end late when something is broken.
-const hang = 20 * time.Second
+const hang = testkit.Hang
 
 // server answers as its function says and keeps the questions.
 type server struct {

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
-	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 var prefix = regexp.MustCompile(`(?m)^dnscache\[\d+\]: `)
@@ -15,7 +15,7 @@ var prefix = regexp.MustCompile(`(?m)^dnscache\[\d+\]: `)
 // Open returns a log and what was written to it, without the prefix.
 func Open(tb testing.TB) (*linelog.Log, func() string) {
 	tb.Helper()
-	var out dnstest.Buffer
+	var out testkit.Buffer
 	log, err := linelog.Open("", &out)
 	if err != nil {
 		tb.Fatal(err)

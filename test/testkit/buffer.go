@@ -1,4 +1,6 @@
-package dnstest
+// Package testkit has what tests of any package need: waiting, free ports, a buffer
+// for the output of programs. Scripted DNS servers and clients are in dnstest.
+package testkit
 
 import (
 	"bytes"
