@@ -9,8 +9,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// A hit allocates nothing, whatever is stored. Storing allocates the entry and what does not fit into it;
-// where the pool of scratch space was emptied, that too.
+// A hit allocates nothing, whatever is stored. Storing allocates the entry and what does not
+// fit into it; where the pool of scratch space was emptied, that too.
 func TestAllocs(t *testing.T) {
 	c := New(Config{Entries: 100, StaleFor: 1000, FailureTTL: 5, RoundRobin: true})
 	buf := make([]byte, 0, 4096)

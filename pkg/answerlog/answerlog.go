@@ -33,15 +33,15 @@ type Entry struct {
 	Took        time.Duration  // time from the query to the answer
 }
 
-// Settings say which answers are logged. The zero value logs all of them until Stop.
+// Settings select the answers to log. The zero value selects all of them, until Stop.
 type Settings struct {
-	// Suffix keeps names in this zone only; "" keeps all.
+	// Suffix selects the names in this zone; "" selects all names.
 	Suffix dnsname.Name
-	// Client keeps clients in this network only, if it is valid.
+	// Client selects the clients in this network; if it is not valid, all clients.
 	Client netip.Prefix
-	// Rate is the most lines in a second, 0 without a limit.
+	// Rate is the largest number of lines per second; 0 means no limit.
 	Rate int
-	// For is how long to log; 0 is until Stop.
+	// For is how long to log; 0 means until Stop.
 	For time.Duration
 }
 
@@ -53,7 +53,7 @@ type Log struct {
 	change sync.Mutex              // one change at a time
 }
 
-// session is what follows from one Start. Its fields are constant but for those under mu.
+// session is the logging that one Start began. Only the fields below mu change.
 type session struct {
 	Settings                  // what is logged
 	ends     time.Time        // zero without an end
@@ -101,7 +101,7 @@ func (l *Log) end(s *session, why string) {
 	}
 }
 
-// close gives back what a session has; nil has nothing.
+// close releases what a session holds. A nil session holds nothing.
 func (l *Log) close(s *session) {
 	if s == nil {
 		return
@@ -126,7 +126,7 @@ func (l *Log) write(s *session) {
 	}
 }
 
-// Answer logs an answered query if the settings choose it. e is not kept.
+// Answer logs an answered query if the settings select it. It does not keep e.
 func (l *Log) Answer(e *Entry) {
 	s := l.active.Load()
 	if s == nil || !s.chooses(e) {
@@ -157,7 +157,7 @@ func (l *Log) Answer(e *Entry) {
 	}
 }
 
-// chooses reports whether an answer is of the kind that is logged.
+// chooses reports whether the settings select an answer.
 func (s *session) chooses(e *Entry) bool {
 	if s.Client.IsValid() && !s.Client.Contains(e.Client.Addr().Unmap()) {
 		return false
@@ -190,7 +190,7 @@ func (s *session) admit(now time.Time) (suppressed uint64, ok bool) {
 	return suppressed, true
 }
 
-// suppress counts n lines that were left out.
+// suppress counts n lines that were not logged.
 func (s *session) suppress(n uint64) {
 	s.mu.Lock()
 	s.suppressed += n

@@ -1,6 +1,6 @@
-// Package configmetrics exports what became of the configuration that a program follows
-// while it runs, alike for all programs. Use [New], then [Metrics.Result] for each new
-// content.
+// Package configmetrics exports whether a program accepts the configuration that it
+// follows while it runs. Use [New], then call [Metrics.Result] for each new version. All
+// programs have the same metrics.
 package configmetrics
 
 import (
@@ -9,7 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics count what became of a configuration. They are safe for concurrent use.
+// Metrics count the accepted and rejected versions of a configuration. They are safe for
+// concurrent use.
 type Metrics struct {
 	loads *prometheus.CounterVec
 	valid prometheus.Gauge

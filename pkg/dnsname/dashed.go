@@ -62,8 +62,8 @@ func parseDashed4(label string) (netip.Addr, bool) {
 }
 
 // AppendDashed appends the label by which CoreDNS names an endpoint without a hostname: the
-// canonical text of the address with dashes for dots and colons, and a 0 where it would begin or end
-// with a dash, which a host label must not (2001:db8:2:: becomes "2001-db8-2--0").
+// canonical text of the address with dashes for dots and colons, and a 0 where it would begin
+// or end with a dash, which a host label must not (2001:db8:2:: becomes "2001-db8-2--0").
 func AppendDashed(dst []byte, addr netip.Addr) []byte {
 	at := len(dst)
 	dst = addr.AppendTo(dst)

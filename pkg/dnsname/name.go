@@ -137,9 +137,9 @@ func LowerOctet(c byte) byte {
 	return c
 }
 
-// Offsets appends to dst[:0] the offset of each label's length octet in wire, leftmost label first,
-// and returns the slice. Read backwards, it leads from the top of the name down. Offsets returns nil
-// if wire is not Valid. It does not allocate if dst has a capacity of MaxLabels.
+// Offsets appends to dst[:0] the offset of each label's length octet in wire, leftmost label
+// first, and returns the slice. Read backwards, it leads from the top of the name down. Offsets
+// returns nil if wire is not Valid. It does not allocate if dst has a capacity of MaxLabels.
 func Offsets(dst []uint8, wire []byte) []uint8 {
 	if len(wire) > MaxName {
 		return nil

@@ -38,9 +38,9 @@ func ReverseName(a netip.Addr) Name {
 	return ""
 }
 
-// ReverseAddr is the inverse of ReverseName for a canonical wire name. It returns false for names that
-// ReverseName does not return: a part of an address, an octet with a leading zero or above 255, more
-// or fewer than 32 nibbles. It does not allocate.
+// ReverseAddr is the inverse of ReverseName for a canonical wire name. It returns false for
+// names that ReverseName does not return: a part of an address, an octet with a leading zero or
+// above 255, more or fewer than 32 nibbles. It does not allocate.
 func ReverseAddr(wire []byte) (netip.Addr, bool) {
 	if at, ok := CutZone(wire, InAddrArpa); ok {
 		return reverseAddr4(wire[:at])

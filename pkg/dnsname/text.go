@@ -15,9 +15,9 @@ var (
 	errEscape    = errors.New(`bad escape: want \DDD up to 255, or \ and one character`)
 )
 
-// Parse parses a name in presentation form (RFC 1035 §5.1). The trailing dot is optional: every name is
-// fully qualified. "." is the root. A backslash and three decimal digits stand for that octet, a
-// backslash and any other character for that character. Letters become lower case.
+// Parse parses a name in presentation form (RFC 1035 §5.1). The trailing dot is optional: every
+// name is fully qualified. "." is the root. A backslash and three decimal digits stand for that
+// octet, a backslash and any other character for that character. Letters become lower case.
 func Parse(text string) (Name, error) {
 	wire, err := AppendText(make([]byte, 0, len(text)+2), text)
 	if err != nil {
@@ -35,9 +35,9 @@ func MustParse(text string) Name {
 	return n
 }
 
-// AppendText appends the wire form of text, a name in presentation form, to dst. Unlike Parse, it keeps
-// the case of letters, for names whose spelling clients see. If there is an error, it returns dst
-// unchanged.
+// AppendText appends the wire form of text, a name in presentation form, to dst. Unlike Parse,
+// it keeps the case of letters, for names whose spelling clients see. If there is an error, it
+// returns dst unchanged.
 func AppendText[T string | []byte](dst []byte, text T) ([]byte, error) {
 	out, err := appendText(dst, text)
 	if err != nil {
@@ -88,8 +88,8 @@ func appendText[T string | []byte](dst []byte, text T) ([]byte, error) {
 	return dst, nil
 }
 
-// unescape parses the text after a backslash. It returns the octet and the number of characters, which is
-// 0 if there is no valid escape.
+// unescape parses the text after a backslash. It returns the octet and the number of
+// characters, which is 0 if there is no valid escape.
 func unescape[T string | []byte](s T) (c byte, n int) {
 	if len(s) == 0 {
 		return 0, 0
@@ -107,9 +107,9 @@ func unescape[T string | []byte](s T) (c byte, n int) {
 	return byte(v), 3
 }
 
-// String returns the presentation form with a trailing dot. Characters with a meaning in zone files are
-// escaped and octets that are not printable become \DDD, so that Parse returns the same name. For the
-// zero Name the result is "".
+// String returns the presentation form with a trailing dot. Characters with a meaning in zone
+// files are escaped and octets that are not printable become \DDD, so that Parse returns the
+// same name. For the zero Name the result is "".
 func (n Name) String() string {
 	if n == "" {
 		return ""

@@ -183,7 +183,8 @@ func TestCompleteStoresNames(t *testing.T) {
 		"api.example.test. A", "api.example.test. AAAA", "api.example.test.corp.internal. A",
 	}
 	got := names(s)
-	// That the name with the search entry does not exist may be known before the other type is asked.
+	// That the name with the search entry does not exist may be known before the other type is
+	// asked.
 	got = slices.DeleteFunc(got, func(n string) bool { return n == "api.example.test.corp.internal. AAAA" })
 	if !slices.Equal(got, want) {
 		t.Errorf("asked %q, want %q", got, want)

@@ -32,10 +32,11 @@ type Queries interface {
 // logs. The parameters are in the URL: "level" is debug, info, warn or error, and "for"
 // for how long, such as 10m; the rest belongs to Queries.
 //
-// Everybody who can reach the port could fill the log's disk and read in it who asks
-// what. So only requests from the loopback interface are answered: of the Pod's own
-// containers, or of `kubectl port-forward`, which the API server's access control is in
-// front of. Requests that a web page made a browser send are refused, too.
+// Anyone who can reach the port could fill the disk with log lines, and could have the
+// queries of all clients logged. So only requests from the loopback interface are
+// answered: they come from the Pod's own containers, or through `kubectl port-forward`,
+// for which the API server checks access. Requests that a web page makes a browser send
+// are refused as well.
 type Control struct {
 	level   slog.LevelVar
 	normal  slog.Level
@@ -113,8 +114,8 @@ func FromHere(req *http.Request) error {
 	return nil
 }
 
-// change does what the parameters of a request say, all or nothing but for a valid level
-// beside wrong parameters of Queries.
+// change applies the parameters of a request, all or none of them. The exception is a
+// valid level beside invalid parameters of Queries: the level is applied.
 func (c *Control) change(rawQuery string) error {
 	q, err := url.ParseQuery(rawQuery)
 	if err != nil {
@@ -188,7 +189,7 @@ func (c *Control) setLevel(level slog.Level, d time.Duration) {
 	c.timer = timer
 }
 
-// say logs a change, whatever the level is now.
+// say logs a change, regardless of the current level.
 func (c *Control) say(message string, level slog.Level) {
 	if c.logger != nil {
 		record := slog.NewRecord(time.Now(), slog.LevelInfo, message, 0)
@@ -198,7 +199,7 @@ func (c *Control) say(message string, level slog.Level) {
 	}
 }
 
-// String says what is logged now.
+// String describes what is logged now.
 func (c *Control) String() string {
 	c.mu.Lock()
 	text := "level=" + levelText(c.level.Level())

@@ -18,7 +18,7 @@ const (
 	JSON = "json" // one JSON object on each line
 )
 
-// CheckFormat returns an error for a format that there is not.
+// CheckFormat returns an error if the format is unknown.
 func CheckFormat(format string) error {
 	if format != Text && format != JSON {
 		return fmt.Errorf("%q is no format: want text or json", format)

@@ -15,10 +15,10 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/internal/netlink"
 )
 
-// Table knows the hardware addresses of hosts on connected networks. The kernel reports every change of its neighbour table to the
-// socket; lookups first take in what was reported. Since the kernel learns a
-// client's address before it delivers its query, the first query finds it too.
-// No call waits.
+// Table knows the hardware addresses of hosts on connected networks. The kernel reports every
+// change of its neighbour table to the socket; lookups first take in what was reported. Since
+// the kernel learns a client's address before it delivers its query, the first query finds it
+// too. No call waits.
 type Table struct {
 	mu    sync.Mutex
 	fd    int

@@ -92,8 +92,8 @@ func (w *worker) negative(rcode int) result {
 	return result{rcode: rcode}
 }
 
-// answerOwn answers for the names that w.zone has of itself, given relative to it. It reports false for any other name. owner and ttl are as in
-// answerFrom.
+// answerOwn answers for the names that w.zone has of itself, given relative to it. It reports
+// false for any other name. owner and ttl are as in answerFrom.
 func (w *worker) answerOwn(owner []byte, ttl uint32, relative []byte) (r result, own bool) {
 	switch len(relative) {
 	case 0, len(dnsPrefix), len(nsPrefix), len(versionPrefix):

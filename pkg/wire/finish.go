@@ -1,9 +1,10 @@
 package wire
 
 // FinishReply completes a reply to q that stands at dst[base:] and has no OPT record. It
-// removes RRsets from the end, of the first one in the answer only records, until the message with its OPT record fits into limit
-// octets, sets TC if a removed record was required (RFC 2181 §9), and appends the OPT
-// record if q has one. A nil opt stands for the zero OPT. The message must be valid.
+// removes RRsets from the end, of the first one in the answer only records, until the message
+// with its OPT record fits into limit octets, sets TC if a removed record was required (RFC
+// 2181 §9), and appends the OPT record if q has one. A nil opt stands for the zero OPT. The
+// message must be valid.
 func FinishReply(dst []byte, base int, q *Query, limit int, opt *OPT) []byte {
 	if opt == nil {
 		opt = &OPT{}

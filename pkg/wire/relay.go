@@ -16,10 +16,11 @@ type Relay struct {
 }
 
 // AppendReply appends an upstream server's reply as the answer to the client's query q. Id,
-// opcode, RD, CD and the question, in the client's spelling, are copied from q; RA is set;
-// AA, TC and the rcode are those of the reply. A message that exceeds the limit is
-// compressed again; what still does not fit is left out from the end, by RRsets except for the
-// first one of the answer, and TC is set if it was required (RFC 2181 §9). r must answer q (Reply.Answers).
+// opcode, RD, CD and the question, in the client's spelling, are copied from q; RA is set; AA,
+// TC and the rcode are those of the reply. A message that exceeds the limit is compressed
+// again; what still does not fit is left out from the end, by RRsets except for the first one
+// of the answer, and TC is set if it was required (RFC 2181 §9). r must answer q
+// (Reply.Answers).
 func AppendReply(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 	held := 0
 	if q.EDNS.Present {

@@ -17,10 +17,10 @@ var federations = map[string]string{
 
 var label1035 = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
-// federated answers, unless an endpoint has that very name and its Service comes first, for <service>.<namespace>.<federation>.svc.cluster.local,
-// nil for other names: a CNAME to the Service in this cluster if it has
-// endpoints or needs none, else to this zone of the federation. No record may
-// be kept.
+// federated answers, unless an endpoint has that very name and its Service comes first, for
+// <service>.<namespace>.<federation>.svc.cluster.local, nil for other names: a CNAME to the
+// Service in this cluster if it has endpoints or needs none, else to this zone of the
+// federation. No record may be kept.
 func (m *model) federated(name string, typ uint16, seen []string) []answer {
 	rest, ok := strings.CutSuffix(name, ".svc.cluster.local.")
 	labels := strings.Split(rest, ".")

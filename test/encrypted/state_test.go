@@ -41,7 +41,8 @@ func TestFewConnections(t *testing.T) {
 }
 
 // TestRereadAuthority is B21 and B31: another content of --tls-ca-file counts from the next
-// question on, also while a connection is open; a file that is broken leaves the previous one, and is reported once.
+// question on, also while a connection is open; a file that is broken leaves the previous one,
+// and is reported once.
 func TestRereadAuthority(t *testing.T) {
 	t.Parallel()
 	for name, start := range starters {

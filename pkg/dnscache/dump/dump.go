@@ -32,7 +32,7 @@ type row struct {
 	expires  time.Time // zero for local data
 }
 
-// dumpLine lays a row out; rule and heads are those of the table.
+// dumpLine formats a row. rule and heads are the table's.
 const (
 	dumpLine  = "%-30.30s %-40.40s %-10s %-24s %s"
 	dumpFlush = 500 // rows
@@ -66,7 +66,7 @@ func (r *row) String() string {
 	return strings.TrimRight(fmt.Sprintf(dumpLine, r.host, r.address, flags, expires, r.source), " ")
 }
 
-// Dump is what the table is made of.
+// Dump holds the data of the table.
 type Dump struct {
 	Local local.Config // what options say
 	Files *hosts.Table // the hosts files
@@ -75,8 +75,8 @@ type Dump struct {
 	Each func(visit func(now int64, item answercache.Item) bool)
 }
 
-// Write logs the table: local names with addresses, then what is cached. Remembered failures
-// are no data and left out.
+// Write logs the table: local names with their addresses, then the cached answers. Remembered
+// failures are left out.
 func (d *Dump) Write(log *linelog.Log, now time.Time) {
 	for _, line := range dumpHead() {
 		log.Printf("%s", line)
@@ -97,8 +97,8 @@ func (d *Dump) Write(log *linelog.Log, now time.Time) {
 	})
 }
 
-// eachHost calls add with a row for each local name and address, and each alias. What options
-// say goes before the files, and an address has one reverse name.
+// eachHost calls add with a row for each local name and address, and for each alias. Rows from
+// options come before rows from files. An address has one reverse name.
 func (d *Dump) eachHost(add func(*row)) {
 	type key struct{ host, address string }
 	known := map[key]bool{}

@@ -62,8 +62,7 @@ func Read(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxBytes))
 }
 
-// Regular lists the files of a directory; links count as what they lead
-// to.
+// Regular returns the names of the regular files in a directory. Symbolic links are followed.
 func Regular(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -35,8 +35,8 @@ func hostsPaths(l *options.Local, log *linelog.Log) []string {
 	return paths
 }
 
-// hostsDir lists the hosts files of a directory, without the leftovers of
-// editors, in the order of their names.
+// hostsDir returns the hosts files in a directory, sorted by name, without the backup files
+// of editors.
 func hostsDir(dir string, log *linelog.Log) []string {
 	names, err := Regular(dir)
 	if err != nil {
@@ -64,17 +64,17 @@ type Hosts struct {
 	stamp string // of the directories of --hostsdir at the last Read
 }
 
-// Read reads all hosts files. A file that cannot be read is logged, and left out from where
-// that is so. networks finds the networks of an interface, for --expand-hosts; always is set
-// when they have changed.
+// Read reads all hosts files. If reading a file fails, the error is logged, and the names before
+// it are used. networks returns the networks of an interface, for --expand-hosts; always must be
+// true if they have changed.
 func (h *Hosts) Read(networks func(string) []netip.Prefix, always bool) {
 	h.stamp = hostsStamp(h.Options.HostsDirs) // first, so that no change is missed
 	h.Load(hostsPaths(h.Options, h.Log), expand(h.Options, networks), always)
 	logHosts(h.Files, h.Log)
 }
 
-// LogCleared logs that the cache is cleared, if there is one. As with dnsmasq, the line about a
-// hosts file that is read again stands for it.
+// LogCleared logs that the cache was cleared, if there is one. As in dnsmasq, there is no such
+// line if hosts files are read again at the same time.
 func (h *Hosts) LogCleared(cache *options.Cache) {
 	if h.Options.NoHosts && len(h.Options.AddnHosts) == 0 && cache.Size > 0 {
 		h.Log.Printf("cleared cache")
@@ -84,7 +84,7 @@ func (h *Hosts) LogCleared(cache *options.Cache) {
 // Changed reports whether a directory of --hostsdir differs from what was read last.
 func (h *Hosts) Changed() bool { return hostsStamp(h.Options.HostsDirs) != h.stamp }
 
-// expand is --expand-hosts.
+// expand implements --expand-hosts.
 func expand(o *options.Local, networks func(string) []netip.Prefix) hosts.Expand {
 	if !o.ExpandHosts {
 		return nil
@@ -92,7 +92,7 @@ func expand(o *options.Local, networks func(string) []netip.Prefix) hosts.Expand
 	return func(addr netip.Addr) dnsname.Name { return o.DomainOf(addr, networks) }
 }
 
-// logHosts tells what was read.
+// logHosts logs what was read.
 func logHosts(files []hosts.File, log *linelog.Log) {
 	for i := range files {
 		f := &files[i]
@@ -112,7 +112,7 @@ func logHosts(files []hosts.File, log *linelog.Log) {
 	}
 }
 
-// hostsStamp tells one state of the directories of --hostsdir from another.
+// hostsStamp returns a text that differs if the directories of --hostsdir have changed.
 func hostsStamp(dirs []string) string {
 	var b strings.Builder
 	for _, dir := range dirs {

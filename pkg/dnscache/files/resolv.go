@@ -19,12 +19,12 @@ const defaultResolv = "/etc/resolv.conf"
 type Resolv struct {
 	paths []string
 	log   *linelog.Log
-	// own reports whether asking an address would ask this program, or somebody
-	// who is not there: see OwnServer.
+	// own reports whether queries to an address would reach this program, or
+	// nobody; see OwnServer.
 	own func(netip.Addr) bool
 
-	// unused says that other servers replace those of the files, so that their
-	// problems concern nobody and are not logged.
+	// unused means that other servers replace those of the files. Problems with
+	// the files are then not logged.
 	unused bool
 	// Servers are those of the newest file.
 	Servers []netip.Addr
@@ -38,8 +38,8 @@ func FollowResolv(paths []string, log *linelog.Log, own func(netip.Addr) bool) *
 	return &Resolv{paths: paths, log: log, own: own}
 }
 
-// stamp tells one content of a file from another, also when the file is
-// replaced by renaming within the resolution of its time.
+// stamp identifies one version of a file. The inode detects a file that was replaced by
+// renaming within the resolution of its modification time.
 type stamp struct {
 	path  string
 	mtime time.Time
@@ -47,7 +47,7 @@ type stamp struct {
 	inode uint64
 }
 
-// newest returns the stamp of the newest file, or the last problem.
+// newest returns the stamp of the newest file, or the error of the last one if none exists.
 func (r *Resolv) newest() (stamp, error) {
 	var best stamp
 	var problem error
@@ -71,8 +71,8 @@ func (r *Resolv) newest() (stamp, error) {
 	return best, nil
 }
 
-// Poll reads the newest file if it is another one than before, or if force is
-// set, and reports whether the servers changed. While there is no file, or none
+// Poll reads the newest file if it has changed, or if force is true, and reports whether the
+// servers changed. While there is no file, or none
 // with servers, the last servers stay. A nil Resolv has none.
 func (r *Resolv) Poll(force bool) (changed bool) {
 	if r == nil {
@@ -116,7 +116,7 @@ func (r *Resolv) Poll(force bool) (changed bool) {
 	return changed || force
 }
 
-// complain logs a problem once, until it is another one or gone.
+// complain logs a problem, unless it is the one that was logged last.
 func (r *Resolv) complain(text string) {
 	if r.unused {
 		return
@@ -144,8 +144,8 @@ func firstPath(paths []string) string {
 	return paths[0]
 }
 
-// OwnServer returns a function that tells which servers of the files of paths must
-// not be asked: the addresses that this program listens on, and loopback addresses
+// OwnServer returns a function that reports whether a server from the files must not be
+// asked: the addresses that this program listens on, and loopback addresses
 // unless other files than the default one are given. In a Pod nobody else answers
 // at a loopback address of resolv.conf, and on a host it is this program or one that
 // asks this program.

@@ -66,8 +66,8 @@ func Open(path string, stderr io.Writer) (*Log, error) {
 	return l, l.Reopen()
 }
 
-// Reopen opens the log file anew (SIGUSR2), after it was renamed. When that is
-// not possible the old file stays in use.
+// Reopen opens the log file again (SIGUSR2), after it was renamed. If that fails, the old
+// file stays in use.
 func (l *Log) Reopen() error {
 	if l.Path == "" {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// MaxEssential is how many series the essential set has at most, those of the node's cache and of the
-// ConfigMap included: a cluster may have thousands of nodes.
+// MaxEssential is how many series the essential set has at most, those of the node's cache and
+// of the ConfigMap included: a cluster may have thousands of nodes.
 const MaxEssential = 40
 
 // essentialNames are the metrics without labels that the essential set has too.

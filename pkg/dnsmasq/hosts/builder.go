@@ -22,7 +22,7 @@ type line struct {
 // maxNumber keeps the numbers of names, entries and files clear of the flag.
 const maxNumber = flag6 - 1
 
-// open starts a file.
+// open begins a file.
 func (b *Builder) open(path string) {
 	if b.t == nil {
 		b.t = &Table{seed: maphash.MakeSeed()}
@@ -151,7 +151,7 @@ func (b *Builder) Table() *Table {
 	return t
 }
 
-// group puts the lines of a name beside each other, in their order.
+// group puts the entries of each name next to each other and keeps their order.
 func (b *Builder) group() {
 	t := b.t
 	for i := range b.lines.len {

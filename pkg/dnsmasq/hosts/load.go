@@ -11,7 +11,7 @@ import (
 // wrong path does not take all memory.
 const maxFile = 64 << 20
 
-// ErrTooLarge tells that only the start of a file was read.
+// ErrTooLarge means that only the beginning of a file was read.
 var ErrTooLarge = errors.New("larger than 64 MiB; the rest is ignored")
 
 // File is one hosts file as it was read last.

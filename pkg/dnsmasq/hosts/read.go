@@ -11,7 +11,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Report is what reading one file gave.
+// Report is the result of reading one file.
 type Report struct {
 	// Names is how many names were read, with those that Expand adds; a name
 	// counts in every line that has it.
@@ -41,7 +41,7 @@ func (b Bad) String(path string) string {
 	return fmt.Sprintf("bad name at %s line %d: %q is not a domain name in ASCII", path, b.Line, b.Name)
 }
 
-// ErrFull tells that there are more names than a table can hold.
+// ErrFull means that there are more names than a table can hold.
 var ErrFull = errors.New("too many names in hosts files")
 
 // Expand returns the domain below which the names of one label of an address
@@ -87,8 +87,8 @@ func (b *Builder) Read(path string, r io.Reader, expand Expand) (Report, error) 
 	return f.report, nil
 }
 
-// maxLine is the length of the longest line that is read, in octets; a longer one
-// is no hosts file's, but a device's or an archive's.
+// maxLine is the length of the longest line that is read, in octets. A longer line means that
+// the file is not a hosts file but, for example, a device or an archive.
 const maxLine = 4 << 20
 
 const byteOrderMark = "\ufeff"
@@ -190,9 +190,9 @@ func (f *fileReader) parse(word []byte) ([]byte, bool) {
 	return dnsname.AppendLower(wire[:0], wire), true
 }
 
-// below puts a name of one label below a domain; false means that it has more,
-// that there is no domain or that the result is too long. It is valid until the
-// next call.
+// below returns a name of one label, completed by a domain. It returns false if the name has
+// more labels, if there is no domain, or if the result is too long. The result is valid until
+// the next call.
 func (f *fileReader) below(name []byte, domain dnsname.Name) ([]byte, bool) {
 	if domain == "" || int(name[0])+2 != len(name) || len(name)-1+len(domain) > dnsname.MaxName {
 		return nil, false

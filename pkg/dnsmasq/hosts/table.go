@@ -127,7 +127,7 @@ func (t *Table) Each(do func(name []byte, addr netip.Addr, reverse bool, source 
 	}
 }
 
-// Len returns how many pairs of a name and an address there are.
+// Len returns the number of pairs of a name and an address.
 func (t *Table) Len() int {
 	if t == nil {
 		return 0
@@ -146,7 +146,7 @@ func (t *Table) Bytes() int {
 		5*(len(t.byName.tags)+len(t.by4.tags)+len(t.by6.tags))
 }
 
-// is reports whether the name n is this one.
+// is reports whether node n has this name.
 func (t *Table) is(n uint32, name []byte) bool {
 	text := t.text.from(t.nodes.at(n).text)
 	return len(text) >= len(name) && string(text[:len(name)]) == string(name)

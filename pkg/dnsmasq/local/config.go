@@ -80,7 +80,7 @@ type Synth struct {
 	Indexed     bool
 }
 
-// check returns what is wrong with a record.
+// check returns an error if a record is invalid.
 func (r *Record) check() error {
 	if len(r.Data) > 65535 || !dnsname.Valid([]byte(r.Name)) {
 		return fmt.Errorf("local record of %q cannot be sent", r.Name)

@@ -29,7 +29,7 @@ type Data struct {
 	dynamic    bool                        // some hosts are interfaces
 }
 
-// nameData is all that is known of a name.
+// nameData holds the local data of one name.
 type nameData struct {
 	addrs   []address
 	records []Record
@@ -52,7 +52,7 @@ type owner struct {
 	ttl   uint32 // of hosts
 }
 
-// len is how many addresses the name has.
+// len returns the number of the name's addresses.
 func (o *owner) len() int {
 	if o.node != nil {
 		return len(o.node.addrs)
@@ -99,7 +99,7 @@ type reverseName struct {
 // maxLocalChain bounds aliases of aliases.
 const maxLocalChain = 64
 
-// New returns the data of cfg, or all that is wrong with it.
+// New returns the data of cfg, or an error that names every fault of it.
 func New(cfg *Config) (*Data, error) {
 	l := &Data{
 		names: map[dnsname.Name]*nameData{}, above: map[dnsname.Name]bool{}, aliases: map[dnsname.Name]*CNAME{},
@@ -200,7 +200,7 @@ func (l *Data) addFiles(name dnsname.Name, n *nameData, crowds crowds) {
 // square.
 type crowds map[*nameData]map[netip.Addr]bool
 
-// crowd is from how many addresses on a name is in crowds.
+// crowd is the number of addresses from which on a name is in crowds.
 const crowd = 32
 
 // addAddr adds an address to the name, unless it has it.
@@ -229,8 +229,8 @@ func (n *nameData) addAddr(a address, crowds crowds) {
 	n.addrs = append(n.addrs, a)
 }
 
-// checkChain refuses aliases that lead back to themselves, or too far for an answer. dnsmasq takes
-// chains of any length.
+// checkChain returns an error for aliases that form a loop, or lead too far for an answer. dnsmasq
+// takes chains of any length.
 func (l *Data) checkChain(c *CNAME) error {
 	first := c
 	for range maxLocalChain {
@@ -241,8 +241,7 @@ func (l *Data) checkChain(c *CNAME) error {
 	return fmt.Errorf("CNAME loop at %v, or a chain of more than %d aliases", first.Alias, maxLocalChain)
 }
 
-// find returns what is known of a canonical name; false means that it is
-// nothing.
+// find returns the local data of a canonical name; false means that there is none.
 func (l *Data) find(name []byte) (owner, bool) {
 	if n := l.names[dnsname.Name(name)]; n != nil {
 		return owner{node: n}, true

@@ -1,4 +1,4 @@
-// Package local answers from data of one's own, as dnsmasq does: hosts files,
+// Package local answers from local data, as dnsmasq does: hosts files,
 // --host-record and other records, --cname, --synth-domain, and the addresses of
 // --address.
 //
@@ -26,10 +26,10 @@ func (l *Data) query(q *forwarder.Query) bool {
 	return q.Msg.Class == wire.ClassIN && l.answer(q)
 }
 
-// literalSource names the addresses of routes in the query log.
+// literalSource is how the query log names addresses that come from routes.
 const literalSource = "config"
 
-// miss answers for domains about which nobody is asked.
+// miss answers for domains that have no servers.
 func (l *Data) miss(q *forwarder.Query, d upstream.Decision) bool {
 	switch d.Kind {
 	case upstream.Literal: // --address=/domain/addr

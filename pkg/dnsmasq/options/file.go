@@ -134,8 +134,8 @@ func unhide(s string) string {
 
 // cleanLine removes comments, quotes and surrounding white space from a line, and replaces
 // other white space by spaces. A "#" begins a comment at the start of a line or after white
-// space. In double quotes, spaces and the characters , : . # have no special meaning, and \\ \" \t \n
-// \b \r \e are escapes.
+// space. In double quotes, spaces and the characters , : . # have no special meaning, and \\ \"
+// \t \n \b \r \e are escapes.
 func cleanLine(raw string) (string, error) {
 	raw, _, _ = strings.Cut(raw, "\x00") // dnsmasq reads C strings
 	var b strings.Builder

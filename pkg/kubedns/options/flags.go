@@ -85,8 +85,8 @@ type Options struct {
 
 	// HealthzPort is the port of /readiness (--healthz-port).
 	HealthzPort uint16
-	// DebugAddress is the host:port of /status, /explain, /cache, /log and pprof (--debug-address); "" means
-	// off.
+	// DebugAddress is the host:port of /status, /explain, /cache, /log and pprof
+	// (--debug-address); "" means off.
 	DebugAddress string
 	// Metrics says where metrics are served.
 	Metrics Metrics

@@ -1,8 +1,8 @@
 // Package resolv reads the upstream servers and the search list from a resolv.conf(5)
 // file for a program that forwards queries from inside a Pod.
 //
-// Use [Read] to get the servers to ask, and [Search] for the search list. A line that cannot be used does not affect
-// the others: it is returned beside the servers, with the reason.
+// Use [Read] to get the servers to ask, and [Search] for the search list. A line that cannot be
+// used does not affect the others: it is returned beside the servers, with the reason.
 package resolv
 
 import (
