@@ -49,7 +49,7 @@ type app struct {
 	forward  *forwarder.Forwarder // cache and upstream servers
 	rates    *ratelimit.Limiter   // nil without --rate-limit
 	sockets  *sockets.Sockets     // where queries arrive
-	pidFile  *pidfile.File        // nil when there is none
+	pidFile  *pidfile.PIDFile     // nil when there is none
 	counters metrics.Sources      // what statistics and metrics read
 	metrics  *metrics.Server      // nil when there are none
 	registry *prometheus.Registry // of all metrics

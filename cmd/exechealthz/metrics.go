@@ -75,7 +75,7 @@ func (m *metrics) addCheck(path string, p *prober.Prober) {
 }
 
 // observe counts one run.
-func (m *metrics) observe(path string, r prober.Result) {
+func (m *metrics) observe(path string, r prober.CheckResult) {
 	m.runs.WithLabelValues(path).Inc()
 	m.duration.WithLabelValues(path).Observe(r.End.Sub(r.Start).Seconds())
 	switch {

@@ -115,11 +115,11 @@ func serve(ctx context.Context, opts options, ln net.Listener, control http.Hand
 // always logged, the first failure included; other runs are when not quiet. In
 // the first period a failure is no error yet: what is checked starts at the same
 // time as this program.
-func observer(c check, m *metrics, logger *slog.Logger, opts options) func(prober.Result) {
+func observer(c check, m *metrics, logger *slog.Logger, opts options) func(prober.CheckResult) {
 	logger = logger.With("path", c.url)
 	healthy, known := false, false
 	var began time.Time
-	return func(r prober.Result) {
+	return func(r prober.CheckResult) {
 		m.observe(c.url, r)
 		if began.IsZero() {
 			began = r.Start

@@ -102,7 +102,7 @@ func TestHandler(t *testing.T) {
 		p, err := prober.New(prober.Config{
 			Check: c, Period: period, Timeout: time.Minute,
 			Rules:   prober.Rules{Path: path, Latency: time.Minute},
-			Observe: func(r prober.Result) { m.observe(path, r) },
+			Observe: func(r prober.CheckResult) { m.observe(path, r) },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -212,23 +212,23 @@ func fetch(t *testing.T, method, url string) (int, string) {
 // TestObserverLogs: quiet logs a change of health once, not quiet every run.
 func TestObserverLogs(t *testing.T) {
 	at := time.Now()
-	good := prober.Result{Start: at, End: at}
-	early := prober.Result{Start: at, End: at.Add(time.Second), Err: context.Canceled, Output: "100%s"}
-	slow := prober.Result{Start: at, End: at.Add(3 * time.Second), Err: context.Canceled}
+	good := prober.CheckResult{Start: at, End: at}
+	early := prober.CheckResult{Start: at, End: at.Add(time.Second), Err: context.Canceled, Output: "100%s"}
+	slow := prober.CheckResult{Start: at, End: at.Add(3 * time.Second), Err: context.Canceled}
 	bad := early
 	bad.Start, bad.End = at.Add(2*time.Second), at.Add(3*time.Second)
-	runs := []prober.Result{good, good, bad, bad, good}
+	runs := []prober.CheckResult{good, good, bad, bad, good}
 	tests := []struct {
 		quiet bool
-		runs  []prober.Result
+		runs  []prober.CheckResult
 		want  []string
 	}{
 		{true, runs, []string{"check is healthy", "check failed", "check is healthy"}},
 		{false, runs, []string{"check is healthy", "check succeeded", "check failed", "check failed", "check is healthy"}},
 		// A failure in the first period is no error, whatever follows.
-		{true, []prober.Result{early, bad, bad}, []string{"check has not succeeded yet", "check failed"}},
-		{true, []prober.Result{early, good, early}, []string{"check has not succeeded yet", "check is healthy", "check failed"}},
-		{true, []prober.Result{slow, bad}, []string{"check failed"}},
+		{true, []prober.CheckResult{early, bad, bad}, []string{"check has not succeeded yet", "check failed"}},
+		{true, []prober.CheckResult{early, good, early}, []string{"check has not succeeded yet", "check is healthy", "check failed"}},
+		{true, []prober.CheckResult{slow, bad}, []string{"check failed"}},
 	}
 	for _, tt := range tests {
 		var logs bytes.Buffer

@@ -35,7 +35,7 @@ func BenchmarkLookup(b *testing.B) {
 			name string
 			from int
 			now  int64
-			want Result
+			want LookupResult
 		}{{"hit", 0, at(1), Hit}, {"miss", 1 << 24, at(1), Miss}} {
 			b.Run(fmt.Sprintf("%s/names=%d", bb.name, n), func(b *testing.B) {
 				qs := queries(n, bb.from)
@@ -67,7 +67,7 @@ func BenchmarkLookupKinds(b *testing.B) {
 	c := New(Config{Entries: 100, StaleFor: 1000, FailureTTL: 5, RoundRobin: true})
 	q := ask(b, "www.example.", wire.TypeA)
 	buf := make([]byte, 0, 4096)
-	run := func(name string, now int64, want Result, records ...string) {
+	run := func(name string, now int64, want LookupResult, records ...string) {
 		b.Run(name, func(b *testing.B) {
 			store(b, c, at(0), q, records...)
 			b.ReportAllocs()

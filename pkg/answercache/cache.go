@@ -46,12 +46,12 @@ func New(cfg Config) *Cache {
 	return c
 }
 
-// Result says what Lookup found.
-type Result uint8
+// LookupResult says what Lookup found.
+type LookupResult uint8
 
 const (
 	// Miss means that there is no usable entry. Nothing was appended.
-	Miss Result = iota
+	Miss LookupResult = iota
 	// Hit means that a valid answer was appended.
 	Hit
 	// Failed means that a failure was appended that StoreFailure had stored (RFC 9520).
@@ -81,7 +81,7 @@ const (
 //
 // A name that does not exist has no records of any type (RFC 2308 §5). That answer is
 // given for every type for which no other answer is stored.
-func (c *Cache) Lookup(dst []byte, q *wire.Query, now int64, allowStale bool) ([]byte, Result) {
+func (c *Cache) Lookup(dst []byte, q *wire.Query, now int64, allowStale bool) ([]byte, LookupResult) {
 	if c == nil {
 		return dst, Miss
 	}
@@ -98,7 +98,7 @@ type When struct {
 
 // LookupKey is Lookup for a caller that has q's key from AppendKey and the key's spot.
 // c must not be nil.
-func (c *Cache) LookupKey(dst []byte, q *wire.Query, key []byte, spot Spot, when When) ([]byte, Result) {
+func (c *Cache) LookupKey(dst []byte, q *wire.Query, key []byte, spot Spot, when When) ([]byte, LookupResult) {
 	now := when.Now
 	hash, at := spot.hash, spot.at
 	own, nx := c.shard(hash).table.Load().find(key, at, now)

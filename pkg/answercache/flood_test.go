@@ -99,7 +99,7 @@ func TestTypesOfANameAreBounded(t *testing.T) {
 	if entries := c.Stats().Entries; entries != maxTypes+1 {
 		t.Errorf("%d entries, want %d", entries, maxTypes+1)
 	}
-	for typ, want := range map[uint16]Result{1000: Miss, 1000 + types - maxTypes: Hit, 1000 + types - 1: Hit} {
+	for typ, want := range map[uint16]LookupResult{1000: Miss, 1000 + types - maxTypes: Hit, 1000 + types - 1: Hit} {
 		if _, result := lookup(t, c, at(1), ask(t, "x.example.", typ), false); result != want {
 			t.Errorf("type %d: result %d, want %d", typ, result, want)
 		}

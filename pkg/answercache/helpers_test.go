@@ -104,7 +104,7 @@ func store(tb testing.TB, c *Cache, now int64, q *wire.Query, text ...string) bo
 }
 
 // lookup returns what a lookup gave, read by miekg/dns, nil if nothing.
-func lookup(tb testing.TB, c *Cache, now int64, q *wire.Query, allowStale bool) (*dns.Msg, Result) {
+func lookup(tb testing.TB, c *Cache, now int64, q *wire.Query, allowStale bool) (*dns.Msg, LookupResult) {
 	tb.Helper()
 	out, result := c.Lookup([]byte("kept"), q, now, allowStale)
 	if string(out[:4]) != "kept" {

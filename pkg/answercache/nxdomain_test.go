@@ -43,7 +43,7 @@ func TestNXDomainIsForEveryType(t *testing.T) {
 func TestNXDomainAndAnswersReplaceEachOther(t *testing.T) {
 	c := New(Config{Entries: 10, StaleFor: 100, FailureTTL: 5})
 	qa, q4, mx := ask(t, "x.example.", a), ask(t, "x.example.", dns.TypeAAAA), ask(t, "x.example.", dns.TypeMX)
-	expect := func(step string, now float64, q *wire.Query, allowStale bool, want Result, lines ...string) {
+	expect := func(step string, now float64, q *wire.Query, allowStale bool, want LookupResult, lines ...string) {
 		t.Helper()
 		m, result := lookup(t, c, at(now), q, allowStale)
 		if result != want || !slices.Equal(zone(m), lines) {

@@ -92,7 +92,7 @@ func (s *shard) dead(e *entry, now int64) bool {
 
 // lookup looks an entry up under the lock, so that none is missed, and finds expired answers
 // too. The entry is nil for Miss and Expired.
-func (s *shard) lookup(key []byte, at probe, now int64, allowStale bool) (*entry, Result) {
+func (s *shard) lookup(key []byte, at probe, now int64, allowStale bool) (*entry, LookupResult) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	own, nx := s.table.Load().find(key, at, now)
@@ -148,7 +148,7 @@ func best(own, nx *entry, now int64) *entry {
 }
 
 // result returns the result of a lookup that found e, which is valid.
-func (e *entry) result() Result {
+func (e *entry) result() LookupResult {
 	switch {
 	case e.flags&(kindFailure|kindHinted) == 0:
 		return Hit

@@ -15,7 +15,7 @@ import (
 type step struct {
 	at   float64
 	do   string // "store LINE; LINE", "fail", "ask", "ask stale", "clear"
-	want Result
+	want LookupResult
 	zone string
 }
 

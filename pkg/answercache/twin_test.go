@@ -167,7 +167,7 @@ func (w *twin) fail(q *wire.Query, now int64) {
 }
 
 // state says what an entry can be to a lookup that allows expired ones.
-func (w *twin) state(e *twinEntry, now int64) Result {
+func (w *twin) state(e *twinEntry, now int64) LookupResult {
 	switch {
 	case e == nil:
 		return Miss
@@ -183,8 +183,8 @@ func (w *twin) state(e *twinEntry, now int64) Result {
 
 // choose returns what a lookup finds: an answer, a failure, an expired answer,
 // each from the question before the name.
-func (w *twin) choose(q *wire.Query, now int64) (*twinEntry, Result) {
-	for _, want := range []Result{Hit, Failed, Stale} {
+func (w *twin) choose(q *wire.Query, now int64) (*twinEntry, LookupResult) {
+	for _, want := range []LookupResult{Hit, Failed, Stale} {
 		for _, key := range []string{twinKey(q), twinNX(q)} {
 			if e := w.entries[key]; w.state(e, now) == want {
 				return e, want
@@ -194,7 +194,7 @@ func (w *twin) choose(q *wire.Query, now int64) (*twinEntry, Result) {
 	return nil, Miss
 }
 
-func (w *twin) lookup(q *wire.Query, now int64, allowStale bool) ([]string, Result) {
+func (w *twin) lookup(q *wire.Query, now int64, allowStale bool) ([]string, LookupResult) {
 	e, result := w.choose(q, now)
 	switch {
 	case e == nil:
@@ -266,7 +266,7 @@ func TestAgreesWithTwin(t *testing.T) {
 		cfg.Entries = 1000
 		rng := rand.New(rand.NewPCG(42, uint64(i)))
 		c, w := New(cfg), &twin{cfg: cfg, entries: map[string]*twinEntry{}}
-		now, found := at(0), map[Result]int{}
+		now, found := at(0), map[LookupResult]int{}
 		for n := range 10000 {
 			now += rng.Int64N(second)
 			q := ask(t, []string{"a.z.", "b.Z.", "C.y.", "z."}[rng.IntN(4)], []uint16{dns.TypeA, dns.TypeCNAME}[rng.IntN(2)])

@@ -69,7 +69,7 @@ func (q *Query) answer() {
 }
 
 // lookup answers from the cache, and starts to refresh a stale answer.
-func (q *Query) lookup() answercache.Result {
+func (q *Query) lookup() answercache.LookupResult {
 	st := q.st
 	if q.cache != st.cache { // it changes with the configuration
 		q.cache, q.spot = st.cache, st.cache.Spot(q.key)

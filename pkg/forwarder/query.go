@@ -175,7 +175,7 @@ func (q *Query) AnswerError(rcode int, reason wire.ExtendedError) bool {
 }
 
 // answerCached completes the answer that the cache appended to q.reply.
-func (q *Query) answerCached(out []byte, result answercache.Result) {
+func (q *Query) answerCached(out []byte, result answercache.LookupResult) {
 	base := len(q.reply)
 	e := Event{Kind: EventCached}
 	var reason wire.ExtendedError

@@ -11,17 +11,17 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Answer is the result of a successful lookup.
-type Answer struct {
+// LookupAnswer is the result of a successful lookup.
+type LookupAnswer struct {
 	// Server sent the answer. ServerName is how it was given on the command line.
 	Server     netip.AddrPort
 	ServerName string
 	// Sections holds one reply for each type that has records, A before AAAA.
-	Sections []Section
+	Sections []PrintedReply
 }
 
-// Section is the part of one reply that is printed.
-type Section struct {
+// PrintedReply is the part of one reply that is printed.
+type PrintedReply struct {
 	// Authoritative is the reply's AA flag.
 	Authoritative bool
 	// Records are the chain of aliases from the requested name, followed by the
@@ -31,16 +31,16 @@ type Section struct {
 
 // Lookup resolves one request. The error says in one line which server answered what
 // for which name.
-func (c Command) Lookup(ctx context.Context, req Request) (Answer, error) {
+func (c Command) Lookup(ctx context.Context, req Request) (LookupAnswer, error) {
 	servers, names, serverName, err := c.plan(ctx, req)
 	if err != nil {
-		return Answer{}, err
+		return LookupAnswer{}, err
 	}
 	types := []uint16{req.Type}
 	if a, err := netip.ParseAddr(req.Name); err == nil && req.Type == 0 {
 		reverse, err := dns.ReverseAddr(a.WithZone("").String())
 		if err != nil {
-			return Answer{}, err
+			return LookupAnswer{}, err
 		}
 		names, types = []string{reverse}, []uint16{dns.TypePTR}
 	} else if req.Type == 0 {
@@ -62,7 +62,7 @@ func (c Command) Lookup(ctx context.Context, req Request) (Answer, error) {
 			break // a server that is silent now would be silent for the other names too
 		}
 	}
-	return Answer{}, first
+	return LookupAnswer{}, first
 }
 
 // plan returns the servers to ask and the names to try in turn. As in libc, the search
@@ -110,7 +110,7 @@ func (c Command) serverAddrs(ctx context.Context, conf resolvConf, host string) 
 }
 
 // addrs returns the addresses among the records.
-func (a Answer) addrs() []netip.Addr {
+func (a LookupAnswer) addrs() []netip.Addr {
 	var addrs []netip.Addr
 	for _, s := range a.Sections {
 		for _, rr := range s.Records {
@@ -147,7 +147,7 @@ type outcome struct {
 // ask asks for all types of one name at once. As soon as one of them is resolved, the
 // others get the time of one more try: a server that answers A but is silent about AAAA
 // must not cost the whole timeout.
-func (c Command) ask(ctx context.Context, servers []netip.AddrPort, name string, types []uint16) (Answer, error) {
+func (c Command) ask(ctx context.Context, servers []netip.AddrPort, name string, types []uint16) (LookupAnswer, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type numbered struct {
@@ -174,9 +174,9 @@ func (c Command) ask(ctx context.Context, servers []netip.AddrPort, name string,
 
 // judge combines the outcomes into one answer. If nothing was resolved, the error that
 // it returns is a failure reply, else no reply, else that there is no such name or record.
-func (c Command) judge(outcomes []outcome, name string, types []uint16) (Answer, error) {
+func (c Command) judge(outcomes []outcome, name string, types []uint16) (LookupAnswer, error) {
 	var (
-		ans    Answer
+		ans    LookupAnswer
 		absent error
 		worst  error
 	)
@@ -193,7 +193,7 @@ func (c Command) judge(outcomes []outcome, name string, types []uint16) (Answer,
 			if !ans.Server.IsValid() {
 				ans.Server = o.server
 			}
-			ans.Sections = append(ans.Sections, Section{o.reply.Authoritative, rrs})
+			ans.Sections = append(ans.Sections, PrintedReply{o.reply.Authoritative, rrs})
 		case o.reply.Rcode == dns.RcodeSuccess:
 			if absent == nil {
 				absent = rcodeError{o.server, "no " + wanted(types) + " record"}
@@ -208,9 +208,9 @@ func (c Command) judge(outcomes []outcome, name string, types []uint16) (Answer,
 	case len(ans.Sections) > 0:
 		return ans, nil
 	case worst != nil:
-		return Answer{}, worst
+		return LookupAnswer{}, worst
 	}
-	return Answer{}, absent
+	return LookupAnswer{}, absent
 }
 
 func silence(err error) error {

@@ -8,7 +8,7 @@ import (
 )
 
 // text returns the answer in busybox's format.
-func (a Answer) text() string {
+func (a LookupAnswer) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Server:\t\t%s\nAddress:\t%s\n\n", a.ServerName, a.Server)
 	for _, s := range a.Sections {

@@ -1,6 +1,6 @@
 // Package pidfile writes the file that tells scripts the process id.
 //
-// Use [Write] once the program can no longer fail to start, and [File.Remove]
+// Use [Write] once the program can no longer fail to start, and [PIDFile.Remove]
 // when it ends. Only a regular file is ever written, replaced or removed: a
 // device such as /dev/null, a named pipe, a socket and a directory stay as they
 // are, also behind a symbolic link.
@@ -20,8 +20,8 @@ import (
 // path and the kind of what is there.
 var ErrNotRegular = errors.New("not a regular file")
 
-// File is a pid file that [Write] wrote.
-type File struct {
+// PIDFile is a pid file that [Write] wrote.
+type PIDFile struct {
 	path string
 	// file stays open so that no other file gets its inode number.
 	file *os.File
@@ -31,7 +31,7 @@ type File struct {
 // nothing, by a new file that holds the process id in decimal and a newline. The
 // file belongs to the user uid unless that is negative. The caller must call
 // Remove of the result, which is nil on error.
-func Write(path string, uid int) (*File, error) {
+func Write(path string, uid int) (*PIDFile, error) {
 	if err := check(path); err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func Write(path string, uid int) (*File, error) {
 		file.Close()
 		return nil, err
 	}
-	return &File{path: path, file: file}, nil
+	return &PIDFile{path: path, file: file}, nil
 }
 
 // check reports what must not be replaced.
@@ -86,7 +86,7 @@ func kind(mode fs.FileMode) string {
 // Remove removes the file unless another one has taken its place. It does
 // nothing for nil. Failures are left alone: the directory may belong to a user
 // that the program no longer is.
-func (f *File) Remove() {
+func (f *PIDFile) Remove() {
 	if f == nil {
 		return
 	}

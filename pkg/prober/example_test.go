@@ -11,10 +11,10 @@ import (
 func ExampleRules_Judge() {
 	rules := prober.Rules{Path: "/healthz", Latency: 30 * time.Second}
 	end := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	last := prober.Result{Output: "no answer", End: end, Err: errors.New("exit status 1")}
+	last := prober.CheckResult{Output: "no answer", End: end, Err: errors.New("exit status 1")}
 
-	fmt.Println(rules.Judge(prober.Result{}, end).Code)
-	fmt.Println(rules.Judge(prober.Result{End: end}, end.Add(time.Second)).Body)
+	fmt.Println(rules.Judge(prober.CheckResult{}, end).Code)
+	fmt.Println(rules.Judge(prober.CheckResult{End: end}, end.Add(time.Second)).Body)
 	fmt.Print(rules.Judge(last, end).Body)
 	// Output:
 	// 503

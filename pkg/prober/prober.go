@@ -39,14 +39,14 @@ type Config struct {
 	Rules Rules
 	// Observe, if not nil, is called with each result, in order, on Run's
 	// goroutine, before Last returns it.
-	Observe func(Result)
+	Observe func(CheckResult)
 }
 
 // Prober runs one check and keeps its latest result. Its methods are safe for
 // concurrent use; Run must be called only once.
 type Prober struct {
 	cfg  Config
-	last atomic.Pointer[Result]
+	last atomic.Pointer[CheckResult]
 }
 
 // New returns a prober that has not started. It fails if cfg violates a rule that
@@ -64,11 +64,11 @@ func New(cfg Config) (*Prober, error) {
 }
 
 // Last returns the latest result, or the zero Result before the first run has ended.
-func (p *Prober) Last() Result {
+func (p *Prober) Last() CheckResult {
 	if r := p.last.Load(); r != nil {
 		return *r
 	}
-	return Result{}
+	return CheckResult{}
 }
 
 // Status returns what the health URL answers at now.
@@ -104,7 +104,7 @@ func (p *Prober) Run(ctx context.Context) error {
 
 // start does one run. The channel is closed when the check returns. That is before
 // start returns, unless the check ignores its context.
-func (p *Prober) start(ctx context.Context) (<-chan struct{}, Result) {
+func (p *Prober) start(ctx context.Context) (<-chan struct{}, CheckResult) {
 	runCtx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
 	var (
@@ -112,7 +112,7 @@ func (p *Prober) start(ctx context.Context) (<-chan struct{}, Result) {
 		err  error
 		late bool
 		done = make(chan struct{})
-		res  = Result{Start: time.Now()}
+		res  = CheckResult{Start: time.Now()}
 	)
 	go func() {
 		defer close(done)

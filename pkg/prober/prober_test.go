@@ -222,7 +222,7 @@ func TestStopDuringRun(t *testing.T) {
 				back.Store(true)
 				return errors.New("killed")
 			},
-			Observe: func(Result) { observed++ },
+			Observe: func(CheckResult) { observed++ },
 		})
 		time.Sleep(time.Second)
 		if err := stop(); err != nil {
@@ -242,7 +242,7 @@ func TestPanicIsAFailure(t *testing.T) {
 		var observed []string
 		_, stop := start(t, Config{
 			Check:   func(context.Context, io.Writer) error { panic("boom") },
-			Observe: func(r Result) { observed = append(observed, r.Err.Error()) },
+			Observe: func(r CheckResult) { observed = append(observed, r.Err.Error()) },
 		})
 		time.Sleep(3 * time.Second)
 		_ = stop()

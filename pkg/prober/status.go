@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Result is the outcome of one run of a check. It does not change after it was
+// CheckResult is the outcome of one run of a check. It does not change after it was
 // published. The zero Result means that no run has ended.
-type Result struct {
+type CheckResult struct {
 	// Output is what the check printed: at most [MaxOutput] bytes, and a note if
 	// more was cut off.
 	Output string
@@ -19,7 +19,7 @@ type Result struct {
 }
 
 // Ended reports whether this is the result of a run, and not the zero Result.
-func (r Result) Ended() bool { return !r.End.IsZero() }
+func (r CheckResult) Ended() bool { return !r.End.IsZero() }
 
 // Rules turn a result into a status. They are a value without state.
 type Rules struct {
@@ -43,7 +43,7 @@ func (s Status) Healthy() bool { return s.Code == http.StatusOK }
 // Judge returns what the URL answers at now if last is the latest result. A failed run
 // is reported as failed, however old it is. The texts are those of exechealthz 1.2.
 // Output is inserted as it is and never used as a format.
-func (r Rules) Judge(last Result, now time.Time) Status {
+func (r Rules) Judge(last CheckResult, now time.Time) Status {
 	switch {
 	case !last.Ended():
 		return unavailable("Healthz probe on " + r.Path + " error: no run has ended yet")
@@ -61,6 +61,6 @@ func unavailable(text string) Status {
 	return Status{Code: http.StatusServiceUnavailable, Body: text + "\n"}
 }
 
-func describe(r Result, err string) string {
+func describe(r CheckResult, err string) string {
 	return "Result of last exec: " + r.Output + ", at " + r.End.Round(0).UTC().String() + ", error " + err
 }

@@ -10,12 +10,12 @@ import (
 
 func TestJudge(t *testing.T) {
 	at := time.Date(2016, 8, 30, 12, 0, 0, 5e6, time.UTC)
-	good := Result{Output: "healthz\n", Start: at, End: at}
-	bad := Result{Output: "100%s %d%%\n", Start: at, End: at, Err: errors.New("exit status 2")}
+	good := CheckResult{Output: "healthz\n", Start: at, End: at}
+	bad := CheckResult{Output: "100%s %d%%\n", Start: at, End: at, Err: errors.New("exit status 2")}
 	tests := []struct {
 		name   string
 		rules  Rules
-		result Result
+		result CheckResult
 		age    time.Duration
 		want   Status
 	}{
@@ -47,7 +47,7 @@ func TestJudge(t *testing.T) {
 		},
 		{
 			name: "other zones are written as UTC",
-			result: Result{
+			result: CheckResult{
 				Output: "x", Err: errors.New("exit status 1"),
 				End: at.In(time.FixedZone("CET", 3600)),
 			},

@@ -29,7 +29,7 @@ func Build(svc *Service, slices []*Slice, ttl uint32) (*treecache.Set, []Problem
 	if !ok {
 		return nil, b.problems
 	}
-	b.spec = treecache.Spec{
+	b.spec = treecache.SetSpec{
 		Path: path, Kind: svc.Kind, TTL: ttl, Priority: Priority, Created: svc.Created,
 		HasEndpoints: hasEndpoints(slices),
 	}
@@ -41,7 +41,7 @@ func Build(svc *Service, slices []*Slice, ttl uint32) (*treecache.Set, []Problem
 		for _, s := range slices {
 			n += s.Len()
 		}
-		b.spec.Hosts = make([]treecache.Host, 0, n)
+		b.spec.Hosts = make([]treecache.SetHost, 0, n)
 		for _, s := range slices {
 			b.slice(s)
 		}
@@ -64,7 +64,7 @@ func hasEndpoints(slices []*Slice) bool {
 // builder collects the Spec of one Service.
 type builder struct {
 	svc      *Service
-	spec     treecache.Spec
+	spec     treecache.SetSpec
 	problems []Problem
 }
 
@@ -80,7 +80,7 @@ func (b *builder) clusterIPs() {
 			b.problem("", fmt.Sprintf("spec.clusterIPs[%d]", i), fault)
 			continue
 		}
-		b.spec.Hosts = append(b.spec.Hosts, treecache.Host{Addr: addr})
+		b.spec.Hosts = append(b.spec.Hosts, treecache.SetHost{Addr: addr})
 	}
 	if len(b.spec.Hosts) > 0 {
 		b.ports("", "spec.ports", b.svc.Ports, nil)
@@ -116,7 +116,7 @@ func (b *builder) slice(s *Slice) {
 			hostname = ""
 		}
 		hosts = append(hosts, len(b.spec.Hosts))
-		b.spec.Hosts = append(b.spec.Hosts, treecache.Host{Name: hostname, Addr: e.Addr})
+		b.spec.Hosts = append(b.spec.Hosts, treecache.SetHost{Name: hostname, Addr: e.Addr})
 	}
 	if len(hosts) > 0 {
 		b.ports(s.Name, "ports", s.Ports, hosts)
@@ -140,7 +140,7 @@ func (b *builder) ports(slice, field string, ports []Port, hosts []int) {
 		case p.Number == 0:
 			b.problem(slice, at+".port", "not a port number")
 		default:
-			b.spec.Ports = append(b.spec.Ports, treecache.Port{
+			b.spec.Ports = append(b.spec.Ports, treecache.SetPort{
 				Name: name, Protocol: p.Protocol, Number: p.Number, Hosts: hosts,
 			})
 		}
@@ -151,7 +151,7 @@ func (b *builder) ports(slice, field string, ports []Port, hosts []int) {
 func (b *builder) externalName() {
 	text := b.svc.ExternalName
 	if addr, ok := ParseAddr(text); ok {
-		b.spec.Hosts = []treecache.Host{{Addr: addr}}
+		b.spec.Hosts = []treecache.SetHost{{Addr: addr}}
 		return
 	}
 	wire, err := dnsname.AppendText(nil, text)

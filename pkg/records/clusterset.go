@@ -33,14 +33,14 @@ func BuildImport(imp *Service, slices []*Slice, zone int, ttl uint32) (*treecach
 	if !ok || !dnsname.IsLabel1123(imp.Namespace) {
 		return nil, b.problems
 	}
-	b.spec = treecache.Spec{Path: path, Kind: imp.Kind, TTL: ttl, Priority: Priority, Created: imp.Created}
+	b.spec = treecache.SetSpec{Path: path, Kind: imp.Kind, TTL: ttl, Priority: Priority, Created: imp.Created}
 	if imp.Kind == ClusterSetIP {
 		for i, addr := range imp.ClusterIPs {
 			if fault := faultOf(addr); fault != "" {
 				b.problem("", fmt.Sprintf("spec.ips[%d]", i), fault)
 				continue
 			}
-			b.spec.Hosts = append(b.spec.Hosts, treecache.Host{Addr: addr})
+			b.spec.Hosts = append(b.spec.Hosts, treecache.SetHost{Addr: addr})
 		}
 		b.importedPorts("", "spec.ports", imp.Ports, nil)
 		return treecache.NewSet(&b.spec), b.problems
@@ -75,7 +75,7 @@ func (b *importBuilder) importedSlice(s *Slice) {
 			continue
 		}
 		added = true
-		host := treecache.Host{Addr: e.Addr}
+		host := treecache.SetHost{Addr: e.Addr}
 		if cluster != "" {
 			host.Name = b.nestedName(s, i, cluster)
 		}
@@ -144,7 +144,7 @@ func (b *importBuilder) importedPorts(slice, field string, ports []Port, hosts [
 		case p.Number == 0:
 			b.problem(slice, at+".port", "not a port number")
 		default:
-			b.spec.Ports = append(b.spec.Ports, treecache.Port{Name: name, Protocol: p.Protocol, Number: p.Number, Hosts: hosts})
+			b.spec.Ports = append(b.spec.Ports, treecache.SetPort{Name: name, Protocol: p.Protocol, Number: p.Number, Hosts: hosts})
 		}
 	}
 }

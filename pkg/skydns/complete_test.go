@@ -20,14 +20,14 @@ const clusterSetZone = "clusterset.local."
 // and one without addresses.
 func newImports() *fakeBackend {
 	f := &fakeBackend{tree: treecache.New(dnsname.MustParse(clusterSetZone))}
-	for name, hosts := range map[string][]treecache.Host{
+	for name, hosts := range map[string][]treecache.SetHost{
 		"shop": {{Addr: netip.MustParseAddr("10.7.0.1")}}, "noips": nil,
 	} {
 		path, err := treecache.MakePath(name, "prod")
 		if err != nil {
 			panic(err)
 		}
-		f.tree.Replace(treecache.NewSet(&treecache.Spec{Path: path, Kind: treecache.ClusterSetIP, TTL: 30, Hosts: hosts}))
+		f.tree.Replace(treecache.NewSet(&treecache.SetSpec{Path: path, Kind: treecache.ClusterSetIP, TTL: 30, Hosts: hosts}))
 	}
 	return f
 }

@@ -82,7 +82,7 @@ func TestClaimants(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	tree := newTree(t)
 	addr := netip.MustParseAddr("10.0.0.1")
-	specs := map[Path]*Spec{}
+	specs := map[Path]*SetSpec{}
 	want := func() []string {
 		m := newModel(specs)
 		names := m.claims(addr)
@@ -158,7 +158,7 @@ func TestManyClaimantsChange(t *testing.T) {
 	}
 	one := spec(t, "one.shared", Headless)
 	for i := range 100_000 {
-		one.Hosts = append(one.Hosts, Host{Name: fmt.Sprintf("h%d", i), Addr: netip.MustParseAddr("10.0.0.2")})
+		one.Hosts = append(one.Hosts, SetHost{Name: fmt.Sprintf("h%d", i), Addr: netip.MustParseAddr("10.0.0.2")})
 	}
 	tree := newTree(t)
 	start := time.Now()

@@ -38,11 +38,11 @@ func appendNested(dst []byte, name string) []byte {
 
 // addImportedPorts adds the services of the Set's own name: one for each host, or
 // virtual address, and port number.
-func (s *Set) addImportedPorts(ports []Port, first []uint32) {
+func (s *Set) addImportedPorts(ports []SetPort, first []uint32) {
 	if s.kind == ClusterSetIP {
 		first = []uint32{0} // the node itself, whatever its addresses
 	}
-	all := make([]*Port, 0, len(ports))
+	all := make([]*SetPort, 0, len(ports))
 	for i := range ports {
 		p := ports[i]
 		if s.kind == ClusterSetIP {

@@ -15,7 +15,7 @@ func exactSets(tb testing.TB, n int) []*Set {
 	sets := make([]*Set, n)
 	for i := range sets {
 		s := spec(tb, fmt.Sprintf("s%d.ns", i), ClusterIP)
-		s.Hosts = []Host{{Addr: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})}}
+		s.Hosts = []SetHost{{Addr: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})}}
 		sets[i] = NewSet(s)
 	}
 	return sets

@@ -17,14 +17,14 @@ func Example() {
 		return
 	}
 	tree := treecache.New(dnsname.MustParse("cluster.local"))
-	tree.Replace(treecache.NewSet(&treecache.Spec{
+	tree.Replace(treecache.NewSet(&treecache.SetSpec{
 		Path: path, Kind: treecache.Headless, TTL: 30, Priority: 10,
-		Hosts: []treecache.Host{
+		Hosts: []treecache.SetHost{
 			{Name: "db-0", Addr: netip.MustParseAddr("10.0.0.1")},
 			{Name: "db-0", Addr: netip.MustParseAddr("2001:db8::1")},
 			{Addr: netip.MustParseAddr("10.0.0.2")},
 		},
-		Ports: []treecache.Port{{Name: "pg", Protocol: treecache.TCP, Number: 5432}},
+		Ports: []treecache.SetPort{{Name: "pg", Protocol: treecache.TCP, Number: 5432}},
 	}))
 	snapshot := tree.Snapshot()
 

@@ -21,27 +21,27 @@ func mustPath(tb testing.TB, service, namespace string) Path {
 }
 
 // spec returns a Spec with the usual TTL and priority.
-func spec(tb testing.TB, name string, kind Kind) *Spec {
+func spec(tb testing.TB, name string, kind Kind) *SetSpec {
 	tb.Helper()
 	service, namespace, _ := strings.Cut(name, ".")
-	return &Spec{Path: mustPath(tb, service, namespace), Kind: kind, TTL: 30, Priority: 10}
+	return &SetSpec{Path: mustPath(tb, service, namespace), Kind: kind, TTL: 30, Priority: 10}
 }
 
 // hosts reads "address" or "address=hostname".
-func (s *Spec) hosts(texts ...string) *Spec {
+func (s *SetSpec) hosts(texts ...string) *SetSpec {
 	for _, text := range texts {
 		addr, name, _ := strings.Cut(text, "=")
-		s.Hosts = append(s.Hosts, Host{Name: name, Addr: netip.MustParseAddr(addr)})
+		s.Hosts = append(s.Hosts, SetHost{Name: name, Addr: netip.MustParseAddr(addr)})
 	}
 	return s
 }
 
-func (s *Spec) port(name string, p Protocol, number uint16, hosts ...int) *Spec {
-	s.Ports = append(s.Ports, Port{Name: name, Protocol: p, Number: number, Hosts: hosts})
+func (s *SetSpec) port(name string, p Protocol, number uint16, hosts ...int) *SetSpec {
+	s.Ports = append(s.Ports, SetPort{Name: name, Protocol: p, Number: number, Hosts: hosts})
 	return s
 }
 
-func (s *Spec) alias(target string) *Spec {
+func (s *SetSpec) alias(target string) *SetSpec {
 	wire, err := dnsname.AppendText(nil, target)
 	if err != nil {
 		panic(err)
@@ -51,7 +51,7 @@ func (s *Spec) alias(target string) *Spec {
 }
 
 // newTree returns a tree of the cluster domain with the Sets of specs.
-func newTree(tb testing.TB, specs ...*Spec) *Tree {
+func newTree(tb testing.TB, specs ...*SetSpec) *Tree {
 	tb.Helper()
 	tree := New(dnsname.MustParse(testZone))
 	for _, s := range specs {

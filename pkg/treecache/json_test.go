@@ -160,7 +160,7 @@ func (w *fullWriter) Write(p []byte) (int, error) {
 func TestWriteJSONError(t *testing.T) {
 	s := spec(t, "hl.default", Headless)
 	for i := range 250 {
-		s.Hosts = append(s.Hosts, Host{Addr: addr4(i)})
+		s.Hosts = append(s.Hosts, SetHost{Addr: addr4(i)})
 	}
 	tree := newTree(t, s)
 	for _, room := range []int{0, 5000} {

@@ -16,9 +16,9 @@ func TestLabels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		spec := &Spec{Path: path, Kind: ClusterIP, TTL: 30, Hosts: []Host{{Addr: netip.MustParseAddr("10.0.0.1")}}}
+		spec := &SetSpec{Path: path, Kind: ClusterIP, TTL: 30, Hosts: []SetHost{{Addr: netip.MustParseAddr("10.0.0.1")}}}
 		if s.alias {
-			spec = &Spec{Path: path, Kind: ExternalName, TTL: 30, Alias: "\x01x\x00"}
+			spec = &SetSpec{Path: path, Kind: ExternalName, TTL: 30, Alias: "\x01x\x00"}
 		}
 		tree.Replace(NewSet(spec))
 	}

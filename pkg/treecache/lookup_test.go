@@ -26,17 +26,17 @@ func cluster(tb testing.TB, n int) (*Tree, int) {
 	tree := New(dnsname.MustParse(testZone))
 	endpoints := 0
 	for i := range n {
-		s := &Spec{Kind: ClusterIP, TTL: 30, Priority: 10, Created: int64(i)}
+		s := &SetSpec{Kind: ClusterIP, TTL: 30, Priority: 10, Created: int64(i)}
 		s.Path = mustPath(tb, fmt.Sprintf("service-%d", i), fmt.Sprintf("namespace-%d", i/10))
 		s.port("http", TCP, 80).port("metrics", TCP, 9090)
 		if i%10 == 9 {
 			s.Kind = Headless
 			for range 100 {
-				s.Hosts = append(s.Hosts, Host{Addr: addr4(1<<23 + endpoints)})
+				s.Hosts = append(s.Hosts, SetHost{Addr: addr4(1<<23 + endpoints)})
 				endpoints++
 			}
 		} else {
-			s.Hosts = []Host{{Addr: addr4(i)}}
+			s.Hosts = []SetHost{{Addr: addr4(i)}}
 		}
 		tree.Replace(NewSet(s))
 	}
@@ -97,11 +97,11 @@ func TestTreeMemory(t *testing.T) {
 	check("at first")
 	for round := range 3 {
 		for i := 9; i < 10_000; i += 10 {
-			s := &Spec{Kind: Headless, TTL: 30, Priority: 10, Created: int64(i)}
+			s := &SetSpec{Kind: Headless, TTL: 30, Priority: 10, Created: int64(i)}
 			s.Path = mustPath(t, fmt.Sprintf("service-%d", i), fmt.Sprintf("namespace-%d", i/10))
 			s.port("http", TCP, 80).port("metrics", TCP, 9090)
 			for j := range 100 {
-				s.Hosts = append(s.Hosts, Host{Addr: addr4(1<<23 + i*10 + j + round*31)})
+				s.Hosts = append(s.Hosts, SetHost{Addr: addr4(1<<23 + i*10 + j + round*31)})
 			}
 			tree.Replace(NewSet(s))
 		}
@@ -215,7 +215,7 @@ func TestReplaceCostsTheSame(t *testing.T) {
 		var sets [2]*Set
 		for i := range sets {
 			s := spec(t, "service-0.namespace-0", ClusterIP).port("http", TCP, 80)
-			s.Hosts = []Host{{Addr: addr4(1<<22 + i)}}
+			s.Hosts = []SetHost{{Addr: addr4(1<<22 + i)}}
 			sets[i] = NewSet(s)
 		}
 		i := 0
@@ -242,7 +242,7 @@ func BenchmarkReplace(b *testing.B) {
 			for b.Loop() {
 				i++
 				s := spec(b, "service-0.namespace-0", ClusterIP).port("http", TCP, uint16(i&1023))
-				s.Hosts = []Host{{Addr: addr4(i & 1)}}
+				s.Hosts = []SetHost{{Addr: addr4(i & 1)}}
 				tree.Replace(NewSet(s))
 			}
 		})
@@ -254,7 +254,7 @@ func BenchmarkReplaceHeadless(b *testing.B) {
 	tree, _ := cluster(b, 10_000)
 	s := spec(b, "big.default", Headless).port("http", TCP, 80)
 	for i := range 5000 {
-		s.Hosts = append(s.Hosts, Host{Addr: addr4(1<<22 + i)})
+		s.Hosts = append(s.Hosts, SetHost{Addr: addr4(1<<22 + i)})
 	}
 	b.ReportAllocs()
 	i := 0

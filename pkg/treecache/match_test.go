@@ -23,7 +23,7 @@ func TestMatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree.Replace(NewSet(&Spec{Path: hidden, Hosts: []Host{{Addr: netip.MustParseAddr("10.96.0.99")}}}))
+	tree.Replace(NewSet(&SetSpec{Path: hidden, Hosts: []SetHost{{Addr: netip.MustParseAddr("10.96.0.99")}}}))
 	web := "Found\n10.96.0.10 10 100 0 6464633335393634.web.default"
 	both := lines("Found", "10.96.0.10 10 50 0 6464633335393634.web.default",
 		"10.96.0.11 10 50 0 "+HashLabel(netip.MustParseAddr("10.96.0.11"))+".web.prod")

@@ -29,7 +29,7 @@ type claimant struct {
 	name    string
 }
 
-func newModel(specs map[Path]*Spec) *model {
+func newModel(specs map[Path]*SetSpec) *model {
 	m := &model{
 		names:    map[string][]string{},
 		upstream: newUpstreamNode(),
@@ -47,7 +47,7 @@ func (m *model) record(name, record string) {
 	}
 }
 
-func (m *model) add(s *Spec) {
+func (m *model) add(s *SetSpec) {
 	var labels []string // from the zone downwards
 	for _, l := range s.Path.labels() {
 		labels = append(labels, strings.Clone(l))
@@ -186,7 +186,7 @@ var (
 )
 
 // randomSpec returns a random Spec with distinct hosts.
-func randomSpec(t *testing.T, rng *rand.Rand, owner string) *Spec {
+func randomSpec(t *testing.T, rng *rand.Rand, owner string) *SetSpec {
 	t.Helper()
 	s := spec(t, owner, Kind(rng.IntN(3)))
 	s.Created = int64(rng.IntN(3))
@@ -195,7 +195,7 @@ func randomSpec(t *testing.T, rng *rand.Rand, owner string) *Spec {
 		return s.alias([]string{"ext.example.com", "EXT.example.com", "b.example.com"}[rng.IntN(3)])
 	}
 	for range rng.IntN(5) + 1 {
-		h := Host{Addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(rng.IntN(6))})}
+		h := SetHost{Addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(rng.IntN(6))})}
 		if rng.IntN(3) == 0 {
 			h.Addr = netip.AddrFrom16([16]byte{0x20, 1, 15: byte(rng.IntN(3))})
 		}
@@ -213,7 +213,7 @@ func randomSpec(t *testing.T, rng *rand.Rand, owner string) *Spec {
 		if rng.IntN(2) == 0 {
 			continue
 		}
-		p := Port{Name: name, Protocol: Protocol(rng.IntN(2) + 1), Number: uint16(rng.IntN(3) + 1)}
+		p := SetPort{Name: name, Protocol: Protocol(rng.IntN(2) + 1), Number: uint16(rng.IntN(3) + 1)}
 		if s.Kind == Headless && rng.IntN(2) == 0 { // two mentions, each for some hosts
 			for range 2 {
 				p.Hosts = []int{rng.IntN(len(s.Hosts)), rng.IntN(len(s.Hosts))}
@@ -233,7 +233,7 @@ func randomSpec(t *testing.T, rng *rand.Rand, owner string) *Spec {
 func TestTreeAgainstModel(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	tree := newTree(t)
-	specs := map[Path]*Spec{}
+	specs := map[Path]*SetSpec{}
 	for step := range 150 {
 		owner := modelOwners[rng.IntN(len(modelOwners))]
 		service, namespace, _ := strings.Cut(owner, ".")
@@ -262,7 +262,7 @@ func TestTreeAgainstModel(t *testing.T) {
 }
 
 // randomChanges returns changes, which it makes in specs.
-func randomChanges(t *testing.T, rng *rand.Rand, specs map[Path]*Spec) []Change {
+func randomChanges(t *testing.T, rng *rand.Rand, specs map[Path]*SetSpec) []Change {
 	t.Helper()
 	var changes []Change
 	for range 1 + rng.IntN(2*len(modelOwners)) {

@@ -32,7 +32,7 @@ func compareHosts(a, b sortHost) int {
 // NewSet builds the Set that spec describes, in O(n log n) of its hosts. It returns
 // nil if there is neither an alias nor a host: such an owner has no names, unless
 // it is of kind ClusterSetIP.
-func NewSet(spec *Spec) *Set {
+func NewSet(spec *SetSpec) *Set {
 	s := Set{
 		path: spec.Path, kind: spec.Kind, ttl: spec.TTL, priority: spec.Priority,
 		created: spec.Created, hasEndpoints: spec.HasEndpoints,
@@ -62,7 +62,7 @@ const noHost = ^uint32(0)
 // addHosts fills the host arrays. It returns, for each of hosts, the first host of
 // the Set with the same label. Hosts without a valid address are the caller's
 // mistake and are left out.
-func (s *Set) addHosts(hosts []Host) []uint32 {
+func (s *Set) addHosts(hosts []SetHost) []uint32 {
 	order := make([]sortHost, 0, len(hosts))
 	for i, h := range hosts {
 		if !h.Addr.IsValid() {
@@ -163,14 +163,14 @@ func adoptNames(hosts []sortHost) {
 
 // addPorts fills the port nodes. first maps an index into Spec.Hosts to the
 // host that stands for its label.
-func (s *Set) addPorts(ports []Port, first []uint32) {
-	order := make([]*Port, 0, len(ports))
+func (s *Set) addPorts(ports []SetPort, first []uint32) {
+	order := make([]*SetPort, 0, len(ports))
 	for i := range ports {
 		if ports[i].Name != "" || !s.kind.imported() {
 			order = append(order, &ports[i])
 		}
 	}
-	compare := func(a, b *Port) int {
+	compare := func(a, b *SetPort) int {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), strings.Compare(a.Name, b.Name))
 	}
 	slices.SortStableFunc(order, compare)
@@ -191,7 +191,7 @@ func (s *Set) addPorts(ports []Port, first []uint32) {
 
 // mergePorts makes the records of one port name from all its mentions. It
 // reports whether there are any.
-func (s *Set) mergePorts(node *portNode, ports []*Port, first []uint32) bool {
+func (s *Set) mergePorts(node *portNode, ports []*SetPort, first []uint32) bool {
 	if len(ports) == 1 && ports[0].Hosts == nil {
 		return true
 	}
@@ -211,7 +211,7 @@ func (s *Set) mergePorts(node *portNode, ports []*Port, first []uint32) bool {
 
 // portRefsOf returns the hosts that the ports have, with the port's number, in order
 // and each once.
-func portRefsOf(ports []*Port, first []uint32) []portRef {
+func portRefsOf(ports []*SetPort, first []uint32) []portRef {
 	var refs []portRef
 	for _, p := range ports {
 		if p.Hosts == nil {

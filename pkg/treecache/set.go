@@ -71,9 +71,9 @@ func share(n int) uint16 {
 	return uint16(max(1, fullWeight/n))
 }
 
-// Spec describes a Set. NewSet copies what it keeps of the slices. It keeps strings
+// SetSpec describes a Set. NewSet copies what it keeps of the slices. It keeps strings
 // as they are, so interned strings stay shared.
-type Spec struct {
+type SetSpec struct {
 	Path     Path   // where the Set hangs
 	Kind     Kind   // of the Service
 	TTL      uint32 // of all records, in seconds
@@ -84,17 +84,17 @@ type Spec struct {
 	// HasEndpoints says that the Service has endpoints, ready or not.
 	HasEndpoints bool
 	// Hosts are the addresses. Duplicates are dropped.
-	Hosts []Host
+	Hosts []SetHost
 	// Ports are the named ports. Several ports with one name and protocol are one
 	// name with several records.
-	Ports []Port
+	Ports []SetPort
 	// Alias is the target of an external name in wire form, its spelling kept.
 	// A Set with an alias has no hosts and no ports.
 	Alias dnsname.Name
 }
 
-// Host is one address of a Set.
-type Host struct {
+// SetHost is one address of a Set.
+type SetHost struct {
 	// Name is the host's label, lower-case; "" for a host named by HashLabel. In a
 	// ClusterSetHeadless Set it is a nested name (clusterset.go), and "" is a host
 	// without a name.
@@ -103,8 +103,8 @@ type Host struct {
 	Addr netip.Addr
 }
 
-// Port is one named port.
-type Port struct {
+// SetPort is one named port.
+type SetPort struct {
 	Name     string // the label without its underscore, lower-case; "" only in the Set of a multi-cluster Service
 	Protocol Protocol
 	Number   uint16

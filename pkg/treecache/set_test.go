@@ -193,7 +193,7 @@ func TestWeights(t *testing.T) {
 	}{{1, 100}, {2, 50}, {3, 33}, {6, 16}, {7, 14}, {30, 3}, {100, 1}, {101, 1}, {5000, 1}} {
 		s := spec(t, "hl.default", Headless).port("http", TCP, 80)
 		for i := range tt.targets {
-			s.Hosts = append(s.Hosts, Host{Addr: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})})
+			s.Hosts = append(s.Hosts, SetHost{Addr: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})})
 		}
 		tree := newTree(t, s)
 		for _, name := range []string{"hl.default", "_http._tcp.hl.default"} {
@@ -253,7 +253,7 @@ func TestNewSetNothing(t *testing.T) {
 	if s := NewSet(spec(t, "hl.default", Headless).port("http", TCP, 80)); s != nil {
 		t.Errorf("a Set without hosts = %v, want nil", s)
 	}
-	if s := NewSet(&Spec{Path: mustPath(t, "a", "b"), Hosts: []Host{{}}}); s != nil {
+	if s := NewSet(&SetSpec{Path: mustPath(t, "a", "b"), Hosts: []SetHost{{}}}); s != nil {
 		t.Errorf("a Set with an invalid address alone = %v, want nil", s)
 	}
 }

@@ -13,38 +13,38 @@ import (
 )
 
 func TestReplaceReportsChange(t *testing.T) {
-	web := func() *Spec {
+	web := func() *SetSpec {
 		return spec(t, "web.default", ClusterIP).hosts("10.96.0.10").port("http", TCP, 80)
 	}
-	hl := func() *Spec {
+	hl := func() *SetSpec {
 		return spec(t, "hl.default", Headless).hosts("10.0.0.1", "10.0.0.2=b").port("p", TCP, 1, 0).port("p", TCP, 2, 1)
 	}
-	change := func(s *Spec, f func(*Spec)) *Spec {
+	change := func(s *SetSpec, f func(*SetSpec)) *SetSpec {
 		f(s)
 		return s
 	}
 	tree := newTree(t, web(), hl())
 	for _, tt := range []struct {
 		name string
-		spec *Spec
+		spec *SetSpec
 		want bool
 	}{
 		{"the same", web(), false},
-		{"port number", change(web(), func(s *Spec) { s.Ports[0].Number = 81 }), true},
-		{"port name", change(web(), func(s *Spec) { s.Ports[0].Name = "x" }), true},
-		{"protocol", change(web(), func(s *Spec) { s.Ports[0].Protocol = UDP }), true},
-		{"no port", change(web(), func(s *Spec) { s.Ports = nil }), true},
-		{"address", change(web(), func(s *Spec) { s.Hosts[0].Addr = netip.MustParseAddr("10.96.0.11") }), true},
-		{"TTL", change(web(), func(s *Spec) { s.TTL = 5 }), true},
-		{"priority", change(web(), func(s *Spec) { s.Priority = 5 }), true},
-		{"age", change(web(), func(s *Spec) { s.Created = 5 }), true},
-		{"endpoints", change(web(), func(s *Spec) { s.HasEndpoints = true }), true},
-		{"kind", change(web(), func(s *Spec) { s.Kind = Headless }), true},
+		{"port number", change(web(), func(s *SetSpec) { s.Ports[0].Number = 81 }), true},
+		{"port name", change(web(), func(s *SetSpec) { s.Ports[0].Name = "x" }), true},
+		{"protocol", change(web(), func(s *SetSpec) { s.Ports[0].Protocol = UDP }), true},
+		{"no port", change(web(), func(s *SetSpec) { s.Ports = nil }), true},
+		{"address", change(web(), func(s *SetSpec) { s.Hosts[0].Addr = netip.MustParseAddr("10.96.0.11") }), true},
+		{"TTL", change(web(), func(s *SetSpec) { s.TTL = 5 }), true},
+		{"priority", change(web(), func(s *SetSpec) { s.Priority = 5 }), true},
+		{"age", change(web(), func(s *SetSpec) { s.Created = 5 }), true},
+		{"endpoints", change(web(), func(s *SetSpec) { s.HasEndpoints = true }), true},
+		{"kind", change(web(), func(s *SetSpec) { s.Kind = Headless }), true},
 		{"alias", spec(t, "web.default", ExternalName).alias("a.example"), true},
 		{"other alias", spec(t, "web.default", ExternalName).alias("A.example"), true},
 		{"headless, the same", hl(), false},
-		{"hostname", change(hl(), func(s *Spec) { s.Hosts[1].Name = "c" }), true},
-		{"port's hosts", change(hl(), func(s *Spec) { s.Ports[0].Hosts = []int{0, 1} }), true},
+		{"hostname", change(hl(), func(s *SetSpec) { s.Hosts[1].Name = "c" }), true},
+		{"port's hosts", change(hl(), func(s *SetSpec) { s.Ports[0].Hosts = []int{0, 1} }), true},
 	} {
 		before := tree.Snapshot()
 		if got := tree.Replace(NewSet(tt.spec)); got != tt.want {
@@ -65,7 +65,7 @@ func TestReplaceReportsChange(t *testing.T) {
 // whatever kind.
 func TestEmptyParentsVanish(t *testing.T) {
 	tree := newTree(t, spec(t, "web.default", ClusterIP).hosts("10.96.0.10"))
-	for _, s := range []*Spec{
+	for _, s := range []*SetSpec{
 		spec(t, "web.prod", ClusterIP).hosts("10.96.0.11"),
 		spec(t, "ext.prod", ExternalName).alias("example.com"),
 	} {
@@ -91,7 +91,7 @@ func TestEmptyParentsVanish(t *testing.T) {
 
 // TestKindChange: nothing of the old kind stays.
 func TestKindChange(t *testing.T) {
-	kinds := []*Spec{
+	kinds := []*SetSpec{
 		spec(t, "s.default", ClusterIP).hosts("10.96.0.10").port("http", TCP, 80),
 		spec(t, "s.default", Headless).hosts("10.0.0.1", "10.0.0.2=b").port("p", TCP, 80),
 		spec(t, "s.default", ExternalName).alias("example.com"),
@@ -127,7 +127,7 @@ func dump(tb testing.TB, tree *Tree) string {
 }
 
 func TestReverseOrder(t *testing.T) {
-	created := func(s *Spec, at int64) *Spec {
+	created := func(s *SetSpec, at int64) *SetSpec {
 		s.Created = at
 		return s
 	}

@@ -95,12 +95,12 @@ func (f *family) next(i int) int {
 	return runEnd(i, f.len(), func(i int) bool { return f.at(i) == addr })
 }
 
-// Addrs goes through the addresses of one family that the records of an answer
+// AddrWalk goes through the addresses of one family that the records of an answer
 // have: those of the hosts of address records, and those of the targets of
 // services in the same Sets. It begins where it is told, goes to the end and
 // then from the beginning. Each step takes little time, whatever the size of the
 // answer.
-type Addrs struct {
+type AddrWalk struct {
 	a    *Answer // what is visited
 	v6   bool    // whether to visit IPv6 addresses
 	fam  family  // of part k
@@ -114,8 +114,8 @@ type Addrs struct {
 }
 
 // Addrs returns what goes through the addresses of IPv6 or of IPv4.
-func (a *Answer) Addrs(v6 bool) Addrs {
-	w := Addrs{a: a, v6: v6}
+func (a *Answer) Addrs(v6 bool) AddrWalk {
+	w := AddrWalk{a: a, v6: v6}
 	switch {
 	case a.Status != Found:
 	case a.view == viewList:
@@ -146,17 +146,17 @@ func isFamily(addr netip.Addr, v6 bool) bool { return addr.IsValid() && addr.Is6
 
 // Len returns how many there are to go through, repeats included. It is 0 if
 // and only if there is no address of the family.
-func (w *Addrs) Len() int { return w.left }
+func (w *AddrWalk) Len() int { return w.left }
 
 // Distinct reports that no address will come twice. It is to be asked before the
 // first Next.
-func (w *Addrs) Distinct() bool {
+func (w *AddrWalk) Distinct() bool {
 	return w.left == 1 || w.a.several == nil && w.a.view != viewList && (w.fam.hlo == w.fam.hhi || w.fam.nlo == w.fam.nhi)
 }
 
 // StartAt makes address i the first, from 0 to Len()-1. It must be called before
 // Next.
-func (w *Addrs) StartAt(i int) {
+func (w *AddrWalk) StartAt(i int) {
 	w.pos = i
 	if w.simple || w.a.view == viewList {
 		return
@@ -168,13 +168,13 @@ func (w *Addrs) StartAt(i int) {
 	w.pos = w.fam.start(w.pos)
 }
 
-func (w *Addrs) nextPart() {
+func (w *AddrWalk) nextPart() {
 	w.k = (w.k + 1) % w.a.parts()
 	w.fam = w.a.partAt(w.k).family(w.v6)
 }
 
 // Next returns the next address; it is false after the last one.
-func (w *Addrs) Next() (netip.Addr, bool) {
+func (w *AddrWalk) Next() (netip.Addr, bool) {
 	switch {
 	case w.left <= 0:
 		return netip.Addr{}, false
@@ -201,7 +201,7 @@ func (w *Addrs) Next() (netip.Addr, bool) {
 	return addr, true
 }
 
-func (w *Addrs) nextInList() (netip.Addr, bool) {
+func (w *AddrWalk) nextInList() (netip.Addr, bool) {
 	for ; w.left > 0; w.left-- {
 		addr := w.a.list[w.pos%len(w.a.list)].Addr
 		w.pos++
@@ -230,7 +230,7 @@ func (a *Answer) AppendFew(dst []netip.Addr, v6 bool) ([]netip.Addr, bool) {
 
 // Services goes through the records of an answer that are services: those with
 // a target, each target and port once, without external names. It begins where
-// it is told, as [Addrs].
+// it is told, as [AddrWalk].
 type Services struct {
 	a    *Answer
 	k    int // part

@@ -106,7 +106,7 @@ func TestWalksLargeSet(t *testing.T) {
 	for round := range 40 {
 		s := spec(t, "hl.default", Headless)
 		for range 1 + rng.IntN(40) {
-			h := Host{Addr: addr4(rng.IntN(20))}
+			h := SetHost{Addr: addr4(rng.IntN(20))}
 			switch rng.IntN(4) {
 			case 0:
 				h.Addr = netip.AddrFrom16([16]byte{0x20, 1, 15: byte(rng.IntN(20))})
@@ -190,7 +190,7 @@ func TestCollidingLabels(t *testing.T) {
 	addrs := collidingAddrs(60)
 	s := spec(t, "hl.default", Headless).port("http", TCP, 80)
 	for _, addr := range addrs {
-		s.Hosts = append(s.Hosts, Host{Addr: addr})
+		s.Hosts = append(s.Hosts, SetHost{Addr: addr})
 	}
 	s.hosts("10.0.0.1")
 	tree := newTree(t, s)

@@ -208,7 +208,7 @@ func LocalData(l *options.Local, files *hosts.Table, around *Surroundings) local
 	out := local.Config{TTL: ttl(l.TTL), Hosts: interfaceHosts(around.Interfaces, l), Files: files}
 	addMail(&out, l, around.Host)
 	for _, r := range l.HostRecords {
-		out.Hosts = append(out.Hosts, local.Host{
+		out.Hosts = append(out.Hosts, local.HostEntry{
 			Names: r.Names, Addrs: r.Addrs, TTL: ttl(r.TTL), HasTTL: r.HasTTL, Source: querylog.ConfigSource,
 		})
 	}
@@ -217,7 +217,7 @@ func LocalData(l *options.Local, files *hosts.Table, around *Surroundings) local
 		if r.Type == wire.TypeSRV && name.Labels() == 2 {
 			name = below(name, l.Domain)
 		}
-		out.Records = append(out.Records, local.Record{Name: name, Type: r.Type, Data: r.Data})
+		out.Records = append(out.Records, local.ConfigRecord{Name: name, Type: r.Type, Data: r.Data})
 	}
 	for _, c := range l.CNAMEs {
 		out.CNAMEs = append(out.CNAMEs, local.CNAME{
@@ -261,7 +261,7 @@ func filterConfig(f *options.Filter) filter.Config {
 	}
 	out.RebindDomains = append(out.RebindDomains, f.RebindDomainOK...)
 	for _, a := range f.Aliases {
-		out.Aliases = append(out.Aliases, filter.Alias(a))
+		out.Aliases = append(out.Aliases, filter.AddressAlias(a))
 	}
 	return out
 }

@@ -101,11 +101,11 @@ func TestForwarderConfig(t *testing.T) {
 			p.Filter.Ignore = []netip.Prefix{netip.MustParsePrefix("5.6.7.0/24")}
 		}},
 		{"--alias=1.2.3.0,5.6.7.0,255.255.255.0", func(p *Plan) {
-			p.Filter.Aliases = []filter.Alias{{First: addr("1.2.3.0"), Last: addr("1.2.3.255"), To: addr("5.6.7.0"), Mask: addr("255.255.255.0"), Masked: true}}
+			p.Filter.Aliases = []filter.AddressAlias{{First: addr("1.2.3.0"), Last: addr("1.2.3.255"), To: addr("5.6.7.0"), Mask: addr("255.255.255.0"), Masked: true}}
 		}},
 		{"--local-ttl=77 --host-record=a,b,1.2.3.4,::1,60", func(p *Plan) {
 			p.local.TTL = 77
-			p.local.Hosts = []local.Host{{Names: []dnsname.Name{name("a"), name("b")}, Addrs: addrs("1.2.3.4 ::1"), TTL: 60, HasTTL: true, Source: "config"}}
+			p.local.Hosts = []local.HostEntry{{Names: []dnsname.Name{name("a"), name("b")}, Addrs: addrs("1.2.3.4 ::1"), TTL: 60, HasTTL: true, Source: "config"}}
 		}},
 		{"--cname=a,*.b,t,60", func(p *Plan) {
 			p.local.CNAMEs = []local.CNAME{
@@ -114,7 +114,7 @@ func TestForwarderConfig(t *testing.T) {
 			}
 		}},
 		{"--txt-record=a,b,c --ptr-record=p,q --mx-host=m,n,5 --dns-rr=r,65,0001", func(p *Plan) {
-			p.local.Records = []local.Record{
+			p.local.Records = []local.ConfigRecord{
 				{Name: name("a"), Type: 16, Data: []byte("\x01b\x01c")},
 				{Name: name("p"), Type: 12, Data: []byte(name("q"))},
 				{Name: name("m"), Type: 15, Data: []byte("\x00\x05" + name("n"))},
@@ -122,13 +122,13 @@ func TestForwarderConfig(t *testing.T) {
 			}
 		}},
 		{"--srv-host=_x._tcp,t,80,1,2 --srv-host=_x._tcp.e --domain=d.e", func(p *Plan) {
-			p.local.Records = []local.Record{
+			p.local.Records = []local.ConfigRecord{
 				{Name: name("_x._tcp.d.e"), Type: 33, Data: []byte("\x00\x01\x00\x02\x00\x50" + name("t"))},
 				{Name: name("_x._tcp.e"), Type: 33, Data: []byte("\x00\x00\x00\x00\x00\x01" + dnsname.Root)},
 			}
 		}},
 		{"--naptr-record=a,1,2,s,x,y,z --caa-record=c,0,issue,v", func(p *Plan) {
-			p.local.Records = []local.Record{
+			p.local.Records = []local.ConfigRecord{
 				{Name: name("a"), Type: 35, Data: []byte("\x00\x01\x00\x02\x01s\x01x\x01y" + name("z"))},
 				{Name: name("c"), Type: 257, Data: []byte("\x00\x05issuev")},
 			}
@@ -162,12 +162,12 @@ func TestHostsReachTheForwarder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b hosts.Builder
+	var b hosts.TableBuilder
 	if _, err := b.Read("/f", strings.NewReader("1.2.3.4 a b.c\n"), nil); err != nil {
 		t.Fatal(err)
 	}
 	got := LocalData(&o.Local, b.Table(), &Surroundings{})
-	want := []local.Host{{Names: []dnsname.Name{dnsname.MustParse("h")}, Addrs: addrs("1.2.3.4"), Source: "config"}}
+	want := []local.HostEntry{{Names: []dnsname.Name{dnsname.MustParse("h")}, Addrs: addrs("1.2.3.4"), Source: "config"}}
 	if diff := cmp.Diff(want, got.Hosts, equal()); diff != "" {
 		t.Errorf("hosts (-want +got):\n%s", diff)
 	}

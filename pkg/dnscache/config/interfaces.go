@@ -30,11 +30,11 @@ func DomainFollows(l *options.Local) bool {
 }
 
 // interfaceHosts are the names of --interface-name and --dynamic-host now.
-func interfaceHosts(list netif.List, l *options.Local) []local.Host {
-	var out []local.Host
+func interfaceHosts(list netif.List, l *options.Local) []local.HostEntry {
+	var out []local.HostEntry
 	for i := range l.InterfaceNames {
 		n := &l.InterfaceNames[i]
-		out = append(out, local.Host{
+		out = append(out, local.HostEntry{
 			Names: []dnsname.Name{n.Name}, Addrs: n.Addrs(list.Networks(n.Interface)),
 			Source: querylog.ConfigSource, Interface: true,
 		})

@@ -129,7 +129,7 @@ func (d *Dump) eachHost(add func(*row)) {
 }
 
 // hostRows are the rows of a --host-record or of an interface's name.
-func hostRows(h *local.Host) []row {
+func hostRows(h *local.HostEntry) []row {
 	var rows []row
 	for i, name := range h.Names {
 		for _, addr := range h.Addrs {

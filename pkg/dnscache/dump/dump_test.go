@@ -99,7 +99,7 @@ func TestCacheRows(t *testing.T) {
 }
 
 func TestHostRows(t *testing.T) {
-	host := local.Host{
+	host := local.HostEntry{
 		Names: []dnsname.Name{dnsname.MustParse("a.b"), dnsname.MustParse("a")},
 		Addrs: []netip.Addr{netip.MustParseAddr("1.2.3.4"), netip.MustParseAddr("::1")}, Source: querylog.ConfigSource,
 	}

@@ -34,7 +34,7 @@ func CheckPorts(id privilege.Identity, u *options.Upstream) error {
 }
 
 // Settle writes the pid file, which may be nil, and drops root.
-func Settle(id privilege.Identity, o *options.Process, log *linelog.Log) (*pidfile.File, error) {
+func Settle(id privilege.Identity, o *options.Process, log *linelog.Log) (*pidfile.PIDFile, error) {
 	owner := -1
 	if id.Change {
 		owner = id.UID
@@ -42,7 +42,7 @@ func Settle(id privilege.Identity, o *options.Process, log *linelog.Log) (*pidfi
 			log.Printf("warning: cannot make user %d the owner of the log file: %s", id.UID, linelog.ErrorText(err))
 		}
 	}
-	var file *pidfile.File
+	var file *pidfile.PIDFile
 	if !o.NoDaemon {
 		var err error
 		if file, err = writePidFile(o.PidFile, owner, log); err != nil {
@@ -58,7 +58,7 @@ func Settle(id privilege.Identity, o *options.Process, log *linelog.Log) (*pidfi
 
 // writePidFile writes --pid-file for the user uid, or keeps the owner when that
 // is negative.
-func writePidFile(path string, uid int, log *linelog.Log) (*pidfile.File, error) {
+func writePidFile(path string, uid int, log *linelog.Log) (*pidfile.PIDFile, error) {
 	if path == "" {
 		return nil, nil
 	}

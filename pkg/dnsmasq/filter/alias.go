@@ -15,7 +15,7 @@ import (
 // number of aliases has binary digits, and one for each mask whose bits are not
 // the first ones.
 type moves struct {
-	list   []Alias
+	list   []AddressAlias
 	ranges []span // of addresses, without overlap and in order
 	masks  []masked
 }
@@ -33,7 +33,7 @@ type masked struct {
 	aliases map[uint32]int // places in the list
 }
 
-func newMoves(list []Alias) *moves {
+func newMoves(list []AddressAlias) *moves {
 	m := &moves{list: list}
 	type bound struct {
 		at    uint64 // where an alias begins, or the address after its last

@@ -40,7 +40,7 @@ type Config struct {
 	// ignores replies with such an address (--ignore-address).
 	BogusNX, Ignore []netip.Prefix
 	// Aliases rewrite A records (--alias).
-	Aliases []Alias
+	Aliases []AddressAlias
 	// Known reports whether local data has a name in canonical form, or a name below it.
 	// Such names exist. Nil means that there is no local data.
 	Known func(name []byte) bool
@@ -50,11 +50,11 @@ type Config struct {
 	OnRebind func(name []byte, suppressed uint64)
 }
 
-// Alias moves IPv4 addresses in the range from First to Last to the network To. Bits outside
+// AddressAlias moves IPv4 addresses in the range from First to Last to the network To. Bits outside
 // Mask are kept. If several ranges contain an address, the last one counts. With Masked, only
 // addresses that are equal to First in the bits of Mask are moved, which makes a difference if
 // these are not the first bits.
-type Alias struct {
+type AddressAlias struct {
 	First, Last, To, Mask netip.Addr
 	Masked                bool
 }

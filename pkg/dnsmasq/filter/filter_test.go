@@ -98,7 +98,7 @@ func TestFilters(t *testing.T) {
 			"bogus NXDOMAIN", Config{BogusNX: []netip.Prefix{prefix("127.1.0.0/16")}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), "NXDOMAIN; rd", 1,
 		},
 		{
-			"moved", Config{Aliases: []Alias{{
+			"moved", Config{Aliases: []AddressAlias{{
 				First: netip.MustParseAddr("127.1.0.0"), Last: netip.MustParseAddr("127.1.255.255"),
 				To: netip.MustParseAddr("127.9.9.0"), Mask: netip.MustParseAddr("255.255.255.0"),
 			}}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), "NOERROR; rd; www.example. 30 IN A 127.9.9.1", 1,
@@ -209,8 +209,8 @@ func TestKnownNames(t *testing.T) {
 	} {
 		s := dnstest.NewServer(t, dnstest.Zone(3))
 		data, err := local.New(&local.Config{
-			Hosts: []local.Host{{Names: []dnsname.Name{dnstest.Name("nas."), dnstest.Name("nas.lan.")}, Addrs: dnstest.Addrs("10.0.0.5")}},
-			Records: []local.Record{
+			Hosts: []local.HostEntry{{Names: []dnsname.Name{dnstest.Name("nas."), dnstest.Name("nas.lan.")}, Addrs: dnstest.Addrs("10.0.0.5")}},
+			Records: []local.ConfigRecord{
 				{Name: dnstest.Name("text."), Type: dns.TypeTXT, Data: []byte("\x01x")},
 				{Name: dnstest.Name("9.0.0.10.in-addr.arpa."), Type: dns.TypePTR, Data: []byte("\x03own\x00")},
 			},

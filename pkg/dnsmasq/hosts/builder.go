@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// Builder collects the lines of hosts files. The zero value is ready for use;
-// after [Builder.Table] it is empty again.
-type Builder struct {
+// TableBuilder collects the lines of hosts files. The zero value is ready for use;
+// after [TableBuilder.Table] it is empty again.
+type TableBuilder struct {
 	t     *Table
 	lines vec[line]
 }
@@ -23,7 +23,7 @@ type line struct {
 const maxNumber = flag6 - 1
 
 // open begins a file.
-func (b *Builder) open(path string) {
+func (b *TableBuilder) open(path string) {
 	if b.t == nil {
 		b.t = &Table{seed: maphash.MakeSeed()}
 	}
@@ -34,7 +34,7 @@ func (b *Builder) open(path string) {
 // file that was opened. first marks the first name of a line: that of the
 // address, unless an earlier line gave it one. False means that there is no room
 // for more, which happens at gigabytes.
-func (b *Builder) addName(addr netip.Addr, name []byte, first bool) bool {
+func (b *TableBuilder) addName(addr netip.Addr, name []byte, first bool) bool {
 	t := b.t
 	n, ok := b.intern(name)
 	if !ok || b.lines.len == maxNumber || len(t.sources) > maxNumber {
@@ -56,7 +56,7 @@ func (b *Builder) addName(addr netip.Addr, name []byte, first bool) bool {
 
 // intern returns the node of a name and makes it and those above it where they
 // are missing; false means that there is no room.
-func (b *Builder) intern(text []byte) (number uint32, ok bool) {
+func (b *TableBuilder) intern(text []byte) (number uint32, ok bool) {
 	t := b.t
 	at, stored := uint32(0), false // where text is, once it is
 	for first := true; len(text) > 1; first = false {
@@ -86,7 +86,7 @@ func (b *Builder) intern(text []byte) (number uint32, ok bool) {
 }
 
 // findName looks a name up; if it is not known, p is the place for it.
-func (b *Builder) findName(text []byte) (n uint32, p probe, known bool) {
+func (b *TableBuilder) findName(text []byte) (n uint32, p probe, known bool) {
 	t := b.t
 	t.byName.room(t.hashNode)
 	p = t.byName.probe(maphash.Bytes(t.seed, text))
@@ -99,7 +99,7 @@ func (b *Builder) findName(text []byte) (n uint32, p probe, known bool) {
 }
 
 // reverse4 gives an IPv4 address the name of a line, unless it has one.
-func (b *Builder) reverse4(l *line) {
+func (b *TableBuilder) reverse4(l *line) {
 	t := b.t
 	t.by4.room(t.hashAddr4)
 	p := t.by4.probe(t.hash4(l.addr))
@@ -117,7 +117,7 @@ func (b *Builder) reverse4(l *line) {
 
 // reverse6 sets the place of an IPv6 address in l, and gives the address the
 // name of the line unless it has one. The first name of a line comes first.
-func (b *Builder) reverse6(addr [16]byte, l *line) {
+func (b *TableBuilder) reverse6(addr [16]byte, l *line) {
 	t := b.t
 	t.by6.room(t.hashAddr6)
 	p := t.by6.probe(maphash.Bytes(t.seed, addr[:]))
@@ -136,7 +136,7 @@ func (b *Builder) reverse6(addr [16]byte, l *line) {
 }
 
 // Table returns the table of all that was read, and empties b.
-func (b *Builder) Table() *Table {
+func (b *TableBuilder) Table() *Table {
 	t := b.t
 	if t == nil {
 		return nil
@@ -147,12 +147,12 @@ func (b *Builder) Table() *Table {
 	t.by4.trim(t.hashAddr4)
 	t.by6.trim(t.hashAddr6)
 	t.sources = slices.Clip(t.sources)
-	*b = Builder{}
+	*b = TableBuilder{}
 	return t
 }
 
 // group puts the entries of each name next to each other and keeps their order.
-func (b *Builder) group() {
+func (b *TableBuilder) group() {
 	t := b.t
 	for i := range b.lines.len {
 		t.nodes.at(b.lines.at(i).node).start++
@@ -179,7 +179,7 @@ func (b *Builder) group() {
 const crowd = 32
 
 // unique removes repeated addresses of a name; the first stays.
-func (b *Builder) unique() {
+func (b *TableBuilder) unique() {
 	t := b.t
 	kept := uint32(0)
 	for n := range t.nodes.len {

@@ -20,7 +20,7 @@ import (
 )
 
 func TestRead(t *testing.T) {
-	var b Builder
+	var b TableBuilder
 	report, err := b.Read("F", strings.NewReader("\ufeff127.0.0.1 LocalHost my_host#c\n\n# only a comment\nnot-an-address x\n::1 a..b c\n1.2.3.4\n5.6.7.8 ..\n"+
 		"9.9.9.9 caf\u00e9.lan plain.lan\nfe80::1%eth0 zone.lan\n"), nil)
 	if err != nil || report.Names != 5 {
@@ -46,7 +46,7 @@ func TestRead(t *testing.T) {
 
 // TestExpand: the longer name comes first, and is that of the address.
 func TestExpand(t *testing.T) {
-	var b Builder
+	var b TableBuilder
 	if _, err := b.Read("F", strings.NewReader("1.2.3.4 a b.c\n5.6.7.8 d\n"), func(a netip.Addr) dnsname.Name {
 		if a == netip.MustParseAddr("1.2.3.4") {
 			return "\x03lan\x00"
@@ -75,7 +75,7 @@ func TestLongLine(t *testing.T) {
 		fmt.Fprintf(&text, " host-%d.example", i)
 	}
 	text.WriteString("\n10.0.0.2 last " + strings.Repeat("x", 1<<20) + "\n" + strings.Repeat("1.2.3.4 ", maxLine/8+1) + "\n1.2.3.4 after")
-	var b Builder
+	var b TableBuilder
 	report, err := b.Read("F", strings.NewReader(text.String()), nil)
 	if err != nil || report.Names != n+2 || len(report.Bad) != 2 || report.Bad[1].Line != 3 || len(report.Bad[0].Name) > 1000 {
 		t.Errorf("%d names, %d bad, %v; want %d and 2", report.Names, len(report.Bad), err, n+2)
@@ -120,11 +120,11 @@ func TestNoHostsFile(t *testing.T) {
 }
 
 func TestEmpty(t *testing.T) {
-	var b Builder
+	var b TableBuilder
 	if _, err := b.Read("F", strings.NewReader("# nothing\n"), nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []*Table{nil, b.Table(), new(Builder).Table()} {
+	for _, table := range []*Table{nil, b.Table(), new(TableBuilder).Table()} {
 		a, known := table.Find([]byte("\x01a\x00"))
 		_, _, ok := table.Reverse(netip.MustParseAddr("1.2.3.4"))
 		_, _, ok6 := table.Reverse(netip.MustParseAddr("::1"))
@@ -145,7 +145,7 @@ func TestManyAddressesOfOneName(t *testing.T) {
 		fmt.Fprintf(&text, "10.%d.%d.%d same.test\n", k>>16, k>>8&255, k&255)
 	}
 	begin := time.Now()
-	var b Builder
+	var b TableBuilder
 	if _, err := b.Read("F", strings.NewReader(text.String()), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func build(tb testing.TB, n int, line func(int) string) *Table {
 			_, _ = io.WriteString(w, line(i))
 		}
 	}()
-	var b Builder
+	var b TableBuilder
 	if _, err := b.Read("F", r, nil); err != nil {
 		tb.Fatal(err)
 	}
@@ -283,7 +283,7 @@ func TestLoader(t *testing.T) {
 }
 
 func TestReadError(t *testing.T) {
-	var b Builder
+	var b TableBuilder
 	fail := errors.New("fails")
 	report, err := b.Read("F", io.MultiReader(strings.NewReader("1.2.3.4 a\n1.2.3.4 b"), iotest.ErrReader(fail)), nil)
 	if !errors.Is(err, fail) || report.Names != 1 || b.Table().Len() != 1 {

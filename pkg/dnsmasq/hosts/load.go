@@ -45,7 +45,7 @@ func (l *Loader) Load(paths []string, expand Expand, always bool) (changed bool)
 		return false
 	}
 	l.seed = maphash.MakeSeed()
-	var b Builder
+	var b TableBuilder
 	var digest maphash.Hash
 	digest.SetSeed(l.seed)
 	l.Files = make([]File, 0, len(paths))

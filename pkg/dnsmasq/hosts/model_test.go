@@ -205,7 +205,7 @@ func TestModel(t *testing.T) {
 		if r.IntN(2) == 0 {
 			expand = func(a netip.Addr) dnsname.Name { return domains[a.AsSlice()[2]%3] }
 		}
-		var b Builder
+		var b TableBuilder
 		m := newModel()
 		for file := range 1 + r.IntN(3) {
 			text := randomFile(r, 1+r.IntN(200))
@@ -237,7 +237,7 @@ func FuzzRead(f *testing.F) {
 		}
 		m := newModel()
 		m.read("f", string(data), expand)
-		var b Builder
+		var b TableBuilder
 		report, err := b.Read("f", bytes.NewReader(data), expand)
 		if err != nil || report.Names != m.count || len(report.Bad)+report.MoreBad != len(m.bad) {
 			t.Fatalf("%v, %+v, want %d names, bad %v", err, report, m.count, m.bad)

@@ -52,7 +52,7 @@ type Expand func(netip.Addr) dnsname.Name
 // comments from #. Zones of addresses are removed; the longer name that expand,
 // if not nil, makes of one of a single label comes before it. Bad lines and
 // names are passed over and reported. On an error what was read before stays.
-func (b *Builder) Read(path string, r io.Reader, expand Expand) (Report, error) {
+func (b *TableBuilder) Read(path string, r io.Reader, expand Expand) (Report, error) {
 	b.open(path)
 	f := fileReader{builder: b, expand: expand}
 	in := bufio.NewReaderSize(r, 64<<10)
@@ -95,10 +95,10 @@ const byteOrderMark = "\ufeff"
 
 // fileReader is the state of reading one file.
 type fileReader struct {
-	builder *Builder // receives the names and addresses
-	expand  Expand   // returns the domain that --expand-hosts adds to the names of an address; may be nil
-	report  Report   // counts the names read so far, and the faults
-	number  int      // of the line
+	builder *TableBuilder // receives the names and addresses
+	expand  Expand        // returns the domain that --expand-hosts adds to the names of an address; may be nil
+	report  Report        // counts the names read so far, and the faults
+	number  int           // of the line
 
 	text []byte     // the last address as written: many files repeat it
 	addr netip.Addr // what it means

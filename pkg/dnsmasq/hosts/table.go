@@ -2,7 +2,7 @@
 // few dozen octets for a name, without pointers, so that lists of hundreds of
 // thousands of names take little memory and nothing of the garbage collector.
 //
-// A [Builder] reads the files and makes a [Table], which does not change and may
+// A [TableBuilder] reads the files and makes a [Table], which does not change and may
 // be used from any goroutine. A change of the files is a new table.
 package hosts
 

@@ -51,7 +51,7 @@ func (l *Data) answer(q *forwarder.Query) bool {
 
 // appendTargets adds the addresses of SRV and MX targets that are local, as
 // far as there is room (RFC 2782).
-func (l *Data) appendTargets(b *wire.Builder, qtype uint16, records []Record) {
+func (l *Data) appendTargets(b *wire.Builder, qtype uint16, records []ConfigRecord) {
 	var fixed int // octets before the target in the data
 	switch qtype {
 	case wire.TypeSRV:

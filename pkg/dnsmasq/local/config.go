@@ -15,11 +15,11 @@ type Config struct {
 	TTL uint32
 	// Hosts are names with addresses: --host-record and names of interfaces. The
 	// first host that has an address gives its reverse name.
-	Hosts []Host
+	Hosts []HostEntry
 	// Files are the hosts files; they come after Hosts.
 	Files *hosts.Table
 	// Records are of any type.
-	Records []Record
+	Records []ConfigRecord
 	// CNAMEs are aliases of names in Hosts or Records (--cname).
 	CNAMEs []CNAME
 	// Synth are computed names (--synth-domain).
@@ -36,9 +36,9 @@ type Config struct {
 	MailTarget dnsname.Name // see SelfMX
 }
 
-// Host is a --host-record, or a name of an interface: every name has every
+// HostEntry is a --host-record, or a name of an interface: every name has every
 // address; the first name is that of the addresses.
-type Host struct {
+type HostEntry struct {
 	Names []dnsname.Name
 	Addrs []netip.Addr
 	// TTL holds if HasTTL is set, else Config.TTL does.
@@ -53,9 +53,9 @@ type Host struct {
 	Interface bool
 }
 
-// Record is a local record with TTL Config.TTL. Data is in uncompressed wire
+// ConfigRecord is a local record with TTL Config.TTL. Data is in uncompressed wire
 // form.
-type Record struct {
+type ConfigRecord struct {
 	Name dnsname.Name
 	Type uint16
 	Data []byte
@@ -81,7 +81,7 @@ type Synth struct {
 }
 
 // check returns an error if a record is invalid.
-func (r *Record) check() error {
+func (r *ConfigRecord) check() error {
 	if len(r.Data) > 65535 || !dnsname.Valid([]byte(r.Name)) {
 		return fmt.Errorf("local record of %q cannot be sent", r.Name)
 	}

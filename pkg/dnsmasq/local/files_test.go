@@ -30,7 +30,7 @@ func TestFilesAreHosts(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(round), 7))
 			cfg, text := randomConfig(r)
 			want, got := *cfg, *cfg
-			var b hosts.Builder
+			var b hosts.TableBuilder
 			if _, err := b.Read("file", strings.NewReader(text), nil); err != nil {
 				t.Fatal(err)
 			}
@@ -64,10 +64,10 @@ func answers(t *testing.T, cfg *Config) *dnstest.Client {
 	}), 2, true)
 }
 
-func hostLines(text string) (list []Host) {
+func hostLines(text string) (list []HostEntry) {
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
-		h := Host{Addrs: dnstest.Addrs(fields[0]), Source: "file"}
+		h := HostEntry{Addrs: dnstest.Addrs(fields[0]), Source: "file"}
 		for _, name := range fields[1:] {
 			h.Names = append(h.Names, dnsname.MustParse(name))
 		}
@@ -108,17 +108,17 @@ func randomConfig(r *rand.Rand) (*Config, string) {
 		cfg.Networks = []netip.Prefix{netip.MustParsePrefix("127.0.0.2/8"), netip.MustParsePrefix("10.0.0.1/30")}
 	}
 	for range r.IntN(2) {
-		cfg.Hosts = append(cfg.Hosts, Host{Names: []dnsname.Name{dnsname.MustParse(name())}, Addrs: dnstest.Addrs(addr()), Source: "config", Interface: true})
+		cfg.Hosts = append(cfg.Hosts, HostEntry{Names: []dnsname.Name{dnsname.MustParse(name())}, Addrs: dnstest.Addrs(addr()), Source: "config", Interface: true})
 	}
 	for range r.IntN(3) {
-		cfg.Hosts = append(cfg.Hosts, Host{
+		cfg.Hosts = append(cfg.Hosts, HostEntry{
 			Names: []dnsname.Name{dnsname.MustParse(name()), dnsname.MustParse(name())},
 			Addrs: dnstest.Addrs(addr(), addr()), Source: "config", TTL: 9, HasTTL: r.IntN(2) == 0,
 		})
 	}
 	for range r.IntN(4) {
 		target := dnsname.MustParse(name())
-		record := []Record{
+		record := []ConfigRecord{
 			{Type: dns.TypeTXT, Data: []byte("\x02hi")},
 			{Type: dns.TypeMX, Data: append([]byte{0, 5}, target...)},
 			{Type: dns.TypeSRV, Data: append([]byte{0, 1, 0, 2, 0, 80}, target...)},
@@ -154,7 +154,7 @@ func BenchmarkStage(b *testing.B) {
 	for i := range 300_000 {
 		fmt.Fprintf(&text, "10.%d.%d.%d host-%06d.lan.example\n", i>>16, i>>8&255, i&255, i)
 	}
-	var builder hosts.Builder
+	var builder hosts.TableBuilder
 	if _, err := builder.Read("file", strings.NewReader(text.String()), nil); err != nil {
 		b.Fatal(err)
 	}

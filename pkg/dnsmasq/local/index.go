@@ -32,7 +32,7 @@ type Data struct {
 // nameData holds the local data of one name.
 type nameData struct {
 	addrs   []address
-	records []Record
+	records []ConfigRecord
 	cname   *CNAME
 	host    bool // some addresses are those of a host
 	dynamic bool // the addresses are those of an interface
@@ -77,7 +77,7 @@ func (o *owner) source(i int) string {
 }
 
 // records are the records that options give the name.
-func (o *owner) records() []Record {
+func (o *owner) records() []ConfigRecord {
 	if o.node != nil {
 		return o.node.records
 	}
@@ -160,7 +160,7 @@ func (l *Data) markAbove(up dnsname.Name) {
 	}
 }
 
-func (l *Data) addHost(h *Host, crowds crowds) {
+func (l *Data) addHost(h *HostEntry, crowds crowds) {
 	ttl := l.ttl
 	if h.HasTTL {
 		ttl = h.TTL

@@ -19,11 +19,11 @@ func TestLocalData(t *testing.T) {
 	s := dnstest.NewServer(t, dnstest.Zone(3))
 	data, err := New(&Config{
 		TTL: 7,
-		Hosts: []Host{
+		Hosts: []HostEntry{
 			{Names: []dnsname.Name{dnstest.Name("host.lan."), dnstest.Name("alias.lan.")}, Addrs: dnstest.Addrs("127.3.0.1", "::3")},
 			{Names: []dnsname.Name{dnstest.Name("second.lan.")}, Addrs: dnstest.Addrs("127.3.0.1", "127.3.0.2"), TTL: 9, HasTTL: true},
 		},
-		Records: []Record{
+		Records: []ConfigRecord{
 			{Name: dnstest.Name("text.lan."), Type: dns.TypeTXT, Data: []byte("\x02hi")},
 			{Name: dnstest.Name("text.lan."), Type: dns.TypeMX, Data: []byte("\x00\x05\x04host\x03lan\x00")},
 			{Name: dnstest.Name("_srv.lan."), Type: dns.TypeSRV, Data: []byte("\x00\x01\x00\x02\x00\x50\x04host\x03lan\x00")},
@@ -161,7 +161,7 @@ func TestRoutes(t *testing.T) {
 // TestServersSOAStays: where a server does not know a name that exists here, its
 // SOA says for how long there is no data of this type.
 func TestServersSOAStays(t *testing.T) {
-	data, err := New(&Config{Hosts: []Host{{Names: []dnsname.Name{dnstest.Name("nas.lan.")}, Addrs: dnstest.Addrs("10.0.0.5")}}})
+	data, err := New(&Config{Hosts: []HostEntry{{Names: []dnsname.Name{dnstest.Name("nas.lan.")}, Addrs: dnstest.Addrs("10.0.0.5")}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestManyAddressesOfOneName(t *testing.T) {
 	var cfg Config
 	for i := range 2 * n {
 		k := i % n
-		cfg.Hosts = append(cfg.Hosts, Host{
+		cfg.Hosts = append(cfg.Hosts, HostEntry{
 			Names: []dnsname.Name{name},
 			Addrs: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(k >> 16), byte(k >> 8), byte(k)})},
 		})

@@ -204,7 +204,7 @@ type Local struct {
 	CNAMEs []CNAME
 	// Records holds --txt-record, --srv-host, --ptr-record, --mx-host,
 	// --naptr-record, --caa-record and --dns-rr.
-	Records []Record
+	Records []RecordOption
 	// SynthDomains is --synth-domain.
 	SynthDomains []SynthDomain
 	// InterfaceNames is --interface-name and --dynamic-host.

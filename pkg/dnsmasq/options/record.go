@@ -21,8 +21,8 @@ const (
 	typeCAA   = 257
 )
 
-// Record is a local record of any type. Its TTL is --local-ttl.
-type Record struct {
+// RecordOption is a local record of any type. Its TTL is --local-ttl.
+type RecordOption struct {
 	Name dnsname.Name
 	Type uint16
 	// Data is the record's data in uncompressed wire form.
@@ -140,7 +140,7 @@ func (p *parser) addRecord(owner string, rrtype uint16, data []byte) error {
 	if err != nil {
 		return err
 	}
-	p.o.Local.Records = append(p.o.Local.Records, Record{Name: name, Type: rrtype, Data: data})
+	p.o.Local.Records = append(p.o.Local.Records, RecordOption{Name: name, Type: rrtype, Data: data})
 	return nil
 }
 
