@@ -12,8 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// trimAfter is how long after its start a process gives back what only the start needed.
-const trimAfter = 3 * time.Second
+// trimAfter is how long after its start a process gives back what only the start needed,
+// and trimEvery how often it does so again with what it has used since.
+const (
+	trimAfter = 3 * time.Second
+	trimEvery = 15 * time.Second
+)
 
 // gcPercent is the garbage collector's in both processes, unless GOGC is set. Answers
 // from the cache allocate nothing, so it runs seldom all the same.
@@ -25,22 +29,32 @@ func saveMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	time.AfterFunc(trimAfter, trim)
+	go func() {
+		time.Sleep(trimAfter)
+		for list := programFile(); ; time.Sleep(trimEvery) {
+			trim(list)
+		}
+	}()
 }
 
-// trim unmaps the pages of the program's file that the start has touched, which are
-// most of it: the kernel maps 16 at a time. What runs on is mapped again when it is used,
-// a small part of it, and without reading the file. There are two such processes on every
-// node of a cluster.
-func trim() {
-	f, err := os.Open("/proc/self/smaps")
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	for _, m := range unchangedFiles(f) {
+// trim unmaps the pages of the program's file, which the start has touched most of: the
+// kernel maps 16 at a time. What runs on is mapped again when it is used, a small part of
+// it, at some tenths of a millisecond in all and without reading the file. There are two
+// such processes on every node of a cluster.
+func trim(list []mapping) {
+	for _, m := range list {
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(m.from), uintptr(m.to-m.from), unix.MADV_DONTNEED)
 	}
+}
+
+// programFile returns the mappings of this process that trim may unmap.
+func programFile() []mapping {
+	f, err := os.Open("/proc/self/smaps")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	return unchangedFiles(f)
 }
 
 // mapping is a range of addresses of this process.

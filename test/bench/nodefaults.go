@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
@@ -42,7 +43,8 @@ type nodeRun struct {
 	older          []*process
 }
 
-// begin starts the next instance.
+// begin starts the next instance and waits for its answer at its own address: at the
+// Service's, cluster DNS answers too.
 func (n *nodeRun) begin(ctx context.Context) error {
 	argv, err := n.argv(n.dir, n.at)
 	if err != nil {
@@ -52,7 +54,7 @@ func (n *nodeRun) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := launch(ctx, n.name, n.dir, argv, load.Config{Server: n.at, Questions: names})
+	p, err := launch(ctx, n.name, n.dir, argv, load.Config{Server: netip.AddrPortFrom(netip.MustParseAddr(n.local), n.at.Port()), Questions: names})
 	if err == nil {
 		p.family, n.now = n.family, p
 	}
@@ -160,7 +162,7 @@ func askEach(ctx context.Context, server string) (a asking) {
 		a.asked++
 		wg.Go(func() {
 			q := new(dns.Msg).SetQuestion("n0.default.svc.cluster.local.", dns.TypeA)
-			m, _, err := (&dns.Client{Timeout: time.Second}).Exchange(q, net.JoinHostPort(server, "53"))
+			m, _, err := (&dns.Client{Timeout: 2 * time.Second}).Exchange(q, net.JoinHostPort(server, "53"))
 			if err == nil && len(m.Answer) == 1 {
 				return
 			}

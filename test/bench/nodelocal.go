@@ -190,7 +190,7 @@ func (s *session) nodeScenarios() []scenario {
 }
 
 // nodeSettle is how long a cache has to give back what its start took.
-const nodeSettle = 5 * time.Second
+const nodeSettle = 20 * time.Second
 
 // nodeMemory compares the resident memory after the start and with 10 000 names. Of ours
 // it is that of both processes, although they share most pages of the program's file.
