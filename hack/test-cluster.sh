@@ -38,7 +38,7 @@ go_on() {
 	job=""
 }
 
-./hack/apt.sh dig=bind9-dnsutils
+./hack/apt.sh dig=bind9-dnsutils musl-gcc=musl-tools
 
 # Kubernetes' own specs run on the same node; one of them needs this gate.
 export APISERVER_FEATURE_GATES=RelaxedServiceNameValidation=true

@@ -117,6 +117,7 @@ func TestCluster(t *testing.T) {
 		{"EachVerbIsNeeded", testEachVerbIsNeeded},
 		{"AllVerbsSuffice", testAllVerbsSuffice},
 		{"BootstrapRole", testBootstrapRole},
+		{"Autopath", testAutopath},
 		{"Direct", testDirect},
 		{"SetsRun", testSetsRun},
 		{"Domain", testDomain},
