@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,10 +16,15 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
+// lastID is the ID of the last question. Random IDs of a few questions that are open at
+// once collide now and then, and then one reply is taken for another's.
+var lastID atomic.Uint32
+
 // Question makes a query. Options: "edns", "do", "cd", "ad", "nord".
 func Question(name string, qtype uint16, options ...string) *dns.Msg {
 	q := new(dns.Msg)
 	q.SetQuestion(name, qtype)
+	q.Id = uint16(lastID.Add(1))
 	for _, o := range options {
 		switch o {
 		case "edns":
