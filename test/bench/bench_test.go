@@ -48,8 +48,11 @@ func TestUpstream(t *testing.T) {
 	if plain.IsEdns0() != nil || edns.IsEdns0() == nil {
 		t.Error("OPT is not as asked")
 	}
-	if m := ask(dns.TypeAAAA, false); len(m.Answer) != 0 {
+	if m := ask(dns.TypeAAAA, false); len(m.Answer) != 1 || m.Answer[0].Header().Rrtype != dns.TypeAAAA {
 		t.Errorf("AAAA answered by %v", m.Answer)
+	}
+	if m := ask(dns.TypeMX, false); len(m.Answer) != 0 {
+		t.Errorf("MX answered by %v", m.Answer)
 	}
 	for _, bad := range [][]byte{make([]byte, 12), append(make([]byte, 12), 200), {0, 0, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 5, 'a'}} {
 		if got := (upstream{}).Handle(bad, listener.ReplyTo{}, nil); got != nil {
