@@ -71,7 +71,7 @@ func (s *session) start(ctx context.Context, sc scenario, root string, p peer) (
 	}
 	t := &target{
 		row: row{name: p.name}, distinct: cmp.Or(p.distinct, sc.distinct),
-		ask: load.Config{Server: addr, NoAnswers: p.echo, TCP: sc.tcp, Sockets: s.sockets, Window: s.window},
+		ask: load.Config{Server: addr, NoAnswers: p.echo, TCP: sc.tcp, Sockets: s.sockets, Window: s.window, Within: p.node.do},
 	}
 	argv, err := p.argv(dir, addr)
 	if err != nil || argv == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -37,10 +38,9 @@ type nodeFault struct {
 type nodeRun struct {
 	*session
 	peer
-	dir            string
-	service, local string
-	now            *process
-	older          []*process
+	dir   string
+	now   *process
+	older []*process
 }
 
 // begin starts the next instance and waits for its answer at its own address: at the
@@ -54,7 +54,9 @@ func (n *nodeRun) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := launch(ctx, n.name, n.dir, argv, load.Config{Server: netip.AddrPortFrom(netip.MustParseAddr(n.local), n.at.Port()), Questions: names})
+	p, err := launch(ctx, n.name, n.dir, argv, load.Config{
+		Server: netip.MustParseAddrPort(nodeAddress + ":53"), Questions: names, Within: n.node.do,
+	})
 	if err == nil {
 		p.family, n.now = n.family, p
 	}
@@ -66,9 +68,7 @@ func (n *nodeRun) begin(ctx context.Context) error {
 // second. Ours needs none, for its own supervisor starts it again. In an update of ours
 // the next Pod answers before the first is told to end (maxSurge); NodeLocal DNSCache's
 // removes its rules and its link, ends, and the next one is started after that.
-func (s *session) nodeFaults(ctx context.Context, root string) error {
-	ours := &nodeRun{session: s, peer: s.programs.oursOnNode(), dir: root, service: oursService, local: oursLocal}
-	theirs := &nodeRun{session: s, peer: s.programs.theirsOnNode(), dir: root, service: theirService, local: theirLocal}
+func (s *session) nodeFaults(ctx context.Context, root string, peers []peer) error {
 	lines := []string{"fault\taddress\tserver\tasked\tlost\tleast\tmost\tfirst to last"}
 	type verdict struct {
 		what string
@@ -76,14 +76,13 @@ func (s *session) nodeFaults(ctx context.Context, root string) error {
 		none bool // none may be lost; otherwise 2 of 2000
 	}
 	var judged []verdict
-	for _, run := range []struct {
-		*nodeRun
-		kill, update func(context.Context, *nodeRun) error
-	}{{ours, killCache, surge}, {theirs, killNodeLocal, replaceNodeLocal}} {
-		if run.name == "NodeLocal" && s.programs.coredns == "" {
-			continue
+	for _, p := range peers {
+		run := &nodeRun{session: s, peer: p, dir: filepath.Join(root, p.name)}
+		kill, update := killCache, surge
+		if p.name == "NodeLocal" {
+			kill, update = killNodeLocal, replaceNodeLocal
 		}
-		for _, f := range []nodeFault{{"killed", run.kill, false}, {"killed", run.kill, true}, {"updated", run.update, false}, {"updated", run.update, true}} {
+		for _, f := range []nodeFault{{"killed", kill, false}, {"killed", kill, true}, {"updated", update, false}, {"updated", update, true}} {
 			rounds := make([]asking, 0, faultRounds)
 			for range min(s.settings.rounds, faultRounds) {
 				a, err := run.suffer(ctx, f)
@@ -132,12 +131,12 @@ func (n *nodeRun) suffer(ctx context.Context, f nodeFault) (asking, error) {
 		n.older = nil
 		time.Sleep(2 * time.Second) // a cache outlasts its supervisor by a second
 	}()
-	server := n.service
+	server := nodeService
 	if f.local {
-		server = n.local
+		server = nodeAddress
 	}
 	asked := make(chan asking, 1)
-	go func() { asked <- askEach(ctx, server) }()
+	go func() { asked <- n.askEach(ctx, server) }()
 	time.Sleep(faultTime / 5)
 	if err := f.do(ctx, n); err != nil {
 		return asking{}, err
@@ -152,7 +151,7 @@ type asking struct {
 }
 
 // askEach sends a query each millisecond, from a socket of its own.
-func askEach(ctx context.Context, server string) (a asking) {
+func (n *nodeRun) askEach(ctx context.Context, server string) (a asking) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	tick := time.NewTicker(time.Millisecond)
@@ -162,8 +161,7 @@ func askEach(ctx context.Context, server string) (a asking) {
 		a.asked++
 		wg.Go(func() {
 			q := new(dns.Msg).SetQuestion("n0.default.svc.cluster.local.", dns.TypeA)
-			m, _, err := (&dns.Client{Timeout: 2 * time.Second}).Exchange(q, net.JoinHostPort(server, "53"))
-			if err == nil && len(m.Answer) == 1 {
+			if m, err := n.ask(q, server); err == nil && len(m.Answer) == 1 {
 				return
 			}
 			mu.Lock()
@@ -179,6 +177,21 @@ func askEach(ctx context.Context, server string) (a asking) {
 	}
 	wg.Wait()
 	return a
+}
+
+// ask sends one query and waits two seconds for the answer.
+func (n *nodeRun) ask(q *dns.Msg, server string) (m *dns.Msg, err error) {
+	c, conn := &dns.Client{Timeout: 2 * time.Second}, (*dns.Conn)(nil)
+	err = n.node.do(func() (err error) {
+		conn, err = c.Dial(net.JoinHostPort(server, "53"))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	m, _, err = c.ExchangeWithConn(q, conn)
+	return m, err
 }
 
 // killCache kills the process that answers.
@@ -212,7 +225,7 @@ func killNodeLocal(ctx context.Context, n *nodeRun) error {
 
 // replaceNodeLocal tells NodeLocal DNSCache to end.
 func replaceNodeLocal(ctx context.Context, n *nodeRun) error {
-	if err := shell(ctx, removeTheirRules); err != nil {
+	if err := n.node.shell(ctx, removeTheirRules); err != nil {
 		return err
 	}
 	if err := n.now.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -230,14 +243,18 @@ func replaceNodeLocal(ctx context.Context, n *nodeRun) error {
 // again starts NodeLocal DNSCache again as the kubelet would.
 func (n *nodeRun) again(ctx context.Context) error {
 	time.Sleep(restartAfter)
-	if _, err := net.InterfaceByName("nodelocaldns"); err == nil {
+	err := n.node.do(func() error {
+		_, err := net.InterfaceByName("nodelocaldns")
+		return err
+	})
+	if err == nil {
 		return n.begin(ctx)
 	}
-	if err := shell(ctx, theirLink); err != nil {
+	if err := n.node.shell(ctx, theirLink); err != nil {
 		return err
 	}
 	if err := n.begin(ctx); err != nil {
 		return err
 	}
-	return shell(ctx, addTheirRules)
+	return n.node.shell(ctx, addTheirRules)
 }

@@ -1,97 +1,105 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/kube-dns/kube-dns/test/bench/load"
 )
 
-// insideMarker is set in the environment of the process that measures, in a network
-// namespace of its own: the caches of a node need port 53 and addresses of the host.
-const insideMarker = "BENCH_NODE_LOCAL"
-
-// The addresses in that namespace: of cluster DNS, of the Service that a node's cache
-// takes over, and of the cache itself. Ours and NodeLocal DNSCache run side by side.
+// The addresses on a node: of cluster DNS, of the Service that the node's cache takes over,
+// and of the cache itself.
 const (
-	clusterDNS   = "10.1.0.53"
-	oursService  = "10.96.0.10"
-	oursLocal    = "169.254.20.10"
-	theirService = "10.96.0.20"
-	theirLocal   = "169.254.20.20"
+	clusterDNS  = "10.1.0.53"
+	nodeService = "10.96.0.10"
+	nodeAddress = "169.254.20.10"
 )
 
-// nodeLocal compares dnscache on a node with NodeLocal DNSCache. It needs root.
+// nodeLocal compares dnscache on a node with NodeLocal DNSCache, each on a node of its own. It
+// needs root.
 func (s *session) nodeLocal(ctx context.Context) error {
-	if os.Getenv(insideMarker) != "" {
-		return s.nodeLocalInside(ctx)
-	}
 	if os.Getuid() != 0 || s.programs.dnscache == "" {
 		fmt.Fprintln(s.stderr, "left out, needs root and dnscache: node-local")
 		return nil
 	}
-	cmd := exec.CommandContext(ctx, s.programs.self, "compare", "-only", "node-local", "-bin", filepath.Dir(s.programs.dnscache),
-		"-coredns", s.programs.coredns, "-rounds", strconv.Itoa(s.settings.rounds), "-scale", fmt.Sprint(s.scale))
-	cmd.Env = append(os.Environ(), insideMarker+"=1")
-	cmd.Stderr = s.stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.StdoutPipe()
+	root, err := os.MkdirTemp("", "kube-dns-bench-")
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
+	defer os.RemoveAll(root)
+	ours, theirs := s.programs.oursOnNode(), s.programs.theirsOnNode()
+	peers, scripts := []*peer{&ours}, []string{nodeHost}
+	if s.programs.coredns != "" {
+		peers, scripts = append(peers, &theirs), append(scripts, nodeHost+theirLink+addTheirRules)
+	}
+	for i, p := range peers {
+		stop, err := s.newNode(ctx, filepath.Join(root, p.name), scripts[i], p)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	list := []peer{ours, theirs}[:len(peers)]
+	if err := s.nodeMemory(ctx, list); err != nil {
 		return err
 	}
-	s.repeat(out)
-	return cmd.Wait()
-}
-
-// repeat prints what another comparison prints, and counts its budgets as ours. Its
-// summary, the last paragraph, is left out.
-func (s *session) repeat(out io.Reader) {
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		line := lines.Text()
-		if strings.Contains(line, " budgets are missed, after ") {
-			_, _ = io.Copy(io.Discard, out)
-			return
+	for _, sc := range nodeScenarios(list) {
+		rows, err := s.measure(ctx, sc)
+		if err != nil {
+			return err
 		}
-		if verdict := strings.TrimSpace(line); strings.Contains(verdict, ", budget ") {
-			s.judged++
-			if strings.HasSuffix(verdict, "OVER") {
-				s.over = append(s.over, verdict)
-			}
+		s.printTable(sc, rows)
+	}
+	return s.nodeFaults(ctx, root, list)
+}
+
+// newNode makes a node for p: a network namespace, in which script is run, with cluster DNS.
+func (s *session) newNode(ctx context.Context, dir, script string, p *peer) (stop func(), err error) {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	names, err := load.NewPattern(nodeNames, 1)
+	if err != nil {
+		return nil, err
+	}
+	if p.node, err = newNamespace(); err != nil {
+		return nil, err
+	}
+	at := netip.MustParseAddrPort(clusterDNS + ":53")
+	if err = p.node.shell(ctx, script); err == nil {
+		var dns *process
+		dns, err = launch(ctx, "cluster-dns", dir, []string{s.programs.self, "upstream", at.String(), "3600"},
+			load.Config{Server: at, Questions: names, Within: p.node.do})
+		if err == nil {
+			return func() { dns.stop(); p.node.close() }, nil
 		}
-		fmt.Fprintln(s.stdout, line)
 	}
+	p.node.close()
+	return nil, err
 }
 
-// shell runs commands, which must all succeed.
-func shell(ctx context.Context, script string) error {
-	if out, err := exec.CommandContext(ctx, "sh", "-ec", script).CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, out)
-	}
-	return nil
+// shell runs commands there, which must all succeed.
+func (n *namespace) shell(ctx context.Context, script string) error {
+	return n.do(func() error {
+		if out, err := exec.CommandContext(ctx, "sh", "-ec", script).CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
 }
 
-// The host: cluster DNS has an address of its own, to which queries for the Services'
-// addresses go as kube-proxy sends them there.
+// The node: cluster DNS has an address of its own, to which queries for the Service's
+// address go as kube-proxy sends them there.
 const nodeHost = `
 ip link set lo up
 ip addr add ` + clusterDNS + `/32 dev lo
 ip route add default dev lo
-for vip in ` + oursService + ` ` + theirService + `; do
-	iptables -w -t nat -A OUTPUT -d $vip -p udp --dport 53 -j DNAT --to-destination ` + clusterDNS + `:53
-done
+iptables -w -t nat -A OUTPUT -d ` + nodeService + ` -p udp --dport 53 -j DNAT --to-destination ` + clusterDNS + `:53
 `
 
 // What NodeLocal DNSCache makes on a host, and takes away when it is told to end: rules
@@ -100,10 +108,10 @@ const (
 	theirLink = `
 ip link add nodelocaldns type dummy 2>/dev/null || ip link add nodelocaldns type bridge
 ip link set nodelocaldns up
-for a in ` + theirLocal + ` ` + theirService + `; do ip addr add $a/32 dev nodelocaldns; done
+for a in ` + nodeAddress + ` ` + nodeService + `; do ip addr add $a/32 dev nodelocaldns; done
 `
 	theirRules = `
-for a in ` + theirLocal + ` ` + theirService + `; do for p in udp tcp; do
+for a in ` + nodeAddress + ` ` + nodeService + `; do for p in udp tcp; do
 	iptables -w -t raw -$DO OUTPUT -d $a -p $p --dport 53 -j NOTRACK
 	iptables -w -t raw -$DO OUTPUT -s $a -p $p --sport 53 -j NOTRACK
 done; done
@@ -114,9 +122,9 @@ done; done
 
 // oursOnNode and theirsOnNode are the two, with the options of their manifests.
 func (p programs) oursOnNode() peer {
-	return peer{name: "dnscache", at: netip.MustParseAddrPort(oursService + ":53"), family: true, argv: func(string, netip.AddrPort) ([]string, error) {
+	return peer{name: "dnscache", at: netip.MustParseAddrPort(nodeService + ":53"), family: true, argv: func(string, netip.AddrPort) ([]string, error) {
 		return []string{
-			p.dnscache, "--node-local=" + oursLocal + "," + oursService, "--node-local-lameduck=5s", "--",
+			p.dnscache, "--node-local=" + nodeAddress + "," + nodeService, "--node-local-lameduck=5s", "--",
 			"-k", "--no-hosts", "--no-resolv", "--cache-size=10000", "--dns-loop-detect", "--log-facility=-", "--serve-stale=24h",
 			"--dns-forward-max=1000", "--server=/cluster.local/in-addr.arpa/ip6.arpa/" + clusterDNS, "--server=" + clusterDNS,
 		}, nil
@@ -124,57 +132,24 @@ func (p programs) oursOnNode() peer {
 }
 
 func (p programs) theirsOnNode() peer {
-	return peer{name: "NodeLocal", at: netip.MustParseAddrPort(theirService + ":53"), argv: func(dir string, _ netip.AddrPort) ([]string, error) {
+	return peer{name: "NodeLocal", at: netip.MustParseAddrPort(nodeService + ":53"), argv: func(dir string, _ netip.AddrPort) ([]string, error) {
 		if p.coredns == "" {
 			return nil, nil
 		}
-		conf, bind := filepath.Join(dir, "Corefile"), theirLocal+" "+theirService
-		common := "\terrors\n\treload\n\tloop\n\tbind " + bind + "\n\tprometheus " + theirLocal + ":9253\n"
+		conf, bind := filepath.Join(dir, "Corefile"), nodeAddress+" "+nodeService
+		common := "\terrors\n\treload\n\tloop\n\tbind " + bind + "\n\tprometheus " + nodeAddress + ":9253\n"
 		reverse := common + "\tcache 30\n\tforward . " + clusterDNS + " {\n\t\tforce_tcp\n\t}\n}\n"
 		text := "cluster.local:53 {\n" + common + "\tcache {\n\t\tsuccess 9984 30\n\t\tdenial 9984 5\n\t}\n" +
-			"\tforward . " + clusterDNS + " {\n\t\tforce_tcp\n\t}\n\thealth " + theirLocal + ":8080\n}\n"
+			"\tforward . " + clusterDNS + " {\n\t\tforce_tcp\n\t}\n\thealth " + nodeAddress + ":8080\n}\n"
 		text += "in-addr.arpa:53 {\n" + reverse + "ip6.arpa:53 {\n" + reverse
 		text += ".:53 {\n" + common + "\tcache 30\n\tforward . " + clusterDNS + "\n}\n"
 		return []string{p.coredns, "-conf", conf}, os.WriteFile(conf, []byte(text), 0o600)
 	}}
 }
 
-func (s *session) nodeLocalInside(ctx context.Context) error {
-	if err := shell(ctx, nodeHost+theirLink+addTheirRules); err != nil {
-		return err
-	}
-	root, err := os.MkdirTemp("", "kube-dns-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(root)
-	at := netip.MustParseAddrPort(clusterDNS + ":53")
-	names, err := load.NewPattern(nodeNames, 1)
-	if err != nil {
-		return err
-	}
-	dns, err := launch(ctx, "cluster-dns", root, []string{s.programs.self, "upstream", at.String(), "3600"}, load.Config{Server: at, Questions: names})
-	if err != nil {
-		return err
-	}
-	defer dns.stop()
-	if err := s.nodeMemory(ctx); err != nil {
-		return err
-	}
-	for _, sc := range s.nodeScenarios() {
-		rows, err := s.measure(ctx, sc)
-		if err != nil {
-			return err
-		}
-		s.printTable(sc, rows)
-	}
-	return s.nodeFaults(ctx, root)
-}
-
 const nodeNames = "n%d.default.svc.cluster.local"
 
-func (s *session) nodeScenarios() []scenario {
-	peers := []peer{s.programs.oursOnNode(), s.programs.theirsOnNode()}
+func nodeScenarios(peers []peer) []scenario {
 	return []scenario{
 		{
 			name: "node-local", title: "on a node: cached answer, 1000 names", peers: peers,
@@ -194,7 +169,7 @@ const nodeSettle = 20 * time.Second
 
 // nodeMemory compares the resident memory after the start and with 10 000 names. Of ours
 // it is that of both processes, although they share most pages of the program's file.
-func (s *session) nodeMemory(ctx context.Context) error {
+func (s *session) nodeMemory(ctx context.Context, peers []peer) error {
 	const names, mostMiB, mostOfTheirs = 10000, 20, 1.0 / 3
 	root, err := os.MkdirTemp("", "kube-dns-bench-")
 	if err != nil {
@@ -202,7 +177,7 @@ func (s *session) nodeMemory(ctx context.Context) error {
 	}
 	defer os.RemoveAll(root)
 	lines, full := []string{"server\tidle, MiB\t10 000 names, MiB"}, map[string]float64{}
-	for _, p := range []peer{s.programs.oursOnNode(), s.programs.theirsOnNode()} {
+	for _, p := range peers {
 		t, err := s.start(ctx, scenario{pattern: nodeNames, distinct: names}, root, p)
 		if err != nil {
 			return err

@@ -22,6 +22,8 @@ type peer struct {
 	at netip.AddrPort
 	// family: the processes that it starts count as it.
 	family bool
+	// node is the network namespace of it and its clients; nil: the bench's.
+	node *namespace
 }
 
 // asked returns p with its own number of distinct names.

@@ -42,7 +42,7 @@ type process struct {
 	took, used time.Duration // by the clock, and of processors
 }
 
-// launch starts argv and waits until it answers what probe asks.
+// launch starts argv, where probe's sockets are, and waits until it answers what probe asks.
 func launch(ctx context.Context, name, dir string, argv []string, probe load.Config) (*process, error) {
 	p := &process{name: name, addr: probe.Server, log: filepath.Join(dir, name+".log"), gone: make(chan error, 1)}
 	out, err := os.Create(p.log)
@@ -55,7 +55,11 @@ func launch(ctx context.Context, name, dir string, argv []string, probe load.Con
 	// A group of its own keeps Ctrl-C from it; it dies with this process.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	began := time.Now()
-	if err := p.cmd.Start(); err != nil {
+	start := p.cmd.Start
+	if probe.Within != nil {
+		start = func() error { return probe.Within(p.cmd.Start) }
+	}
+	if err := start(); err != nil {
 		return nil, err
 	}
 	go func() { p.gone <- p.cmd.Wait() }()

@@ -55,6 +55,9 @@ type Config struct {
 	// Check decides what is a right answer to question n, in place of Rcode and
 	// NoAnswers. It is called on several goroutines and keeps neither message.
 	Check func(n int, query, answer []byte) bool
+	// Within, if it is not nil, calls the function that it gets, which opens a socket, where
+	// that is to be done: on a thread in another network namespace.
+	Within func(open func() error) error
 }
 
 // Result says how a run went. Sent = Answered + Lost + Wrong, unless ctx ended
@@ -107,6 +110,9 @@ func (cfg *Config) fill() error {
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Within == nil {
+		cfg.Within = func(open func() error) error { return open() }
 	}
 	switch {
 	case cfg.Questions == nil:
@@ -208,11 +214,16 @@ func (w *worker) due() int {
 	return int(time.Since(w.began).Seconds()*w.cfg.Rate/float64(w.cfg.Sockets)) - w.result.Sent
 }
 
-func (w *worker) dial(ctx context.Context) (transport, error) {
-	if w.cfg.TCP {
-		return dialTCP(ctx, w.cfg.Server)
-	}
-	return dialUDP(ctx, w.cfg.Server, w.cfg.Window)
+func (w *worker) dial(ctx context.Context) (tr transport, err error) {
+	err = w.cfg.Within(func() (err error) {
+		if w.cfg.TCP {
+			tr, err = dialTCP(ctx, w.cfg.Server)
+		} else {
+			tr, err = dialUDP(ctx, w.cfg.Server, w.cfg.Window)
+		}
+		return err
+	})
+	return tr, err
 }
 
 // ask fills the free slots with new questions and sends them.
