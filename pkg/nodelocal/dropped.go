@@ -11,7 +11,7 @@ import (
 // The chains that count queries which came to the host, and those of them which its packet
 // filters let through.
 const (
-	cameChain    = "prerouting"
+	cameChain    = "came"
 	arrivedChain = "arrived"
 )
 

@@ -13,7 +13,7 @@ import (
 // change it, and the table ends with the socket.
 const tableOwner = 0x2
 
-// The priority of the chains is that of the table "raw", before connection tracking.
+// The priority of most chains is that of the table "raw", before connection tracking.
 const rawPriority = -300
 
 // afterFilters is the priority of the chain that counts what the host's packet filters let
@@ -32,6 +32,7 @@ const (
 	offDestV6     = 24
 	offSourcePort = 0
 	offDestPort   = 2
+	acceptPacket  = 1 // NF_ACCEPT
 )
 
 // errNoOwner says that the kernel cannot tie a table to a socket.
@@ -100,15 +101,11 @@ func (r *rules) build(addrs []netip.Addr) (batch []byte, acks map[uint32]bool) {
 		m := newMessage(typ, 0, r.conn.next(), header(unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES))
 		batch = append(batch, m.finish()...)
 	}
-	chain := func(name string, hook uint32, priority int32) {
+	chain := func(name string, hook func(m *message)) {
 		add(unix.NFT_MSG_NEWCHAIN, 0, func(m *message) {
 			m.text(unix.NFTA_CHAIN_TABLE, r.name)
 			m.text(unix.NFTA_CHAIN_NAME, name)
-			m.nest(unix.NFTA_CHAIN_HOOK, func() {
-				m.be32(unix.NFTA_HOOK_HOOKNUM, hook)
-				m.be32(unix.NFTA_HOOK_PRIORITY, uint32(priority))
-			})
-			m.text(unix.NFTA_CHAIN_TYPE, "filter")
+			hook(m)
 		})
 	}
 	rule := func(chain string, appendTo func(m *message)) {
@@ -123,23 +120,85 @@ func (r *rules) build(addrs []netip.Addr) (batch []byte, acks map[uint32]bool) {
 		m.text(unix.NFTA_TABLE_NAME, r.name)
 		m.be32(unix.NFTA_TABLE_FLAGS, tableOwner)
 	})
-	chain(cameChain, hookPre, rawPriority)
-	chain("output", hookOut, rawPriority)
-	chain(arrivedChain, hookIn, afterFilters)
-	for _, addr := range addrs {
-		rule(cameChain, match{addr, unix.IPPROTO_UDP, false}.count)
-		rule(arrivedChain, match{addr, unix.IPPROTO_UDP, false}.count)
-		for _, protocol := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
-			rule(cameChain, match{addr, protocol, false}.untrack) // queries of Pods
-			rule("output", match{addr, protocol, false}.untrack)  // queries of the node
-			rule("output", match{addr, protocol, true}.untrack)   // answers
+	for _, name := range []string{cameChain, arrivedChain, askedChain, answeredChain} {
+		chain(name, func(*message) {})
+	}
+	for _, base := range baseChains() {
+		chain(base.name, base.hook)
+	}
+	for _, base := range baseChains() {
+		for _, branch := range base.branches {
+			rule(base.name, branch.append)
+		}
+	}
+	for _, protocol := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
+		for _, addr := range addrs {
+			to, from := match{addr, protocol, false}, match{addr, protocol, true}
+			rule(cameChain, to.untrackCounted)
+			rule(askedChain, to.untrack)
+			rule(answeredChain, from.untrack)
+			if protocol == unix.IPPROTO_UDP {
+				rule(arrivedChain, to.count)
+			}
 		}
 	}
 	bound(unix.NFNL_MSG_BATCH_END)
 	return batch, acks
 }
 
-// match selects packets from or to port 53 of an address.
+// Chains for packets from and to port 53. See cameChain for two more.
+const (
+	askedChain    = "asked"    // queries that the node's own programs send
+	answeredChain = "answered" // answers
+)
+
+// baseChain is a chain that the kernel calls. All packets of the host pass it, and nearly all
+// have another port: it has nothing but the branches to the chains that look at addresses.
+type baseChain struct {
+	name     string
+	number   uint32 // of the hook
+	priority int32
+	branches []branch
+}
+
+func baseChains() []baseChain {
+	return []baseChain{
+		{"prerouting", hookPre, rawPriority, []branch{{port: offDestPort, to: cameChain, verdict: unix.NFT_GOTO}}},
+		{"output", hookOut, rawPriority, []branch{
+			{port: offSourcePort, to: answeredChain, verdict: unix.NFT_JUMP}, // a client may use port 53 too
+			{port: offDestPort, to: askedChain, verdict: unix.NFT_GOTO},
+		}},
+		{"input", hookIn, afterFilters, []branch{{port: offDestPort, to: arrivedChain, verdict: unix.NFT_GOTO, others: true}}},
+	}
+}
+
+// hook adds the attributes that make the kernel call the chain.
+func (b baseChain) hook(m *message) {
+	m.nest(unix.NFTA_CHAIN_HOOK, func() {
+		m.be32(unix.NFTA_HOOK_HOOKNUM, b.number)
+		m.be32(unix.NFTA_HOOK_PRIORITY, uint32(b.priority))
+	})
+	m.text(unix.NFTA_CHAIN_TYPE, "filter")
+}
+
+// branch sends packets with port 53 to another chain.
+type branch struct {
+	port    uint32 // the offset of the port in the header
+	to      string // the chain
+	verdict int32  // NFT_GOTO, or NFT_JUMP if what comes back is looked at further
+	others  bool   // only packets of other hosts and Pods
+}
+
+// append adds the expressions.
+func (b branch) append(m *message) {
+	if b.others {
+		notLoopback(m)
+	}
+	payloadEquals(m, unix.NFT_PAYLOAD_TRANSPORT_HEADER, b.port, []byte("\x00\x35"))
+	verdict(m, b.verdict, b.to)
+}
+
+// match selects packets from or to an address.
 type match struct {
 	addr     netip.Addr
 	protocol byte
@@ -147,29 +206,35 @@ type match struct {
 	source bool
 }
 
-// untrack adds the expressions of a rule that exempts the packets from connection tracking.
+// untrack adds the expressions of a rule that exempts the packets from connection tracking
+// and looks at no other rule.
 func (t match) untrack(m *message) {
 	t.append(m)
 	expression(m, "notrack", func() {})
+	verdict(m, acceptPacket, "")
 }
 
-// count adds those of a rule that counts the packets, except for the host's own.
-func (t match) count(m *message) {
-	expression(m, "meta", func() {
-		m.be32(unix.NFTA_META_DREG, unix.NFT_REG_1)
-		m.be32(unix.NFTA_META_KEY, unix.NFT_META_IIF)
-	})
-	compare(m, unix.NFT_CMP_NEQ, binary.NativeEndian.AppendUint32(nil, loopbackIndex))
+// untrackCounted adds those of a rule that does so, and counts UDP packets of others.
+func (t match) untrackCounted(m *message) {
+	if t.protocol != unix.IPPROTO_UDP {
+		t.untrack(m)
+		return
+	}
 	t.append(m)
-	expression(m, "counter", func() {
-		m.attr(nftaCounterBytes, make([]byte, 8))
-		m.attr(nftaCounterPackets, make([]byte, 8))
-	})
+	expression(m, "notrack", func() {})
+	notLoopback(m)
+	counter(m)
+	verdict(m, acceptPacket, "")
 }
 
-// append adds the expressions that select the packets: family, address, protocol, port.
+// count adds those of a rule that counts the packets.
+func (t match) count(m *message) {
+	t.append(m)
+	counter(m)
+}
+
+// append adds the expressions that select the packets: family, address, protocol.
 func (t match) append(m *message) {
-	const dnsPort = "\x00\x35"
 	family, offset := byte(unix.NFPROTO_IPV4), uint32(offDestV4)
 	switch {
 	case t.addr.Is4() && t.source:
@@ -179,15 +244,41 @@ func (t match) append(m *message) {
 	case t.addr.Is6():
 		family, offset = unix.NFPROTO_IPV6, offDestV6
 	}
-	port := uint32(offDestPort)
-	if t.source {
-		port = offSourcePort
-	}
-	address := t.addr.AsSlice()
 	metaEquals(m, unix.NFT_META_NFPROTO, family)
-	payloadEquals(m, unix.NFT_PAYLOAD_NETWORK_HEADER, offset, address)
+	payloadEquals(m, unix.NFT_PAYLOAD_NETWORK_HEADER, offset, t.addr.AsSlice())
 	metaEquals(m, unix.NFT_META_L4PROTO, t.protocol)
-	payloadEquals(m, unix.NFT_PAYLOAD_TRANSPORT_HEADER, port, []byte(dnsPort))
+}
+
+// notLoopback ends the rule for the host's own packets.
+func notLoopback(m *message) {
+	expression(m, "meta", func() {
+		m.be32(unix.NFTA_META_DREG, unix.NFT_REG_1)
+		m.be32(unix.NFTA_META_KEY, unix.NFT_META_IIF)
+	})
+	compare(m, unix.NFT_CMP_NEQ, binary.NativeEndian.AppendUint32(nil, loopbackIndex))
+}
+
+// counter counts the packets that get there.
+func counter(m *message) {
+	expression(m, "counter", func() {
+		m.attr(nftaCounterBytes, make([]byte, 8))
+		m.attr(nftaCounterPackets, make([]byte, 8))
+	})
+}
+
+// verdict ends the chain for the packet; chain is that of NFT_GOTO and NFT_JUMP.
+func verdict(m *message, code int32, chain string) {
+	expression(m, "immediate", func() {
+		m.be32(unix.NFTA_IMMEDIATE_DREG, unix.NFT_REG_VERDICT)
+		m.nest(unix.NFTA_IMMEDIATE_DATA, func() {
+			m.nest(unix.NFTA_DATA_VERDICT, func() {
+				m.be32(unix.NFTA_VERDICT_CODE, uint32(code))
+				if chain != "" {
+					m.text(unix.NFTA_VERDICT_CHAIN, chain)
+				}
+			})
+		})
+	})
 }
 
 // expression adds one expression of a rule.

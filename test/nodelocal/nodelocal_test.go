@@ -158,9 +158,11 @@ func (p *process) cache(t *testing.T) int {
 func ask(server string) string { return exchange(server, "udp", 300*time.Millisecond) }
 
 func exchange(server, network string, patience time.Duration) string {
-	q := new(dns.Msg)
-	q.SetQuestion("x.test.", dns.TypeA)
-	m, _, err := (&dns.Client{Net: network, Timeout: patience}).Exchange(q, net.JoinHostPort(server, "53"))
+	return exchangeWith(&dns.Client{Net: network, Timeout: patience}, net.JoinHostPort(server, "53"))
+}
+
+func exchangeWith(c *dns.Client, server string) string {
+	m, _, err := c.Exchange(new(dns.Msg).SetQuestion("x.test.", dns.TypeA), server)
 	if err != nil {
 		return err.Error()
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -183,6 +184,49 @@ func TestHostClients(t *testing.T) {
 			t.Errorf("%s over TCP: %s", server, got)
 		}
 	}
+}
+
+// TestHostPorts: the rules take queries to port 53, also from clients that use port 53
+// themselves, of both families; what goes to other ports of a Service is translated as before.
+func TestHostPorts(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	const clusterDNS6 = "fd00:1::53"
+	clusterDNS(t)
+	run(t, "ip addr add "+clusterDNS6+"/128 dev lo")
+	run(t, "ip -6 route add default dev lo")
+	start(t, "-k -h -R --listen-address="+clusterDNS6+" --address=/x.test/"+byOther)
+	for _, protocol := range []string{"udp", "tcp"} {
+		run(t, "ip6tables -w -t nat -A OUTPUT -d "+vip6+" -p "+protocol+" --dport 53 -j DNAT --to-destination ["+clusterDNS6+"]:53")
+		run(t, "iptables -w -t nat -A OUTPUT -d "+vip+" -p "+protocol+" --dport 5353 -j DNAT --to-destination 10.1.0.53:53")
+	}
+	eventually(t, 5*time.Second, func() bool { return ask(vip6) == byOther })
+	node(t, vip+","+vip6+","+local)
+	eventually(t, 5*time.Second, func() bool { return ask(vip) == byCache && ask(vip6) == byCache })
+	for _, row := range []struct{ client, to, want string }{
+		{"10.4.0.1", net.JoinHostPort(vip, "53"), byCache},
+		{"10.4.0.2", net.JoinHostPort(local, "53"), byCache},
+		{"fd00:4::3", net.JoinHostPort(vip6, "53"), byCache},
+		{"10.4.0.4", net.JoinHostPort(vip, "5353"), byOther},
+	} {
+		run(t, "ip addr add "+row.client+" dev lo")
+		for _, protocol := range []string{"udp", "tcp"} {
+			if got := exchangeFrom(net.JoinHostPort(row.client, "53"), row.to, protocol); got != row.want {
+				t.Errorf("from port 53 of %s to %s over %s: %s", row.client, row.to, protocol, got)
+			}
+		}
+	}
+}
+
+// exchangeFrom asks from an address and port.
+func exchangeFrom(client, server, network string) string {
+	from := netip.MustParseAddrPort(client)
+	d := &net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(from), Timeout: time.Second}
+	if network == "tcp" {
+		d = &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(from), Timeout: time.Second}
+	}
+	return exchangeWith(&dns.Client{Net: network, Timeout: time.Second, Dialer: d}, server)
 }
 
 // TestTCPFlip: a connection over the Service's address may end when the rules come or go; the
