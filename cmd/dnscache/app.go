@@ -26,37 +26,38 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream/trust"
 )
 
-// app is the parts of the running program. After newApp only the goroutine of
+// app holds the parts of the running program. Once newApp has returned, only the goroutine of
 // loop uses the fields that change.
 type app struct {
-	env     env              // what tests replace of the system
+	env     env              // the parts of the system that tests replace
 	options *options.Options // the command line and the files that it names
 	nanny   *options.Nanny   // nil without flags of dnsmasq-nanny
-	log     *linelog.Log     // lines in dnsmasq's words
-	logger  *slog.Logger     // everything else, into the same log
+	log     *linelog.Log     // messages in dnsmasq's wording
+	logger  *slog.Logger     // all other messages, to the same log
 
-	sources servers.Sources // where servers come from; of loop
-	hosts   files.Hosts     // the data of hosts files; of loop
-	live    *live.Source    // nil without a directory
+	sources servers.Sources // where servers come from; only loop uses it
+	hosts   files.Hosts     // the content of hosts files; only loop uses it
+	live    *live.Source    // dnsmasq-nanny's directory; nil without one
 
 	replicas *replicas.Follower // nil without --server-replicas
 	host     *host.Host         // interfaces and addresses of this host
 
 	queryLog *querylog.Log        // --log-queries
 	answers  *answerlog.Log       // off until control switches it on
-	control  *logging.Control     // of the log's level, too
+	control  *logging.Control     // changes the log's level, and switches answers
 	trust    *trust.Source        // certificates for TLS servers
-	forward  *forwarder.Forwarder // cache and upstream servers
+	forward  *forwarder.Forwarder // answers from the cache or asks upstream servers
 	rates    *ratelimit.Limiter   // nil without --rate-limit
 	sockets  *sockets.Sockets     // where queries arrive
-	pidFile  *pidfile.PIDFile     // nil when there is none
-	counters metrics.Sources      // what statistics and metrics read
-	metrics  *metrics.Server      // nil when there are none
-	registry *prometheus.Registry // of all metrics
+	pidFile  *pidfile.PIDFile     // nil without a pid file
+	counters metrics.Sources      // the counters that statistics and metrics show
+	metrics  *metrics.Server      // serves /metrics; nil if it does not listen
+	registry *prometheus.Registry // holds all metrics
 }
 
-// newApp reads what there is to read and binds the ports, in the order in which
-// dnsmasq does. Nothing runs yet.
+// newApp checks the options, opens the log and binds the ports, in the same order as dnsmasq.
+// It starts no goroutine that answers queries. The caller must call close. After an error,
+// nothing is left open. The error is an [options.Fault] with the exit code.
 func newApp(ctx context.Context, o *options.Options, nanny *options.Nanny, e env) (*app, error) {
 	a := &app{env: e, options: o, nanny: nanny, registry: prometheus.NewRegistry()}
 	id, err := privilege.Choose(o.Process.User, o.Process.Group, o.Process.NoDaemon)
@@ -87,7 +88,8 @@ func newApp(ctx context.Context, o *options.Options, nanny *options.Nanny, e env
 	return a, nil
 }
 
-// open makes the other parts. What it has opened when it fails is for close.
+// open makes the parts that newApp has not made yet. If it fails, the caller must call close to
+// release those that were opened.
 func (a *app) open(ctx context.Context, id privilege.Identity) (err error) {
 	if a.host, err = host.Open(a.options, a.log, a.logger); err != nil {
 		return options.Faultf(options.ExitOther, "%v", err)
@@ -130,7 +132,7 @@ func (a *app) open(ctx context.Context, id privilege.Identity) (err error) {
 	return err
 }
 
-// close gives back what newApp took.
+// close releases everything that newApp opened.
 func (a *app) close() {
 	if a.sockets != nil {
 		a.sockets.Close()

@@ -17,10 +17,11 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
-// forwarderConfig is the configuration with the servers and hosts files that hold now.
+// forwarderConfig returns the configuration of the forwarder with the current servers and the
+// current content of the hosts files. Before the forwarder exists, it contains no servers.
 func (a *app) forwarderConfig() (forwarder.Config, error) {
 	var list []options.Server
-	if a.forward != nil { // not before the program is ready to answer
+	if a.forward != nil { // before that, the program is not ready to answer
 		list = a.sources.Servers()
 	}
 	p := config.New(a.options, list, a.hosts.Table, &a.host.Surroundings)
@@ -29,7 +30,7 @@ func (a *app) forwarderConfig() (forwarder.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	if a.rates != nil { // before everything that costs anything
+	if a.rates != nil { // first, because every other stage costs more
 		cfg.Stages = slices.Insert(cfg.Stages, 0, a.rates.Stage())
 	}
 	cfg.OnOverLimit = func(o forwarder.OverLimit) { a.log.Printf("%s", querylog.OverLimit(o)) }
@@ -42,9 +43,9 @@ func (a *app) forwarderConfig() (forwarder.Config, error) {
 	return cfg, nil
 }
 
-// apply hands servers and local data to the forwarder. The cache keeps the names
-// whose servers have not changed. The servers are logged once they are asked, with
-// again in any case.
+// apply passes the current servers and local data to the forwarder. Names whose servers have
+// not changed stay in the cache. The servers are logged, after they are in use, if they have
+// changed or if again is true.
 func (a *app) apply(again bool) {
 	cfg, err := a.forwarderConfig()
 	if err == nil {
@@ -58,14 +59,14 @@ func (a *app) apply(again bool) {
 	a.hosts.Settle(a.sources.Bytes())
 }
 
-// readServersFile reads --servers-file, if it is given.
+// readServersFile reads the file of --servers-file, if that option is given.
 func (a *app) readServersFile(ctx context.Context) {
 	if path := a.options.Process.ServersFile; path != "" {
 		a.sources.ReadFile(ctx, path, a.env.lookup, a.log)
 	}
 }
 
-// openLog makes the loggers.
+// openLog makes the loggers, with the level and format that the options ask for.
 func (a *app) openLog() {
 	p := &a.options.Process
 	level := slog.LevelInfo
@@ -81,7 +82,8 @@ func (a *app) openLog() {
 	}
 }
 
-// openLive reads the directory of dnsmasq-nanny's flags for the first time.
+// openLive starts to follow the directory in dnsmasq-nanny's flags, if there is one, and reads
+// it once.
 func (a *app) openLive(ctx context.Context) {
 	if a.nanny == nil || a.nanny.ConfigDir == "" {
 		return
@@ -93,14 +95,14 @@ func (a *app) openLive(ctx context.Context) {
 	a.sources.Live = a.live.Start(ctx)
 }
 
-// openResolv reads the files of --resolv-file for the first time.
+// openResolv reads the files of --resolv-file for the first time, unless --no-resolv is given.
 func (a *app) openResolv() {
 	if a.options.Upstream.NoResolv {
 		return
 	}
 	paths := a.options.Upstream.ResolvFiles
 	judged := paths
-	if a.options.Own.SharePort { // on a node another resolver may have 127.0.0.53
+	if a.options.Own.SharePort { // on a node, 127.0.0.53 may be another resolver
 		judged = nil
 	}
 	a.sources.Resolv = files.FollowResolv(paths, a.log, files.OwnServer(judged, a.sockets.Addrs(), netif.All))

@@ -14,10 +14,10 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/lameduck"
 )
 
-// pollPeriod is how often files are looked at.
+// pollPeriod is the time between two checks for changed files.
 const pollPeriod = time.Second
 
-// loop reacts to signals and to changes until the program has to end.
+// loop handles signals and changes until the program must end.
 func (a *app) loop(ctx context.Context, changes <-chan func()) {
 	poll := time.NewTicker(pollPeriod)
 	defer poll.Stop()
@@ -53,7 +53,7 @@ func (a *app) loop(ctx context.Context, changes <-chan func()) {
 	}
 }
 
-// signal does what a signal asks for; end is whether that is to end.
+// signal handles one signal. It returns true if the program must end.
 func (a *app) signal(ctx context.Context, sig os.Signal) (end bool) {
 	switch sig {
 	case syscall.SIGTERM:
@@ -78,27 +78,27 @@ func (a *app) signal(ctx context.Context, sig os.Signal) (end bool) {
 	return false
 }
 
-// logStatistics logs the block of SIGUSR1.
+// logStatistics logs the statistics that dnsmasq logs on SIGUSR1.
 func (a *app) logStatistics() {
 	for _, line := range a.counters.Counters().Lines(time.Now()) {
 		a.log.Printf("%s", line)
 	}
 }
 
-// reload is SIGHUP: the cache is cleared and all files but those with options
-// are read again.
+// reload handles SIGHUP: it clears the cache and reads all files again, except those that
+// contain options.
 func (a *app) reload(ctx context.Context) {
 	a.hosts.Read(a.host.Interfaces.Networks, false)
 	a.hosts.LogCleared(&a.options.Cache)
 	a.readServersFile(ctx)
-	again := a.options.Upstream.NoPoll // otherwise a change is seen without a signal
+	again := a.options.Upstream.NoPoll // otherwise poll notices a change
 	a.sources.Resolv.Poll(again)
 	a.apply(again && a.sources.Resolv != nil || a.options.Process.ServersFile != "")
-	// Last, so that nothing stays that the old servers said meanwhile.
+	// Last, so that no reply that the old servers send meanwhile stays in the cache.
 	a.forward.Clear()
 }
 
-// poll looks for changed files.
+// poll checks whether files, directories or interfaces have changed, and applies the changes.
 func (a *app) poll() {
 	resolv := !a.options.Upstream.NoPoll && a.sources.Resolv.Poll(false)
 	changed := resolv
@@ -119,8 +119,7 @@ func (a *app) poll() {
 	}
 }
 
-// followInterfaces applies a change of the interfaces: to the addresses that
-// are listened on, and to local data.
+// followInterfaces applies a change of the network interfaces to the sockets and to local data.
 func (a *app) followInterfaces() {
 	changed := a.host.Refresh()
 	if a.sockets.Waiting() || changed && listenaddr.Follows(&a.options.Listen) {

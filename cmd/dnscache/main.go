@@ -2,9 +2,10 @@
 //
 //	dnscache -k --cache-size=1000 --log-facility=- --server=/cluster.local/127.0.0.1#10053
 //
-// Words before a "--" are the flags of dnsmasq-nanny, which ran dnsmasq in
-// older kube-dns Pods; with --node-local they are those of a node's cache
-// (docs/node-local.md). docs/dnscache-options.md lists what is implemented.
+// Arguments before a "--" are flags of dnsmasq-nanny, which ran dnsmasq in older
+// kube-dns Pods. If --node-local is one of them, they are the flags of the cache of a
+// node (docs/node-local.md). docs/dnscache-options.md lists the dnsmasq options that are
+// implemented.
 package main
 
 import (

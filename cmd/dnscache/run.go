@@ -15,24 +15,26 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
-// program is the name in messages.
+// program is the name of the program in messages.
 const program = "dnscache"
 
-// env is what the program touches of the system, as far as tests replace it.
+// env holds the parts of the system that the program uses and that tests replace.
 type env struct {
 	stdin          io.Reader        // for files named "-"
-	stdout, stderr io.Writer        // what is printed
-	signals        <-chan os.Signal // that the program gets
+	stdout, stderr io.Writer        // the output of the program
+	signals        <-chan os.Signal // the signals sent to the program
 	node           *nodelocal.Node  // nil unless this is the cache of a node
-	// lookup finds addresses of servers given by name; nil asks the system.
+	// lookup finds the addresses of servers that are given by name. If nil, the system resolver
+	// is used.
 	lookup servers.Lookup
-	// addrs, if any, are listened on in place of the addresses and port of the options.
+	// addrs are the addresses to listen on. If empty, the options' addresses and port are used.
 	addrs []netip.AddrPort
-	// started, if not nil, is called with the bound addresses once queries are answered.
+	// started is called with the bound addresses as soon as queries are answered. It may be
+	// nil.
 	started func(dns []netip.AddrPort, metrics netip.AddrPort)
 }
 
-// run is the whole program. It returns the exit code.
+// run runs the program with the given arguments until it must end, and returns its exit code.
 func run(ctx context.Context, args []string, e env) int {
 	if e.lookup == nil {
 		e.lookup = servers.System
@@ -66,7 +68,8 @@ func run(ctx context.Context, args []string, e env) int {
 	return 0
 }
 
-// fail reports why the program does not start, as dnsmasq does.
+// fail prints why the program does not start, in the same form as dnsmasq, and returns the exit
+// code.
 func fail(stderr io.Writer, err error) int {
 	text, exit := options.Report(program, err)
 	fmt.Fprint(stderr, text)

@@ -11,8 +11,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
-// start logs what dnsmasq logs at its start, and reads the files that may
-// change.
+// start logs the messages that dnsmasq logs at its start. It reads all files that may change
+// later, and applies their content.
 func (a *app) start(ctx context.Context) {
 	size := fmt.Sprintf("cachesize %d", a.options.Cache.Size)
 	if a.options.Cache.Size == 0 {
@@ -28,12 +28,12 @@ func (a *app) start(ctx context.Context) {
 	a.readServersFile(ctx)
 	a.openLive(ctx)
 	a.openResolv()
-	a.sources.Show(a.log, false) // before the hosts files, as in dnsmasq
+	a.sources.Show(a.log, false) // logged before the hosts files, as in dnsmasq
 	a.hosts.Read(a.host.Interfaces.Networks, false)
 	a.apply(false)
 }
 
-// run answers until a signal or ctx ends it, or a part fails.
+// run answers queries until a signal arrives, ctx ends or a part of the program fails.
 func (a *app) run(ctx context.Context) error {
 	logCtx, stopLog := context.WithCancel(context.WithoutCancel(ctx))
 	logDone := make(chan struct{})

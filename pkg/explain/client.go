@@ -14,18 +14,19 @@ import (
 	"time"
 )
 
-// maxBody bounds what a server may answer, maxComplaint what is shown of an error's text, in
-// octets.
+// maxBody is the largest accepted body of a response, and maxComplaint the longest part of an
+// error's text that is shown, in octets.
 const (
 	maxBody      = 4 << 20
 	maxComplaint = 300
 )
 
-// Fetch asks the page of the program that runs at a URL, and reads its JSON into x. server may
-// lack the scheme, and the path is added. what names the program's address in errors.
+// Fetch gets an explanation from the program at the URL server, which serves a [Page], and
+// decodes its JSON into x. The scheme of the URL may be missing, and [Path] is added to it.
+// Errors name the expected address by the words in what. parameters are those of the question.
 //
-// The request is a plain HTTP/1.0 one, because http.Client would make the programs half a
-// megabyte larger.
+// The request is sent without http.Client, which would make the programs half a megabyte
+// larger.
 func Fetch(ctx context.Context, server, what string, parameters url.Values, x any) error {
 	if !strings.Contains(server, "://") {
 		server = "http://" + server
@@ -55,14 +56,15 @@ func Fetch(ctx context.Context, server, what string, parameters url.Values, x an
 	return nil
 }
 
-// response is what is read of a response.
+// response holds the parts of a response that Fetch needs.
 type response struct {
 	status int    // such as 200
 	text   string // such as "200 OK"
 	body   []byte // at most maxBody+1 octets
 }
 
-// get sends a GET request and reads the response. The connection ends with ctx.
+// get sends an HTTP/1.0 GET request and reads the response. When ctx ends, so does the
+// connection.
 func get(ctx context.Context, address *url.URL) (*response, error) {
 	port := address.Port()
 	if port == "" {
@@ -77,7 +79,7 @@ func get(ctx context.Context, address *url.URL) (*response, error) {
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nHost: %s\r\nAccept: application/json\r\n\r\n", address.RequestURI(), address.Host); err != nil {
 		return nil, err
 	}
-	// Head and body together are bounded, whatever the head says.
+	// Limit head and body together, whatever length the head claims.
 	in := bufio.NewReader(io.LimitReader(conn, maxBody+64<<10))
 	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodGet})
 	if err != nil {
@@ -91,7 +93,7 @@ func get(ctx context.Context, address *url.URL) (*response, error) {
 	return &response{status: resp.StatusCode, text: resp.Status, body: body}, nil
 }
 
-// complaint is the error for a status that is not 200.
+// complaint returns the error for a status other than 200.
 func complaint(r *response, what string) error {
 	text, status := Line(strings.TrimSpace(string(r.body[:min(len(r.body), maxComplaint)]))), Line(r.text)
 	switch {

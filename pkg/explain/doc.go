@@ -1,7 +1,8 @@
-// Package explain is what "kubedns explain" and "dnscache explain" have in common: asking the
-// server itself ([Ask]), reading its answer ([Read]), the page that a running program serves
-// ([Page]) and its client ([Fetch]), what is told of upstream servers ([Servers]), and output
-// that cannot control a terminal ([Line]).
+// Package explain has the parts that "kubedns explain" and "dnscache explain" share.
+//
+// Use [Ask] to get an answer from the server itself, or [Read] to describe one; [Page] to serve
+// explanations over HTTP, and [Fetch] to get one from a running program; [Servers] to describe
+// upstream servers; and [Line] for output that cannot control a terminal.
 package explain
 
 import (
@@ -14,15 +15,16 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Server answers queries, as a listener gives them to it.
+// Server is a DNS server that can be asked without sockets.
 type Server interface {
-	// Handle is that of [listener.Handler].
+	// Handle has the contract of [listener.Handler].
 	Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte
-	// Flush sends the questions that Handle left waiting.
+	// Flush sends the questions to upstream servers that Handle left waiting.
 	Flush()
 }
 
-// patience is how long an answer may take: longer than a forwarder waits for servers.
+// patience is the longest time that an answer may take. A forwarder gives up on its servers
+// earlier.
 const patience = 5 * time.Second
 
 // mailbox receives one answer.
@@ -36,8 +38,8 @@ func (m mailbox) Send(_ listener.ReplyTo, msg []byte) {
 	}
 }
 
-// Ask puts a question to the server, as a client at 127.0.0.1 over TCP does, and waits for the
-// answer until ctx ends, but 5 seconds at most.
+// Ask asks the server a question, as a client at 127.0.0.1 would over TCP. It waits for the
+// answer until ctx ends, but at most 5 seconds. If there is none, the status is NOREPLY.
 func Ask(ctx context.Context, server Server, name dnsname.Name, typ uint16) *Answer {
 	packet := wire.AppendQuery(nil, 1, wire.FlagRD, wire.Subject{Name: []byte(name), Type: typ, Class: wire.ClassIN}, &wire.OPT{})
 	inbox := make(mailbox, 1)

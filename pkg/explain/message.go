@@ -11,7 +11,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// The values of Answer.Status that are not names of rcodes.
+// The values of [Answer.Status] that are not names of rcodes.
 const (
 	// NoData means that the name exists, but has no records of the type.
 	NoData = "NODATA"
@@ -19,24 +19,25 @@ const (
 	NoReply = "NOREPLY"
 )
 
-// Answer is an answer of a server, in words.
+// Answer is the content of an answer, as text.
 type Answer struct {
-	// Status is the rcode's name, NODATA or NOREPLY.
+	// Status is the name of the rcode, NODATA or NOREPLY.
 	Status string
-	// Records are those of the answer section, as dig prints them; at most MaxLines.
+	// Records are the records of the answer section in the form of dig, at most MaxLines.
 	Records []string
-	// Authority are those of the authority section; at most MaxLines.
+	// Authority are the records of the authority section, at most MaxLines.
 	Authority []string
-	// Reason is the server's own (RFC 8914), "" if it gave none.
+	// Reason is the reason in the answer itself (RFC 8914); "" if it has none.
 	Reason string
-	// Code is that of Reason, -1 if there is none.
+	// Code is the code of Reason, or -1 if there is none.
 	Code int
 }
 
-// MaxLines bounds each list in an explanation.
+// MaxLines is the largest number of lines in each list of an explanation.
 const MaxLines = 200
 
-// Read reads an answer. An empty or unreadable msg has the status NOREPLY.
+// Read describes an answer in wire form. If msg is empty or malformed, the status is NOREPLY.
+// msg is not kept.
 func Read(msg []byte) *Answer {
 	var r wire.Reply
 	if len(msg) == 0 || !wire.ParseReply(msg, &r) {
@@ -72,7 +73,7 @@ func Read(msg []byte) *Answer {
 	return a
 }
 
-// reasonWords are the names of the extended errors that our programs send (RFC 8914 §4).
+// reasonWords returns the name of an extended error that our programs send (RFC 8914 §4).
 func reasonWords(code int) string {
 	switch uint16(code) {
 	case wire.EDEStaleAnswer:
@@ -101,7 +102,7 @@ func reasonWords(code int) string {
 	return ""
 }
 
-// ParseType reads a record type, in any case of letters; "" is A.
+// ParseType parses the name of a record type, in upper or lower case. An empty text means A.
 func ParseType(text string) (uint16, error) {
 	text = strings.ToUpper(text)
 	if text == "" {
@@ -120,7 +121,7 @@ func ParseType(text string) (uint16, error) {
 	return 0, fmt.Errorf("unknown record type %q: give a name such as A, AAAA, SRV or PTR, or TYPEn", text)
 }
 
-// recordText returns a record as dig prints it.
+// recordText returns a record in the form of dig.
 func recordText(msg []byte, rec *wire.Record) string {
 	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s", nameAt(msg, rec.Owner), rec.TTL,
 		wire.ClassText(rec.Class), wire.TypeText(rec.Type), dataText(msg, rec))
@@ -134,8 +135,8 @@ func nameAt(msg []byte, off int) string {
 	return dnsname.Name(name).String()
 }
 
-// dataText returns the data of a record; types that are not known here are written as
-// RFC 3597 says.
+// dataText returns the data of a record. The data of a type that is not known here is written
+// as in RFC 3597.
 func dataText(msg []byte, rec *wire.Record) string {
 	data := msg[rec.Data:rec.End]
 	u16 := func(i int) int { return int(data[i])<<8 | int(data[i+1]) }

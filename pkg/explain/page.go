@@ -8,27 +8,28 @@ import (
 	"time"
 )
 
-// Path is where a [Page] is served.
+// Path is the path at which a [Page] is served.
 const Path = "/explain"
 
-// Limits of the page. An explanation may compare thousands of names and ask upstream servers.
+// The limits of a page: an explanation may compare thousands of names and ask upstream servers.
 const (
 	burst     = 10
 	perSecond = 5
 )
 
-// Page serves explanations to GET requests: at most 5 requests a second after a burst of 10,
-// further ones get 429, and one at a time. Use [NewPage].
+// Page serves explanations to GET requests, one at a time. After a burst of 10 requests, it
+// serves 5 a second; others get status 429. Use [NewPage] to make one. It is safe for
+// concurrent use.
 type Page struct {
 	serve http.HandlerFunc
-	one   chan struct{} // holds the one that is served
+	one   chan struct{} // full while a request is served
 
-	mu     sync.Mutex // guards what follows
-	tokens float64    // of the bucket
-	last   time.Time  // when tokens was right
+	mu     sync.Mutex // protects the fields below
+	tokens float64    // number of requests that may be served at the time last
+	last   time.Time  // when tokens was computed
 }
 
-// NewPage returns a page whose requests serve answers, if they are within the limits.
+// NewPage returns a page that calls serve for each request within the limits.
 func NewPage(serve http.HandlerFunc) *Page {
 	return &Page{serve: serve, one: make(chan struct{}, 1), tokens: burst, last: time.Now()}
 }
@@ -60,11 +61,11 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ErrTooMany says that an explanation was asked for too soon after others.
+// ErrTooMany is the error for an explanation that exceeds the rate limit.
 var ErrTooMany = errors.New("at most 5 explanations a second")
 
-// Do runs fn within the limits of the page, for other pages with explanations. Otherwise,
-// the error is ErrTooMany or that of ctx.
+// Do calls fn within the limits that the page has, so that other pages with explanations can
+// share them. If fn is not called, it returns ErrTooMany or the error of ctx.
 func (p *Page) Do(ctx context.Context, fn func()) error {
 	if !p.allow(time.Now()) {
 		return ErrTooMany

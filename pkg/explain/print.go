@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Exit codes of the subcommands.
+// The exit codes of the subcommands.
 const (
 	ExitAnswer   = 0 // records of the type
 	ExitFailure  = 2 // SERVFAIL, REFUSED, no answer, wrong flags, no data
@@ -15,7 +15,7 @@ const (
 	ExitNoData   = 4 // the name exists, but has no records of the type
 )
 
-// ExitCode returns the exit code for a status.
+// ExitCode returns the exit code of the subcommand for a status.
 func ExitCode(status string) int {
 	switch status {
 	case "NOERROR":
@@ -28,12 +28,12 @@ func ExitCode(status string) int {
 	return ExitFailure
 }
 
-// Line returns text with everything escaped that could control a terminal, begin another line
-// or change the direction of the text: control and format characters, odd spaces, and octets
-// that are not UTF-8. Names, annotations, errors and the texts of other servers may hold them.
+// Line returns text in which everything is escaped that could control a terminal, begin another
+// line or change the direction of writing: control and format characters, unusual spaces, and
+// octets that are not UTF-8. Use it for names, annotations, errors and texts of other servers.
 func Line(text string) string { return escape(text, "") }
 
-// Lines is Line for text with several lines and tabs of its own.
+// Lines is like Line, but keeps line breaks and tabs.
 func Lines(text string) string { return escape(text, "\n\t") }
 
 func escape(text, allowed string) string {
@@ -65,7 +65,7 @@ func escape(text, allowed string) string {
 	return b.String()
 }
 
-// Numbered returns lines with their numbers, for a list of reasons.
+// Numbered returns the lines with a number before each.
 func Numbered(lines []string) []string {
 	out := make([]string, 0, len(lines))
 	for i, l := range lines {
@@ -75,7 +75,7 @@ func Numbered(lines []string) []string {
 	return out
 }
 
-// Section returns a title and its lines after an empty line, "" if there are no lines.
+// Section returns an empty line, the title and the lines. It returns "" if there are no lines.
 func Section(title string, lines []string) string {
 	if len(lines) == 0 {
 		return ""

@@ -8,28 +8,30 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
-// Upstream is what is told of an upstream server that a question is sent to.
+// Upstream describes an upstream server that a question is sent to.
 type Upstream struct {
-	// Address is ADDRESS:PORT, or the server's own text for TLS.
+	// Address is ADDRESS:PORT. For a server that is asked over TLS, it is the label of the
+	// server.
 	Address string `json:"address"`
-	// Down says that the server does not answer and is only probed.
+	// Down means that the server does not answer and is only probed.
 	Down bool `json:"down"`
-	// Looping says that the server sends our questions back to us.
+	// Looping means that the server sends our questions back to us.
 	Looping bool `json:"looping,omitempty"`
-	// Answers and Fails count replies, and attempts that brought nothing usable.
+	// Answers is the number of usable replies, and Fails the number of attempts without one.
 	Answers uint64 `json:"answers"`
 	Fails   uint64 `json:"failures"` // see Answers
-	// RTT is the average round-trip time, "" while unknown.
+	// RTT is the average round-trip time; "" if it is not known.
 	RTT string `json:"rtt,omitempty"`
-	// LastError is what the last failed attempt brought, and LastErrorAge how many seconds
-	// ago; "" if none failed.
+	// LastError is the error of the last failed attempt, "" if none has failed. LastErrorAge is
+	// the time since then, in seconds.
 	LastError    string  `json:"lastError,omitempty"`
 	LastErrorAge float64 `json:"lastErrorAgeSeconds,omitempty"` // see LastError
-	// Problem is why a TLS server cannot be asked, "" if it can.
+	// Problem is the reason why a TLS server cannot be asked; "" if it can.
 	Problem string `json:"problem,omitempty"`
 }
 
-// Servers describes the servers at addrs by what is known of all.
+// Servers describes the servers at addrs. known holds the state of all servers; a server that
+// is not in it is described by its address alone.
 func Servers(addrs []netip.AddrPort, known []upstream.ServerStats) []Upstream {
 	list := make([]Upstream, 0, len(addrs))
 	for _, addr := range addrs {
@@ -58,7 +60,7 @@ func describe(s *upstream.ServerStats) Upstream {
 	return u
 }
 
-// Text describes the server in a line.
+// Text describes the server in one line.
 func (u *Upstream) Text() string {
 	state := "up"
 	switch {
@@ -90,7 +92,7 @@ func count(n uint64, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// ServerLines describes servers in indented lines.
+// ServerLines describes each server in one indented line.
 func ServerLines(servers []Upstream) []string {
 	var lines []string
 	for i := range servers {
@@ -99,7 +101,8 @@ func ServerLines(servers []Upstream) []string {
 	return lines
 }
 
-// Troubles describes those of all servers that are down, loop, or failed in the last minute.
+// Troubles describes, one line each, the servers that are down, that send our questions back,
+// or that failed in the last minute.
 func Troubles(known []upstream.ServerStats) []string {
 	var lines []string
 	for i := range known {

@@ -1,11 +1,12 @@
-// Package failures keeps the newest failures of a program in memory, for a page that
-// operators look at: answers with SERVFAIL or REFUSED, and lines of the log at the levels
-// WARN and ERROR.
+// Package failures keeps the newest failures of a program in memory, for a page that operators
+// look at: answers with SERVFAIL or REFUSED, and log messages at the levels WARN and ERROR.
 //
-// Make a [Log] with [New], give it to what answers, and wrap the handler of the program's
-// logger with [Log.Handler]. Memory and time are bounded whatever clients do: each list
-// has [Slots] places, equal failures share one, and no more than [PerSecond] answers in a
-// second are looked at.
+// Use [New] to make a [Log]. Call [Log.Answer] for each failed answer that [Log.Admit] admits, and
+// wrap the handler of the program's logger with [Log.Handler]. Use [Log.Answers] and
+// [Log.Messages] to read the failures.
+//
+// Memory and time are limited, whatever clients do: each list has [Slots] entries, equal failures
+// share one entry, and at most [PerSecond] failed answers a second are recorded.
 package failures
 
 import (
@@ -21,7 +22,7 @@ import (
 const (
 	// Slots is the largest number of entries in each of the two lists.
 	Slots = 50
-	// PerSecond is the largest number of failed answers in a second that are looked at.
+	// PerSecond is the largest number of failed answers that are recorded in one second.
 	// Further ones are only counted.
 	PerSecond = 10
 )
@@ -37,14 +38,14 @@ const (
 type Answer struct {
 	// Name is the owner name, Type the record type and Rcode the response code, as text.
 	Name, Type, Rcode string
-	// Source says what answered, as in the metrics, and Reason why it failed; "" if that is
-	// not known.
+	// Source says what answered, in the words of the metrics, and Reason why it failed. Both
+	// are "" if that is not known.
 	Source, Reason string
-	// Client is the client's address, "" if it is not known.
+	// Client is the address of the client; "" if it is not known.
 	Client string
 }
 
-// Message is a line of the program's log.
+// Message is a message in the log of the program.
 type Message struct {
 	// Level is WARN or ERROR.
 	Level string
@@ -52,34 +53,36 @@ type Message struct {
 	Text string
 }
 
-// Entry is one kind of failure. Equal ones share an entry.
+// Entry is one kind of failure. Equal failures share an entry.
 type Entry[T any] struct {
-	// What is the newest of them.
+	// What is the newest of these failures.
 	What T
-	// Count is how many there were, and First and Last when.
+	// Count is the number of these failures. First and Last are the times of the first and the
+	// last one.
 	Count       uint64
 	First, Last time.Time
 }
 
-// Log keeps failures. All methods may be called from any goroutine. The methods of a nil
-// *Log do nothing.
+// Log holds the newest failures. All methods are safe for concurrent use. A nil *Log records
+// nothing and has no failures.
 type Log struct {
-	// second is the Unix time that admitted counts for.
+	// second is the Unix time, in seconds, to which admitted belongs.
 	second atomic.Int64
 	// admitted is the number of failed answers in that second.
 	admitted atomic.Int64
-	// omitted is the number of failed answers that were not looked at.
+	// omitted is the number of failed answers that Admit did not admit.
 	omitted atomic.Uint64
 
 	answers  list[Answer]
 	messages list[Message]
 }
 
-// New returns a log without entries.
+// New returns a log without failures.
 func New() *Log { return &Log{} }
 
-// Admit reports whether a failed answer may be described to [Log.Answer] now. It is cheap,
-// so that a flood of failures costs no more than its answers do.
+// Admit reports whether a failed answer may be passed to [Log.Answer] now. Call it before
+// making the description: it is cheap, so a flood of failures costs no more than its answers
+// do.
 func (l *Log) Admit() bool {
 	if l == nil {
 		return false
@@ -88,7 +91,7 @@ func (l *Log) Admit() bool {
 	if before := l.second.Load(); before != now && l.second.CompareAndSwap(before, now) {
 		l.admitted.Store(0)
 	}
-	// The comparison first: a flood shares no counter that it would have to write twice.
+	// Compare first: in a flood, processors then only read the shared counter.
 	if l.admitted.Load() >= PerSecond || l.admitted.Add(1) > PerSecond {
 		l.omitted.Add(1)
 		return false
@@ -96,7 +99,8 @@ func (l *Log) Admit() bool {
 	return true
 }
 
-// Answer records a failed answer. Call it after [Log.Admit] has returned true.
+// Answer records a failed answer. Call it only after [Log.Admit] has returned true. The log
+// does not keep a; long texts are shortened.
 func (l *Log) Answer(a *Answer) {
 	if l == nil {
 		return
@@ -108,8 +112,8 @@ func (l *Log) Answer(a *Answer) {
 	l.answers.record(kept.Rcode+" "+kept.Type+" "+kept.Name, &kept)
 }
 
-// Answers returns the failed answers, the newest first, and how many others there were
-// that are not in the list.
+// Answers returns the failed answers, newest first, and the number of failed answers that were
+// not recorded. The caller owns the result.
 func (l *Log) Answers() (entries []Entry[Answer], omitted uint64) {
 	if l == nil {
 		return nil, 0
@@ -118,7 +122,7 @@ func (l *Log) Answers() (entries []Entry[Answer], omitted uint64) {
 	return entries, l.omitted.Load()
 }
 
-// Messages returns the lines of the log, the newest first.
+// Messages returns the log messages, newest first. The caller owns the result.
 func (l *Log) Messages() []Entry[Message] {
 	if l == nil {
 		return nil
@@ -126,7 +130,7 @@ func (l *Log) Messages() []Entry[Message] {
 	return l.messages.snapshot()
 }
 
-// list is a list of entries with a place for each key.
+// list is a list of at most Slots entries, one for each key.
 type list[T any] struct {
 	mu    sync.Mutex
 	slots []slot[T] // at most Slots
@@ -137,8 +141,8 @@ type slot[T any] struct {
 	entry Entry[T]
 }
 
-// record adds an entry, or counts it in the one with the same key. If the list is full, the
-// entry that was not seen for the longest time makes room.
+// record counts a failure in the entry with the key, or adds that entry. If the list is full,
+// the entry that has not been seen for the longest time is removed.
 func (l *list[T]) record(key string, what *T) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -166,7 +170,7 @@ func (l *list[T]) record(key string, what *T) {
 	s.entry.What, s.entry.Last = *what, now
 }
 
-// snapshot returns the entries, the newest first.
+// snapshot returns the entries, newest first.
 func (l *list[T]) snapshot() []Entry[T] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -178,8 +182,9 @@ func (l *list[T]) snapshot() []Entry[T] {
 	return entries
 }
 
-// cut returns the beginning of text, at most limit octets and no part of a character. The
-// copy keeps no longer text in memory.
+// cut returns text if it has at most limit octets. Otherwise, it returns its beginning, without
+// splitting a character, and "…". That is a copy, so that it does not keep the longer text in
+// memory.
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// handler records lines and passes them on.
+// handler records messages and passes them on.
 type handler struct {
 	inner slog.Handler
 	log   *Log
-	attrs []slog.Attr // from WithAttrs, with their groups
-	group string      // from WithGroup, with a final dot; "" for none
+	attrs []slog.Attr // the attributes of WithAttrs, with their groups
+	group string      // the group of WithGroup with a final dot; "" for none
 }
 
-// Handler returns a handler that records lines at the levels WARN and ERROR, and passes
-// all to inner. Lines that inner is not enabled for are recorded, too: the level of the
-// log may be changed while the program runs.
+// Handler returns a handler that records messages at the levels WARN and ERROR, and passes all
+// messages to inner. It also records messages for which inner is not enabled, because the level
+// of the log may change while the program runs.
 func (l *Log) Handler(inner slog.Handler) slog.Handler { return &handler{inner: inner, log: l} }
 
 // Enabled implements [slog.Handler].
@@ -59,8 +59,8 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &next
 }
 
-// record records a line. Lines with the same message and the same texts share an entry;
-// errors, times and numbers may differ.
+// record records a message. Messages with the same text and the same string attributes share an
+// entry; their errors, times and numbers may differ.
 func (h *handler) record(record *slog.Record) {
 	if h.log == nil {
 		return

@@ -1,9 +1,10 @@
 // Package lameduck tells a DNS server when to end after SIGTERM.
 //
-// Clients keep the address of a server for a while after it is taken from them. So the
-// first SIGTERM only begins the lame-duck time, in which the server goes on answering.
-// Give each signal to [Timer.Begin]; if that returns false, the signal has its usual
-// effect. End when [Timer.Over] delivers.
+// Use a [Timer]: pass each signal to [Timer.Begin], and end the program when the channel of
+// [Timer.Over] delivers. If Begin returns false, the signal has its usual effect.
+//
+// Clients go on using the address of a server for a while after they have been told to stop. The
+// first SIGTERM therefore only begins the lame-duck time, in which the server still answers.
 package lameduck
 
 import (
@@ -12,9 +13,11 @@ import (
 	"time"
 )
 
-// Timer measures the lame-duck time of one program. It is for one goroutine.
+// Timer measures the lame-duck time of one program. It must not be used from two goroutines at
+// once.
 type Timer struct {
-	// Duration is the length of the lame-duck time; 0 means that there is none.
+	// Duration is the length of the lame-duck time. If it is 0, there is none, and SIGTERM has
+	// its usual effect.
 	Duration time.Duration
 	over     <-chan time.Time // nil before Begin
 }
@@ -28,6 +31,6 @@ func (t *Timer) Begin(sig os.Signal) bool {
 	return true
 }
 
-// Over returns the channel that delivers when the lame-duck time is over. It is nil, and so
-// never delivers, before Begin returns true.
+// Over returns a channel that delivers once, when the lame-duck time is over. It is nil, and so
+// never delivers, until Begin has returned true.
 func (t *Timer) Over() <-chan time.Time { return t.over }

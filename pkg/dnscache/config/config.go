@@ -1,8 +1,9 @@
 // Package config turns dnsmasq's options into the configuration of the forwarder and of its
 // stages.
 //
-// Use [New] with the options and what else answers depend on, and [Plan.Forwarder] for the
-// result. Nothing here reads a file or opens a socket.
+// Use [New] with the options, the servers, the hosts files and the state of the host to get a
+// [Plan], and [Plan.Forwarder] to get its configuration of the forwarder. The package reads no
+// files and opens no sockets.
 package config
 
 import (
@@ -26,44 +27,44 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// failureTTL is how many seconds a failure of upstream is remembered: the least
-// that RFC 9520 §3.2 allows, because kubedns may be ready a moment later.
+// failureTTL is how long the first failure to resolve a question is remembered, in seconds. It
+// is the shortest time that RFC 9520 §3.2 allows, because kubedns may become ready at any
+// moment.
 const failureTTL = 1
 
-// failureMaxTTL is how many seconds it is remembered at most when the attempts
-// go on failing (RFC 9520 §3.2 allows 300): after an outage a name is asked
-// again within a minute.
+// failureMaxTTL is the longest time for which repeated failures are remembered, in seconds. RFC
+// 9520 §3.2 allows 300; with 60, a name is asked for again at most a minute after an outage.
 const failureMaxTTL = 60
 
-// staleRecheck is for how many seconds an expired answer is given at once after
-// upstream failed to refresh it. RFC 8767 §5 proposes 30, for the open Internet;
-// in a cluster the failure is a Pod that restarts, and what it will say may
-// differ.
+// staleRecheck is how long a stale answer is given at once after an attempt to refresh it has
+// failed, in seconds. RFC 8767 §5 proposes 30 for the Internet. In a cluster, such a failure
+// usually means that a Pod restarts, and its new answer may differ.
 const staleRecheck = 5
 
-// staleTTL is the TTL of stale answers, RFC 8767 §4.
+// staleTTL is the TTL of the records in stale answers, in seconds (RFC 8767 §4).
 const staleTTL = 30
 
-// Surroundings is what answers depend on besides options and files.
+// Surroundings is the state of the host that answers depend on, besides options and files.
 type Surroundings struct {
 	Interfaces netif.List
-	// Host is this host's name.
+	// Host is the host's name; the root if it has none.
 	Host dnsname.Name
-	// MAC finds the hardware address of a client; nil without --add-mac.
+	// MAC returns the hardware address of a client. It is nil without --add-mac.
 	MAC func(netip.Addr) []byte
 }
 
-// Plan is what options, servers and hosts files ask for: how to resolve, and
-// dnsmasq's policies around it.
+// Plan is the configuration that options, servers and hosts files lead to: how to resolve
+// names, and the policies of dnsmasq that apply before and after that.
 type Plan struct {
 	resolve forwarder.Config // without its stages
 	local   local.Config
 	Filter  filter.Config
 	tags    ednstag.Config
-	ident   bool // class CH tells the version and statistics
+	ident   bool // answer questions of class CH about the version and statistics
 }
 
-// New makes the Plan.
+// New returns the plan for the options. servers are all upstream servers, including those that
+// the options name.
 func New(o *options.Options, servers []options.Server, files *hosts.Table, around *Surroundings) *Plan {
 	p := &Plan{
 		resolve: forwarder.Config{
@@ -82,8 +83,8 @@ func New(o *options.Options, servers []options.Server, files *hosts.Table, aroun
 			Cache:       cacheConfig(o),
 			InFlight:    o.Upstream.ForwardMax,
 			StaleAtOnce: o.Cache.UseStale,
-			// Where the server is kubedns, its ConfigMap is followed too, and names are
-			// completed as it says (--autopath=all).
+			// If the upstream server is kubedns, follow the changes of its ConfigMap too, and
+			// complete names as it asks for (--autopath=all).
 			FollowRoutes: true,
 			Complete:     true,
 		},
@@ -96,8 +97,8 @@ func New(o *options.Options, servers []options.Server, files *hosts.Table, aroun
 	return p
 }
 
-// Forwarder returns the forwarder's configuration with all stages, in dnsmasq's
-// order: what is known here comes before every filter.
+// Forwarder returns the forwarder's configuration with all stages in dnsmasq's order: local
+// data comes before every filter. It returns an error if the local data is invalid.
 func (p *Plan) Forwarder() (forwarder.Config, error) {
 	cfg := p.resolve
 	data, err := local.New(&p.local)
@@ -115,8 +116,8 @@ func (p *Plan) Forwarder() (forwarder.Config, error) {
 	return cfg, nil
 }
 
-// maxTimeout is the longest that an exchange may take: a client gives up after
-// 5 seconds (resolv.conf(5)) and has to hear of the failure before.
+// maxTimeout is the longest time that an exchange may take. Clients give up after 5 seconds
+// (resolv.conf(5)), and must get the failure before that.
 const maxTimeout = 4500 * time.Millisecond
 
 func cacheConfig(o *options.Options) answercache.Config {
@@ -144,7 +145,7 @@ func cacheConfig(o *options.Options) answercache.Config {
 	return cfg
 }
 
-// ttl is d in whole seconds.
+// ttl returns d in whole seconds.
 func ttl(d time.Duration) uint32 { return uint32(min(d/time.Second, 1<<31-1)) }
 
 func strategy(u *options.Upstream) upstream.Strategy {
@@ -158,10 +159,11 @@ func strategy(u *options.Upstream) upstream.Strategy {
 	}
 }
 
-// routes converts --server and its like and --address.
+// routes converts the servers of --server and similar options, and the addresses of --address,
+// to routes.
 func routes(servers []options.Server, addresses []options.Address) []upstream.Route {
 	list := make([]upstream.Route, 0, len(servers)+len(addresses))
-	alone := map[upstream.Server][]upstream.Server{} // lists of one, shared by all domains that have it
+	alone := map[upstream.Server][]upstream.Server{} // lists with one server, shared by all its domains
 	for _, s := range servers {
 		r := upstream.Route{Domain: s.Domain}
 		switch s.Kind {
@@ -201,9 +203,9 @@ func routes(servers []options.Server, addresses []options.Address) []upstream.Ro
 	return list
 }
 
-// LocalData converts records and joins the hosts files. --host-record comes
-// before the hosts files, since the first name of an address counts, and
-// interfaces before both.
+// LocalData converts the local records of the options and adds the hosts files. The first name
+// of an address becomes its reverse name, so interfaces come first, then --host-record, then
+// the hosts files.
 func LocalData(l *options.Local, files *hosts.Table, around *Surroundings) local.Config {
 	out := local.Config{TTL: ttl(l.TTL), Hosts: interfaceHosts(around.Interfaces, l), Files: files}
 	addMail(&out, l, around.Host)
@@ -233,8 +235,8 @@ func LocalData(l *options.Local, files *hosts.Table, around *Surroundings) local
 	return out
 }
 
-// below puts a name below a domain, unless there is none or the result is too
-// long.
+// below returns name below domain. It returns name itself if domain is empty or the result
+// would be too long.
 func below(name, domain dnsname.Name) dnsname.Name {
 	if domain == "" || len(name)-1+len(domain) > dnsname.MaxName {
 		return name

@@ -12,24 +12,26 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
-// Follows reports whether something depends on the addresses of interfaces, so that their
-// changes have to be watched.
+// Follows reports whether any option depends on the addresses of network interfaces, so that
+// the program must watch them.
 func Follows(o *options.Options) bool {
 	return listenaddr.Follows(&o.Listen) || LocalFollows(o)
 }
 
-// LocalFollows reports whether local data depends on them.
+// LocalFollows reports whether local data depends on the addresses of network interfaces.
 func LocalFollows(o *options.Options) bool {
 	l := &o.Local
 	return o.Listen.LocaliseQueries || len(l.InterfaceNames) > 0 || DomainFollows(l)
 }
 
-// DomainFollows reports whether the domain of an address depends on them.
+// DomainFollows reports whether an address's domain (--domain) depends on the addresses of
+// network interfaces.
 func DomainFollows(l *options.Local) bool {
 	return slices.ContainsFunc(l.DomainRanges, func(r options.DomainRange) bool { return r.Interface != "" })
 }
 
-// interfaceHosts are the names of --interface-name and --dynamic-host now.
+// interfaceHosts returns the names of --interface-name and --dynamic-host with the current
+// addresses of their interfaces.
 func interfaceHosts(list netif.List, l *options.Local) []local.HostEntry {
 	var out []local.HostEntry
 	for i := range l.InterfaceNames {
@@ -42,7 +44,8 @@ func interfaceHosts(list netif.List, l *options.Local) []local.HostEntry {
 	return out
 }
 
-// near are the networks for --localise-queries.
+// near returns the host's networks, by which --localise-queries chooses addresses. It returns
+// nil without that option.
 func near(list netif.List, l *options.Listen) []netip.Prefix {
 	if !l.LocaliseQueries {
 		return nil

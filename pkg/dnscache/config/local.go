@@ -11,9 +11,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// addMail adds what --mx-host, --mx-target, --localmx and --selfmx ask for. As
-// in dnsmasq this host has a record of preference 0 once there is a mail server
-// for all.
+// addMail adds the MX records of --mx-host, --mx-target, --localmx and --selfmx. As in dnsmasq,
+// host itself gets an MX record with preference 0 if --mx-target or --localmx is given.
 func addMail(out *local.Config, l *options.Local, host dnsname.Name) {
 	target := host
 	if l.MXTarget != "" {
@@ -37,7 +36,7 @@ func addMail(out *local.Config, l *options.Local, host dnsname.Name) {
 	}
 }
 
-// clientInfo converts what other servers are told about clients.
+// clientInfo converts the options that tell upstream servers about clients.
 func clientInfo(c *options.ClientInfo, mac func(netip.Addr) []byte) ednstag.Config {
 	return ednstag.Config{
 		MAC: mac, MACRaw: c.MAC, MACBase64: c.MACBase64, MACText: c.MACText,

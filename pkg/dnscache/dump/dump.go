@@ -1,6 +1,6 @@
 // Package dump logs the table of local names and cached answers, as dnsmasq does on SIGUSR1.
 //
-// Fill in a [Dump] and call [Dump.Write].
+// Fill in a [Dump] and call [Dump.Write] to log it.
 package dump
 
 import (
@@ -18,17 +18,17 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// row is one line of the table that SIGUSR1 logs with --log-queries or
-// --no-daemon.
+// row is one line of the table. The table is logged on SIGUSR1 if --log-queries or --no-daemon
+// is given.
 type row struct {
 	host     string    // without the final dot
-	address  string    // or the name that an alias stands for, or the type
+	address  string    // the address, the target of an alias, or the record type
 	kind     byte      // '4', '6', 'C' for an alias, 'T' for other types, ' ' for a name that does not exist
-	reverse  bool      // whether the address leads to the name
-	negative bool      // whether there is no such data
-	nxdomain bool      // whether there is no such name
-	hosts    bool      // from a hosts file, otherwise from an option
-	source   string    // of local data
+	reverse  bool      // whether the address has this reverse name
+	negative bool      // the name has no such records
+	nxdomain bool      // the name does not exist
+	hosts    bool      // from a hosts file; if false, from an option
+	source   string    // where local data comes from, such as a path
 	expires  time.Time // zero for local data
 }
 
@@ -46,7 +46,7 @@ func dumpHead() []string {
 	}
 }
 
-// String is the row as dnsmasq words it: flags are letters in fixed places.
+// String returns the row in the form of dnsmasq: each flag is a letter at a fixed position.
 func (r *row) String() string {
 	flag := func(letter byte, set bool) byte {
 		if set {
@@ -66,17 +66,17 @@ func (r *row) String() string {
 	return strings.TrimRight(fmt.Sprintf(dumpLine, r.host, r.address, flags, expires, r.source), " ")
 }
 
-// Dump holds the data of the table.
+// Dump is the data of the table.
 type Dump struct {
-	Local local.Config // what options say
+	Local local.Config // the local data of the options
 	Files *hosts.Table // the hosts files
-	// Each calls visit with each cached answer and the time on the clock of their expiry,
-	// until it returns false.
+	// Each calls visit for each cached answer until visit returns false. now is the current
+	// time on the clock of item.Expires.
 	Each func(visit func(now int64, item answercache.Item) bool)
 }
 
-// Write logs the table: local names with their addresses, then the cached answers. Remembered
-// failures are left out.
+// Write logs the table: first local names with their addresses, then cached answers. now is the
+// time of day, from which expiry times are computed. Remembered failures are left out.
 func (d *Dump) Write(log *linelog.Log, now time.Time) {
 	for _, line := range dumpHead() {
 		log.Printf("%s", line)
@@ -85,7 +85,7 @@ func (d *Dump) Write(log *linelog.Log, now time.Time) {
 	add := func(r *row) {
 		log.Printf("%s", r)
 		if rows++; rows%dumpFlush == 0 {
-			log.Flush() // a large cache must not pile up in memory
+			log.Flush() // so that the rows of a large cache do not fill the memory
 		}
 	}
 	d.eachHost(add)
@@ -97,8 +97,8 @@ func (d *Dump) Write(log *linelog.Log, now time.Time) {
 	})
 }
 
-// eachHost calls add with a row for each local name and address, and for each alias. Rows from
-// options come before rows from files. An address has one reverse name.
+// eachHost calls add with a row for each local name and address, and for each alias. Rows of
+// options come before rows of hosts files. Each address has at most one reverse name.
 func (d *Dump) eachHost(add func(*row)) {
 	type key struct{ host, address string }
 	known := map[key]bool{}
@@ -128,7 +128,7 @@ func (d *Dump) eachHost(add func(*row)) {
 	})
 }
 
-// hostRows are the rows of a --host-record or of an interface's name.
+// hostRows returns the rows of one --host-record or of the name of one interface.
 func hostRows(h *local.HostEntry) []row {
 	var rows []row
 	for i, name := range h.Names {
@@ -141,14 +141,14 @@ func hostRows(h *local.HostEntry) []row {
 	return rows
 }
 
-// itemRows are the rows of a cached answer, one for each record.
+// itemRows returns the rows of one cached answer: one row for each record.
 func itemRows(item *answercache.Item, expires time.Time) []row {
 	if item.Rcode != wire.RcodeSuccess && item.Rcode != wire.RcodeNXDomain {
 		return nil
 	}
 	records := querylog.Answer(item.AppendMessage(nil))
 	var rows []row
-	// last is the name at the end of a chain of aliases.
+	// last is the name at the end of the chain of aliases, as far as it has been followed.
 	last, complete := item.Name, false
 	for i := range records {
 		r := recordRow(&records[i])
@@ -173,7 +173,7 @@ func itemRows(item *answercache.Item, expires time.Time) []row {
 	return append(rows, none)
 }
 
-// recordRow is the row of one record.
+// recordRow returns the row of one record.
 func recordRow(r *querylog.Record) row {
 	out := row{host: querylog.RecordName(r.Owner), kind: typeKind(r.Type)}
 	switch {

@@ -14,11 +14,11 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/explain"
 )
 
-// Env is what the subcommand takes from the program.
+// Env holds the parts of the system that the subcommand uses.
 type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	Lookup         servers.Lookup // finds addresses of servers given by name
+	Lookup         servers.Lookup // finds the addresses of servers that are given by name
 }
 
 const usage = `dnscache explain says what dnscache answers to a question, and which rule decides: local
@@ -42,19 +42,19 @@ really asked of upstream servers if dnscache would ask them.
 Exit code: 0 answer, 3 NXDOMAIN, 4 the name exists without records of the type, 2 failure.
 `
 
-// command is a command line of "dnscache explain".
+// command is a parsed command line of "dnscache explain".
 type command struct {
 	question Question
 	server   string        // --server
 	output   string        // --output
 	timeout  time.Duration // --timeout
 	help     bool          // --help
-	offline  bool          // there is a "--"
-	options  []string      // what follows it
+	offline  bool          // the command line contains "--"
+	options  []string      // the arguments after "--"
 }
 
-// Run runs "dnscache explain" if args begin with that word, and returns its exit code. It is
-// false if they do not.
+// Run runs "dnscache explain" if the first argument is "explain", and returns its exit code.
+// Otherwise, ok is false.
 func Run(ctx context.Context, args []string, env Env) (code int, ok bool) {
 	if len(args) == 0 || args[0] != "explain" {
 		return 0, false
@@ -84,7 +84,7 @@ func Run(ctx context.Context, args []string, env Env) (code int, ok bool) {
 	return x.ExitCode(), true
 }
 
-// explain explains by a running program, or by the options.
+// explain asks a running program for the explanation, or makes one from the options after "--".
 func (c *command) explain(ctx context.Context, env Env) (*Explanation, error) {
 	if c.offline {
 		return offline(ctx, c.options, c.question, env)
@@ -102,7 +102,7 @@ func (c *command) explain(ctx context.Context, env Env) (*Explanation, error) {
 	return x, nil
 }
 
-// parse reads a command line.
+// parse parses the arguments after "explain".
 func parse(args []string) (*command, error) {
 	c := &command{output: "text", timeout: 30 * time.Second}
 	if i := slices.Index(args, "--"); i >= 0 {
@@ -145,7 +145,7 @@ func parse(args []string) (*command, error) {
 	return c, nil
 }
 
-// set sets a flag.
+// set sets the value of a flag.
 func (c *command) set(name, value string) (err error) {
 	switch name {
 	case "--server":

@@ -1,9 +1,9 @@
-// Package explain says what dnscache answers to a question, and which rule decides: local
-// data, a filter, a cache entry, or the servers of a route.
+// Package explain tells how dnscache answers a question, and which rule decides: local data, a
+// filter, a cache entry, or the servers of a route.
 //
-// An [Explainer] puts the question to the forwarder itself, so that the answer is the one that
-// a client on this host gets, and tells what decided. Use [Handler] to serve it over HTTP, and
-// [Run] for the subcommand "dnscache explain".
+// Use an [Explainer] to explain a name, [Handler] to serve explanations over HTTP, and [Run] for
+// the subcommand "dnscache explain". The Explainer passes the question to the forwarder itself, so
+// that the answer is the one that a client on this host gets.
 package explain
 
 import (
@@ -20,70 +20,73 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Explainer explains names. Its fields do not change. It is safe for concurrent use.
+// Explainer explains how names are answered. Its fields must not change. It is safe for
+// concurrent use.
 type Explainer struct {
-	// Forward answers.
+	// Forward is the forwarder that answers the questions.
 	Forward *forwarder.Forwarder
-	// Options are those of the command line and the files that it names.
+	// Options are the options of the command line and of configuration files.
 	Options *options.Options
 }
 
-// Question is what is to be explained.
+// Question is a question to explain.
 type Question struct {
-	// Name is a domain name, as a client sends it: there is no search list.
+	// Name is the domain name as a client sends it. No search list applies to it.
 	Name string
 	// Type is the record type; "" means A.
 	Type string
 }
 
-// Entry is a cache entry.
+// Entry describes a cache entry.
 type Entry struct {
-	// Holds is answer, nodata, nxdomain or failure.
+	// Holds is the content of the entry: "answer", "nodata", "nxdomain" or "failure".
 	Holds string `json:"holds"`
-	// Age is the time in seconds since it was stored, TTL its life, and ExpiresIn the rest,
-	// which is negative after the end.
+	// Age is the time since the entry was stored, TTL its whole lifetime, and ExpiresIn the
+	// rest of it, in seconds. After its end, ExpiresIn is negative.
 	Age       float64 `json:"ageSeconds"`
 	TTL       float64 `json:"ttlSeconds"`       // see Age
 	ExpiresIn float64 `json:"expiresInSeconds"` // see Age
-	// Stale says that it has expired, but may be given while servers do not answer.
+	// Stale means that the entry has expired, but may be given while servers do not answer.
 	Stale bool `json:"stale"`
-	// From is the server whose reply it is, "" if there was none, or it is not known.
+	// From is the server that sent the reply. It is "" if there was no reply or the server is
+	// not known.
 	From string `json:"from,omitempty"`
 	// Name is another name if the entry is about one above.
 	Name string `json:"name,omitempty"`
-	// DNSSEC says that the entry is for clients that want DNSSEC records (DO bit).
+	// DNSSEC means that the entry is for clients that ask for DNSSEC records (DO bit).
 	DNSSEC bool `json:"dnssec,omitempty"`
 }
 
-// Explanation is the answer to a Question, with its reasons.
+// Explanation is the answer to a [Question], with the reasons for it.
 type Explanation struct {
 	// Name and Type are those of the question.
 	Name string `json:"name"`
 	Type string `json:"type"` // see Name
-	// Status is the rcode's name, NODATA or NOREPLY.
+	// Status is the name of the rcode, NODATA or NOREPLY.
 	Status string `json:"status"`
-	// Answer holds the records of the answer section, Authority those of the authority
-	// section, as dig prints them.
+	// Answer holds the records of the answer section, and Authority those of the authority
+	// section, in the form of dig.
 	Answer    []string `json:"answer,omitempty"`
 	Authority []string `json:"authority,omitempty"` // see Answer
-	// ExtendedError is the answer's own reason (RFC 8914), if it has one.
+	// ExtendedError is the reason in the answer itself (RFC 8914); "" if it has none.
 	ExtendedError string `json:"extendedError,omitempty"`
-	// Source is where the answer came from, as in the metric dnscache_answers_total.
+	// Source says where the answer came from, in the words of the metric
+	// dnscache_answers_total.
 	Source string `json:"source"`
 	// Freshness says how old the answer is, and whether it is stale.
 	Freshness string `json:"freshness"`
-	// Reasons tell step by step how the answer came about.
+	// Reasons say, step by step, how the answer came about.
 	Reasons []string `json:"reasons"`
-	// Cache holds the entries that there were before the question.
+	// Cache holds the cache entries that existed before the question.
 	Cache []Entry `json:"cache,omitempty"`
-	// Domain is that of the route whose servers are asked for what is not in the cache, ""
-	// for the servers for all names. Servers are these servers.
+	// Domain is the domain of the route for the name, and Servers are its servers, which are
+	// asked if the cache has no answer. Domain is "" for the servers for all names.
 	Domain  string             `json:"domain,omitempty"`
 	Servers []explain.Upstream `json:"servers,omitempty"` // see Domain
 }
 
-// Explain explains a name. It asks upstream servers if the forwarder would. The error is about
-// the question.
+// Explain explains a name. It asks upstream servers if the forwarder would ask them. It returns
+// an error only for an invalid question. The caller owns the result.
 func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, error) {
 	typ, err := explain.ParseType(q.Type)
 	if err != nil {
@@ -120,20 +123,20 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 
 var errName = errors.New("labels have 1 to 63 characters, and a name at most 255 octets")
 
-// addf adds a reason.
+// addf adds a reason, up to [explain.MaxLines].
 func (x *Explanation) addf(format string, args ...any) {
 	if len(x.Reasons) < explain.MaxLines {
 		x.Reasons = append(x.Reasons, explain.Line(fmt.Sprintf(format, args...)))
 	}
 }
 
-// explainRoute says whom a question goes to that nothing here answers.
+// explainRoute tells which servers get a question that is not answered locally.
 func (e *Explainer) explainRoute(x *Explanation, name dnsname.Name, typ uint16) {
 	asked := e.Forward.WouldAsk([]byte(name), typ)
 	switch asked.Kind {
 	case upstream.Ask:
 	case upstream.LocalOnly, upstream.Literal:
-		return // a stage says so
+		return // the stage that answers says so
 	case upstream.Unavailable:
 		x.addf("no server can be asked: %s", asked.Reason)
 		return
@@ -149,7 +152,7 @@ func (e *Explainer) explainRoute(x *Explanation, name dnsname.Name, typ uint16) 
 	}
 }
 
-// short is a duration to a precision that people care about.
+// short rounds d to a precision that is useful to people.
 func short(d time.Duration) time.Duration {
 	if d < 10*time.Second && d > -10*time.Second {
 		return d.Round(100 * time.Millisecond)

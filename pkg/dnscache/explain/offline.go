@@ -19,7 +19,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream/trust"
 )
 
-// offline explains a name by a dnscache with these options, which listens on nothing.
+// offline explains a name as a dnscache with the options in args would answer it. It opens no
+// listening sockets.
 func offline(ctx context.Context, args []string, q Question, env Env) (*Explanation, error) {
 	o, nanny, err := files.ParseArgs(ctx, args, env.Stdin, env.Stderr)
 	if err != nil {
@@ -63,7 +64,7 @@ func offline(ctx context.Context, args []string, q Question, env Env) (*Explanat
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = f.Run(running) // it ends when running does
+		_ = f.Run(running) // it returns when running ends
 	}()
 	defer func() {
 		stop()
@@ -72,7 +73,7 @@ func offline(ctx context.Context, args []string, q Question, env Env) (*Explanat
 	return (&Explainer{Forward: f, Options: o}).Explain(ctx, q)
 }
 
-// serversOf collects the servers from all places that the options name.
+// serversOf returns the servers from all places that the options name.
 func serversOf(ctx context.Context, o *options.Options, nanny *options.Nanny, env Env, quiet *linelog.Log) ([]options.Server, error) {
 	named, err := servers.Resolve(ctx, o.Upstream.Servers, env.Lookup)
 	if err != nil {

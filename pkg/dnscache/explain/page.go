@@ -7,12 +7,12 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/logging"
 )
 
-// Handler serves explanations on [explain.Path]: GET ?name=NAME, with type and output=json as
-// further parameters, within the limits of [explain.Page].
+// Handler returns a handler that serves explanations on [explain.Path], within the limits of
+// [explain.Page]. Requests are GET ?name=NAME; type=TYPE and output=json may follow.
 //
-// An explanation names the files of local data and puts a question to upstream servers, which
-// is not for everybody who may read the metrics at the same address. So only requests from the
-// loopback interface are answered, as for the log ([logging.FromHere]).
+// It answers only requests from the loopback interface, as for the log ([logging.FromHere]): an
+// explanation names the files of local data and sends questions to upstream servers, which
+// others who may read the metrics at the same address must not be able to do.
 func Handler(e *Explainer) http.Handler {
 	page := explain.NewPage(func(w http.ResponseWriter, r *http.Request) { serve(e, w, r) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -9,7 +9,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/explain"
 )
 
-// ExitCode returns the exit code for x.
+// ExitCode returns the exit code of the subcommand for x.
 func (x *Explanation) ExitCode() int { return explain.ExitCode(x.Status) }
 
 // WriteJSON writes x as JSON.
@@ -19,7 +19,7 @@ func (x *Explanation) WriteJSON(w io.Writer) error {
 	return e.Encode(x)
 }
 
-// WriteText writes x for people.
+// WriteText writes x as text for people.
 func (x *Explanation) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, ";; QUESTION\n%s\tIN\t%s\n;; STATUS: %s\n", x.Name, x.Type, x.Status)

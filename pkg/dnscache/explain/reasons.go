@@ -10,8 +10,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// explainCache tells which entries there are. do is whether they are for clients that want
-// DNSSEC records.
+// explainCache describes the cache entries for the question. do means that they are for clients
+// that ask for DNSSEC records.
 func (e *Explainer) explainCache(x *Explanation, name dnsname.Name, found []forwarder.Found, do bool) {
 	caches, stale := e.Forward.Caches()
 	switch {
@@ -39,7 +39,7 @@ func (e *Explainer) explainCache(x *Explanation, name dnsname.Name, found []forw
 	}
 }
 
-// holds names what an entry holds.
+// holds returns the kind of content of an entry, for Entry.Holds.
 func holds(f *forwarder.Found) string {
 	switch {
 	case f.Failure:
@@ -71,7 +71,7 @@ func entryText(f *forwarder.Found, entry *Entry) string {
 	return text
 }
 
-// leftText says what the time does to an entry.
+// leftText tells when an entry expires and what happens then.
 func (e *Explainer) leftText(f *forwarder.Found) string {
 	ended := "; it expired " + short(-f.Left).String() + " ago"
 	switch {
@@ -85,7 +85,7 @@ func (e *Explainer) leftText(f *forwarder.Found) string {
 	return ended + ", and is given only while no server answers"
 }
 
-// explainDecision tells what answered.
+// explainDecision tells which part of the program answered.
 func (e *Explainer) explainDecision(x *Explanation, trace *forwarder.Trace) {
 	switch {
 	case trace.Stage == "local data":
@@ -115,7 +115,7 @@ func ruleText(trace *forwarder.Trace) string {
 	return trace.Rule
 }
 
-// localText says where local data comes from.
+// localText tells where the local data that answered comes from.
 func localText(trace *forwarder.Trace) string {
 	switch {
 	case trace.Rule != "":
@@ -126,7 +126,8 @@ func localText(trace *forwarder.Trace) string {
 	return "the file " + trace.LocalSource
 }
 
-// explainStored says what became of a server's answer.
+// explainStored tells whether the cache stored the server's reply. now holds the entries after
+// the question.
 func (e *Explainer) explainStored(x *Explanation, now []forwarder.Found) {
 	for i := range now {
 		f := &now[i]
@@ -145,7 +146,8 @@ func (e *Explainer) explainStored(x *Explanation, now []forwarder.Found) {
 	}
 }
 
-// freshness says whether the answer is stale. before are the entries before the question.
+// freshness tells whether the answer is stale. before holds the entries from before the
+// question.
 func freshness(trace *forwarder.Trace, before []forwarder.Found, a *explain.Answer) string {
 	stale := trace.Source == forwarder.SourceStale || a.Code == int(wire.EDEStaleAnswer) || a.Code == int(wire.EDEStaleNXDomain)
 	switch {
@@ -170,7 +172,7 @@ func freshness(trace *forwarder.Trace, before []forwarder.Found, a *explain.Answ
 	return "not stale: it is from the cache"
 }
 
-// changing lists the options given that change replies of servers.
+// changing returns the names of the given options that can change the replies of servers.
 func (e *Explainer) changing() []string {
 	f, c := &e.Options.Filter, &e.Options.Cache
 	var list []string
@@ -196,7 +198,7 @@ func (e *Explainer) changing() []string {
 	return list
 }
 
-// list adds a reason with a list, unless that is empty.
+// list adds a reason that ends with a list of items, unless there are none.
 func (x *Explanation) list(items []string, what string) {
 	if len(items) > 0 {
 		x.addf("%s: %s", what, strings.Join(items, ", "))

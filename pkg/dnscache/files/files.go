@@ -1,8 +1,8 @@
 // Package files reads the files that dnscache's options name: configuration files, hosts files
 // and resolv.conf files.
 //
-// Use [ParseArgs] to parse the command line, [Hosts] and [Resolv] to
-// follow hosts files and resolv.conf files.
+// Use [ParseArgs] to parse the command line, [Hosts] to follow hosts files, and [FollowResolv] to
+// follow resolv.conf files.
 package files
 
 import (
@@ -15,11 +15,11 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
 
-// maxBytes bounds what is read of one file, so that a device or a wrong path does not take
-// all memory.
+// maxBytes is the largest number of octets read from one file, so that a device or a wrong path
+// does not fill the memory.
 const maxBytes = 64 << 20
 
-// Options gives the option parser the file system and standard input.
+// Options returns the access to files, standard input and scripts that the option parser needs.
 func Options(ctx context.Context, stdin io.Reader, stderr io.Writer) options.Files {
 	return options.Files{
 		ReadFile: func(path string) ([]byte, error) {
@@ -35,8 +35,9 @@ func Options(ctx context.Context, stdin io.Reader, stderr io.Writer) options.Fil
 	}
 }
 
-// ParseArgs reads the command line, with or without flags of dnsmasq-nanny before it, and the
-// files that it names. The Nanny is nil if there are no such flags.
+// ParseArgs parses the command line, including flags of dnsmasq-nanny before a "--", and the
+// configuration files that it names. The Nanny is nil if there are no such flags. Use
+// [options.Report] to get the text and the exit code for an error.
 func ParseArgs(ctx context.Context, args []string, stdin io.Reader, stderr io.Writer) (*options.Options, *options.Nanny, error) {
 	before, rest, isNanny := options.SplitNanny(args)
 	if err := options.MisplacedNannyFlag(rest, isNanny); err != nil {
@@ -52,7 +53,7 @@ func ParseArgs(ctx context.Context, args []string, stdin io.Reader, stderr io.Wr
 	return o, &nanny, errors.Join(nannyErr, err)
 }
 
-// Read reads a file of bounded size.
+// Read returns the content of a file, but at most its first 64 MiB.
 func Read(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -62,7 +63,8 @@ func Read(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxBytes))
 }
 
-// Regular returns the names of the regular files in a directory. Symbolic links are followed.
+// Regular returns the names of the regular files in a directory, sorted. Symbolic links are
+// followed.
 func Regular(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

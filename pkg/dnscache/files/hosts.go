@@ -13,7 +13,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// defaultHosts is read unless --no-hosts is given.
+// defaultHosts is the hosts file that is read unless --no-hosts is given.
 const defaultHosts = "/etc/hosts"
 
 // hostsPaths returns the paths of all hosts files that the options name.
@@ -54,37 +54,39 @@ func hostsDir(dir string, log *linelog.Log) []string {
 	return paths
 }
 
-// Hosts follows the hosts files that the options name. The zero value with Options and Log is
-// ready. It must not be used from two goroutines at once.
+// Hosts follows the hosts files that the options name. Set Options and Log, and call Read. It
+// must not be used from two goroutines at once.
 type Hosts struct {
 	hosts.Loader
 	Options *options.Local
 	Log     *linelog.Log
 
-	stamp string // of the directories of --hostsdir at the last Read
+	stamp string // the result of hostsStamp at the last Read
 }
 
-// Read reads all hosts files. If reading a file fails, the error is logged, and the names before
-// it are used. networks returns the networks of an interface, for --expand-hosts; always must be
-// true if they have changed.
+// Read reads all hosts files. If a file cannot be read to its end, the error is logged and the
+// names read before it are used. networks returns the networks of an interface, for
+// --expand-hosts. If always is false, files that have not changed may be skipped; it must be
+// true if networks returns other values than before.
 func (h *Hosts) Read(networks func(string) []netip.Prefix, always bool) {
 	h.stamp = hostsStamp(h.Options.HostsDirs) // first, so that no change is missed
 	h.Load(hostsPaths(h.Options, h.Log), expand(h.Options, networks), always)
 	logHosts(h.Files, h.Log)
 }
 
-// LogCleared logs that the cache was cleared, if there is one. As in dnsmasq, there is no such
-// line if hosts files are read again at the same time.
+// LogCleared logs that the cache was cleared, if there is a cache. As in dnsmasq, nothing is
+// logged if hosts files are read again at the same time.
 func (h *Hosts) LogCleared(cache *options.Cache) {
 	if h.Options.NoHosts && len(h.Options.AddnHosts) == 0 && cache.Size > 0 {
 		h.Log.Printf("cleared cache")
 	}
 }
 
-// Changed reports whether a directory of --hostsdir differs from what was read last.
+// Changed reports whether a directory of --hostsdir has changed since the last Read.
 func (h *Hosts) Changed() bool { return hostsStamp(h.Options.HostsDirs) != h.stamp }
 
-// expand implements --expand-hosts.
+// expand returns the function for --expand-hosts that returns the domain of an address, or nil
+// without that option.
 func expand(o *options.Local, networks func(string) []netip.Prefix) hosts.Expand {
 	if !o.ExpandHosts {
 		return nil
@@ -92,7 +94,7 @@ func expand(o *options.Local, networks func(string) []netip.Prefix) hosts.Expand
 	return func(addr netip.Addr) dnsname.Name { return o.DomainOf(addr, networks) }
 }
 
-// logHosts logs what was read.
+// logHosts logs the number of names, the errors and the bad lines of each file.
 func logHosts(files []hosts.File, log *linelog.Log) {
 	for i := range files {
 		f := &files[i]

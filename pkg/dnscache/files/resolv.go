@@ -12,34 +12,35 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
-// defaultResolv is read unless --resolv-file names others.
+// defaultResolv is the file that is read unless --resolv-file names others.
 const defaultResolv = "/etc/resolv.conf"
 
-// Resolv follows the files of --resolv-file. The newest one counts.
+// Resolv follows the files of --resolv-file. Only the newest file is used. It must not be used
+// from two goroutines at once.
 type Resolv struct {
 	paths []string
 	log   *linelog.Log
-	// own reports whether queries to an address would reach this program, or
-	// nobody; see OwnServer.
+	// own reports whether a question to an address would reach this program, or no server at
+	// all; see OwnServer.
 	own func(netip.Addr) bool
 
-	// unused means that other servers replace those of the files. Problems with
-	// the files are then not logged.
+	// unused means that other servers replace those of the files. Problems with the files are
+	// then not logged.
 	unused bool
-	// Servers are those of the newest file.
+	// Servers are the servers of the newest file that has any.
 	Servers []netip.Addr
 	seen    stamp
 	problem string
 }
 
-// FollowResolv returns a follower of the files of --resolv-file. own reports whether asking an
-// address would ask this program: see [OwnServer].
+// FollowResolv returns a Resolv for the files at paths. It does not read them yet. own reports
+// whether an address must not be asked; see [OwnServer].
 func FollowResolv(paths []string, log *linelog.Log, own func(netip.Addr) bool) *Resolv {
 	return &Resolv{paths: paths, log: log, own: own}
 }
 
-// stamp identifies one version of a file. The inode detects a file that was replaced by
-// renaming within the resolution of its modification time.
+// stamp identifies one version of a file. The inode shows that a file was replaced by another
+// one with the same modification time.
 type stamp struct {
 	path  string
 	mtime time.Time
@@ -71,9 +72,9 @@ func (r *Resolv) newest() (stamp, error) {
 	return best, nil
 }
 
-// Poll reads the newest file if it has changed, or if force is true, and reports whether the
-// servers changed. While there is no file, or none
-// with servers, the last servers stay. A nil Resolv has none.
+// Poll reads the newest file if it has changed or if force is true. It reports whether the
+// servers have changed; with force, it returns true whenever the file has servers. If there is
+// no file, or the file has no servers, the previous servers stay. A nil Resolv has no servers.
 func (r *Resolv) Poll(force bool) (changed bool) {
 	if r == nil {
 		return false
@@ -116,7 +117,7 @@ func (r *Resolv) Poll(force bool) (changed bool) {
 	return changed || force
 }
 
-// complain logs a problem, unless it is the one that was logged last.
+// complain logs a problem unless it was the last one logged.
 func (r *Resolv) complain(text string) {
 	if r.unused {
 		return
@@ -127,8 +128,8 @@ func (r *Resolv) complain(text string) {
 	}
 }
 
-// Use says whether the servers of the files count now. If they count again, the
-// files are read again, so that the log says so.
+// Use sets whether the servers of the files are used from now on. If they are used again, the
+// files are read again, so that the log shows it.
 func (r *Resolv) Use(count bool) {
 	again := count && r.unused
 	r.unused = !count
@@ -144,11 +145,10 @@ func firstPath(paths []string) string {
 	return paths[0]
 }
 
-// OwnServer returns a function that reports whether a server from the files must not be
-// asked: the addresses that this program listens on, and loopback addresses
-// unless other files than the default one are given. In a Pod nobody else answers
-// at a loopback address of resolv.conf, and on a host it is this program or one that
-// asks this program.
+// OwnServer returns a function that reports whether a server in the files at paths must not be
+// asked. These are the addresses that this program listens on and, if paths is only the default
+// file, loopback addresses. In a Pod, no other server answers at a loopback address in
+// resolv.conf; on a host, such a server is this program or one that asks this program.
 func OwnServer(paths []string, listening []netip.AddrPort, interfaces func() (netif.List, error)) func(netip.Addr) bool {
 	const port = options.DefaultPort
 	own := map[netip.Addr]bool{}
@@ -161,7 +161,7 @@ func OwnServer(paths []string, listening []netip.AddrPort, interfaces func() (ne
 		if !l.Addr().IsUnspecified() {
 			continue
 		}
-		loopback = true // all loopback addresses are this program then
+		loopback = true // then this program answers at all loopback addresses
 		if all, err := interfaces(); err == nil {
 			for _, i := range all {
 				for _, a := range i.Addrs {

@@ -1,7 +1,8 @@
-// Package host knows what dnscache's options need to know of the host: its name, its network
-// interfaces, and the hardware addresses of its neighbours.
+// Package host provides what dnscache's options need to know about the host: its name, its
+// network interfaces, and the hardware addresses of its neighbours.
 //
-// Use [Open], run [Host.Run], and call [Host.Refresh] whenever [Host.Changed] says so.
+// Use [Open], let [Host.Run] run, and call [Host.Refresh] each time that the channel of
+// [Host.Changed] delivers.
 package host
 
 import (
@@ -20,16 +21,19 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
-// Host is what is known. It must not be used from two goroutines at once, but for Run.
+// Host is the state of the host. Its methods must not be called from two goroutines at once,
+// except Run, which may run beside the others.
 type Host struct {
 	config.Surroundings
 
-	watch  *netif.Watch     // nil when interfaces are only looked at from time to time
+	watch  *netif.Watch     // nil if the kernel does not report changes of interfaces
 	macs   *neighbour.Table // nil without --add-mac
 	logger *slog.Logger
 }
 
-// Open learns what the options need to know.
+// Open reads the state of the host, as far as the options need it. The caller must call Close.
+// Without permission to watch the interfaces, it logs a warning, and the caller must call
+// Refresh from time to time.
 func Open(o *options.Options, log *linelog.Log, logger *slog.Logger) (*Host, error) {
 	h := &Host{Surroundings: config.Surroundings{Host: name()}, logger: logger}
 	if c := &o.Upstream.Client; c.MAC || c.MACBase64 || c.MACText {
@@ -42,7 +46,7 @@ func Open(o *options.Options, log *linelog.Log, logger *slog.Logger) (*Host, err
 	if !config.Follows(o) {
 		return h, nil
 	}
-	// The watch first, so that no change falls between.
+	// Begin to watch before reading the interfaces, so that no change is missed.
 	var err error
 	if h.watch, err = netif.NewWatch(); err != nil {
 		log.Printf("warning: cannot watch the network interfaces, looking at them once a second instead: %v", err)
@@ -51,7 +55,7 @@ func Open(o *options.Options, log *linelog.Log, logger *slog.Logger) (*Host, err
 	return h, nil
 }
 
-// name is the name of this host, the root when it has none that is a name.
+// name returns the name of this host, or the root if that is not a valid domain name.
 func name() dnsname.Name {
 	text, err := os.Hostname()
 	if err != nil {
@@ -64,8 +68,8 @@ func name() dnsname.Name {
 	return name
 }
 
-// Refresh takes the interfaces that are there now and reports whether they differ from those
-// before.
+// Refresh reads the network interfaces again and reports whether they have changed. If that
+// fails, it logs the error and keeps the previous list.
 func (h *Host) Refresh() (changed bool) {
 	list, err := netif.All()
 	if err != nil {
@@ -77,10 +81,11 @@ func (h *Host) Refresh() (changed bool) {
 	return changed
 }
 
-// Watched reports whether the host tells of changes of its interfaces.
+// Watched reports whether the channel of Changed delivers changes.
 func (h *Host) Watched() bool { return h.watch != nil }
 
-// Changed receives when interfaces may have changed; nil when nothing watches them.
+// Changed returns a channel that delivers when interfaces may have changed. It is nil if they
+// are not watched.
 func (h *Host) Changed() <-chan struct{} {
 	if h.watch == nil {
 		return nil
@@ -96,7 +101,7 @@ func (h *Host) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close gives back what Open took.
+// Close releases what Open opened.
 func (h *Host) Close() {
 	if h.macs != nil {
 		h.macs.Close()

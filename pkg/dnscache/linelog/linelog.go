@@ -1,8 +1,8 @@
-// Package linelog writes dnscache's log: lines in dnsmasq's form or JSON objects, to
-// standard error or a file.
+// Package linelog writes dnscache's log, as lines in the form of dnsmasq or as JSON objects, to
+// standard error or to a file.
 //
-// Use [Open], then [Log.Logger] for what is not in dnsmasq's words, and let [Log.Run] run so
-// that a slow log never holds up an answer.
+// Use [Open] to get a [Log], [Log.Printf] for messages in dnsmasq's wording, and [Log.Logger] to
+// get a logger for all other messages. While [Log.Run] runs, a slow log never delays an answer.
 package linelog
 
 import (
@@ -22,36 +22,36 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/logging"
 )
 
-// maxPendingLog is how many bytes of lines may wait for a slow log before
-// lines of queries are dropped.
+// maxPendingLog is the number of octets that may wait to be written. Beyond it, lines about
+// queries are dropped.
 const maxPendingLog = 1 << 20
 
-// Log writes lines in dnsmasq's form. Its methods may be called from any
-// goroutine. While Run runs, lines are written by it, so that a slow log never
-// holds up an answer; otherwise at once.
+// Log writes lines in the form of dnsmasq. Its methods are safe for concurrent use. While Run
+// runs, it writes the lines, so that a slow log never delays an answer; otherwise, each line is
+// written at once.
 type Log struct {
-	// Path is that of the file, "" for standard error.
+	// Path is the path of the log file; "" means standard error.
 	Path string
 
 	prefix string           // "dnscache[PID]: "
 	now    func() time.Time // the clock
-	json   bool             // lines are JSON objects; prefix and Path add nothing to them
-	level  slog.Leveler     // of lines that are not about queries; nil lets all through
+	json   bool             // write JSON objects, without prefix and without the time that a file gets
+	level  slog.Leveler     // lowest level of lines that are not about queries; nil means all
 
-	mu      sync.Mutex    // guards the following
-	pending []byte        // lines to write
-	lost    int           // lines dropped since the last one that was not
+	mu      sync.Mutex    // protects the fields up to wake
+	pending []byte        // the lines to write
+	lost    int           // number of lines dropped since the last line that was kept
 	async   bool          // whether Run runs
-	wake    chan struct{} // tells Run of lines; holds one token
+	wake    chan struct{} // tells Run that there are lines; has a capacity of one
 
-	writing sync.Mutex // guards the following; taken before mu
+	writing sync.Mutex // protects the fields below; locked before mu
 	out     io.Writer  // where lines go
-	file    *os.File   // out, if that is the file of Path
-	spare   []byte     // the buffer that pending swaps with
+	file    *os.File   // the file of Path, if out is that file
+	spare   []byte     // the buffer that pending gets while lines are written
 }
 
-// Open returns the log of --log-facility. Lines in a file begin with the
-// time, as dnsmasq's do.
+// Open returns the log of --log-facility. If path is empty, it writes to stderr. Lines in a
+// file begin with the time, as in dnsmasq. The caller must call Close.
 func Open(path string, stderr io.Writer) (*Log, error) {
 	l := &Log{
 		prefix: fmt.Sprintf("dnscache[%d]: ", os.Getpid()),
@@ -66,8 +66,8 @@ func Open(path string, stderr io.Writer) (*Log, error) {
 	return l, l.Reopen()
 }
 
-// Reopen opens the log file again (SIGUSR2), after it was renamed. If that fails, the old
-// file stays in use.
+// Reopen opens the log file again (SIGUSR2), so that the old file can be renamed. If that
+// fails, the log continues with the old file.
 func (l *Log) Reopen() error {
 	if l.Path == "" {
 		return nil
@@ -89,8 +89,8 @@ func (l *Log) Reopen() error {
 	return nil
 }
 
-// Chown makes a user the owner of the log file. A device or a named pipe keeps
-// its owner.
+// Chown makes the user uid the owner of the log file. The owner of a device or a named pipe
+// does not change.
 func (l *Log) Chown(uid int) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
@@ -104,13 +104,13 @@ func (l *Log) Chown(uid int) error {
 	return l.file.Chown(uid, -1)
 }
 
-// lastWrite bounds how long Close waits for a named pipe that nobody reads.
+// lastWrite is how long Close waits for a named pipe that no process reads.
 const lastWrite = time.Second
 
-// Close writes what is pending and closes the file.
+// Close writes the lines that are waiting, and closes the file.
 func (l *Log) Close() {
 	if l.file != nil {
-		_ = l.file.SetWriteDeadline(time.Now().Add(lastWrite)) // a regular file has none
+		_ = l.file.SetWriteDeadline(time.Now().Add(lastWrite)) // fails for a regular file, which has no deadlines
 	}
 	l.Flush()
 	l.writing.Lock()
@@ -121,12 +121,13 @@ func (l *Log) Close() {
 	}
 }
 
-// Printf writes one line.
+// Printf logs one line.
 func (l *Log) Printf(format string, args ...any) {
 	l.Line(fmt.Sprintf(format, args...), false)
 }
 
-// Line queues one line. droppable lines are lost when the log is too slow.
+// Line logs one line, which may begin with a level, such as "warning: ". If droppable is true,
+// it is about a query: it may be lost if the log is too slow, and the level does not matter.
 func (l *Log) Line(text string, droppable bool) {
 	if level, _ := logging.SplitLevel(text); !droppable && l.level != nil && level < l.level.Level() {
 		return
@@ -134,14 +135,15 @@ func (l *Log) Line(text string, droppable bool) {
 	l.queue(func() { l.append(text, droppable) }, droppable)
 }
 
-// Write queues a whole line in JSON, for a handler.
+// Write implements [io.Writer] for a handler that writes JSON. line must be a whole line; the
+// log does not keep it.
 func (l *Log) Write(line []byte) (int, error) {
 	debug := bytes.Contains(line, []byte(`"level":"DEBUG"`))
 	l.queue(func() { l.pending = append(l.pending, line...) }, debug)
 	return len(line), nil
 }
 
-// queue calls add, with l.mu held, to append a line to pending.
+// queue calls add, which appends a line to pending, while it holds l.mu.
 func (l *Log) queue(add func(), droppable bool) {
 	l.mu.Lock()
 	if droppable && len(l.pending) > maxPendingLog {
@@ -166,8 +168,8 @@ func (l *Log) queue(add func(), droppable bool) {
 	}
 }
 
-// append adds a line to pending, whose level in JSON is debug or what its first word
-// says; l.mu is held.
+// append appends a line to pending. In JSON, its level is DEBUG if debug is true; otherwise,
+// its first word tells the level. l.mu must be held.
 func (l *Log) append(text string, debug bool) {
 	if l.json {
 		level, text := logging.SplitLevel(text)
@@ -185,7 +187,7 @@ func (l *Log) append(text string, debug bool) {
 	l.pending = append(l.pending, '\n')
 }
 
-// Flush writes what is pending.
+// Flush writes the lines that are waiting.
 func (l *Log) Flush() {
 	l.writing.Lock()
 	defer l.writing.Unlock()
@@ -194,12 +196,12 @@ func (l *Log) Flush() {
 	l.pending = l.spare[:0]
 	l.mu.Unlock()
 	if len(lines) > 0 {
-		_, _ = l.out.Write(lines) // there is nowhere to report it
+		_, _ = l.out.Write(lines) // an error cannot be reported anywhere
 	}
 	l.spare = lines[:0]
 }
 
-// Run writes lines until ctx ends, then what is left. Lines after that are
+// Run writes lines until ctx ends, and then those that are still waiting. Later lines are
 // written at once.
 func (l *Log) Run(ctx context.Context) {
 	l.setAsync(true)
@@ -221,8 +223,9 @@ func (l *Log) setAsync(async bool) {
 	l.mu.Unlock()
 }
 
-// Logger returns the logger for everything that is not in dnsmasq's words, and what changes
-// the level of the whole log. The log must not be in use yet.
+// Logger returns a logger for messages that are not in dnsmasq's wording, and a control that
+// changes the level of the whole log. format is logging.Text or logging.JSON. Call it before
+// anything is logged.
 func (l *Log) Logger(level slog.Level, format string) (*slog.Logger, *logging.Control) {
 	control := logging.NewControl(level)
 	l.level, l.json = control.Level(), format == logging.JSON
@@ -232,10 +235,11 @@ func (l *Log) Logger(level slog.Level, format string) (*slog.Logger, *logging.Co
 	return slog.New(NewHandler(l, control.Level())), control
 }
 
-// NewHandler returns a handler that writes records of a level or above to a log.
+// NewHandler returns a handler that writes records to l if their level is at least level.
 func NewHandler(l *Log, level slog.Leveler) *Handler { return &Handler{log: l, level: level} }
 
-// Handler writes slog records as lines: message, then key=value.
+// Handler is a [slog.Handler] that writes each record as one line: the message, then "
+// key=value" for each attribute.
 type Handler struct {
 	log   *Log
 	level slog.Leveler
@@ -290,12 +294,12 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	return &with
 }
 
-// appendAttr writes " key=value". Values that would be hard to read or could
-// forge a line are quoted; "suppressed" is written only if something was.
+// appendAttr appends " key=value". Values that would be hard to read or could look like another
+// line are quoted. The attribute "suppressed" is left out if it is 0.
 func appendAttr(b *strings.Builder, group string, a slog.Attr) {
 	value := a.Value.Resolve()
 	if a.Equal(slog.Attr{}) || a.Key == "suppressed" && value.String() == "0" {
-		return // nothing was left out
+		return // no messages were suppressed
 	}
 	if value.Kind() == slog.KindGroup {
 		if a.Key != "" {
@@ -313,8 +317,8 @@ func appendAttr(b *strings.Builder, group string, a slog.Attr) {
 	b.WriteString(" " + group + a.Key + "=" + text)
 }
 
-// ErrorText is the system's text for an error with a capital letter, as the C library
-// writes it.
+// ErrorText returns the system's text for err, with a capital letter at the beginning, as the C
+// library writes it.
 func ErrorText(err error) string {
 	errno, ok := errors.AsType[syscall.Errno](err)
 	if !ok {

@@ -1,7 +1,7 @@
-// Package live follows the directory of the ConfigMap under dnsmasq-nanny's flags.
+// Package live follows the ConfigMap in the directory that dnsmasq-nanny's flags name.
 //
-// Use [New], [Source.Start] for what the directory asks for at the start, and [Source.Run] for
-// its changes.
+// Use [New], then [Source.Start] to read the directory once, and [Source.Run] to follow its
+// changes.
 package live
 
 import (
@@ -23,45 +23,47 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Source follows dnsmasq-nanny's directory.
+// Source follows the directory of dnsmasq-nanny's flags. Its methods must not be called from
+// two goroutines at once.
 type Source struct {
 	nanny   options.Nanny    // its flags
-	lookup  servers.Lookup   // for names outside zones
+	lookup  servers.Lookup   // for names that are not in zones
 	logger  *slog.Logger     // for warnings
-	zones   []dnsname.Name   // those whose names kubedns is asked for
+	zones   []dnsname.Name   // the zones for whose names kubedns is asked
 	poller  dnsconfig.Poller // of the directory
-	current dnsconfig.Config // what the directory holds
-	// known are addresses found before, so that a name keeps its address while
-	// it cannot be looked up.
+	current dnsconfig.Config // the content of the directory
+	// known holds the addresses found so far, so that a server keeps its address while its name
+	// cannot be looked up.
 	known map[string]netip.Addr
-	// warned is when a name that cannot be looked up was last logged.
+	// warned is the time at which the failure to look up a name was last logged.
 	warned map[string]time.Time
 }
 
 const (
-	// nameRetry is how soon names of servers are looked up again while one of
-	// them has no address, and nameFollow while all of them do and one is in the
-	// cluster, where addresses may change at any time. The directory's own
-	// interval holds if it is shorter.
+	// nameRetry is the time after which the names of servers are looked up again while one of
+	// them has no address. nameFollow is that time while all have addresses and one name is in
+	// the cluster, where addresses may change at any time. If the directory's own interval is
+	// shorter, it applies instead.
 	nameRetry  = time.Second
 	nameFollow = 2 * time.Second
-	// nameWarnPeriod is the least time between two warnings about one name.
+	// nameWarnPeriod is the shortest time between two warnings about one name.
 	nameWarnPeriod = time.Minute
 )
 
-// Config is what a source needs.
+// Config configures a [Source].
 type Config struct {
-	Nanny options.Nanny // with a directory
-	// Lookup is used for names of servers outside the cluster.
+	Nanny options.Nanny // the flags; ConfigDir must be set
+	// Lookup finds the addresses of servers whose names are outside the cluster.
 	Lookup servers.Lookup
-	// Servers are those of --server: they tell which zones kubedns has.
+	// Servers are the servers of --server. They show which zones kubedns serves.
 	Servers []options.Server
-	// Result, if there is one, is called with the error of each new content, or nil.
+	// Result, if not nil, is called for each new content of the directory: with an error if it
+	// is rejected, with nil if it is accepted.
 	Result func(error)
 	Logger *slog.Logger
 }
 
-// New returns the source for a directory.
+// New returns a source for the directory. It does not read it yet.
 func New(cfg Config) *Source {
 	s := &Source{
 		nanny: cfg.Nanny, lookup: cfg.Lookup, logger: cfg.Logger, zones: clusterZones(cfg.Servers, cfg.Nanny.KubeDNSServer),
@@ -77,10 +79,10 @@ func New(cfg Config) *Source {
 	return s
 }
 
-// config turns what the directory holds into servers. Without lookUp only
-// names that were found before have an address. complete is whether all servers
-// have one. A stub domain none of whose servers has an address is left to
-// kubedns, which knows stub domains itself; nobody else must hear of its names.
+// config converts the content of the directory to servers. If lookUp is false, only names that
+// were found before have an address. complete reports whether all servers have one. If no
+// server of a stub domain has an address, kubedns is asked instead, because it serves stub
+// domains itself; no other server may get questions about these names.
 func (s *Source) config(ctx context.Context, lookUp bool) (c servers.Live, complete bool) {
 	complete = true
 	c.Upstream = len(s.current.UpstreamNameservers) > 0 || s.current.Withheld
@@ -103,7 +105,7 @@ func (s *Source) config(ctx context.Context, lookUp bool) (c servers.Live, compl
 		}
 		if kubedns, ok := s.kubedns(ctx, lookUp); ok {
 			addServer(&c, domain, kubedns, options.ServerTLS{})
-		} else { // rather no answer than a question to others
+		} else { // no answer is better than a question to other servers
 			c.Servers = append(c.Servers, options.Server{
 				Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: domain}, Kind: options.ServerNone,
 			})
@@ -134,7 +136,7 @@ func (s *Source) kubedns(ctx context.Context, lookUp bool) (netip.AddrPort, bool
 	return netip.AddrPortFrom(known, uint16(port)), ok
 }
 
-// addServer adds to c a server for a domain, "" for all names.
+// addServer adds a server for a domain to c. An empty domain means all names.
 func addServer(c *servers.Live, domain dnsname.Name, addr netip.AddrPort, tls options.ServerTLS) {
 	server := options.Server{Addr: addr.Addr(), Port: addr.Port(), TLS: tls}
 	if domain != "" {
@@ -143,7 +145,8 @@ func addServer(c *servers.Live, domain dnsname.Name, addr netip.AddrPort, tls op
 	c.Servers = append(c.Servers, server)
 }
 
-// address returns where a configured server of a domain is.
+// address returns the address and port of a configured server. ok is false if it is given by a
+// name whose address is not known.
 func (s *Source) address(ctx context.Context, domain dnsname.Name, server dnsconfig.Server, lookUp bool) (netip.AddrPort, bool) {
 	if server.Name == "" {
 		return netip.AddrPortFrom(server.Addr.Addr(), cmp.Or(server.Addr.Port(), options.DefaultPort)), true
@@ -160,8 +163,8 @@ func (s *Source) address(ctx context.Context, domain dnsname.Name, server dnscon
 	return netip.AddrPortFrom(known, options.DefaultPort), ok
 }
 
-// lookUp finds the address of a server. A known one stays for as long as it is
-// among the addresses found, and while none is found.
+// lookUp looks up the address of a server. A known address is kept as long as it is one of the
+// addresses found, and while no address is found.
 func (s *Source) lookUp(ctx context.Context, lookup servers.Lookup, domain dnsname.Name, host string) {
 	ctx, cancel := context.WithTimeout(ctx, servers.LookupTimeout)
 	defer cancel()
@@ -186,14 +189,14 @@ func (s *Source) lookUp(ctx context.Context, lookup servers.Lookup, domain dnsna
 	}
 }
 
-// inCluster reports whether kubedns knows the name of a server.
+// inCluster reports whether kubedns serves the name of a server.
 func (s *Source) inCluster(host string) bool {
 	name, err := dnsname.Parse(host)
 	return err == nil && slices.ContainsFunc(s.zones, name.HasSuffix)
 }
 
-// clusterZones returns the zones for whose names --server points at kubedns, but
-// for reverse zones. Without any it is cluster.local, as in dnsmasq-nanny.
+// clusterZones returns the zones, except reverse zones, for which a --server option names
+// kubedns. If there are none, it returns cluster.local, as dnsmasq-nanny does.
 func clusterZones(list []options.Server, kubedns string) []dnsname.Name {
 	var zones []dnsname.Name
 	for _, server := range list {
@@ -211,7 +214,7 @@ func clusterZones(list []options.Server, kubedns string) []dnsname.Name {
 	return zones
 }
 
-// wait returns when names are to be looked up again.
+// wait returns the time after which the names are looked up again.
 func (s *Source) wait(complete bool) time.Duration {
 	if !complete {
 		return min(s.nanny.SyncInterval, nameRetry)
@@ -226,7 +229,7 @@ func (s *Source) wait(complete bool) time.Duration {
 	return s.nanny.SyncInterval
 }
 
-// lookupAt asks one DNS server for addresses.
+// lookupAt returns a function that looks up addresses by asking one DNS server.
 func lookupAt(server string) servers.Lookup {
 	resolver := &net.Resolver{
 		PreferGo: true,
@@ -235,22 +238,23 @@ func lookupAt(server string) servers.Lookup {
 		},
 	}
 	return func(ctx context.Context, host string) ([]netip.Addr, error) {
-		// The final dot keeps the search list of resolv.conf out.
+		// With the final dot, the search list of resolv.conf is not used.
 		return resolver.LookupNetIP(ctx, "ip", host+".")
 	}
 }
 
-// Start reads the directory for the first time, without looking names up, so
-// that queries need not wait for it.
+// Start reads the directory for the first time. It does not look up any names, so that queries
+// need not wait for that: servers given by name are missing until Run finds their addresses.
 func (s *Source) Start(ctx context.Context) servers.Live {
 	s.poller.Load()
 	c, _ := s.config(ctx, false)
 	return c
 }
 
-// Run looks the names of servers up, again at every interval or sooner, and with
-// -restartDnsmasq reads the directory again too. It hands each change to apply,
-// until ctx ends or nothing can change any more.
+// Run looks up the names of servers, and again at every interval or sooner. With
+// -restartDnsmasq, it reads the directory again each time. It calls apply with each result that
+// differs from the last one; last is the result of Start. It returns when ctx ends or when
+// nothing can change any more.
 func (s *Source) Run(ctx context.Context, last servers.Live, apply func(servers.Live)) {
 	for {
 		if s.nanny.ApplyChanges {

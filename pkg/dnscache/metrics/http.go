@@ -23,26 +23,29 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
-// Server is the HTTP server of /metrics, /log and /explain. A nil Server does nothing.
+// Server is the HTTP server of /metrics, /log and /explain. The methods of a nil Server do
+// nothing.
 type Server struct {
-	// Registry may have collectors already; Run adds those of the program.
+	// Registry holds the metrics to serve. It may contain collectors already; Run adds those of
+	// the program.
 	Registry *prometheus.Registry
-	Sources  *Sources         // what is counted
-	Control  *logging.Control // of the log
-	Logger   *slog.Logger     // of the HTTP server
-	// Forward is what /explain explains.
+	Sources  *Sources         // the counters of the program
+	Control  *logging.Control // serves /log
+	Logger   *slog.Logger     // gets the messages of the HTTP server
+	// Forward is the forwarder that /explain asks.
 	Forward *forwarder.Forwarder
-	// Essential exports few series; see [MaxEssential]. Share allows another process to
-	// have the same address.
+	// Essential exports only a few series; see [MaxEssential]. Share lets another process
+	// listen on the same address.
 	Essential, Share bool
-	// More is another collector; nil for none.
+	// More is an additional collector. It may be nil.
 	More prometheus.Collector
 
 	listener net.Listener // set by Listen
 }
 
-// Listen binds the address, without which the program can work: it then logs why, and returns
-// nil, as it does when there is no address.
+// Listen binds address and returns s. If address is empty, it returns nil. If the address
+// cannot be bound, it logs the error and returns nil, because the program can work without this
+// server.
 func (s *Server) Listen(ctx context.Context, address string, log *linelog.Log) *Server {
 	if address == "" {
 		return nil
@@ -59,7 +62,7 @@ func (s *Server) Listen(ctx context.Context, address string, log *linelog.Log) *
 	return s
 }
 
-// sharePort lets another process have the port too.
+// sharePort allows another process to bind the same port (SO_REUSEPORT).
 func sharePort(_, _ string, raw syscall.RawConn) error {
 	var failed error
 	err := raw.Control(func(fd uintptr) {
@@ -68,7 +71,7 @@ func sharePort(_, _ string, raw syscall.RawConn) error {
 	return errors.Join(err, failed)
 }
 
-// Addr returns the bound address, invalid when there is none.
+// Addr returns the bound address. It is not valid if s is nil.
 func (s *Server) Addr() netip.AddrPort {
 	if s == nil {
 		return netip.AddrPort{}
@@ -76,14 +79,14 @@ func (s *Server) Addr() netip.AddrPort {
 	return s.listener.Addr().(*net.TCPAddr).AddrPort()
 }
 
-// Close gives the address back.
+// Close closes the listening socket.
 func (s *Server) Close() {
 	if s != nil {
 		s.listener.Close()
 	}
 }
 
-// Run serves until ctx ends.
+// Run serves requests until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	if s == nil {
 		return nil

@@ -13,11 +13,12 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// MaxEssential is how many series the essential set has at most, those of the node's cache and
-// of the ConfigMap included: a cluster may have thousands of nodes.
+// MaxEssential is the largest number of series in the essential set, including those of a
+// node's cache and of the ConfigMap. The set is small because a cluster may have thousands of
+// nodes.
 const MaxEssential = 40
 
-// essentialNames are the metrics without labels that the essential set has too.
+// essentialNames are the metrics without labels that are also in the essential set.
 //
 //nolint:gochecknoglobals // a constant table
 var essentialNames = []string{
@@ -26,21 +27,21 @@ var essentialNames = []string{
 	"dnscache_panics_total", "dnscache_tcp_connections", "dnscache_upstream_wrong_replies_total",
 }
 
-// collector reads the counters when it is scraped, so that counting costs
-// nothing else.
+// collector reads the counters at each scrape, so that nothing but counting costs time on the
+// path of a query.
 type collector struct {
 	counters  func() *Counters       // returns the current counters
-	essential bool                   // few series: none of single servers, sources, reasons and buckets
+	essential bool                   // export sums, without series for each server, source, reason and bucket
 	set       collect.Set            // the metrics below
-	plain     []plainMetric          // those without labels
+	plain     []plainMetric          // the metrics without labels
 	answers   *answermetrics.Metrics // answers to clients
 	dropped   collect.Metric         // by reason
 	rejected  collect.Metric         // by verdict
 	queries   collect.Metric         // by transport
-	completed collect.Metric         // names that kubedns left to be completed, by outcome
+	completed collect.Metric         // names that dnscache completed for kubedns, by outcome
 
-	sent, retried, failed, nxdomain, miscased, latency, down collect.Metric      // of each server
-	tls                                                      *tlsmetrics.Metrics // of each server
+	sent, retried, failed, nxdomain, miscased, latency, down collect.Metric      // metrics of each server
+	tls                                                      *tlsmetrics.Metrics // metrics of each server
 }
 
 // plainMetric is one metric without labels.
@@ -49,7 +50,8 @@ type plainMetric struct {
 	value func(c *Counters) float64
 }
 
-// newCollector returns a collector of what the function returns.
+// newCollector returns a collector that exports what counters returns. If essential is true, it
+// exports the essential set.
 func newCollector(counters func() *Counters, essential bool) *collector {
 	c := &collector{counters: counters, essential: essential}
 	c.addPlain()
@@ -114,11 +116,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// anyValue is the value of a label whose values are summed up.
+// anyValue is the label value of a series that is the sum over all values of the label.
 const anyValue = "any"
 
-// collectSums exports sums in place of the values for each reason, verdict and server. They
-// are those of the full set. The servers are down if there are some, and none answers.
+// collectSums exports one sum each instead of the series for each reason, verdict and server of
+// the full set. The gauge for servers that are down is 1 if there are servers and all are down.
 func (c *collector) collectSums(ch chan<- prometheus.Metric, counts *Counters) {
 	dropped, rejected := uint64(0), uint64(0)
 	for _, d := range dropReasons(counts) {
@@ -145,11 +147,11 @@ func (c *collector) collectSums(ch chan<- prometheus.Metric, counts *Counters) {
 	c.down.Send(ch, collect.Flag(all.Down), anyValue)
 }
 
-// newMetric is a method of [collect.Set].
+// newMetric is the type of [collect.Set.Counter] and [collect.Set.Gauge].
 type newMetric = func(name, help string, labels ...string) collect.Metric
 
-// addPlain adds the metrics without labels. The names that begin with kubedns_dnsmasq are
-// those of the sidecar that watched dnsmasq.
+// addPlain adds the metrics without labels. Names that begin with kubedns_dnsmasq are those of
+// the sidecar of kube-dns, which watched dnsmasq.
 func (c *collector) addPlain() {
 	counter, gauge := c.set.Counter, c.set.Gauge
 	add := func(kind newMetric, help string, value func(*Counters) float64, names ...string) {
@@ -198,7 +200,7 @@ func (c *collector) addPlain() {
 		"dnscache_panics_total")
 }
 
-// dropped is how many messages or connections were dropped for a reason.
+// dropped is the number of messages or connections that were dropped for one reason.
 type dropped struct {
 	reason string
 	count  uint64

@@ -1,7 +1,7 @@
-// Package metrics collects what dnscache counts, for the lines that dnsmasq logs on SIGUSR1 and
-// for Prometheus.
+// Package metrics exports the counters of dnscache, as the lines that dnsmasq logs on SIGUSR1 and
+// as Prometheus metrics.
 //
-// Fill in [Sources]; [Sources.Counters] is a snapshot, and [Server] serves /metrics.
+// Fill in [Sources]. Use [Sources.Counters] to read all counters, and [Server] to serve /metrics.
 package metrics
 
 import (
@@ -15,13 +15,13 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/ratelimit"
 )
 
-// Counters is what is told about the work since the start, in SIGUSR1's block
-// and on /metrics.
+// Counters holds counters since the start of the program. SIGUSR1 logs some of them; /metrics
+// shows all.
 type Counters struct {
 	cacheSize  int             // --cache-size, in entries
-	insertions uint64          // into the cache
+	insertions uint64          // answers stored in the cache
 	evicts     uint64          // entries removed before they expired
-	hits       uint64          // queries answered here
+	hits       uint64          // queries answered without an upstream server
 	misses     uint64          // queries sent to an upstream server
 	stale      uint64          // queries answered from expired entries
 	inFlight   int             // questions that wait for a reply
@@ -30,28 +30,29 @@ type Counters struct {
 	staleMode  bool            // whether expired entries are used
 	notLocal   uint64          // queries dropped by --local-service
 	rates      ratelimit.Stats // what --rate-limit dropped
-	forward    forwarder.Stats // for the servers, and what only /metrics tells
-	listener   listener.Stats  // likewise
+	forward    forwarder.Stats // counters of each server, and those that only /metrics shows
+	listener   listener.Stats  // counters of the sockets
 }
 
-// Sources are the parts that count.
+// Sources are the parts of the program whose counters are exported. All fields except Rates are
+// required.
 type Sources struct {
 	Options  *options.Options
 	Forward  func() forwarder.Stats
 	Listener func() listener.Stats
 	Rates    *ratelimit.Limiter // nil without --rate-limit
-	// NotLocal counts what --local-service drops.
+	// NotLocal returns the number of queries that --local-service dropped.
 	NotLocal func() uint64
 }
 
-// Counters returns what was counted so far.
+// Counters returns the current counters. The caller owns the result.
 func (s *Sources) Counters() *Counters {
 	f, o := s.Forward(), s.Options
 	c := &Counters{
 		cacheSize:  o.Cache.Size,
 		insertions: f.Cache.Insertions,
 		evicts:     f.Cache.Evictions,
-		// As in dnsmasq, a question that joins one in flight is a hit.
+		// As in dnsmasq, a query that joins a question in flight counts as a hit.
 		hits:      f.Hits + f.Coalesced,
 		misses:    f.Forwarded,
 		stale:     f.Stale,
@@ -69,9 +70,9 @@ func (s *Sources) Counters() *Counters {
 	return c
 }
 
-// Lines words the Counters as dnsmasq does for SIGUSR1. Things that dnscache
-// does not have (authoritative zones, DNSSEC, child processes) are left out,
-// but for the line about TCP.
+// Lines returns the lines that dnsmasq logs on SIGUSR1. now is the time of day. Lines about
+// authoritative zones and DNSSEC, which dnscache does not have, are left out or have the number
+// 0.
 func (c *Counters) Lines(now time.Time) []string {
 	lines := []string{
 		fmt.Sprintf("time %d", now.Unix()),

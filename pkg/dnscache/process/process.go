@@ -1,6 +1,6 @@
-// Package process settles dnscache as a process: its user and its pid file.
+// Package process sets up dnscache as a process of the system: its user and its pid file.
 //
-// Use [CheckPorts] before sockets are opened and [Settle] after.
+// Use [CheckPorts] before sockets are opened, and [Settle] afterwards.
 package process
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/privilege"
 )
 
-// CheckPorts refuses fixed source ports that only root may use when the program will not be
-// root.
+// CheckPorts returns a fault if an option sets a source port below 1024 and the program will
+// not run as root, because only root may use these ports.
 func CheckPorts(id privilege.Identity, u *options.Upstream) error {
 	if !id.Change || id.UID == 0 {
 		return nil
@@ -33,7 +33,8 @@ func CheckPorts(id privilege.Identity, u *options.Upstream) error {
 	return nil
 }
 
-// Settle writes the pid file, which may be nil, and drops root.
+// Settle makes the user of id the owner of the log file, writes the pid file, and gives up
+// root. The caller must remove the returned pid file at the end. It is nil if none was written.
 func Settle(id privilege.Identity, o *options.Process, log *linelog.Log) (*pidfile.PIDFile, error) {
 	owner := -1
 	if id.Change {
@@ -56,8 +57,9 @@ func Settle(id privilege.Identity, o *options.Process, log *linelog.Log) (*pidfi
 	return file, nil
 }
 
-// writePidFile writes --pid-file for the user uid, or keeps the owner when that
-// is negative.
+// writePidFile writes the file of --pid-file and makes the user uid its owner. If uid is
+// negative, the owner does not change. The result is nil if there is no such option, or if path
+// is not a regular file.
 func writePidFile(path string, uid int, log *linelog.Log) (*pidfile.PIDFile, error) {
 	if path == "" {
 		return nil, nil
@@ -73,9 +75,9 @@ func writePidFile(path string, uid int, log *linelog.Log) (*pidfile.PIDFile, err
 	return file, nil
 }
 
-// dropRoot drops to the user that the options choose. Without the right to do so
-// (a container that took the capability away) it stays root, unless the user
-// was asked for.
+// dropRoot changes to the user of id. If the program lacks the right to do that, as in a
+// container without the capability, it logs a warning and stays root, or returns an error if
+// the options name the user.
 func dropRoot(id privilege.Identity, log *linelog.Log) error {
 	err := id.Drop()
 	switch {

@@ -17,10 +17,11 @@ import (
 )
 
 const (
-	// lookupTries is how often a server is asked over UDP, each time for lookupPatience.
+	// lookupTries is how often a server is asked over UDP. Each attempt takes at most
+	// lookupPatience.
 	lookupTries    = 2
 	lookupPatience = time.Second
-	// maxStray bounds the packets of one try that answer nothing.
+	// maxStray is the largest number of packets in one attempt that do not answer the question.
 	maxStray = 64
 )
 
@@ -29,14 +30,15 @@ var (
 	errStray     = errors.New("only packets that do not answer the question")
 )
 
-// answer is the addresses of a name, maybe none, and the shortest of their TTLs.
+// answer holds the addresses of a name, which may be none, and the shortest TTL among them.
 type answer struct {
 	addrs []netip.Addr
 	ttl   time.Duration
 }
 
-// lookUp asks one server for a name's addresses of one type, A or AAAA. An error says that
-// the server did not tell; a name without addresses is none.
+// lookUp asks one server for the addresses of a name of one type, A or AAAA. If the name does
+// not exist or has no addresses, the answer is empty. An error means that the server gave no
+// usable answer.
 func lookUp(ctx context.Context, server netip.AddrPort, overTCP bool, name dnsname.Name, qtype uint16) (a answer, err error) {
 	for range lookupTries {
 		var reply wire.Reply
@@ -62,7 +64,7 @@ func lookUp(ctx context.Context, server netip.AddrPort, overTCP bool, name dnsna
 }
 
 // exchange sends the question and waits for its reply. The socket is connected, so that the
-// kernel drops what comes from elsewhere.
+// kernel drops packets from other addresses.
 func exchange(ctx context.Context, network string, server netip.AddrPort, name dnsname.Name, qtype uint16) (reply wire.Reply, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupPatience)
 	defer cancel()
@@ -121,8 +123,8 @@ func receiveTCP(c net.Conn) ([]byte, error) {
 	return buf, err
 }
 
-// addresses returns the records of a type that the name itself has: a headless Service has
-// no aliases.
+// addresses returns the addresses of a type that belong to the name itself. Aliases are not
+// followed, because a headless Service has none.
 func addresses(r *wire.Reply, name dnsname.Name, qtype uint16) answer {
 	var rec wire.Record
 	var buf [wire.MaxName]byte

@@ -9,18 +9,21 @@ import (
 
 // The times and bounds of the policy.
 const (
-	// MinTTL and MaxTTL bound the time between two lookups that found replicas.
+	// MinTTL and MaxTTL are the limits for the time to the next lookup after one that found
+	// replicas.
 	MinTTL = time.Second
 	MaxTTL = 5 * time.Minute
-	// EmptyRetry is the time to the next lookup after one that found none.
+	// EmptyRetry is the time to the next lookup after one that found no replicas.
 	EmptyRetry = 5 * time.Second
-	// MinRetry and MaxRetry bound the time to the next lookup after one that failed
-	// everywhere. It doubles.
+	// MinRetry and MaxRetry are the limits for the time to the next lookup after one that no
+	// server answered. The time doubles with each such lookup.
 	MinRetry = time.Second
 	MaxRetry = 10 * time.Second
-	// MaxReplicas bounds the replicas that are asked; of more, each program chooses others.
+	// MaxReplicas is the largest number of replicas that are asked. If there are more, each
+	// program chooses different ones.
 	MaxReplicas = 16
-	// helpers is how many replicas are asked for the name when no bootstrap server answers.
+	// helpers is the number of replicas that are asked for the name if no bootstrap server
+	// answers.
 	helpers = 3
 )
 
@@ -29,21 +32,22 @@ type Kind int
 
 // The events.
 const (
-	// Tick says that [Machine.Due] has come, and at the start that it begins.
+	// Tick means that the time of [Machine.Due] has come. The first event must be a Tick.
 	Tick Kind = iota
-	// Answered brings the answer of the server that was asked last: Addrs, none if the
-	// name has none, and their TTL.
+	// Answered means that the server that was asked last has answered. Addrs are the addresses
+	// of the name, none if it has none, and TTL is their TTL.
 	Answered
-	// Failed says that this server gave no answer, or an error.
+	// Failed means that the server that was asked last gave no usable answer.
 	Failed
 )
 
-// Event is what happened.
+// Event is one event for [Machine.Step].
 type Event struct {
 	Kind  Kind
-	Addrs []netip.Addr  // for Answered
-	TTL   time.Duration // of Addrs
-	// Jitter, from 0 to 1, makes the next lookup of different programs differ.
+	Addrs []netip.Addr  // the addresses; only for Answered
+	TTL   time.Duration // the shortest TTL of Addrs
+	// Jitter is a random number from 0 to 1. It spreads the next lookups of different programs
+	// over time.
 	Jitter float64
 }
 
@@ -52,23 +56,23 @@ type Do int
 
 // The actions.
 const (
-	// Ask asks Server for the addresses of the name; the outcome is the next event.
+	// Ask means to ask Server for the addresses of the name. The outcome is the next event.
 	Ask Do = iota
-	// Use makes Addrs the replicas, none if there are none.
+	// Use means that Addrs are the replicas from now on. There may be none.
 	Use
-	// Report tells operators of Problem, "" if there is none any more.
+	// Report means to log Problem. If it is empty, the previous problem has ended.
 	Report
 )
 
-// Action is one thing to do.
+// Action is one thing that the caller of [Machine.Step] must do.
 type Action struct {
 	Do      Do
-	Server  netip.AddrPort // for Ask
-	Addrs   []netip.Addr   // for Use
-	Problem Problem        // for Report
+	Server  netip.AddrPort // the server to ask; only for Ask
+	Addrs   []netip.Addr   // the replicas; only for Use
+	Problem Problem        // only for Report
 }
 
-// Problem is what is wrong with the replicas, in words for the log.
+// Problem is a problem with the replicas, in the wording of the log.
 type Problem string
 
 // The problems.
@@ -79,31 +83,32 @@ const (
 	NobodyAnswer Problem = "no server answers the lookup; keeping the previous replicas"
 )
 
-// Machine decides when to look the replicas up, whom to ask, and which to use. It is pure:
-// it has no clock, socket or goroutine. Set the exported fields and begin with [Tick].
+// Machine decides when to look up the replicas, which server to ask for them, and which of them
+// to use. It is pure: it has no clock, socket or goroutine. Set the exported fields, and call
+// Step with a [Tick] to begin.
 type Machine struct {
-	// Bootstrap are the servers of the name's domain, which lead to any replica.
+	// Bootstrap are the servers of the name's domain. Each leads to any of the replicas.
 	Bootstrap []netip.AddrPort
-	// Port is that of the replicas.
+	// Port is the port on which the replicas answer.
 	Port uint16
 	// Valid reports whether an address can be that of a replica.
 	Valid func(netip.Addr) bool
-	// Rank gives addresses an order that differs from program to program.
+	// Rank defines the order of addresses. It should differ from program to program.
 	Rank func(netip.Addr) uint64
 
-	replicas []netip.Addr  // those in use, in the order of Rank
+	replicas []netip.Addr  // the replicas in use, in the order of Rank
 	asked    int           // how many servers were asked in this round; 0 between rounds
 	invalid  bool          // an answer of this round had only invalid addresses
-	due      time.Time     // the next round
-	pause    time.Duration // before it, after a round that failed; 0 after one that did not
-	problem  Problem       // the last that was reported
+	due      time.Time     // the time of the next round
+	pause    time.Duration // the wait before due if the last round failed; otherwise 0
+	problem  Problem       // the problem that was reported last
 }
 
-// Due is when the next Tick is due.
+// Due returns the time of the next Tick.
 func (m *Machine) Due() time.Time { return m.due }
 
-// Step takes an event at the time now and returns what to do. The last action of the result
-// may be Ask, whose outcome is the next event.
+// Step handles an event at the time now and returns the actions that it leads to. Only the last
+// action can be Ask.
 func (m *Machine) Step(now time.Time, e Event) []Action {
 	switch e.Kind {
 	case Answered:
@@ -118,8 +123,8 @@ func (m *Machine) Step(now time.Time, e Event) []Action {
 	return m.ask(now)
 }
 
-// ask asks the next server of the round: the bootstrap servers, then replicas, which know
-// the name too.
+// ask asks the next server of the round: first the bootstrap servers, then replicas, which can
+// answer for the name too.
 func (m *Machine) ask(now time.Time) []Action {
 	var server netip.AddrPort
 	switch at := m.asked - len(m.Bootstrap); {
@@ -150,15 +155,15 @@ func (m *Machine) answered(now time.Time, e Event) []Action {
 		m.invalid = true
 		return m.ask(now)
 	case m.asked > len(m.Bootstrap):
-		// A replica that knows of no replica: it may be about to end. The bootstrap
-		// server does not answer, so there is nobody else to ask.
+		// A replica that reports no replicas may be about to end. The bootstrap servers
+		// do not answer, so only other replicas are left to ask.
 		return m.ask(now)
 	}
 	m.due = now.Add(EmptyRetry)
 	return m.use(nil, NoReplica)
 }
 
-// use ends the round.
+// use ends the round with the replicas that it found.
 func (m *Machine) use(replicas []netip.Addr, problem Problem) []Action {
 	m.asked, m.pause = 0, 0
 	actions := m.report(problem)
@@ -177,8 +182,8 @@ func (m *Machine) report(p Problem) []Action {
 	return []Action{{Do: Report, Problem: p}}
 }
 
-// choose returns at most MaxReplicas of the addresses that are valid, each once, in the
-// order of Rank, so that a change of the others does not change the choice.
+// choose returns the valid addresses, each once, in the order of Rank, and at most MaxReplicas.
+// When other addresses are added or removed, most of those chosen stay the same.
 func (m *Machine) choose(addrs []netip.Addr) []netip.Addr {
 	var valid []netip.Addr
 	for _, a := range addrs {

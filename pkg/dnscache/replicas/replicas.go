@@ -1,9 +1,9 @@
 // Package replicas follows the replicas behind a headless Service (--server-replicas), so that
-// dnscache asks each of them directly instead of the Service's address, which leads through
-// the node's address translation to one that nobody chose.
+// dnscache asks each replica directly. With the cluster IP of a Service, the node's address
+// translation would choose the replica instead.
 //
-// Use [New] with the servers that lead to the replicas, and [Follower.Run]. [Machine] decides
-// when to look, whom to ask, and what to do with the answer.
+// Use [New] with the servers that lead to the replicas, and let [Follower.Run] run. [Machine]
+// decides when to look up the replicas, which server to ask for them, and how to use the answer.
 package replicas
 
 import (
@@ -23,26 +23,29 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Config is what a follower needs.
+// Config configures a [Follower].
 type Config struct {
 	// Replicas is --server-replicas.
 	Replicas options.Replicas
-	// Servers are those of the options, all with addresses.
+	// Servers are the servers of the options, all with addresses.
 	Servers []options.Server
-	// Listening are the addresses of this program, which cannot be a replica.
+	// Listening are the addresses on which this program listens, which cannot be those of a
+	// replica.
 	Listening []netip.AddrPort
 	Logger    *slog.Logger
 }
 
-// Follower follows the replicas. A nil Follower follows nothing.
+// Follower follows the replicas. The methods of a nil Follower do nothing.
 type Follower struct {
 	cfg       Config
 	bootstrap []options.Server // the servers of the name's domain
-	machine   Machine          // of Run
-	current   []netip.Addr     // the replicas, for Expand
+	machine   Machine          // only Run uses it
+	current   []netip.Addr     // the replicas that Expand uses
 }
 
-// New returns a follower, nil if none is asked for.
+// New returns a follower of the replicas, or nil if --server-replicas is not given. It returns
+// an error if no server leads to the replicas, if that server is this program itself, or if it
+// is asked over TLS.
 func New(cfg Config) (*Follower, error) {
 	if cfg.Replicas.Name == "" {
 		return nil, nil
@@ -74,10 +77,10 @@ func New(cfg Config) (*Follower, error) {
 	return f, nil
 }
 
-// name is the name that is followed, for messages.
+// name returns the name that is followed, for messages.
 func (f *Follower) name() string { return strings.TrimSuffix(f.cfg.Replicas.Name.String(), ".") }
 
-// port is the port of the replicas in place of a server.
+// port returns the port on which replicas are asked instead of the server bootstrap.
 func (f *Follower) port(bootstrap options.Server) uint16 {
 	if f.cfg.Replicas.Port != 0 {
 		return f.cfg.Replicas.Port
@@ -85,7 +88,7 @@ func (f *Follower) port(bootstrap options.Server) uint16 {
 	return bootstrap.Port
 }
 
-// bootstrapOf returns the servers of the longest domain that a name is in, each once.
+// bootstrapOf returns the servers of the longest domain that contains name, each once.
 func bootstrapOf(servers []options.Server, name dnsname.Name) []options.Server {
 	longest := -1
 	var found []options.Server
@@ -110,8 +113,9 @@ func bootstrapOf(servers []options.Server, name dnsname.Name) []options.Server {
 	return found
 }
 
-// Expand returns servers with the replicas of the same family beside each server that leads
-// to them, which becomes their reserve.
+// Expand returns a list of servers in which each server that leads to the replicas is followed
+// by the replicas of its address family. That server is then asked only if no replica answers.
+// servers does not change.
 func (f *Follower) Expand(servers []options.Server) []options.Server {
 	if f == nil {
 		return servers
@@ -136,8 +140,9 @@ func (f *Follower) Expand(servers []options.Server) []options.Server {
 	return out
 }
 
-// Run looks the replicas up until ctx ends. For each change it calls publish with a function
-// that makes Expand know of it; publish must not call that while Expand runs.
+// Run looks up the replicas until ctx ends. Each time they change, it calls publish with a
+// function that passes the new replicas to Expand. publish must arrange that this function is
+// called, and never while Expand runs.
 func (f *Follower) Run(ctx context.Context, publish func(change func())) {
 	if f == nil {
 		return
@@ -181,7 +186,8 @@ func (f *Follower) report(p Problem) {
 	log.Warn("cannot follow replicas", "reason", string(p))
 }
 
-// ask asks a server for the addresses of the families that the bootstrap servers have.
+// ask asks a server for the addresses of the name, in the address families of the bootstrap
+// servers.
 func (f *Follower) ask(ctx context.Context, server netip.AddrPort) Event {
 	overTCP := f.bootstrap[0].TLS.Clear
 	all, err := answer{ttl: MaxTTL}, errors.New("not asked")

@@ -1,6 +1,6 @@
 // Package script runs the program of --conf-script.
 //
-// Use [Run] to get what it prints.
+// Use [Run] to run it and get its output.
 package script
 
 import (
@@ -26,10 +26,12 @@ const (
 
 const shell = "/bin/sh"
 
-// Run runs the program of --conf-script, a command for the shell, and returns what it prints.
-// It is ended after timeout. Like
-// dnsmasq it leaves the command to the shell; where there is none, as in our
-// image, the words of the command are the program and its arguments.
+// Run passes command to the shell, as dnsmasq does, and returns the standard output of the
+// program. If there is no shell, as in the container image, the words of the command are the
+// path of the program and its arguments. The standard error of the program goes to stderr. A
+// program that runs longer than timeout, or prints more than MaxOutput, is killed together with
+// its child processes; the result is an error. If the program fails, the error is an
+// [options.ScriptError] with its exit code.
 func Run(ctx context.Context, command string, stderr io.Writer, timeout time.Duration) ([]byte, error) {
 	args := []string{shell, "-c", command}
 	if _, err := os.Stat(shell); err != nil {
@@ -42,7 +44,7 @@ func Run(ctx context.Context, command string, stderr io.Writer, timeout time.Dur
 	out := &boundedBuffer{left: MaxOutput, cancel: cancel}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = out, stderr
-	// Children that it leaves behind go with it.
+	// The program leads a process group, so that its child processes can be ended too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
@@ -64,8 +66,8 @@ func Run(ctx context.Context, command string, stderr io.Writer, timeout time.Dur
 	}
 }
 
-// boundedBuffer ends the program that fills it beyond its size. It has no
-// ReadFrom, which would go around the bound.
+// boundedBuffer holds the output of the program, and ends the program if that becomes too
+// large. It has no method ReadFrom, because io.Copy would use that and bypass the limit.
 type boundedBuffer struct {
 	buf    bytes.Buffer
 	left   int

@@ -21,36 +21,36 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Sources are the places that servers come from.
+// Sources are the places that upstream servers come from. It must not be used from two
+// goroutines at once.
 type Sources struct {
-	Options []options.Server // command line and configuration files
-	Live    Live             // dnsmasq-nanny's directory
-	Resolv  *files.Resolv    // --resolv-file; nil for none
+	Options []options.Server // servers of the command line and configuration files
+	Live    Live             // servers of dnsmasq-nanny's directory
+	Resolv  *files.Resolv    // servers of --resolv-file; nil for none
 	// NoResolv is --no-resolv.
 	NoResolv bool
 
 	expand func([]options.Server) []options.Server // see Follow
 	own    []netip.AddrPort                        // see Follow
-	file   []options.Server                        // --servers-file
-	shown  []string                                // the lines that were logged last
+	file   []options.Server                        // servers of --servers-file
+	shown  []string                                // the lines that Show logged last
 }
 
-// Live is what dnsmasq-nanny's directory asks for, with all names of servers replaced by their
+// Live is the content of dnsmasq-nanny's directory, with the names of servers replaced by their
 // addresses.
 type Live struct {
 	Servers []options.Server
-	// Upstream is whether it names servers that replace those of resolv.conf.
+	// Upstream means that the directory names servers that replace those of resolv.conf.
 	Upstream bool
 }
 
-// Equal reports whether two of them ask for the same.
+// Equal reports whether both have the same effect.
 func (c Live) Equal(d Live) bool {
 	return c.Upstream == d.Upstream && slices.Equal(c.Servers, d.Servers)
 }
 
-// Servers returns the servers that hold now, each once, in the order in which
-// --strict-order asks them. Upstream servers of the live configuration replace
-// those of resolv.conf, as with dnsmasq-nanny.
+// Servers returns the servers in effect, each once, in the order in which --strict-order asks
+// them. As with dnsmasq-nanny, upstream servers of the directory replace those of resolv.conf.
 func (s *Sources) Servers() []options.Server {
 	all := slices.Concat(s.Options, s.file, s.Live.Servers)
 	if !s.NoResolv && !s.Live.Upstream && s.Resolv != nil {
@@ -65,7 +65,8 @@ func (s *Sources) Servers() []options.Server {
 	return once(all)
 }
 
-// Bytes estimates the memory that the servers take, with what the forwarder makes of them.
+// Bytes returns an estimate of the memory, in octets, that the servers take, including the data
+// that the forwarder derives from them.
 func (s *Sources) Bytes() int {
 	const perDomain, perServer = 400, 2000
 	bytes := 0
@@ -80,12 +81,12 @@ func (s *Sources) Bytes() int {
 	return bytes
 }
 
-// once removes servers that are there twice.
+// once removes duplicates from list, in place.
 func once(list []options.Server) []options.Server {
 	if len(list) < 2 {
 		return list
 	}
-	first := make(map[uint64]int, len(list)) // places in unique, by hash: a server has 200 octets
+	first := make(map[uint64]int, len(list)) // indices in unique by hash, because a server as the key takes 200 octets
 	seed := maphash.MakeSeed()
 	unique := list[:0]
 	for i := range list {
@@ -99,13 +100,13 @@ func once(list []options.Server) []options.Server {
 	return unique
 }
 
-// Follow makes Servers call expand, which adds replicas, and leave out the addresses that this
-// program listens on.
+// Follow makes Servers call expand, which adds replicas, and leave out the addresses in own, on
+// which this program listens.
 func (s *Sources) Follow(expand func([]options.Server) []options.Server, own []netip.AddrPort) {
 	s.expand, s.own = expand, own
 }
 
-// isOwn reports whether to ask a server would be to ask this program.
+// isOwn reports whether a question to server would reach this program itself.
 func (s *Sources) isOwn(server *options.Server) bool {
 	if server.Kind != options.ServerAsk {
 		return false
@@ -116,8 +117,8 @@ func (s *Sources) isOwn(server *options.Server) bool {
 	})
 }
 
-// withoutOwn leaves out servers that are this program. A domain that has no others is left
-// without any, since nobody else must hear of its names.
+// withoutOwn removes servers that are this program itself. If a domain has no other servers,
+// questions about it are not sent to any server, because no other server may get them.
 func (s *Sources) withoutOwn(servers []options.Server) []options.Server {
 	if !slices.ContainsFunc(servers, func(server options.Server) bool { return s.isOwn(&server) }) {
 		return servers
@@ -135,7 +136,7 @@ func (s *Sources) withoutOwn(servers []options.Server) []options.Server {
 	return out
 }
 
-// UseLive takes what dnsmasq-nanny's directory asks for.
+// UseLive applies new content of dnsmasq-nanny's directory.
 func (s *Sources) UseLive(live Live) {
 	s.Live = live
 	if s.Resolv != nil {
@@ -143,7 +144,8 @@ func (s *Sources) UseLive(live Live) {
 	}
 }
 
-// ReadFile reads --servers-file again; what is wrong with it is only logged.
+// ReadFile reads the file of --servers-file again. Errors are only logged; lines without errors
+// apply. If the file cannot be read, its previous servers stay.
 func (s *Sources) ReadFile(ctx context.Context, path string, lookup Lookup, log *linelog.Log) {
 	data, err := files.Read(path)
 	if err != nil {
@@ -161,8 +163,8 @@ func (s *Sources) ReadFile(ctx context.Context, path string, lookup Lookup, log 
 	s.file = servers
 }
 
-// Show logs the servers that hold now, if they have changed since the last time or always is
-// set.
+// Show logs the servers in effect if they have changed since the last call or if always is
+// true.
 func (s *Sources) Show(log *linelog.Log, always bool) {
 	servers := s.Servers()
 	lines := serverLines(servers)
@@ -182,20 +184,19 @@ func (s *Sources) Show(log *linelog.Log, always bool) {
 	}
 }
 
-// Lookup finds the addresses of a host.
+// Lookup returns the addresses of a host.
 type Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
-// LookupTimeout bounds the search for the address of one server.
+// LookupTimeout is the longest time for looking up the address of one server.
 const LookupTimeout = 5 * time.Second
 
-// System asks the system's resolver, as dnsmasq does for servers that are
-// given by their names.
+// System looks up host with the system's resolver, as dnsmasq does for servers given by name.
 func System(ctx context.Context, host string) ([]netip.Addr, error) {
 	return (&net.Resolver{PreferGo: true}).LookupNetIP(ctx, "ip", host)
 }
 
-// Resolve replaces servers that are given by a name by their first
-// address. It leaves out those that have none, and returns the errors.
+// Resolve returns servers with each server that is given by name replaced by one with the first
+// address of that name. Servers without an address are left out; err then names them.
 func Resolve(ctx context.Context, servers []options.Server, lookup Lookup) ([]options.Server, error) {
 	if !slices.ContainsFunc(servers, func(s options.Server) bool { return s.Host != "" }) {
 		return servers, nil
@@ -232,12 +233,12 @@ const (
 	loggedLocals  = 8
 )
 
-// serverLines describes servers in dnsmasq's words.
+// serverLines describes servers in the wording of dnsmasq.
 func serverLines(servers []options.Server) []string {
 	var lines []string
 	more := 0
 	for _, s := range servers {
-		if s.Kind != options.ServerAsk || s.Role == options.ReplicaServer { // replicas have a line of their own
+		if s.Kind != options.ServerAsk || s.Role == options.ReplicaServer { // replicas are logged in a line of their own
 			continue
 		}
 		if len(lines) == loggedServers {
@@ -251,7 +252,7 @@ func serverLines(servers []options.Server) []string {
 	}
 	locals, moreLocals := 0, 0
 	for _, s := range servers {
-		if s.Kind == options.ServerAsk || s.Kind == options.ServerNone { // the latter has a warning
+		if s.Kind == options.ServerAsk || s.Kind == options.ServerNone { // a warning is logged for the latter
 			continue
 		}
 		if locals++; locals > loggedLocals {
@@ -274,7 +275,7 @@ func serverLines(servers []options.Server) []string {
 	return lines
 }
 
-// tlsText marks a server that is asked over TLS or TCP.
+// tlsText returns the mark of a server that is asked over TLS or only over TCP.
 func tlsText(t options.ServerTLS) string {
 	switch {
 	case t.Clear:

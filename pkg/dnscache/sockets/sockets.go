@@ -1,8 +1,8 @@
-// Package sockets opens the DNS sockets that dnsmasq's options ask for, and keeps to them while
-// addresses and interfaces come and go.
+// Package sockets opens the DNS sockets that dnsmasq's options ask for, and keeps them up to
+// date while addresses and interfaces come and go.
 //
-// Use [Open] before privileges are dropped, and [Sockets.Rebind] after each change of the
-// interfaces and, while [Sockets.Waiting], once a second.
+// Use [Open] before privileges are dropped. Call [Sockets.Rebind] after each change of the
+// interfaces and, while [Sockets.Waiting] returns true, once a second.
 package sockets
 
 import (
@@ -25,32 +25,34 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
-// Config is what sockets are opened from.
+// Config configures [Sockets].
 type Config struct {
 	Options *options.Listen
-	// Addrs are listened on in place of the addresses of Options, if there are any.
+	// Addrs are the addresses to listen on. If empty, Options names them.
 	Addrs []netip.AddrPort
-	// Interfaces are the host's, if Options follow them.
+	// Interfaces are the host's network interfaces. Needed only if Options depend on them.
 	Interfaces netif.List
-	// Share is --share-port.
+	// Share lets another process listen on the same addresses (--share-port).
 	Share bool
-	// Handler gets the queries.
+	// Handler answers the queries.
 	Handler listener.Splitter
 	Log     *linelog.Log
 	Logger  *slog.Logger
 }
 
-// Sockets are open sockets. The methods must not be called from two goroutines at once.
+// Sockets are the open sockets. The methods declared here must not be called from two
+// goroutines at once.
 type Sockets struct {
 	*listener.Server
 
 	cfg       Config
 	localOnly *localservice.Filter // nil without --local-service
-	fixed     []netip.AddrPort     // what is listened on when that follows nothing
-	tries     int                  // how often in a row some address could not be bound
+	fixed     []netip.AddrPort     // the addresses to listen on if they never change
+	tries     int                  // number of consecutive attempts in which an address could not be bound
 }
 
-// Open binds the DNS addresses. Its errors are faults with dnsmasq's exit code.
+// Open binds the DNS addresses. The caller must call Close. Errors are [options.Fault] values
+// with dnsmasq's exit code.
 func Open(cfg Config) (*Sockets, error) {
 	s, l := &Sockets{cfg: cfg}, cfg.Options
 	answer := cfg.Handler
@@ -81,20 +83,21 @@ func Open(cfg Config) (*Sockets, error) {
 	return s, nil
 }
 
-// Waiting reports whether some address could not be bound yet.
+// Waiting reports whether an address could not be bound yet.
 func (s *Sockets) Waiting() bool { return s.tries > 0 }
 
-// BindsLater reports whether addresses may have to be bound after the start.
+// BindsLater reports whether addresses may have to be bound after the start, when privileges
+// have been dropped.
 func (s *Sockets) BindsLater() bool { return s.Waiting() || listenaddr.BindsLater(s.cfg.Options) }
 
-// RefreshLocal takes the networks of --local-service again.
+// RefreshLocal reads the networks of --local-service again.
 func (s *Sockets) RefreshLocal() {
 	if s.localOnly != nil {
 		s.localOnly.Refresh(netif.All)
 	}
 }
 
-// NotLocal returns how many queries --local-service dropped.
+// NotLocal returns the number of queries that --local-service dropped.
 func (s *Sockets) NotLocal() uint64 {
 	if s.localOnly == nil {
 		return 0
@@ -102,9 +105,9 @@ func (s *Sockets) NotLocal() uint64 {
 	return s.localOnly.Dropped()
 }
 
-// bindFirst binds the addresses that are wanted at the start. One that is not
-// there yet is waited for where the options follow changes, and an IPv6 address
-// of an interface until the network has agreed to it (RFC 4862 §5.4).
+// bindFirst binds the addresses at the start. If the options follow changes, an address that
+// does not exist yet is bound later. An IPv6 address of an interface is bound later if
+// duplicate address detection has not ended (RFC 4862 §5.4).
 func (s *Sockets) bindFirst() error {
 	l := s.cfg.Options
 	list, err := netif.All()
@@ -147,7 +150,7 @@ func (s *Sockets) bindFirst() error {
 	return nil
 }
 
-// wantedAddrs are the addresses to listen on now.
+// wantedAddrs returns the addresses to listen on if list are the interfaces.
 func (s *Sockets) wantedAddrs(list netif.List) []netip.AddrPort {
 	if len(s.cfg.Addrs) > 0 || !listenaddr.Follows(s.cfg.Options) {
 		return s.fixed
@@ -155,8 +158,8 @@ func (s *Sockets) wantedAddrs(list netif.List) []netip.AddrPort {
 	return listenaddr.Now(s.cfg.Options, list)
 }
 
-// onlyUnavailable reports whether all that an error joins says that an address
-// is not there.
+// onlyUnavailable reports whether err, or each of the errors that it joins, means that an
+// address or interface does not exist.
 func onlyUnavailable(err error) bool {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return !slices.ContainsFunc(joined.Unwrap(), func(e error) bool { return !onlyUnavailable(e) })
@@ -164,11 +167,12 @@ func onlyUnavailable(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.ENODEV)
 }
 
-// quietTries is how often an address is tried, once a second, before it is
-// logged that it cannot be bound.
+// quietTries is the number of attempts to bind an address, one a second, after which the
+// failure is logged.
 const quietTries = 5
 
-// Rebind listens on the addresses that are wanted with these interfaces.
+// Rebind changes the sockets to the addresses to listen on if list are the interfaces, and logs
+// the changes.
 func (s *Sockets) Rebind(list netif.List) {
 	added, removed, err := s.Update(s.wantedAddrs(list))
 	for _, addr := range added {
@@ -186,8 +190,8 @@ func (s *Sockets) Rebind(list netif.List) {
 	}
 }
 
-// listenFault puts an error of the listener into dnsmasq's words, and adds the
-// listener's own, which name the protocol and the port too.
+// listenFault returns a fault for an error of the listener: its text is in the wording of
+// dnsmasq, and its detail is the error itself, which names the protocol and port too.
 func listenFault(err error, addrs []netip.AddrPort) error {
 	where := "port"
 	for _, a := range addrs {

@@ -15,13 +15,13 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 )
 
-// Env is what the subcommand takes from the program.
+// Env holds the parts of the program that the subcommands use.
 type Env struct {
 	Getenv         func(string) string
-	Stdin          io.Reader // nil stands for the process's
+	Stdin          io.Reader // nil means the standard input of the process
 	Stdout, Stderr io.Writer
-	// Open makes a kubedns that serves nothing, from its flags. run loads the objects and
-	// goes on until its context ends.
+	// Open makes a kubedns from its flags; it opens no listening sockets. run loads the objects
+	// and follows them until its context ends.
 	Open func(o *options.Options) (e *Explainer, run func(context.Context) error, err error)
 }
 
@@ -42,8 +42,8 @@ Exit code: 0 answer, 3 NXDOMAIN, 4 the name exists without records of the type, 
 Flags of this command (those of kubedns: kubedns --help):
 `
 
-// Run runs the subcommand that args begin with, and returns its exit code. It is false if
-// they begin with none.
+// Run runs the subcommand if args begin with the name of one, and returns its exit code.
+// Otherwise, ok is false.
 func Run(ctx context.Context, args []string, env Env) (code int, ok bool) {
 	if len(args) == 0 {
 		return 0, false
@@ -62,7 +62,8 @@ func Run(ctx context.Context, args []string, env Env) (code int, ok bool) {
 	return 0, false
 }
 
-// Command runs "kubedns explain" with the arguments after that, and returns the exit code.
+// Command runs "kubedns explain" with the arguments that follow these words, and returns the
+// exit code.
 func Command(ctx context.Context, args []string, env Env) int {
 	var (
 		q      Question
@@ -121,7 +122,8 @@ func Command(ctx context.Context, args []string, env Env) int {
 	return x.ExitCode()
 }
 
-// explainOnce explains a name by a running server, or by one that it makes.
+// explainOnce gets the explanation from the running kubedns at the URL server or, if that is
+// empty, makes one from the options.
 func explainOnce(ctx context.Context, server string, o *options.Options, q Question, env Env) (*Explanation, error) {
 	if server != "" {
 		x, err := fetch(ctx, server, q)
@@ -136,7 +138,8 @@ func explainOnce(ctx context.Context, server string, o *options.Options, q Quest
 	return x, errors.Join(err, fault)
 }
 
-// withServer calls use with a server of its own when its objects are loaded.
+// withServer makes a kubedns from the options, waits until its objects are loaded, and calls
+// use with its Explainer. It ends that kubedns before it returns.
 func withServer(ctx context.Context, o *options.Options, env Env, use func(*Explainer)) error {
 	e, run, err := env.Open(o)
 	if err != nil {
@@ -144,7 +147,7 @@ func withServer(ctx context.Context, o *options.Options, env Env, use func(*Expl
 	}
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
-	var failure error // to be read when ended is closed
+	var failure error // may be read once ended is closed
 	go func() {
 		defer close(ended)
 		failure = run(running)
@@ -172,11 +175,12 @@ func withServer(ctx context.Context, o *options.Options, env Env, use func(*Expl
 	return nil
 }
 
-// refused says which resource the API server refuses to list. Waiting would not help.
+// refused returns an error if the API server refuses to list a resource, because waiting would
+// not help.
 func (e *Explainer) refused() error {
 	status := e.Watcher.Status()
 	for _, r := range status.Resources {
-		slices := strings.HasPrefix(r.Resource, "endpointslices") // then Endpoints are tried at once
+		slices := strings.HasPrefix(r.Resource, "endpointslices") // kubewatch then lists Endpoints instead
 		if !r.Refused || r.Lists > 0 || slices {
 			continue
 		}
@@ -190,7 +194,7 @@ func (e *Explainer) refused() error {
 	return nil
 }
 
-// unsynced says what is missing.
+// unsynced tells what has not been loaded yet.
 func (e *Explainer) unsynced() string {
 	for _, r := range e.Watcher.Status().Resources {
 		if r.Lists == 0 {

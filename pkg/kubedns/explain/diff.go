@@ -19,10 +19,10 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// ExitDiffers is the exit code of "kubedns diff" if an answer differs.
+// ExitDiffers is the exit code of "kubedns diff" if any record differs.
 const ExitDiffers = 1
 
-// liveCluster stands for the API server in the arguments of "kubedns diff".
+// liveCluster is the argument of "kubedns diff" that means the API server.
 const liveCluster = "cluster"
 
 const diffUsage = `kubedns diff compares what two states of a cluster answer, name by name.
@@ -39,7 +39,7 @@ are enough. --timeout (default 1m) bounds how long loading the objects may take.
 Exit code: 0 no difference, 1 differences, 2 failure.
 `
 
-// runDiff runs "kubedns diff".
+// runDiff runs "kubedns diff" and returns its exit code.
 func runDiff(ctx context.Context, args []string, env Env) int {
 	wait := time.Minute
 	o, arguments, err := options.ParseCommand(args, env.Getenv, io.Discard, func(f *pflag.FlagSet) {
@@ -87,7 +87,8 @@ func union(a, b map[string]bool) map[string]bool {
 	return all
 }
 
-// allRecords returns all records that a state of the cluster answers with.
+// allRecords returns all records with which kubedns would answer, in the form of dig, for the
+// objects in what: a file, a folder or liveCluster.
 func allRecords(ctx context.Context, what string, o options.Options, env Env) (map[string]bool, error) {
 	if what != liveCluster {
 		o.ObjectsPath, o.Kubeconfig, o.MasterURL = what, "", ""

@@ -1,10 +1,12 @@
-// Package explain says why a name resolves in kubedns as it does, or why it does not.
+// Package explain tells why a name resolves in kubedns as it does, or why it does not.
 //
-// An [Explainer] puts the question to the server itself, so that the answer is the one a
-// client gets, and tells the reasons by the functions with which the server decides:
+// Use an [Explainer] to explain a name, [NewLimited] to serve explanations over HTTP, and [Command]
+// for the subcommand "kubedns explain".
+//
+// The Explainer passes the question to the server itself, so that the answer is the one that a
+// client gets. It finds the reasons with the functions by which the server decides:
 // [skydns.Server.Where], [backend.Backend.Decide], [records.Build] and
-// [forwarder.Forwarder.WouldAsk]. Use [Handler] to serve it over HTTP, and [Command] for
-// the subcommand "kubedns explain".
+// [forwarder.Forwarder.WouldAsk].
 package explain
 
 import (
@@ -25,30 +27,30 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Explainer explains names. Its fields are the parts of a kubedns and do not change; all
-// but ClusterSet and Ready must be set. It is safe for concurrent use.
+// Explainer explains how names are answered. Its fields are parts of a kubedns and must not
+// change. All except ClusterSet and Ready are required. It is safe for concurrent use.
 type Explainer struct {
 	// Domain is the cluster domain.
 	Domain dnsname.Name
-	// TTL is --ttl.
+	// TTL is the TTL of the records in the cluster (--ttl).
 	TTL time.Duration
-	// Server answers.
+	// Server is the DNS server that answers the questions.
 	Server *skydns.Server
 	// Backend answers for the cluster domain.
 	Backend *backend.Backend
 	// Tree holds the records of the cluster.
 	Tree *treecache.Tree
-	// ClusterSet answers for the clusterset zone; nil without it.
+	// ClusterSet answers for the clusterset zone. It is nil without that zone.
 	ClusterSet *backend.ClusterSet
-	// Watcher keeps the objects.
+	// Watcher holds the objects of the cluster.
 	Watcher *kubewatch.Watcher
-	// Forward asks upstream servers.
+	// Forward asks upstream servers about other names.
 	Forward *forwarder.Forwarder
-	// Ready reports whether the live configuration is applied; nil means yes.
+	// Ready reports whether the live configuration is in effect. If nil, it always is.
 	Ready func() bool
 }
 
-// Question is what is to be explained.
+// Question is a question to explain.
 type Question struct {
 	// Name is a domain name. With a final dot, the search list is not used.
 	Name string
@@ -56,46 +58,48 @@ type Question struct {
 	Type string
 	// Namespace is that of the Pod whose search list is used; "" means default.
 	Namespace string
-	// NDots is the option of resolv.conf: names with fewer dots are first looked up with
-	// the search list. Pods have 5.
+	// NDots is the option ndots of resolv.conf: the search list is first applied to names with
+	// fewer dots. In Pods, it is 5.
 	NDots int
 }
 
-// Candidate is a name that a resolver with the search list tries.
+// Candidate is one of the names that a resolver with the search list tries.
 type Candidate struct {
 	Name   string `json:"name"`
 	Status string `json:"status"`
 }
 
-// Explanation is the answer to a Question, with its reasons.
+// Explanation is the answer to a [Question], with the reasons for it.
 type Explanation struct {
-	// Name is the name that is explained: the first of Search with an answer, otherwise
-	// the one that is most likely meant.
+	// Name is the explained name: the first name in Search that has an answer or, without
+	// one, the name that is most likely meant.
 	Name string `json:"name"`
 	// Type is the type asked for.
 	Type string `json:"type"`
-	// Status is the rcode's name, NODATA or NOREPLY.
+	// Status is the name of the rcode, NODATA or NOREPLY.
 	Status string `json:"status"`
 	// Search lists the names that were tried, in order.
 	Search []Candidate `json:"search"`
-	// Answer holds the records of the answer section, as dig prints them.
+	// Answer holds the records of the answer section in the form of dig.
 	Answer []string `json:"answer,omitempty"`
-	// Authority holds those of the authority section.
+	// Authority holds the records of the authority section.
 	Authority []string `json:"authority,omitempty"`
-	// ExtendedError is the server's own reason (RFC 8914), if it gave one.
+	// ExtendedError is the reason in the answer itself (RFC 8914); "" if it has none.
 	ExtendedError string `json:"extendedError,omitempty"`
-	// Reasons tell step by step how the answer came about.
+	// Reasons say, step by step, how the answer came about.
 	Reasons []string `json:"reasons"`
-	// Suggestions are names that exist and are similar.
+	// Suggestions are similar names that exist.
 	Suggestions []string `json:"suggestions,omitempty"`
-	// Servers are the upstream servers for the name, if it is not answered here.
+	// Servers are the upstream servers that are asked about the name, if kubedns does not
+	// answer it itself.
 	Servers []explain.Upstream `json:"servers,omitempty"`
-	// DataAge is the time in seconds since the API server was last heard, -1 for never.
+	// DataAge is the time since the API server last sent anything, in seconds; -1 if it never
+	// did.
 	DataAge float64 `json:"dataAgeSeconds"`
 }
 
-// Explain explains a name. It asks upstream servers if the server would. The error is
-// about the question.
+// Explain explains a name. It asks upstream servers if the server would ask them. It returns an
+// error only for an invalid question. The caller owns the result.
 func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, error) {
 	typ, err := explain.ParseType(q.Type)
 	if err != nil {
@@ -115,7 +119,7 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 		if rank := e.rank(name, absolute, r, similar); rank > best {
 			chosen, best, reply = name, rank, r
 		}
-		if r.Status == "NOERROR" { // a resolver goes on after everything else
+		if r.Status == "NOERROR" { // after any other status, a resolver tries the next name
 			break
 		}
 	}
@@ -135,8 +139,9 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 	return x, nil
 }
 
-// rank says how likely a candidate, whose answer is r, is the name that is meant: the one
-// with an answer, one of an object that exists, or one with a similar name.
+// rank returns a number that is larger the more likely a candidate is the name that is meant. r
+// is the answer about the candidate. Names with an answer come first, then names of an object
+// that exists, then names that are similar to one that exists.
 func (e *Explainer) rank(name, absolute dnsname.Name, r *explain.Answer, similar func(dnsname.Name) []string) int {
 	labels := relative(name, e.Domain)
 	n := len(labels)
@@ -158,10 +163,10 @@ func (e *Explainer) rank(name, absolute dnsname.Name, r *explain.Answer, similar
 	case r.Status == "NXDOMAIN", r.Status == "REFUSED":
 		return 1
 	}
-	return 100 // the servers for the name outside failed
+	return 100 // outside the cluster, and its servers failed
 }
 
-// explain adds the reasons.
+// explain adds the reasons for the answer about name.
 func (e *Explainer) explain(x *Explanation, name dnsname.Name, typ uint16) {
 	x.DataAge = -1
 	if age, ok := e.dataAge(x); ok {
@@ -189,8 +194,8 @@ func (e *Explainer) explain(x *Explanation, name dnsname.Name, typ uint16) {
 	}
 }
 
-// dataAge returns how long ago the API server was last heard, and warns about resources
-// that are not connected.
+// dataAge returns the time since the API server last sent anything, and adds a reason for each
+// resource whose watch is not connected.
 func (e *Explainer) dataAge(x *Explanation) (age time.Duration, ok bool) {
 	status := e.Watcher.Status()
 	if !status.Synced {
@@ -208,7 +213,7 @@ func (e *Explainer) dataAge(x *Explanation) (age time.Duration, ok bool) {
 	return age, ok
 }
 
-// explainOutside says which servers are asked.
+// explainOutside tells which upstream servers are asked about a name.
 func (e *Explainer) explainOutside(x *Explanation, name dnsname.Name, typ uint16, where *skydns.Where) {
 	switch where.Route.Kind {
 	case skydns.RouteUnavailable:
@@ -227,7 +232,7 @@ func (e *Explainer) explainOutside(x *Explanation, name dnsname.Name, typ uint16
 	x.Servers = explain.Servers(asked.Servers, e.Forward.Stats().Upstream.Servers)
 }
 
-// addf adds a reason, of at most [explain.MaxLines].
+// addf adds a reason, up to [explain.MaxLines].
 func (x *Explanation) addf(format string, args ...any) {
 	switch {
 	case len(x.Reasons) < explain.MaxLines:
@@ -237,8 +242,8 @@ func (x *Explanation) addf(format string, args ...any) {
 	}
 }
 
-// candidates returns the names that a resolver in a Pod tries, in order, and the name
-// without a suffix, which is one of them.
+// candidates returns the names that a resolver in a Pod tries, in order. absolute is the one of
+// them without a suffix of the search list.
 func (e *Explainer) candidates(q *Question) (absolute dnsname.Name, names []dnsname.Name, err error) {
 	absolute, err = dnsname.Parse(q.Name)
 	if err != nil || q.Name == "" {

@@ -11,15 +11,17 @@ import (
 
 const (
 	maxSuggestions = 5
-	// maxVisited bounds the labels that one search compares.
+	// maxVisited is the largest number of labels that one search compares.
 	maxVisited = 100_000
-	// maxFound bounds the names that are kept until the nearest are chosen.
+	// maxFound is the largest number of names that a search keeps, from which the nearest are
+	// chosen.
 	maxFound = 100
-	// maxDistance is the largest number of changed letters that counts as a slip.
+	// maxDistance is the largest number of changed letters that counts as a typing error.
 	maxDistance = 2
 )
 
-// searchOnce returns a function that is similar, but searches once for each name.
+// searchOnce returns a function that returns the result of similar, but searches only once for
+// each name.
 func (e *Explainer) searchOnce() func(name dnsname.Name) []string {
 	found := map[dnsname.Name][]string{}
 	return func(name dnsname.Name) []string {
@@ -32,8 +34,9 @@ func (e *Explainer) searchOnce() func(name dnsname.Name) []string {
 	}
 }
 
-// similar returns names that exist and are similar to a name of a Service: ones with a
-// slip of the keyboard, in another namespace, or with another port.
+// similar returns names that exist and that are similar to the name of a Service: those that
+// differ by a typing error, by the namespace or by the port. It returns at most most names, the
+// nearest first.
 func (e *Explainer) similar(name dnsname.Name, most int) []string {
 	if _, in := dnsname.CutZone([]byte(name), e.Domain); !in {
 		return nil
@@ -56,7 +59,7 @@ func (e *Explainer) similar(name dnsname.Name, most int) []string {
 	}
 	namespace, service, below := labels[n-2], labels[n-3], labels[:n-3]
 	s := search{e: e, budget: maxVisited}
-	s.addName(strings.Join(labels, "."), 0) // exists if only "svc" was wrong
+	s.addName(strings.Join(labels, "."), 0) // this name exists if only "svc" was wrong
 	if svc, slices := e.Watcher.Service(namespace, service); svc != nil && len(below) > 0 {
 		s.ports(svc, slices, below)
 	} else {
@@ -73,7 +76,7 @@ func (e *Explainer) similar(name dnsname.Name, most int) []string {
 	return names
 }
 
-// found is a similar name and how far it is from the one that was asked for.
+// found is a similar name and its distance from the name in the question.
 type found struct {
 	name     string
 	distance int
@@ -82,18 +85,18 @@ type found struct {
 // search collects similar names.
 type search struct {
 	e      *Explainer
-	budget int // labels that may still be compared
+	budget int // number of labels that may still be compared
 	found  []found
 }
 
-// addName adds a name, given by the labels before the zone, if it exists.
+// addName adds a name to the result if it exists. name lacks the zone, and far is its distance.
 func (s *search) addName(name string, far int) {
 	full, err := dnsname.Parse(name + "." + s.e.Domain.String())
 	if err != nil {
 		return
 	}
 	at := len(s.found)
-	if at >= maxFound { // the farthest makes room for a nearer one
+	if at >= maxFound { // replace the farthest name if this one is nearer
 		for i := range s.found {
 			if at == len(s.found) || s.found[i].distance > s.found[at].distance {
 				at = i
@@ -113,7 +116,8 @@ func (s *search) addName(name string, far int) {
 	s.found[at] = found{text, far}
 }
 
-// labels calls visit for the labels of a namespace, as many as the budget allows.
+// labels calls visit for each Service in a namespace, or for each namespace if that is "", as
+// far as the budget allows.
 func (s *search) labels(namespace string, visit func(label string)) {
 	s.e.Tree.Snapshot().Labels(namespace, func(label string) bool {
 		s.budget--
@@ -122,7 +126,7 @@ func (s *search) labels(namespace string, visit func(label string)) {
 	})
 }
 
-// services finds Services of similar names in the namespace.
+// services finds Services with similar names in the same namespace.
 func (s *search) services(service, namespace string) {
 	s.labels(namespace, func(label string) {
 		if far := len(label) - len(service); far > maxDistance || -far > maxDistance {
@@ -134,7 +138,7 @@ func (s *search) services(service, namespace string) {
 	})
 }
 
-// namespaces finds the Service in namespaces of similar names, and in all others.
+// namespaces finds Services with the same name in all other namespaces.
 func (s *search) namespaces(service, namespace string) {
 	s.labels("", func(label string) {
 		if label == namespace {
@@ -144,7 +148,7 @@ func (s *search) namespaces(service, namespace string) {
 	})
 }
 
-// ports finds the names of ports and hosts of a Service.
+// ports finds the ports and host names of a Service that are similar to the labels in below.
 func (s *search) ports(svc *records.Service, list []*records.Slice, below []string) {
 	base := "." + svc.Name + "." + svc.Namespace + ".svc"
 	ports := slices.Clone(svc.Ports)

@@ -10,26 +10,27 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/explain"
 )
 
-// Path is where [Handler] is served.
+// Path is the path at which [Limited] serves explanations.
 const Path = explain.Path
 
-// defaultDot is ndots in Pods.
+// defaultDot is the value of ndots in Pods.
 const defaultDot = 5
 
-// Limited explains names for clients that nobody knows, within the limits of
-// [explain.Page]. As a handler, it serves explanations on [explain.Path]: GET ?name=NAME,
-// with type, namespace, ndots and output=json as further parameters.
+// Limited explains names for clients that are not trusted, within the limits of [explain.Page].
+// As a handler, it serves explanations on [explain.Path]. Requests are GET ?name=NAME; the
+// parameters type, namespace, ndots and output=json are optional.
 type Limited struct {
 	*explain.Page
 	explainer *Explainer
 }
 
-// NewLimited returns a Limited for e.
+// NewLimited returns a Limited that explains names with e.
 func NewLimited(e *Explainer) *Limited {
 	return &Limited{explainer: e, Page: explain.NewPage(func(w http.ResponseWriter, r *http.Request) { serve(e, w, r) })}
 }
 
-// Explain is [Explainer.Explain]; the error may be [explain.ErrTooMany] or that of ctx, too.
+// Explain is like [Explainer.Explain], but the error may also be [explain.ErrTooMany] or that
+// of ctx.
 func (l *Limited) Explain(ctx context.Context, q Question) (x *Explanation, err error) {
 	limit := l.Do(ctx, func() { x, err = l.explainer.Explain(ctx, q) })
 	return x, errors.Join(limit, err)
@@ -68,7 +69,7 @@ func serve(e *Explainer, w http.ResponseWriter, r *http.Request) {
 	_ = write(w) // the client may have closed the connection
 }
 
-// fetch asks the page of a running server.
+// fetch gets the explanation from a running kubedns.
 func fetch(ctx context.Context, server string, q Question) (*Explanation, error) {
 	x := &Explanation{}
 	err := explain.Fetch(ctx, server, "a running kubedns's --debug-address, such as http://127.0.0.1:6060", url.Values{

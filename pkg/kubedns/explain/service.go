@@ -8,7 +8,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
-// explainOwn explains a name in one of the server's own zones.
+// explainOwn explains a name in one of the zones that the server is authoritative for.
 func (e *Explainer) explainOwn(x *Explanation, name, zone dnsname.Name) {
 	labels := relative(name, zone)
 	if zone != e.Domain {
@@ -40,7 +40,7 @@ func (e *Explainer) explainOwn(x *Explanation, name, zone dnsname.Name) {
 	e.explainObject(x, "Service", labels, svc, slices)
 }
 
-// relative returns the labels of name before zone, leftmost first.
+// relative returns the labels of name that stand before zone, leftmost first.
 func relative(name, zone dnsname.Name) []string {
 	text := strings.TrimSuffix(strings.TrimSuffix(name.String(), "."), strings.TrimSuffix(zone.String(), "."))
 	if text = strings.TrimSuffix(text, "."); text == "" {
@@ -49,8 +49,8 @@ func relative(name, zone dnsname.Name) []string {
 	return strings.Split(text, ".")
 }
 
-// explainObject explains a Service or ServiceImport, svc, whose name has labels; svc is
-// nil if it does not exist.
+// explainObject explains a name of a Service or ServiceImport (kind), which has the labels
+// before the zone. svc is nil if that object does not exist.
 func (e *Explainer) explainObject(x *Explanation, kind string, labels []string, svc *records.Service, slices []*records.Slice) {
 	n := len(labels)
 	namespace, service := labels[n-2], labels[n-3]
@@ -100,12 +100,12 @@ func kindText(svc *records.Service) string {
 	return "ClusterIP " + strings.Join(addrs, ", ") + " (it is answered whether or not endpoints are ready)"
 }
 
-// maxEndpoints is how many endpoints are described one by one. Those whose host name is
-// asked for are always described.
+// maxEndpoints is the largest number of endpoints that are described one by one. An endpoint
+// whose host name is in the question is always described.
 const maxEndpoints = 50
 
-// explainSlices says which endpoints of a headless Service have records. below are the
-// labels below the Service's name.
+// explainSlices tells which endpoints of a headless Service have records. below holds the
+// labels before the name of the Service.
 func explainSlices(x *Explanation, below []string, svc *records.Service, slices []*records.Slice) {
 	if len(slices) == 0 {
 		x.addf("it has no EndpointSlices: no Pod matches its selector, or nobody made one (a headless Service without endpoints has no records)")
@@ -171,7 +171,7 @@ func endpointState(svc *records.Service, ep records.Endpoint) string {
 	return "not ready (conditions.ready is false), so it is not published; the conditions serving and terminating do not count"
 }
 
-// explainPorts says which ports there are, if the labels below a Service name one.
+// explainPorts tells which ports a Service has, if the labels before its name ask for one.
 func explainPorts(x *Explanation, below []string, ports []records.Port) {
 	if !strings.HasPrefix(below[len(below)-1], "_") {
 		x.addf("names below this Service are _PORT._PROTOCOL; endpoints have names only below headless Services")

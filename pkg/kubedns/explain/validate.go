@@ -33,10 +33,10 @@ with the name kube-dns counts.
 Exit code: 0 valid, 1 faults, 2 the folder or file cannot be read.
 `
 
-// maxManifest bounds the size of a manifest; a ConfigMap has at most 1 MiB.
+// maxManifest is the largest size of a manifest in octets. A ConfigMap has at most 1 MiB.
 const maxManifest = 4 << 20
 
-// runValidate runs "kubedns validate".
+// runValidate runs "kubedns validate" and returns its exit code.
 func runValidate(args []string, env Env) int {
 	var dir, file string
 	flags := pflag.NewFlagSet("validate", pflag.ContinueOnError)
@@ -74,7 +74,8 @@ func runValidate(args []string, env Env) int {
 }
 
 // readConfigMap reads the data of the ConfigMap in a manifest. text is the manifest up to the
-// end of the ConfigMap; lines before it are empty.
+// end of the ConfigMap, with empty lines in place of earlier documents, so that line numbers
+// stay right.
 func readConfigMap(path string, stdin io.Reader) (text string, data map[string]string, err error) {
 	in := stdin
 	if path != "-" {
@@ -99,7 +100,7 @@ func readConfigMap(path string, stdin io.Reader) (text string, data map[string]s
 			Metadata struct{ Name string } `json:"metadata"`
 			Data     map[string]string     `json:"data"`
 		}
-		asJSON, err := yaml.YAMLToJSONStrict([]byte(document)) // rejects keys that are there twice
+		asJSON, err := yaml.YAMLToJSONStrict([]byte(document)) // rejects duplicate keys
 		if err == nil {
 			err = json.Unmarshal(asJSON, &object)
 		}
@@ -126,8 +127,8 @@ func readConfigMap(path string, stdin io.Reader) (text string, data map[string]s
 	return text, data, nil
 }
 
-// documents splits a manifest at the lines "---". Each document begins with as many empty
-// lines as there are lines before it.
+// documents splits a manifest at the lines "---". Before each document stand as many empty
+// lines as there are lines before it in the manifest.
 func documents(manifest string) []string {
 	var list []string
 	var b strings.Builder
@@ -145,9 +146,10 @@ func documents(manifest string) []string {
 	return append(list, b.String())
 }
 
-// lineOf returns the line of a manifest for a line of a key's value, counted from 1: that line
-// itself if the value is a block, otherwise the line of the key, and words for the line of the
-// value after it. Without such a key it is line 1.
+// lineOf returns the line number in a manifest of a line in the value of a key; line counts
+// from 1. If the value is a block, it returns the number of that line itself. Otherwise, it
+// returns the number of the line with the key and, unless line is 1, the words "line N of the
+// value". If the key is missing, it returns 1.
 func lineOf(manifest, key string, line int) string {
 	at := regexp.MustCompile(`(^|[\s,{])["']?` + regexp.QuoteMeta(key) + `["']?\s*:`)
 	block := regexp.MustCompile(`:\s*[|>][-+0-9]*\s*(#.*)?$`)
@@ -172,7 +174,8 @@ func lineOf(manifest, key string, line int) string {
 	return fmt.Sprintf("%d (line %d of the value)", found, line)
 }
 
-// report prints what data means, and its faults. place says where a line of a key's value is.
+// report prints the effect and the faults of a ConfigMap, and returns the exit code. place
+// returns the line number in the manifest of a line in the value of a key.
 func report(data map[string]string, place func(key string, line int) string, out io.Writer) int {
 	code := explain.ExitAnswer
 	for _, key := range slices.Sorted(maps.Keys(data)) {
@@ -210,7 +213,7 @@ func report(data map[string]string, place func(key string, line int) string, out
 	return code
 }
 
-// reportAutopath prints what the keys about the clients' search lists mean.
+// reportAutopath prints the effect of the keys about search lists of clients.
 func reportAutopath(config *dnsconfig.Config, out io.Writer) {
 	searches := "those of kubedns's resolv.conf, or --autopath-searches"
 	if config.AutopathSearches != nil {

@@ -63,7 +63,7 @@ type Live struct {
 	poller  *dnsconfig.Poller           // nil without a directory; used by Open, then by Run
 	watcher *kubewatch.ConfigMapWatcher // nil without a ConfigMap; does not change
 
-	// stateMu protects state, which is never read on the way to a lock of another package.
+	// stateMu protects state. No lock of another package is taken while it is held.
 	stateMu sync.Mutex
 	state   Status // what Status returns, without Watch and Applied
 
@@ -142,7 +142,7 @@ func (l *Live) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// poll calls load every period until ctx ends.
+// poll calls load once in each period until ctx ends.
 func poll(ctx context.Context, period time.Duration, load func()) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()

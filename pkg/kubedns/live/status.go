@@ -8,20 +8,21 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
 )
 
-// Status says what became of the live configuration.
+// Status is the state of the live configuration.
 type Status struct {
-	// Source says where the configuration comes from, for people.
+	// Source tells people where the configuration comes from.
 	Source string
-	// Applied says whether a configuration is in effect, be it that of the flags.
+	// Applied reports whether a configuration is in effect; it may be that of the flags alone.
 	Applied bool
-	// Accepted is when a configuration of the source was last accepted; zero if none was.
+	// Accepted is the time at which a configuration from Source was last accepted; zero if none
+	// was.
 	Accepted time.Time
-	// Rejected is the error of the newest content, while that is rejected and the previous
-	// configuration stays; "" otherwise.
+	// Rejected is the error of the newest content, if that was rejected and the previous
+	// configuration stays in effect; otherwise "".
 	Rejected string
-	// Federations are those in effect.
+	// Federations are the federations in effect.
 	Federations map[string]string
-	// Watch is how the watch of the ConfigMap goes; nil without one.
+	// Watch is the state of the watch of the ConfigMap; nil if there is none.
 	Watch *kubewatch.ResourceStatus
 }
 
@@ -40,8 +41,8 @@ func (l *Live) Status() Status {
 	return s
 }
 
-// result records what became of a new content: err says why it was rejected, nil that it
-// was accepted.
+// result records whether new content was accepted. err is the reason why it was rejected, or
+// nil.
 func (l *Live) result(err error) {
 	l.metrics.Result(err)
 	l.stateMu.Lock()

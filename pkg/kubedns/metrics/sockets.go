@@ -12,7 +12,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/listener"
 )
 
-// statMetrics exports plain counters of S.
+// statMetrics exports the plain counters in an S.
 type statMetrics[S any] struct {
 	collect.Set
 	stats func() S // returns the current counters
@@ -26,7 +26,7 @@ type statMetric[S any] struct {
 	label  []string
 }
 
-// counter adds a counter with one label; values has the value for each of its values.
+// counter adds a counter with one label. values has a function for each value of the label.
 func (m *statMetrics[S]) counter(name, help, label string, values map[string]func(*S) uint64) {
 	metric := m.Counter(name, help, label)
 	for text, value := range values {

@@ -20,13 +20,13 @@ type stateMetrics struct {
 	forward func() forwarder.Stats  // returns the counters of the forwarder
 
 	collect.Set // the metrics below
-	// Those of the tree.
+	// The metrics of the tree.
 	services, records collect.Metric
-	// The replies that match no question.
+	// wrong counts replies that match no question.
 	wrong collect.Metric
-	// Those of each upstream server.
+	// The metrics of each upstream server.
 	sent, retried, serverFailed, nxdomain, latency, down collect.Metric
-	// tls has those of each upstream server that is asked over TLS.
+	// tls holds the metrics of upstream servers that are asked over TLS.
 	tls *tlsmetrics.Metrics
 }
 

@@ -164,8 +164,8 @@ func (o *Options) finish(raw *rawFlags, flags *pflag.FlagSet, getenv func(string
 }
 
 // PodLameduck is the default of --lameduck in a Pod. kube-dns continued to answer after
-// SIGTERM until it was killed, and its Deployments rely on that: a Pod gets queries until every
-// node's kube-proxy has learned that it ends, which takes a second or two.
+// SIGTERM until it was killed, and its Deployments rely on that: a Pod receives queries until the
+// kube-proxy of every node knows that the Pod is ending, which takes a second or two.
 const PodLameduck = 5 * time.Second
 
 func newFlagSet(o *Options, raw *rawFlags, out io.Writer) *pflag.FlagSet {

@@ -9,7 +9,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
-// DescribeResource tells in a line how the watch of a resource goes.
+// DescribeResource describes the state of the watch of a resource in one line.
 func DescribeResource(r *kubewatch.ResourceStatus) string {
 	state := "connected"
 	if !r.Connected {
@@ -22,7 +22,7 @@ func DescribeResource(r *kubewatch.ResourceStatus) string {
 	return line
 }
 
-// DescribeClusterSet tells in a line what the clusterset zone has.
+// DescribeClusterSet describes the content of the clusterset zone in one line.
 func DescribeClusterSet(c *kubewatch.ClusterSetStatus) string {
 	line := fmt.Sprintf("clusterset: %d imports, %d slices, %d endpoints", c.Imports, c.Slices, c.Endpoints)
 	switch {
@@ -34,6 +34,6 @@ func DescribeClusterSet(c *kubewatch.ClusterSetStatus) string {
 	return line
 }
 
-// DescribeTroubles tells of the upstream servers that are down, send questions back, or
-// failed in the last minute, a line for each; of all others nothing.
+// DescribeTroubles describes, one line each, the upstream servers that are down, that send our
+// questions back, or that failed in the last minute.
 func DescribeTroubles(servers []upstream.ServerStats) []string { return explain.Troubles(servers) }

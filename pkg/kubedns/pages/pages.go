@@ -63,8 +63,9 @@ func Metrics(path string, registry *prometheus.Registry) *http.ServeMux {
 	return mux
 }
 
-// Debug serves /cache, which writeCache writes as JSON, and /debug/pprof/. It is
-// meant for a loopback address: both tell much about a cluster.
+// Debug returns a handler that serves /cache, whose JSON writeCache writes, and the profiles
+// below /debug/pprof/. Serve it only on a loopback address: both pages reveal much about the
+// cluster.
 func Debug(writeCache func(io.Writer) error, log *slog.Logger) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/cache", func(w http.ResponseWriter, _ *http.Request) {

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// maxProfile is how long a profile may take.
+// maxProfile is the longest time that a profile may take.
 const maxProfile = 10 * time.Minute
 
-// handleProfiles serves the profiles of runtime/pprof below /debug/pprof/, at the paths and
-// with the parameters of net/http/pprof that "go tool pprof" and "go tool trace" use. That
-// package would bring a reader of profiles along, for the differences of two.
+// handleProfiles serves the profiles of runtime/pprof below /debug/pprof/. Paths and parameters
+// are those of net/http/pprof that "go tool pprof" and "go tool trace" use. That package is not
+// used, because it would add a parser for profiles to the program.
 func handleProfiles(mux *http.ServeMux) {
 	mux.HandleFunc("/debug/pprof/{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -57,22 +57,22 @@ func handleProfiles(mux *http.ServeMux) {
 	})
 }
 
-// attach says that a file follows.
+// attach sets the headers of a file to download.
 func attach(w http.ResponseWriter, name string) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 }
 
-// record records for the time in the parameter seconds, or as many seconds as usual, until
-// the client goes away.
+// record records from start to stop: for the number of seconds in the parameter seconds, or
+// usual without it, at most maxProfile, or until the client closes the connection.
 func record(w http.ResponseWriter, r *http.Request, usual float64, start func() error, stop func()) {
 	seconds, err := strconv.ParseFloat(r.FormValue("seconds"), 64)
 	if err != nil || seconds <= 0 {
 		seconds = usual
 	}
 	attach(w, "profile")
-	if err := start(); err != nil { // one is recorded already
+	if err := start(); err != nil { // another one is being recorded
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Del("Content-Disposition")
 		http.Error(w, err.Error(), http.StatusInternalServerError)

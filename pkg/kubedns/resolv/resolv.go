@@ -84,8 +84,7 @@ func parseSearch(text []byte) (entries []string) {
 	return entries
 }
 
-// hasInterface reports whether this machine has a network interface of that
-// name or number.
+// hasInterface reports whether this machine has a network interface with that name or number.
 func hasInterface(zone string) bool {
 	if number, err := strconv.Atoi(zone); err == nil {
 		_, err = net.InterfaceByIndex(number)

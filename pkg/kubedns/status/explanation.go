@@ -11,7 +11,7 @@ import (
 // Server is the state of an upstream server.
 type Server = upstream.ServerStats
 
-// writeForm writes the fields of the search box with what was asked.
+// writeForm writes the fields of the search form, filled with the question.
 func writeForm(w *writer, q *explain.Question) {
 	w.raw(`<p><label for="f-name">Domain name</label><input id="f-name" type="search" name="name" required maxlength="1024" autocomplete="off" autocapitalize="none" spellcheck="false" value="`)
 	w.text(q.Name)
@@ -36,7 +36,7 @@ func writeForm(w *writer, q *explain.Question) {
 	w.raw(`"></p>`)
 }
 
-// writeExplanation writes an explanation for people.
+// writeExplanation writes an explanation as HTML.
 func writeExplanation(w *writer, x *explain.Explanation) {
 	w.raw(`<div role="status"><h3>`)
 	w.text(x.Name + " " + x.Type)
@@ -100,7 +100,7 @@ func writeRecords(w *writer, title markup, records []string) {
 	w.raw("</pre>\n")
 }
 
-// writeAsked writes the upstream servers for the name.
+// writeAsked writes the upstream servers that are asked about the name.
 func writeAsked(w *writer, servers []reasons.Upstream) {
 	if len(servers) == 0 {
 		return
@@ -131,7 +131,7 @@ func writeAsked(w *writer, servers []reasons.Upstream) {
 	w.more(len(servers)-maxRows, "see the metrics.")
 }
 
-// writeError writes why there is no explanation.
+// writeError writes the reason why there is no explanation.
 func writeError(w *writer, err error) {
 	w.raw(`<p role="alert">`)
 	w.badge("bad", "No explanation")

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// markup is HTML. Only constants have this type, so that no text from outside becomes
+// markup is HTML. Only constants have this type, so that text from other sources cannot become
 // markup by mistake.
 type markup string
 
@@ -23,11 +23,11 @@ func (w *writer) raw(parts ...markup) {
 	}
 }
 
-// maxText is how much of one text is shown, in octets.
+// maxText is the largest number of octets of one text that are shown.
 const maxText = 2000
 
-// text writes text from outside: names, errors, what was asked. It cannot end an element
-// or an attribute in double quotes, nor hide or turn around what stands beside it.
+// text writes text from other sources: names, errors, the question. It cannot end an element or
+// an attribute in double quotes, and cannot hide or reverse the text beside it.
 func (w *writer) text(text string) {
 	if len(text) > maxText {
 		n := maxText
@@ -39,8 +39,8 @@ func (w *writer) text(text string) {
 	w.b.WriteString(html.EscapeString(strings.Map(visible, text)))
 }
 
-// visible replaces characters that have no form of their own, such as controls and those
-// that change the direction of writing.
+// visible replaces a character that has no visible form, such as a control character or one
+// that changes the direction of writing.
 func visible(r rune) rune {
 	switch {
 	case r == '\n' || r == '\t':
@@ -62,7 +62,7 @@ func (w *writer) cell(class markup, text string) {
 	w.raw("</td>")
 }
 
-// header writes the header of a row.
+// header writes the header cell of a row.
 func (w *writer) header(text string) {
 	w.raw(`<th scope="row">`)
 	w.text(text)
@@ -72,14 +72,14 @@ func (w *writer) header(text string) {
 // number writes a cell with a number.
 func (w *writer) number(n uint64) { w.cell("number", strconv.FormatUint(n, 10)) }
 
-// badge writes a word with a colour. The word says it, too.
+// badge writes a coloured word. The colour adds nothing to the meaning of the word.
 func (w *writer) badge(class markup, text string) {
 	w.raw(`<span class="`, class, `">`)
 	w.text(text)
 	w.raw("</span>")
 }
 
-// state writes a cell with a badge: good or bad.
+// state writes a cell with a badge for a good or a bad state.
 func (w *writer) state(good bool, text string) {
 	w.raw("<td>")
 	if good {
@@ -90,7 +90,7 @@ func (w *writer) state(good bool, text string) {
 	w.raw("</td>")
 }
 
-// table begins a table that scrolls by itself if it is too wide; end it with endTable.
+// table begins a table that scrolls if it is too wide. End it with endTable.
 func (w *writer) table(id, caption markup, heads ...markup) {
 	w.raw(`<div class="scroll" role="region" tabindex="0" aria-labelledby="`, id, `"><table><caption id="`, id, `">`, caption, `</caption><thead><tr>`)
 	for _, h := range heads {
@@ -101,7 +101,7 @@ func (w *writer) table(id, caption markup, heads ...markup) {
 
 func (w *writer) endTable() { w.raw("</tbody></table></div>\n") }
 
-// more says that a table does not have all rows.
+// more writes how many rows are hidden, if any, and where they can be seen.
 func (w *writer) more(hidden int, where markup) {
 	if hidden > 0 {
 		w.raw("<p>")
@@ -110,15 +110,14 @@ func (w *writer) more(hidden int, where markup) {
 	}
 }
 
-// age writes a cell that says how long ago a time was, with the time itself; a zero time is
-// "never".
+// age writes a cell that tells how long ago t was, and t itself. A zero t is shown as "never".
 func (w *writer) age(now, t time.Time) {
 	w.raw(`<td class="short">`)
 	w.ago(now, t)
 	w.raw("</td>")
 }
 
-// ago writes how long ago a time was.
+// ago writes how long ago t was.
 func (w *writer) ago(now, t time.Time) {
 	if t.IsZero() {
 		w.raw("never")
@@ -131,7 +130,7 @@ func (w *writer) ago(now, t time.Time) {
 	w.raw(" ago</time>")
 }
 
-// span returns a duration in one or two units, as in "3 d 4 h".
+// span returns a duration in one or two units, such as "3 d 4 h".
 func span(d time.Duration) string {
 	d = max(d.Round(time.Second), 0)
 	two := func(a time.Duration, nameA string, b time.Duration, nameB string) string {

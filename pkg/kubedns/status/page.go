@@ -16,31 +16,31 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
 )
 
-// Path is where [Handler] is served.
+// Path is the path of the page.
 const Path = "/status"
 
-// keep is how long the sections that are alike for all requests are kept: however many
-// come, they are written once in that time.
+// keep is how long the sections that are the same for all requests are reused, so that they are
+// written only once in that time.
 const keep = time.Second
 
 //go:embed page.html
 var page string
 
-// handler serves the page.
+// handler serves the page. It is safe for concurrent use.
 type handler struct {
 	state  *State
-	parts  []part // the page
+	parts  []part // the page in pieces
 	policy string // the Content-Security-Policy
 
-	mu       sync.Mutex        // held while sections are written
-	written  time.Time         // when sections were written
-	sections map[string]string // by their names in the page; never changed
+	mu       sync.Mutex        // protects the fields below
+	written  time.Time         // the time at which sections were written
+	sections map[string]string // by name in the page; a map never changes
 }
 
-// part is a piece of the page and the section that follows it; "" at the end.
+// part is a piece of the page and the name of the section after it; "" if there is none.
 type part struct{ text, section string }
 
-// split reads the page: sections stand in it as {{name}}.
+// split splits the page at its sections, which stand in it as {{name}}.
 func split(text string) []part {
 	var parts []part
 	for {
@@ -54,8 +54,8 @@ func split(text string) []part {
 	}
 }
 
-// policyFor returns the policy that allows the page nothing but its own style sheet and
-// its form.
+// policyFor returns the Content-Security-Policy that allows the page to use its own style sheet
+// and form, and nothing else.
 func policyFor(text string) string {
 	_, rest, _ := strings.Cut(text, "<style>")
 	style, _, _ := strings.Cut(rest, "</style>")
@@ -64,9 +64,9 @@ func policyFor(text string) string {
 		"'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 }
 
-// Handler returns a handler of the page. With the parameters of [explain.ReadQuestion], it
-// explains a name, too. It changes nothing, and what it costs is bounded: see [keep] and
-// [explain.Limited].
+// Handler returns a handler for the page. A request with the parameters of
+// [explain.ReadQuestion] also explains a name. Requests change nothing, and their cost is
+// limited: see [keep] and [explain.Limited].
 func Handler(s *State) http.Handler {
 	return &handler{state: s, parts: split(page), policy: policyFor(page)}
 }
@@ -107,7 +107,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(b.String())) // the client may have closed the connection
 }
 
-// current returns the sections that are alike for all requests.
+// current returns the sections that are the same for all requests.
 func (h *handler) current() map[string]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -117,7 +117,8 @@ func (h *handler) current() map[string]string {
 	return h.sections
 }
 
-// explain returns the status code, the form and what is to stand below it.
+// explain returns the status code of the response, the form, and the explanation or error below
+// it.
 func (h *handler) explain(r *http.Request) (status int, form, explanation string) {
 	var f, x writer
 	status = http.StatusOK
@@ -145,9 +146,10 @@ func (h *handler) explain(r *http.Request) (status int, form, explanation string
 	return status, f.b.String(), x.b.String()
 }
 
-// rebound reports whether a request came over the loopback interface for a name that is
-// not that of this host. A web page could read the answer to such a request by a name of
-// its own that leads here (DNS rebinding), in the browser of someone who forwards the port.
+// rebound reports whether a request that came over the loopback interface is for a host name
+// other than that of this host. If such requests were answered, a web page could use a host
+// name of its own that leads to this address (DNS rebinding) to read the answer in the browser
+// of a person who forwards the port.
 func rebound(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !peer.Addr().Unmap().IsLoopback() {
@@ -187,7 +189,7 @@ const index = `<!DOCTYPE html>
 </html>
 `
 
-// serveIndex serves links to the pages of the debug address.
+// serveIndex serves the index.
 func serveIndex(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; img-src data:; base-uri 'none'; frame-ancestors 'none'")
@@ -195,7 +197,7 @@ func serveIndex(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte(index)) // the client may have closed the connection
 }
 
-// Register serves the pages of this package by mux.
+// Register adds the pages of this package to mux.
 func Register(mux *http.ServeMux, s *State) {
 	mux.HandleFunc("/{$}", serveIndex)
 	mux.Handle(Path, Handler(s))

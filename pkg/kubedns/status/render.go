@@ -12,7 +12,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
-// maxRows is how many rows of a table are shown, where a configuration may have thousands.
+// maxRows is the largest number of rows shown of a table. A configuration may have thousands.
 const maxRows = 200
 
 // render returns the sections that do not depend on a request.
@@ -158,11 +158,11 @@ func (s *State) writeConfiguration(w *writer, now time.Time) {
 	s.writeDestinations(w)
 }
 
-// writeDestinations writes which servers names go to.
+// writeDestinations writes which upstream servers are asked about which names.
 func (s *State) writeDestinations(w *writer) {
 	list := s.Routes.Destinations()
 	w.table("c-destinations", "Which upstream servers names outside the cluster go to", "Names in", "Upstream servers")
-	last := len(list) - 1 // all other names: always shown
+	last := len(list) - 1 // the row for all other names, which is always shown
 	for i := range list {
 		if i >= maxRows && i != last {
 			continue
@@ -193,7 +193,7 @@ func (s *State) writeServers(w *writer, now time.Time) {
 		w.raw("<p>There are none: names outside the cluster cannot be resolved.</p>\n")
 		return
 	}
-	// Those with trouble first.
+	// Servers with problems come first.
 	slices.SortStableFunc(servers, func(a, b Server) int { return cmp.Compare(rank(&a), rank(&b)) })
 	w.table("c-servers", "Health since the start of the program; servers that are down come first",
 		"Server", "State", "Questions", "Replies", "Failures", "Round trip", "Last error")
@@ -286,7 +286,7 @@ func (s *State) writeMessages(w *writer, now time.Time) {
 	w.endTable()
 }
 
-// rank orders servers: those with trouble first.
+// rank returns the sort key of a server: servers with problems come first.
 func rank(u *Server) int {
 	switch {
 	case u.Down, u.Looping:
@@ -297,7 +297,7 @@ func rank(u *Server) int {
 	return 2
 }
 
-// durationText is the age of something in an explanation.
+// durationText returns the text for an age in an explanation.
 func durationText(seconds float64) string {
 	return span(time.Duration(seconds * float64(time.Second)))
 }

@@ -1,8 +1,8 @@
-// Package status tells operators how a running kubedns is: by the text of /readiness, and
-// by a page for people.
+// Package status shows operators the state of a running kubedns: in the text of /readiness, and on
+// a page for people.
 //
-// Fill a [State] with the parts of the program, and serve [State.Health] with
-// [pages.Readiness], and [Register] the page on the debug address.
+// Fill a [State] with the parts of the program. Serve [State.Health] with [pages.Readiness], and
+// use [Register] to add the page to the debug address.
 package status
 
 import (
@@ -21,30 +21,30 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
-// State is the parts of a kubedns. Its fields do not change; all must be set.
+// State holds the parts of a kubedns. Its fields must not change; all are required.
 type State struct {
 	// Options are the flags.
 	Options *options.Options
-	// Watcher keeps the objects, and Tree the records of the cluster.
+	// Watcher holds the objects, and Tree the records of the cluster.
 	Watcher *kubewatch.Watcher
 	Tree    *treecache.Tree // see Watcher
-	// Config is the live configuration, and Autopath one of its results.
+	// Config is the live configuration, and Autopath the part of it about completing names.
 	Config   *live.Live
 	Autopath *autopath.Switch // see Config
-	// Routes says which upstream servers names go to, and Forward asks them.
+	// Routes knows which upstream servers are asked about a name, and Forward asks them.
 	Routes  *stubdomain.Router
 	Forward *forwarder.Forwarder // see Routes
 	// Explain explains names.
 	Explain *explain.Limited
-	// Failures has the newest failures.
+	// Failures holds the newest failures.
 	Failures *failures.Log
-	// Ending reports whether the program answers its last queries.
+	// Ending reports whether the lame-duck time has begun.
 	Ending func() bool
-	// Started is when the program was started.
+	// Started is the time at which the program was started.
 	Started time.Time
 }
 
-// Unsynced says which lists are missing and why.
+// Unsynced tells which lists of objects are missing, and why.
 func (s *State) Unsynced() string {
 	for _, r := range s.Watcher.Status().Resources {
 		switch {
@@ -58,7 +58,7 @@ func (s *State) Unsynced() string {
 	return "records are being built"
 }
 
-// Health tells /readiness about the state.
+// Health returns the state for /readiness.
 func (s *State) Health() pages.Health {
 	h := s.readiness()
 	status := s.Watcher.Status()
@@ -80,7 +80,7 @@ func (s *State) Health() pages.Health {
 	return h
 }
 
-// readiness says whether the program is ready, and why not.
+// readiness tells whether the program is ready and, if not, why.
 func (s *State) readiness() pages.Health {
 	h := pages.Health{Ready: s.Watcher.HasSynced(), Age: -1}
 	if !h.Ready {
