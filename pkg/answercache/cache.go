@@ -90,14 +90,14 @@ func (c *Cache) Lookup(dst []byte, q *wire.Query, now int64, allowStale bool) ([
 	return c.LookupKey(dst, q, key, c.Spot(key), When{now, allowStale})
 }
 
-// When is the time of a lookup.
+// When is the time of a lookup, and what may be found then.
 type When struct {
-	Now        int64 // on the clock of the answers
+	Now        int64 // nanoseconds, on the clock of the Store methods
 	AllowStale bool  // whether an expired answer may be used
 }
 
-// LookupKey is Lookup for a caller that has q's key from AppendKey and the key's spot.
-// c must not be nil.
+// LookupKey is Lookup for a caller that already has the key of q, from AppendKey, and the spot
+// of that key. c must not be nil.
 func (c *Cache) LookupKey(dst []byte, q *wire.Query, key []byte, spot Spot, when When) ([]byte, LookupResult) {
 	now := when.Now
 	hash, at := spot.hash, spot.at

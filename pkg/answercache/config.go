@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// Config says what is stored and for how long. All times are in seconds. Options in
+// Config says which answers are stored and for how long. All times are in seconds. Options in
 // parentheses are dnsmasq's.
 type Config struct {
 	// Entries is the largest number of answers (--cache-size, which counts records in
@@ -26,12 +26,11 @@ type Config struct {
 	// NegativeTTL is the lifetime of negative answers without an SOA record (--neg-ttl).
 	// With 0 they are not stored (RFC 2308 §5).
 	NegativeTTL uint32
-	// NoNegative says not to store negative answers (--no-negcache); it overrides
+	// NoNegative turns off the storing of negative answers (--no-negcache). It overrides
 	// NegativeTTL. Failures are not negative answers.
 	NoNegative bool
-	// NXDomainCut answers that a name does not exist if a name above it does not (RFC
-	// 8020). This hides names below a name about which a server wrongly says that it does
-	// not exist.
+	// NXDomainCut answers NXDOMAIN for every name below a name that does not exist (RFC 8020).
+	// If a server wrongly says that a name does not exist, this hides the names below it.
 	NXDomainCut bool
 	// FailureTTL is how long StoreFailure first remembers a failure (RFC 9520 §3.2), from
 	// 1 to 300. Larger values count as 300. With 0, failures are not remembered.
@@ -58,7 +57,7 @@ type Config struct {
 	KeepAD bool
 }
 
-// Forever as Config.StaleFor means no limit.
+// Forever, as the value of Config.StaleFor, means no limit.
 const Forever = math.MaxUint32
 
 const (

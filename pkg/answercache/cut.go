@@ -2,15 +2,15 @@ package answercache
 
 import "github.com/kube-dns/kube-dns/pkg/wire"
 
-// cut appends the answer that q's name does not exist, if an entry says so of a name above
-// it (RFC 8020 §2). key is q's. ok is false if nothing was appended.
+// cut appends an answer that q's name does not exist, if the cache holds such an answer about a
+// name above it (RFC 8020 §2). key is the key of q. If ok is false, nothing was appended.
 func (c *Cache) cut(dst []byte, q *wire.Query, key []byte, now int64) (out []byte, ok bool) {
 	name := key[:len(q.Name)]
 	for len(name) > 1 {
 		n := int(name[0]) + 1
 		name, key = name[n:], key[n:]
 		if len(name) == 1 {
-			break // the root exists
+			break // the root always exists
 		}
 		hash, at := c.locate(key)
 		own, nx := c.shard(hash).table.Load().find(key, at, now)
@@ -22,8 +22,8 @@ func (c *Cache) cut(dst []byte, q *wire.Query, key []byte, now int64) (out []byt
 	return dst, false
 }
 
-// appendBelow appends e, an answer about the name above, as the answer to q. The names in it
-// are compressed against the other question, so they are written again.
+// appendBelow appends e, an answer about a name above that of q, as the answer to q. The names
+// in it are compressed against the question of e, so they are written again.
 func (c *Cache) appendBelow(dst []byte, q *wire.Query, above []byte, e *entry, now int64) (out []byte, ok bool) {
 	s := c.pool.Get().(*scratch)
 	defer s.release(&c.pool)

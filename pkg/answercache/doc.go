@@ -13,7 +13,7 @@
 // the entry's age.
 //
 //	fixed part: expiry, rcode, AD, counts, rotation                      64 octets
-//	octets:     | name, DO+CD, class, type | TTL offsets | records |     64 octets, else separate
+//	octets:     | name, DO+CD, class, type | TTL offsets | records |     64 octets, or elsewhere
 //	              key, compared in full      2 octets each
 //
 // Both parts are adjacent, in two cache lines. A hit therefore waits for memory twice:
@@ -26,12 +26,12 @@
 // question's name, the records at its end, and the SOA record of a negative answer,
 // which limits its lifetime. Other records that an upstream server adds reach only the
 // first client, so the answer to one question never becomes an answer about another
-// name. That a name does not exist is stored for all its types (RFC 2308 §5), until
-// another answer about the name is stored.
+// name. An answer that a name does not exist is stored for all types of the name (RFC
+// 2308 §5), until another answer about the name is stored.
 //
 // The package does not read the clock: time is a parameter, in nanoseconds of any clock
-// that does not run backwards. A now before the time of storing counts as the time of
-// storing.
+// that never runs backwards. If the time of a lookup is before that of storing, it counts
+// as the time of storing.
 //
 // Eviction uses SIEVE (Zhang et al., NSDI 2024): each entry has one bit, which a hit
 // sets, and a hand moves from old entries to new ones, clears bits, and evicts the first

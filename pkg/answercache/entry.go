@@ -57,8 +57,9 @@ type entry struct {
 	expires int64  // time of expiry in nanoseconds
 	life    uint32 // seconds from storing to expiry
 	node    uint32 // index in the shard's queue; only valid under the shard's lock
-	// mark has the bit visited if the entry was looked up since the eviction hand last passed;
-	// any goroutine may set it. The other bits are the origin, which does not change.
+	// mark has the bit visited if the entry has been looked up since the eviction hand last
+	// passed it; any goroutine may set that bit. The other bits are the origin, which does not
+	// change.
 	mark atomic.Uint32
 	hits atomic.Uint32 // number of rotations; any goroutine may change it
 	// flags holds the rcode and AD as in a header, and the kinds below.
@@ -71,8 +72,8 @@ type entry struct {
 	keyLen            uint16          // octets of the key
 	turnSize          uint8           // see turnAt
 	size              uint8           // octets of inline in use
-	more              []byte          // the octets, if they do not fit into inline
-	inline            [inlineLen]byte // the octets otherwise
+	more              []byte          // the octets if they do not fit into inline; otherwise nil
+	inline            [inlineLen]byte // the octets if they fit
 }
 
 // The parts of entry.mark.
@@ -86,11 +87,11 @@ const (
 const (
 	// kindFailure marks an entry of StoreFailure.
 	kindFailure = 1 << 15
-	// kindNX marks an answer for all types of its name (RFC 2308 §5): the name does not
-	// exist. Its key has the type of the question.
+	// kindNX marks an answer that a name does not exist, which is for all types of the name
+	// (RFC 2308 §5). The key contains the type of the question.
 	kindNX = 1 << 14
-	// kindHinted marks an answer that StoreHinted has stored, which is also of kindNX. The hint
-	// follows the records.
+	// kindHinted marks an answer that StoreHinted has stored. It is always combined with
+	// kindNX. The hint follows the records.
 	kindHinted = 1 << 13
 )
 
@@ -121,7 +122,7 @@ func (e *entry) octets() []byte {
 
 func (e *entry) key() []byte { return e.octets()[:e.keyLen] }
 
-// is reports whether e is the entry of key. With kindNX the type does not matter.
+// is reports whether e is the entry for key. An entry with kindNX is for every type.
 func (e *entry) is(key []byte) bool {
 	if int(e.keyLen) != len(key) {
 		return false
@@ -146,8 +147,8 @@ func (e *entry) stored() int64 { return e.expires - int64(e.life)*second }
 // valid reports whether e is an answer that has not expired.
 func (e *entry) valid(now int64) bool { return e != nil && now < e.expires }
 
-// visit marks e as looked up. It usually is already, and is then not written, so that
-// processors can share its cache line.
+// visit marks e as looked up. If e is marked already, nothing is written, so that processors
+// can share the cache line.
 func (e *entry) visit() {
 	if mark := e.mark.Load(); mark&visited == 0 {
 		e.mark.Store(mark | visited)
@@ -198,8 +199,8 @@ func (e *entry) append(dst []byte, q *wire.Query, now int64, stale bool, cfg *Co
 }
 
 // appendTurned appends the records up to the last of the rotating addresses, and returns the
-// other records. At each hit, one more address moves from the end to the front, as in
-// dnsmasq. Of an entry with a hint it returns the records without the hint.
+// remaining records. At each hit, one more address moves from the end to the front, as in
+// dnsmasq. For an entry with a hint, it returns the records without the hint.
 func (e *entry) appendTurned(dst, records []byte) (out, rest []byte) {
 	if e.flags&kindHinted != 0 {
 		return dst, records[:e.turnAt]

@@ -6,9 +6,10 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Find returns the entries that a Lookup of q at the time now would look at, and changes
-// nothing: the question's own, the one that says that the name does not exist and, with
-// Config.NXDomainCut, one that says so of a name above. There may be none.
+// Find returns the entries that a Lookup of q at the time now would examine, without changing
+// anything. These are the entry of the question itself, the entry which says that the name does
+// not exist and, with Config.NXDomainCut, an entry which says that of a name above. The result
+// may be empty; the caller owns it.
 func (c *Cache) Find(q *wire.Query, now int64) []Item {
 	if c == nil {
 		return nil
@@ -28,7 +29,8 @@ func (c *Cache) Find(q *wire.Query, now int64) []Item {
 	return items
 }
 
-// findAt appends the entries of one key, or only a valid one that the name does not exist.
+// findAt appends the entries for one key. If above is true, it appends only a valid entry which
+// says that the name does not exist.
 func (c *Cache) findAt(items []Item, key []byte, now int64, above bool) []Item {
 	hash, at := c.locate(key)
 	s := c.shard(hash)

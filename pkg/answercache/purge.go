@@ -10,8 +10,8 @@ type Epoch struct {
 	origin uint32
 }
 
-// From returns e with the number of who gave the answer, at most 1<<31-1 and 0 for nobody.
-// The Store methods keep it, and [Item] tells it.
+// From returns e with origin, a number for the server that gave the answer: at most 1<<31-1, or
+// 0 if there is none. The Store methods keep it with the entry, and [Item] returns it.
 func (e Epoch) From(origin uint32) Epoch {
 	e.origin = origin
 	return e
@@ -32,8 +32,8 @@ const purgeStep = 256
 // Purge removes every entry for which keep returns false, whether it is an answer, a negative
 // answer, a failure or an expired entry, and returns the number of removed entries. name is
 // the name in the question, in canonical wire form; keep must not change it. typ is the type
-// in the question. An entry which says that a name does not exist is for all types of the
-// name; keep is called with the type of the question that led to it.
+// in the question. For an entry which says that a name does not exist, typ is the type in the
+// question that led to it, although the entry is for all types.
 //
 // Purge begins a new [Epoch]: answers to questions asked earlier are no longer stored, even
 // those that keep would accept. When Purge returns, no entry that keep rejects is left, and

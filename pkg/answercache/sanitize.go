@@ -21,7 +21,7 @@ type scratch struct {
 	chosen  []choice     // the records to store, in order
 	offsets []uint16     // the offsets of the TTLs in msg
 	buf     []byte       // the memory of msg; at most maxScratch octets are kept
-	hint    []byte       // what StoreHinted got
+	hint    []byte       // the hint passed to StoreHinted
 	// chosen[finalStart:finalEnd] are the records that the question asked for.
 	finalStart, finalEnd int
 }
@@ -49,7 +49,7 @@ func storable(q *wire.Query, r *wire.Reply) bool {
 	return true
 }
 
-// scoped reports whether r is only for some of the clients (RFC 7871 §7.3.1).
+// scoped reports whether r is meant for only some of the clients (RFC 7871 §7.3.1).
 func scoped(r *wire.Reply) bool {
 	const scopeAt = 3 // family, source prefix length, scope prefix length
 	data, ok := wire.Option(r.EDNS.Options, wire.OptionECS)
@@ -205,8 +205,8 @@ func (s *scratch) entry(cfg *Config) (e *entry, ok bool) {
 	return e, true
 }
 
-// findTurning sets which addresses of e rotate at each hit: the records that were asked for, if
-// they are addresses that follow each other and have equal sizes.
+// findTurning sets which addresses of e rotate at each hit. These are the records that the
+// question asked for, if they are addresses, stand one after the other and have equal sizes.
 func (s *scratch) findTurning(e *entry) {
 	if s.q.Type != wire.TypeA && s.q.Type != wire.TypeAAAA {
 		return

@@ -83,15 +83,15 @@ func (s *shard) dead(e *entry, now int64) bool {
 	case over < 0:
 		return false
 	case e.flags&kindFailure != 0:
-		return over >= int64(e.life)*second // until then, another failure would last longer
+		return over >= int64(e.life)*second // until then, it makes the next failure last longer
 	case s.staleFor == 0:
 		return true
 	}
 	return s.staleFor != Forever && over >= int64(s.staleFor)*second
 }
 
-// lookup looks an entry up under the lock, so that none is missed, and finds expired answers
-// too. The entry is nil for Miss and Expired.
+// lookup finds an entry under the lock, so that it misses none. It also finds expired answers.
+// The entry is nil for Miss and Expired.
 func (s *shard) lookup(key []byte, at probe, now int64, allowStale bool) (*entry, LookupResult) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -189,8 +189,7 @@ func (s *shard) putEntry(e *entry, at probe, now int64) bool {
 		s.addEntry(e, at.home, tag)
 		s.bytes += cost
 	}
-	// A name exists or it does not: the latest answer counts. A failure says nothing
-	// about that.
+	// The latest answer decides whether the name exists. A failure does not tell.
 	if other != nil && e.flags&kindFailure == 0 && s.queue[other.node].entry == other {
 		s.remove(other)
 	}
@@ -201,11 +200,12 @@ func (s *shard) putEntry(e *entry, at probe, now int64) bool {
 	return true
 }
 
-// forgotten is a time at which every entry has expired. find then returns both entries.
+// forgotten is a time at which every entry has expired, so that find returns both entries.
 const forgotten = 1<<63 - 1
 
-// fail stores a failure, unless there is an answer. A failure that follows another lasts twice as
-// long, up to longest seconds. It reports whether it changed anything. s.mu must be held.
+// fail stores a failure unless there is an answer. Each failure that follows another one is
+// remembered for twice as long, up to longest seconds. It reports whether it changed anything.
+// s.mu must be held.
 func (s *shard) fail(e *entry, at probe, longest uint32, now int64) bool {
 	own, nx := s.table.Load().find(e.key(), at, now)
 	answer := own

@@ -6,7 +6,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Stats holds counters since New. Lookups are not counted: the caller knows their results.
+// Stats holds counters since New. Lookups are not counted, because the caller knows their
+// results.
 type Stats struct {
 	Insertions uint64 // answers and failures stored
 	Evictions  uint64 // entries removed before they expired, to make room
@@ -43,16 +44,16 @@ type Item struct {
 	Answers     int    // records in the answer section; 0 for negative answers
 	Stored      int64  // nanoseconds of the same clock as now
 	Expires     int64  // likewise; may be in the past
-	Origin      uint32 // what [Epoch.From] was given
-	Failure     bool   // the entry is of StoreFailure
+	Origin      uint32 // the number passed to [Epoch.From]
+	Failure     bool   // the entry is a failure from StoreFailure
 	Absent      bool   // the entry says that the name does not exist, for every type
 	Dead        bool   // only from Find: the entry can no longer be used, not even as a stale answer
 
 	entry *entry // what AppendMessage reads
 }
 
-// AppendMessage appends the answer as a complete message with the TTLs as stored. It appends
-// nothing for an Item that does not come from Each.
+// AppendMessage appends the answer as a complete message, with the TTLs as stored. It appends
+// nothing for an Item that does not come from Each or Find.
 func (i *Item) AppendMessage(dst []byte) []byte {
 	if i.entry == nil {
 		return dst

@@ -1,21 +1,21 @@
-// Package autopath completes names for clients that go through a search list: the
-// rules by which a question about "web.prod.default.svc.cluster.local", which does
-// not exist, is taken for one about "web.prod".
-//
-// A Pod's search list is <namespace>.svc.Z, svc.Z and Z, the cluster domain. Its
-// resolver appends each entry in turn to a name with few dots, asks for A and AAAA, and
-// goes on at NXDOMAIN. The question for the first entry tells the namespace, so the
-// server can take the next steps by itself.
+// Package autopath completes names for clients that go through a search list: it holds
+// the rules by which the question "web.prod.default.svc.cluster.local", a name that does
+// not exist, is answered as if it were "web.prod".
 //
 // Use [Split] to see whether a question may be completed, and [Parts.Append] for the
-// names that the client would ask next. The rest of the rules needs to know what
-// exists, and is with whoever knows.
+// names that the client would ask for next. Whether these names exist is not known here;
+// the caller must find out.
+//
+// A Pod's search list is <namespace>.svc.Z, svc.Z and Z, the cluster domain. For a name
+// with few dots, its resolver appends each entry in turn, asks for A and AAAA records,
+// and tries the next entry after NXDOMAIN. The question for the first entry shows the
+// namespace, so the server can take the next steps itself.
 package autopath
 
 import "github.com/kube-dns/kube-dns/pkg/dnsname"
 
-// Parts is a question x.<namespace>.svc.<zone>, split. All values are offsets of
-// labels in the name that was split.
+// Parts are the parts of a question x.<namespace>.svc.<zone>. All values are offsets of labels
+// in the name that was split.
 type Parts struct {
 	// Last is the last label of x. The name from there on is that of a Service of
 	// the namespace, if there is one.
@@ -25,13 +25,13 @@ type Parts struct {
 	svc, zone int
 }
 
-// Labels before the zone: at least two of x, the namespace, and svc.
+// leastLabels is the least number of labels before the zone: two of x, the namespace, and svc.
 const leastLabels = 4
 
 // Split splits a canonical wire name whose zone begins at offset zone. ok is false if
 // a name of this form is never completed:
-//   - x has one label: it means a Service of the namespace. Who asks for one that was
-//     deleted must not get something else of that name.
+//   - x has one label: it means a Service of the namespace. A client that asks for a
+//     Service that was deleted must not get another object with that name.
 //   - A label is "*", the wildcard of kube-dns.
 //
 // name and zone may be anything, and no reference to name is kept.
@@ -45,7 +45,7 @@ func Split(name []byte, zone int) (p Parts, ok bool) {
 		}
 		n++
 	}
-	end := len(name) - 1 // of all labels, where the root is
+	end := len(name) - 1 // the end of all labels, where the root is
 	if n < len(offsets) {
 		end = int(offsets[n])
 	}
@@ -56,11 +56,11 @@ func Split(name []byte, zone int) (p Parts, ok bool) {
 	return p, string(name[p.svc:zone]) == "\x03svc"
 }
 
-// Candidate is a name that a client asks after the one that was split.
+// Candidate is a name that a client asks for after the one that was split.
 type Candidate uint8
 
-// The candidates, in the order in which a client asks. A resolver may have entries
-// of its own between InZone and Bare.
+// The candidates, in the order in which a client asks for them. Its search list may have
+// further entries between InZone and Bare.
 const (
 	InServices Candidate = iota // x.svc.<zone>
 	InZone                      // x.<zone>
@@ -68,13 +68,13 @@ const (
 	Candidates                  // how many there are
 )
 
-// String names the candidate for metrics.
+// String returns the name of the candidate in metrics.
 func (c Candidate) String() string {
 	return [Candidates]string{"svc", "domain", "name"}[c]
 }
 
-// Suffix returns what follows x in a candidate for the name that was split into p. It
-// is part of name.
+// Suffix returns the part of a candidate after x, for the name that was split into p. The
+// result is a part of name.
 func (p *Parts) Suffix(name []byte, c Candidate) []byte {
 	switch c {
 	case InServices:
@@ -85,7 +85,7 @@ func (p *Parts) Suffix(name []byte, c Candidate) []byte {
 	return name[len(name)-1:] // the root
 }
 
-// Append appends a candidate for the name that was split into p. It is shorter than
+// Append appends a candidate for the name that was split into p. The candidate is shorter than
 // that name.
 func (p *Parts) Append(dst, name []byte, c Candidate) []byte {
 	return append(append(dst, name[:p.Namespace]...), p.Suffix(name, c)...)

@@ -7,17 +7,17 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// HintCode is the code of the EDNS option with which kubedns tells dnscache, in an NXDOMAIN
-// answer, which names the client would ask next. It is in the range for local use (RFC 6891
-// §9). Whoever does not know the option ignores it.
+// HintCode is the code of the EDNS option in which kubedns tells dnscache, with an NXDOMAIN
+// answer, which names the client would ask for next. It is in the range for local use (RFC 6891
+// §9), and servers that do not know the option ignore it.
 //
 // The data is a version, the length of x in octets, and suffixes as complete names in wire
 // form. The names to try are x with each suffix, in this order.
 const HintCode = 65488
 
-// MaxSearches is how many search entries there may be beside those of the cluster, and
-// maxSuffixes how many suffixes a hint has then at most: also both of the cluster domain and
-// the root.
+// MaxSearches is the largest number of search entries besides those of the cluster.
+// maxSuffixes is the resulting largest number of suffixes in a hint, which may also have the
+// two of the cluster domain and the root.
 const (
 	MaxSearches = 8
 	maxSuffixes = MaxSearches + 3
@@ -25,12 +25,12 @@ const (
 
 const (
 	hintVersion  = 1
-	hintHead     = 2 // version, length of x
-	optionHeader = 4 // code, length
+	hintHead     = 2 // octets: version, length of x
+	optionHeader = 4 // octets: code, length
 )
 
-// AppendHint appends the option with a hint, in wire form. x is the length of x without the
-// root, and each suffix a name in canonical wire form.
+// AppendHint appends the option with a hint in wire form. x is the length of x in octets,
+// without the root. Each suffix is a name in canonical wire form.
 func AppendHint(dst []byte, x int, suffixes [][]byte) []byte {
 	start := len(dst)
 	dst = binary.BigEndian.AppendUint16(dst, HintCode)
@@ -44,13 +44,13 @@ func AppendHint(dst []byte, x int, suffixes [][]byte) []byte {
 
 // Hint is the names to try in place of one that does not exist.
 type Hint struct {
-	x        int    // octets of x
-	suffixes []byte // those that were not tried
+	x        int    // length of x in octets
+	suffixes []byte // the suffixes that have not been tried
 }
 
-// ParseHint reads the data of an option with HintCode in the answer about name, which must be
-// a canonical wire name. ok is false if it is not a hint of this version about that name, or
-// names more candidates than kubedns would. The Hint refers to data.
+// ParseHint parses the data of an option with HintCode in the answer about name, which must be
+// a canonical wire name. ok is false if the data is not a hint of this version about that name,
+// or has more suffixes than kubedns would send. The Hint refers to data.
 func ParseHint(data, name []byte) (h Hint, ok bool) {
 	if len(data) <= hintHead || data[0] != hintVersion {
 		return Hint{}, false

@@ -15,18 +15,18 @@ type Mode uint32
 
 // The modes.
 const (
-	// Unset is the zero value: nothing was said, which means Off.
+	// Unset is the zero value: no mode was set, which means Off.
 	Unset Mode = iota
 	// Off completes nothing.
 	Off
 	// Cluster completes names that are in the cluster's own zones.
 	Cluster
-	// All also completes names outside, together with dnscache (see [Hint]).
+	// All also completes names outside the cluster, together with dnscache (see [Hint]).
 	All
 )
 
-// ParseMode reads a mode as the flag and the ConfigMap spell it. White space around
-// it is ignored. An empty text is an error.
+// ParseMode parses a mode in the spelling of the flag and the ConfigMap. White space around it
+// is ignored. An empty text is an error.
 func ParseMode(text string) (Mode, error) {
 	switch text := strings.TrimSpace(text); text {
 	case "off":
@@ -61,8 +61,8 @@ func (m Mode) Or(other Mode) Mode {
 
 var errTooManySearches = fmt.Errorf("more than %d search entries", MaxSearches)
 
-// ParseSearches reads search entries, with or without a dot at the end. Duplicates are
-// dropped. The result is nil only if texts is.
+// ParseSearches parses search entries, with or without a final dot. Duplicates are dropped. The
+// result is nil only if texts is nil.
 func ParseSearches(texts []string) ([]dnsname.Name, error) {
 	if texts == nil {
 		return nil, nil
@@ -90,15 +90,15 @@ func ParseSearches(texts []string) ([]dnsname.Name, error) {
 	return searches, nil
 }
 
-// Settings is what is completed. It never changes.
+// Settings say which names are completed. They never change.
 type Settings struct {
 	Mode Mode
-	// Searches are the search entries that clients have after those of the cluster. They
-	// only count with the mode All.
+	// Searches are the search entries that clients have after those of the cluster. They have
+	// an effect only in the mode All.
 	Searches []dnsname.Name
 }
 
-// Equal reports whether both have the same effect.
+// Equal reports whether both settings have the same effect.
 func (s Settings) Equal(other Settings) bool {
 	return s.Mode.String() == other.Mode.String() && (s.Mode != All || slices.Equal(s.Searches, other.Searches))
 }
@@ -121,7 +121,7 @@ type Switch struct {
 	settings atomic.Pointer[Settings]
 }
 
-// Set puts settings into effect, and returns those before.
+// Set puts settings into effect, and returns the previous ones.
 func (s *Switch) Set(settings Settings) (before Settings) {
 	if old := s.settings.Swap(&settings); old != nil {
 		return *old

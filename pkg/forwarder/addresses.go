@@ -10,9 +10,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Addresses looks up the addresses of a name in canonical form, from the servers that a
-// client's question would go to. It returns an error if there are none, or if ctx ends.
-// The caller owns the result.
+// Addresses looks up the IPv4 and IPv6 addresses of a name in canonical form, in the same way
+// as for a client. It returns an error if there are none or if ctx ends. The caller owns the
+// result.
 func (f *Forwarder) Addresses(ctx context.Context, name dnsname.Name) ([]netip.Addr, error) {
 	type result struct {
 		addrs []netip.Addr

@@ -13,19 +13,20 @@ import (
 
 // If the reply about a name says that it does not exist, and has a hint which names the client
 // would ask next (package autopath), the forwarder tries them for the client. The questions
-// about them take the way of any question: stages, cache, servers. What is stored is the
-// negative answer with its hint, as without completion, and the answers about the names tried;
-// the answer to the client is made of these each time.
+// about them are handled like any question: by stages, cache and servers. The cache stores the
+// negative answer with its hint, as without completion, and the answers about the names tried.
+// The answer to the client is composed of these each time.
 //
-// Nothing that fails here is seen by the client: it gets the negative answer, which nobody may
-// keep, and goes on by itself.
+// The client does not see any failure here: it gets the negative answer, with a TTL of 0, and
+// goes through its search list itself.
 
 const (
 	// completeWithin is how long a client waits for a completed answer. Resolvers repeat their
 	// questions after 2.5 s.
 	completeWithin = time.Second
-	// completeShare is the part of Config.InFlight that may be completed at a time. Each asks up
-	// to three questions, so that a quarter is always left for others.
+	// completeShare divides Config.InFlight: that part of it is the largest number of names
+	// that may be completed at a time. Each asks up to three questions, so that a quarter is
+	// always left for others.
 	completeShare = 4
 )
 
@@ -37,7 +38,7 @@ const (
 	CompletedName   Completion = iota // a name exists, and is the answer
 	CompleteMissing                   // none of the names exists
 	CompleteFailed                    // a server did not say whether a name exists
-	CompleteLate                      // no server said so in time
+	CompleteLate                      // the servers did not say so in time
 	CompleteBound                     // too many names were being completed
 	Completions                       // the number of outcomes
 )
@@ -47,17 +48,18 @@ func (c Completion) String() string {
 	return [...]string{"completed", "missing", "failed", "deadline", "bound", "unknown"}[min(c, Completions)]
 }
 
-// inner is what is special about a question that is asked to complete a client's name.
+// inner marks a question that is asked to complete the name of a client, and how it is
+// answered.
 type inner uint8
 
 const (
-	innerAsks  inner = 1 << iota // it is such a question
+	innerAsks  inner = 1 << iota // the question is asked to complete a name
 	innerLooks                   // it is answered at once or not at all
 	innerStale                   // an expired answer will do
 )
 
-// Inner reports whether this is not the question of a client, but one that is asked to complete
-// the name of a client's question, for the same client.
+// Inner reports whether this question was not sent by a client, but is asked to complete the
+// name in the question of that client.
 func (q *Query) Inner() bool { return q.inner != 0 }
 
 // completes reports whether the answer to q may be a completed one.
@@ -75,8 +77,8 @@ type completer struct {
 	outcomes [Completions]atomic.Uint64
 }
 
-// begin takes one of the places for completions, and counts the outcome if there is none. The
-// caller must call end.
+// begin takes one of the places for completions and reports whether there was one. If there was
+// none, it counts the outcome. After it has returned true, the caller must call end.
 func (c *completer) begin(inFlight int) bool {
 	if c.busy.Add(1) <= int64(max(inFlight/completeShare, 1)) {
 		return true
@@ -86,10 +88,10 @@ func (c *completer) begin(inFlight int) bool {
 	return false
 }
 
-// end gives a place back.
+// end frees a place that begin has taken.
 func (c *completer) end() { c.busy.Add(-1) }
 
-// count counts what a walk has come to.
+// count counts the outcome of a walk.
 func (c *completer) count(v verdict) {
 	switch v {
 	case found:
@@ -117,8 +119,8 @@ func (c *completer) putWalk(w *walk) {
 	c.walks.Put(w)
 }
 
-// look goes through the candidates as far as the stages and the cache can tell. It returns waits
-// if a server must be asked.
+// look goes through the candidates as far as stages and cache can answer. It returns waits if a
+// server must be asked.
 func (w *walk) look(f *Forwarder, who recipient) verdict {
 	for w.next() {
 		for i := range w.questions() {
@@ -139,8 +141,8 @@ func (w *walk) look(f *Forwarder, who recipient) verdict {
 	return goOn
 }
 
-// answerHinted answers from the cache with out, which says after q.reply that the name does not
-// exist, or completes the name. If q.out is empty then, the answer comes later.
+// answerHinted completes the name, or answers from the cache with out, which says after q.reply
+// that the name does not exist. If q.out is empty afterwards, the answer is sent later.
 func (q *Query) answerHinted(out []byte) {
 	c := &q.f.completions
 	if !q.completes() {
@@ -171,7 +173,7 @@ func (q *Query) answerHinted(out []byte) {
 	q.answerCached(out, answercache.Hit)
 }
 
-// innerOf returns who asks about a candidate for q.
+// innerOf returns the recipient of the answer about a candidate, on behalf of q.
 func (q *Query) innerOf(how inner) recipient {
 	return recipient{to: q.to, serial: q.serial, inner: innerAsks | how}
 }
@@ -189,8 +191,9 @@ func (q *Query) answerCompleted(out []byte, e Event, reason wire.ExtendedError) 
 	q.out = wire.FinishReply(out, base, q.Msg, q.limit(), &opt)
 }
 
-// completeStale returns the answer to use in place of out, an expired one after q.reply: the
-// name is completed if what is in the cache suffices, even if it has expired.
+// completeStale returns the answer to give instead of out, which is an expired answer after
+// q.reply. If the cache has answers about the candidates, even expired ones, the name is
+// completed from them.
 func (q *Query) completeStale(out []byte) (answer []byte, completed bool) {
 	base := len(q.reply)
 	if wire.Rcode(wire.Flags(out[base:])) != wire.RcodeNXDomain || !q.completes() {
@@ -217,9 +220,9 @@ func (q *Query) completeStale(out []byte) (answer []byte, completed bool) {
 	return out, false
 }
 
-// completeLater makes q wait for the completion of its name, which begins unless it is in
+// completeLater makes q wait for the completion of its name, and begins that unless it is in
 // progress. w has the hint. out says, after q.reply, that the name does not exist; it is the
-// answer if there are too many completions.
+// answer if too many names are being completed.
 func (q *Query) completeLater(w *walk, out []byte) {
 	f, nx := q.f, out[len(q.reply):]
 	q.epoch, q.routes = q.st.cache.Epoch(), f.routing()

@@ -12,25 +12,25 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// completion is the completion of a name for which servers must be asked. The clients wait as
-// the waiters of a flight, which stays in its shard so that equal questions join it. It ends
-// with an answer, or with the negative answer when completeWithin is over; questions that are
-// still on their way then have their answers stored as usual.
+// completion completes a name for which servers must be asked. The clients wait as the waiters
+// of a flight, which stays in its shard so that equal questions join it. It ends with an
+// answer, or after completeWithin with the negative answer. Replies that arrive later are
+// stored as usual.
 type completion struct {
 	f     *Forwarder  // does not change, like the next three
 	fl    *flight     // with the clients that wait
-	who   recipient   // who asks about the candidates; only resolve differs
+	who   recipient   // gets the answers about the candidates; only resolve differs
 	nx    []byte      // the message that says that the name does not exist
 	timer *time.Timer // ends the wait
-	freed atomic.Bool // the place in completer has been given back
+	freed atomic.Bool // the place in completer has been freed
 	mu    sync.Mutex  // protects the fields below
 	w     *walk       // the candidates
 	open  int         // questions without an outcome, and one more while questions are being asked
-	ended bool        // the clients have got an answer, or are about to
+	ended bool        // the clients have been answered, or are being answered
 }
 
-// hintIn returns the hint in a server's reply to the question of fl, or nil. r is what the stages
-// have made of the reply.
+// hintIn returns the hint in a server's reply to the question of fl, or nil. r is the reply
+// after the stages have judged it.
 func (fl *flight) hintIn(st *snapshot, res *upstream.Result, r *Reply) []byte {
 	if !st.cfg.Complete || r.Msg == nil || r.Msg.Rcode != wire.RcodeNXDomain || res.Reply.Rcode != wire.RcodeNXDomain || !res.Reply.EDNS.Present {
 		return nil
@@ -46,9 +46,10 @@ func (fl *flight) hintIn(st *snapshot, res *upstream.Result, r *Reply) []byte {
 	return data
 }
 
-// complete completes the name of fl, whose question has been answered by the reply in s with a
-// hint. It reports whether fl goes on: then nobody else may use it. Otherwise the reply in s is
-// the answer. Waiters that are not clients are answered in any case.
+// complete begins to complete the name of fl, whose question has been answered by the reply in
+// s with a hint. It reports whether it did: then the completion owns fl, and nobody else may
+// use it. Otherwise, the caller must answer with the reply in s. Waiters that are not clients
+// are answered in any case.
 func (fl *flight) complete(st *snapshot, s *answerSink, hint []byte, waiting *[]waiter) bool {
 	f := fl.f
 	if !completable(s.reply.Question) {
@@ -91,8 +92,8 @@ func (fl *flight) complete(st *snapshot, s *answerSink, hint []byte, waiting *[]
 }
 
 // joinCompletion makes q wait for the completion of its name, which begins with the hint in w
-// unless it is in progress. g are the servers for the name. The result is refused if there are
-// too many completions, or too many clients wait.
+// unless it is in progress. g are the servers for the name. It returns refused if too many
+// names are being completed or too many clients wait.
 func (f *Forwarder) joinCompletion(q *Query, g *upstream.Group, w *walk, nx []byte) joinResult {
 	hash := q.hash()
 	sh := &f.shards[hash%flightShards]
@@ -121,7 +122,7 @@ func (f *Forwarder) joinCompletion(q *Query, g *upstream.Group, w *walk, nx []by
 	return began
 }
 
-// run asks about the first candidate. The rest follows from the replies.
+// run asks about the first candidate. Further candidates are asked about when replies arrive.
 func (c *completion) run() {
 	c.timer = time.AfterFunc(completeWithin, func() {
 		c.safely(func() { c.end(waits) })
@@ -198,7 +199,7 @@ func (c *completion) ask(i int) {
 	}
 }
 
-// note takes the outcome of a question.
+// note records the outcome of a question.
 func (c *completion) note(i int, r *wire.Reply, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -207,9 +208,9 @@ func (c *completion) note(i int, r *wire.Reply, err error) {
 	}
 }
 
-// arrived counts an outcome, or that all questions about the candidate have been asked. It
-// returns true if that was the last one, and another candidate must be tried; the caller must
-// then do that.
+// arrived records that a question has an outcome, or that all questions about the candidate
+// have been sent. It returns true if nothing more is awaited and another candidate must be
+// tried, which is then up to the caller.
 func (c *completion) arrived() (goesOn bool) {
 	c.mu.Lock()
 	c.open--
@@ -229,14 +230,14 @@ func (c *completion) arrived() (goesOn bool) {
 	return false
 }
 
-// free gives back the place in completer. Until then, questions may be on their way.
+// free frees the place in completer, once. Until then, questions may be on their way.
 func (c *completion) free() {
 	if c.freed.CompareAndSwap(false, true) {
 		c.f.completions.end()
 	}
 }
 
-// end answers the clients, unless that was done.
+// end answers the clients, unless they have been answered.
 func (c *completion) end(v verdict) {
 	c.mu.Lock()
 	ended := c.ended
@@ -289,9 +290,9 @@ func (c *completion) answer(v verdict) {
 	fl.relayTo(st, s, &waiting)
 }
 
-// ask answers a question of this program, on behalf of who, and appends the answer to the empty
-// buf. If the result is empty, who.resolve is called later, or there is no answer without a
-// server and only that was asked for. It does not keep question.
+// ask asks a question for this program, on behalf of who, and appends the answer to the empty
+// buf. If the result is empty, who.resolve is called later; but if who accepts only an answer
+// at once, there is none. It does not keep question.
 func (f *Forwarder) ask(who *recipient, question *wire.Query, buf []byte) []byte {
 	p := f.parts.Get().(*Part)
 	q := &p.q

@@ -31,7 +31,7 @@ type Config struct {
 	// StaleAfter is how long a client waits before it gets an expired answer. Default: 1.8 s
 	// (RFC 8767 §5).
 	StaleAfter time.Duration
-	// StaleAtOnce gives expired answers at once and refreshes them afterwards.
+	// StaleAtOnce gives expired answers at once, and refreshes them afterwards.
 	StaleAtOnce bool
 	// FollowRoutes follows the routes of upstream servers that publish them (package
 	// routelist): entries from servers that such a server would no longer ask are removed from
@@ -43,7 +43,8 @@ type Config struct {
 	// ReplyOptions holds EDNS options in wire form, which are added to every answer with an
 	// OPT record if they fit.
 	ReplyOptions []byte
-	// Stages are the policies around cache and servers, in the order in which they apply.
+	// Stages are the policies that apply before and after the cache and the servers, in this
+	// order.
 	Stages []Stage
 	// Log receives the events of every query. It may be nil.
 	Log QueryLog

@@ -1,5 +1,5 @@
 // Package forwarder answers DNS queries from a cache or by asking upstream servers, with
-// policies of its caller around both.
+// policies of its caller before and after both.
 //
 // Use [New] with a [Config], run [Forwarder.Run], and pass [Forwarder.Batched] to a
 // listener. Use [Forwarder.Resolve] for questions of the program itself.

@@ -61,7 +61,7 @@ type flight struct {
 	names   []byte // other spellings of the name
 	extra   int    // the number of waiters that limit has counted
 	slow    bool   // clients get the expired answer meanwhile
-	// completing: the question has been answered, and its name is being completed.
+	// completing means that the question has been answered and its name is being completed.
 	completing bool
 }
 
@@ -260,7 +260,7 @@ func (f *Forwarder) joinFlight(fl *flight, q *Query, stale bool) joinResult {
 		return joinedSlow
 	}
 	if fl.completing && q.inner != 0 {
-		return refusedTypes // or completions could wait for each other
+		return refusedTypes // otherwise, completions could wait for each other
 	}
 	if q.resolve == nil && len(fl.waiters) <= dedupWaiters {
 		for i := range fl.waiters {

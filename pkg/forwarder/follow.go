@@ -26,8 +26,8 @@ const (
 	maxFollowed = 16
 )
 
-// follower reads the routes of the upstream servers that publish them, which it recognises by
-// an option in their replies (package routelist). Other servers do not get any packets.
+// follower reads the routes of upstream servers that publish them. It recognises such servers
+// by an option in their replies (package routelist), and sends nothing to others.
 type follower struct {
 	f    *Forwarder
 	wake chan struct{} // has a capacity of one; note sends, run receives

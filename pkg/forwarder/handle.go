@@ -71,7 +71,7 @@ func (q *Query) answer() {
 // lookup answers from the cache, and starts to refresh a stale answer.
 func (q *Query) lookup() answercache.LookupResult {
 	st := q.st
-	if q.cache != st.cache { // it changes with the configuration
+	if q.cache != st.cache { // the cache may change with the configuration
 		q.cache, q.spot = st.cache, st.cache.Spot(q.key)
 	}
 	out, result := st.cache.LookupKey(q.reply, q.Msg, q.key, q.spot, answercache.When{Now: q.now, AllowStale: st.cfg.StaleAtOnce || q.inner&innerStale != 0})

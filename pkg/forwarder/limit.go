@@ -28,8 +28,8 @@ type limiter struct {
 	clients [clientBuckets]int32 // questions in flight by hash of their clients
 	names   map[uint64]int32     // questions in flight by hash of their names
 	number  uint64               // number of the last flight
-	oldest  *flight              // first of the flights that count, in order of admission
-	newest  *flight              // last of these
+	oldest  *flight              // the first flight that counts, in order of admission
+	newest  *flight              // the last flight that counts
 }
 
 const (
@@ -94,7 +94,8 @@ func (f *Forwarder) inFlight() (questions, waiters int) {
 	return questions, waiters
 }
 
-// bucket returns the index of a client's counter. This program, or nil, has the first one.
+// bucket returns the index of the counter for a client. Questions of this program itself, and a
+// nil a, have the first counter.
 func (f *Forwarder) bucket(a *recipient) int {
 	if a == nil || a.resolve != nil && a.inner == 0 {
 		return 0

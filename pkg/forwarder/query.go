@@ -9,12 +9,12 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// recipient is who gets an answer: a client of a listener, or this program.
+// recipient is who gets an answer: a client of a listener, or this program itself.
 type recipient struct {
 	to      listener.ReplyTo                   // the client; zero for Resolve
 	resolve func(reply *wire.Reply, err error) // set only for Resolve
 	serial  uint64                             // number in the query log, from 1
-	inner   inner                              // not 0 for a question that is asked to complete another
+	inner   inner                              // not 0 if the question is asked to complete a name
 }
 
 // Query is one query in progress. It belongs to one goroutine; stages may use it only during the
@@ -49,7 +49,7 @@ type Query struct {
 	cookie   wire.Cookie        // memory for the answer's cookie
 	source   Source             // where the answer came from
 	extended bool               // the answer's rcode is larger than its header can hold
-	rule     string             // what Because was called with
+	rule     string             // the argument of the last call of Because
 }
 
 // clear drops the data of the last query, but keeps memory that can be reused.
@@ -61,8 +61,8 @@ func (q *Query) clear() {
 // Client returns the address of the client. It is not valid for this program's own questions.
 func (q *Query) Client() netip.Addr { return q.to.Peer().Addr() }
 
-// Asked returns the local address that the query was sent to. It is not valid if that is not
-// known.
+// Asked returns the local address that the query was sent to. It is not valid if the address is
+// not known.
 func (q *Query) Asked() netip.Addr { return q.to.Local() }
 
 // Now returns the time of the query in nanoseconds of a monotonic clock. Queries that arrive
@@ -191,7 +191,7 @@ func (q *Query) answerCached(out []byte, result answercache.LookupResult) {
 	}
 	for _, hit := range q.st.hit {
 		if completed {
-			break // the stages have seen what it consists of
+			break // the stages have already judged its parts
 		}
 		var why wire.ExtendedError
 		if out, why = hit(q, out, base); why.Present {

@@ -101,8 +101,9 @@ func targetsMoved(old, now *remoteRoutes, g *upstream.Group, r *wire.Reply) bool
 	return false
 }
 
-// splits reports whether some names below name, which is in canonical form, have other servers than
-// name itself. That name does not exist then does not mean that they do not exist.
+// splits reports whether some names below name, which is in canonical form, have other servers
+// than name itself. If so, an answer that name does not exist says nothing about the names
+// below it.
 func (r routing) splits(name []byte) bool {
 	if r.table.Below(name) {
 		return true

@@ -14,7 +14,7 @@ import (
 //	Query ─ cache ─ Hit ─────────────────────────► answer
 //	          └ miss ─ Miss ─ servers ─ Reply ───► answer
 type Stage struct {
-	// Name says what the policy is, for [Tracer].
+	// Name is the name of the policy in a [Trace].
 	Name string
 	// Query is called for each question, before the cache is used. It may set q.Options and
 	// q.Private. To answer the question, it must call Answer, AnswerEmpty, AnswerTruncated or
@@ -55,7 +55,7 @@ type Reply struct {
 	Reason wire.ExtendedError
 
 	f        *Forwarder  // the forwarder that it belongs to
-	sent     *wire.Reply // what the server sent
+	sent     *wire.Reply // the message that the server sent
 	rejected error       // set by Reject
 	buf      []byte      // see Buffer
 	parsed   wire.Reply  // the message in buf, after Replace

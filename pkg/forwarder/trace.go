@@ -13,20 +13,21 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Trace is how one query was answered.
+// Trace describes how one query was answered.
 type Trace struct {
-	// Source says where the answer came from. It is SourceUpstream also while the answer is
-	// awaited.
+	// Source says where the answer came from. While the answer is awaited, it is
+	// SourceUpstream.
 	Source Source
-	// Stage is the name of the stage that answered, or "" if none did. Rule is what it said to
-	// [Query.Because], and LocalSource what it said to [Query.Answer].
+	// Stage is the name of the stage that answered, or "" if none did. Rule is the argument of
+	// its call of [Query.Because], and LocalSource that of its call of [Query.Answer].
 	Stage, Rule, LocalSource string
-	// Changed names the stages that changed the cached answer.
+	// Changed holds the names of the stages that changed the cached answer.
 	Changed []string
 }
 
-// Tracer handles single queries as the forwarder does, and tells what decided. It is slower
-// than the forwarder, whose path it leaves alone. Use [Forwarder.Tracer] for each query.
+// Tracer handles one query as the forwarder does, and records what decided the answer. It is
+// slower than the forwarder, whose own path does not change. Use [Forwarder.Tracer] to make one
+// for each query.
 type Tracer struct {
 	f     *Forwarder
 	trace Trace
@@ -35,7 +36,7 @@ type Tracer struct {
 // Tracer returns a tracer for one query.
 func (f *Forwarder) Tracer() *Tracer { return &Tracer{f: f, trace: Trace{Source: SourceUpstream}} }
 
-// Trace returns what decided, as far as Handle has answered.
+// Trace returns what has decided the answer so far. Call it after Handle.
 func (t *Tracer) Trace() Trace { return t.trace }
 
 // Flush sends the question that Handle left waiting.
@@ -65,7 +66,7 @@ func (t *Tracer) Handle(packet []byte, to listener.ReplyTo, reply []byte) (out [
 	return out
 }
 
-// watched returns st with hooks and a query log that fill the trace.
+// watched returns a copy of st with hooks and a query log that fill the trace.
 func (t *Tracer) watched(st *snapshot) *snapshot {
 	own := *st
 	own.log = tracedLog{t, st.log}
@@ -90,7 +91,7 @@ func (t *Tracer) watched(st *snapshot) *snapshot {
 	return &own
 }
 
-// decided notes which stage answered, and forgets the rule of one that did not.
+// decided records that the stage called name has answered or, if it has not, drops its rule.
 func (t *Tracer) decided(q *Query, name string, answered bool) bool {
 	if answered {
 		t.trace.Stage = name
@@ -100,7 +101,7 @@ func (t *Tracer) decided(q *Query, name string, answered bool) bool {
 	return answered
 }
 
-// tracedLog notes the source of local data, and passes events on.
+// tracedLog records the source of local data, and passes events to the next log.
 type tracedLog struct {
 	t    *Tracer
 	next QueryLog // may be nil
@@ -116,25 +117,26 @@ func (l tracedLog) Log(e *Event) {
 	}
 }
 
-// Because says which rule of a stage answers the query, such as the name of an option, for
-// [Tracer]. It costs nothing worth counting.
+// Because records which rule of a stage answers the query, such as the name of an option, for
+// [Tracer]. It costs almost nothing.
 func (q *Query) Because(rule string) { q.rule = rule }
 
 // Found is a cache entry.
 type Found struct {
 	answercache.Item
-	// Age is the time since it was stored, Left the time until it expires; negative if it has.
+	// Age is the time since the entry was stored, and Left the time until it expires. Left is
+	// negative if the entry has expired.
 	Age, Left time.Duration
-	// From is the server whose reply it is; not valid if there was none, or it is not known
-	// any more.
+	// From is the server that sent the reply. It is not valid if there was no reply, or if the
+	// server is no longer known.
 	From netip.AddrPort
-	// Stale says that it has expired, but may be given to clients (RFC 8767).
+	// Stale means that the entry has expired, but may be given to clients (RFC 8767).
 	Stale bool
 }
 
 // Cached returns the cache entries that a query about a canonical wire name in class IN would
-// find, with do as its DO bit, and changes nothing. An entry whose time is over and that may
-// not be used as a stale answer is left out.
+// find, with do as its DO bit, without changing anything. An entry that has expired and may not
+// be used as a stale answer is left out.
 func (f *Forwarder) Cached(name []byte, qtype uint16, do bool) []Found {
 	q := wire.Query{Flags: wire.FlagRD, Name: name, Type: qtype, Class: wire.ClassIN}
 	q.EDNS.Present, q.EDNS.DO = do, do
@@ -157,8 +159,9 @@ func (f *Forwarder) Caches() (entries bool, stale bool) {
 	return st.cache != nil, st.cache != nil && st.cfg.Cache.StaleFor > 0
 }
 
-// maxOrigins bounds the servers that entries can be told to come from. Those of later ones,
-// after thousands of changes of the configuration, come from nobody.
+// maxOrigins is the largest number of servers that are remembered as origins of entries. After
+// thousands of changes of the configuration, further servers are not remembered, and their
+// entries have no origin.
 const maxOrigins = 1024
 
 // origins numbers the servers whose replies are stored, from 1. The zero value is ready.
@@ -167,7 +170,8 @@ type origins struct {
 	mu   sync.Mutex                       // held while list is replaced
 }
 
-// number returns the number of a server, 0 for none.
+// number returns the number of a server, and assigns one if it has none yet. It returns 0 for
+// an address that is not valid, and when maxOrigins servers have numbers.
 func (o *origins) number(server netip.AddrPort) uint32 {
 	if !server.IsValid() {
 		return 0
@@ -200,7 +204,7 @@ func numberIn(list *[]netip.AddrPort, server netip.AddrPort) uint32 {
 	return uint32(slices.Index(*list, server) + 1)
 }
 
-// server returns the server with a number; not valid for 0.
+// server returns the server with a number. It is not valid for 0.
 func (o *origins) server(number uint32) netip.AddrPort {
 	if list := o.list.Load(); list != nil && number > 0 && int(number) <= len(*list) {
 		return (*list)[number-1]

@@ -7,28 +7,28 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// walk goes through the names of a hint in place of a name that does not exist (package
-// autopath), and answers with the first that does. It sends nothing: its caller asks about each
+// walk tries the names in a hint instead of a name that does not exist (package autopath), and
+// answers with the first one that exists. It sends nothing: its caller asks about each
 // candidate, passes the replies to note, and calls decide. Only one goroutine may use it at a
 // time.
 //
-// The addresses of a candidate are judged as a pair, whatever the question's type is. If they
-// were not, a client could get the AAAA records of one name of its search list, and then not
-// look for the A records of another.
+// The A and AAAA records of a candidate are judged as a pair, whatever the type in the question
+// is. Otherwise, a client could get the AAAA records of one name of its search list, and then
+// not look for the A records of another.
 type walk struct {
 	name      []byte             // the question's name, canonical
 	typ       uint16             // the question's type
 	flags     uint16             // RD and CD of the questions about candidates
-	do        bool               // the DO bit of these
+	do        bool               // the DO bit of the questions about candidates
 	hint      autopath.Hint      // the candidates that are left
-	data      []byte             // what hint refers to
+	data      []byte             // the memory that hint refers to
 	candidate []byte             // the name that is tried
-	fates     [3]fate            // what became of the questions about it; see typeOf
-	ttl       uint32             // TTL of the alias, as far as it is known
+	fates     [3]fate            // the outcomes of the questions about candidate; see typeOf
+	ttl       uint32             // TTL of the alias in the answer, limited by the replies so far
 	missing   uint32             // the TTL for which the candidate does not exist
 	reply     wire.Reply         // the reply about the question's type
 	msg       []byte             // the message of reply
-	reason    wire.ExtendedError // of that reply
+	reason    wire.ExtendedError // the extended error of reply
 
 	ask     wire.Query   // memory for question
 	scratch []byte       // memory for an answer that is given at once
@@ -36,7 +36,7 @@ type walk struct {
 	builder wire.Builder // writes the answer
 }
 
-// fate is what became of a question about a candidate.
+// fate is the outcome of a question about a candidate.
 type fate uint8
 
 const (
@@ -46,14 +46,14 @@ const (
 	fateFailed       // no valid answer
 )
 
-// verdict is what the replies about a candidate come to.
+// verdict is the result of the replies about a candidate.
 type verdict uint8
 
 const (
-	goOn   verdict = iota // it does not exist: try the next
-	found                 // it exists: answer with it
-	gaveUp                // nobody knows: end the walk
-	waits                 // not all replies are there
+	goOn   verdict = iota // the candidate does not exist: try the next one
+	found                 // the candidate exists: answer with it
+	gaveUp                // it is not known whether the candidate exists: end the walk
+	waits                 // not all replies have arrived
 )
 
 // start begins the walk for the question q, whose name is name in canonical form. nx is the
@@ -70,7 +70,7 @@ func (w *walk) start(q *wire.Query, name, nx, hint []byte) (ok bool) {
 	return ok
 }
 
-// negativeTTL returns for how long a negative answer about name holds, in seconds.
+// negativeTTL returns how long a negative answer about name is valid, in seconds.
 func negativeTTL(r *wire.Reply, name []byte) uint32 {
 	soa, minimum, ok := r.SOA(name)
 	if !ok {
@@ -105,7 +105,7 @@ func (w *walk) question(i int) *wire.Query {
 	return &w.ask
 }
 
-// note takes the outcome of a question about the candidate. It copies the reply if needed.
+// note records the outcome of a question about the candidate. It copies the reply if necessary.
 func (w *walk) note(i int, r *wire.Reply, err error) {
 	switch {
 	case err != nil, r.Truncated():
@@ -129,7 +129,7 @@ func (w *walk) note(i int, r *wire.Reply, err error) {
 	}
 }
 
-// decide judges the candidate, when all questions about it have an outcome.
+// decide judges the candidate. All questions about it must have an outcome.
 func (w *walk) decide() verdict {
 	exists := false
 	for i := range w.questions() {
@@ -157,8 +157,8 @@ func (w *walk) decide() verdict {
 	return found
 }
 
-// compose appends the answer to q: an alias to the candidate, and what it has. It has no OPT
-// record. decide must have returned found.
+// compose appends the answer to q: an alias that leads to the candidate, and the records of the
+// candidate. The answer has no OPT record. decide must have returned found.
 func (w *walk) compose(dst []byte, q *wire.Query) []byte {
 	bare := *q
 	bare.EDNS = wire.EDNS{}
@@ -191,7 +191,7 @@ func (w *walk) compose(dst []byte, q *wire.Query) []byte {
 }
 
 // appendProofs appends the records with which a validating client can prove the answer (RFC
-// 4035 §3.1.3), and reports whether all had room.
+// 4035 §3.1.3). It returns false if they did not fit.
 func (w *walk) appendProofs() bool {
 	if !w.do {
 		return true
@@ -206,8 +206,8 @@ func (w *walk) appendProofs() bool {
 	return true
 }
 
-// forgetAtOnce sets the TTL and the MINIMUM field of the SOA record of a negative answer to 0,
-// so that nobody keeps it.
+// forgetAtOnce sets the TTL and the MINIMUM field of the SOA record in a negative answer to 0,
+// so that no cache keeps it.
 func forgetAtOnce(msg []byte) {
 	var (
 		r   wire.Reply
