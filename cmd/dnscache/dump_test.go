@@ -9,7 +9,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
-// TestSignalLogsCache has the table with --log-queries, and not without.
+// TestSignalLogsCache: SIGUSR1 logs the table with --log-queries, and does not log it without.
 func TestSignalLogsCache(t *testing.T) {
 	up := upstreamServer(t, "192.0.2.1", nil)
 	const table = `Host {27}Address {34}Flags {6}Expires {18}Source`
@@ -17,7 +17,7 @@ func TestSignalLogsCache(t *testing.T) {
 	quiet.answers("a.example")
 	quiet.signals <- syscall.SIGUSR1
 	quiet.logged(`server .*: queries sent 1, .*`)
-	quiet.signals <- syscall.SIGHUP // handled after the first
+	quiet.signals <- syscall.SIGHUP // handled after the first signal
 	quiet.logged(`cleared cache`)
 	if text := quiet.log.String(); regexp.MustCompile(table).MatchString(text) {
 		t.Errorf("the cache is logged without --log-queries:\n%s", text)

@@ -31,7 +31,8 @@ func explainCommand(t *testing.T, args ...string) (int, string) {
 	return code, out.String() + errs.String()
 }
 
-// explain asks the running program, again while it limits the rate.
+// explain asks the running program for an explanation, and tries again while the rate is
+// limited.
 func (in *instance) explain(args ...string) (code int, out string) {
 	in.t.Helper()
 	testkit.Eventually(in.t, "an explanation comes", func() bool {
@@ -41,7 +42,7 @@ func (in *instance) explain(args ...string) (code int, out string) {
 	return code, out
 }
 
-// zoneServer answers as the table in TestExplain needs it.
+// zoneServer answers with the records that the table of TestExplain expects.
 func zoneServer(t *testing.T) *scripted {
 	t.Helper()
 	return upstreamServer(t, "", func(m *dns.Msg) bool {
@@ -143,7 +144,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// A stale answer is told from a fresh one, and failures that are remembered from both.
+// A stale answer is distinguished from a fresh one, and a remembered failure from both.
 func TestExplainStale(t *testing.T) {
 	up := upstreamServer(t, "", func(m *dns.Msg) bool {
 		m.Answer = append(m.Answer, record(m.Question[0].Name+" 1 A 192.0.2.1"))
@@ -169,7 +170,8 @@ func TestExplainStale(t *testing.T) {
 	}
 }
 
-// The page is for the Pod itself: it is limited, and reads.
+// The page is only for the Pod itself, its rate is limited, and it accepts only reading
+// requests.
 func TestExplainPage(t *testing.T) {
 	up := upstreamServer(t, "192.0.2.1", nil)
 	in := start(t, "--server="+up.option(), "--metrics-address=127.0.0.1:0")
@@ -212,8 +214,8 @@ func TestExplainPage(t *testing.T) {
 	}
 }
 
-// Weird names, files with hostile names, and servers with hostile texts: there is an answer
-// or an error, and nothing that is printed controls the terminal or forges a line.
+// With unusual names, files with hostile names and servers with hostile texts, there is an
+// answer or an error, and no output controls the terminal or forges a line.
 func TestExplainHostileTexts(t *testing.T) {
 	up := upstreamServer(t, "", func(m *dns.Msg) bool {
 		m.Rcode = dns.RcodeServerFailure

@@ -18,8 +18,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// patience is how long tests wait for what must come; it only guards against
-// hanging.
+// patience is how long tests wait for an event. It only protects against hanging.
 const patience = 30 * time.Second
 
 // instance is a running program.
@@ -34,9 +33,9 @@ type instance struct {
 	code    int
 }
 
-// start runs the program on a free port of 127.0.0.1 until the test ends. It
-// keeps the user that runs the tests, reads no files that are not named, and
-// asks no server twice because a busy machine makes it late.
+// start runs the program on a free port of 127.0.0.1 until the test ends. The program keeps the
+// user that runs the tests, reads only files that the arguments name, and does not ask a server
+// again because a busy machine makes the server slow.
 func start(t *testing.T, args ...string) *instance {
 	t.Helper()
 	in := &instance{t: t, log: &testkit.Buffer{}, signals: make(chan os.Signal, 4), exit: make(chan int, 1)}
@@ -86,7 +85,7 @@ func start(t *testing.T, args ...string) *instance {
 	return in
 }
 
-// wait returns the exit code.
+// wait waits for the end of the program and returns its exit code.
 func (in *instance) wait() int {
 	in.t.Helper()
 	in.once.Do(func() {
@@ -106,7 +105,7 @@ func (in *instance) logged(pattern string) {
 	testkit.Eventually(in.t, "the log has a line "+pattern, func() bool { return want.MatchString(in.log.String()) })
 }
 
-// exchange asks one question over UDP.
+// exchange sends one query over UDP and returns the answer.
 func (in *instance) exchange(m *dns.Msg) *dns.Msg {
 	in.t.Helper()
 	reply, _, err := (&dns.Client{Timeout: patience}).Exchange(m, in.addr.String())
@@ -116,7 +115,7 @@ func (in *instance) exchange(m *dns.Msg) *dns.Msg {
 	return reply
 }
 
-// ask asks for a name and type.
+// ask asks for the records of a name and type.
 func (in *instance) ask(name string, qtype uint16) *dns.Msg {
 	in.t.Helper()
 	m := new(dns.Msg)
@@ -124,13 +123,13 @@ func (in *instance) ask(name string, qtype uint16) *dns.Msg {
 	return in.exchange(m)
 }
 
-// answers returns the rcode and the data of the answers for an A question.
+// answers returns the rcode and the data of the answers to an A question.
 func (in *instance) answers(name string) string {
 	in.t.Helper()
 	return short(in.ask(name, dns.TypeA))
 }
 
-// short is a reply in one line: rcode, then the answers' data.
+// short returns an answer in one line: the rcode, then the data of the records.
 func short(m *dns.Msg) string {
 	words := []string{dns.RcodeToString[m.Rcode]}
 	for _, rr := range m.Answer {
@@ -160,9 +159,9 @@ type scripted struct {
 	down bool
 }
 
-// upstreamServer answers over UDP and TCP with what reply adds to a message that
-// is set up as a reply; a false result is silence. A nil reply answers every A
-// question with addr and TTL 100.
+// upstreamServer answers over UDP and TCP. reply completes m, which has been set up as the
+// reply; if it returns false, the server sends nothing. If reply is nil, the server answers
+// every A question with addr and TTL 100.
 func upstreamServer(t *testing.T, addr string, reply func(m *dns.Msg) bool) *scripted {
 	t.Helper()
 	if reply == nil {
@@ -208,7 +207,7 @@ func upstreamServer(t *testing.T, addr string, reply func(m *dns.Msg) bool) *scr
 	return s
 }
 
-// listenBoth takes a port that is free for UDP and TCP.
+// listenBoth listens on a port that is free for UDP and TCP.
 func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
 	t.Helper()
 	for range 50 {
@@ -220,16 +219,16 @@ func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
 		if err == nil {
 			return packets, streams
 		}
-		packets.Close() // somebody else has the port for TCP
+		packets.Close() // another process has the port for TCP
 	}
 	t.Fatal("no port is free for UDP and TCP")
 	return nil, nil
 }
 
-// option is the server as it stands in --server.
+// option returns the server in the spelling of --server.
 func (s *scripted) option() string { return querylog.ServerText(s.addr) }
 
-// count returns how often a question was asked.
+// count returns how often the server was asked a question.
 func (s *scripted) count(question string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

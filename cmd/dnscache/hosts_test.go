@@ -18,9 +18,9 @@ import (
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
-// TestHostsMemory bounds the memory of the process with 300 000 names of hosts
-// files, within twice what dnsmasq 2.90 takes (33 MB), and what SIGHUP adds to
-// it: nothing that stays, and nothing at all when the files are as before.
+// TestHostsMemory limits the memory of the process with 300 000 names in hosts files to twice
+// that of dnsmasq 2.90 (33 MB). SIGHUP must not add any memory permanently, and none at all if
+// the files have not changed.
 func TestHostsMemory(t *testing.T) {
 	if testing.Short() || dnstest.RaceEnabled {
 		t.Skip("large, and the race detector takes memory")
@@ -66,7 +66,7 @@ func TestHostsMemory(t *testing.T) {
 	answers := func(name, want string) {
 		t.Helper()
 		client := dns.Client{Timeout: patience}
-		for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // it may be about to be applied
+		for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // the change may not be applied yet
 			m, _, err := client.Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), "127.0.0.1:"+port)
 			if err == nil && len(m.Answer) == 1 && m.Answer[0].(*dns.A).A.String() == want {
 				return
@@ -97,7 +97,7 @@ func TestHostsMemory(t *testing.T) {
 		expect(" names")
 		answers(fmt.Sprintf("new-%d.example.", i), fmt.Sprintf("10.200.0.%d", i))
 	}
-	// The old table is given back just after the new one answers.
+	// The old table is freed just after the new one is in use.
 	for end := time.Now().Add(patience); memory(t, cmd, "VmRSS") > first*5/4 && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -122,7 +122,7 @@ func hangUp(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// memory returns a size of the process's status, in KiB.
+// memory returns a value of /proc/PID/status, in KiB.
 func memory(t *testing.T, cmd *exec.Cmd, key string) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))

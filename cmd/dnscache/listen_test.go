@@ -17,7 +17,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// Which addresses answer, and whether each has its own socket.
+// The options decide on which addresses the program answers, and whether each has its own
+// socket.
 func TestListenOptions(t *testing.T) {
 	if !inNamespace(t) {
 		return
@@ -58,14 +59,14 @@ func TestListenOptions(t *testing.T) {
 	}
 }
 
-// --local-service looks at where questions come from.
+// --local-service looks at the address that a query comes from.
 func TestLocalServiceOption(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
 	ip(t, "link add veth0 type veth peer name other0")
 	ip(t, "addr add 10.1.2.1/24 dev veth0")
-	// Questions can come from these addresses although no interface has them.
+	// Queries can come from these addresses, although no interface has them.
 	ip(t, "route add local 10.1.2.128/25 dev lo")
 	ip(t, "route add local 10.50.0.0/16 dev lo")
 	const own, near, far = "10.1.2.1", "10.1.2.200", "10.50.0.1"
@@ -92,9 +93,9 @@ func TestLocalServiceOption(t *testing.T) {
 	}
 }
 
-// As root the program becomes --user and --group, and with --bind-dynamic keeps
-// the right to bind low ports, nothing else. It is built as it is shipped: only
-// without cgo can capabilities be changed for all threads.
+// When started as root, the program changes to --user and --group. With --bind-dynamic, it
+// keeps the right to bind low ports, and no other. The test builds it without cgo, as it is
+// shipped, because only then can capabilities be changed for all threads.
 func TestUserAndGroup(t *testing.T) {
 	if !inNamespace(t) {
 		return
@@ -128,7 +129,7 @@ func TestUserAndGroup(t *testing.T) {
 			}
 			lines := bufio.NewScanner(stderr)
 			lines.Scan()
-			if onlyRoot { // a namespace of somebody else than root has one user
+			if onlyRoot { // a user namespace that was not made by root has only one user
 				if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 5 || !strings.Contains(lines.Text(), "failed to drop groups") {
 					t.Errorf("without other users: %v, %s", err, lines.Text())
 				}

@@ -12,8 +12,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// TestLiveServerless: questions about such a domain get SERVFAIL with the reason
-// until a server has an address, and what is known locally is answered.
+// TestLiveServerless: as long as no server of a stub domain has an address, questions about the
+// domain get SERVFAIL with the reason, and local data is still answered.
 func TestLiveServerless(t *testing.T) {
 	other := upstreamServer(t, "192.0.2.1", nil)
 	stub := upstreamServer(t, "192.0.2.2", nil)

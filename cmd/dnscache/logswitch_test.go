@@ -13,7 +13,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// post changes what the program logs.
+// post changes what the running program logs.
 func (in *instance) post(parameters string) (int, string) {
 	in.t.Helper()
 	resp, err := http.Post("http://"+in.metrics.String()+"/log?"+parameters, "", nil)
@@ -28,7 +28,8 @@ func (in *instance) post(parameters string) (int, string) {
 	return resp.StatusCode, strings.TrimSpace(string(text))
 }
 
-// Answers of every source are logged while that is switched on, each in one line.
+// While the logging of answers is switched on, answers from every source are logged, each in
+// one line.
 func TestAnswersAreLogged(t *testing.T) {
 	up := upstreamServer(t, "192.0.2.1", func(m *dns.Msg) bool {
 		switch name := m.Question[0].Name; {
@@ -76,8 +77,9 @@ func TestAnswersAreLogged(t *testing.T) {
 	}
 }
 
-// With --log-format=json each line is an object with the keys of the other programs, lines
-// in dnsmasq's words too; the level changes at run time and holds for both.
+// With --log-format=json, each line is an object with the same keys as in the other programs,
+// and so are lines in dnsmasq's wording. The level can be changed at run time, and applies to
+// both.
 func TestJSONLog(t *testing.T) {
 	up := upstreamServer(t, "192.0.2.1", nil)
 	in := start(t, "--server="+up.option(), "--metrics-address=127.0.0.1:0", "--log-format=json", "--log-queries", "--log-facility=-")

@@ -24,12 +24,12 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"dnscache": main})
 }
 
-// TestScripts runs the program with command lines that end by themselves.
+// TestScripts runs the program with command lines with which it ends by itself.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
-			// A port that is taken for as long as the script runs.
+			// A port that is in use as long as the script runs.
 			busy, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				return err
@@ -59,17 +59,17 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// freePort returns a port of this package's that nobody uses, over UDP and TCP.
+// freePort returns a port of this package that is free for UDP and TCP.
 func freePort(t *testing.T) string {
 	t.Helper()
 	return strconv.Itoa(testkit.FreePorts(t, 12000, 1000, 1)[0])
 }
 
-// TestProcess starts the program as Kubernetes does and looks at it from
-// outside: user, pid file, log, signals, exit code.
+// TestProcess starts the program as Kubernetes does and checks what is visible from outside:
+// user, pid file, log, signals and exit code.
 func TestProcess(t *testing.T) {
 	dir := t.TempDir()
-	// The user that the program becomes has to reach it, to remove its pid file.
+	// The user of the program needs access to the directory, to remove the pid file.
 	for path, mode := range map[string]os.FileMode{dir: 0o777, filepath.Dir(dir): 0o755} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)

@@ -20,9 +20,9 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// TestMetricsSet: --metrics-set=essential, the set of a node's cache, has at most
-// metrics.MaxEssential series with everything that a node may have, however many servers there
-// are and whatever happens. docs/metrics.md names each.
+// TestMetricsSet: --metrics-set=essential, the set for the cache of a node, has at most
+// metrics.MaxEssential series when everything that a node may have is in use, for any number of
+// servers. docs/metrics.md describes each of them.
 func TestMetricsSet(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "upstreamNameservers"), []byte(`["192.0.2.1"]`), 0o600); err != nil {

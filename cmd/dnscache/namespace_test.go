@@ -17,8 +17,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// inNamespace runs the calling test again, as a process in a network namespace
-// of its own, where lo is up. It reports whether this is that process.
+// inNamespace runs the calling test again, as a process in a network namespace of its own, in
+// which lo is up. It returns true in that process.
 func inNamespace(t *testing.T) bool {
 	t.Helper()
 	const marker = "DNSCACHE_TEST_NAMESPACE"
@@ -48,7 +48,7 @@ func ip(t *testing.T, command string) {
 	}
 }
 
-// at asks the program at another of its addresses; "" is no answer.
+// at asks the program at one of its other addresses. It returns "" if there is no answer.
 func at(addr, name string, qtype uint16) string {
 	q := new(dns.Msg)
 	q.SetQuestion(name, qtype)
@@ -106,8 +106,7 @@ func TestBindDynamic(t *testing.T) {
 	testkit.Eventually(t, "the address is given up", func() bool { return strings.Contains(log.String(), "stopped listening on 10.1.2.1 port 5353") })
 }
 
-// Names of interfaces and answers by network follow the addresses that there
-// are.
+// The names of interfaces, and answers that depend on networks, follow the current addresses.
 func TestInterfaceAddresses(t *testing.T) {
 	if !inNamespace(t) {
 		return
@@ -159,8 +158,8 @@ func TestInterfaceAddresses(t *testing.T) {
 	})
 }
 
-// Two programs with --share-port answer at one address and port, which no interface has
-// when they start; one without it does not get the port.
+// Two programs with --share-port answer on one address and port, which no interface has when
+// they start. A program without the option cannot get the port.
 func TestSharePort(t *testing.T) {
 	if !inNamespace(t) {
 		return
@@ -170,7 +169,7 @@ func TestSharePort(t *testing.T) {
 	startInside(t, shared...)
 	startInside(t, shared...)
 	ip(t, "address add 10.9.9.9/32 dev lo")
-	for range 20 { // the kernel picks one of the two for each question
+	for range 20 { // the kernel chooses one of the two for each query
 		if got := at("10.9.9.9", "a.b.", dns.TypeA); got != "NOERROR 1.2.3.4" {
 			t.Fatalf("answer %q", got)
 		}

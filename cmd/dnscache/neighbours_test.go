@@ -16,8 +16,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
 )
 
-// --add-mac tells the address that the kernel has learned of a client on
-// another host, from its first question on.
+// --add-mac sends the hardware address that the kernel knows of a client on another host, from
+// the first query of that client on.
 func TestAddMAC(t *testing.T) {
 	if !inNamespace(t) {
 		return
@@ -39,7 +39,7 @@ func TestAddMAC(t *testing.T) {
 	} {
 		t.Run(strings.Join(tt.options, " "), func(t *testing.T) {
 			startInside(t, append(tt.options, "--server="+up)...)
-			for range 2 { // an answer that may depend on the client is not kept
+			for range 2 { // an answer that may depend on the client is not cached
 				if err := ask(fmt.Sprintf("www%d.ex.", i)); err != nil {
 					t.Fatal(err)
 				}
@@ -56,8 +56,8 @@ func TestAddMAC(t *testing.T) {
 	}
 }
 
-// otherHost puts other0 into a namespace of its own, as 10.1.2.9, and returns
-// what asks 10.1.2.1 from there.
+// otherHost moves other0 into a network namespace of its own, with the address 10.1.2.9, and
+// returns a function that asks 10.1.2.1 from there.
 func otherHost(t *testing.T) func(name string) error {
 	t.Helper()
 	work, errs, thread := make(chan func() error), make(chan error), make(chan int)
@@ -95,8 +95,8 @@ func otherHost(t *testing.T) func(name string) error {
 	}
 }
 
-// tellingServer answers every question with nothing, hands on the EDNS options
-// of each, and returns its place in --server.
+// tellingServer answers every question without records, sends the EDNS options of each to told,
+// and returns its address in the spelling of --server.
 func tellingServer(t *testing.T, told chan<- string) string {
 	t.Helper()
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})

@@ -18,7 +18,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/dnstest/logtest"
 )
 
-// --log-debug lets debugging messages through.
+// --log-debug logs debug messages.
 func TestLogDebug(t *testing.T) {
 	for _, args := range [][]string{{"--conf-file="}, {"--conf-file=", "--log-debug"}} {
 		o, nanny, err := files.ParseArgs(t.Context(), args, nil, &bytes.Buffer{})
@@ -39,7 +39,7 @@ func TestLogDebug(t *testing.T) {
 	}
 }
 
-// --no-hosts: a name of this host's own /etc/hosts is not known.
+// --no-hosts: a name in this host's own /etc/hosts is not known.
 func TestNoHosts(t *testing.T) {
 	text, err := os.ReadFile("/etc/hosts")
 	if err != nil || !regexp.MustCompile(`(?m)^127\.0\.0\.1\s.*\blocalhost\b`).Match(text) {
@@ -53,8 +53,8 @@ func TestNoHosts(t *testing.T) {
 	}
 }
 
-// --no-poll: a changed resolv.conf is read at SIGHUP, not before. A second
-// program without the option tells when it could have been.
+// --no-poll: a changed resolv.conf is not read before SIGHUP. A second program without the
+// option shows when it could have been read.
 func TestNoPoll(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "resolv.conf")
 	dnstest.Replace(t, file, "nameserver 192.0.2.1\n")
@@ -73,7 +73,7 @@ func TestNoPoll(t *testing.T) {
 	in.logged(`using nameserver 192\.0\.2\.3#53`)
 }
 
-// --nxdomain-cut: names below one that does not exist are not asked for.
+// --nxdomain-cut: no server is asked about names below a name that does not exist.
 func TestNXDomainCut(t *testing.T) {
 	for _, cut := range []bool{false, true} {
 		up := upstreamServer(t, "", func(m *dns.Msg) bool {

@@ -9,8 +9,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// TestRateLimit: a client over its rate gets no more octets than it sent and can
-// go on over TCP; other clients and loopback notice nothing.
+// TestRateLimit: a client that exceeds its rate gets at most as many octets as it sent, and can
+// continue over TCP. Other clients, and those on the loopback interface, are not affected.
 func TestRateLimit(t *testing.T) {
 	if !inNamespace(t) {
 		return

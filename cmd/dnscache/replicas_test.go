@@ -11,8 +11,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// TestServerReplicas: names go to the replica, not to the --server that leads to it. When the
-// replica has gone, that server is asked. Names that are cached stay so.
+// TestServerReplicas: the replica is asked, not the --server that leads to it. When the replica
+// has gone, that server is asked. Cached names stay in the cache.
 func TestServerReplicas(t *testing.T) {
 	const service = "kube-dns-upstream.kube-system.svc.cluster.local."
 	answering := func(addr string) dnstest.Script {

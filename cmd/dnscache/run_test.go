@@ -18,8 +18,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// TestCommandLinesOfKubernetes sends queries through the command lines that
-// manifests have.
+// TestCommandLinesOfKubernetes starts the program with the command lines of manifests, and
+// sends queries.
 func TestCommandLinesOfKubernetes(t *testing.T) {
 	cluster := upstreamServer(t, "10.96.0.1", nil)
 	outside := upstreamServer(t, "192.0.2.1", nil)
@@ -78,8 +78,8 @@ func TestCacheOptions(t *testing.T) {
 	})
 	for i, tt := range []struct {
 		args, name string
-		asked      int    // after two questions
-		ttl        uint32 // of the second answer, at most
+		asked      int    // number of questions to the server after two queries
+		ttl        uint32 // largest TTL in the second answer
 	}{
 		{"", "a", 1, 5000},
 		{"--cache-size=0", "a", 2, 5000},
@@ -212,8 +212,8 @@ func TestLocalData(t *testing.T) {
 	testkit.Eventually(t, "the new hosts file counts", func() bool { return in.answers("in-hosts") == "NOERROR 10.1.1.2" })
 }
 
-// TestLiveChanges changes servers while running: names whose servers changed are
-// asked anew, all others stay in the cache.
+// TestLiveChanges changes servers while the program runs: names whose servers have changed are
+// asked for again, and all others stay in the cache.
 func TestLiveChanges(t *testing.T) {
 	first := upstreamServer(t, "192.0.2.1", nil)
 	second := upstreamServer(t, "192.0.2.2", nil)
@@ -262,8 +262,8 @@ func TestServersFileIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestResolvConfIsFollowed asks nothing: the servers of a resolv.conf are
-// always asked on port 53.
+// TestResolvConfIsFollowed sends no queries, because the servers of a resolv.conf are always
+// asked on port 53.
 func TestResolvConfIsFollowed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "resolv.conf")
 	dnstest.Replace(t, file, "nameserver 192.0.2.1\nnameserver 127.0.0.53\n")
@@ -276,7 +276,7 @@ func TestResolvConfIsFollowed(t *testing.T) {
 	in.logged("cleared cache")
 }
 
-// TestLoopDetect has a server that sends questions back to us.
+// TestLoopDetect uses a server that sends questions back to the program.
 func TestLoopDetect(t *testing.T) {
 	var in *instance
 	ready := make(chan struct{})
@@ -303,8 +303,8 @@ func TestLoopDetect(t *testing.T) {
 	}
 }
 
-// TestMixedCase: the server sees another spelling of the name for each
-// question, unless the option is undone; clients see theirs.
+// TestMixedCase: for each question, the server sees another spelling of the name, unless the
+// option is turned off. Clients see their own spelling.
 func TestMixedCase(t *testing.T) {
 	const name = "a-name-of-many-letters.example."
 	for _, tt := range []struct {
@@ -393,7 +393,7 @@ func TestLogFileIsReopened(t *testing.T) {
 	in.signals <- syscall.SIGUSR2
 	in.signals <- syscall.SIGUSR1
 	testkit.Eventually(t, "the new file has lines", func() bool {
-		text, _ := os.ReadFile(path) // it may not be there yet
+		text, _ := os.ReadFile(path) // the file may not exist yet
 		return regexp.MustCompile(`(?m)^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d dnscache\[\d+\]: cache size 150, `).Match(text)
 	})
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
-// TestServersMemory bounds the memory of the process with servers for 60 000 domains: within
-// three times what dnsmasq 2.90 takes (19 MB) when they are the same server, and within twenty
-// times when they all differ, since each has its state. Reading them again adds nothing that
-// stays to the former.
+// TestServersMemory limits the memory of the process with servers for 60 000 domains: to three
+// times that of dnsmasq 2.90 (19 MB) if all domains have the same server, and to twenty times
+// if all servers differ, because each server has a state. In the first case, reading the
+// servers again must not add any memory permanently.
 func TestServersMemory(t *testing.T) {
 	if testing.Short() || dnstest.RaceEnabled {
 		t.Skip("large, and the race detector takes memory")
@@ -63,12 +63,12 @@ func serversMemory(t *testing.T, server func(i int) string, atMost int) {
 			write(version)
 			hangUp(t, cmd)
 		}
-		until(t, func() bool { // the servers are in use: nobody is asked about this name
+		until(t, func() bool { // the servers are in use once no server is asked about this name
 			client := dns.Client{Timeout: time.Second}
 			m, _, err := client.Exchange(new(dns.Msg).SetQuestion(fmt.Sprintf("www.version-%d.example.", version), dns.TypeA), "127.0.0.1:"+port)
 			return err == nil && m.Rcode == dns.RcodeNameError
 		})
-		// What was there before is given back just afterwards.
+		// The previous servers are freed just afterwards.
 		until(t, func() bool { return memory(t, cmd, "VmRSS") <= atMost })
 		t.Logf("version %d: %d KiB, %d at most", version, memory(t, cmd, "VmRSS"), memory(t, cmd, "VmHWM"))
 	}

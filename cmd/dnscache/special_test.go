@@ -14,8 +14,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// What --pid-file and --log-facility name keeps its kind and its owner, whatever
-// it is. A device in a temporary directory stands for /dev/null.
+// The files that --pid-file and --log-facility name keep their type and owner if they are
+// special files. A device in a temporary directory stands for /dev/null.
 func TestSpecialFilesStay(t *testing.T) {
 	dir := t.TempDir()
 	device, fifo, folder := filepath.Join(dir, "device"), filepath.Join(dir, "fifo"), filepath.Join(dir, "folder")

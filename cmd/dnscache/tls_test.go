@@ -39,7 +39,7 @@ func file(t *testing.T, data []byte) string {
 	return path
 }
 
-// extended is the extended error of a reply.
+// extended returns the extended error in an answer.
 func extended(m *dns.Msg) (code int, text string) {
 	if opt := m.IsEdns0(); opt != nil {
 		for _, o := range opt.Option {
@@ -51,7 +51,7 @@ func extended(m *dns.Msg) (code int, text string) {
 	return -1, ""
 }
 
-// TestTLSUpstream: the whole program with a server over TLS: B1, B25 and B45.
+// TestTLSUpstream runs the whole program with a server over TLS (B1, B25 and B45).
 func TestTLSUpstream(t *testing.T) {
 	ca := dnstest.NewCA(t, "CA")
 	server, option := secureServer(t, ca, dnstest.TLSScript{Answer: func(q *dns.Msg, _ bool) [][]byte {
@@ -89,8 +89,8 @@ func TestTLSUpstream(t *testing.T) {
 	}
 }
 
-// TestTLSUpstreamRefused: a client learns why, nothing is asked in clear text,
-// and the log says so once.
+// TestTLSUpstreamRefused: clients get the reason, no question is sent in clear text, and the
+// log has one message about it.
 func TestTLSUpstreamRefused(t *testing.T) {
 	ca, other := dnstest.NewCA(t, "CA"), dnstest.NewCA(t, "other CA")
 	server, option := secureServer(t, ca, dnstest.TLSScript{})
@@ -114,8 +114,8 @@ func TestTLSUpstreamRefused(t *testing.T) {
 	}
 }
 
-// TestTLSFiles is B20 and B21: files are read again when they change, and a bad
-// one leaves the last good content.
+// TestTLSFiles tests B20 and B21: files are read again when they change, and after an invalid
+// change the last valid content stays.
 func TestTLSFiles(t *testing.T) {
 	ca, clients := dnstest.NewCA(t, "CA"), dnstest.NewCA(t, "clients")
 	server, option := secureServer(t, ca, dnstest.TLSScript{Serve: nil})
@@ -139,7 +139,7 @@ func TestTLSFiles(t *testing.T) {
 	testkit.Eventually(t, "the new certificate is used", ask)
 }
 
-// TestTLSRefusedOptions: what must not start.
+// TestTLSRefusedOptions: the program does not start with invalid options.
 func TestTLSRefusedOptions(t *testing.T) {
 	for _, args := range [][]string{
 		{"--server=/example.org/tls://127.0.0.1"},
@@ -180,7 +180,7 @@ func refused(t *testing.T, args ...string) (out string, code int) {
 	return log.String(), code
 }
 
-// TestTLSNanny is B40 under dnsmasq-nanny's flags: the ConfigMap's servers over TLS.
+// TestTLSNanny tests B40 with dnsmasq-nanny's flags: the ConfigMap names servers over TLS.
 func TestTLSNanny(t *testing.T) {
 	ca := dnstest.NewCA(t, "CA")
 	server, option := secureServer(t, ca, dnstest.TLSScript{})

@@ -9,8 +9,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// A hit allocates nothing, whatever is stored. Storing allocates the entry and what does not
-// fit into it; where the pool of scratch space was emptied, that too.
+// A hit allocates nothing, whatever is stored. Storing allocates the entry, the octets that do
+// not fit into it and, if the pool of scratch memory was emptied, that memory.
 func TestAllocs(t *testing.T) {
 	c := New(Config{Entries: 100, StaleFor: 1000, FailureTTL: 5, RoundRobin: true})
 	buf := make([]byte, 0, 4096)
@@ -63,7 +63,7 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
-// 10 000 answers take a few MiB, as Bytes says.
+// 10 000 answers take a few MiB, as Stats.Bytes says.
 func TestMemory(t *testing.T) {
 	heap := func() int64 {
 		runtime.GC()

@@ -17,8 +17,8 @@ func filled(n int) (*Cache, *loader) {
 	return c, l
 }
 
-// queries returns q for names drawn below n, more than fit the processor's
-// nearest cache when n is large.
+// queries returns queries for random names among n, which begin at number from. If n is large,
+// the entries do not fit into the nearest cache of the processor.
 func queries(n, from int) []*wire.Query {
 	rng := rand.New(rand.NewPCG(1, 2))
 	all := make([]*wire.Query, 1<<14)

@@ -19,7 +19,7 @@ type loader struct {
 	reply []byte
 }
 
-// newLoader makes answers of one address with a TTL of 300 s.
+// newLoader returns a loader of answers with one address and a TTL of 300 s.
 func newLoader() *loader {
 	l := &loader{}
 	l.q = wire.Query{Flags: wire.FlagRD, Name: []byte("\x0800000000\x03svc\x07cluster\x05local\x00"), Type: wire.TypeA, Class: wire.ClassIN}
@@ -80,7 +80,7 @@ func TestCapacityIsExact(t *testing.T) {
 	}
 }
 
-// Only entries that were still valid count as evicted.
+// Only entries that are still valid count as evicted.
 func TestExpiredAreNotEvictions(t *testing.T) {
 	c := New(Config{Entries: 100})
 	l := newLoader()
@@ -111,8 +111,8 @@ func TestBytesAreBounded(t *testing.T) {
 	if s := c.Stats(); s.Evictions == 0 || s.Entries < 70 {
 		t.Errorf("%+v", s)
 	}
-	// Replacing by a larger answer keeps the limit too; an answer larger than
-	// everything is refused.
+	// Replacing an answer by a larger one keeps the limit too. An answer that is larger
+	// than the whole cache is refused.
 	huge := message(t, q, `x. 10 IN TXT "a"`)
 	huge.Answer = nil
 	for i := range 300 {
@@ -142,12 +142,12 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// lru is the cache that SIEVE has to match: it counts hits only.
+// lru is a cache with LRU eviction, which SIEVE must match. It only counts hits.
 type lru struct {
 	size  int
 	clock int
-	used  map[int]int // name to time of use
-	order []int       // names by use, with outdated ones among them
+	used  map[int]int // time of the last use of each name
+	order []int       // names in the order of use, including outdated uses
 	times []int
 }
 
@@ -165,8 +165,8 @@ func (l *lru) ask(n int) bool {
 	return hit
 }
 
-// The hit rate on skewed loads is at least LRU's, also when a scan of names
-// that are asked once runs through.
+// For skewed loads, the hit rate is at least that of LRU, even if a scan of names that are
+// asked for only once is mixed in.
 func TestHitRate(t *testing.T) {
 	const names, size, asks = 5000, 300, 30000
 	for _, tt := range []struct {
@@ -198,8 +198,8 @@ func TestHitRate(t *testing.T) {
 	}
 }
 
-// Lookups, stores, dumps and clears from many goroutines; the race detector
-// and the checks of each answer's octets look on.
+// Lookups, stores, dumps and clears run on many goroutines. The race detector and the checks of
+// the octets of each answer find faults.
 func TestConcurrent(t *testing.T) {
 	c := New(Config{Entries: 40000, Bytes: 4 << 20, RoundRobin: true, StaleFor: 100})
 	if len(c.shards) < 2 {
@@ -233,7 +233,7 @@ func TestConcurrent(t *testing.T) {
 	checkShards(t, c)
 }
 
-// checkShards counts everything in every shard again.
+// checkShards compares the counts of every shard with its content.
 func checkShards(t *testing.T, c *Cache) {
 	t.Helper()
 	for i := range c.shards {

@@ -7,12 +7,12 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// A forwarder looks into the cache first, and stores what upstream said.
+// A forwarder looks into the cache first, and stores the reply of an upstream server.
 func ExampleCache() {
 	cache := answercache.New(answercache.Config{Entries: 10000, FailureTTL: 5})
 	now := int64(0) // nanoseconds
 
-	// A client's packet, and the reply that upstream gave to its question.
+	// A client's packet, and the reply of an upstream server to its question.
 	packet := wire.AppendQuery(nil, 1, wire.FlagRD, wire.Subject{Name: []byte("\x03Web\x00"), Type: wire.TypeA, Class: wire.ClassIN}, &wire.OPT{})
 	var q wire.Query
 	if wire.ParseQuery(packet, &q) != wire.Accept {

@@ -45,8 +45,8 @@ func TestFindTellsOriginAndTimes(t *testing.T) {
 	}
 }
 
-// Find agrees with Lookup, and neither changes what a later lookup finds nor protects an
-// entry from eviction.
+// Find agrees with Lookup. It does not change what a later lookup finds, and does not protect
+// an entry from eviction.
 func TestFindAgreesWithLookup(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // no secret
 	for _, cut := range []bool{false, true} {

@@ -13,9 +13,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Whatever is stored, in whatever numbers and sizes, the memory stays what was
-// allowed: floods of names, of large answers, of large answers for few names,
-// of failures, of names that do not exist.
+// Whatever is stored, in any number and size, the memory stays within the limit: floods of
+// names, of large answers, of large answers for few names, of failures, and of names that do
+// not exist.
 func TestFloodsLeaveMemoryFlat(t *testing.T) {
 	const limit = 4 << 20
 	heap := func() int64 {
@@ -86,8 +86,8 @@ func TestFloodsLeaveMemoryFlat(t *testing.T) {
 	}
 }
 
-// The entries of a name stand in a row, so there may not be many: a client that
-// asks for one name with every type must not make others wait.
+// The slots of the entries of one name are consecutive, so their number must be limited: a
+// client that asks for one name with every type must not slow down others.
 func TestTypesOfANameAreBounded(t *testing.T) {
 	c := New(Config{Entries: 1000})
 	other := ask(t, "other.example.", a)

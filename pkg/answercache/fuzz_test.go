@@ -11,10 +11,10 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// FuzzStore stores any reply that parses. Whatever comes out must be a whole
-// message for the client, must unpack with miekg/dns where the reply did, must
-// hold only records that stood in the reply, with TTLs that never rise, and
-// must never speak of a name outside the question's chain.
+// FuzzStore stores any reply that parses. The cached answer must be a whole message for the
+// client; miekg/dns must be able to unpack it if it can unpack the reply; it must hold only
+// records of the reply, with TTLs that never rise, and no records of names outside the chain of
+// the question.
 func FuzzStore(f *testing.F) {
 	seeds := [][]string{
 		{"www.example. 10 IN A 1.2.3.4", "www.example. 5 IN A 1.2.3.5"},
@@ -39,7 +39,7 @@ func FuzzStore(f *testing.F) {
 		before := bytes.Clone(msg)
 		q := &wire.Query{ID: 7, Flags: wire.FlagRD, Name: bytes.ToUpper(r.Name), Type: r.Type, Class: r.Class}
 		if !wire.EqualNames(q.Name, r.Name) {
-			q.Name = r.Name // ToUpper changed what is no letter
+			q.Name = r.Name // ToUpper has changed an octet that is not a letter
 		}
 		q.EDNS.DO = how&1 != 0
 		cache.Clear()
@@ -60,7 +60,7 @@ func FuzzStore(f *testing.F) {
 	})
 }
 
-// checkAnswer holds one answer to the rules and returns its TTLs.
+// checkAnswer checks the rules for one answer and returns its TTLs.
 func checkAnswer(t *testing.T, r *wire.Reply, q *wire.Query, out []byte, last []uint32) []uint32 {
 	t.Helper()
 	var got wire.Reply

@@ -10,10 +10,10 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// at is a time in the middle of nowhere, in nanoseconds.
+// at returns a time in nanoseconds, counted from an arbitrary time.
 func at(seconds float64) int64 { return 1e18 + int64(seconds*1e9) }
 
-// ask makes a query; flags after the type: "do", "cd", "ad".
+// ask returns a query. Flags follow the type: "do", "cd", "ad".
 func ask(tb testing.TB, name string, typ uint16, flags ...string) *wire.Query {
 	tb.Helper()
 	buf := make([]byte, 300)
@@ -37,9 +37,9 @@ func ask(tb testing.TB, name string, typ uint16, flags ...string) *wire.Query {
 	return q
 }
 
-// message makes a reply to q. Each line is a record; "ns " and "ar " put it into
-// another section, "nxdomain", "servfail", "refused", "tc", "aa" and "ad" set
-// header fields.
+// message returns a reply to q. Each text is a record of the answer section. The prefixes "ns "
+// and "ar " put it into another section; "nxdomain", "servfail", "refused", "tc", "aa" and "ad"
+// set header fields.
 func message(tb testing.TB, q *wire.Query, text ...string) *dns.Msg {
 	tb.Helper()
 	name, _, err := dns.UnpackDomainName(q.Name, 0)
@@ -97,13 +97,14 @@ func parsed(tb testing.TB, m *dns.Msg) *wire.Reply {
 	return r
 }
 
-// store stores a reply made by message.
+// store stores a reply from message.
 func store(tb testing.TB, c *Cache, now int64, q *wire.Query, text ...string) bool {
 	tb.Helper()
 	return c.Store(q, parsed(tb, message(tb, q, text...)), c.Epoch(), now)
 }
 
-// lookup returns what a lookup gave, read by miekg/dns, nil if nothing.
+// lookup returns the result of a lookup, with the answer unpacked by miekg/dns; nil if there is
+// none.
 func lookup(tb testing.TB, c *Cache, now int64, q *wire.Query, allowStale bool) (*dns.Msg, LookupResult) {
 	tb.Helper()
 	out, result := c.Lookup([]byte("kept"), q, now, allowStale)
@@ -134,8 +135,8 @@ func lookup(tb testing.TB, c *Cache, now int64, q *wire.Query, allowStale bool) 
 	return m, result
 }
 
-// zone describes a message's records as lines without class, and its rcode if
-// that is not NOERROR.
+// zone returns the records of a message as lines without the class, and its rcode if that is
+// not NOERROR.
 func zone(m *dns.Msg) []string {
 	if m == nil {
 		return nil

@@ -10,14 +10,14 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// raw builds a message octet by octet, to its greatest size.
+// raw builds a message octet by octet, up to the largest size.
 type raw struct {
 	msg    []byte
 	counts [4]int
 }
 
 const (
-	rawRoom     = 60000 // up to here records are added
+	rawRoom     = 60000 // records are added up to this size
 	rawQuestion = "\x01q\x04evil\x04test\x00"
 )
 
@@ -29,7 +29,7 @@ func newRaw() *raw {
 	return r
 }
 
-// record appends a record and returns where it begins.
+// record appends a record and returns its offset.
 func (r *raw) record(s wire.Section, owner string, typ uint16, data string) int {
 	at := len(r.msg)
 	r.msg = append(r.msg, owner...)
@@ -54,14 +54,14 @@ func pointer(to int) string { return string([]byte{0xc0 | byte(to>>8), byte(to)}
 
 const question = "\xc0\x0c"
 
-// deep appends a name of 127 labels, as the alias of the question, and returns
-// where it begins. Its labels are found every second octet.
+// deep appends a name of 127 labels, as the target of an alias from the question, and returns
+// its offset. A label begins at every second octet.
 func (r *raw) deep() int {
 	at := r.record(wire.Answer, question, wire.TypeCNAME, string(bytes.Repeat([]byte("\x01a"), 127))+"\x00")
 	return at + 12
 }
 
-// Replies of 64 KB of every kind that is dear to read.
+// hostileReplies are replies of 64 KB, one of each kind that takes long to read.
 var hostileReplies = map[string]func(*raw){
 	"aliases to nowhere": func(r *raw) {
 		for i := 0; !r.full(); i++ {
@@ -161,7 +161,7 @@ var hostileReplies = map[string]func(*raw){
 	},
 	"names that look alike": func(r *raw) {
 		r.record(wire.Answer, question, wire.TypeCNAME, "\x01x\x00")
-		for i := 0; !r.full(); i++ { // equal in all that a cheap hash looks at
+		for i := 0; !r.full(); i++ { // equal in everything that a cheap hash covers
 			label := fmt.Sprintf("\x0fsamestuf%04xtai", i)
 			r.record(wire.Answer, question, wire.TypeNS, label+label+label+label+label+label+label+label+"\x00")
 		}
@@ -185,7 +185,8 @@ var hostileReplies = map[string]func(*raw){
 	},
 }
 
-// fastest returns the time that f takes when nothing interrupts it.
+// fastest returns the shortest time that f takes in several runs, so that interruptions do not
+// count.
 func fastest(f func()) time.Duration {
 	best := time.Hour
 	for range 15 {
@@ -196,9 +197,9 @@ func fastest(f func()) time.Duration {
 	return best
 }
 
-// slowness returns how much slower than a server's processor this one is, race
-// detector, instrumentation and neighbours included, at least 1. It is the time
-// to read an ordinary reply of 64 KB.
+// slowness returns how much slower this machine is than a server, at least 1, including race
+// detector, instrumentation and other processes. It measures the time to read an ordinary reply
+// of 64 KB.
 func slowness() int64 {
 	const ordinary = 30 * time.Microsecond
 	r := newRaw()
@@ -210,8 +211,8 @@ func slowness() int64 {
 	return int64(max(1, fastest(func() { wire.ParseReply(msg, &reply) })/ordinary))
 }
 
-// Whatever an upstream server sends, reading and storing it is cheap, and so is
-// answering a query with it.
+// Whatever an upstream server sends, it is cheap to read and to store, and cheap to answer a
+// query with it.
 func TestHostileRepliesAreCheap(t *testing.T) {
 	const (
 		perReply = 2 * time.Millisecond

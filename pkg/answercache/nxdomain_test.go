@@ -39,7 +39,7 @@ func TestNXDomainIsForEveryType(t *testing.T) {
 	}
 }
 
-// What was said last of a name's existence holds, for those who asked alike.
+// The latest answer decides whether a name exists, for queries with the same key.
 func TestNXDomainAndAnswersReplaceEachOther(t *testing.T) {
 	c := New(Config{Entries: 10, StaleFor: 100, FailureTTL: 5})
 	qa, q4, mx := ask(t, "x.example.", a), ask(t, "x.example.", dns.TypeAAAA), ask(t, "x.example.", dns.TypeMX)
@@ -73,7 +73,7 @@ func TestNXDomainAndAnswersReplaceEachOther(t *testing.T) {
 	checkShards(t, c)
 }
 
-// An alias exists, whatever becomes of its target.
+// An alias exists, even if its target does not.
 func TestNXDomainOfATarget(t *testing.T) {
 	c := New(Config{Entries: 10})
 	store(t, c, at(0), ask(t, "alias.example.", a), "nxdomain", "alias.example. 20 IN CNAME no.example.", absent)
@@ -88,13 +88,13 @@ func TestNXDomainOfATarget(t *testing.T) {
 	}
 }
 
-// That a name does not exist may be known from elsewhere than an SOA.
+// The caller may know without an SOA record that a name does not exist.
 func TestStoreAbsent(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		cfg  Config
 		ttl  uint32
-		want uint32 // seconds it is kept
+		want uint32 // seconds for which it is kept
 	}{
 		{"its time", Config{}, 10, 10},
 		{"no time", Config{}, 0, 0},
@@ -143,7 +143,7 @@ func TestHasRecords(t *testing.T) {
 	}
 }
 
-// RFC 8020, when it is switched on: nothing is below a name that does not exist.
+// With NXDomainCut, no name below a name that does not exist exists (RFC 8020).
 func TestNXDomainCut(t *testing.T) {
 	q := ask(t, "Www.A.no.example.", dns.TypeMX)
 	for _, on := range []bool{false, true} {

@@ -12,9 +12,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Whatever a reply says about other names, storing it makes no answer but the
-// one to its own question, and if its name does not exist, to that name's other
-// types.
+// Whatever a reply says about other names, storing it affects only the answer to its own
+// question and, if the name does not exist, those for other types of the name.
 func TestReplySpeaksForItsQuestionOnly(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	names := []string{"a.z.", "b.z.", "c.y.", "d.z.", "z.", "n.", "h."}
@@ -45,9 +44,8 @@ func TestReplySpeaksForItsQuestionOnly(t *testing.T) {
 	}
 }
 
-// Labels are octets: a dot or a zero inside a label does not make two names
-// equal, and escaped spelling does not make a name longer (lesson of
-// CVE-2026-2291).
+// Labels are octets: a dot or a zero octet in a label does not make two names equal, and
+// escapes do not make a name longer (lesson of CVE-2026-2291).
 func TestEscapingDoesNotLengthenNames(t *testing.T) {
 	long := strings.Repeat(strings.Repeat(`\000`, 63)+".", 3) + strings.Repeat(`\255`, 61) + "."
 	names := []string{`a\.b.example.`, `a.b.example.`, `a\000.b.example.`, `a.`, `a\000.`, `\@.`, "`.", `\065.`, long, `\255` + long[4:]}
@@ -71,8 +69,8 @@ func TestEscapingDoesNotLengthenNames(t *testing.T) {
 	}
 }
 
-// Answers of every size from one record to the largest message, asked for with
-// every kind of limit (lessons of CVE-2017-13704 and CVE-2017-14491).
+// Answers of every size, from one record to the largest message, to queries with every limit
+// (lessons of CVE-2017-13704 and CVE-2017-14491).
 func TestAnswersOfEverySize(t *testing.T) {
 	c := New(Config{Entries: 10, Bytes: 1 << 20, RoundRobin: true})
 	for n := 1; n < 4090; n += 1 + n/4 {
@@ -103,7 +101,7 @@ func TestAnswersOfEverySize(t *testing.T) {
 	}
 }
 
-// The chain may have 16 links, and not one more.
+// A chain of aliases may have 16 links, but not 17.
 func TestAliasChainsAreBounded(t *testing.T) {
 	for _, links := range []int{15, 16, 17, 40} {
 		c := New(Config{Entries: 10, NegativeTTL: 5})
@@ -120,12 +118,12 @@ func TestAliasChainsAreBounded(t *testing.T) {
 	}
 }
 
-// Two questions with one hash keep their own answers: what is compared is the
-// question (lesson of CVE-2020-25685).
+// Two questions with the same hash keep their own answers, because whole keys are compared
+// (lesson of CVE-2020-25685).
 func TestCollidingHashesAreNotMixed(t *testing.T) {
 	s := &New(Config{Entries: 10}).shards[0]
 	make := func(name string, typ uint16) *entry { return emptyEntry(ask(t, name, typ), 0, 60, at(0)) }
-	where := probeOf(7, a) // for all of them
+	where := probeOf(7, a) // the same for all questions
 	entries := []*entry{make("a.example.", a), make("b.example.", a), make("a.example.", aaaa), make("longer.a.example.", a)}
 	for _, e := range entries {
 		s.putEntry(e, where, at(0))

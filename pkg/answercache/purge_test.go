@@ -9,7 +9,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Entries of every kind go when keep rejects their name, and only they.
+// Purge removes entries of every kind if keep rejects their names, and no others.
 func TestPurgeEveryKind(t *testing.T) {
 	c := New(Config{Entries: 100, FailureTTL: 5, StaleFor: 100, NegativeTTL: 5})
 	soa := "ns . 60 IN SOA n. h. 1 2 3 4 15"
@@ -51,7 +51,7 @@ func TestPurgeEveryKind(t *testing.T) {
 		t.Errorf("Stats count %d entries, want 7", s.Entries)
 	}
 
-	// An answer that was asked for before does not come back.
+	// An answer to a question from before the purge is not stored.
 	q := ask(t, "valid.corp.example.", a)
 	late := parsed(t, message(t, q, "valid.corp.example. 60 IN A 6.6.6.6"))
 	for i, epoch := range []Epoch{before, {}, New(Config{Entries: 1}).Epoch()} {
@@ -72,8 +72,7 @@ func TestPurgeEveryKind(t *testing.T) {
 	}
 }
 
-// Purge sees every entry of every shard, and goes on while others store, look
-// up, clear and purge.
+// Purge sees every entry of every shard, while others store, look up, clear and purge.
 func TestPurgeConcurrent(t *testing.T) {
 	const names = 4 * perShard
 	c := New(Config{Entries: names})

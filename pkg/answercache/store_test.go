@@ -12,8 +12,7 @@ const (
 	aaaa = dns.TypeAAAA
 )
 
-// What is stored of a reply, and how it looks one second later. nil: nothing
-// is stored.
+// For each reply, the stored answer as it looks one second later; nil if nothing is stored.
 func TestStore(t *testing.T) {
 	const (
 		soa    = "ns example. 60 IN SOA ns.example. host.example. 1 2 3 4 15"
@@ -34,7 +33,7 @@ func TestStore(t *testing.T) {
 		{name: "txt", ask: "x.", typ: dns.TypeTXT, reply: []string{`x. 10 IN TXT "a" "b"`}, want: []string{`x. 9 TXT "a" "b"`}},
 		{name: "unknown type", ask: "x.", typ: 65280, reply: []string{`x. 10 IN TYPE65280 \# 2 abcd`}, want: []string{`x. 9 TYPE65280 abcd`}},
 		{name: "aa is cleared", ask: "x.", typ: a, reply: []string{"aa", "x. 10 IN A 1.2.3.4"}, want: []string{"x. 9 A 1.2.3.4"}},
-		// RFC 2181 §5.2: one TTL for a set.
+		// RFC 2181 §5.2: an RRset has one TTL.
 		{
 			name: "the smallest TTL of a set", ask: "x.", typ: a, reply: []string{"x. 10 IN A 1.2.3.4", "x. 5 IN A 1.2.3.5"},
 			want: []string{"x. 4 A 1.2.3.4", "x. 4 A 1.2.3.5"},
@@ -168,8 +167,8 @@ func TestStoreOtherQuestion(t *testing.T) {
 	}
 }
 
-// RFC 7871 §7.3.1: what is scoped to a subnet is not for everyone. An option too
-// short to say so is not read behind its end, and not trusted (lesson of
+// RFC 7871 §7.3.1: an answer for a subnet is not for all clients. An option that is too
+// short to hold a scope is not read beyond its end, and not trusted (lesson of
 // CVE-2026-4893).
 func TestClientSubnetOptionHasItsOwnLength(t *testing.T) {
 	for data, want := range map[string]bool{
@@ -180,7 +179,7 @@ func TestClientSubnetOptionHasItsOwnLength(t *testing.T) {
 		q := ask(t, "x.", a)
 		m := message(t, q, "x. 10 IN A 1.2.3.4")
 		m.SetEdns0(1232, false)
-		// Another option follows, which must not be taken for the scope.
+		// Another option follows, whose octets must not be read as the scope.
 		m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_LOCAL{Code: dns.EDNS0SUBNET, Data: []byte(data)}, &dns.EDNS0_LOCAL{Code: 65001, Data: make([]byte, 8)}}
 		if got := c.Store(q, parsed(t, m), c.Epoch(), at(0)); got != want {
 			t.Errorf("option %x: Store = %v", data, got)
@@ -188,7 +187,7 @@ func TestClientSubnetOptionHasItsOwnLength(t *testing.T) {
 	}
 }
 
-// DO and CD are part of the key, the case of the name is not.
+// DO and CD are part of the key; the case of the name is not.
 func TestKey(t *testing.T) {
 	c := New(Config{Entries: 10})
 	for i, flags := range [][]string{nil, {"do"}, {"cd"}, {"do", "cd"}} {
@@ -209,8 +208,8 @@ func TestKey(t *testing.T) {
 	}
 }
 
-// RFC 6840 §5.8: AD only for those that understand it, and only where upstream
-// is trusted.
+// RFC 6840 §5.8: only clients that understand AD get it, and only if the upstream server is
+// trusted.
 func TestADIsNotMadeUp(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		c := New(Config{Entries: 10, KeepAD: keep})

@@ -10,8 +10,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// step is one line of a story: at that second, do, and expect the result and
-// the answer's lines.
+// step is one step of a sequence: the action do at that second, with the expected result and
+// the lines of the answer.
 type step struct {
 	at   float64
 	do   string // "store LINE; LINE", "fail", "ask", "ask stale", "clear"
@@ -19,7 +19,7 @@ type step struct {
 	zone string
 }
 
-// Stories about one name, www.example. A.
+// Sequences of actions about one name, www.example. A.
 func TestOverTime(t *testing.T) {
 	const (
 		put = "store www.example. 10 IN A 1.2.3.4"
@@ -141,7 +141,7 @@ func TestOverTime(t *testing.T) {
 		}},
 		{"failures in a row are remembered longer", Config{FailureTTL: 5}, []step{
 			{0, "fail", 0, ""},
-			{1, "fail", 0, ""}, // of the same attempt
+			{1, "fail", 0, ""}, // belongs to the same attempt
 			{4.9, "ask", Failed, "servfail"},
 			{5, "ask", Miss, ""},
 			{6, "fail", 0, ""},
@@ -158,7 +158,7 @@ func TestOverTime(t *testing.T) {
 			{641, "fail", 0, ""},
 			{940.9, "ask", Failed, "servfail"},
 			{941, "ask", Miss, ""},
-			{1242, "fail", 0, ""}, // nobody asked for long
+			{1242, "fail", 0, ""}, // after a long time without a question
 			{1247, "ask", Miss, ""},
 		}},
 		{"failures in a row have the limit that is set", Config{FailureTTL: 5, FailureMaxTTL: 8}, []step{
@@ -241,8 +241,8 @@ func TestOverTime(t *testing.T) {
 	}
 }
 
-// An answer that is not kept replaces an expired one all the same (RFC 8767 §4):
-// what is gone does not come back.
+// An answer that is not stored still replaces an expired one (RFC 8767 §4), so that removed
+// records do not come back.
 func TestUnkeptAnswersReplaceExpiredOnes(t *testing.T) {
 	for name, answer := range map[string][]string{
 		"NXDOMAIN without SOA":  {"nxdomain"},
@@ -263,7 +263,7 @@ func TestUnkeptAnswersReplaceExpiredOnes(t *testing.T) {
 			if !store(t, c, at(0), q, text...) {
 				t.Fatal("the old answer was not stored")
 			}
-			for _, failure := range [][]string{{"servfail"}, {"refused"}} { // they say nothing
+			for _, failure := range [][]string{{"servfail"}, {"refused"}} { // they do not say anything about the name
 				store(t, c, at(20), q, failure...)
 				if _, result := lookup(t, c, at(20), q, true); result != Stale {
 					t.Fatalf("%s ended the %s", failure, old)
@@ -278,7 +278,7 @@ func TestUnkeptAnswersReplaceExpiredOnes(t *testing.T) {
 			checkShards(t, c)
 		}
 	}
-	// Without stale answers, one of TTL 0 ends the one before it too.
+	// Without stale answers, an answer with TTL 0 also ends the previous one.
 	c := New(Config{Entries: 10})
 	q := ask(t, "www.example.", a)
 	store(t, c, at(0), q, "www.example. 10 IN A 1.2.3.4")
@@ -286,7 +286,7 @@ func TestUnkeptAnswersReplaceExpiredOnes(t *testing.T) {
 	if m, result := lookup(t, c, at(1), q, false); result != Miss {
 		t.Errorf("the old answer is still given:\n%v", m)
 	}
-	// Forget is for those who do not store what they judged.
+	// Forget is for callers that decide not to store an answer.
 	store(t, c, at(0), q, "www.example. 10 IN A 1.2.3.4")
 	c.Forget(q, Epoch{})
 	if _, result := lookup(t, c, at(1), q, false); result != Hit {
@@ -298,7 +298,7 @@ func TestUnkeptAnswersReplaceExpiredOnes(t *testing.T) {
 	}
 }
 
-// TTLs of one answer never rise while it is valid, and never below zero.
+// While an answer is valid, its TTLs never rise and are never negative.
 func TestTTLNeverRises(t *testing.T) {
 	c := New(Config{Entries: 10, RoundRobin: true})
 	q := ask(t, "a.", a)
@@ -378,7 +378,7 @@ func TestEach(t *testing.T) {
 	}
 }
 
-// A nil cache and one of no entries keep nothing.
+// A nil cache, and a cache without entries, store nothing.
 func TestDisabled(t *testing.T) {
 	for name, c := range map[string]*Cache{"nil": nil, "no entries": New(Config{FailureTTL: 5}), "negative": New(Config{Entries: -1})} {
 		q := ask(t, "x.", a)

@@ -12,15 +12,15 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// twin is the cache as one would write it without a thought for speed: a map
-// from the question's text to messages of miekg/dns, with no limit.
+// twin is a cache written without regard to speed: a map from the text of the question to
+// messages of miekg/dns, without limits.
 type twin struct {
 	cfg     Config
 	entries map[string]*twinEntry
 }
 
 type twinEntry struct {
-	msg         *dns.Msg // what is given out, with the TTLs of the time of storing
+	msg         *dns.Msg // the answer, with the TTLs at the time of storing
 	stored      int64
 	life        int64 // seconds
 	failedUntil int64
@@ -32,7 +32,7 @@ func twinKey(q *wire.Query) string {
 	return fmt.Sprint(strings.ToLower(name), q.Type, q.Class, q.EDNS.DO, q.Flags&wire.FlagCD)
 }
 
-// twinNX is the key of the answer that the name does not exist.
+// twinNX returns the key of the answer that the name does not exist.
 func twinNX(q *wire.Query) string {
 	any := *q
 	any.Type = 0
@@ -61,7 +61,7 @@ func (w *twin) store(q *wire.Query, m *dns.Msg, now int64) bool {
 		h.Ttl = max(h.Ttl, w.cfg.MinTTL)
 		life = min(life, int64(h.Ttl))
 	}
-	if len(kept.Ns) == 0 && kept.Truncated { // used as a mark: negative without SOA
+	if len(kept.Ns) == 0 && kept.Truncated { // Truncated marks a negative answer without an SOA record
 		life = min(life, int64(max(w.cfg.NegativeTTL, w.cfg.MinTTL)))
 	}
 	if life == 0 && w.cfg.StaleFor == 0 {
@@ -76,8 +76,8 @@ func (w *twin) store(q *wire.Query, m *dns.Msg, now int64) bool {
 	return true
 }
 
-// sanitize returns the part of m that answers q, nil when there is none. Only
-// records of types A and CNAME are understood.
+// sanitize returns the part of m that answers q, or nil if there is none. It only supports
+// records of the types A and CNAME.
 func (w *twin) sanitize(q *wire.Query, m *dns.Msg) *dns.Msg {
 	if m.Truncated || m.Rcode != 0 && m.Rcode != 3 {
 		return nil
@@ -166,7 +166,7 @@ func (w *twin) fail(q *wire.Query, now int64) {
 	w.entries[twinKey(q)] = &twinEntry{msg: m, stored: now, life: life, failure: true}
 }
 
-// state says what an entry can be to a lookup that allows expired ones.
+// state returns the result of a lookup that finds e and allows expired answers.
 func (w *twin) state(e *twinEntry, now int64) LookupResult {
 	switch {
 	case e == nil:
@@ -181,8 +181,8 @@ func (w *twin) state(e *twinEntry, now int64) LookupResult {
 	return Stale
 }
 
-// choose returns what a lookup finds: an answer, a failure, an expired answer,
-// each from the question before the name.
+// choose returns what a lookup finds: an answer, otherwise a failure, otherwise an expired
+// answer. For each, the entry of the question comes before that of the name.
 func (w *twin) choose(q *wire.Query, now int64) (*twinEntry, LookupResult) {
 	for _, want := range []LookupResult{Hit, Failed, Stale} {
 		for _, key := range []string{twinKey(q), twinNX(q)} {
@@ -217,7 +217,7 @@ func (w *twin) lookup(q *wire.Query, now int64, allowStale bool) ([]string, Look
 	return lowered(m), result
 }
 
-// lowered is zone in lower case: the cache repeats the client's spelling.
+// lowered is zone in lower case, because the cache repeats the spelling of the client.
 func lowered(m *dns.Msg) []string {
 	out := zone(m)
 	for i := range out {
@@ -226,8 +226,8 @@ func lowered(m *dns.Msg) []string {
 	return out
 }
 
-// randomReply makes a reply of few names, so that chains, loops and foreign
-// records are common.
+// randomReply returns a reply that uses few names, so that chains, loops and records of other
+// names are frequent.
 func randomReply(t *testing.T, rng *rand.Rand, q *wire.Query) *dns.Msg {
 	t.Helper()
 	names := []string{"a.z.", "B.z.", "c.y.", "d.z.", "z."}

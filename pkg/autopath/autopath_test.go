@@ -10,7 +10,7 @@ import (
 
 const zone = "cluster.local."
 
-// split splits a name given as text, and returns what a client asks next.
+// split splits a name given as text, and returns the names that a client asks for next.
 func split(tb testing.TB, text string) []string {
 	tb.Helper()
 	name := []byte(dnsname.MustParse(text))
@@ -32,7 +32,7 @@ func split(tb testing.TB, text string) []string {
 func TestSplit(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		want string // last label's Service, namespace, candidates; "" is no split
+		want string // Service, namespace and candidates; "" if the name cannot be split
 	}{
 		{"web.prod.ns1.svc.cluster.local.", "prod.ns1.svc.cluster.local. ns1.svc.cluster.local. web.prod.svc.cluster.local. web.prod.cluster.local. web.prod."},
 		{"a.b.c.ns1.svc.cluster.local.", "c.ns1.svc.cluster.local. ns1.svc.cluster.local. a.b.c.svc.cluster.local. a.b.c.cluster.local. a.b.c."},
@@ -60,13 +60,13 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// FuzzSplit compares Split with a reading of the name as text, and holds that
-// nothing it returns can be out of place.
+// FuzzSplit compares Split with another parser, which works on text, and checks that all
+// results are inside the name.
 func FuzzSplit(f *testing.F) {
 	for _, name := range []string{"web.prod.ns1.svc.cluster.local.", "a.cluster.local.", "*.b.c.svc.cluster.local."} {
 		f.Add([]byte(dnsname.MustParse(name)), 20)
 	}
-	f.Add([]byte("\x01a\x01b\x01c\x03svc\x00"), 68) // beyond the name
+	f.Add([]byte("\x01a\x01b\x01c\x03svc\x00"), 68) // an offset beyond the name
 	f.Add([]byte{}, 0)
 	f.Add([]byte{63, 1}, 1)
 	f.Fuzz(func(t *testing.T, name []byte, zoneAt int) {
@@ -77,7 +77,7 @@ func FuzzSplit(f *testing.F) {
 			}
 			return
 		}
-		var labels []string // before the zone
+		var labels []string // the labels before the zone
 		i := 0
 		for ; i < zoneAt && i < len(name) && name[i] != 0; i += int(name[i]) + 1 {
 			labels = append(labels, string(name[i+1:i+1+int(name[i])]))
@@ -146,7 +146,7 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
-// candidates are the names in a hint.
+// candidates returns the names in a hint.
 func candidates(h Hint, name []byte) (list []string) {
 	for {
 		candidate, ok := h.Next(nil, name)
@@ -180,7 +180,8 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// FuzzHint: whatever a server sends, the names are valid, begin like the question's, and are few.
+// FuzzHint: whatever data a server sends, the names are valid, begin like the name in the
+// question, and are few.
 func FuzzHint(f *testing.F) {
 	name := []byte(dnsname.MustParse("web.prod.ns1.svc.cluster.local."))
 	f.Add(AppendHint(nil, 9, [][]byte{[]byte(dnsname.MustParse("corp.internal.")), {0}})[4:], name)

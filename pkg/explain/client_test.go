@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// fetched is what the test's page says.
+// fetched is the content of the page in the test.
 type fetched struct {
 	Status string `json:"status"`
 }
@@ -63,8 +63,7 @@ func TestFetchNonsense(t *testing.T) {
 	}
 }
 
-// Servers that are broken or hostile: each gives a short error in one line, in time and in
-// bounded memory.
+// Each broken or hostile server leads to a short error of one line, in limited time and memory.
 func TestFetchBrokenServers(t *testing.T) {
 	endless := func(w io.Writer, what string) {
 		for {
@@ -122,7 +121,7 @@ func TestFetchBrokenServers(t *testing.T) {
 }
 
 func TestFetchEndsInTime(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts
+	l, err := net.Listen("tcp", "127.0.0.1:0") // no connection is accepted
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +140,7 @@ func TestFetchEndsInTime(t *testing.T) {
 	}
 }
 
-// FuzzFetchedResponse gives the client any octets as a response.
+// FuzzFetchedResponse sends arbitrary octets to the client as a response.
 func FuzzFetchedResponse(f *testing.F) {
 	f.Add([]byte("HTTP/1.0 200 OK\r\n\r\n{\"status\":\"NOERROR\"}"))
 	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}\r\n0\r\n\r\n"))

@@ -17,7 +17,7 @@ func request(p *Page, method string) int {
 	return w.Code
 }
 
-// After a burst of 10 there are 5 requests a second, and one at a time.
+// After a burst of 10 requests, the page serves 5 requests a second, one at a time.
 func TestPageIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most, served atomic.Int32

@@ -18,7 +18,7 @@ func answer(name string) *Answer {
 	return &Answer{Name: name, Type: "A", Rcode: "SERVFAIL", Source: "upstream", Reason: "no answer", Client: "10.1.2.3"}
 }
 
-// names returns the names of the failed answers, the newest first.
+// names returns the names of the failed answers, newest first.
 func names(l *Log) (all []string) {
 	entries, _ := l.Answers()
 	for _, e := range entries {
@@ -27,11 +27,11 @@ func names(l *Log) (all []string) {
 	return all
 }
 
-// The list is that of a simple model: a map of keys to counts and times, without those
-// that were not seen for the longest time.
+// The list has the same content as a simple model: a map from keys to counts and times, without
+// the entries that have not been seen for the longest time.
 func TestAgainstModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rng := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // no secret
+		rng := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // not a secret
 		type row struct {
 			count       uint64
 			first, last time.Time
@@ -73,7 +73,7 @@ func TestAgainstModel(t *testing.T) {
 	})
 }
 
-// A second has no more than PerSecond, and those left out are counted.
+// At most PerSecond failed answers are admitted in a second, and the others are counted.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New()
@@ -105,7 +105,7 @@ func TestFlood(t *testing.T) {
 	})
 }
 
-// Texts are bounded, and valid UTF-8 stays valid.
+// Long texts are shortened, and valid UTF-8 stays valid.
 func TestLongTexts(t *testing.T) {
 	l := New()
 	long := strings.Repeat("ü", 100_000)
@@ -146,7 +146,7 @@ func TestHandler(t *testing.T) {
 	})
 }
 
-// Lines are bounded, too.
+// The number of messages is limited too.
 func TestManyMessages(t *testing.T) {
 	l := New()
 	log := slog.New(l.Handler(slog.DiscardHandler))
@@ -158,7 +158,7 @@ func TestManyMessages(t *testing.T) {
 	}
 }
 
-// A nil log, and one without failures, has none.
+// A nil log, and a log without failures, returns no entries.
 func TestNone(t *testing.T) {
 	var none *Log
 	if none.Admit() || none.Messages() != nil || names(none) != nil || names(New()) != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// counted are the non-zero counts, as "source RCODE n".
+// counted returns the counts that are not zero, as "source RCODE n".
 func counted(a *Answers) []string {
 	var out []string
 	for s := range Sources {
@@ -29,8 +29,8 @@ func counted(a *Answers) []string {
 	return out
 }
 
-// Each answer is counted once, under where it came from and its rcode, and those that
-// had to wait are in the histogram at once.
+// Each answer is counted once, by its source and rcode. Answers that had to wait are in the
+// histogram at once.
 func TestAnswersAreCounted(t *testing.T) {
 	servers := newFakeServer(t, func(q *dns.Msg, tcp bool) [][]byte {
 		if q.Question[0].Name == "none.example." {
@@ -85,8 +85,8 @@ func TestStaleAnswersAreCounted(t *testing.T) {
 	}
 }
 
-// The histogram of answers given at once misses less than one sample for each part,
-// and a batch reads the clock once at most.
+// For answers given at once, the histogram lacks less than one sample for each part, and a
+// batch reads the clock at most once.
 func TestAnswersAreSampled(t *testing.T) {
 	for _, batch := range []int{1, 3, 16, 40} {
 		var tally answerTally
@@ -117,7 +117,7 @@ func TestAnswersAreSampled(t *testing.T) {
 	}
 }
 
-// Counting allocates nothing for a hit.
+// Counting a hit allocates nothing.
 func TestCountingHitsAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		return // the race detector allocates

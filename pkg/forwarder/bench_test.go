@@ -64,7 +64,7 @@ func (c *counter) Send(listener.ReplyTo, []byte) {
 	}
 }
 
-// forwarding asks count questions of distinct names, window of them at a time.
+// forwarding sends count questions about different names, at most window at a time.
 func forwarding(tb testing.TB, f *Forwarder, c *counter, serial *uint64, count, window int) {
 	tb.Helper()
 	to := listener.NewReplyTo(c, netip.MustParseAddrPort("127.0.0.9:4000"), netip.MustParseAddr("127.0.0.1"), false)
@@ -100,8 +100,8 @@ func benchConfig(server netip.AddrPort, entries int) Config {
 	}
 }
 
-// TestForwardAllocations states the budget for a question that goes upstream:
-// the entry in the cache, and little for maps and buffers that grow.
+// TestForwardAllocations limits the allocations for a question that is sent to a server: the
+// entry in the cache, and a little for maps and buffers that grow.
 func TestForwardAllocations(t *testing.T) {
 	if raceEnabled {
 		return // the race detector allocates
@@ -145,7 +145,7 @@ func BenchmarkHit(b *testing.B) {
 	}
 }
 
-// BenchmarkHits asks for many names in batches, as a busy listener does.
+// BenchmarkHits sends queries for many names in batches, as a busy listener does.
 func BenchmarkHits(b *testing.B) {
 	const batch = 16
 	for _, names := range []int{10, 10000} {
@@ -187,7 +187,7 @@ func serialName(serial uint64) string {
 	return string(label)
 }
 
-// BenchmarkForward includes the server, in the same process.
+// BenchmarkForward includes the work of the server, which runs in the same process.
 func BenchmarkForward(b *testing.B) {
 	for _, window := range []int{1, 32} {
 		b.Run("window="+itoa(window), func(b *testing.B) {

@@ -26,7 +26,7 @@ const (
 )
 
 // hinting answers names below ns1.svc.cluster.local as kubedns does with --autopath=all: they
-// do not exist, and x.corp.internal and x are to be tried. Everything else is asked of outside.
+// do not exist, and x.corp.internal and x are to be tried. outside answers all other questions.
 func hinting(outside script) script {
 	return func(q *dns.Msg, tcp bool) [][]byte {
 		name := q.Question[0].Name
@@ -46,8 +46,8 @@ func hinting(outside script) script {
 
 func dnsnameOf(text string) string { return string(name(text)) }
 
-// outsideWorld is what the reference's rows assume of the names outside, with everything that
-// may go wrong there.
+// outsideWorld answers for the names outside the cluster that the rows of the reference use,
+// including those that fail in some way.
 func outsideWorld(q *dns.Msg, _ bool) [][]byte {
 	owner, typ := strings.ToLower(q.Question[0].Name), q.Question[0].Qtype
 	records := map[string][]string{
@@ -94,7 +94,7 @@ func outsideWorld(q *dns.Msg, _ bool) [][]byte {
 	return [][]byte{pack(reply(q, 0, answer...))}
 }
 
-// names are those that a server was asked about outside the cluster domain.
+// names returns the names outside the cluster domain that a server was asked about.
 func names(s *fakeServer) (list []string) {
 	for _, q := range s.All() {
 		if n := q.Question[0].Name; !strings.HasSuffix(n, "cluster.local.") {
@@ -105,7 +105,7 @@ func names(s *fakeServer) (list []string) {
 	return list
 }
 
-// completing is a configuration that follows hints.
+// completing returns a configuration that completes names by hints.
 func completing(s *fakeServer) Config {
 	cfg := to(s)
 	cfg.Complete = true
@@ -114,9 +114,9 @@ func completing(s *fakeServer) Config {
 
 const missesCluster = "NXDOMAIN; rd; cluster.local. 5 IN SOA ns.dns.cluster.local. h. 1 2 3 4 5; opt"
 
-// TestComplete has the rows of the reference that tell what becomes of each state outside. Each
-// question is asked twice: by what servers say, and by what the cache has kept. Then it is asked
-// without a cache.
+// TestComplete has the rows of the reference, which say what happens for each state of the
+// names outside. Each question is asked twice, to be answered by servers and then from the
+// cache, and once more without a cache.
 func TestComplete(t *testing.T) {
 	const forNow = "NXDOMAIN; rd; cluster.local. 0 IN SOA ns.dns.cluster.local. h. 1 2 3 4 0; opt"
 	const noData = "; example.test. 60 IN SOA ns.example.test. h. 1 2 3 4 60; opt"
@@ -166,8 +166,8 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// What is stored is the names outside and one negative answer for each name asked: the memory is
-// for names, not for names and namespaces.
+// The cache stores the names outside, and one negative answer for each name in a query. The
+// memory therefore grows with the number of names, not with that of names times namespaces.
 func TestCompleteStoresNames(t *testing.T) {
 	s := newFakeServer(t, hinting(outsideWorld))
 	f := run(t, completing(s))
@@ -183,8 +183,8 @@ func TestCompleteStoresNames(t *testing.T) {
 		"api.example.test. A", "api.example.test. AAAA", "api.example.test.corp.internal. A",
 	}
 	got := names(s)
-	// That the name with the search entry does not exist may be known before the other type is
-	// asked.
+	// The reply that the name with the search entry does not exist may arrive before the
+	// question for the other type is sent.
 	got = slices.DeleteFunc(got, func(n string) bool { return n == "api.example.test.corp.internal. AAAA" })
 	if !slices.Equal(got, want) {
 		t.Errorf("asked %q, want %q", got, want)
@@ -194,8 +194,8 @@ func TestCompleteStoresNames(t *testing.T) {
 	}
 }
 
-// A server that does not answer costs a client no more than the deadline, and neither family is
-// given without the other. Its late reply is used for the next question.
+// If a server does not answer, a client waits until the deadline at most, and no address family
+// is given without the other. A late reply is used for the next query.
 func TestCompleteDeadline(t *testing.T) {
 	var late atomic.Bool
 	f := run(t, completing(newFakeServer(t, hinting(func(q *dns.Msg, tcp bool) [][]byte {
@@ -231,8 +231,9 @@ func TestCompleteDeadline(t *testing.T) {
 	}
 }
 
-// A flood of names that nobody answers about is bounded: each gets an answer in time, the
-// questions outside are limited, and names in the cluster are answered meanwhile.
+// A flood of names for which no server answers is limited: each query gets an answer in time,
+// the number of questions about names outside is limited, and names in the cluster are answered
+// meanwhile.
 func TestCompleteFlood(t *testing.T) {
 	s := newFakeServer(t, hinting(func(q *dns.Msg, _ bool) [][]byte {
 		if strings.HasSuffix(q.Question[0].Name, "svc.cluster.local.") {
@@ -251,7 +252,7 @@ func TestCompleteFlood(t *testing.T) {
 		q := question(fmt.Sprintf("a%d.example.test%s", i, clusterSuffix), dns.TypeA)
 		q.Id = uint16(i)
 		c.Start(q)
-		// The questions about the names asked have a limit of their own.
+		// The questions about the names in queries have a separate limit.
 		waitFor(t, func() bool { return f.Stats().InFlight < cfg.InFlight*3/4 })
 		if i%50 == 0 {
 			if m := newClient(t, f, byte(3+i/50), false).Ask(question(fmt.Sprintf("web%d.svc.cluster.local.", i), dns.TypeA)); len(m.Answer) != 1 {
@@ -276,7 +277,7 @@ func TestCompleteFlood(t *testing.T) {
 	}
 }
 
-// Clients that ask alike at the same time share the questions outside.
+// Clients that send the same query at the same time share the questions about names outside.
 func TestCompleteTogether(t *testing.T) {
 	release := make(chan struct{})
 	s := newFakeServer(t, hinting(func(q *dns.Msg, tcp bool) [][]byte {
@@ -314,7 +315,7 @@ func TestCompleteTogether(t *testing.T) {
 	}
 }
 
-// While servers fail, a completed answer is made of what has expired.
+// While servers fail, a completed answer is composed of expired answers.
 func TestCompleteStale(t *testing.T) {
 	sw := new(switched)
 	sw.set(hinting(outsideWorld))
@@ -345,7 +346,7 @@ func TestCompleteStale(t *testing.T) {
 	}
 }
 
-// A question of a type that is not completed does not keep the others from being completed,
+// A query of a type that is not completed does not prevent the completion of other types,
 // although the negative answer is for all types.
 func TestCompleteAfterANY(t *testing.T) {
 	f := run(t, completing(newFakeServer(t, hinting(outsideWorld))))
@@ -360,8 +361,8 @@ func TestCompleteAfterANY(t *testing.T) {
 	}
 }
 
-// Nothing is completed without Complete, for questions without RD, and for this program itself;
-// hints that are not valid count for nothing.
+// Nothing is completed without Config.Complete, for queries without RD, or for this program
+// itself. Hints that are not valid have no effect.
 func TestNotCompleted(t *testing.T) {
 	s := newFakeServer(t, hinting(outsideWorld))
 	f := run(t, to(s))
@@ -400,7 +401,7 @@ func TestNotCompleted(t *testing.T) {
 	}
 }
 
-// Names whose hints lead to each other wait for nobody longer than the deadline.
+// If the hints of names lead to each other, no client waits longer than the deadline.
 func TestCompleteNoRecursion(t *testing.T) {
 	s := newFakeServer(t, func(q *dns.Msg, _ bool) [][]byte {
 		m := reply(q, dns.RcodeNameError, "ns example. 5 SOA n. h. 1 2 3 4 5")
@@ -435,8 +436,8 @@ func TestCompleteNoRecursion(t *testing.T) {
 	}
 }
 
-// TestCompleteRouted: the stages and the routes of each name tried apply to it, as if the client
-// had asked for it.
+// TestCompleteRouted: each name that is tried goes through the stages and routes, as if the
+// client had asked for it.
 func TestCompleteRouted(t *testing.T) {
 	stub := newFakeServer(t, zone(0, "api.example.test. 300 A 198.51.100.1"))
 	s := newFakeServer(t, hinting(outsideWorld))
@@ -467,7 +468,7 @@ func TestCompleteRouted(t *testing.T) {
 	}
 }
 
-// completedPacket is a packet whose answer is completed from the cache alone, and a Part that
+// completedPacket returns a query that is completed from the cache alone, and a Part that
 // answers it.
 func completedPacket(tb testing.TB, x string) (p *Part, packet []byte, to listener.ReplyTo, out []byte) {
 	tb.Helper()
@@ -482,7 +483,7 @@ func completedPacket(tb testing.TB, x string) (p *Part, packet []byte, to listen
 	return f.Batched().Split().(*Part), pack(q), to, make([]byte, 0, wire.MaxMessage)
 }
 
-// A completed answer allocates nothing if all names are in the cache.
+// Completing a name allocates nothing if all answers are in the cache.
 func TestCompletedAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")

@@ -8,8 +8,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// TestCookies: a client with a cookie gets one, its own in front, wherever the
-// answer comes from.
+// TestCookies: a client that sends a cookie gets one that begins with its own, whatever the
+// source of the answer is.
 func TestCookies(t *testing.T) {
 	f := run(t, to(newFakeServer(t, zone(0, rec))))
 	c := newClient(t, f, 2, false)

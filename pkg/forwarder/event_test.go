@@ -54,7 +54,7 @@ func TestQueryLog(t *testing.T) {
 	}
 }
 
-// wireText is the text of a name without the final dot.
+// wireText returns a wire name as text without the final dot.
 func wireText(name []byte) string {
 	text, _, _ := dns.UnpackDomainName(name, 0)
 	return text[:len(text)-1]

@@ -9,8 +9,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// A forwarder with a stage that answers for one name. What comes from servers
-// needs Run.
+// A forwarder with a stage that answers for one name. Answers from servers would need Run.
 func Example() {
 	stage := forwarder.Stage{Query: func(q *forwarder.Query) bool {
 		if string(q.Name) != "\x03www\x07example\x00" || q.Msg.Type != wire.TypeA {

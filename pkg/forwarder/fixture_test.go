@@ -42,7 +42,7 @@ func waitFor(tb testing.TB, ok func() bool) {
 	testkit.Eventually(tb, "the state that is waited for", ok)
 }
 
-// silence answers nothing.
+// silence never answers.
 func silence(*dns.Msg, bool) [][]byte { return nil }
 
 // newClient returns a client of f with the address 127.0.0.<host>.
@@ -62,9 +62,9 @@ func run(tb testing.TB, cfg Config) *Forwarder {
 	return f
 }
 
-// to is a configuration that asks the given servers about everything, with a
-// cache. It is patient: on a busy machine an answer may be late, and a server
-// alone must not be asked twice for that.
+// to returns a configuration with a cache that asks the given servers about all names. It waits
+// long for replies: on a busy machine, a reply may be late, and a single server must not be
+// asked twice because of that.
 func to(servers ...*fakeServer) Config {
 	var specs []upstream.Server
 	for _, s := range servers {
@@ -80,7 +80,7 @@ func to(servers ...*fakeServer) Config {
 	}
 }
 
-// start runs f until the returned func is called.
+// start runs f until the returned function is called.
 func start(f *Forwarder) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -16,7 +16,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// gate is a server that answers when it is opened.
+// gate is a server that does not answer until it is opened.
 type gate struct {
 	open chan struct{}
 	once sync.Once
@@ -51,7 +51,7 @@ func TestIdenticalQuestionsAreAskedOnce(t *testing.T) {
 		}
 		q.Id = uint16(100 + i)
 		c.Start(q)
-		c.Start(q) // the same client asks again: still one answer
+		c.Start(q) // the same client repeats its query, and still gets one answer
 	}
 	waitFor(t, func() bool { return s.Seen() > 0 })
 	g.lift()
@@ -75,7 +75,8 @@ func TestIdenticalQuestionsAreAskedOnce(t *testing.T) {
 	}
 }
 
-// TestDifferentQuestionsAreNotMixed: what leaves differs, so nothing is shared.
+// TestDifferentQuestionsAreNotMixed: queries that lead to different questions to servers share
+// nothing.
 func TestDifferentQuestionsAreNotMixed(t *testing.T) {
 	g := newGate(t)
 	s := newFakeServer(t, g.script(zone(0, "www.example. 30 A 127.1.0.1")))
@@ -100,9 +101,9 @@ func TestDifferentQuestionsAreNotMixed(t *testing.T) {
 	}
 }
 
-// TestClientOptionsDoNotSplitQuestions: what leaves is the same whatever a
-// client puts into its OPT record, so one question is in flight and there is one
-// answer to guess (lesson of the Rebirthday attack by client subnets).
+// TestClientOptionsDoNotSplitQuestions: the question to servers is the same, whatever the OPT
+// record of a client contains. One question is therefore in flight, and an attacker can guess
+// only one answer (lesson of the Rebirthday attack with client subnets).
 func TestClientOptionsDoNotSplitQuestions(t *testing.T) {
 	g := newGate(t)
 	s := newFakeServer(t, g.script(zone(0, rec)))
@@ -129,8 +130,8 @@ func TestClientOptionsDoNotSplitQuestions(t *testing.T) {
 	}
 }
 
-// TestHashIsNotTheQuestion: questions in flight with one hash are told apart
-// (lesson of CVE-2020-25685).
+// TestHashIsNotTheQuestion: questions in flight with the same hash are kept apart (lesson of
+// CVE-2020-25685).
 func TestHashIsNotTheQuestion(t *testing.T) {
 	sh := &flightShard{flights: map[uint64]*flight{}}
 	var queries []wire.Query
@@ -141,7 +142,7 @@ func TestHashIsNotTheQuestion(t *testing.T) {
 			}
 		}
 	}
-	// Each once for clients about whom one thing is told, and once for others.
+	// Each question once with an EDNS option about the client, and once without.
 	tags := []string{"", "\xfe\x32\x00\x01x"}
 	var twice []wire.Query
 	for _, q := range queries {
@@ -188,7 +189,7 @@ func TestFloodsAreBounded(t *testing.T) {
 	if refused != 10 {
 		t.Errorf("refused %d of 20, want 10", refused)
 	}
-	// The reserve of a quarter is for those who have less than their share.
+	// The reserve of a quarter is for clients that have less than their share.
 	taken := 0
 	for i := range 10 {
 		q := question(fmt.Sprintf("m%d.example.", i), dns.TypeA)
@@ -199,7 +200,7 @@ func TestFloodsAreBounded(t *testing.T) {
 	if taken != 3 {
 		t.Errorf("%d questions of the modest client were taken, want 3", taken)
 	}
-	// Waiters are bounded as well.
+	// The number of waiters is limited too.
 	for i := range 60 {
 		q := question("n0.example.", dns.TypeA)
 		q.Id = uint16(i)
@@ -215,8 +216,8 @@ func TestFloodsAreBounded(t *testing.T) {
 	}
 }
 
-// TestManyInFlight: questions cost no goroutine, and all are answered when the
-// forwarder ends.
+// TestManyInFlight: a question in flight needs no goroutine of its own, and all questions are
+// answered when the forwarder ends.
 func TestManyInFlight(t *testing.T) {
 	count := 10000
 	if raceEnabled {
@@ -305,7 +306,7 @@ func TestResolve(t *testing.T) {
 			if err != nil || m.Unpack(r.Msg) != nil {
 				done <- "unreadable"
 			}
-			m.Extra = nil // what the server sent has its OPT
+			m.Extra = nil // the message of the server has its own OPT record
 			done <- summary(m)
 		})
 		select {
@@ -339,7 +340,7 @@ func TestResolveFails(t *testing.T) {
 	}
 }
 
-// TestPanic: a crash costs one query.
+// TestPanic: a panic affects only one query.
 func TestPanic(t *testing.T) {
 	s := newFakeServer(t, zone(0, "www.example. 30 A 127.1.0.1"))
 	cfg := to(s)
@@ -371,7 +372,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// panicking is a query log that crashes on some names.
+// panicking is a query log that panics for some names.
 type panicking struct{}
 
 func (panicking) Log(e *Event) {
@@ -381,7 +382,7 @@ func (panicking) Log(e *Event) {
 	}
 }
 
-// TestStopping: what is in flight is answered when Run ends.
+// TestStopping: all questions in flight are answered when Run ends.
 func TestStopping(t *testing.T) {
 	f, err := New(Config{Upstream: upstream.Config{Routes: []upstream.Route{{Servers: []upstream.Server{{Addr: newSinkhole(t)}}}}}})
 	if err != nil {
@@ -418,8 +419,8 @@ func TestHitAllocations(t *testing.T) {
 	}
 }
 
-// TestAnswered: each answer that comes later is counted with the time that its client waited, one
-// from the cache is not.
+// TestAnswered: Config.Answered is called for each answer that is sent later, with the time
+// that its client waited, and not for an answer from the cache.
 func TestAnswered(t *testing.T) {
 	cfg := to(newFakeServer(t, zone(0, rec)))
 	told := make(chan int, 4)
@@ -443,8 +444,8 @@ func TestAnswered(t *testing.T) {
 	}
 }
 
-// TestADForWhoAsks: with --proxy-dnssec AD depends on the server and on the
-// client, not on who asked first; without it nobody gets it.
+// TestADForWhoAsks: with --proxy-dnssec, AD depends on the server and the client, not on which
+// client asked first. Without it, no client gets AD.
 func TestADForWhoAsks(t *testing.T) {
 	for _, keep := range []bool{true, false} {
 		for _, first := range []string{"", "ad", "do"} {
@@ -486,9 +487,9 @@ func TestADForWhoAsks(t *testing.T) {
 	}
 }
 
-// TestSentAgainIsTheSame: a question that is asked again, because its route has
-// changed, is the same for the upstream set as at first, the client included: the
-// set shares out its TCP connections among clients.
+// TestSentAgainIsTheSame: when a question is asked again because its route has changed, the
+// upstream set gets the same question as before, with the same client, by which the set
+// distributes its TCP connections.
 func TestSentAgainIsTheSame(t *testing.T) {
 	f := run(t, to(newFakeServer(t, silence)))
 	var q Query

@@ -15,8 +15,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// flood asks count questions of distinct names, each from another of 5000
-// clients and as fast as it can, and returns how many were answered at once.
+// flood sends count questions about different names as fast as it can, each from one of 5000
+// clients in turn. It returns the number of those answered at once.
 func flood(f *Forwarder, c *counter, serial *uint64, count int) (atOnce int) {
 	q := []byte("\x00\x00\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x10................\x07example\x00\x00\x01\x00\x01")
 	out := make([]byte, 0, wire.MaxMessage)
@@ -44,15 +44,15 @@ func flood(f *Forwarder, c *counter, serial *uint64, count int) (atOnce int) {
 // heap returns the octets of the heap that are in use.
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // the second empties what pools kept over the first
+	runtime.GC() // the second run frees what pools kept over the first
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
 
-// TestFloodMemory: many clients ask for ever new names, faster than servers
-// answer. Every question is answered, by the server, refused because too many
-// wait, or failed, and the memory stays what it was.
+// TestFloodMemory: many clients ask for ever new names, faster than the server answers. Every
+// query is answered, refused because too many questions are in flight, or failed, and the
+// memory does not grow.
 func TestFloodMemory(t *testing.T) {
 	rounds, count := 6, 15000
 	if raceEnabled {
@@ -97,9 +97,9 @@ func TestFloodMemory(t *testing.T) {
 	}
 }
 
-// TestOnlyTheQuestionIsAnswered: what a server says about names that it was not
-// asked for is no answer to questions about these, whichever section it stands
-// in, and whether or not they are below its domain.
+// TestOnlyTheQuestionIsAnswered: what a reply says about other names does not answer questions
+// about them, in whichever section it stands and whether or not the names are below the domain
+// of the server.
 func TestOnlyTheQuestionIsAnswered(t *testing.T) {
 	const bank = "www.bank.example. 30 A 127.6.6.6"
 	liar := newFakeServer(t, func(q *dns.Msg, _ bool) [][]byte {

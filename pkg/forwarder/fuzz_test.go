@@ -9,9 +9,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// FuzzReplies sends arbitrary bytes as an upstream's reply, with the right id
-// and question if flags say so, and a good reply after it. The client gets a
-// well-formed answer whatever they are, and the next question works.
+// FuzzReplies sends arbitrary octets as the reply of an upstream server, with the right id and
+// question if flags say so, and a good reply after it. The client always gets a well-formed
+// answer, and the next question is answered too.
 func FuzzReplies(f *testing.F) {
 	q := question("www.example.", dns.TypeA)
 	f.Add([]byte{}, byte(0))
@@ -58,7 +58,7 @@ func FuzzReplies(f *testing.F) {
 		q := question("www.example.", dns.TypeA, "edns")
 		c.Start(q)
 		answer := c.WaitRaw(q.Id)
-		// miekg/dns refuses more RDATA than it should, wire is held to it elsewhere.
+		// miekg/dns refuses some valid RDATA. Tests of pkg/wire compare the two.
 		var r wire.Reply
 		if !wire.ParseReply(answer, &r) || !r.EDNS.Present || len(r.Msg) != len(answer) || len(answer) > 1232 {
 			t.Errorf("answer %x", answer)

@@ -15,9 +15,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// TestReloadLetsGo: once a configuration is replaced, no goroutine that waits for
-// its next query or reply keeps its stages, which may hold the lists of hosts
-// files.
+// TestReloadLetsGo: after a configuration has been replaced, no goroutine that waits for its
+// next query or reply keeps the stages of the old one, which may hold the lists of hosts files.
 func TestReloadLetsGo(t *testing.T) {
 	s := newFakeServer(t, func(q *dns.Msg, _ bool) [][]byte {
 		return [][]byte{pack(reply(q, 0, q.Question[0].Name+" 30 A 127.1.0.1"))}

@@ -11,7 +11,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
-// deafTo is silent about names with a prefix.
+// deafTo does not answer questions about names with a prefix.
 func deafTo(prefix string, other script) script {
 	return func(q *dns.Msg, tcp bool) [][]byte {
 		if name := q.Question[0].Name; len(name) >= len(prefix) && name[:len(prefix)] == prefix {
@@ -21,7 +21,7 @@ func deafTo(prefix string, other script) script {
 	}
 }
 
-// TestLimitPerDomain: the questions of one domain take no room from another.
+// TestLimitPerDomain: questions of one domain do not use up the limit of another one.
 func TestLimitPerDomain(t *testing.T) {
 	s := newFakeServer(t, deafTo("x", zone(0, rec)))
 	cfg := to(s)
@@ -45,9 +45,8 @@ func TestLimitPerDomain(t *testing.T) {
 	}
 }
 
-// TestOldestMakesRoom: at the limit the question that has waited longest ends,
-// after its retries, so that new ones are asked; a late answer of its still gets
-// into the cache.
+// TestOldestMakesRoom: at the limit, the question that has waited longest is answered early,
+// after its retries, so that new questions are asked. A late reply to it is still cached.
 func TestOldestMakesRoom(t *testing.T) {
 	answer := make(chan struct{})
 	s := newFakeServer(t, func(q *dns.Msg, tcp bool) [][]byte {
@@ -89,8 +88,8 @@ func TestOldestMakesRoom(t *testing.T) {
 	}
 }
 
-// TestSteadyFloodRefusesNobody: while a server is silent about many names, asked
-// slower than they get their second, others are answered.
+// TestSteadyFloodRefusesNobody: a server does not answer for many names. As long as these are
+// asked so slowly that each can wait for a second, other names are answered.
 func TestSteadyFloodRefusesNobody(t *testing.T) {
 	s := newFakeServer(t, deafTo("x", func(q *dns.Msg, _ bool) [][]byte {
 		return [][]byte{pack(reply(q, 0, q.Question[0].Name+" 300 A 127.1.0.7"))}
@@ -111,7 +110,7 @@ func TestSteadyFloodRefusesNobody(t *testing.T) {
 	}
 }
 
-// TestTypesOfOneName: only so many questions about one name are in flight.
+// TestTypesOfOneName: the number of questions in flight about one name is limited.
 func TestTypesOfOneName(t *testing.T) {
 	release := make(chan struct{})
 	s := newFakeServer(t, func(q *dns.Msg, _ bool) [][]byte {
@@ -145,8 +144,8 @@ func TestTypesOfOneName(t *testing.T) {
 	}
 }
 
-// TestLimitsUnderChange: questions that make room, changes of servers and late
-// answers at once leave nobody without an answer and no count behind.
+// TestLimitsUnderChange: when questions make room, servers change and replies are late, all at
+// the same time, every query gets an answer and all counts return to zero.
 func TestLimitsUnderChange(t *testing.T) {
 	t.Parallel()
 	slow := func(q *dns.Msg, _ bool) [][]byte {

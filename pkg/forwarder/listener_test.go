@@ -14,8 +14,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// TestThroughListener: real sockets on both sides, many clients at a time, all
-// of whose questions wait for the batch's end.
+// TestThroughListener uses real sockets on both sides and many clients at the same time, whose
+// questions all wait for the end of the batch.
 func TestThroughListener(t *testing.T) {
 	s := newFakeServer(t, func(q *dns.Msg, _ bool) [][]byte {
 		return [][]byte{pack(reply(q, 0, q.Question[0].Name+" 30 A 127.1.0.1"))}
@@ -59,8 +59,8 @@ func TestThroughListener(t *testing.T) {
 	waitFor(t, func() bool { st := f.Stats(); return st.Hits+st.Forwarded+st.Coalesced == 600 })
 }
 
-// TestPart: packets of one batch share a reading of the clock, the next batch
-// reads it anew; hits count when the batch ends.
+// TestPart: the packets of one batch share one reading of the clock, and the next batch reads
+// it again. Hits are counted at the end of the batch.
 func TestPart(t *testing.T) {
 	cfg := to(newFakeServer(t, silence))
 	cfg.Stages = []Stage{{Query: func(q *Query) bool {
@@ -88,8 +88,8 @@ func TestPart(t *testing.T) {
 	}
 }
 
-// TestPreview: packets are answered alike whether they were shown before or not,
-// all of them or some, and when the cache changes in between.
+// TestPreview: packets get the same answers whether all, some or none of them were passed to
+// Preview, and also if the cache changes in between.
 func TestPreview(t *testing.T) {
 	sw := new(switched)
 	sw.set(zone(0, rec))
@@ -127,9 +127,9 @@ func TestPreview(t *testing.T) {
 		}
 	}
 	seen, g := s.Seen(), newGate(t)
-	sw.set(g.script(zone(0, rec))) // which may be asked before the batch ends
+	sw.set(g.script(zone(0, rec))) // the server may be asked before the batch ends
 	for i, a := range answers(packets, func() {
-		cfg.Cache.Entries++ // another cache, which is empty
+		cfg.Cache.Entries++ // leads to a new, empty cache
 		if err := f.Reload(cfg); err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func TestPreview(t *testing.T) {
 	waitFor(t, func() bool { return s.Seen() == seen+1 && f.Stats().InFlight == 0 })
 }
 
-// TestOnPanic: a packet that crashed a Part is answered.
+// TestOnPanic: a packet for which a Part panicked is answered.
 func TestOnPanic(t *testing.T) {
 	q := question("www.example.", dns.TypeA)
 	m := new(dns.Msg)

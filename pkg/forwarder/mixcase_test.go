@@ -6,9 +6,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// TestMixedCase: with names of random case on the way to the server, clients
-// hear their own spelling, from the server, together with others and from the
-// cache; the cache and questions in flight are found as without.
+// TestMixedCase: names are sent to the server in random case, but clients get their own
+// spelling, whether the answer comes from the server, together with others or from the cache.
+// Cache entries and questions in flight are found as usual.
 func TestMixedCase(t *testing.T) {
 	gate := newGate(t)
 	server := newFakeServer(t, gate.script(func(q *dns.Msg, _ bool) [][]byte {

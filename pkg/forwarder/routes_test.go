@@ -16,8 +16,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
-// TestInFlightAcrossReload: an answer of a server that is not to be asked any
-// more is neither given nor kept, also when it was asked before the change.
+// TestInFlightAcrossReload: the reply of a server that must no longer be asked is neither given
+// to clients nor stored, even if the question was sent before the change.
 func TestInFlightAcrossReload(t *testing.T) {
 	release := make(chan struct{})
 	old := newFakeServer(t, func(q *dns.Msg, tcp bool) [][]byte {
@@ -44,7 +44,7 @@ func TestInFlightAcrossReload(t *testing.T) {
 	waitFor(t, func() bool { return f.Stats().InFlight == 0 })
 }
 
-// TestInFlightToNobody: when nobody is to be asked any more, the question ends.
+// TestInFlightToNobody: when no server may be asked any more, the question ends.
 func TestInFlightToNobody(t *testing.T) {
 	release := make(chan struct{})
 	old := newFakeServer(t, func(q *dns.Msg, tcp bool) [][]byte {
@@ -67,13 +67,13 @@ func TestInFlightToNobody(t *testing.T) {
 	}
 }
 
-// teller is a server like kubedns: it shows and tells its routes, and its
-// answers tell which ones held.
+// teller is a server like kubedns: it publishes its routes and their generation, and its
+// answers show which routes were in effect.
 type teller struct {
 	mu   sync.Mutex
 	list *routelist.List
-	tags map[string]string // address by domain, "" for all others
-	shy  bool              // does not answer for its routes
+	tags map[string]string // address by domain; "" means all other names
+	shy  bool              // does not answer the question for its routes
 }
 
 func (s *teller) set(tags map[string]string) {
@@ -120,9 +120,9 @@ func (s *teller) script(q *dns.Msg, tcp bool) [][]byte {
 	return [][]byte{pack(m)}
 }
 
-// TestFollowedRoutes: a model of a server whose routes change at random. After
-// each change every name is answered as it holds now, and names that did not
-// move are not asked again.
+// TestFollowedRoutes uses a model of a server whose routes change at random. After each change,
+// every name has the answer of its current route, and names whose routes did not change are not
+// asked for again.
 func TestFollowedRoutes(t *testing.T) {
 	tell := new(teller)
 	tags := map[string]string{"": "127.2.0.1"}
@@ -136,7 +136,7 @@ func TestFollowedRoutes(t *testing.T) {
 	for _, domain := range []string{"x", "y", "a.x", "own", "z"} {
 		names = append(names, "one."+domain+".", "two."+domain+".")
 	}
-	for i := range 40 { // more than one datagram holds
+	for i := range 40 { // more than fit into one datagram
 		tags[fmt.Sprintf("domain-number-%d.example", i)] = "127.2.0.9"
 	}
 	tell.set(tags)
@@ -164,7 +164,7 @@ func TestFollowedRoutes(t *testing.T) {
 			}
 			return addr
 		}
-		c.Ask(question(fmt.Sprintf("fresh%d.z.", step), dns.TypeA)) // shows the change
+		c.Ask(question(fmt.Sprintf("fresh%d.z.", step), dns.TypeA)) // the reply shows the change
 		waitFor(t, func() bool {
 			list := (*f.remote.Load())[s.Addr]
 			if list == nil || list.Generation != tell.list.Generation { // only this goroutine changes it
@@ -205,7 +205,7 @@ func TestFollowedRoutes(t *testing.T) {
 	}
 }
 
-// TestRoutesThatCannotBeRead: the last list stays.
+// TestRoutesThatCannotBeRead: the last list stays in effect.
 func TestRoutesThatCannotBeRead(t *testing.T) {
 	tell := new(teller)
 	tell.set(map[string]string{"": "127.2.0.1"})
@@ -234,8 +234,8 @@ func TestRoutesThatCannotBeRead(t *testing.T) {
 	waitFor(t, func() bool { return len(*f.remote.Load()) == 0 })
 }
 
-// TestReloadModel: after any sequence of changes of routes the cache holds no
-// answer of a server that is not to be asked.
+// TestReloadModel: after any sequence of changes of routes, the cache holds no answer of a
+// server that must not be asked.
 func TestReloadModel(t *testing.T) {
 	servers := make([]*fakeServer, 3)
 	for i := range servers {
@@ -283,8 +283,8 @@ func TestReloadModel(t *testing.T) {
 	}
 }
 
-// TestNXDomainCutEndsAtRoutes: that a name does not exist hides no name below it
-// about which other servers are asked, before a change of routes and after.
+// TestNXDomainCutEndsAtRoutes: an answer that a name does not exist does not hide names below
+// it for which other servers are asked, neither before nor after a change of routes.
 func TestNXDomainCutEndsAtRoutes(t *testing.T) {
 	def := newFakeServer(t, zone(3, "ns example. 600 SOA a. b. 1 2 3 4 600"))
 	stub := newFakeServer(t, zone(0, "x.stub.example. 300 A 127.1.0.9"))

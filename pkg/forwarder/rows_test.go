@@ -9,8 +9,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// row is one line of behaviour: a query asked twice, the two answers, and how
-// many packets upstream saw for each.
+// row describes the behaviour for one query: it is sent twice. The row has both answers, and
+// the number of packets that the upstream server gets each time.
 type row struct {
 	name          string
 	server        script
@@ -20,8 +20,8 @@ type row struct {
 	up1, up2      int
 }
 
-// TestRows holds the forwarder to docs/reference/dnsmasq.md §12, with the
-// differences that are on purpose.
+// TestRows compares the forwarder with docs/reference/dnsmasq.md §12, except for intended
+// differences.
 func TestRows(t *testing.T) {
 	const soa = "ns example. 60 SOA ns.example. h.example. 1 2 3 4 "
 	rows := []row{
@@ -174,7 +174,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// flags answers as zone does, changed by fn.
+// flags answers as zone does, with the message changed by fn.
 func flags(fn func(m *dns.Msg), records ...string) script {
 	return func(q *dns.Msg, _ bool) [][]byte {
 		m := reply(q, 0, records...)
@@ -183,7 +183,7 @@ func flags(fn func(m *dns.Msg), records ...string) script {
 	}
 }
 
-// TestRejected is about packets that hold no question.
+// TestRejected sends packets without a valid question.
 func TestRejected(t *testing.T) {
 	s := newFakeServer(t, silence)
 	f := run(t, to(s))
@@ -194,7 +194,7 @@ func TestRejected(t *testing.T) {
 	tests := []struct {
 		name   string
 		packet []byte
-		want   string // "": no answer
+		want   string // "" means no answer
 	}{
 		{"response", change(func(b []byte) []byte { b[2] |= 0x80; return b }), ""},
 		{"two questions", change(func(b []byte) []byte { b[5] = 2; return b }), "FORMERR; rd"},

@@ -24,14 +24,14 @@ func garbled(q *dns.Msg, _ bool) [][]byte {
 	return [][]byte{b[:len(b)-3]}
 }
 
-// TestClosedPort: a refused port is known at once and is no reason to wait.
+// TestClosedPort: a server whose port is closed is recognised at once, without waiting.
 func TestClosedPort(t *testing.T) {
 	closed := newFakeServer(t, silence)
 	closed.Refuse(t)
 	well := newFakeServer(t, zone(0, rec))
 	cfg := to(closed, well)
 	cfg.Upstream.Strategy = upstream.InOrder
-	cfg.Upstream.FirstRetry = time.Hour // only the refusal can move it on
+	cfg.Upstream.FirstRetry = time.Hour // only the closed port can lead to the next server
 	c := newClient(t, run(t, cfg), 2, false)
 	if got := summary(c.Ask(question("www.example.", dns.TypeA))); got != good {
 		t.Errorf("got %q", got)
@@ -43,7 +43,7 @@ func TestClosedPort(t *testing.T) {
 	}
 }
 
-// TestNewIDAndPort: each attempt has an id and, mostly, a port of its own.
+// TestNewIDAndPort: each attempt has its own id and, nearly always, its own port.
 func TestNewIDAndPort(t *testing.T) {
 	s := newFakeServer(t, silence)
 	cfg := to(s)
@@ -57,7 +57,7 @@ func TestNewIDAndPort(t *testing.T) {
 	for _, q := range queries {
 		ids[q.Id] = true
 	}
-	if len(queries) < 4 || len(ids) < len(queries)-1 || s.Ports() < 2 { // ids may meet by chance
+	if len(queries) < 4 || len(ids) < len(queries)-1 || s.Ports() < 2 { // two ids may be equal by chance
 		t.Errorf("%d packets, %d ids, %d ports", len(queries), len(ids), s.Ports())
 	}
 }
@@ -83,8 +83,8 @@ func TestWhatUpstreamSees(t *testing.T) {
 	}
 }
 
-// TestPayloadAvoidsFragments: neither side is invited to send what has to be
-// fragmented, and we do not send it (lesson of CVE-2023-28450).
+// TestPayloadAvoidsFragments: the forwarder offers neither clients nor servers a size that
+// would need fragments, and sends no such message (lesson of CVE-2023-28450).
 func TestPayloadAvoidsFragments(t *testing.T) {
 	var many []string
 	for i := range 120 {
@@ -178,7 +178,7 @@ func TestTruncatedReplies(t *testing.T) {
 			cfg.Upstream.Timeout = 3 * time.Second
 			f := run(t, cfg)
 			m := newClient(t, f, 2, true).Ask(question("www.example.", dns.TypeA, "edns"))
-			if test.answers < 0 { // with nothing to give, TC would be no answer over TCP
+			if test.answers < 0 { // without records, TC would not help a client over TCP
 				if got := summary(m); got != "SERVFAIL; rd; opt ede23" {
 					t.Errorf("over TCP: %q", got)
 				}
@@ -195,8 +195,8 @@ func TestTruncatedReplies(t *testing.T) {
 	}
 }
 
-// TestReload: other servers hold at once, and of the cache those answers stay
-// whose names have the servers that they had.
+// TestReload: new servers are used at once, and the cache keeps exactly the answers for names
+// whose servers have not changed.
 func TestReload(t *testing.T) {
 	a, b := newFakeServer(t, zone(0, rec)), newFakeServer(t, zone(0, "new.example. 30 A 127.1.0.2"))
 	stub := newFakeServer(t, zone(0, "x.stub. 30 A 127.1.0.3"))
@@ -252,11 +252,11 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestLoop: a server that is this program itself is found and left alone.
+// TestLoop: a server that is this program itself is detected, and not asked any more.
 func TestLoop(t *testing.T) {
 	well := newFakeServer(t, zone(0, rec))
-	// The looping server hands every question to the forwarder, as a listener
-	// would, and its answers back.
+	// The looping server passes every question to the forwarder, as a listener
+	// would, and returns its answers.
 	var f atomic.Pointer[Forwarder]
 	loop := newFakeServer(t, func(q *dns.Msg, _ bool) [][]byte {
 		for f.Load() == nil {

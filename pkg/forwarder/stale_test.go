@@ -18,8 +18,8 @@ func (s *switched) set(fn script) { s.now.Store(&fn) }
 
 func (s *switched) script(q *dns.Msg, tcp bool) [][]byte { return (*s.now.Load())(q, tcp) }
 
-// stale is a configuration with a server of TTL 0, so that every answer is
-// expired at once, which is then changed to next.
+// stale returns a configuration with a server whose answers have TTL 0, so that they expire at
+// once. Then the server changes to next.
 func stale(t *testing.T, change func(*Config), next script) (*Forwarder, *client, *fakeServer) {
 	t.Helper()
 	sw := new(switched)
@@ -35,14 +35,14 @@ func stale(t *testing.T, change func(*Config), next script) (*Forwarder, *client
 	return f, c, s
 }
 
-// rfc8767 serves expired answers when upstream fails.
+// rfc8767 turns on expired answers for the time that servers fail.
 func rfc8767(c *Config) {
 	c.Cache.StaleTTL, c.StaleAfter = 30, 50*time.Millisecond
 }
 
 const staleAnswer = "NOERROR; rd; www.example. 30 IN A 127.1.0.1; opt ede3"
 
-// What comes when upstream is slow is in TestStaleWhileSlow.
+// TestStaleWhileSlow tests slow servers.
 func TestServeStale(t *testing.T) {
 	tests := []struct {
 		name string
@@ -61,7 +61,7 @@ func TestServeStale(t *testing.T) {
 			t.Parallel()
 			f, c, _ := stale(t, func(c *Config) {
 				rfc8767(c)
-				if test.want != staleAnswer { // which must not come because upstream is late
+				if test.want != staleAnswer { // an expired answer must not be given because the server is slow
 					c.StaleAfter = hang
 				}
 			}, test.next)
@@ -76,7 +76,7 @@ func TestServeStale(t *testing.T) {
 	}
 }
 
-// TestServeStaleClosedPort: a server that restarts is not noticed.
+// TestServeStaleClosedPort: clients do not notice that a server restarts.
 func TestServeStaleClosedPort(t *testing.T) {
 	f, c, s := stale(t, rfc8767, silence)
 	s.Refuse(t)
@@ -93,8 +93,8 @@ func TestServeStaleClosedPort(t *testing.T) {
 	}
 }
 
-// TestStaleWhileSlow: those who come while upstream is slow get the expired
-// answer too, and the late reply is stored.
+// TestStaleWhileSlow: clients that ask while the server is slow get the expired answer too, and
+// the late reply is stored.
 func TestStaleWhileSlow(t *testing.T) {
 	g := newGate(t)
 	f, c, _ := stale(t, func(c *Config) {
@@ -116,7 +116,7 @@ func TestStaleWhileSlow(t *testing.T) {
 	}
 }
 
-// TestStaleAtOnce is dnsmasq's --use-stale-cache.
+// TestStaleAtOnce tests dnsmasq's --use-stale-cache.
 func TestStaleAtOnce(t *testing.T) {
 	f, c, s := stale(t, func(c *Config) { c.StaleAtOnce = true }, zone(0, "www.example. 60 A 127.1.0.2"))
 	if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != "NOERROR; rd; www.example. 0 IN A 127.1.0.1; opt ede3" {
@@ -131,7 +131,7 @@ func TestStaleAtOnce(t *testing.T) {
 	}
 }
 
-// TestFailureIsRemembered: RFC 9520.
+// TestFailureIsRemembered tests RFC 9520.
 func TestFailureIsRemembered(t *testing.T) {
 	s := newFakeServer(t, silence)
 	cfg := to(s)
@@ -153,8 +153,8 @@ func TestFailureIsRemembered(t *testing.T) {
 	}
 }
 
-// TestSlowNameMakesNothingStale: a server that is silent about one name is asked
-// about others as before, and what it says counts at once.
+// TestSlowNameMakesNothingStale: a server that does not answer for one name is still asked
+// about others, and its replies are used at once.
 func TestSlowNameMakesNothingStale(t *testing.T) {
 	f, c, _ := stale(t, func(c *Config) {
 		rfc8767(c)
@@ -173,7 +173,7 @@ func TestSlowNameMakesNothingStale(t *testing.T) {
 	}
 }
 
-// TestStaleAtTheLimit: an expired answer is better than REFUSED.
+// TestStaleAtTheLimit: at the limit, clients get an expired answer rather than REFUSED.
 func TestStaleAtTheLimit(t *testing.T) {
 	f, c, _ := stale(t, func(c *Config) {
 		rfc8767(c)
@@ -188,8 +188,8 @@ func TestStaleAtTheLimit(t *testing.T) {
 	}
 }
 
-// TestStaleRecheck: after a failed refresh nobody waits and upstream is left
-// alone for a while, whatever the failures of other names are remembered for.
+// TestStaleRecheck: for some time after a failed refresh, clients do not wait and the server is
+// not asked, however long failures of other names are remembered.
 func TestStaleRecheck(t *testing.T) {
 	f, c, s := stale(t, func(c *Config) {
 		rfc8767(c)

@@ -14,7 +14,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
-// moody answers in every way that a server can be wrong.
+// moody answers in every way in which a server can be wrong.
 func moody(q *dns.Msg, tcp bool) [][]byte {
 	name := q.Question[0].Name
 	good := reply(q, 0, name+" 1 A 127.1.0.1")
@@ -59,8 +59,8 @@ func (c *tallying) Send(_ listener.ReplyTo, msg []byte) {
 	c.bell <- struct{}{}
 }
 
-// TestStorm: whatever servers do, every query gets exactly one answer, and
-// nothing is left over. Configurations change meanwhile.
+// TestStorm: whatever servers do while configurations change, every query gets exactly one
+// answer, and nothing remains in flight.
 func TestStorm(t *testing.T) {
 	a, b := newFakeServer(t, moody), newFakeServer(t, moody)
 	cfg := to(a, b)

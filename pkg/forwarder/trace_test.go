@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Servers keep their numbers; there is a bound, beyond which a server has none.
+// Servers keep their numbers. Beyond the limit, further servers get none.
 func TestOrigins(t *testing.T) {
 	var o origins
 	if o.server(0).IsValid() || o.server(7).IsValid() || o.number(netip.AddrPort{}) != 0 {

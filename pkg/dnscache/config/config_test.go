@@ -28,8 +28,8 @@ func equal() cmp.Options {
 	}
 }
 
-// TestForwarderConfig holds, option by option, what reaches the forwarder: an
-// option that is called implemented must not end in the parser.
+// TestForwarderConfig checks, option by option, that the forwarder's configuration has the
+// value: an option that is declared as implemented must have an effect beyond the parser.
 func TestForwarderConfig(t *testing.T) {
 	name := dnsname.MustParse
 	addr := netip.MustParseAddr

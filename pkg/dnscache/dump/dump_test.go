@@ -16,8 +16,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// storedItem is what a cache tells of an answer with these records, given in
-// zone file form; "" for the rest of the line ends the answer section.
+// storedItem returns a cache item with these records, which are given in zone file form. The
+// record "" ends the answer section.
 func storedItem(t *testing.T, qname string, qtype uint16, rcode int, records ...string) answercache.Item {
 	t.Helper()
 	m := new(dns.Msg)

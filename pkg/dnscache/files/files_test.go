@@ -89,7 +89,7 @@ func TestResolvFiles(t *testing.T) {
 		t.Error("a forced reading reports no change")
 	}
 
-	// While other servers replace those of the file, it is followed silently.
+	// While other servers replace those of the file, changes of the file are not logged.
 	before := text()
 	r.Use(false)
 	dnstest.Replace(t, b, "search x\n")

@@ -26,7 +26,7 @@ func open(t *testing.T, args string) *Host {
 	return h
 }
 
-// TestOpen: the host is asked only for what some option needs.
+// TestOpen: only the state that some option needs is read from the host.
 func TestOpen(t *testing.T) {
 	tests := []struct {
 		args            string
@@ -54,7 +54,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestRefresh: a change is one only if interfaces or addresses are others than before.
+// TestRefresh: the interfaces count as changed only if an interface or address differs.
 func TestRefresh(t *testing.T) {
 	h := open(t, "--bind-dynamic --interface=lo")
 	before := h.Interfaces

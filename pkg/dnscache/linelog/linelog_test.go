@@ -17,7 +17,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// testLog returns a log and what was written to it, without the prefix.
+// testLog returns a log and a function that returns what has been written to it, without the
+// prefix.
 func testLog(t *testing.T) (*Log, func() string) {
 	t.Helper()
 	var out testkit.Buffer
@@ -97,7 +98,7 @@ func TestSlowLogHoldsUpNobody(t *testing.T) {
 		done.Go(func() { l.Run(ctx) })
 		synctest.Wait()
 		l.Printf("first")
-		synctest.Wait() // the writer is stuck with it
+		synctest.Wait() // the writer now blocks while it writes the line
 		line := strings.Repeat("q", 1<<10)
 		for range 2 << 10 {
 			l.Line(line, true)

@@ -29,8 +29,7 @@ func serverTexts(servers []options.Server) string {
 	return strings.Join(texts, " ")
 }
 
-// TestLiveDirectory uses the vectors that dnsmasq-nanny was seen to turn into
-// arguments.
+// TestLiveDirectory uses examples of what dnsmasq-nanny turns into arguments of dnsmasq.
 func TestLiveDirectory(t *testing.T) {
 	dir := t.TempDir()
 	logger, text := logtest.Logger(t)
@@ -68,8 +67,8 @@ func TestLiveDirectory(t *testing.T) {
 	}
 }
 
-// TestClusterZones: names in the zones that kubedns is asked for are its to
-// look up, whatever the cluster domain is.
+// TestClusterZones: names in the zones for which kubedns is asked are looked up there, whatever
+// the cluster domain is.
 func TestClusterZones(t *testing.T) {
 	for _, tt := range []struct {
 		args, kubedns string
@@ -97,8 +96,8 @@ func TestClusterZones(t *testing.T) {
 	}
 }
 
-// TestLiveWait: names are looked up again soon while one has no address, and
-// closely followed in the cluster.
+// TestLiveWait: names are looked up again soon while one of them has no address, and frequently
+// while one is in the cluster.
 func TestLiveWait(t *testing.T) {
 	nanny := options.NannyDefaults()
 	s := New(Config{Nanny: nanny, Logger: slog.New(slog.DiscardHandler)})
@@ -126,8 +125,8 @@ func TestLiveWait(t *testing.T) {
 	}
 }
 
-// TestLiveNoLeak: a stub domain whose servers have no address is never left to
-// the servers of all names.
+// TestLiveNoLeak: if the servers of a stub domain have no address, the servers for all names
+// are never asked about the domain.
 func TestLiveNoLeak(t *testing.T) {
 	lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
 		if host == "known.example" {
@@ -156,7 +155,7 @@ func TestLiveNoLeak(t *testing.T) {
 	}
 }
 
-// TestLiveWarns: a name that cannot be looked up is logged once a minute.
+// TestLiveWarns: the failure to look up a name is logged once a minute.
 func TestLiveWarns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logger, text := logtest.Logger(t)
@@ -181,7 +180,7 @@ func TestLiveRun(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		restart  bool
-		changeTo string // of upstreamNameservers, when the first change was applied
+		changeTo string // new upstreamNameservers, written after the first change was applied
 		want     []string
 	}{
 		{"names are looked up after the start", false, "", []string{"/a/127.0.0.7#53"}},

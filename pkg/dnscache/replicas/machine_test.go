@@ -25,7 +25,7 @@ func addrs(text string) (list []netip.Addr) {
 	return list
 }
 
-// text writes actions as scenarios do.
+// text returns actions in the notation of the scenarios.
 func text(actions []Action) string {
 	var words []string
 	for _, a := range actions {
@@ -46,7 +46,7 @@ func text(actions []Action) string {
 	return strings.Join(words, ",")
 }
 
-// event reads "tick", "failed", "answer/10.1.0.1+10.1.0.2/30s" or "empty".
+// event parses "tick", "failed", "answer/10.1.0.1+10.1.0.2/30s" or "empty".
 func event(t *testing.T, what string) Event {
 	t.Helper()
 	parts := strings.Split(what, "/")
@@ -68,7 +68,7 @@ func event(t *testing.T, what string) Event {
 	return Event{}
 }
 
-// Each part of a scenario is "time event[=actions]".
+// Each part of a scenario has the form "time event[=actions]".
 func TestScenarios(t *testing.T) {
 	const b = "ask:10.96.0.11"
 	for name, script := range map[string]string{
@@ -112,8 +112,9 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// TestModel feeds random events: the replicas in use are always valid, each once and not
-// too many; a lookup is always under way or due within five minutes; and rounds are bounded.
+// TestModel sends random events to the machine. The replicas in use are always valid, each is
+// there once, and there are not too many. A lookup is always in progress, or due within five
+// minutes. The number of questions in a round is limited.
 func TestModel(t *testing.T) {
 	for seed := range uint64(500) {
 		r := rand.New(rand.NewPCG(seed, 7))

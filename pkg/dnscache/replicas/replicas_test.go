@@ -60,7 +60,7 @@ func TestRefused(t *testing.T) {
 }
 
 // TestExpand: each server that leads to the replicas becomes their reserve, in every domain,
-// and others stay as they are.
+// and other servers do not change.
 func TestExpand(t *testing.T) {
 	o := parse(
 		t, "--server-replicas="+service+"#1053", "--server=/cluster.local/in-addr.arpa/10.96.0.11", "--server=/cluster.local/fd00::11",
@@ -95,17 +95,17 @@ func TestExpand(t *testing.T) {
 	}
 }
 
-// TestFollows looks replicas up at a real server: a lost packet, an error, a truncated
+// TestFollows looks up replicas from a real server, with a lost packet, an error, a truncated
 // answer, records of other names and types, and a change.
 func TestFollows(t *testing.T) {
 	var round atomic.Int32
 	server := dnstest.NewServer(t, func(q *dns.Msg, tcp bool) [][]byte {
 		other := "other.cluster.local. 1 IN A 127.9.9.9"
 		switch round.Load() {
-		case 0: // lost
+		case 0: // the packet is lost
 			round.Store(1)
 			return nil
-		case 1: // forged ones before the answer, which does not fit
+		case 1: // forged packets, then an answer that is truncated
 			forged := dnstest.Reply(q, dns.RcodeSuccess, service+" 1 IN A 127.6.6.6")
 			forged.Id++
 			wrong := dnstest.Reply(q, dns.RcodeSuccess, service+" 1 IN A 127.6.6.6")

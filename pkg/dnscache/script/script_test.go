@@ -15,7 +15,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// A program of --conf-script that goes on for too long ends, with the children
+// A program of --conf-script that runs for too long is ended together with the child processes
 // that it has started.
 func TestScriptTimeout(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "pid")
@@ -32,17 +32,17 @@ func TestScriptTimeout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, "the condition holds", func() bool { // the child is gone
+	testkit.Eventually(t, "the condition holds", func() bool { // the child process has ended
 		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 			return true
 		}
-		// Where nobody waits for orphans it stays as a zombie.
+		// If no process waits for orphans, the child remains as a zombie.
 		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 		return err != nil || strings.Contains(string(stat), ") Z ")
 	})
 }
 
-// The other ends of a program of --conf-script.
+// The other ways in which a program of --conf-script can end.
 func TestScriptEnds(t *testing.T) {
 	for _, tt := range []struct {
 		command, want, err string

@@ -15,7 +15,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
-// optionServers parses words of --server.
+// optionServers parses values of --server.
 func optionServers(t *testing.T, words string) []options.Server {
 	t.Helper()
 	var args []string
@@ -113,8 +113,8 @@ func TestResolveServers(t *testing.T) {
 
 func addrs(text string) []netip.Addr { return dnstest.Addrs(strings.Fields(text)...) }
 
-// TestOwnServers: servers that are this program are not asked, and nobody else is asked in
-// their place about the names of a domain.
+// TestOwnServers: servers that are this program itself are not asked, and no other server is
+// asked about the names of their domains instead.
 func TestOwnServers(t *testing.T) {
 	s := Sources{Options: optionServers(t, "10.96.0.10 10.96.0.10#54 1.1.1.1 /a/10.96.0.10 /b/10.96.0.10 /b/2.2.2.2 127.0.0.1 ::1 /c/")}
 	for _, row := range []struct{ own, want string }{

@@ -18,7 +18,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// silent answers nothing.
+// silent is a handler that answers nothing.
 type silent struct{}
 
 func (silent) Handle([]byte, listener.ReplyTo, []byte) []byte { return nil }
@@ -26,7 +26,7 @@ func (silent) Split() listener.Worker                         { return silent{} 
 func (silent) Preview([][]byte)                               {}
 func (silent) Flush()                                         {}
 
-// interfaces is a host with these addresses on one interface.
+// interfaces returns the interfaces of a host that has these addresses on one interface.
 func interfaces(name string, addrs ...string) netif.List {
 	i := netif.Interface{Name: name}
 	for _, text := range addrs {
@@ -61,8 +61,8 @@ func texts(addrs []netip.AddrPort) []string {
 	return list
 }
 
-// TestRebind: with --bind-dynamic the sockets follow the addresses of the interface, and the
-// log says so.
+// TestRebind: with --bind-dynamic, the sockets follow the addresses of the interface, and the
+// changes are logged.
 func TestRebind(t *testing.T) {
 	port := testkit.FreePorts(t, 12000, 500, 1)[0]
 	s, log, err := open(t, fmt.Sprintf("--bind-dynamic --interface=test0 --except-interface=lo --port=%d", port), interfaces("test0", "127.12.0.1", "127.12.0.2"))
@@ -86,8 +86,8 @@ func TestRebind(t *testing.T) {
 	}
 }
 
-// TestRebindWaits: an address that somebody else has is tried again, without a word at first
-// and with one line afterwards, until it is free.
+// TestRebindWaits: an address that another process uses is tried until it is free. Only after
+// some attempts is that logged, once.
 func TestRebindWaits(t *testing.T) {
 	port := testkit.FreePorts(t, 12000, 500, 1)[0]
 	s, log, err := open(t, fmt.Sprintf("--bind-dynamic --interface=test0 --except-interface=lo --port=%d", port), interfaces("test0", "127.12.1.1"))
@@ -113,7 +113,8 @@ func TestRebindWaits(t *testing.T) {
 	}
 }
 
-// TestOpenFails: an address that somebody else has at the start is a fault in dnsmasq's words.
+// TestOpenFails: if another process uses an address at the start, the error is a fault in
+// dnsmasq's wording.
 func TestOpenFails(t *testing.T) {
 	other, err := net.ListenPacket("udp", fmt.Sprintf("127.12.2.1:%d", testkit.FreePorts(t, 12000, 500, 1)[0]))
 	if err != nil {

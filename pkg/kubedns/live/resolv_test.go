@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A resolv.conf of any kind costs a few lines of the log, none of them long.
+// Whatever a resolv.conf contains, it leads to few log messages, none of them long.
 func TestOddResolvConfIsLoggedBriefly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "resolv.conf")
 	text := strings.Repeat("nameserver "+strings.Repeat("x", 5000)+"\n", 100) + "nameserver 192.0.2.1\n"

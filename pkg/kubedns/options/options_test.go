@@ -96,7 +96,7 @@ func TestParseOptions(t *testing.T) {
 			}
 			want := defaults()
 			tt.want(&want)
-			if want.Version != "" { // nothing else is looked at
+			if want.Version != "" { // no other flag has an effect
 				want = Options{Version: want.Version}
 				got = &Options{Version: got.Version}
 			}
@@ -166,7 +166,8 @@ func TestParseOptionsRejects(t *testing.T) {
 	}
 }
 
-// In a Pod, SIGTERM leaves time for the nodes to hear of it.
+// In a Pod, the program goes on answering after SIGTERM, so that all nodes can learn that it is
+// ending.
 func TestLameduckDefault(t *testing.T) {
 	inPod := func(name string) string { return map[string]string{"KUBERNETES_SERVICE_HOST": "10.96.0.1"}[name] }
 	tests := []struct {

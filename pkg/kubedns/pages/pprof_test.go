@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Profiles are what "go tool pprof" and "go tool trace" read.
+// The profiles can be read by "go tool pprof" and "go tool trace".
 func TestProfiles(t *testing.T) {
 	mux := http.NewServeMux()
 	handleProfiles(mux)
@@ -39,7 +39,7 @@ func TestProfiles(t *testing.T) {
 			t.Errorf("%s: %d %.40q, want %d %q", tt.path, code, body, tt.code, tt.prefix)
 		}
 	}
-	// A client that goes away ends its profile, and the next one can be recorded.
+	// When a client closes its connection, its profile ends, and another one can be recorded.
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	for range 2 {

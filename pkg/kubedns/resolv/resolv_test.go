@@ -100,8 +100,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever a file holds, good lines behind it are used, every server
-// can be asked, and none comes twice.
+// FuzzParse: whatever a file contains, valid lines that follow are used, every server can be
+// asked, and none is returned twice.
 func FuzzParse(f *testing.F) {
 	f.Add("nameserver 10.0.0.1\n")
 	f.Add("\ufeffnameserver\r\nnameserver ::ffff:0.0.0.0%x\n[")

@@ -13,7 +13,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
 )
 
-// Text from outside cannot become markup, whatever it is, and what can be seen of it stays.
+// No text from other sources can become markup, and its visible characters stay.
 func FuzzText(f *testing.F) {
 	for _, s := range []string{"", "web.default", `"><script>x</script>`, "&lt;&#34;'`", "\x00\x1b[2J\u202e\u2028\ufeff", "\xff\xfe<", strings.Repeat("ü<", 2000)} {
 		f.Add(s)
@@ -49,7 +49,7 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-// The page and its sections fit together, and the policy is that of its style sheet.
+// The page and its sections match, and the policy allows its style sheet.
 func TestPage(t *testing.T) {
 	var names []string
 	for _, p := range split(page) {
@@ -70,7 +70,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// Requests that the page is not for are refused before anything is looked at.
+// Requests that the page is not meant for are refused before they have any effect.
 func TestRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		method, peer, host string
@@ -100,12 +100,12 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// Beyond the limit of explanations there is the page, with the reason, and after a while an
-// explanation again.
+// Beyond the limit for explanations, the page is served with the reason in place of the
+// explanation. After a while, explanations are served again.
 func TestTooManyExplanations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limited := explain.NewLimited(nil)
-		for limited.Do(t.Context(), func() {}) == nil { // uses the burst up
+		for limited.Do(t.Context(), func() {}) == nil { // use up the burst
 		}
 		h := &handler{state: &State{Explain: limited}, parts: split(page), sections: map[string]string{"sync": "<p>the objects</p>"}, written: time.Now()}
 		r := httptest.NewRequest(http.MethodGet, "/status?name=web", http.NoBody)
