@@ -57,7 +57,7 @@ type Config struct {
 	KeepAD bool
 }
 
-// Forever, as the value of Config.StaleFor, means no limit.
+// Forever is the value of Config.StaleFor that means no limit.
 const Forever = math.MaxUint32
 
 const (
