@@ -14,7 +14,7 @@ import (
 // stores nothing and finds nothing.
 type Cache struct {
 	cfg    Config
-	seed   maphash.Seed // random, so that nobody can choose names with equal hashes
+	seed   maphash.Seed // random, so that no client can choose names with equal hashes
 	shift  uint         // the hash's bits from shift on choose the shard
 	shards []shard
 	pool   sync.Pool     // of *scratch

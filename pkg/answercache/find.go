@@ -8,8 +8,8 @@ import (
 
 // Find returns the entries that a Lookup of q at the time now would examine, without changing
 // anything. These are the entry of the question itself, the entry which says that the name does
-// not exist and, with Config.NXDomainCut, an entry which says that of a name above. The result
-// may be empty; the caller owns it.
+// not exist and, with Config.NXDomainCut, an entry which says so about a name above. There may
+// be none.
 func (c *Cache) Find(q *wire.Query, now int64) []Item {
 	if c == nil {
 		return nil

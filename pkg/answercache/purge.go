@@ -106,7 +106,8 @@ func (s *shard) copyEntries(to *[purgeStep]*entry, at int) (n, next int) {
 	return n, at
 }
 
-// removeAll removes those of entries that are still stored, and returns their number.
+// removeAll removes each of entries that is still stored, and returns the number of removed
+// entries.
 func (s *shard) removeAll(entries []*entry) (removed int) {
 	if len(entries) == 0 {
 		return 0

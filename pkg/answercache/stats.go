@@ -42,8 +42,8 @@ type Item struct {
 	DO, CD      bool   // of the query
 	Rcode       int    // response code
 	Answers     int    // records in the answer section; 0 for negative answers
-	Stored      int64  // nanoseconds of the same clock as now
-	Expires     int64  // likewise; may be in the past
+	Stored      int64  // nanoseconds, on the clock of the Store methods
+	Expires     int64  // nanoseconds, on the same clock; may be in the past
 	Origin      uint32 // the number passed to [Epoch.From]
 	Failure     bool   // the entry is a failure from StoreFailure
 	Absent      bool   // the entry says that the name does not exist, for every type

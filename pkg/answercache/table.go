@@ -27,7 +27,7 @@ type probe struct {
 	nx   uint32 // tag of the entry that says that the name does not exist
 }
 
-// probeOf returns the probe of a key. hash is that of the key without its type; its upper bits
+// probeOf returns the probe of a key. hash is the hash of the key without its type; its upper bits
 // choose the shard.
 func probeOf(hash uint64, qtype uint16) probe {
 	const odd = 0x9e3779b1 // the golden ratio in 32 bits, to distribute the types

@@ -17,8 +17,8 @@ import "github.com/kube-dns/kube-dns/pkg/dnsname"
 // Parts are the parts of a question x.<namespace>.svc.<zone>. All values are offsets of labels
 // in the name that was split.
 type Parts struct {
-	// Last is the last label of x. The name from there on is that of a Service of
-	// the namespace, if there is one.
+	// Last is the last label of x. If the namespace has a Service of that name, the name from
+	// this label on is the name of that Service.
 	Last int
 	// Namespace is the label after x.
 	Namespace int

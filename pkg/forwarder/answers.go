@@ -29,10 +29,11 @@ func (s Source) String() string {
 	return [...]string{"cache", "stale", "failure", "local", "error", "upstream", "none", "unknown"}[min(s, Sources)]
 }
 
-// DurationBuckets is the number of bounds of the histogram of waiting times.
+// DurationBuckets is the number of upper bounds in the histogram of waiting times.
 const DurationBuckets = 16
 
-// DurationBounds returns the upper bounds of its buckets, in seconds.
+// DurationBounds returns the upper bounds of the buckets in the histogram of waiting times, in
+// seconds.
 func DurationBounds() [DurationBuckets]float64 {
 	return [DurationBuckets]float64{1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}
 }

@@ -72,7 +72,7 @@ func completable(m *wire.Query) bool { return cacheable(m) && m.Type != wire.Typ
 
 // completer counts completions, and limits how many are in progress.
 type completer struct {
-	walks    sync.Pool // of *walk
+	walks    sync.Pool // holds *walk
 	busy     atomic.Int64
 	outcomes [Completions]atomic.Uint64
 }

@@ -290,9 +290,9 @@ func (c *completion) answer(v verdict) {
 	fl.relayTo(st, s, &waiting)
 }
 
-// ask asks a question for this program, on behalf of who, and appends the answer to the empty
-// buf. If the result is empty, who.resolve is called later; but if who accepts only an answer
-// at once, there is none. It does not keep question.
+// ask asks a question on behalf of who and appends the answer to the empty buf. If the result
+// is empty, who.resolve is called later; with innerLooks, there is then no answer, and no
+// server was asked. question is not kept.
 func (f *Forwarder) ask(who *recipient, question *wire.Query, buf []byte) []byte {
 	p := f.parts.Get().(*Part)
 	q := &p.q

@@ -17,7 +17,7 @@ type Config struct {
 	// Upstream says which servers to ask, and how. Its Payload also limits UDP answers to
 	// clients. NewSink, OnSend and Logger are set by New.
 	Upstream upstream.Config
-	// Cache says what is cached; with Entries 0 nothing is. If Reload changes it, the cache
+	// Cache says what is cached; if Entries is 0, nothing is. If Reload changes it, the cache
 	// starts empty. MaxTTL and KeepAD also apply to answers that are not cached. With
 	// StaleFor, clients get expired answers when servers fail or take longer than StaleAfter
 	// (RFC 8767), or at once with StaleAtOnce.

@@ -265,8 +265,8 @@ func (fl *flight) Slow(us upstream.Sink) {
 	fl.limit.releaseWaiters(extra)
 }
 
-// giveStale answers the waiters with the expired answer, and returns those for whom there is
-// none.
+// giveStale answers the waiters with the expired answer. It returns the waiters that cannot get
+// one.
 func (fl *flight) giveStale(st *snapshot, s *answerSink, waiting []waiter) []waiter {
 	if st.cache == nil || fl.private || st.cfg.Cache.StaleFor == 0 {
 		return waiting

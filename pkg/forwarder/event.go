@@ -50,8 +50,8 @@ type Event struct {
 	// records of an EventReply (Reason is wire.EDEBlocked), Msg is what Server sent, and Rcode
 	// is what the client gets.
 	Msg []byte
-	// Addr is the address of an EventLocal that is about a reverse name as that of an address,
-	// or not valid.
+	// Addr is the address in the reverse name of an EventLocal that is about one; otherwise, it
+	// is not valid.
 	Addr netip.Addr
 	// Source names the local data in the words of its stage, such as the path of a file.
 	Source string

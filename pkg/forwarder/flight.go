@@ -28,7 +28,7 @@ type flightShard struct {
 type flight struct {
 	f     *Forwarder         // the forwarder that it belongs to
 	next  *flight            // the next flight with this hash; protected by the shard
-	hash  uint64             // of the question; chooses the shard
+	hash  uint64             // hash of the question; chooses the shard
 	name  [wire.MaxName]byte // the question's name in its first spelling
 	nlen  int                // octets of name in use
 	typ   uint16             // type of the question
@@ -68,7 +68,7 @@ type flight struct {
 // waiter waits for the answer to a question in flight.
 type waiter struct {
 	recipient         // who gets the answer
-	id, flags uint16  // of the query
+	id, flags uint16  // id and flags of the query
 	size      uint16  // the UDP payload size of its OPT record, in octets
 	edns      bool    // it has an OPT record
 	hasCookie bool    // it has a client cookie

@@ -77,8 +77,9 @@ func (st *snapshot) servesStale() bool { return st.cfg.Cache.StaleFor > 0 && !st
 
 var _ listener.Handler = (*Forwarder)(nil)
 
-// New returns a forwarder. It gets replies from upstream servers only while Run runs. The
-// error is that of an invalid Config.Upstream.
+// New returns a forwarder. It gets replies from upstream servers only while Run runs; if Run is
+// never called, the caller must call Close. It returns an error if Config.Upstream is not
+// valid.
 func New(cfg Config) (*Forwarder, error) {
 	f := &Forwarder{base: time.Now().Add(-time.Hour), seed: maphash.MakeSeed(), answered: cfg.Answered, answerLog: cfg.Answers}
 	_, _ = rand.Read(f.secret[:]) // never returns an error
@@ -145,8 +146,8 @@ func (f *Forwarder) use(st *snapshot) {
 
 // Reload applies another configuration. Cache entries whose names now have other servers are
 // removed, and all entries if the cache's own configuration changes. Questions in flight whose
-// names have other servers are asked again. Call Clear if the stages now judge replies
-// differently. If there is an error, nothing changes.
+// names have other servers are asked again. Call Clear afterwards if the stages now judge
+// replies differently. After an error, the previous configuration stays in effect.
 func (f *Forwarder) Reload(cfg Config) error {
 	f.reload.Lock()
 	defer f.reload.Unlock()

@@ -40,7 +40,7 @@ const (
 	// that may be in flight.
 	waitersPerQuestion = 4
 	// questionsPerName is how many questions about one name, with different types or flags,
-	// may be in flight. An attacker who guesses answers needs many of them.
+	// may be in flight. An attacker that sends guessed replies needs many of them.
 	questionsPerName = 8
 	// patience is the shortest time before a waiting question may be answered early.
 	patience = time.Second

@@ -64,8 +64,8 @@ func movedBeyond(old, now *remoteRoutes, g *upstream.Group, name []byte) bool {
 }
 
 // outdated reports whether the reply to a flight's question can no longer be used because routes
-// have changed: that of the question's name or, if a server that publishes its routes followed
-// aliases, that of a target.
+// have changed: the route of the question's name or, if a server that publishes its routes
+// followed aliases, the route of a target.
 func (fl *flight) outdated(reply *wire.Reply) bool {
 	f := fl.f
 	if f.routing() == fl.routes {

@@ -48,8 +48,8 @@ const tallyShards = 16
 type tally struct {
 	// Counters with the names of Stats.
 	hits, stale, failedHits, local             atomic.Uint64
-	forwarded, refreshed, coalesced, overLimit atomic.Uint64 // likewise
-	failed, looped                             atomic.Uint64 // likewise
+	forwarded, refreshed, coalesced, overLimit atomic.Uint64 // see above
+	failed, looped                             atomic.Uint64 // see above
 
 	answers  answerTally                        // Stats.Answers
 	rejected [wire.CookieOnly + 1]atomic.Uint64 // Stats.Rejected, by verdict

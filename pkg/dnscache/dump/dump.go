@@ -148,7 +148,7 @@ func itemRows(item *answercache.Item, expires time.Time) []row {
 	}
 	records := querylog.Answer(item.AppendMessage(nil))
 	var rows []row
-	// last is the name at the end of the chain of aliases, as far as it has been followed.
+	// last is the last name of the chain of aliases that has been found so far.
 	last, complete := item.Name, false
 	for i := range records {
 		r := recordRow(&records[i])

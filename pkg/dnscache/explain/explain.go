@@ -59,7 +59,7 @@ type Entry struct {
 
 // Explanation is the answer to a [Question], with the reasons for it.
 type Explanation struct {
-	// Name and Type are those of the question.
+	// Name and Type are the name and type in the question.
 	Name string `json:"name"`
 	Type string `json:"type"` // see Name
 	// Status is the name of the rcode, NODATA or NOREPLY.

@@ -27,10 +27,10 @@ import (
 // two goroutines at once.
 type Source struct {
 	nanny   options.Nanny    // its flags
-	lookup  servers.Lookup   // for names that are not in zones
-	logger  *slog.Logger     // for warnings
+	lookup  servers.Lookup   // looks up names that are not in zones
+	logger  *slog.Logger     // receives warnings
 	zones   []dnsname.Name   // the zones for whose names kubedns is asked
-	poller  dnsconfig.Poller // of the directory
+	poller  dnsconfig.Poller // reads the directory
 	current dnsconfig.Config // the content of the directory
 	// known holds the addresses found so far, so that a server keeps its address while its name
 	// cannot be looked up.

@@ -35,9 +35,9 @@ type collector struct {
 	set       collect.Set            // the metrics below
 	plain     []plainMetric          // the metrics without labels
 	answers   *answermetrics.Metrics // answers to clients
-	dropped   collect.Metric         // by reason
-	rejected  collect.Metric         // by verdict
-	queries   collect.Metric         // by transport
+	dropped   collect.Metric         // messages and connections dropped, by reason
+	rejected  collect.Metric         // queries answered with an error, by verdict
+	queries   collect.Metric         // messages received, by transport
 	completed collect.Metric         // names that dnscache completed for kubedns, by outcome
 
 	sent, retried, failed, nxdomain, miscased, latency, down collect.Metric      // metrics of each server

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The times and bounds of the policy.
+// The times and limits of the policy.
 const (
 	// MinTTL and MaxTTL are the limits for the time to the next lookup after one that found
 	// replicas.

@@ -56,7 +56,7 @@ type Question struct {
 	Name string
 	// Type is the record type; "" means A.
 	Type string
-	// Namespace is that of the Pod whose search list is used; "" means default.
+	// Namespace is the namespace of the Pod whose search list is used; "" means default.
 	Namespace string
 	// NDots is the option ndots of resolv.conf: the search list is first applied to names with
 	// fewer dots. In Pods, it is 5.

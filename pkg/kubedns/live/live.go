@@ -105,7 +105,7 @@ func Open(cfg Config) *Live {
 	return l
 }
 
-// Applied reports whether a configuration is in effect, be it that of the flags.
+// Applied reports whether a configuration is in effect. It may be that of the flags alone.
 func (l *Live) Applied() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -223,8 +223,8 @@ func (l *Live) searches(config dnsconfig.Config) []dnsname.Name {
 	})
 }
 
-// systemSearches returns the search entries in resolv.conf, as far as they can be used. That
-// the file cannot be read is logged by systemServers.
+// systemSearches returns the search entries in resolv.conf that are valid. If the
+// file cannot be read, systemServers logs that.
 func systemSearches(path string, log *slog.Logger) (searches []dnsname.Name) {
 	entries, _ := resolv.Search(path)
 	const examined = 32 // Kubernetes allows as many

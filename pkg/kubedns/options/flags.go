@@ -133,8 +133,8 @@ func Parse(args []string, getenv func(string) string, out io.Writer) (*Options, 
 	return o, err
 }
 
-// ParseCommand is Parse for a subcommand, which has the flags that add defines besides
-// those of the program, and arguments, which it returns.
+// ParseCommand is Parse for a subcommand. The subcommand has the flags of the program, further
+// flags, which add defines, and arguments, which are returned.
 func ParseCommand(args []string, getenv func(string) string, out io.Writer, add func(*pflag.FlagSet)) (*Options, []string, error) {
 	o := &Options{}
 	raw := &rawFlags{}

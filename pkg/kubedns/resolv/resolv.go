@@ -38,8 +38,8 @@ type Skipped struct {
 // Read returns the addresses in the nameserver lines of a file, each once and in
 // order, and the lines that cannot be used. Unlike resolv.conf(5), it does not stop
 // at three servers. Loopback addresses are not used: they would lead to this Pod,
-// possibly to the calling program itself, and not to the node's resolver. The error
-// is that of opening or reading the file.
+// possibly to the calling program itself, and not to the node's resolver. It returns
+// an error if the file cannot be read.
 func Read(path string) (servers []netip.Addr, skipped []Skipped, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -55,8 +55,8 @@ func Read(path string) (servers []netip.Addr, skipped []Skipped, err error) {
 }
 
 // Search returns the search list of a file: the entries of its last line "search", or the one
-// of its last line "domain" if that comes later, as resolv.conf(5) says. The error is that of
-// opening or reading the file.
+// of its last line "domain" if that comes later, as resolv.conf(5) says. It returns an
+// error if the file cannot be read.
 func Search(path string) ([]string, error) {
 	file, err := os.Open(path)
 	if err != nil {
