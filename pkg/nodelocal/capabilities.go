@@ -9,11 +9,12 @@ import (
 
 // Sets of capabilities, as bits.
 const (
-	// childCaps are what the cache needs until its ports are bound and it has become another
-	// user, which leaves it without any.
+	// childCaps are the capabilities that the cache needs until it has bound its ports and
+	// switched to its unprivileged user. The switch drops all of them.
 	childCaps = 1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
-	// supervisorCaps are those, for each start of a cache, and what the supervisor needs
-	// itself: for link and rules, and to end a cache of another user.
+	// supervisorCaps are childCaps, which the supervisor passes to each cache that it starts,
+	// and the capabilities that it needs itself: to change the link and the rules, and to end
+	// a cache that runs as another user.
 	supervisorCaps = childCaps | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_KILL
 )
 
@@ -24,8 +25,8 @@ func hasCapability(number uint) bool {
 	return unix.Capget(&header, &data[0]) == nil && data[number/32].Effective&(1<<(number%32)) != 0
 }
 
-// limitCapabilities gives up all capabilities but those of keep, for this process and all that
-// it starts. What cannot be given up stays: this is a second line of defence.
+// limitCapabilities drops all capabilities except those in keep, for this process and all
+// processes that it starts. It ignores errors, because it is only a second line of defence.
 func limitCapabilities(keep uint32) {
 	for number := uintptr(0); number <= unix.CAP_LAST_CAP; number++ {
 		if number >= 32 || keep&(1<<number) == 0 {

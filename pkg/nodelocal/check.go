@@ -13,11 +13,12 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
-// errNoAddress says that IPVS has every address.
+// errNoAddress means that no address is left because kube-proxy holds all of them in IPVS
+// mode.
 var errNoAddress = errors.New("kube-proxy in IPVS mode has every one of the addresses; give a link-local address such as 169.254.20.10 as well, and set the kubelet's clusterDNS to it")
 
-// check looks whether this host allows what cfg asks for, and leaves out addresses that
-// kube-proxy has in IPVS mode. It changes nothing on the host.
+// check returns an error if this host cannot do what cfg asks for. It removes from cfg the
+// addresses that kube-proxy holds in IPVS mode. It changes nothing on the host.
 func check(cfg *config) error {
 	list, err := netif.All()
 	if err != nil {
@@ -54,8 +55,9 @@ func noIPv6() bool {
 	return err == nil && strings.TrimSpace(string(off)) == "1"
 }
 
-// neighbourOn returns the interface whose network an address is in, "" for none. Networks
-// of one address, and link-local addresses, which belong to no network, do not count.
+// neighbourOn returns the interface whose network contains addr, or "" if there is none. It
+// ignores networks of a single address, and link-local addresses, which belong to no one
+// network.
 func neighbourOn(list netif.List, addr netip.Addr) string {
 	if addr.IsLinkLocalUnicast() {
 		return ""
@@ -70,8 +72,8 @@ func neighbourOn(list netif.List, addr netip.Addr) string {
 	return ""
 }
 
-// checkCapabilities returns an error if this process lacks what it needs: NET_ADMIN if
-// addresses have to be added, and what the cache and its end take.
+// checkCapabilities returns an error if this process lacks a capability that it needs:
+// NET_ADMIN if addresses have to be added, and those needed to start and end the cache.
 func checkCapabilities(addresses []netip.Addr) error {
 	if len(addresses) > 0 && !hasCapability(unix.CAP_NET_ADMIN) {
 		return fmt.Errorf("the capability NET_ADMIN is missing, and no interface has %v", addresses[0])

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// childEnv marks the child's environment. Its descriptor 3 is a pipe that brings states of
-// the supervisor, and ends with it.
+// childEnv is the environment variable that marks a process as the child. The child reads the
+// supervisor's state from a pipe on file descriptor 3, which closes when the supervisor ends.
 const childEnv = "DNSCACHE_NODE_LOCAL_CHILD"
 
 // The first options that a child gets besides those of the user. [ready] looks for them.
@@ -21,13 +21,13 @@ const (
 	listenOption = "--listen-address="
 )
 
-// orphanTime is how long a cache answers after its supervisor. The kernel closes the
-// supervisor's descriptors one after the other, and may take the rules out last.
+// orphanTime is how long a cache goes on answering after its supervisor has ended. The kernel
+// closes the supervisor's descriptors one after another, and may remove the rules last.
 const orphanTime = time.Second
 
-// becomeChild gives up what a cache does not need, and ends this process when the
-// supervisor ends. It returns what the supervisor tells. A signal by PR_SET_PDEATHSIG would
-// not outlast the change of the user.
+// becomeChild drops the rights that a cache does not need, and arranges for this process to
+// end when the supervisor ends. It returns the Node that receives the supervisor's state.
+// PR_SET_PDEATHSIG would not do: the kernel clears it when the process changes its user.
 func becomeChild() *Node {
 	_ = os.Unsetenv(childEnv)
 	// The kernel has named the process after /proc/self/exe.
@@ -45,12 +45,12 @@ func becomeChild() *Node {
 	return node
 }
 
-// child is the running cache.
+// child is a running cache process.
 type child struct {
 	cmd *exec.Cmd
-	// pipe is held open while the supervisor lives.
+	// pipe carries the state to the cache. It stays open for as long as the supervisor runs.
 	pipe *os.File
-	// private is an address that only this child answers on.
+	// private is a loopback address that only this child answers on.
 	private netip.AddrPort
 }
 
@@ -78,7 +78,8 @@ func startChild(cfg *config, exited func(*child, int)) (*child, error) {
 	c.cmd.Env = append(os.Environ(), childEnv+"=1")
 	c.cmd.Stdout, c.cmd.Stderr = os.Stdout, os.Stderr
 	c.cmd.ExtraFiles = []*os.File{read}
-	// Signals of a terminal go to the supervisor, which passes them on in its order.
+	// A terminal's signals reach only the supervisor, which passes them on in the order that
+	// it needs.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := c.cmd.Start(); err != nil {
 		_ = write.Close()
@@ -103,7 +104,7 @@ func privateAddr() netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 53, b[0], 1 | b[1]})
 }
 
-// isPrivate reports whether privateAddr can have returned addr.
+// isPrivate reports whether addr is in the range from which privateAddr draws.
 func isPrivate(addr netip.Addr) bool {
 	return addr.Is4() && [2]byte(addr.AsSlice()[:2]) == [2]byte{127, 53}
 }

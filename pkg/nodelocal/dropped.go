@@ -8,22 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The chains that count queries which came to the host, and those of them which its packet
-// filters let through.
+// The chains that count the queries that reach the host, and those that its packet filters
+// let through.
 const (
 	cameChain    = "came"
 	arrivedChain = "arrived"
 )
 
-// Parts of nf_tables' interface that x/sys does not name, and the index that lo has in every
-// network namespace.
+// Constants of the nf_tables interface that x/sys does not define, and the interface index of
+// lo, which is the same in every network namespace.
 const (
 	nftaCounterBytes   = 1
 	nftaCounterPackets = 2
 	loopbackIndex      = 1
 )
 
-// counts are numbers of queries over UDP from other hosts and Pods.
+// counts are numbers of UDP queries from other hosts and Pods: those that came to this host,
+// and those that arrived past its packet filters.
 type counts struct{ came, arrived uint64 }
 
 // count reads the counters of the table.
@@ -60,7 +61,7 @@ func (r *rules) counted(chain string) (sum uint64, err error) {
 	return sum, err
 }
 
-// packetsOf returns the packets of an expression, 0 if it is not a counter.
+// packetsOf returns the packet count of an nftables expression, or 0 if it is not a counter.
 func packetsOf(element []byte) (packets uint64) {
 	counter := false
 	eachAttr(element, func(typ uint16, value []byte) {
@@ -90,8 +91,8 @@ func eachAttr(b []byte, f func(typ uint16, value []byte)) {
 	}
 }
 
-// dumpBytes is more than the kernel puts into one packet of a dump for a reader with such a
-// buffer.
+// dumpBytes is the size of the buffer for dumps. The kernel never puts more into one packet
+// of a dump than fits a buffer of this size.
 const dumpBytes = 16 << 10
 
 // dump sends a request whose answer is many messages, and calls f with the body of each.
@@ -126,18 +127,19 @@ func (c *conn) dump(request, buf []byte, f func(body []byte)) error {
 	}
 }
 
-// dropLimit is how many queries from elsewhere have to come, and none arrive, for the host's
-// packet filters to count as dropping them.
+// dropLimit is how many queries from other hosts and Pods must come, with none of them
+// arriving, before we conclude that the host's packet filters drop them.
 const dropLimit = 3
 
-// filterWatch notices that the host's packet filters drop queries. The checks of the
-// supervisor cannot: they come over lo, which filters usually accept. The zero value is ready.
+// filterWatch notices when the host's packet filters drop queries. The supervisor's own
+// checks cannot notice it: they use lo, whose traffic filters usually accept. The zero value
+// is ready to use.
 type filterWatch struct {
 	last counts // of the last call
 	came uint64 // queries since one arrived
 }
 
-// drops takes new counters and reports whether all queries are dropped.
+// drops takes the current counters and reports whether all recent queries were dropped.
 func (w *filterWatch) drops(now counts) bool {
 	switch {
 	case now.arrived > w.last.arrived:

@@ -12,18 +12,19 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
-// ipvsLink is the interface on which kube-proxy has the Services' addresses in IPVS mode.
+// ipvsLink is the interface on which kube-proxy, in IPVS mode, puts the addresses of
+// Services.
 const ipvsLink = "kube-ipvs0"
 
-// link is the interface that holds the addresses. A link of that name that is there
-// already, such as that of NodeLocal DNSCache, is used as it is and never removed.
+// link is the interface that holds the addresses. If an interface of that name already
+// exists, for example from NodeLocal DNSCache, it is used unchanged and never removed.
 type link struct {
 	name string // the interface that is wanted
 	used string // the one that has the addresses: name, or lo
 }
 
-// ensure makes the link and the addresses that no interface has, and sets the link up.
-// It reports whether something had to be done.
+// ensure creates the link if it is missing, adds the addresses that no interface has, and
+// sets the link up. It reports whether it changed anything.
 func (l *link) ensure(addrs []netip.Addr) (changed bool, err error) {
 	list, err := netif.All()
 	if err != nil {
@@ -124,7 +125,7 @@ func setUp(c *conn, name string) error {
 	return c.send(m.finish(), map[uint32]bool{seq: true})
 }
 
-// linkBody is struct ifinfomsg, with flags as the only ones to change.
+// linkBody returns a struct ifinfomsg that changes only the given flags.
 func linkBody(index int, flags uint32) []byte {
 	b := make([]byte, unix.SizeofIfInfomsg)
 	binary.NativeEndian.PutUint32(b[4:], uint32(index))
@@ -133,7 +134,7 @@ func linkBody(index int, flags uint32) []byte {
 	return b
 }
 
-// changeAddress adds or deletes an address with a network of itself alone.
+// changeAddress adds or deletes an address whose network contains only itself (/32 or /128).
 func changeAddress(c *conn, name string, addr netip.Addr, typ, flags uint16) error {
 	i, err := net.InterfaceByName(name)
 	if err != nil {

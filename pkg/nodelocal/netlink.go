@@ -29,13 +29,13 @@ func (m *message) attr(typ uint16, value []byte) {
 	m.pad()
 }
 
-// text adds an attribute with a string that ends with a zero octet.
+// text adds an attribute that holds a zero-terminated string.
 func (m *message) text(typ uint16, s string) { m.attr(typ, append([]byte(s), 0)) }
 
-// be32 adds an attribute with a number in network order, as nf_tables has them.
+// be32 adds an attribute that holds a number in network byte order, which nf_tables uses.
 func (m *message) be32(typ uint16, n uint32) { m.attr(typ, binary.BigEndian.AppendUint32(nil, n)) }
 
-// nest adds an attribute that holds what fill adds.
+// nest adds an attribute that contains the attributes that fill adds.
 func (m *message) nest(typ uint16, fill func()) {
 	at := len(*m)
 	m.attr(typ|unix.NLA_F_NESTED, nil)
@@ -55,13 +55,13 @@ func (m *message) finish() []byte {
 	return *m
 }
 
-// conn is a netlink socket for requests. One goroutine may use it.
+// conn is a netlink socket for requests. Only one goroutine may use it at a time.
 type conn struct {
 	fd  int
 	seq uint32
 }
 
-// dial opens a socket of a netlink protocol, which no child inherits.
+// dial opens a socket of a netlink protocol. Child processes do not inherit it.
 func dial(protocol int) (*conn, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
@@ -80,14 +80,14 @@ func dial(protocol int) (*conn, error) {
 
 func (c *conn) close() { _ = unix.Close(c.fd) }
 
-// next returns a number for the next message.
+// next returns the sequence number for the next message.
 func (c *conn) next() uint32 {
 	c.seq++
 	return c.seq
 }
 
-// portID returns the number of the socket, which no other socket of its protocol in this
-// network namespace has.
+// portID returns the socket's port ID, which is unique among the sockets of its protocol in
+// this network namespace.
 func (c *conn) portID() uint32 {
 	if name, err := unix.Getsockname(c.fd); err == nil {
 		if nl, ok := name.(*unix.SockaddrNetlink); ok {
@@ -97,8 +97,8 @@ func (c *conn) portID() uint32 {
 	return 0
 }
 
-// send sends messages and waits until those with the numbers in acks are acknowledged.
-// It returns the first error that the kernel reports.
+// send sends messages and waits until the kernel has acknowledged those whose sequence
+// numbers are in acks. It returns the first error that the kernel reports.
 func (c *conn) send(b []byte, acks map[uint32]bool) error {
 	if err := unix.Sendto(c.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err

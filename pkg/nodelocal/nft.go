@@ -13,14 +13,15 @@ import (
 // change it, and the table ends with the socket.
 const tableOwner = 0x2
 
-// The priority of most chains is that of the table "raw", before connection tracking.
+// rawPriority is the priority of most chains: that of the table "raw", which comes before
+// connection tracking.
 const rawPriority = -300
 
 // afterFilters is the priority of the chain that counts what the host's packet filters let
 // through.
 const afterFilters = 300
 
-// Parts of nf_tables' interface that x/sys does not name.
+// Constants of the nf_tables interface that x/sys does not define.
 const (
 	nfProtoInet   = 1
 	hookPre       = 0 // NF_INET_PRE_ROUTING
@@ -38,9 +39,9 @@ const (
 // errNoOwner says that the kernel cannot tie a table to a socket.
 var errNoOwner = errors.New("this kernel cannot tie an nftables table to a process (Linux 5.12 or later with nf_tables can)")
 
-// rules is an nftables table that exempts the DNS packets of some addresses from
-// connection tracking, and so from the address translation of kube-proxy. The kernel
-// removes the table when the socket is closed, whatever ends the process.
+// rules is an nftables table that exempts the DNS packets of some addresses from connection
+// tracking, and therefore from kube-proxy's address translation. The kernel removes the table
+// when the socket closes, however the process ends.
 type rules struct {
 	conn   *conn  // owns the table
 	name   string // of the table
@@ -48,8 +49,8 @@ type rules struct {
 	buffer []byte // for them
 }
 
-// installRules makes the table for addrs. If the kernel has no tables that end with their
-// owner, it makes none and returns an error that wraps errNoOwner.
+// installRules creates the table for addrs. If the kernel does not support tables that belong
+// to a socket, it creates none and returns an error that wraps errNoOwner.
 func installRules(addrs []netip.Addr) (*rules, error) {
 	c, err := dial(unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -65,8 +66,8 @@ func installRules(addrs []netip.Addr) (*rules, error) {
 	return nil, ruleFault(err)
 }
 
-// ruleFault tells the error of a kernel that cannot have the table, which wraps errNoOwner,
-// from others.
+// ruleFault adds to err what failed. The result wraps errNoOwner if err means that this
+// kernel cannot have such a table.
 func ruleFault(err error) error {
 	switch {
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EPROTONOSUPPORT):
@@ -75,7 +76,7 @@ func ruleFault(err error) error {
 	return fmt.Errorf("adding an nftables table: %w", err)
 }
 
-// remove takes the table out of the kernel: closing the socket does it, and cannot fail.
+// remove takes the table out of the kernel by closing the socket, which cannot fail.
 func (r *rules) remove() {
 	r.conn.close()
 	if r.reader != nil {
@@ -83,8 +84,8 @@ func (r *rules) remove() {
 	}
 }
 
-// build returns one transaction with the table, its chains and rules, and the numbers
-// that the kernel acknowledges.
+// build returns a transaction that creates the table, its chains and its rules, and the
+// sequence numbers of the messages that the kernel will acknowledge.
 func (r *rules) build(addrs []netip.Addr) (batch []byte, acks map[uint32]bool) {
 	acks = map[uint32]bool{}
 	header := func(family byte, resource uint16) []byte {
@@ -152,8 +153,8 @@ const (
 	answeredChain = "answered" // answers
 )
 
-// baseChain is a chain that the kernel calls. All packets of the host pass it, and nearly all
-// have another port: it has nothing but the branches to the chains that look at addresses.
+// baseChain is a chain that the kernel calls for all packets of the host. Nearly all of them
+// have other ports than 53, so it contains only branches to the chains that check addresses.
 type baseChain struct {
 	name     string
 	number   uint32 // of the hook
@@ -185,7 +186,7 @@ func (b baseChain) hook(m *message) {
 type branch struct {
 	port    uint32 // the offset of the port in the header
 	to      string // the chain
-	verdict int32  // NFT_GOTO, or NFT_JUMP if what comes back is looked at further
+	verdict int32  // NFT_GOTO, or NFT_JUMP to continue after the chain returns
 	others  bool   // only packets of other hosts and Pods
 }
 
@@ -198,11 +199,11 @@ func (b branch) append(m *message) {
 	verdict(m, b.verdict, b.to)
 }
 
-// match selects packets from or to an address.
+// match selects the packets of one protocol from or to an address.
 type match struct {
 	addr     netip.Addr
 	protocol byte
-	// source selects packets from the address, otherwise those to it.
+	// source selects packets from the address; if it is false, packets to it.
 	source bool
 }
 
@@ -214,7 +215,8 @@ func (t match) untrack(m *message) {
 	verdict(m, acceptPacket, "")
 }
 
-// untrackCounted adds those of a rule that does so, and counts UDP packets of others.
+// untrackCounted adds the expressions of a rule that exempts the packets from connection
+// tracking, and counts the UDP packets of other hosts and Pods.
 func (t match) untrackCounted(m *message) {
 	if t.protocol != unix.IPPROTO_UDP {
 		t.untrack(m)
@@ -227,7 +229,7 @@ func (t match) untrackCounted(m *message) {
 	verdict(m, acceptPacket, "")
 }
 
-// count adds those of a rule that counts the packets.
+// count adds the expressions of a rule that counts the packets.
 func (t match) count(m *message) {
 	t.append(m)
 	counter(m)
@@ -289,7 +291,8 @@ func expression(m *message, name string, fill func()) {
 	})
 }
 
-// metaEquals ends the rule unless a property of the packet has a value.
+// metaEquals adds expressions that end the rule unless a property of the packet has this
+// value.
 func metaEquals(m *message, key uint32, value byte) {
 	expression(m, "meta", func() {
 		m.be32(unix.NFTA_META_DREG, unix.NFT_REG_1)
@@ -298,7 +301,8 @@ func metaEquals(m *message, key uint32, value byte) {
 	equals(m, []byte{value})
 }
 
-// payloadEquals ends the rule unless the packet has value at an offset of a header.
+// payloadEquals adds expressions that end the rule unless the packet has value at this offset
+// of a header.
 func payloadEquals(m *message, base, offset uint32, value []byte) {
 	expression(m, "payload", func() {
 		m.be32(unix.NFTA_PAYLOAD_DREG, unix.NFT_REG_1)
@@ -311,7 +315,8 @@ func payloadEquals(m *message, base, offset uint32, value []byte) {
 
 func equals(m *message, value []byte) { compare(m, unix.NFT_CMP_EQ, value) }
 
-// compare ends the rule unless register 1 compares to value as op says.
+// compare adds an expression that ends the rule unless comparing register 1 with value by op
+// succeeds.
 func compare(m *message, op uint32, value []byte) {
 	expression(m, "cmp", func() {
 		m.be32(unix.NFTA_CMP_SREG, unix.NFT_REG_1)

@@ -1,13 +1,14 @@
 // Package nodelocal runs dnscache as the DNS cache of a node (--node-local).
 //
-// The process is a supervisor. It starts the same program as its child, which answers
-// queries and holds no right over the network once its ports are bound. The supervisor
-// puts the addresses on a link, and an nftables table into the kernel that leads
-// queries for them to the child. The table belongs to a netlink socket of the
-// supervisor, so that the kernel removes it however the supervisor ends: the queries
-// then go where kube-proxy sends them. When that is to be is decided by package policy.
+// The process is a supervisor. It starts the same program again as its child, the cache,
+// which answers queries and gives up all rights over the network once it has bound its ports.
+// The supervisor puts the cache's addresses on a link, and installs an nftables table that
+// leads the queries for these addresses to the cache. The table belongs to a netlink socket
+// of the supervisor, so the kernel removes it however the supervisor ends; queries then go
+// where kube-proxy sends them. Package policy decides when the table is installed and
+// removed.
 //
-// [Main] is the only entrance. Without --node-local it does nothing.
+// Call [Main] first in the program. Without --node-local it does nothing.
 package nodelocal
 
 import (
@@ -24,16 +25,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exit codes, those of dnscache for faults of the same kind.
+// Exit codes: the ones that dnscache uses for the same kinds of fault.
 const (
 	exitConfig  = 1
 	exitNetwork = 2
 )
 
-// dnsPort is the port of the cache; the rules know no other.
+// dnsPort is the cache's port. The nftables rules support no other.
 const dnsPort = 53
 
-// config is the command line.
+// config is the parsed command line.
 type config struct {
 	// addrs are the addresses to answer on, each once.
 	addrs []netip.Addr
@@ -43,13 +44,14 @@ type config struct {
 	lameduck time.Duration
 	// cleanup asks to remove the link and its addresses, and to do nothing else.
 	cleanup bool
-	// ready asks whether a cache answers, and for nothing else.
+	// ready asks to check whether a cache answers, and to do nothing else.
 	ready bool
-	// byIPVS are addresses left out because kube-proxy has them in IPVS mode.
+	// byIPVS are the addresses that were left out because kube-proxy holds them in IPVS mode.
 	byIPVS []netip.Addr
-	// upstream is the name whose addresses are asked for the cluster's names; "" for none.
+	// upstream is the DNS name whose addresses are the upstream servers for the cluster's
+	// names; "" means none.
 	upstream string
-	// rest are the arguments of the cache.
+	// rest are the arguments to pass to the cache.
 	rest []string
 }
 
@@ -65,9 +67,9 @@ func wanted(args []string) bool {
 	})
 }
 
-// Main runs the supervisor if args, without the program's name, ask for it. done is
-// false if the caller is to run the cache itself; node is then what the cache knows of its
-// supervisor, nil without one.
+// Main runs the supervisor if args, which do not include the program's name, ask for it. If
+// done is false, the caller must run the cache itself; node then holds what the supervisor
+// tells the cache, and is nil if there is no supervisor.
 func Main(ctx context.Context, args []string, stderr io.Writer) (node *Node, code int, done bool) {
 	switch {
 	case os.Getenv(childEnv) != "":
@@ -105,7 +107,7 @@ func runMode(ctx context.Context, args []string, stderr io.Writer) int {
 	return supervise(ctx, cfg, stderr)
 }
 
-// parse reads the arguments up to "--"; those after it are the cache's.
+// parse reads the arguments up to "--". Those after it are the cache's.
 func parse(args []string) (*config, error) {
 	cfg := &config{}
 	if end := slices.Index(args, "--"); end >= 0 {
@@ -146,7 +148,7 @@ func parse(args []string) (*config, error) {
 	return cfg, nil
 }
 
-// parseAddr reads an address that a node's cache can have.
+// parseAddr reads an address, and rejects one that a node's cache cannot use.
 func parseAddr(text string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(text)
 	switch {

@@ -9,9 +9,10 @@ import (
 	"syscall"
 )
 
-// endOrphans ends caches whose supervisor has gone. They end by themselves, but for one that
-// is stopped or hangs in the kernel: it would keep its share of the ports, and the queries
-// that the kernel hands to it would get no answer.
+// endOrphans kills caches whose supervisor no longer runs, and returns their process IDs.
+// Such a cache normally ends by itself; one that is stopped or hangs in the kernel does not.
+// It would keep its share of the ports, and the queries that the kernel hands to it would get
+// no answer.
 func endOrphans() (ended []int) {
 	own, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {
@@ -40,7 +41,7 @@ func endOrphans() (ended []int) {
 }
 
 // supervised reports whether the parent of a process, given by its directory in /proc, is a
-// supervisor, or cannot be told.
+// supervisor or cannot be determined.
 func supervised(dir string) bool {
 	status, err := os.ReadFile(filepath.Join(dir, "status"))
 	if err != nil {

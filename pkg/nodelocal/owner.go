@@ -13,8 +13,9 @@ import (
 	"strings"
 )
 
-// portOwner describes who has port 53 of one of the addresses, or of all addresses; ""
-// is nobody. It can name the process only in its own process namespace.
+// portOwner describes the process that holds port 53 of one of the addresses, or of all
+// addresses. It returns "" if there is none. It can name the process only if that is in the
+// same process namespace.
 func portOwner(addrs []netip.Addr) string {
 	for _, file := range []string{"udp", "tcp", "udp6", "tcp6"} {
 		f, err := os.Open("/proc/net/" + file)
@@ -37,7 +38,8 @@ func portOwner(addrs []netip.Addr) string {
 	return ""
 }
 
-// parseSocket reads an address of /proc/net/udp: words in host order, and the port.
+// parseSocket reads an address as /proc/net/udp writes it: 32-bit words in host byte order,
+// then the port.
 func parseSocket(text string) (netip.AddrPort, bool) {
 	host, port, _ := strings.Cut(text, ":")
 	b, err := hex.DecodeString(host)
@@ -52,7 +54,8 @@ func parseSocket(text string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr, uint16(n)), ok
 }
 
-// holder names the process with a socket's inode, or else its user.
+// holder names the process that has the socket with this inode, or, if it cannot be found,
+// the socket's user.
 func holder(inode, uid string) string {
 	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
 	for _, fd := range fds {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// question asks for cachesize.bind, TXT in class CH, which dnscache answers without an
-// upstream server: a check must say nothing about cluster DNS.
+// question is a query for cachesize.bind, type TXT, class CH. dnscache answers it without an
+// upstream server, so that a check does not depend on the cluster's DNS.
 const question = "\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x09cachesize\x04bind\x00\x00\x10\x00\x03"
 
 // The faults of an answer.
@@ -19,9 +19,9 @@ var (
 	errNoAnswer  = errors.New("no answer")
 )
 
-// ask asks for cachesize.bind at an address and reports whether a good answer came. It
-// blocks a thread of the operating system meanwhile. It is called twice a second for as
-// long as the node runs, so it uses as little as it can.
+// ask sends question to an address and returns an error unless a good answer comes within
+// patience. It blocks an operating-system thread while it waits. It is called twice a second
+// for as long as the node runs, so it uses as few resources as it can.
 func ask(at netip.AddrPort, patience time.Duration) error {
 	family, to := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()})
 	if at.Addr().Is4() {
@@ -46,7 +46,7 @@ func ask(at netip.AddrPort, patience time.Duration) error {
 	return await(fd, id, end)
 }
 
-// await reads until the answer with that id has come.
+// await reads until the answer with the given id has come, or until end.
 func await(fd int, id uint16, end time.Time) error {
 	var reply [512]byte
 	for {
@@ -54,7 +54,7 @@ func await(fd int, id uint16, end time.Time) error {
 		if left <= 0 {
 			return errNoAnswer
 		}
-		// A timeout of 0 would wait without end.
+		// A timeout of 0 would wait forever.
 		timeout := unix.NsecToTimeval(max(left, time.Millisecond).Nanoseconds())
 		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
 			return err

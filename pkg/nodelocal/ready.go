@@ -11,12 +11,12 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/nodelocal/policy"
 )
 
-// errNotReady is what --node-local-ready says while no cache answers.
+// errNotReady is what --node-local-ready reports while no cache answers.
 var errNotReady = errors.New("no cache of this process namespace answers")
 
-// ready asks the caches of this process namespace, which in a Pod is the one cache of
-// its container, at the address that each has for itself: the addresses of the node are
-// shared by all instances. It returns an error unless one of them answers.
+// ready returns an error unless a cache in this process namespace answers. In a Pod, that is
+// the one cache of the container. It asks each cache at its private address, because all
+// instances on a node share the node's addresses.
 func ready() error {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {
@@ -32,8 +32,8 @@ func ready() error {
 	return errNotReady
 }
 
-// privateOf returns the private address in the command line of a cache, whose arguments
-// end with zero octets; ok is false for any other process.
+// privateOf returns the private address from a cache's command line, in which each argument
+// ends with a zero octet. ok is false for any other process.
 func privateOf(line []byte) (addr netip.Addr, ok bool) {
 	shared := false
 	for arg := range bytes.SplitSeq(line, []byte{0}) {

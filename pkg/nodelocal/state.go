@@ -12,12 +12,13 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/nodelocal/policy"
 )
 
-// reasons are all reasons of flips, in the order of state.
+// reasons are all reasons for removing the rules, in the order of state.Flips.
 //
 //nolint:gochecknoglobals // a constant table
 var reasons = [...]policy.Reason{policy.CacheExited, policy.CacheStuck, policy.Stopping, policy.Unreachable}
 
-// state is what the supervisor tells the cache, whose metrics show it. The numbers only grow.
+// state is what the supervisor tells the cache, which shows it in its metrics. The counters
+// only grow.
 type state struct {
 	Installed     uint64               // 1 while the rules are in the kernel
 	NoRules       uint64               // 1 if this kernel cannot have them
@@ -26,7 +27,7 @@ type state struct {
 	Restarts      uint64               // starts of a cache after the first
 }
 
-// flipped counts the removal of the rules.
+// flipped counts one removal of the rules.
 func (s *state) flipped(why policy.Reason) {
 	s.Installed = 0
 	for i, r := range reasons {
@@ -36,8 +37,8 @@ func (s *state) flipped(why policy.Reason) {
 	}
 }
 
-// send writes s to a pipe in one piece. It never waits: a cache that does not read gets
-// the next one.
+// send writes s to a pipe in one piece. It never blocks: if the pipe is full, this state is
+// lost and the cache gets a later one.
 func (s *state) send(pipe *os.File) {
 	b, err := binary.Append(nil, binary.LittleEndian, s)
 	if err != nil {
@@ -53,13 +54,14 @@ func (s *state) send(pipe *os.File) {
 	})
 }
 
-// Node is what the cache knows of its supervisor. A nil Node knows nothing.
+// Node holds what the supervisor last told the cache, and exports it as metrics. A nil *Node
+// exports nothing. It is safe for concurrent use.
 type Node struct {
 	mu    sync.Mutex
 	state state
 }
 
-// follow reads states until the supervisor has ended.
+// follow reads states from the pipe until the supervisor has ended.
 func (n *Node) follow(pipe io.Reader) {
 	for {
 		var s state

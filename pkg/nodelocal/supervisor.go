@@ -15,14 +15,15 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/nodelocal/policy"
 )
 
-// startCheckEvery is the period of the checks before the first answer of a cache.
+// startCheckEvery is the period of the checks until a cache gives its first answer.
 const startCheckEvery = 50 * time.Millisecond
 
-// repairEvery is the period of looking after the addresses where the kernel tells of
-// changes: then it is a precaution, and on a node with many Pods not a cheap one.
+// repairEvery is how often the addresses are checked where the kernel also reports changes to
+// them. The check is then only a precaution, and on a node with many Pods an expensive one.
 const repairEvery = 30 * time.Second
 
-// supervisor is the edge around the policy. Only the goroutine of run uses it.
+// supervisor carries out what the policy decides, and reports events to it. Only the
+// goroutine of run uses it.
 type supervisor struct {
 	cfg     *config        // the command line; read only
 	log     *slog.Logger   // standard error
@@ -30,15 +31,15 @@ type supervisor struct {
 	child   *child         // the last cache that was started
 	rules   *rules         // nil when they are not in the kernel
 	link    link           // holds the addresses
-	// linked is whether the addresses are looked after, from the first Install on.
+	// linked is whether missing addresses are put back; it is true from the first Install on.
 	linked bool
-	// linkFailed is whether the addresses could not be put on the host at the last try.
+	// linkFailed is whether the last attempt to put the addresses on the host failed.
 	linkFailed bool
-	// noRules is set once the kernel cannot have the table.
+	// noRules is set once the kernel has turned out not to support the table.
 	noRules bool
-	// state is what the cache is to know for its metrics, told what it was told.
+	// state is the current state for the cache's metrics; told is the state last sent to it.
 	state, told state
-	// answered is whether the running child has answered, and checks count.
+	// answered is whether the running child has answered; only then do failed checks count.
 	answered bool
 	filter   filterWatch  // notices a packet filter that drops queries
 	exits    chan exit    // the end of each child
@@ -46,7 +47,7 @@ type supervisor struct {
 	checks   chan outcome // of each check
 }
 
-// exit is the end of a child; request asks for a check, and outcome is its end.
+// exit is the end of a child, request asks for a check, and outcome is the result of a check.
 type exit struct {
 	child *child
 	code  int
@@ -158,8 +159,9 @@ func (s *supervisor) period() time.Duration {
 	return startCheckEvery
 }
 
-// check does the checks that are asked for. It is one goroutine for good: new ones would
-// have to grow their stacks each time.
+// check carries out the checks that s.asked requests. It is one goroutine that lives as long
+// as the supervisor, because a new goroutine for each check would have to grow its stack each
+// time.
 func (s *supervisor) check(ctx context.Context) {
 	for {
 		var r request
@@ -182,7 +184,8 @@ func (s *supervisor) check(ctx context.Context) {
 	}
 }
 
-// filtered reports whether no query from elsewhere gets past the host's packet filters.
+// filtered reports whether the host's packet filters drop all queries from other hosts and
+// Pods.
 func (s *supervisor) filtered() bool {
 	if s.rules == nil {
 		return false
@@ -197,20 +200,21 @@ func (s *supervisor) judge(o outcome) policy.Kind {
 	case o.child != s.child:
 		return policy.Tick // of a cache that has ended
 	case o.err != nil && !s.answered:
-		return policy.Tick // it is still starting
+		return policy.Tick // the cache is still starting
 	case o.err != nil:
 		return policy.Miss
 	case o.path != nil && s.rules != nil:
 		return policy.PathMiss
 	}
-	if !s.answered && s.state.Restarts == 0 { // not sooner: to name who has the port takes more
+	if !s.answered && s.state.Restarts == 0 { // not sooner: portOwner needs more rights
 		limitCapabilities(supervisorCaps)
 	}
 	s.answered = true
 	return policy.Hit
 }
 
-// step does what the policy says after an event.
+// step passes an event to the policy and carries out its actions. over reports that the
+// program must end, with the exit code code.
 func (s *supervisor) step(e policy.Event) (code int, over bool) {
 	defer s.tellCache()
 	for _, a := range s.machine.Step(time.Now(), e) {
@@ -243,7 +247,7 @@ func (s *supervisor) step(e policy.Event) (code int, over bool) {
 	return 0, false
 }
 
-// tellCache tells the cache of changes of the state.
+// tellCache sends the state to the cache if it has changed.
 func (s *supervisor) tellCache() {
 	if s.state != s.told && s.machine.Running() && s.child != nil {
 		s.told = s.state
@@ -258,13 +262,13 @@ func (s *supervisor) start() (err error) {
 	}
 	s.child, err = startChild(s.cfg, func(c *child, code int) { s.exits <- exit{c, code} })
 	if err == nil {
-		s.told = state{} // nothing is known to this one
+		s.told = state{} // a new cache has not been told anything
 		s.log.Info("started the cache", "pid", s.child.cmd.Process.Pid, "addresses", s.cfg.addrs)
 	}
 	return err
 }
 
-// install puts the rules into the kernel, if it can have rules that end with us.
+// install puts the rules into the kernel if it supports rules that end with this process.
 func (s *supervisor) install() {
 	if s.noRules {
 		return
@@ -297,7 +301,7 @@ func (s *supervisor) remove(why policy.Reason) {
 	s.log.Warn("queries go to cluster DNS", "reason", string(why))
 }
 
-// repair puts back the link and addresses that are missing.
+// repair puts the link and the addresses back if they are missing.
 func (s *supervisor) repair() {
 	if !s.linked {
 		return

@@ -12,19 +12,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// trimAfter is how long after its start a process gives back what only the start needed,
-// and trimEvery how often it does so again with what it has used since.
+// trimAfter is how long after its start a process gives back the memory that only the start
+// needed. trimEvery is how often it then gives back the memory that it has stopped using.
 const (
 	trimAfter = 3 * time.Second
 	trimEvery = 15 * time.Second
 )
 
-// gcPercent is the garbage collector's in both processes, unless GOGC is set. Answers
-// from the cache allocate nothing, so it runs seldom all the same.
+// gcPercent is the garbage collector's target percentage (GOGC) in both processes, unless
+// GOGC is set. Answers from the cache allocate nothing, so the collector still runs rarely.
 const gcPercent = 50
 
-// saveMemory makes the garbage collector run earlier than it would by itself, which lets
-// a heap of half a megabyte grow to four before the first run, and trims later.
+// saveMemory makes the garbage collector run earlier than by default, where a heap of half a
+// megabyte grows to four before the first run. It also starts the trimming.
 func saveMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
@@ -37,10 +37,10 @@ func saveMemory() {
 	}()
 }
 
-// trim unmaps the pages of the program's file, which the start has touched most of: the
-// kernel maps 16 at a time. What runs on is mapped again when it is used, a small part of
-// it, at some tenths of a millisecond in all and without reading the file. There are two
-// such processes on every node of a cluster.
+// trim unmaps the pages of the program's file. The start has touched most of them, because
+// the kernel maps 16 at a time. The small part that is still used is mapped again on use,
+// without reading the file; in all this takes some tenths of a millisecond. It is worth doing
+// because two such processes run on every node of a cluster.
 func trim(list []mapping) {
 	for _, m := range list {
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(m.from), uintptr(m.to-m.from), unix.MADV_DONTNEED)
@@ -60,9 +60,9 @@ func programFile() []mapping {
 // mapping is a range of addresses of this process.
 type mapping struct{ from, to uint64 }
 
-// unchangedFiles reads the format of /proc/PID/smaps (proc_pid_smaps(5)) and returns the
-// mappings of files that the process cannot write to and has no changed copy of: their
-// pages can be read from the file again.
+// unchangedFiles parses /proc/PID/smaps (proc_pid_smaps(5)) and returns the file mappings
+// that the process cannot write to and has no changed copy of. Their pages can be read from
+// the file again.
 func unchangedFiles(smaps io.Reader) (list []mapping) {
 	var last mapping
 	fromFile := false

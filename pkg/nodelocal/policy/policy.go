@@ -1,43 +1,46 @@
-// Package policy decides when the rules that lead a node's DNS queries to its cache are
-// in the kernel, and when the cache is started again. It is pure: [Machine.Step] takes
-// the time and one event, and returns what is to be done. It has no clock, process,
-// socket or goroutine.
+// Package policy decides when the rules that lead a node's DNS queries to its cache are in
+// the kernel, and when the cache is restarted. Call [Machine.Step] with the time and one
+// event, and carry out the actions that it returns. The package has no clock, process, socket
+// or goroutine of its own.
 //
 // Four rules hold whatever happens:
 //
-//   - There are no rules in the kernel before this cache has answered.
-//   - Rules go as soon as this cache ends, answers no more, or is told to end.
-//   - Only faults of this cache count. Checks are questions that it answers by itself,
-//     so a cluster DNS that is down changes nothing.
-//   - A cache that fails before its first answer is a fault of the configuration, and
-//     ends the program with the cache's exit code.
+//   - The rules are not installed before the running cache has answered.
+//   - The rules are removed as soon as the cache ends, stops answering, or is told to end.
+//   - Only faults of the cache itself count. The checks are questions that it answers
+//     without asking anybody, so a failure of the cluster's DNS changes nothing.
+//   - If the cache ends before its first answer, the configuration is at fault: the
+//     program ends with the cache's exit code.
 package policy
 
 import "time"
 
-// The times of the policy.
+// The times and limits of the policy.
 const (
 	// CheckEvery is the period of the checks.
 	CheckEvery = 500 * time.Millisecond
 	// CheckPatience is how long one check waits for its answer.
 	CheckPatience = 250 * time.Millisecond
-	// MissesToFlip is how many checks in a row fail before the rules go.
+	// MissesToFlip is how many checks in a row must fail before the rules are removed.
 	MissesToFlip = 3
-	// HitsToReturn is how many checks in a row succeed before they come back.
+	// HitsToReturn is how many checks in a row must succeed before the rules come back.
 	HitsToReturn = 5
 	// StuckLimit is how long a cache may answer nothing before it is killed.
 	StuckLimit = 30 * time.Second
-	// FirstBackoff and MaxBackoff bound the pause before a restart, which doubles.
+	// FirstBackoff and MaxBackoff bound the pause before a restart, which doubles each time.
 	FirstBackoff = 250 * time.Millisecond
 	MaxBackoff   = 30 * time.Second
-	// Settled is how long a cache must have answered for the pause to begin anew.
+	// Settled is how long a cache must have answered before the pause returns to
+	// FirstBackoff.
 	Settled = time.Minute
-	// MinBlocked and MaxBlocked bound how long the rules stay away after queries did not get
-	// through to the cache, which has another cause than the cache. The time doubles, and
-	// begins anew once the rules have stayed for MaxBlocked.
+	// MinBlocked and MaxBlocked bound how long the rules stay out of the kernel after queries
+	// failed to reach a cache that does answer: something else on the host blocks them. The
+	// time doubles each time, and returns to MinBlocked once the rules have stayed installed
+	// for MaxBlocked.
 	MinBlocked = time.Minute
 	MaxBlocked = time.Hour
-	// ExitGrace is how long after its lame-duck time a cache may need to end.
+	// ExitGrace is how much longer than its lame-duck time a cache may take to end before it
+	// is killed.
 	ExitGrace = 3 * time.Second
 )
 
@@ -51,17 +54,16 @@ const (
 	// Hit and Miss are the outcomes of a check of the running cache.
 	Hit
 	Miss
-	// PathMiss is a check that the cache answered, but not at its addresses. Blocked says
-	// that queries from elsewhere do not arrive.
+	// PathMiss is a check that the cache answered at its private address, but not at the
+	// node's addresses. Blocked means that queries from other hosts and Pods do not arrive.
 	PathMiss
 	Blocked
-	// Exited says that the cache has ended; Code is its exit code, negative for a
-	// signal.
+	// Exited means that the cache has ended. Code is its exit code, negative for a signal.
 	Exited
 	// Terminate asks the program to end after the lame-duck time, Interrupt at once.
 	Terminate
 	Interrupt
-	// Tick says nothing but that time has passed.
+	// Tick means only that time has passed.
 	Tick
 )
 
@@ -81,16 +83,16 @@ const (
 	Start Do = iota
 	// Install puts the rules into the kernel, after the link and its addresses.
 	Install
-	// Remove takes the rules out; Reason says why.
+	// Remove takes the rules out of the kernel; Reason says why.
 	Remove
-	// Term and Kill send a signal to the cache.
+	// Term and Kill send SIGTERM and SIGKILL to the cache.
 	Term
 	Kill
 	// Exit ends the program with Code.
 	Exit
 )
 
-// Reason is why rules were removed, as the log says it.
+// Reason is why the rules were removed, in the words of the log.
 type Reason string
 
 // The reasons.
@@ -108,7 +110,8 @@ type Action struct {
 	Code   int    // for Exit
 }
 
-// Machine is the state. The zero value with Lameduck set is ready for [Begin].
+// Machine is the state of the policy. The zero value with Lameduck set is ready for [Begin].
+// It is not safe for concurrent use.
 type Machine struct {
 	// Lameduck is how long the cache goes on answering after SIGTERM.
 	Lameduck time.Duration
@@ -133,11 +136,11 @@ type Machine struct {
 	pause        time.Duration // for how long that was
 }
 
-// Running reports whether the cache is meant to be a process, which checks may ask.
+// Running reports whether the cache should be running, so that it can be checked.
 func (m *Machine) Running() bool { return m.running }
 
-// Step takes an event at the time now, which must not go back, and returns what to do,
-// in that order.
+// Step takes an event that happened at now, and returns the actions to carry out, in order.
+// From call to call, now must not go back.
 func (m *Machine) Step(now time.Time, e Event) []Action {
 	switch e.Kind {
 	case Begin:
@@ -193,7 +196,7 @@ func (m *Machine) miss() []Action {
 	return m.remove(CacheStuck)
 }
 
-// blocked takes the rules out for a while.
+// blocked takes the rules out of the kernel for a while.
 func (m *Machine) blocked(now time.Time) []Action {
 	m.hits, m.pathMisses, m.needHits = 0, 0, HitsToReturn
 	if !m.installed {
@@ -207,7 +210,7 @@ func (m *Machine) blocked(now time.Time) []Action {
 	return m.remove(Unreachable)
 }
 
-// remove takes the rules out if they are there.
+// remove takes the rules out of the kernel if they are installed.
 func (m *Machine) remove(why Reason) []Action {
 	if !m.installed {
 		return nil
@@ -253,7 +256,7 @@ func (m *Machine) end(now time.Time, atOnce bool) []Action {
 	return append(actions, Action{Do: Term})
 }
 
-// overdue does what only the time asks for.
+// overdue returns the actions that are due because time has passed.
 func (m *Machine) overdue(now time.Time) []Action {
 	switch {
 	case !m.running && !m.ending && m.answered && !now.Before(m.restartAt):
