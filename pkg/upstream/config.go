@@ -12,25 +12,25 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
 )
 
-// The words of routing are those of package route.
+// The terms of routing are defined in package route, and repeated here for callers.
 type (
 	// Server is one upstream server and the way to it.
 	Server = route.Server
 	// Route says what to do with the names of a domain.
 	Route = route.Route
-	// Table tells the route of a name.
+	// Table maps names to routes.
 	Table = route.Table[*Group]
-	// Decision is what a Table says about a question.
+	// Decision is what a Table decides about a question.
 	Decision = route.Decision[*Group]
-	// Kind says what becomes of a question.
+	// Kind is the kind of a Decision.
 	Kind = route.Kind
-	// TLS is how a server is authenticated.
+	// TLS says whether a server is asked over TLS, and how it is authenticated.
 	TLS = route.TLS
 	// Role is a server's place among those of its domain.
 	Role = route.Role
-	// Trust is what TLS handshakes work with.
+	// Trust holds the certificates that TLS handshakes use.
 	Trust = transport.Trust
-	// Strategy says which servers of a group are asked.
+	// Strategy says which servers of a group to ask.
 	Strategy = policy.Strategy
 )
 
@@ -47,10 +47,9 @@ const (
 	All     = policy.All
 )
 
-// Config says whom to ask and how. The zero value of a field means its
-// default.
+// Config says which servers to ask and how. The zero value of a field means its default.
 type Config struct {
-	// Routes may be empty: every lookup is then [Nobody].
+	// Routes may be empty: every lookup then returns [Nobody].
 	Routes   []Route
 	Strategy Strategy // how to choose among the servers of a domain
 	// Payload is the UDP payload size that we advertise (--edns-packet-max).
@@ -59,51 +58,50 @@ type Config struct {
 	// Timeout bounds one exchange. It should be below the 5 s after which
 	// clients give up. Default: 4 s.
 	Timeout time.Duration
-	// FirstRetry is the time after which a question is asked again, doubled each
-	// time (--fast-dns-retry), over TCP no less than 2 s. Default: from the measured
-	// round trip times.
+	// FirstRetry is the time after which a question is asked again; it doubles each time
+	// (--fast-dns-retry). Over TCP it is at least 2 s. Default: derived from the measured
+	// round-trip times.
 	FirstRetry time.Duration
-	// Sockets is the number of UDP sockets per server. Default: 4 for a
-	// loopback address, else 256, or fewer where RLIMIT_NOFILE is low. An attacker
-	// who cannot see the traffic has to guess one of them besides the id.
+	// Sockets is the number of UDP sockets per server. An attacker who cannot see the traffic
+	// has to guess the port of the right one as well as the message ID. Default: 4 for a
+	// loopback address, otherwise 256, or fewer where RLIMIT_NOFILE is low.
 	Sockets int
-	// SocketUses and SocketAge bound a socket's life. Defaults: 1<<16 and 5 min
-	// for a loopback address, else 1<<10 and 1 min.
+	// SocketUses (questions) and SocketAge limit how long a socket is used. Defaults: 1<<16
+	// and 5 min for a loopback address, otherwise 1<<10 and 1 min.
 	SocketUses int
 	SocketAge  time.Duration // see SocketUses
-	// Port is the one local UDP port to use (--query-port), MinPort and MaxPort
-	// bound the random ones (--min-port, --max-port). 0 leaves the choice to
-	// the kernel.
+	// Port is the only local UDP port to use (--query-port). MinPort and MaxPort bound the
+	// random ports (--min-port, --max-port). 0 leaves the choice to the kernel.
 	Port, MinPort, MaxPort uint16
-	// MixCase draws the case of the letters in questions over UDP at random and
-	// takes only replies that repeat it (--do-0x20-encode). A server that always
-	// changes the case is asked without. Owners hear names in the case that they
-	// asked for.
+	// MixCase chooses the case of each letter of a name at random in questions over UDP, and
+	// accepts only replies that repeat it (--do-0x20-encode). Servers that always change the
+	// case are asked without it. Owners get replies in the case in which they asked.
 	MixCase bool
-	// DetectLoops asks each server for all names a question that nobody else
-	// asks, when Run begins and at each Reload that changes them. A server from
-	// which the question comes back, as told by [Set.Looped], is not asked any
-	// more, but probed every minute, and used again when the question no longer
-	// comes back (--dns-loop-detect).
+	// DetectLoops finds servers that send our own questions back to us (--dns-loop-detect).
+	// When Run begins, and at each Reload that changes the servers for all names, each of
+	// these servers is asked a unique question. If [Set.Looped] sees that question again, the
+	// server loops: it is no longer used, only probed every minute, until the question does
+	// not come back any more.
 	DetectLoops bool
-	// TCPExchanges bounds the exchanges over TCP at a time. One client gets an
-	// eighth at most, one server of several half, and so does a client at 127.0.0.1
-	// or ::1, which may be dnscache asking for everybody. Default: 512.
+	// TCPExchanges limits the exchanges over TCP in progress. One client may have at most an
+	// eighth of them. A client at 127.0.0.1 or ::1, which may be dnscache asking for
+	// everybody, may have half, and so may one server of several. Default: 512.
 	TCPExchanges int
-	// Trust returns the certificates for connections over TLS. It is called before
-	// each handshake; connections of before are not affected when the result is
-	// another pointer. Nil: the system's roots.
+	// Trust returns the certificates for connections over TLS. It is called before each
+	// handshake. When it returns another pointer than before, existing connections take no
+	// more questions. Nil: the system's roots.
 	Trust func() *Trust
-	// NewSink returns where ends of exchanges go; see [Sink]. It must not be nil.
+	// NewSink returns a new [Sink], in which one goroutine collects what follows from the
+	// ends of exchanges. It must not be nil.
 	NewSink func() Sink
-	// OnSend is called for every packet that is sent for an owner, on the packet
-	// path and with locks held: it must not call the set. Nil: nothing.
+	// OnSend, if not nil, is called for every packet that is sent for an owner. It is called
+	// on the packet path with locks held: it must not block or call the set.
 	OnSend func(owner Owner, server netip.AddrPort)
-	// OnLoop is called when DetectLoops finds that a server loops. It must not
-	// call the set. Nil: Logger gets it.
+	// OnLoop is called when DetectLoops finds that a server loops. It must not call the set.
+	// If it is nil, the finding is logged to Logger.
 	OnLoop func(server netip.AddrPort)
-	// Logger gets changes of servers' health and socket errors, rate-limited.
-	// Nil discards them.
+	// Logger receives rate-limited messages about changes of the servers' health and about
+	// socket errors. Nil discards them.
 	Logger *slog.Logger
 }
 
@@ -113,7 +111,8 @@ const (
 	defaultTCPExchanges = 512
 )
 
-// withDefaults returns c with zero fields filled in, or all that is wrong.
+// withDefaults returns c with the zero fields filled in, or an error that lists everything
+// that is wrong.
 func (c Config) withDefaults() (Config, error) {
 	var errs []error
 	if c.NewSink == nil {
@@ -151,7 +150,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// udp is the part of c that UDP needs.
+// udp returns the part of c that the UDP transport needs.
 func (c *Config) udp(servers int) transport.UDPConfig {
 	return transport.UDPConfig{
 		Sockets: c.Sockets, Servers: servers, Uses: c.SocketUses, Age: c.SocketAge,

@@ -1,6 +1,6 @@
-// Package upstream asks upstream servers. Use [New] with routes and
-// [Set.Run]; then look up the servers of a name in [Set.Table] and [Set.Send] a
-// question to them. The [Owner] of the question hears the outcome:
+// Package upstream sends questions to upstream servers. Call [New] with routes, and
+// [Set.Run]; then look up the servers for a name in [Set.Table], and send them a question
+// with [Set.Send]. The [Owner] of the question is told the outcome:
 //
 //	set, err := upstream.New(cfg)
 //	go set.Run(ctx)
@@ -9,28 +9,26 @@
 //		set.Flush()
 //	}
 //
-// The package joins three rooms, which do not know each other:
+// The package connects three packages that do not import each other:
 //
 //	route      which servers a name belongs to
 //	policy     whom to ask, when to ask again, what to accept: no I/O, no clock
 //	transport  sockets and connections, in clear and over TLS: no decisions
 //
-// An exchange is one question of one owner. Whatever happens to it (a reply, a
-// socket error, the ticker) is given to its policy.Query as an event, and the
-// actions that come back are carried out on the links of its servers:
+// An exchange is one question of one owner. Whatever happens to it (a reply, a socket error,
+// the passing of time) is passed to its policy.Query as an event, and the actions that this
+// returns are carried out on the links to the servers:
 //
 //	Send ─────────────► exchange ─ event ──► policy.Query
 //	transport ─ reply ─►   │    ◄─ actions ─      │
 //	ticker ───────────►    │                 policy.Server (health)
 //	                       └─► transport.Link, Owner.Done
 //
-// Nothing is allocated for an exchange in the steady state: exchanges are
-// pooled. An exchange counts the references to it: one for itself while it is in
-// the registry, one for each call that a transport has, one for whoever works on
-// it.
+// In the steady state, an exchange allocates nothing, because exchanges are pooled. An
+// exchange counts the references to it: one of the registry that holds it, one for each call
+// that a transport has, and one of each goroutine that works on it.
 //
-// Locks, in the order in which they may be taken: exchange; health (of all
-// servers, held for one step of a policy) or a lock of a transport. registry is
-// taken alone. Owners are called without any lock, except for Owner.Slow and
-// Judge.
+// Locks, in the order in which they may be taken: exchange; then health (of all servers, held
+// for one step of a policy) or a lock of a transport. A registry's lock is taken alone.
+// Owners are called without any lock held, except for Owner.Slow and Judge.
 package upstream

@@ -10,12 +10,12 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// exchange is one question on its way: it carries out what its policy says.
+// exchange is one question in progress. It carries out what its policy decides.
 type exchange struct {
 	// Constant while the exchange is shared.
 	set      *Set
 	group    *Group                      // the servers to ask
-	owner    Owner                       // nil: a question that only measures or looks for loops
+	owner    Owner                       // nil: only measures or looks for loops
 	judge    Judge                       // owner, if it judges replies
 	onSend   func(Owner, netip.AddrPort) // Config.OnSend
 	question transport.Question          // what is asked
@@ -76,9 +76,9 @@ type input struct {
 	parsed bool // worker.reply is msg
 }
 
-// step gives an event to the policy and does what follows. It reports how the
-// exchange ended, if it did; the caller then tells the owner. mu is held. w is
-// nil for policy.Begin.
+// step passes an event to the policy and carries out its actions. It reports whether and how
+// the exchange ended; if it did, the caller must tell the owner. mu must be held. w is nil
+// for policy.Begin.
 func (ex *exchange) step(now int64, ev policy.Event, in input, w *worker) (end policy.End, ended bool) {
 	ex.actions = ex.decide(now, ev, ex.actions[:0])
 	for i := 0; i < len(ex.actions); i++ {
@@ -121,7 +121,7 @@ func (ex *exchange) decide(now int64, ev policy.Event, dst []policy.Action) []po
 	return ex.query.Step(policy.Time(now), ev, dst)
 }
 
-// wayOf is the way that a call went.
+// wayOf returns the way that a call went.
 func wayOf(c *transport.Call) policy.Way {
 	if c.Whole {
 		return policy.Whole
@@ -129,7 +129,7 @@ func wayOf(c *transport.Call) policy.Way {
 	return policy.Usual
 }
 
-// send makes an attempt. It reports false if that is not possible.
+// send makes an attempt. It returns false if the question cannot be sent.
 func (ex *exchange) send(now int64, a *policy.Action) bool {
 	srv := ex.group.servers[a.Server]
 	at := &ex.attempts[a.Attempt]
@@ -156,14 +156,14 @@ func (ex *exchange) send(now int64, a *policy.Action) bool {
 	return true
 }
 
-// keep remembers the reply in hand.
+// keep stores the reply of in as the best so far.
 func (ex *exchange) keep(at *attempt, in input) {
 	ex.bestServer = at.srv.spec.Addr
 	ex.best = append(ex.best[:0], in.msg...)
 	if in.parsed {
 		return
 	}
-	// Its end is missing: header and question say that it is truncated.
+	// The end of the reply is missing: keep only header and question, with TC set.
 	ex.best = ex.best[:wire.HeaderLen+len(ex.question.Name)+4]
 	wire.SetFlags(ex.best, wire.Flags(ex.best)|wire.FlagTC)
 	for s := wire.Answer; s <= wire.Additional; s++ {
@@ -171,7 +171,7 @@ func (ex *exchange) keep(at *attempt, in input) {
 	}
 }
 
-// finish gives up what is open. mu is held.
+// finish cancels the attempts that are still open. mu must be held.
 func (ex *exchange) finish() {
 	ex.done = true
 	for i := range ex.attempts[:ex.n] {

@@ -8,9 +8,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Questions of loop detection have, as dnsmasq's, a hexadecimal number below
-// "test" and type TXT. The number has 128 random bits, so that no client can
-// guess it and have a server taken for one that loops.
+// The questions of loop detection look like dnsmasq's: type TXT, with a hexadecimal number as
+// a label below "test". The number has 128 random bits, so that no client can guess it and
+// make a server appear to loop.
 const (
 	loopDigits = 2 * len(policy.Probe{})
 	loopLabel  = "\x20"
@@ -18,8 +18,8 @@ const (
 	loopLen    = len(loopLabel) + loopDigits + len(loopZone)
 )
 
-// checkLoops makes the servers for all names due for a probe, or ends the
-// search.
+// checkLoops schedules a probe of each server for all names, or ends the search for loops if
+// the configuration does not ask for it.
 func (s *Set) checkLoops() {
 	now := policy.Time(s.now())
 	on := s.cfg.Load().DetectLoops
@@ -34,8 +34,7 @@ func (s *Set) checkLoops() {
 	}
 }
 
-// probeLoops sends a question of its own to each server for all names that is
-// due.
+// probeLoops sends a unique question to each server for all names whose probe is due.
 func (s *Set) probeLoops() {
 	if !s.cfg.Load().DetectLoops {
 		return
@@ -66,7 +65,7 @@ func (s *Set) probeLoops() {
 	s.Flush()
 }
 
-// serversForAll returns the servers for all names.
+// serversForAll returns the servers for names without a route of their own.
 func (s *Set) serversForAll() []*server {
 	if g, ok := s.Table().ForAll(); ok {
 		return g.servers
@@ -74,9 +73,9 @@ func (s *Set) serversForAll() []*server {
 	return nil
 }
 
-// Looped reports whether a client's question is one that this set asked to find
-// loops. The server that it was sent to is then not asked any more. name is in
-// wire form. Such a question is best not answered.
+// Looped reports whether a client's question is one that this set sent to detect loops. If it
+// is, the server that it was sent to is no longer used, and the caller should not answer the
+// question. name is in wire form.
 func (s *Set) Looped(name []byte, qtype uint16) bool {
 	if qtype != wire.TypeTXT || len(name) != loopLen || !s.cfg.Load().DetectLoops ||
 		string(name[:1]) != loopLabel || !wire.EqualNames(name[1+loopDigits:], []byte(loopZone)) {
@@ -101,7 +100,7 @@ func (s *Set) Looped(name []byte, qtype uint16) bool {
 	return false
 }
 
-// tellLoop reports a server that is not asked any more.
+// tellLoop reports that a server loops and is no longer used.
 func (s *Set) tellLoop(srv *server) {
 	cfg := s.cfg.Load()
 	if cfg.OnLoop != nil {

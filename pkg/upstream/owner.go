@@ -8,41 +8,42 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Why an exchange brought no reply.
+// The errors of exchanges that brought no reply, in Result.Err.
 var (
 	// ErrTimeout: no server answered in time.
 	ErrTimeout = errors.New("no answer in time")
 	// ErrUnreachable: no server could be reached at all.
 	ErrUnreachable = errors.New("no server reachable")
-	// ErrMalformed: what servers answered could not be read.
+	// ErrMalformed: the servers' replies could not be parsed.
 	ErrMalformed = errors.New("malformed answer")
-	// ErrIgnored: the owner judged all answers as ones to ignore.
+	// ErrIgnored: the owner, as [Judge], ignored all replies.
 	ErrIgnored = errors.New("answer was ignored as configured")
 	// ErrClosed: the set was closed.
 	ErrClosed = errors.New("closed")
 )
 
-// Question is what is asked. Of Flags, RD, AD and CD are sent. Name is in wire
-// form, spelled as it is to be sent.
+// Question is a question to send. Name is in wire form, in the spelling to send. Of Flags,
+// only RD, AD and CD are sent.
 type Question struct {
 	Name        []byte
 	Type, Class uint16
 	Flags       uint16
 	DO          bool
-	// Options are EDNS options in wire form, for servers that know EDNS.
+	// Options are EDNS options in wire form. They are sent only to servers that support EDNS.
 	Options string
-	// Client is who asks, if it is a client: it shares TCP with the others.
+	// Client is the address of the client that asks, not valid if there is none. Clients
+	// share the exchanges over TCP; see Config.TCPExchanges.
 	Client netip.Addr
 }
 
 // Owner waits for the end of an exchange.
 type Owner interface {
-	// Done is called exactly once, on any goroutine, maybe before Send returns.
-	// r and all it points to is valid during the call. The set does not touch
-	// the owner afterwards, so that Done may use it for another Send.
+	// Done is called exactly once, on any goroutine, possibly before Send returns. r and
+	// everything that it points to are valid only during the call. The set does not use the
+	// owner afterwards, so Done may reuse it for another Send.
 	Done(sink Sink, r *Result)
-	// Slow is called at most once, before Done, when the time given to Send has
-	// passed. It must not call the set.
+	// Slow is called at most once, before Done, when Send's slowAfter has passed. It must not
+	// call the set.
 	Slow(sink Sink)
 }
 
@@ -50,11 +51,10 @@ type Owner interface {
 // (--ignore-address).
 type Judge interface {
 	Owner
-	// Judge is called before Done, on the goroutine that received a reply, for
-	// each one that would end the exchange. If it returns Ignore, the exchange
-	// waits for another reply of the same server and asks others; if nothing
-	// better comes, it ends with ErrIgnored. Judge must not call the set, change
-	// the reply, or keep it.
+	// Judge is called before Done for each good reply that would end the exchange, on the
+	// goroutine that received the reply. If it returns Ignore, the exchange waits for another
+	// reply from the same server and asks other servers; if nothing better comes, it ends
+	// with ErrIgnored. Judge must not call the set, or change or keep the reply.
 	Judge(sink Sink, r *wire.Reply) Verdict
 }
 
@@ -68,21 +68,21 @@ const (
 	Ignore
 )
 
-// Result is the end of an exchange.
+// Result is the outcome of an exchange.
 type Result struct {
-	// Reply answers the question: a good reply, else the best error that a
-	// server sent, maybe truncated if TCP failed. nil: Err tells why.
+	// Reply answers the question. It is a good reply, or else the best error that a server
+	// sent; it may be truncated if TCP failed. If it is nil, Err says why.
 	Reply *wire.Reply
 	Err   error
-	// Server sent Reply.
+	// Server is the server that sent Reply.
 	Server netip.AddrPort
 	// Took is the time since Send.
 	Took time.Duration
 }
 
-// Sink is where one goroutine of the set collects what follows from ends of
-// exchanges, such as answers to clients. The set makes one for each goroutine
-// that calls owners and calls Flush before that goroutine waits.
+// Sink collects what follows from the ends of exchanges, such as answers to clients. The set
+// makes one for each goroutine that calls owners, and calls its Flush before that goroutine
+// waits.
 type Sink interface {
 	Flush()
 }

@@ -2,8 +2,8 @@ package upstream
 
 import "sync"
 
-// registry holds exchanges that have not ended, for the ticker. It owns one
-// reference to each.
+// registry holds the exchanges that have not ended, so that the ticker finds them. It owns
+// one reference to each.
 type registry struct {
 	mu    sync.Mutex
 	first *exchange
@@ -34,8 +34,8 @@ func (r *registry) remove(ex *exchange) {
 	r.mu.Unlock()
 }
 
-// dueBefore appends the exchanges that are due at now to dst, each with a
-// reference of its own.
+// dueBefore appends the exchanges that are due at now to dst, and takes a reference to each,
+// which the caller must release.
 func (r *registry) dueBefore(now int64, dst []*exchange) []*exchange {
 	r.mu.Lock()
 	for ex := r.first; ex != nil; ex = ex.next {

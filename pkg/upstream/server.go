@@ -8,47 +8,47 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
 )
 
-// server is one upstream server: the ways to it and what is known of it. All
-// groups that contain it share it.
+// server is one upstream server: the links to it and what is known about it. All groups that
+// contain it share it.
 type server struct {
 	spec     Server
 	links    [2]transport.Link // by policy.Way
 	counters serverCounters
 	health   policy.Server         // guarded by Set.health
-	unsent   atomic.Pointer[error] // why the last packet that could not be sent was not
+	unsent   atomic.Pointer[error] // the last error of sending a packet
 	tls      tlsState              // of a server that is asked over TLS
 }
 
 // label names the server in logs and metrics.
 func (s *server) label() string { return s.spec.String() }
 
-// close ends the server's sockets and connections. Those that are waited on
-// live until that ends.
+// close ends the server's sockets and connections. Those with open questions stay until these
+// end.
 func (s *server) close() {
 	for _, l := range s.links {
 		l.Close()
 	}
 }
 
-// Group is the servers of one domain. A question is asked of one group.
+// Group is the servers of one domain. Each question is sent to one group.
 type Group struct {
 	*crew
 	domain string
 }
 
-// crew is the servers of one or more groups, in one order.
+// crew is a list of servers, in order, that one or more groups share.
 type crew struct {
 	set     *Set
 	servers []*server
 	health  *policy.Group // of the same servers; guarded by Set.health
 }
 
-// Domain is the domain's text as in the configuration, "" for the servers for
-// all names.
+// Domain returns the domain as written in the configuration, or "" for the servers for all
+// names.
 func (g *Group) Domain() string { return g.domain }
 
-// Down reports whether none of the servers answers: nothing at all came from them
-// although several different questions waited, or nobody is there.
+// Down reports whether none of the servers answers: each is silent although several different
+// questions wait for it, or the network reports that it is unreachable.
 func (g *Group) Down() bool {
 	g.set.health.Lock()
 	defer g.set.health.Unlock()
@@ -64,8 +64,8 @@ func (g *Group) GroupServers() []netip.AddrPort {
 	return addrs
 }
 
-// noteUnsent remembers why a packet could not be sent.
+// noteUnsent stores the reason why a packet could not be sent.
 func (s *server) noteUnsent(err error) {
-	kept := err // only this escapes, so that packets that are sent allocate nothing
+	kept := err // only this escapes, so sending allocates nothing
 	s.unsent.Store(&kept)
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Set is the servers of one configuration and the exchanges with them. Its
-// methods may be called from any goroutine.
+// Set holds the servers of one configuration and the exchanges with them. Its methods are
+// safe for concurrent use.
 type Set struct {
 	base  time.Time                // the zero of now; does not change
 	seed  maphash.Seed             // of the keys of names
@@ -55,14 +55,14 @@ type Set struct {
 	closed   atomic.Bool   // Close was called or Run has ended
 }
 
-// settings is the configuration that holds.
+// settings is the configuration in effect.
 type settings struct {
 	Config
 	policy policy.Config
 }
 
-// New returns a set. Exchanges work once Run runs; a set that is never run has
-// to be closed.
+// New returns a set. Exchanges make progress only while Run runs. A set that is never run
+// must be closed with Close.
 func New(cfg Config) (*Set, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -95,8 +95,9 @@ func New(cfg Config) (*Set, error) {
 	return s, nil
 }
 
-// Reload replaces the configuration. Questions in flight end with the servers
-// that they have; servers that stay keep their health and sockets.
+// Reload replaces the configuration. Questions in progress go on with the servers that they
+// began with. Servers that remain keep their health and sockets. If Reload returns an error,
+// the previous configuration stays in effect.
 func (s *Set) Reload(cfg Config) error {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -183,26 +184,27 @@ func (s *Set) server(spec Server) *server {
 	}
 }
 
-// Table returns the routes that hold now.
+// Table returns the routing table in effect. Look it up again for each question, because
+// Reload replaces it.
 func (s *Set) Table() *Table { return s.table.Load() }
 
-// now is nanoseconds that only grow.
+// now returns the set's time in nanoseconds, which never goes back.
 func (s *Set) now() int64 { return int64(time.Since(s.base)) }
 
-// Send asks the servers of g. owner is told the end. If slowAfter is not 0,
-// owner is told once when that time has passed without an end. What is to be
-// sent waits for Flush. q is not kept.
+// Send asks the servers of g. It calls owner.Done with the outcome. If slowAfter is not 0 and
+// passes before that, it calls owner.Slow once. The packets to send are queued until Flush.
+// Send does not keep q.
 func (s *Set) Send(g *Group, q *Question, slowAfter time.Duration, owner Owner) {
 	s.launch(g, q, policy.Start{SlowAfter: slowAfter}, owner)
 }
 
-// key identifies a name, whatever its case.
+// key returns a hash of a name that ignores case.
 func (s *Set) key(name []byte) uint64 {
 	var buf [wire.MaxName]byte
 	return maphash.Bytes(s.seed, dnsname.AppendLower(buf[:0], name))
 }
 
-// clientKey identifies a client, 0 for this program.
+// clientKey returns a hash of a client's address, 0 for this program.
 func (s *Set) clientKey(a netip.Addr) uint64 {
 	if !a.IsValid() {
 		return 0
@@ -210,14 +212,15 @@ func (s *Set) clientKey(a netip.Addr) uint64 {
 	return maphash.Comparable(s.seed, a) | 1
 }
 
-// isProxy reports whether a client asks for many others: dnscache in the same Pod
-// does. Other loopback addresses are for whoever chooses to use them.
+// isProxy reports whether a client asks on behalf of many others, as dnscache in the same Pod
+// does. Other loopback addresses count as ordinary clients, because any program can choose
+// one.
 func isProxy(a netip.Addr) bool {
 	a = a.Unmap()
 	return a == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || a == netip.IPv6Loopback()
 }
 
-// launch begins an exchange. start has what is special about it.
+// launch begins an exchange. start holds what is special about it.
 func (s *Set) launch(g *Group, q *Question, start policy.Start, owner Owner) {
 	now, cfg := s.now(), s.cfg.Load()
 	ex := s.exchanges.Get().(*exchange)
@@ -234,7 +237,7 @@ func (s *Set) launch(g *Group, q *Question, start policy.Start, owner Owner) {
 	start.Key, start.Client, start.Proxy, start.DO = s.key(ex.question.Name), s.clientKey(q.Client), isProxy(q.Client), q.DO
 	ex.query.Reset(start)
 	ex.due.Store(1 << 62)
-	ex.refs.Store(2) // the registry's and ours
+	ex.refs.Store(2) // one of the registry, one of this call
 	ex.shard = &s.registries[rand.Uint32N(uint32(len(s.registries)))]
 	ex.shard.addExchange(ex)
 	s.inFlight.Add(1)
@@ -263,8 +266,8 @@ func (s *Set) launch(g *Group, q *Question, start policy.Start, owner Owner) {
 	}
 }
 
-// abandon ends an exchange whatever its policy thinks. It reports false if it
-// has ended already.
+// abandon ends an exchange without asking its policy. It returns false if the exchange had
+// already ended.
 func (ex *exchange) abandon() bool {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
@@ -275,7 +278,7 @@ func (ex *exchange) abandon() bool {
 	return true
 }
 
-// Flush sends what Send has queued.
+// Flush sends the packets that Send has queued. Call it after a batch of Sends.
 func (s *Set) Flush() {
 	if !s.udp.Queued() {
 		return
@@ -285,7 +288,7 @@ func (s *Set) Flush() {
 	s.workers.Put(w)
 }
 
-// Stats returns the counters as they are now.
+// Stats returns the current counters. The caller owns the result.
 func (s *Set) Stats() Stats {
 	st := Stats{
 		WrongReplies: s.udp.WrongReplies() + s.tcp.WrongReplies() + s.tls.WrongReplies(),
@@ -303,7 +306,7 @@ func (s *Set) Stats() Stats {
 	return st
 }
 
-// socketLog reports that a socket could not be used, now and then.
+// socketLog logs, at a limited rate, that a socket could not be used.
 func (s *Set) socketLog(srv *server, err error) {
 	if errors.Is(err, transport.ErrClosed) {
 		return
@@ -313,18 +316,18 @@ func (s *Set) socketLog(srv *server, err error) {
 	}
 }
 
-// crashed reports that reading a message crashed.
+// crashed logs and counts a panic while a message was parsed.
 func (s *Set) crashed(server netip.AddrPort, msg []byte, cause any) {
 	logger := s.cfg.Load().Logger
 	s.panics.Error("recovered from a panic while reading a reply", logger, cause, msg, slog.String("server", server.String()))
 }
 
-// Run exchanges messages until ctx is cancelled. It then ends what is in
-// flight with ErrClosed, and returns nil when all its goroutines have ended. It
-// must be called at most once.
+// Run sends and receives messages until ctx ends. It then ends the exchanges in progress with
+// ErrClosed, and returns nil when all its goroutines have ended. It must be called at most
+// once.
 func (s *Set) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	// The transports end after Close, when nothing is asked any more.
+	// The transports end after Close, when no question is sent any more.
 	working, end := context.WithCancel(context.WithoutCancel(ctx))
 	wg.Go(func() { s.udp.Run(working) })
 	wg.Go(func() { s.tcp.Run(working) })
@@ -339,8 +342,9 @@ func (s *Set) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close ends what is in flight with ErrClosed and closes all sockets. Send ends
-// at once afterwards. Run calls it.
+// Close ends the exchanges in progress with ErrClosed and closes all sockets. After Close,
+// exchanges that Send begins end at once with ErrClosed. Run calls Close when its context
+// ends.
 func (s *Set) Close() {
 	s.reload.Lock()
 	defer s.reload.Unlock()

@@ -13,7 +13,7 @@ import (
 // LatencyBuckets is the number of buckets in ServerStats.Latency.
 const LatencyBuckets = 16
 
-// LatencyBounds returns the upper bounds of these buckets but the last, in seconds.
+// LatencyBounds returns the upper bounds of all these buckets except the last, in seconds.
 func LatencyBounds() []float64 {
 	var bounds [LatencyBuckets - 1]float64
 	for i := range bounds {
@@ -22,50 +22,52 @@ func LatencyBounds() []float64 {
 	return bounds[:]
 }
 
-// ServerStats counts what happened with one server since it was configured.
+// ServerStats holds the counters of one server since it was configured.
 type ServerStats struct {
 	Addr      netip.AddrPort // of the server
 	Label     string         // the server in logs and metrics: tls:ADDRESS#PORT over TLS
-	Sent      uint64         // packets and TCP exchanges
+	Sent      uint64         // packets, and questions over TCP
 	Retried   uint64         // second and later attempts at a question, counted in Sent too
 	Answered  uint64         // replies that matched
 	Failed    uint64         // SERVFAIL, REFUSED, malformed, refused ports, timeouts
 	NXDomain  uint64         // NXDOMAIN replies
 	Truncated uint64         // replies with TC, asked again over TCP
 	Miscased  uint64         // replies that would match but for Config.MixCase
-	// Latency counts replies by round trip time: bucket i holds those below
-	// 64 µs << i, the last one all others. LatencySum is their sum.
+	// Latency counts replies by round-trip time: bucket i counts those below 64 µs << i, the
+	// last one all others. LatencySum is the sum of all round-trip times.
 	Latency    [LatencyBuckets]uint64
 	LatencySum time.Duration // see Latency
-	// SmoothedRTT is the average round-trip time, 0 while unknown. Down means that
-	// the server is only probed once a second, Looping that it sends our questions
-	// back and is only probed once a minute.
+	// SmoothedRTT is the smoothed round-trip time, 0 while unknown. Down means that the
+	// server does not answer and is only probed, once a second. Looping means that it sends
+	// our questions back and is only probed, once a minute.
 	SmoothedRTT   time.Duration
 	Down, Looping bool // see SmoothedRTT
-	// LastError says in words what the last attempt that failed brought, "" if none did;
-	// LastErrorAt is when. It stays when the server answers again.
+	// LastError is the text of the last failure, "" if there was none; LastErrorAt is its
+	// time. Both stay when the server answers again.
 	LastError   string
 	LastErrorAt time.Time // see LastError
 	// TLS is set for a server that is asked over TLS.
 	TLS *TLSStats
 }
 
-// Stats counts what happened since New.
+// Stats holds the counters of a [Set] since New.
 type Stats struct {
-	Servers []ServerStats // configured now, each once, in order
-	// WrongReplies are packets that did not match: id, question, not a response.
+	Servers []ServerStats // in use now, each once, in order
+	// WrongReplies counts packets that answered no question: their ID or question did not
+	// match, or they were not responses.
 	WrongReplies uint64
-	// TCPExchanges are questions asked over TCP because of truncation, TCPRefused
-	// those that were not because of Config.TCPExchanges or a share of it.
+	// TCPExchanges counts questions asked over TCP because the reply was truncated.
+	// TCPRefused counts those that were not, because Config.TCPExchanges or a share of it was
+	// used up.
 	TCPExchanges, TCPRefused uint64
-	// TCPDials are connections that were begun, TCPConns those that exist.
+	// TCPDials counts the connections that were begun, TCPConns those that exist now.
 	TCPDials uint64
 	TCPConns int
 	// InFlight is the number of exchanges that have not ended.
 	InFlight int
 }
 
-// serverCounters are the live form of ServerStats.
+// serverCounters are the counters behind ServerStats.
 type serverCounters struct {
 	sent, retried, answered, nxdomain, truncated, miscased atomic.Uint64 // as in ServerStats
 
@@ -81,7 +83,7 @@ func (c *serverCounters) observe(rtt int64) {
 	c.answered.Add(1)
 }
 
-// statsNow returns the counters as they are at now, on the set's clock. Set.health is held.
+// statsNow returns the counters at the time now of the set's clock. Set.health must be held.
 func (s *server) statsNow(now int64) ServerStats {
 	c, h := &s.counters, &s.health
 	st := ServerStats{
@@ -100,7 +102,7 @@ func (s *server) statsNow(now int64) ServerStats {
 	return st
 }
 
-// faultText says in words why an attempt brought nothing usable.
+// faultText returns a text that says why an attempt brought nothing usable.
 func (s *server) faultText(f policy.Fault) string {
 	switch f.Kind {
 	case policy.FaultSilent:

@@ -9,19 +9,20 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 )
 
-// Times of the ticker.
+// The periods of the ticker.
 const (
 	tickEvery = 10 * time.Millisecond
-	// idleTicks without an exchange send the ticker to sleep.
+	// idleTicks is the number of ticks without an exchange after which the ticker sleeps.
 	idleTicks = 100
-	// noticeTicks is how often servers are looked at for lines to log.
+	// noticeTicks is the number of ticks between two checks for notices to log.
 	noticeTicks = 100
-	// tidyEvery is how often sockets past their age are looked for, and servers
-	// to be probed for loops.
+	// tidyEvery is the period of the search for sockets past their age and for servers to
+	// probe for loops.
 	tidyEvery = 10 * time.Second
 )
 
-// runTicker does what is due in exchanges, while there are any.
+// runTicker passes the time to exchanges for which something is due. It sleeps while there
+// are none.
 func (s *Set) runTicker(ctx context.Context) {
 	w := s.newWorker()
 	tick := time.NewTicker(tickEvery)
@@ -57,7 +58,7 @@ func (s *Set) runTicker(ctx context.Context) {
 	}
 }
 
-// tick works on the exchanges that are due.
+// tick handles the exchanges that are due.
 func (w *worker) tick() {
 	s, now := w.set, w.set.now()
 	for i := range s.registries {
@@ -71,7 +72,7 @@ func (w *worker) tick() {
 	w.Flush()
 }
 
-// tickOne does what is due in one exchange, and survives a crash of its owner.
+// tickOne handles one exchange that is due, and recovers from a panic of its owner.
 func (w *worker) tickOne(ex *exchange, now int64) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -84,7 +85,8 @@ func (w *worker) tickOne(ex *exchange, now int64) {
 	}
 }
 
-// tidy closes old sockets and looks after servers while nothing is asked.
+// tidy closes sockets past their age, and starts the probes for loops that are due, also
+// while there are no exchanges.
 func (s *Set) tidy() {
 	now := s.now()
 	s.reload.Lock()
@@ -98,7 +100,7 @@ func (s *Set) tidy() {
 	s.probeLoops()
 }
 
-// logNotices writes what operators should know of servers.
+// logNotices logs what operators should know about the servers.
 func (s *Set) logNotices() {
 	now := policy.Time(s.now())
 	s.reload.Lock()

@@ -17,10 +17,10 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
 )
 
-// maxTLSDials bounds the connections to TLS servers that wait to be made.
+// maxTLSDials bounds the connections to TLS servers that are waiting to be made.
 const maxTLSDials = 512
 
-// HandshakeBuckets are the upper bounds of TLSStats.Seconds.
+// HandshakeBuckets are the upper bounds of the buckets of TLSStats.Seconds, in seconds.
 //
 //nolint:gochecknoglobals // a constant table
 var HandshakeBuckets = [...]float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2}
@@ -35,29 +35,29 @@ var TLSReasons = func() (names [transport.FaultReasons]string) {
 	return names
 }()
 
-// TLSStats counts what happened with the connections to one server.
+// TLSStats holds the counters of the connections to one server.
 type TLSStats struct {
 	// Full, Resumed and Failed count handshakes.
 	Full, Resumed, Failed uint64
-	// Failures counts the failed ones, and connections that ended before they
-	// brought anything, by reason as in [TLSReasons].
+	// Failures counts, in the order of [TLSReasons], the failed handshakes and the
+	// connections that ended before they brought any reply.
 	Failures [transport.FaultReasons]uint64
-	// Seconds counts successful handshakes, connection included, by
-	// [HandshakeBuckets], each with those below; Sum is all their time.
+	// Seconds counts successful handshakes by duration, including the time to connect. The
+	// buckets are those of [HandshakeBuckets] and are cumulative. Sum is the sum of all
+	// durations.
 	Seconds [len(HandshakeBuckets) + 1]uint64
 	Sum     time.Duration // see Seconds
-	// Open is the number of connections now.
+	// Open is the number of open connections.
 	Open int
-	// Expiry is when the first certificate of the server's chain ends, zero if
-	// unknown.
+	// Expiry is when the first certificate of the server's chain expires, zero if unknown.
 	Expiry time.Time
 	// Problem is why the server cannot be asked, "" if it can.
 	Problem string
 }
 
-// tlsState is what is known of the connections to one server.
+// tlsState is what is known about the connections to one server.
 type tlsState struct {
-	// fault is the last one, nil when the server has answered since.
+	// fault is the last fault, nil if the server has answered since.
 	fault atomic.Pointer[transport.TLSFault]
 	once  atomic.Int64 // when it was last logged that the server answers once
 
@@ -91,7 +91,7 @@ func (t *tlsState) nextTry() time.Duration {
 	return t.pause.Round(time.Millisecond)
 }
 
-// note counts news of a connection.
+// note counts an event of a connection.
 func (t *tlsState) note(h *transport.Handshake) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -107,7 +107,7 @@ func (t *tlsState) note(h *transport.Handshake) {
 		c.Sum += h.Took
 		c.Open++
 		c.Expiry = h.Expiry
-		// A client certificate may still be refused on it: the fault is forgotten
+		// The server may still refuse our client certificate, so the fault is cleared only
 		// when the server answers.
 	case transport.Refused:
 		c.Failures[h.Fault.Reason]++
@@ -120,15 +120,15 @@ func (t *tlsState) note(h *transport.Handshake) {
 	}
 }
 
-// answered notes that the server answers.
+// answered records that the server has answered.
 func (t *tlsState) answered() {
 	if t.fault.Load() != nil {
 		t.fault.Store(nil)
 	}
 }
 
-// secureServer returns a new server that is asked over connections for everything: TLS, or
-// TCP in clear text.
+// secureServer returns a new server to which all questions go over connections: TLS, or TCP
+// in clear text.
 func (s *Set) secureServer(spec Server) *server {
 	link := s.tls.Link(endpoint(spec))
 	return &server{
@@ -137,7 +137,7 @@ func (s *Set) secureServer(spec Server) *server {
 	}
 }
 
-// endpoint is the way to a server.
+// endpoint returns the transport's description of a server.
 func endpoint(spec Server) transport.Endpoint {
 	return transport.Endpoint{
 		Addr: spec.Addr, Source: spec.Source, Interface: spec.Interface, Profile: transport.Profile(spec.TLS),
@@ -147,7 +147,7 @@ func endpoint(spec Server) transport.Endpoint {
 
 var systemTrust = new(Trust) //nolint:gochecknoglobals // loaded once, from the system
 
-// trust returns what the next handshake works with.
+// trust returns the certificates for the next handshake.
 func (s *Set) trust() *Trust {
 	if trust := s.cfg.Load().Trust; trust != nil {
 		return trust()
@@ -155,7 +155,7 @@ func (s *Set) trust() *Trust {
 	return systemTrust
 }
 
-// shaken takes news of a connection.
+// shaken handles an event of a connection: it counts it, and tells the policy and the log.
 func (s *Set) shaken(ep transport.Endpoint, h transport.Handshake, now int64) {
 	spec := Server{Addr: ep.Addr, Source: ep.Source, Interface: ep.Interface, TLS: TLS(ep.Profile), Role: Role(ep.Mark)}
 	srv := (*s.known.Load())[spec]
@@ -196,8 +196,8 @@ func (s *Set) shaken(ep transport.Endpoint, h transport.Handshake, now int64) {
 	}
 }
 
-// spareFailed tells, now and then, that one more connection failed while others
-// still work.
+// spareFailed logs, at a limited rate, that one more connection failed while others still
+// work.
 func (s *Set) spareFailed(srv *server, fault error) {
 	if n, ok := s.sockLogs.Allow(s.now()); ok {
 		s.cfg.Load().Logger.Warn("cannot open one more connection to a server; those that are open still work",
@@ -205,7 +205,7 @@ func (s *Set) spareFailed(srv *server, fault error) {
 	}
 }
 
-// tlsError is why no TLS server of a group brought an answer.
+// tlsError says why no TLS server of a group brought an answer.
 type tlsError struct {
 	base error
 	text string
@@ -215,8 +215,8 @@ func (e *tlsError) Error() string { return "TLS: " + e.text }
 
 func (e *tlsError) Unwrap() error { return e.base }
 
-// explain adds to the end of an exchange what is wrong with the TLS servers of
-// the group.
+// explain adds to err, the error of an exchange, what is wrong with the TLS servers of the
+// group.
 func (g *Group) explain(err error) error {
 	if !errors.Is(err, ErrUnreachable) && !errors.Is(err, ErrTimeout) {
 		return err
@@ -232,8 +232,8 @@ func (g *Group) explain(err error) error {
 	return err
 }
 
-// unmixed refuses routes by which a domain's names would go over TLS at one time
-// and in clear text at another.
+// unmixed returns an error if the routes could send a domain's names over TLS at one time and
+// in clear text at another.
 func unmixed(routes []Route) error {
 	profiled := func(s Server) bool { return s.TLS != TLS{} }
 	if !slices.ContainsFunc(routes, func(r Route) bool { return slices.ContainsFunc(r.Servers, profiled) }) {
@@ -272,7 +272,7 @@ func of(d dnsname.Domain) string {
 	return ""
 }
 
-// publish makes the servers over TLS known to shaken.
+// publish makes the TLS servers among servers known to shaken.
 func (s *Set) publish(servers map[Server]*server) {
 	secure := map[Server]*server{}
 	for spec, srv := range servers {

@@ -9,7 +9,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// worker is what a goroutine needs to work on exchanges. It implements
+// worker is the state that a goroutine needs to work on exchanges. It implements
 // transport.Events.
 type worker struct {
 	set    *Set
@@ -23,7 +23,7 @@ var _ transport.Events = (*worker)(nil)
 
 func (s *Set) newWorker() *worker { return &worker{set: s, sink: s.cfg.Load().NewSink()} }
 
-// Flush implements transport.Events: it sends what the work has queued, to
+// Flush implements transport.Events: it sends what the goroutine's work has queued, to
 // servers and to clients.
 func (w *worker) Flush() {
 	w.set.udp.Flush(w)
@@ -68,7 +68,7 @@ func (w *worker) Miscased(c *transport.Call, now int64) {
 	w.happened(c, now, policy.Event{Kind: policy.Miscased}, input{})
 }
 
-// eventOf is the event for a failure of a transport.
+// eventOf returns the policy's event for a failure of a transport.
 func eventOf(why transport.Failure) policy.EventKind {
 	switch why {
 	case transport.NotConnected:
@@ -84,8 +84,8 @@ func (w *worker) Failed(c *transport.Call, why transport.Failure, now int64) {
 	w.happened(c, now, policy.Event{Kind: eventOf(why)}, input{})
 }
 
-// happened gives an event about a call to its exchange, and tells the owner if
-// that ends it.
+// happened passes an event about a call to its exchange, and tells the owner if the exchange
+// has ended.
 func (w *worker) happened(c *transport.Call, now int64, ev policy.Event, in input) {
 	ex := c.Owner.(*exchange)
 	ev.Attempt = c.Index
@@ -100,8 +100,8 @@ func (w *worker) happened(c *transport.Call, now int64, ev policy.Event, in inpu
 	}
 }
 
-// handleEvent makes a step for an event about an attempt. waits says that the attempt
-// waits on, and its transport has the reference again.
+// handleEvent makes a step for an event about an attempt. waits reports that the attempt
+// continues to wait, so its transport holds the reference again.
 func (ex *exchange) handleEvent(now int64, ev policy.Event, in input, w *worker) (end policy.End, ended, waits bool) {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
@@ -131,7 +131,7 @@ func (ex *exchange) handleEvent(now int64, ev policy.Event, in input, w *worker)
 	return end, ended, at.link != nil
 }
 
-// tick does what is due in an exchange.
+// tick makes the step of an exchange that is due at now.
 func (ex *exchange) tick(now int64, w *worker) (end policy.End, ended bool) {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
@@ -145,13 +145,13 @@ func (ex *exchange) tick(now int64, w *worker) (end policy.End, ended bool) {
 func (ex *exchange) begin(now int64) (end policy.End, ended bool) {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	if ex.done { // the set was closed meanwhile
+	if ex.done { // the set was closed in the meantime
 		return 0, false
 	}
 	return ex.step(now, policy.Event{Kind: policy.Begin}, input{}, nil)
 }
 
-// errorOf is what an owner is told when there is no reply.
+// errorOf returns the error for the owner when there is no reply.
 func errorOf(end policy.End) error {
 	switch end {
 	case policy.EndIgnored:
@@ -164,8 +164,8 @@ func errorOf(end policy.End) error {
 	return ErrMalformed
 }
 
-// conclude tells the owner of an exchange that has ended, and gives the
-// registry's reference up. For policy.EndReply, w has the reply and its server.
+// conclude calls the owner of an exchange that has ended, and releases the registry's
+// reference. For policy.EndReply, w holds the reply and its server.
 func (w *worker) conclude(ex *exchange, end policy.End) {
 	s, r := w.set, &w.result
 	ex.shard.remove(ex)

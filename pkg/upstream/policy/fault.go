@@ -32,7 +32,7 @@ type Fault struct {
 	At    Time // when it was noticed
 }
 
-// fails counts a failure and remembers it.
+// fails counts a failure and stores it as the last one.
 func (s *Server) fails(now Time, kind FaultKind) { s.failsWith(Fault{Kind: kind, At: now}) }
 
 func (s *Server) failsWith(f Fault) {
@@ -43,7 +43,8 @@ func (s *Server) failsWith(f Fault) {
 // LastFault returns the last failure; its Kind is NoFault if there was none.
 func (s *Server) LastFault() Fault { return s.lastFault }
 
-// faultOfConnection is the fault of a connection that failed, by the kind of the event.
+// faultOfConnection returns the kind of fault for a connection that failed with an event of
+// the given kind.
 func (s *Server) faultOfConnection(kind EventKind) FaultKind {
 	switch {
 	case kind == Lost:
@@ -54,7 +55,7 @@ func (s *Server) faultOfConnection(kind EventKind) FaultKind {
 	return FaultNotConnected
 }
 
-// faultOf is the fault of a reply.
+// faultOf returns the fault that a reply shows.
 func faultOf(now Time, ev *Event) Fault {
 	if ev.Outcome == Malformed {
 		return Fault{Kind: FaultMalformed, At: now}

@@ -6,17 +6,19 @@ import "time"
 // configuration.
 type Group struct {
 	Servers []*Server
-	// sent and exploredAt decide when all servers are measured again.
+	// sent (questions since the last measurement) and exploredAt (its time) decide when all
+	// servers are measured again.
 	sent       int
 	exploredAt Time // see sent
-	// replicas says that there are servers of that role. cursor is the one that was
-	// measured last, and random chooses among them; it is never 0.
+	// replicas says that some servers have the role Replica. cursor is the index of the one
+	// that was measured last. random is the state of the generator that chooses among them;
+	// it is never 0.
 	replicas bool
 	cursor   int
 	random   uint64
 }
 
-// NewGroup returns a group whose servers were last measured at now. seed makes its choices
+// NewGroup returns a group whose servers count as measured at now. seed makes its choices
 // among replicas differ from those of other programs.
 func NewGroup(servers []*Server, now Time, seed uint64) *Group {
 	g := &Group{Servers: servers, exploredAt: now, random: seed | 1}
@@ -26,7 +28,7 @@ func NewGroup(servers []*Server, now Time, seed uint64) *Group {
 	return g
 }
 
-// dnsmasq asks all servers of a domain after this many questions or this time.
+// All servers of a domain are asked after this many questions or this time, as in dnsmasq.
 const (
 	exploreQuestions = 50
 	exploreEvery     = 20 * time.Second
@@ -52,8 +54,8 @@ func (g *Group) measured() bool {
 	return false
 }
 
-// wantsExplore reports whether it is time to measure all servers. It says so
-// once per interval.
+// wantsExplore reports whether it is time to measure all servers. It returns true once per
+// interval.
 func (g *Group) wantsExplore(now Time) bool {
 	if len(g.Servers) < 2 {
 		return false

@@ -2,15 +2,15 @@ package policy
 
 import "time"
 
-// Probe is the number in a question that finds out whether a server sends our
-// questions back to us. It is random, so that nobody else can know it.
+// Probe is the number in a question that tests whether a server sends our questions back to
+// us. It is random, so that nobody else can guess it.
 type Probe [16]byte
 
 const (
 	// loopEvery is how often a server that loops is probed.
 	loopEvery = time.Minute
-	// loopSilence is how many probes in a row may bring neither a reply nor come
-	// back until the server is given another chance.
+	// loopSilence is how many probes in a row may neither be answered nor come back before a
+	// looping server is used again.
 	loopSilence = 3
 )
 
@@ -23,8 +23,8 @@ type loopState struct {
 	silent int
 }
 
-// LoopDue reports whether the server is to be probed for a loop now: after
-// [Server.ExpectLoop] with a fresh number.
+// LoopDue reports whether the server must be probed for a loop now. Call [Server.ExpectLoop]
+// with a new number first.
 func (s *Server) LoopDue(now Time) bool { return s.loop.nextAt != 0 && now >= s.loop.nextAt }
 
 // CheckLoop asks for a probe as soon as possible.
@@ -33,7 +33,7 @@ func (s *Server) CheckLoop(now Time) { s.loop.nextAt = now }
 // ForgetLoop ends the search for loops.
 func (s *Server) ForgetLoop() { s.loop = loopState{} }
 
-// ExpectLoop notes that a probe is sent.
+// ExpectLoop records that probe p is about to be sent.
 func (s *Server) ExpectLoop(now Time, p Probe) {
 	l := &s.loop
 	if l.looping && l.probe != (Probe{}) {
@@ -47,8 +47,8 @@ func (s *Server) ExpectLoop(now Time, p Probe) {
 	}
 }
 
-// LoopCameBack reports whether p is this server's probe, which counts only
-// once. The server is then not asked any more. news says that it was before.
+// LoopCameBack reports in mine whether p is this server's outstanding probe, which counts
+// only once. If it is, the server is no longer used; news reports that it was used until now.
 func (s *Server) LoopCameBack(now Time, p Probe) (mine, news bool) {
 	l := &s.loop
 	if p == (Probe{}) || l.probe != p {
@@ -59,8 +59,8 @@ func (s *Server) LoopCameBack(now Time, p Probe) (mine, news bool) {
 	return true, news
 }
 
-// loopAnswered notes a reply to a probe. If the probe did not come back before,
-// the server does not loop; one that did is probed once more after a while.
+// loopAnswered records a reply to a probe. If the probe has not come back by then, the server
+// does not loop. If it has, the server is probed again later.
 func (s *Server) loopAnswered(now Time) {
 	l := &s.loop
 	if l.probe == (Probe{}) || !l.looping {

@@ -2,40 +2,39 @@ package policy
 
 import "time"
 
-// rememberFor is how long a server's shortcoming is remembered until it is
-// tried again.
+// rememberFor is how long a server's shortcoming is remembered before the feature is tried
+// again.
 const rememberFor = 15 * time.Minute
 
-// ednsMemory is what is known about EDNS at one server. Servers and middleboxes
-// that refuse or drop questions with an OPT record (RFC 6891 §7) are asked
-// without for a while, but only after the questions of two different names, with
-// no reply to a question with EDNS between them: one odd name or a few lost
-// packets change nothing.
+// ednsMemory is what is known about EDNS at one server. Some servers and middleboxes refuse
+// or drop questions with an OPT record (RFC 6891 §7). Such a server is asked without EDNS for
+// a while, but only after questions for two different names have failed, with no reply to a
+// question with EDNS in between: one odd name or a few lost packets change nothing.
 type ednsMemory struct {
 	// takenAt is when the server last answered a question with EDNS.
 	takenAt Time
 	// suspectKey is the name that failed with EDNS; suspected says there is one.
 	suspectKey uint64
 	suspected  bool
-	// plainUntil is until when the server is asked without EDNS.
+	// plainUntil is the time until which the server is asked without EDNS.
 	plainUntil Time
 }
 
 // plain reports whether the server is asked without EDNS now.
 func (m *ednsMemory) plain(now Time) bool { return now < m.plainUntil }
 
-// recent reports whether the server answered a question with EDNS lately.
+// recent reports whether the server has answered a question with EDNS recently.
 func (m *ednsMemory) recent(now Time) bool {
 	return m.takenAt != 0 && now.Since(m.takenAt) < rememberFor
 }
 
-// taken notes a reply to a question with EDNS that does not complain.
+// taken records a reply to a question with EDNS that does not reject EDNS.
 func (m *ednsMemory) taken(now Time) {
 	m.takenAt, m.suspected = now, false
 }
 
-// failed notes that the name key failed with EDNS although the server is there.
-// It reports whether the server is asked without from now on.
+// failed records that a question for the name key failed with EDNS although the server is up.
+// It reports whether the server is asked without EDNS from now on.
 func (m *ednsMemory) failed(now Time, key uint64) bool {
 	switch {
 	case m.plain(now):
@@ -51,8 +50,8 @@ func (m *ednsMemory) failed(now Time, key uint64) bool {
 	return true
 }
 
-// maxMiscased is how many replies in a row may change the case of their name
-// until the server counts as one that always does.
+// maxMiscased is how many replies in a row must change the case of the name for the server to
+// count as one that always does.
 const maxMiscased = 2
 
 // caseMemory is what is known about the case of names at one server
@@ -64,8 +63,8 @@ type caseMemory struct {
 
 func (m *caseMemory) mixes(now Time) bool { return now >= m.asIsUntil }
 
-// changed notes a reply in another case. It reports whether names are sent as
-// they are from now on.
+// changed records a reply in another case. It reports whether names are sent unchanged from
+// now on.
 func (m *caseMemory) changed(now Time) bool {
 	m.run++
 	if m.run < maxMiscased || !m.mixes(now) {
@@ -77,21 +76,20 @@ func (m *caseMemory) changed(now Time) bool {
 
 func (m *caseMemory) kept() { m.run = 0 }
 
-// Times of streamMemory: a server to which no connection can be made is tried
-// again after the first, then after twice as long each time, up to the second.
+// The first and the longest pause of streamMemory, before a server to which no connection
+// could be made is tried again. The pause doubles each time.
 const (
 	minStreamPause = 10 * time.Second
 	maxStreamPause = 5 * time.Minute
-	// After a pause, streamTrials questions may try TCP; if none brings a reply,
-	// the next ones may after streamTrialEvery.
+	// After a pause, streamTrials questions may try TCP. If none brings a reply, the next
+	// ones may try after streamTrialEvery.
 	streamTrials     = 4
 	streamTrialEvery = 4 * time.Second
 )
 
-// streamMemory is what is known about TCP at one server. Once it has answered
-// over TCP, only connections that cannot be made count against it: an answer
-// that does not come may be the fault of one zone, which must not take TCP from
-// all others.
+// streamMemory is what is known about TCP at one server. Once the server has answered over
+// TCP, only connections that cannot be made count against it: a missing answer may be the
+// fault of a single zone, and must not turn TCP off for all others.
 type streamMemory struct {
 	open int // questions over TCP that wait
 	// proven says that the server has answered over TCP.
@@ -103,7 +101,7 @@ type streamMemory struct {
 	trials int // questions that tried since until
 }
 
-// missing reports whether TCP is not to be tried now.
+// missing reports whether TCP must not be tried now.
 func (m *streamMemory) missing(now Time) bool {
 	switch {
 	case m.pause == 0:
@@ -119,8 +117,8 @@ func (m *streamMemory) missing(now Time) bool {
 
 func (m *streamMemory) heard() { m.proven, m.pause, m.trials = true, 0, 0 }
 
-// unconnected notes that no connection could be made. It reports whether the
-// server newly counts as one without TCP.
+// unconnected records that no connection could be made. It reports whether the server now
+// counts as one without TCP and did not before.
 func (m *streamMemory) unconnected(now Time) bool {
 	news := m.pause == 0
 	m.pause = min(max(2*m.pause, minStreamPause), maxStreamPause)
@@ -128,8 +126,8 @@ func (m *streamMemory) unconnected(now Time) bool {
 	return news
 }
 
-// silent notes that a question got no answer on a connection. It reports
-// whether the server newly counts as one without TCP.
+// silent records that a question got no answer on a connection. It reports whether the server
+// now counts as one without TCP and did not before.
 func (m *streamMemory) silent(now Time) bool {
 	if m.proven {
 		return false
@@ -140,26 +138,25 @@ func (m *streamMemory) silent(now Time) bool {
 	return news
 }
 
-// Streams bounds the questions that wait over TCP, so that one server or one
-// client that makes them wait long leaves room for the others.
+// Streams limits the questions that wait for answers over TCP, so that one slow server or one
+// client cannot take all places from the others.
 type Streams struct {
 	// Max is how many may wait at a time.
 	Max int
-	// Taken counts questions that were asked over TCP, Refused those that were
-	// not because of a bound.
+	// Taken counts the questions asked over TCP, Refused those that a limit kept from TCP.
 	Taken, Refused uint64
 
 	open    int
 	clients [streamClients]int32
 }
 
-// streamClients is how many counters clients are hashed to.
+// streamClients is the number of counters over which clients are hashed.
 const streamClients = 1024
 
-// takeStream counts one more question of a client to a server, unless that is too
-// many. Half of Max is for one server where a group has several; an eighth for
-// one client, and only a sixteenth while more than half is in use, but half for
-// a client that asks for many others. Client 0 is this program.
+// takeStream counts one more question of a client to a server, or returns false if a limit is
+// reached. One server of several in a group may have half of Max. One client may have an
+// eighth, or a sixteenth while half of Max or more is in use; a client that asks for many
+// others (Start.Proxy) may have half. Client 0 is this program.
 func (p *Streams) takeStream(s *Server, q *Start) bool {
 	client := q.Client
 	perServer, perClient := p.Max, max(p.Max/8, 1)
@@ -184,12 +181,12 @@ func (p *Streams) takeStream(s *Server, q *Start) bool {
 	return true
 }
 
-// release undoes take.
+// release undoes takeStream.
 func (p *Streams) release(s *Server, client uint64) {
 	p.open--
 	p.clients[client%streamClients]--
 	s.streams.open--
 }
 
-// Open is the number of questions that wait over TCP.
+// Open returns the number of questions that wait for answers over TCP.
 func (p *Streams) Open() int { return p.open }

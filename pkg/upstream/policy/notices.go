@@ -2,7 +2,7 @@ package policy
 
 import "time"
 
-// NoticeKind is something that operators should know of a server.
+// NoticeKind is something that operators should know about a server.
 type NoticeKind uint8
 
 const (
@@ -12,7 +12,7 @@ const (
 	NoticeUp
 	// NoticeCase says that the server changes the case of names.
 	NoticeCase
-	// NoticePlain says that the server does not take EDNS.
+	// NoticePlain says that the server does not support EDNS.
 	NoticePlain
 	// NoticeNoStream says that the server truncates answers and does not answer over TCP.
 	NoticeNoStream
@@ -21,23 +21,22 @@ const (
 	noticeKinds
 )
 
-// Notice is one line for the log. Suppressed is how many changes between up and
-// down were not reported since the last one that was.
+// Notice is one line for the log. Suppressed is how many changes between up and down have
+// gone unreported since the last report.
 type Notice struct {
 	Kind       NoticeKind
 	Suppressed uint64
 }
 
 const (
-	// noticeLasting is how long a server has to stay up or down until that is
-	// reported.
+	// noticeLasting is how long a server has to stay up or down before that is reported.
 	noticeLasting = 5 * time.Second
-	// noticeBurst lines may be written at once, later one per noticeEvery.
+	// noticeBurst lines may be written at once, and one more per noticeEvery.
 	noticeBurst = 4
 	noticeEvery = 20 * time.Minute
 )
 
-// notices decides which changes of a server's state are worth a line.
+// notices decides which changes of a server's state are worth a line in the log.
 type notices struct {
 	waiting   [noticeKinds]bool // that have no rule of their own
 	any       bool
@@ -50,14 +49,14 @@ type notices struct {
 
 func (n *notices) addNotice(k NoticeKind) { n.waiting[k], n.any = true, true }
 
-// change notes that the server came up or went down.
+// change records that the server came up or went down.
 func (n *notices) change(now Time) {
 	n.changedAt = now
 	n.changes++
 }
 
-// Notice returns the next line to write about the server, if there is one.
-// It is to be called every second or so.
+// Notice returns the next line to log about the server, if there is one. Call it about once a
+// second.
 func (s *Server) Notice(now Time) (Notice, bool) {
 	n := &s.notices
 	if n.any {

@@ -10,21 +10,19 @@ const (
 	MaxAttempts = maxUsual + maxWhole
 	// maxUsual bounds the packets sent for one question.
 	maxUsual = 8
-	// maxWhole bounds the attempts of one question over TCP: two servers, each
-	// once more on a fresh connection.
+	// maxWhole bounds the attempts of one question over TCP: two servers, each tried again
+	// once on a new connection.
 	maxWhole = 4
 
-	// graceForBetter is how long a good answer may still come after a reply that
-	// is not good.
+	// graceForBetter is how long to wait for a good reply after one that is not good.
 	graceForBetter = 2 * time.Second
-	// measureTimeout bounds the questions that only measure.
+	// measureTimeout bounds the questions that only measure a server.
 	measureTimeout = 2 * time.Second
-	// refusedGap is the time before servers that cannot be reached are tried
-	// once more; it bridges the moment in which a server restarts.
+	// refusedGap is the pause before servers that cannot be reached are tried once more. It
+	// bridges the moment in which a server restarts.
 	refusedGap = 200 * time.Millisecond
-	// wholePatience is how long an answer over TCP may take before the servers
-	// are asked anew, unless Config.FirstRetry is longer. It still counts when it
-	// comes later.
+	// wholePatience is how long an answer over TCP may take before the servers are asked
+	// again, unless Config.FirstRetry is longer. A later answer still counts.
 	wholePatience = 2 * time.Second
 )
 
@@ -34,9 +32,9 @@ type Purpose uint8
 const (
 	// Resolve asks for a client.
 	Resolve Purpose = iota
-	// Probing asks one server to see how it is.
+	// Probing asks one server to find out whether it answers, and how fast.
 	Probing
-	// LoopProbing asks one server to see whether the question comes back.
+	// LoopProbing asks one server to find out whether the question comes back to us.
 	LoopProbing
 )
 
@@ -44,37 +42,37 @@ const (
 type Start struct {
 	Config *Config // the settings; do not change
 	Group  *Group  // the servers that may be asked
-	// Purpose says why; for others than Resolve, Only is the index of the one
-	// server to ask.
+	// Purpose is why the question is asked. If it is not Resolve, Only is the index of the
+	// one server to ask.
 	Purpose Purpose
 	Only    int // see Purpose
-	// Key identifies the name, whatever its case: a hash.
+	// Key is a hash of the name that ignores case.
 	Key uint64
-	// Client identifies who asks, 0 for this program. Proxy says that it asks for
-	// many others.
+	// Client is a hash that identifies the client, 0 for this program. Proxy says that the
+	// client asks on behalf of many others.
 	Client uint64
 	Proxy  bool // see Client
 	// DO says that the client wants DNSSEC records, which need EDNS.
 	DO bool
-	// SlowAfter is the time until a Slow action, 0 for none.
+	// SlowAfter is the time from the start of the question to a Slow action, 0 for none.
 	SlowAfter time.Duration
 }
 
 // Query is the policy of one question. The zero value is ready for Reset.
 type Query struct {
 	start Start // what Reset was called with
-	// deadline ends the question, retryAt asks again, slowAt (if not 0) makes a
-	// Slow action.
+	// At deadline the question ends, at retryAt it is asked again, and at slowAt (if not 0)
+	// there is a Slow action.
 	deadline, retryAt, slowAt Time
 	// gap is the time until the next repetition, 0 until it is known.
 	gap time.Duration
-	// attempts[:n] were made, open of them may still bring something; whole of
-	// them went over TCP.
+	// attempts[:n] were made. Of these, open may still bring a reply, and whole went over
+	// TCP.
 	attempts       [MaxAttempts]attempt
 	n, open, whole int // see attempts
-	// refusals is how many attempts failed at once.
+	// refusals is how many attempts failed immediately.
 	refusals int
-	// awaiting says that an answer over TCP is awaited.
+	// awaiting says that we wait for an answer over TCP.
 	awaiting bool
 	best     Rank // the rank of the best reply so far
 	bestOPT  bool // the best reply so far has an OPT record
@@ -89,20 +87,20 @@ type attempt struct {
 	way           Way  // the transport
 	edns          bool // with an OPT record
 	mixed         bool // in random case
-	cold          bool // its time includes that for a connection
+	cold          bool // its time includes making a connection
 	open          bool // a reply may still come
-	heard         bool // there was a reply, to be ignored
+	heard         bool // a reply came and was ignored
 	late          bool // it counts as silent
-	repeated      bool // the question was asked once more because of it, or it is that repetition
+	repeated      bool // it was asked once more, or is that repetition
 	misunderstood bool // the server did not understand it
 }
 
-// Reset makes q the policy of another question.
+// Reset prepares q for another question.
 func (q *Query) Reset(start Start) {
 	*q = Query{start: start, failure: EndTimeout}
 }
 
-// Due is when the next Tick is due, 0 once the question has ended.
+// Due returns when the next Tick is due, or 0 once the question has ended.
 func (q *Query) Due() Time {
 	if q.ended {
 		return 0
@@ -120,12 +118,12 @@ func (q *Query) Due() Time {
 // Ended reports whether there was a Finish action.
 func (q *Query) Ended() bool { return q.ended }
 
-// client reports whether somebody waits for the answer.
+// client reports whether a client waits for the answer.
 func (q *Query) client() bool { return q.start.Purpose == Resolve }
 
 func (q *Query) server(i int) *Server { return q.start.Group.Servers[i] }
 
-// width is the number of servers that can be asked.
+// width returns the number of servers that can be asked.
 func (q *Query) width() int {
 	if !q.client() {
 		return 1
@@ -133,8 +131,8 @@ func (q *Query) width() int {
 	return len(q.start.Group.Servers)
 }
 
-// Step appends what follows from an event to dst. It does nothing after a
-// Finish action, or for an attempt that is not open.
+// Step takes an event and appends the actions that follow from it to dst. It does nothing
+// after a Finish action, or for an attempt that is not open.
 func (q *Query) Step(now Time, ev Event, dst []Action) []Action {
 	if q.ended {
 		return dst
@@ -179,7 +177,8 @@ func (q *Query) begin(now Time, dst []Action) []Action {
 	q.deadline, q.retryAt = now.Add(s.Config.Timeout), now
 	if !q.client() {
 		q.deadline = now.Add(measureTimeout)
-		// Without EDNS unless it is known to work: it is to tell that the server is there.
+		// Use EDNS only if it is known to work: the probe must find out whether the server is
+		// up.
 		only := q.server(s.Only)
 		return q.send(now, s.Only, (only.secure.on || only.edns.recent(now)) && !only.edns.plain(now), dst)
 	}
@@ -202,7 +201,7 @@ func (q *Query) begin(now Time, dst []Action) []Action {
 	return q.measure(now, dst)
 }
 
-// measure looks after servers that were not asked.
+// measure appends actions that probe or measure servers that this question did not ask.
 func (q *Query) measure(now Time, dst []Action) []Action {
 	g := q.start.Group
 	if len(g.Servers) < 2 {
@@ -230,17 +229,16 @@ func (q *Query) asked(i int) bool {
 	return false
 }
 
-// edns reports whether server i is to be asked with EDNS. While nothing comes,
-// every now and then a repetition goes without, because something may drop it
-// (RFC 6891 §6.2.2): the second if the server never took EDNS, the third if it
-// did. Who wants DNSSEC records from a server that takes EDNS gets no answer
-// without them.
+// edns reports whether to ask server i with EDNS. While no reply comes, some repetitions are
+// sent without it, because something on the path may drop it (RFC 6891 §6.2.2): the second if
+// the server has never answered with EDNS, the third if it has. A client that wants DNSSEC
+// records from a server that supports EDNS is never given an answer without them.
 func (q *Query) edns(now Time, i int) bool {
 	m := &q.server(i).edns
 	if m.plain(now) {
 		return false
 	}
-	if q.server(i).secure.on { // nothing on the way can drop it
+	if q.server(i).secure.on { // nothing on the path can drop it
 		return true
 	}
 	silent := 0
@@ -258,7 +256,7 @@ func (q *Query) edns(now Time, i int) bool {
 	return silent%2 != 1
 }
 
-// send asks server i by its usual transport.
+// send asks server i over its usual transport.
 func (q *Query) send(now Time, i int, edns bool, dst []Action) []Action {
 	if q.n >= maxUsual {
 		return dst
@@ -295,7 +293,7 @@ func (q *Query) sendNext(now Time, dst []Action) []Action {
 	return dst
 }
 
-// sendWhole asks server i over TCP. It reports whether it does.
+// sendWhole asks server i over TCP, and returns false if a limit forbids that.
 func (q *Query) sendWhole(now Time, i int, edns, alone bool, dst []Action) ([]Action, bool) {
 	s := q.server(i)
 	if q.whole >= maxWhole || !q.start.Config.Streams.takeStream(s, &q.start) {
@@ -310,7 +308,7 @@ func (q *Query) sendWhole(now Time, i int, edns, alone bool, dst []Action) ([]Ac
 	return dst, true
 }
 
-// close notes that nothing more comes of an attempt.
+// close records that an attempt will bring nothing more.
 func (q *Query) close(a *attempt) {
 	a.open = false
 	q.open--
@@ -319,11 +317,10 @@ func (q *Query) close(a *attempt) {
 	}
 }
 
-// next returns the server to ask now: of those that were asked least for this
-// question the best one, under InOrder the first one that is usable, and of replicas that
-// do as well one at random. It is -1
-// if there is none: all servers loop, are left alone after a failed handshake, or
-// have the question on a connection.
+// next returns the index of the server to ask now: the best of those that were asked this
+// question least often. Under InOrder it is the first of these that is usable; of equally
+// good replicas, a random one. It returns -1 if there is none: all servers loop, are paused
+// after a failed handshake, or already have the question on a connection.
 func (q *Query) next(now Time) int {
 	servers := q.start.Group.Servers
 	inOrder := q.start.Config.Strategy == InOrder
@@ -352,8 +349,8 @@ func (q *Query) next(now Time) int {
 	return best
 }
 
-// tried is how often server i was asked this question. A server that has replied
-// counts many times, so that silent servers are asked again first.
+// tried returns how often server i was asked this question. A server that has replied gets a
+// much higher count, so that silent servers are asked again first.
 func (q *Query) tried(i int) int {
 	n := 0
 	for k := range q.attempts[:q.n] {
@@ -368,8 +365,8 @@ func (q *Query) tried(i int) int {
 	return n
 }
 
-// advance goes on after an attempt that failed or brought an error: to a server
-// not yet asked, else it waits for those that are open.
+// advance continues after an attempt that failed or brought an error: it asks a server that
+// was not yet asked or, if there is none, waits for the open attempts.
 func (q *Query) advance(now Time, dst []Action) []Action {
 	if !q.client() {
 		return dst
@@ -395,12 +392,12 @@ func (q *Query) finishIfIdle(now Time, dst []Action) []Action {
 	}
 	q.retryAt = now.Add(refusedGap)
 	if q.slowAt != 0 {
-		q.slowAt = now // nobody works on it, so there is nothing to wait for
+		q.slowAt = now // no attempt is open, so waiting is of no use
 	}
 	return dst
 }
 
-// giveUp is how to end without a good reply.
+// giveUp returns how to end without a good reply.
 func (q *Query) giveUp() End {
 	switch q.best {
 	case RankNone:
@@ -421,7 +418,7 @@ func (q *Query) finish(end End, dst []Action) []Action {
 	return append(dst, Action{Kind: Finish, End: end})
 }
 
-// tick does what is due.
+// tick appends the actions that are due at now.
 func (q *Query) tick(now Time, dst []Action) []Action {
 	if now >= q.deadline {
 		dst = q.overdue(now, minRTO, dst)
@@ -442,7 +439,7 @@ func (q *Query) tick(now Time, dst []Action) []Action {
 	return dst
 }
 
-// firstSent is when server i was first asked this question.
+// firstSent returns when server i was first asked this question.
 func (q *Query) firstSent(i int) Time {
 	for k := range q.attempts[:q.n] {
 		if a := &q.attempts[k]; a.server == i && a.way == Usual {
@@ -452,7 +449,7 @@ func (q *Query) firstSent(i int) Time {
 	return 0
 }
 
-// overdue counts attempts as silent, each once, that have waited so long.
+// overdue counts the attempts that have waited this long as silent, each of them once.
 func (q *Query) overdue(now Time, waited time.Duration, dst []Action) []Action {
 	for k := range q.attempts[:q.n] {
 		a := &q.attempts[k]

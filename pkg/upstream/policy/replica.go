@@ -6,38 +6,39 @@ import "time"
 type Role uint8
 
 const (
-	// Peer servers have no special place.
+	// Peer servers have no special role.
 	Peer Role = iota
-	// Replica servers are the same server many times: questions are spread among the
-	// nearest of them that answer.
+	// Replica servers are instances of the same server. Questions are spread over the nearest
+	// of those that answer.
 	Replica
-	// Reserve servers lead to any of the replicas. They are asked when no replica
-	// answers.
+	// Reserve servers are addresses that lead to any of the replicas, such as that of their
+	// Service. They are asked when no replica answers.
 	Reserve
 )
 
 const (
-	// nearby is how much longer than to the nearest replica the way to another may be for
-	// both to count as equal. It is more than differences within a zone: if
-	// only the very nearest were asked, the nodes of a zone would overload the one
+	// nearby is how much longer than that of the nearest replica another one's round-trip
+	// time may be for both to count as equally near. It exceeds the differences within a
+	// zone: if only the nearest were asked, the nodes of a zone would overload the one
 	// replica in it.
 	nearby = 2 * time.Millisecond
-	// replicasTried is how many replicas are asked the same question before a reserve is.
+	// replicasTried is how many replicas are asked a question before a reserve server is
+	// asked.
 	replicasTried = 2
 	// measuredAtOnce bounds the replicas that are measured with one question.
 	measuredAtOnce = 2
-	// tryEvery is the least time between two measurements of a replica of which nothing is
-	// known yet.
+	// tryEvery is the least time between two attempts to measure a replica about which
+	// nothing is known yet.
 	tryEvery = time.Second
 )
 
-// Placed returns s, which knows nothing yet, in a role.
+// Placed returns s, which must be new, with a role.
 func (s Server) Placed(role Role) Server {
 	s.role = role
 	return s
 }
 
-// spares reports whether s is left for when no replica can be asked.
+// spares reports whether s is held back until no replica can be asked.
 func (g *Group) spares(s *Server) bool {
 	if s.role != Reserve {
 		return false
@@ -50,7 +51,7 @@ func (g *Group) spares(s *Server) bool {
 	return false
 }
 
-// turn orders servers by role; the lowest comes first.
+// turn returns a server's place in the order of roles. The lowest is asked first.
 func (q *Query) turn(s *Server, standing Standing) int {
 	usable := standing.Usable()
 	switch {
@@ -66,7 +67,7 @@ func (q *Query) turn(s *Server, standing Standing) int {
 	return 2
 }
 
-// replicasAsked is how many attempts at this question went to replicas.
+// replicasAsked returns how many attempts at this question went to replicas.
 func (q *Query) replicasAsked() (n int) {
 	for k := range q.attempts[:q.n] {
 		if q.server(q.attempts[k].server).role == Replica {
@@ -76,8 +77,8 @@ func (q *Query) replicasAsked() (n int) {
 	return n
 }
 
-// equal returns one of the replicas that are as good as server best, which was asked
-// this question tried times: as near within nearby, and of the same standing.
+// equal returns the index of a random replica that is as good as server best: it was asked
+// this question as often (tried times), is as near within nearby, and has the same standing.
 func (q *Query) equal(now Time, best, tried int) int {
 	g := q.start.Group
 	first := g.Servers[best]
@@ -105,8 +106,9 @@ func (g *Group) draw() uint64 {
 	return g.random >> 16
 }
 
-// measureReplicas looks after servers that were not asked: those that are down, replicas of
-// which nothing is known, and in turn the others, a few at a time.
+// measureReplicas appends actions that measure servers that this question did not ask: those
+// that are down, replicas about which nothing is known, and the others in turn, a few at a
+// time.
 func (q *Query) measureReplicas(now Time, dst []Action) []Action {
 	g := q.start.Group
 	explore := q.start.Config.Strategy == Fastest && g.measured() && g.wantsExplore(now)

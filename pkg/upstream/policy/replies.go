@@ -1,6 +1,6 @@
 package policy
 
-// replied goes on after a reply.
+// replied handles a reply.
 func (q *Query) replied(now Time, ev *Event, dst []Action) []Action {
 	a := &q.attempts[ev.Attempt]
 	s := q.server(a.server)
@@ -15,7 +15,7 @@ func (q *Query) replied(now Time, ev *Event, dst []Action) []Action {
 	case !q.client():
 		return dst
 	case outcome == NotUnderstood && a.edns, q.refusesEDNS(now, a, ev):
-		// RFC 6891 §7: it may be EDNS that the server does not like.
+		// RFC 6891 §7: the server may object to EDNS.
 		a.misunderstood = true
 		dst = q.keep(RankError, ev, dst)
 		return q.send(now, a.server, false, dst)
@@ -23,7 +23,7 @@ func (q *Query) replied(now Time, ev *Event, dst []Action) []Action {
 		dst = q.keep(RankTruncated, ev, dst)
 		return q.truncated(now, a, dst)
 	case outcome == Truncated:
-		// As much as there is: more than 64 KB.
+		// There is no way to get more: the answer exceeds 64 KB.
 		return q.finish(EndReply, dst)
 	case outcome == Malformed:
 		q.failure = EndMalformed
@@ -34,7 +34,7 @@ func (q *Query) replied(now Time, ev *Event, dst []Action) []Action {
 	return q.advance(now, dst)
 }
 
-// noteReply learns from a reply about the server.
+// noteReply records what a reply tells about the server.
 func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 	s := q.server(a.server)
 	isError := ev.Outcome == Malformed || ev.Outcome == ServerError || ev.Outcome == Declined || ev.Outcome == NotUnderstood && !a.edns
@@ -58,7 +58,7 @@ func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 	}
 	switch {
 	case a.edns && ev.Outcome == NotUnderstood:
-		// One without EDNS says so without an OPT record (RFC 6891 §7).
+		// A server without EDNS rejects it in a reply without an OPT record (RFC 6891 §7).
 		if !ev.OPT && !s.edns.recent(now) && s.edns.failed(now, q.start.Key) {
 			s.notices.addNotice(NoticePlain)
 		}
@@ -66,7 +66,7 @@ func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 		s.edns.taken(now)
 	case !a.edns && !isError && ev.Outcome != NotUnderstood &&
 		(q.failedWithEDNS(now, a) || wasMute && !q.client() && !s.edns.recent(now)):
-		// A probe without EDNS finds a server that questions with EDNS did not find.
+		// The probe without EDNS is answered, although questions with EDNS were not.
 		if s.edns.failed(now, q.start.Key) {
 			s.notices.addNotice(NoticePlain)
 		}
@@ -76,18 +76,17 @@ func (q *Query) noteReply(now Time, a *attempt, ev *Event) {
 	}
 }
 
-// refusesEDNS reports whether a reply to a looks like that of a server or middlebox
-// that refuses every question with an OPT record: it has none itself, and the
-// server has not taken EDNS lately.
+// refusesEDNS reports whether a reply to a looks as if a server or middlebox refuses every
+// question with an OPT record: the reply has no OPT record, and the server has not answered
+// with EDNS recently.
 func (q *Query) refusesEDNS(now Time, a *attempt, ev *Event) bool {
 	return ev.Outcome == Declined && a.edns && !ev.OPT && !q.server(a.server).edns.recent(now)
 }
 
-// failedWithEDNS reports whether the server of plain, an attempt without EDNS that
-// is answered now, refused this question with EDNS before, or left it without an
-// answer for clearly longer than it needed for plain. The latter is no sign where
-// the name is slow, since then both take long, or where the server took EDNS
-// lately.
+// failedWithEDNS takes plain, an attempt without EDNS that has now been answered. It reports
+// whether the same server refused this question with EDNS before, or left it unanswered for
+// clearly longer than it needed for plain. The latter does not count where the name is slow,
+// since both attempts then take long, or where the server has answered with EDNS recently.
 func (q *Query) failedWithEDNS(now Time, plain *attempt) bool {
 	for k := range q.attempts[:q.n] {
 		a := &q.attempts[k]
@@ -105,8 +104,8 @@ func (q *Query) failedWithEDNS(now Time, plain *attempt) bool {
 	return false
 }
 
-// keep remembers a reply that is not good: the first of its rank, but one with an
-// OPT record, which may say why (RFC 8914), replaces one without.
+// keep stores a reply that is not good. The first reply of a rank is kept, except that one
+// with an OPT record, which may give a reason (RFC 8914), replaces one without.
 func (q *Query) keep(rank Rank, ev *Event, dst []Action) []Action {
 	explains := rank == q.best && ev.OPT && !q.bestOPT
 	if !ev.Keepable || !rank.Better(q.best) && !explains {
@@ -114,12 +113,12 @@ func (q *Query) keep(rank Rank, ev *Event, dst []Action) []Action {
 	}
 	q.best, q.bestOPT = rank, ev.OPT
 	if rank == RankIgnored {
-		return dst // it is not passed on
+		return dst // such a reply is not passed on
 	}
 	return append(dst, Action{Kind: Keep, Attempt: ev.Attempt})
 }
 
-// truncated asks again over TCP, or another server if there is no TCP.
+// truncated asks again over TCP or, if TCP cannot be used, asks another server.
 func (q *Query) truncated(now Time, a *attempt, dst []Action) []Action {
 	if q.awaiting {
 		return dst
@@ -132,8 +131,8 @@ func (q *Query) truncated(now Time, a *attempt, dst []Action) []Action {
 	return q.advance(now, dst)
 }
 
-// ignored waits for a better reply than one that is to be ignored: a second one
-// to the same attempt, or another server's.
+// ignored handles a reply that the configuration says to ignore. It waits for a better one: a
+// second reply to the same attempt, or one from another server.
 func (q *Query) ignored(now Time, ev *Event, dst []Action) []Action {
 	a := &q.attempts[ev.Attempt]
 	first := !a.heard
@@ -151,10 +150,10 @@ func (q *Query) ignored(now Time, ev *Event, dst []Action) []Action {
 	return dst
 }
 
-// miscased goes on after a reply that is right except for the case of its name.
-// It may be forged, so it is waited past; the question is asked once more at
-// once, because it may also be from a server that always answers in lower case.
-// Such a server is soon recognized and asked without mixing.
+// miscased handles a reply that is right except for the case of its name. The reply may be
+// forged, so we go on waiting for another. It may also come from a server that always answers
+// in lower case, so the question is asked once more immediately; such a server is soon
+// recognized and then asked without mixed case.
 func (q *Query) miscased(now Time, k int, dst []Action) []Action {
 	a := &q.attempts[k]
 	s := q.server(a.server)
@@ -169,18 +168,18 @@ func (q *Query) miscased(now Time, k int, dst []Action) []Action {
 	return q.send(now, a.server, a.edns, dst)
 }
 
-// disconnected goes on after a connection ended. Unless it never began, the
-// question is asked once more on a fresh one: servers close idle connections at
-// any time (RFC 7766 §6.2.4).
+// disconnected handles the end of a connection. If the connection had been made, the question
+// is asked once more on a new one, because servers may close idle connections at any time
+// (RFC 7766 §6.2.4).
 //
-// That TCP fails says nothing about UDP, so the server does not count as silent.
+// A failure of TCP says nothing about UDP, so the server does not count as silent.
 func (q *Query) disconnected(now Time, ev Event, dst []Action) []Action {
 	a := &q.attempts[ev.Attempt]
 	s := q.server(a.server)
 	q.close(a)
 	switch {
 	case ev.Kind != Lost || a.repeated:
-	case s.secure.on && s.paused(now): // it failed in a row
+	case s.secure.on && s.paused(now): // it has failed repeatedly
 	case a.way == Usual && q.n < maxUsual:
 		dst = q.send(now, a.server, a.edns, dst)
 		dst[len(dst)-1].Alone, q.attempts[q.n-1].repeated = true, true

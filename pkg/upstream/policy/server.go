@@ -2,27 +2,28 @@ package policy
 
 import "time"
 
-// Server is what is known of one upstream server. The zero value knows nothing.
-// All groups that contain a server share it.
+// Server is what is known about one upstream server. The zero value is a server about which
+// nothing is known. All groups that contain a server share its Server.
 type Server struct {
-	// Failures counts attempts that brought nothing usable: errors, silence,
-	// unreadable replies, refused ports.
+	// Failures counts attempts that brought nothing usable: errors, silence, malformed
+	// replies, refused ports.
 	Failures uint64
-	// lastFault is the last of them, or the last attempt that could not be sent.
+	// lastFault is the last of these failures, or the last attempt that could not be sent.
 	lastFault Fault
 
-	// srtt and rttvar are the averages of RFC 6298 §2; srtt is 0 while unknown.
+	// srtt and rttvar are the smoothed round-trip time and its variation (RFC 6298 §2); srtt
+	// is 0 while unknown.
 	srtt, rttvar time.Duration
 	// heardAt is when the last reply came.
 	heardAt Time
 	// failing says that the last reply was an error.
 	failing bool
-	// doubtSince is when the first of the attempts was sent that are unanswered
-	// since the server was last heard; 0 for none. doubtKey is its question.
+	// doubtSince is when the first attempt that has been unanswered since the server's last
+	// reply was sent; 0 if there is none. doubtKey is the key of its question.
 	doubtSince Time
 	doubtKey   uint64 // see doubtSince
-	// down says that the server is not asked except for a probe now and then;
-	// probeAt is the time of the next one.
+	// down says that the server is only probed now and then; probeAt is the time of the next
+	// probe.
 	down    bool
 	probeAt Time // see down
 	// mute says that the server is down because of silence, not because the
@@ -35,27 +36,27 @@ type Server struct {
 	secure  secureState  // what is known about TLS to the server
 	spread  float64      // constant; see NewSecure
 	role    Role         // constant; see NewGroup
-	// tryAt is when a replica may be measured next because nothing is known of it.
+	// tryAt is when a replica about which nothing is known may next be measured.
 	tryAt   Time
 	loop    loopState // whether the server sends our questions back
 	notices notices   // the messages about the server to log
 }
 
 const (
-	// downAfter is how long nothing at all may come from a server, while at
-	// least two different questions wait for it, until it counts as down.
+	// downAfter is how long a server must be silent, while at least two different questions
+	// wait for it, to count as down.
 	downAfter = time.Second
 	// probeEvery is the time between two probes of a server that is down.
 	probeEvery = time.Second
 
 	minRTO = 100 * time.Millisecond
 	maxRTO = 400 * time.Millisecond
-	// patience is how much longer than usual a server may take until another
-	// one is asked. It is what a dead server of two adds to a question.
+	// patience is how much longer than usual a server may take before another one is asked.
+	// It is therefore the delay that one dead server of two adds to a question.
 	patience = 180 * time.Millisecond
 )
 
-// Standing is how well a server does. Lower is better.
+// Standing says how well a server works. Lower is better.
 type Standing uint8
 
 const (
@@ -63,7 +64,7 @@ const (
 	Healthy Standing = iota
 	// Failing servers answer with errors.
 	Failing
-	// Doubtful servers owe an answer.
+	// Doubtful servers have not answered the latest questions.
 	Doubtful
 	// Down servers do not answer.
 	Down
@@ -74,7 +75,7 @@ const (
 // Usable reports whether clients' questions go to a server of this standing.
 func (s Standing) Usable() bool { return s < Down }
 
-// Standing returns how well the server does.
+// Standing returns how well the server works now.
 func (s *Server) Standing() Standing {
 	switch {
 	case s.loop.looping:
@@ -95,11 +96,11 @@ func (s *Server) IsDown() bool { return s.down }
 // IsLooping reports whether the server sends our questions back to us.
 func (s *Server) IsLooping() bool { return s.loop.looping }
 
-// SmoothedRTT is the average round-trip time, 0 while unknown.
+// SmoothedRTT returns the smoothed round-trip time, 0 while unknown.
 func (s *Server) SmoothedRTT() time.Duration { return s.srtt }
 
-// heard notes a reply. rtt is its round-trip time, negative if that says nothing
-// about the usual transport; fault is what is wrong with the reply.
+// heard records a reply. rtt is its round-trip time, negative if that says nothing about the
+// usual transport. fault is what is wrong with the reply.
 func (s *Server) heard(now Time, rtt time.Duration, fault Fault) {
 	s.heardAt = now
 	s.doubtSince, s.mute = 0, false
@@ -122,9 +123,8 @@ func (s *Server) heard(now Time, rtt time.Duration, fault Fault) {
 	}
 }
 
-// silent notes that the question key, first sent at a time, is unanswered. A
-// server that has been heard since is alive: then it is the question that is
-// slow.
+// silent records that the question key, first sent at sent, is unanswered. If the server has
+// replied to anything since, it is up, and only this question is slow.
 func (s *Server) silent(now, sent Time, key uint64) {
 	s.fails(now, FaultSilent)
 	switch {
@@ -137,9 +137,9 @@ func (s *Server) silent(now, sent Time, key uint64) {
 	}
 }
 
-// refused notes that the network reported the server as unreachable to an
-// attempt sent at a time, or that its connection failed. Such reports can be forged, so
-// a reply since then counts more.
+// refused records that an attempt sent at sent failed, because the network reported the
+// server as unreachable or the connection failed. Such reports can be forged, so a reply
+// received since then takes precedence.
 func (s *Server) refused(now, sent Time, kind FaultKind) {
 	s.fails(now, kind)
 	if s.heardAt >= sent {
@@ -157,8 +157,8 @@ func (s *Server) fall(now Time) {
 	s.notices.change(now)
 }
 
-// wantsProbe reports whether a server that is down is to be probed now. It says
-// so once per interval.
+// wantsProbe reports whether to probe a server that is down now. It returns true once per
+// interval.
 func (s *Server) wantsProbe(now Time) bool {
 	if !s.down || s.loop.looping || now < s.probeAt || s.paused(now) {
 		return false
@@ -167,8 +167,8 @@ func (s *Server) wantsProbe(now Time) bool {
 	return true
 }
 
-// rto is how long to wait for a reply before asking another server: RFC 6298 §2,
-// within patience.
+// rto returns how long to wait for a reply before asking another server: the timeout of RFC
+// 6298 §2, limited by patience.
 func (s *Server) rto() time.Duration {
 	if s.srtt == 0 {
 		return patience

@@ -3,48 +3,49 @@ package policy
 import "time"
 
 const (
-	// minPause is how long a server is not asked after the first failed
-	// handshake, maxPause after many: the time doubles.
+	// minPause is how long a server is not asked after its first failed handshake. The time
+	// doubles with each failure, up to maxPause.
 	minPause = time.Second
 	maxPause = time.Minute
-	// coldPatience is how long at least a connection may take to be made until
-	// another server is asked.
+	// coldPatience is the least time that making a connection may take before another server
+	// is asked.
 	coldPatience = 400 * time.Millisecond
-	// dialToMeasure is how often a connection is made only to measure a server.
+	// dialToMeasure is the least time between connections that are made only to measure a
+	// server.
 	dialToMeasure = time.Minute
 )
 
-// secureState is what is known of a server's secure connections. A handshake is
-// dear, so a server that fails in it is left alone for longer and longer.
+// secureState is what is known about the connections to a server over TLS. Handshakes are
+// expensive, so a server that fails them is not asked for longer and longer.
 type secureState struct {
-	// on says that the server is asked over connections only, with a handshake.
+	// on says that all questions to the server use connections with a handshake.
 	on bool
 	// open is whether there is a connection.
 	open bool
-	// pause is how long the server was last left alone, 0 once it answered; until
-	// is when it may be asked again.
+	// pause is the length of the last pause, 0 once the server has answered. until is when it
+	// may be asked again.
 	pause time.Duration
 	until Time
 	// measureAt is when a connection may next be made only to measure.
 	measureAt Time
 }
 
-// NewSecure returns a server that is asked over secure connections only. spread,
-// from 0 to 1, makes its pauses differ from other programs'.
+// NewSecure returns a server that is asked only over secure connections. spread, from 0 to 1,
+// makes its pauses differ from those of other programs.
 func NewSecure(spread float64) Server {
 	return Server{secure: secureState{on: true}, spread: spread}
 }
 
-// Connected notes that there is a connection, or none any more.
+// Connected records whether a connection is open.
 func (s *Server) Connected(open bool) { s.secure.open = open }
 
-// HandshakeFailed notes that no connection could be made, and none is open: the
-// server is down and not asked for a while. It returns for how long.
+// HandshakeFailed records that no connection could be made while none is open. The server is
+// then down, and not asked for the time that HandshakeFailed returns.
 func (s *Server) HandshakeFailed(now Time) time.Duration {
 	s.fails(now, FaultHandshake)
 	h := &s.secure
 	h.pause = min(max(2*h.pause, minPause), maxPause)
-	// At most a tenth shorter, so that the pauses of many clients drift apart.
+	// Up to a tenth shorter, so that the pauses of many programs drift apart.
 	pause := h.pause - time.Duration(s.spread*float64(h.pause)/10)
 	h.until = now.Add(pause)
 	if !s.down {
@@ -57,7 +58,7 @@ func (s *Server) HandshakeFailed(now Time) time.Duration {
 // paused reports whether the server must not be asked now.
 func (s *Server) paused(now Time) bool { return now < s.secure.until }
 
-// measurable reports whether the server may be asked only to measure it.
+// measurable reports whether the server may be asked merely to measure it.
 func (s *Server) measurable(now Time) bool {
 	h := &s.secure
 	if !h.on || h.open {
@@ -70,8 +71,8 @@ func (s *Server) measurable(now Time) bool {
 	return true
 }
 
-// dialling notes that attempt k waits for a connection: it takes several round
-// trips until the question is even sent.
+// dialling records that attempt k waits for a connection, so that several round trips pass
+// before the question is even sent.
 func (q *Query) dialling(now Time, k int) {
 	a := &q.attempts[k]
 	a.cold = true
@@ -82,8 +83,8 @@ func (q *Query) dialling(now Time, k int) {
 	q.retryAt = now.Add(q.gap)
 }
 
-// waitsOn reports whether server i has the question on a connection, where asking
-// again would bring nothing new.
+// waitsOn reports whether server i already has the question on a connection, where asking
+// again would be of no use.
 func (q *Query) waitsOn(i int) bool {
 	if !q.server(i).secure.on {
 		return false

@@ -13,7 +13,7 @@ type Time int64
 // Add returns the time that is d later.
 func (t Time) Add(d time.Duration) Time { return t + Time(d) }
 
-// Since returns how much later t is than earlier.
+// Since returns the time from earlier to t.
 func (t Time) Since(earlier Time) time.Duration { return time.Duration(t - earlier) }
 
 // Strategy says which servers of a group are asked.
@@ -30,27 +30,27 @@ const (
 	All
 )
 
-// Config is the part of the configuration that decides.
+// Config is the part of the configuration that affects decisions.
 type Config struct {
 	Strategy Strategy
 	// Timeout bounds one question.
 	Timeout time.Duration
-	// FirstRetry is the time to the first repetition; 0 derives it from the
+	// FirstRetry is the time to the first repetition. 0 means that it is derived from the
 	// measured round-trip times.
 	FirstRetry time.Duration
-	// MixCase asks for random case in names (--do-0x20-encode).
+	// MixCase asks for names in random case (--do-0x20-encode).
 	MixCase bool
 	// Streams limits the questions over TCP. It must not be nil.
 	Streams *Streams
 }
 
-// Way is how a message travels to a server.
+// Way is the kind of transport by which a question is sent to a server.
 type Way uint8
 
 const (
-	// Usual is the transport for every question: UDP for most servers.
+	// Usual is the transport that questions use first: UDP for most servers.
 	Usual Way = iota
-	// Whole is the transport for answers that did not fit: TCP.
+	// Whole is the transport for answers that did not fit the usual one: TCP.
 	Whole
 )
 
@@ -60,13 +60,13 @@ type EventKind uint8
 const (
 	// Begin starts the question.
 	Begin EventKind = iota
-	// Tick says that [Query.Due] has come.
+	// Tick says that the time [Query.Due] has come.
 	Tick
 	// Replied brings a reply to an attempt.
 	Replied
 	// Miscased brings a reply that matches except for the case of its name.
 	Miscased
-	// Unsent says that an attempt could not be sent: no socket could be had.
+	// Unsent says that an attempt could not be sent because no socket was available.
 	Unsent
 	// Refused says that the network reported the server as unreachable.
 	Refused
@@ -83,36 +83,36 @@ type Event struct {
 	Kind EventKind
 	// Attempt is the attempt concerned, as numbered by a Send action.
 	Attempt int
-	// Outcome is what the reply is worth; only for Replied.
+	// Outcome is the judgement of the reply; only for Replied.
 	Outcome Outcome
 	// Rcode is the (extended) rcode of the reply; only for Replied.
 	Rcode int
 	// OPT says that the reply has an OPT record.
 	OPT bool
-	// Keepable says that the reply repeats the question, so that it can be passed
-	// on when nothing better comes.
+	// Keepable says that the reply repeats the question, so that it can be passed on if
+	// nothing better comes.
 	Keepable bool
 }
 
-// Outcome is what a reply is worth.
+// Outcome is the judgement of a reply.
 type Outcome uint8
 
 const (
-	// Good answers the question: NOERROR, NXDOMAIN or YXDOMAIN.
+	// Good replies answer the question: NOERROR, NXDOMAIN or YXDOMAIN.
 	Good Outcome = iota
-	// Ignored would be good, but the configuration says to ignore it
+	// Ignored replies would be good, but the configuration says to ignore them
 	// (--ignore-address).
 	Ignored
-	// Truncated did not fit.
+	// Truncated replies have the TC bit: the answer did not fit.
 	Truncated
-	// ServerError is an error such as SERVFAIL.
+	// ServerError replies are errors such as SERVFAIL.
 	ServerError
-	// Declined is REFUSED, which may be about EDNS if the reply has no OPT record.
+	// Declined replies are REFUSED, which may be because of EDNS if they have no OPT record.
 	Declined
-	// NotUnderstood is FORMERR, NOTIMP or BADVERS, which may be about EDNS
-	// (RFC 6891 §7).
+	// NotUnderstood replies are FORMERR, NOTIMP or BADVERS, which may be because of EDNS (RFC
+	// 6891 §7).
 	NotUnderstood
-	// Malformed cannot be read.
+	// Malformed replies cannot be parsed.
 	Malformed
 )
 
@@ -129,10 +129,10 @@ func OutcomeOf(rcode int) Outcome {
 	return ServerError
 }
 
-// rcodeYXDomain says that a DNAME leads to a name that is too long, RFC 6672 §2.2.
+// rcodeYXDomain says that a DNAME leads to a name that is too long (RFC 6672 §2.2).
 const rcodeYXDomain = 6
 
-// Rank orders what a client may be told. The zero value is nothing.
+// Rank orders the replies that a client may get. The zero value means no reply.
 type Rank uint8
 
 const (
@@ -148,41 +148,40 @@ const (
 	RankGood
 )
 
-// Better reports whether r is worth more than other.
+// Better reports whether r is a better reply than other.
 func (r Rank) Better(other Rank) bool { return r > other }
 
 // ActionKind says what the caller has to do.
 type ActionKind uint8
 
 const (
-	// Send asks Server by Way. Attempt is the number of the attempt.
+	// Send sends the question to Server by Way. Attempt is the number of the attempt.
 	Send ActionKind = iota
-	// Reopen waits for another reply to Attempt.
+	// Reopen makes Attempt wait for another reply.
 	Reopen
-	// Doubt says that Attempt's connection may be dead: nothing came on it.
+	// Doubt says that Attempt's connection may be dead, because nothing came on it.
 	Doubt
-	// Keep remembers the reply of the event as the best so far, in place of an
-	// earlier one.
+	// Keep stores the reply of the event as the best so far, in place of an earlier one.
 	Keep
-	// Slow tells the client side that the time for a slow answer has come.
+	// Slow tells the owner that Start.SlowAfter has passed.
 	Slow
-	// Measure starts a question of its own to Server whose answer only tells
-	// how the server is.
+	// Measure sends Server a separate question, whose answer is used only to measure the
+	// server.
 	Measure
-	// Finish ends the question; attempts that are still open are given up. End
-	// says with what. It is the last action of a question.
+	// Finish ends the question as End says; attempts that are still open are cancelled. It is
+	// the last action of a question.
 	Finish
 )
 
-// Action is something to do.
+// Action is one thing for the caller to do.
 type Action struct {
 	Kind    ActionKind // what to do
 	Attempt int        // number of the attempt that it is about
 	// Server is an index into Group.Servers.
 	Server int
 	Way    Way // the transport to use
-	// EDNS sends an OPT record, Mixed random case, Alone uses a connection that
-	// carries nothing else.
+	// EDNS adds an OPT record, Mixed sends the name in random case, and Alone uses a
+	// connection that carries nothing else.
 	EDNS, Mixed, Alone bool
 	End                End // how the question ends, for Finish
 }
@@ -191,16 +190,16 @@ type Action struct {
 type End uint8
 
 const (
-	// EndReply ends with the reply of the event.
+	// EndReply: the reply of the event is the result.
 	EndReply End = iota
-	// EndKept ends with the reply of the last Keep.
+	// EndKept: the reply of the last Keep is the result.
 	EndKept
-	// EndIgnored ends without a reply: there was one to be ignored.
+	// EndIgnored: there is no reply, except ones that were ignored.
 	EndIgnored
-	// EndTimeout ends because no server answered in time.
+	// EndTimeout: no server answered in time.
 	EndTimeout
-	// EndUnreachable ends because no server could be reached.
+	// EndUnreachable: no server could be reached.
 	EndUnreachable
-	// EndMalformed ends because no reply could be read.
+	// EndMalformed: no reply could be parsed.
 	EndMalformed
 )

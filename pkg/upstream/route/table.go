@@ -1,7 +1,6 @@
-// Package route tells which upstream servers a name belongs to. Use [New] to
-// build a [Table] from routes and [Table.Lookup] to ask it. What a group of
-// servers is, is the caller's: the table has a value of type G for each list of
-// servers and hands it out.
+// Package route finds the upstream servers for a name. Call [New] to build a [Table] from
+// routes, and [Table.Lookup] to look a name up. The caller chooses the type G of a group of
+// servers: the table holds one G for each list of servers, and returns it from Lookup.
 package route
 
 import (
@@ -17,17 +16,17 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Server is one upstream server and the way to it. It is comparable: equal
-// servers are asked once and keep their health over a change of routes.
+// Server is one upstream server and the way to reach it. It is comparable: equal servers
+// count as one, which keeps its health when the routes change.
 type Server struct {
-	// Addr is the server's address, maybe with a zone, and port.
+	// Addr is the server's address, possibly with an IPv6 zone, and port.
 	Addr netip.AddrPort
-	// Source is the local address to send from, not valid for any; its port is
-	// 0 for a random one (--server=...@source#port).
+	// Source is the local address and port to send from (--server=...@source#port). If it is
+	// not valid, the kernel chooses the address; port 0 means a random port.
 	Source netip.AddrPort
-	// Interface is the network interface to leave by, "" for any.
+	// Interface is the network interface to send through, "" for any.
 	Interface string
-	// TLS says to ask over TLS, and how the server is authenticated.
+	// TLS says whether to ask over TLS, and how to authenticate the server.
 	TLS TLS
 	// Role is the server's place among those of its domain.
 	Role Role
@@ -37,32 +36,32 @@ type Server struct {
 type Role uint8
 
 const (
-	// Peer servers have no special place.
+	// Peer servers have no special role.
 	Peer Role = iota
 	// Replica servers give the same answers as the other replicas.
 	Replica
-	// Reserve servers lead to any of the replicas.
+	// Reserve servers are addresses that lead to any of the replicas.
 	Reserve
 )
 
-// TLS is how a server is authenticated (RFC 8310 §5, the strict profile). It is
-// comparable; the zero value asks in clear text, over UDP first.
+// TLS says whether a server is asked over TLS, and how it is authenticated (RFC 8310 §5, the
+// strict profile). It is comparable. The zero value asks in clear text, over UDP first.
 type TLS struct {
-	// On asks over TLS only, or with Clear over TCP in clear text, without any
+	// On asks only over TLS. With Clear as well, it asks only over TCP in clear text, without
 	// authentication.
 	On, Clear bool
-	// Name is the name that the certificate must be for, "" for the address.
+	// Name is the name that the certificate must be valid for; "" means the server's address.
 	Name string
-	// Pins are SHA-256 digests of public keys, 32 octets each, one after another.
-	// If there are any, one must be in the certificate chain.
+	// Pins are SHA-256 digests of public keys, 32 octets each, concatenated. If there are
+	// any, one of these keys must be in the certificate chain.
 	Pins string
 }
 
 // Encrypted reports whether the server is asked over TLS.
 func (t TLS) Encrypted() bool { return t.On && !t.Clear }
 
-// String names the server in logs and metrics: its address and port, after
-// "tls:" for one that is asked over TLS, or "tcp:" for one over TCP.
+// String returns the server's name in logs and metrics: its address and port, with the prefix
+// "tls:" if it is asked over TLS, or "tcp:" if only over TCP.
 func (s Server) String() string {
 	scheme := "tls:"
 	switch {
@@ -74,59 +73,59 @@ func (s Server) String() string {
 	return scheme + s.Addr.Addr().String() + "#" + strconv.Itoa(int(s.Addr.Port()))
 }
 
-// Route says what to do with the names of a domain. Routes of one domain add
-// up, in order.
+// Route says what to do with the names of a domain. Several routes of one domain are combined
+// in order.
 type Route struct {
 	Domain dnsname.Domain
-	// Servers are asked. The table may keep the slice: it must not change. Routes that share
-	// one take less memory.
+	// Servers are the servers to ask. The table may keep the slice, so the caller must not
+	// change it. Routes that share one slice take less memory.
 	Servers []Server
-	// Standard asks the servers of the routes for all names ("/domain/#").
+	// Standard sends the names to the servers of the routes for all names ("/domain/#").
 	Standard bool
-	// Local asks nobody: names without local data do not exist ("/domain/").
+	// Local sends the names to no server: those without local data do not exist ("/domain/").
 	Local bool
-	// Addrs answer A and AAAA questions, and Zero answers them with the
-	// unspecified address, without asking anybody (--address). A question of
-	// a type that they do not answer goes on to Servers of the same domain,
-	// then to shorter domains.
+	// Addrs are the answers to A and AAAA questions, and Zero answers them with the
+	// unspecified address, in both cases without asking a server (--address). A question of a
+	// type that they do not answer goes to Servers of the same domain, then to shorter
+	// domains.
 	Addrs []netip.Addr
 	Zero  bool
-	// Unavailable, if not "", says why there is no server to ask now. It holds if
-	// the domain has no Servers; nobody else is asked then.
+	// Unavailable, if not "", says why there is no server to ask now. It takes effect if the
+	// domain has no Servers; no other server is asked then.
 	Unavailable string
 }
 
-// Kind says what becomes of a question.
+// Kind says what happens to a question.
 type Kind uint8
 
 const (
-	// Nobody means that no route has the name.
+	// Nobody means that no route covers the name.
 	Nobody Kind = iota
-	// Ask means that the servers of a group are asked.
+	// Ask means that the servers of a group must be asked.
 	Ask
 	// LocalOnly means that the name exists only where local data says so.
 	LocalOnly
-	// Literal means that the route's addresses are the answer.
+	// Literal means that the addresses of the route are the answer.
 	Literal
 	// Unavailable means that there is no server to ask now.
 	Unavailable
 )
 
-// Decision is what a [Table] says about a question.
+// Decision is what a [Table] decides about a question.
 type Decision[G any] struct {
 	Kind Kind
-	// Group is set for Ask, and Servers are what it was made from. Read only.
+	// Group is set for Ask; Servers is the list that it was made from. Both are read-only.
 	Group   G
 	Servers []Server
-	// Addrs answer a Literal of type A, AAAA or ANY. Read only.
+	// Addrs are the answers to a Literal question of type A, AAAA or ANY. Read-only.
 	Addrs []netip.Addr
 	// Reason is set for Unavailable.
 	Reason string
 }
 
-// Same reports whether e asks the same servers, or gives the same addresses.
-// Decisions of different tables may be compared. Replicas do not count beside their
-// reserve: they give the same answers as others of that reserve.
+// Same reports whether d and e ask the same servers, or give the same addresses. They may
+// come from different tables. If there is a reserve server, its replicas are not compared:
+// they all give the same answers.
 func (d Decision[G]) Same(e Decision[G]) bool {
 	if d.Kind != e.Kind || !slices.Equal(d.Addrs, e.Addrs) {
 		return false
@@ -146,8 +145,8 @@ func (d Decision[G]) Same(e Decision[G]) bool {
 	return true
 }
 
-// counted returns the servers that tell one group from another: without replicas, if there
-// is a reserve.
+// counted returns the servers that distinguish one group from another: all of them, but
+// without the replicas if there is a reserve server.
 func counted(servers []Server) []Server {
 	isReplica := func(s Server) bool { return s.Role == Replica }
 	if !slices.ContainsFunc(servers, isReplica) || !slices.ContainsFunc(servers, func(s Server) bool { return s.Role == Reserve }) {
@@ -156,7 +155,7 @@ func counted(servers []Server) []Server {
 	return slices.DeleteFunc(slices.Clone(servers), isReplica)
 }
 
-// Table tells the route of a name. It never changes.
+// Table maps names to routes. It never changes, so it is safe for concurrent use.
 type Table[G any] struct {
 	suffixes  map[dnsname.Name]*rule[G] // of a name and all below it
 	below     map[dnsname.Name]*rule[G] // of all below a name
@@ -170,7 +169,7 @@ type Table[G any] struct {
 	above     map[dnsname.Name]bool     // names above those of suffixes and below
 }
 
-// rule is all that routes say about one domain.
+// rule combines everything that routes say about one domain.
 type rule[G any] struct {
 	literal     *literal // the addresses of Literal answers; nil for none
 	zero        bool     // the names have the addresses 0.0.0.0 and ::
@@ -192,8 +191,8 @@ func (r *rule[G]) addrs() literal {
 	return *r.literal
 }
 
-// New builds a table. group returns the value for the servers of a domain, given
-// as in the configuration, "" for all names; no server is twice among them.
+// New builds a table. It calls group to get the G for the servers of a domain. domain is the
+// text of the configuration, "" for all names, and servers has no duplicates.
 func New[G any](routes []Route, group func(domain string, servers []Server) G) *Table[G] {
 	t := &Table[G]{
 		suffixes: map[dnsname.Name]*rule[G]{},
@@ -227,7 +226,7 @@ func (t *Table[G]) ForAll() (group G, ok bool) {
 	return t.all.group, true
 }
 
-// rule returns the rule for a domain, made if there is none.
+// rule returns the rule for a domain, and creates it if there is none.
 func (t *Table[G]) rule(d dnsname.Domain) *rule[G] {
 	of := func(m map[dnsname.Name]*rule[G]) *rule[G] {
 		t.maxLabels = max(t.maxLabels, d.Name.Labels())
@@ -262,14 +261,14 @@ func (t *Table[G]) rule(d dnsname.Domain) *rule[G] {
 	return one(&t.all)
 }
 
-// crowds holds the servers of rules that have many: looking through a list for each
-// new one would take time that grows with its square.
+// crowds holds the servers of rules that have many, so that duplicates are found quickly.
+// Searching the list for each new server would take quadratic time.
 type crowds[G any] map[*rule[G]]map[Server]bool
 
-// crowd is the number of servers from which on a rule is in crowds.
+// crowd is the number of servers from which a rule is kept in crowds.
 const crowd = 32
 
-// has reports whether a rule has a server, and notes that it has it from now on.
+// has reports whether a rule already has a server, and records that it has it from now on.
 func (c crowds[G]) has(r *rule[G], s Server) bool {
 	if len(r.servers) < crowd {
 		return slices.Contains(r.servers, s)
@@ -334,8 +333,8 @@ func (t *Table[G]) each(f func(domain string, r *rule[G])) {
 
 func sorted[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
-// Lookup returns the decision for a question about the canonical wire name:
-// that of the longest domain which has one (dnsmasq's --server). It does not
+// Lookup returns the decision for a question. name is in canonical wire form. The longest
+// domain that has a route for the name decides, as with dnsmasq's --server. Lookup does not
 // allocate.
 func (t *Table[G]) Lookup(name []byte, qtype uint16) Decision[G] {
 	if d := t.domain(name, qtype); d.Kind != Nobody {
@@ -352,8 +351,8 @@ func (t *Table[G]) Lookup(name []byte, qtype uint16) Decision[G] {
 	return Decision[G]{}
 }
 
-// Below reports whether a domain below a name in canonical form has a route of
-// its own, so that what is said of the name does not hold for all below it.
+// Below reports whether a domain below name, which is in canonical wire form, has a route of
+// its own. If so, what holds for name need not hold for all names below it.
 func (t *Table[G]) Below(name []byte) bool {
 	t.findAbove.Do(func() {
 		t.above = map[dnsname.Name]bool{}
@@ -369,7 +368,7 @@ func (t *Table[G]) Below(name []byte) bool {
 	return len(t.texts) > 0 || t.above[dnsname.Name(name)]
 }
 
-// domain looks through the domains that name is in, the longest first.
+// domain returns the decision of the longest domain that contains name and has one.
 func (t *Table[G]) domain(name []byte, qtype uint16) Decision[G] {
 	if t.maxLabels == 0 && len(t.texts) == 0 {
 		return Decision[G]{}
@@ -396,8 +395,8 @@ func (t *Table[G]) domain(name []byte, qtype uint16) Decision[G] {
 				}
 			}
 		}
-		// A text longer than what is left of the name after this label comes
-		// before that rest. "x.y" has two octets fewer than its wire form.
+		// Texts that are longer than the rest of the name after this label must be compared
+		// before that rest. The text "x.y" has two octets fewer than its wire form.
 		rest := len(suffix) - int(suffix[0]) - 1 - 2
 		for len(lengths) > 0 && lengths[0] > rest {
 			if n := len(dotted) - lengths[0]; n >= 0 {
@@ -413,7 +412,8 @@ func (t *Table[G]) domain(name []byte, qtype uint16) Decision[G] {
 	return Decision[G]{}
 }
 
-// decide says what a rule does with a type, in dnsmasq's order.
+// decide returns what a rule says about a query type. Its parts take effect in dnsmasq's
+// order.
 func (t *Table[G]) decide(r *rule[G], qtype uint16) Decision[G] {
 	switch qtype {
 	case wire.TypeA:

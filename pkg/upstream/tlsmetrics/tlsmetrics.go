@@ -1,5 +1,5 @@
-// Package tlsmetrics exports what is known of connections to upstream servers over
-// TLS, alike for all programs. Use [New] with the program's set of metrics, then
+// Package tlsmetrics exports metrics of connections to upstream servers over TLS, the same
+// for all programs. Call [New] with the program's set of metrics, and at each scrape
 // [Metrics.Collect] for each server.
 package tlsmetrics
 
@@ -24,7 +24,8 @@ func New(set *collect.Set) *Metrics {
 	}
 }
 
-// Collect sends what is known of a server, nothing if it is asked in clear text.
+// Collect sends the metrics of one server to ch. It sends nothing for a server that is asked
+// in clear text.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric, server string, t *upstream.TLSStats) {
 	if t == nil {
 		return

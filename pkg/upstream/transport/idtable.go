@@ -1,7 +1,7 @@
 package transport
 
-// idTable holds the calls that wait on one socket by id: open addressing with
-// linear probing. Ids are random, so they are their own hash.
+// idTable holds the calls that wait on one socket, by message ID. It is a hash table with
+// open addressing and linear probing; the IDs are random, so they serve as their own hash.
 type idTable struct {
 	slots []*Call
 	count int
@@ -22,7 +22,7 @@ func (t *idTable) get(id uint16) *Call {
 	return nil
 }
 
-// addCall enters a, whose id must not be in the table.
+// addCall adds a, whose ID must not be in the table.
 func (t *idTable) addCall(a *Call) {
 	if 2*(t.count+1) > len(t.slots) {
 		old := t.slots
@@ -46,7 +46,7 @@ func (t *idTable) put(a *Call) {
 	t.slots[i] = a
 }
 
-// remove takes a out and reports whether it was in.
+// remove removes a and reports whether it was in the table.
 func (t *idTable) remove(a *Call) bool {
 	if t.count == 0 {
 		return false
@@ -60,7 +60,8 @@ func (t *idTable) remove(a *Call) bool {
 		i = (i + 1) & mask
 	}
 	t.count--
-	// Later ones move back into the gap, so that none is cut off its home.
+	// Move later calls back into the gap, so that each can still be reached from its home
+	// slot.
 	for next := (i + 1) & mask; t.slots[next] != nil; next = (next + 1) & mask {
 		home := int(t.slots[next].id) & mask
 		if (next-home)&mask >= (next-i)&mask {
@@ -72,7 +73,7 @@ func (t *idTable) remove(a *Call) bool {
 	return true
 }
 
-// takeAll empties the table into dst.
+// takeAll empties the table and appends its calls to dst.
 func (t *idTable) takeAll(dst []*Call) []*Call {
 	for i, a := range t.slots {
 		if a != nil {

@@ -26,12 +26,11 @@ func (c *Call) append(dst []byte) []byte {
 const (
 	optionKeepAlive = 11 // RFC 7828
 	optionPadding   = 12 // RFC 7830
-	// padTo is what the lengths of questions are multiples of, RFC 8467 §4.1.
+	// padTo is the block size to a multiple of which questions are padded (RFC 8467 §4.1).
 	padTo = 128
 )
 
-// appendPadded appends c's message to dst with the options that belong on TLS,
-// padding last.
+// appendPadded appends c's message to dst with the EDNS options for TLS, the padding last.
 func (c *Call) appendPadded(dst []byte) []byte {
 	start := len(dst)
 	dst = c.append(dst)
@@ -50,8 +49,8 @@ func (c *Call) appendPadded(dst []byte) []byte {
 
 var zeros [padTo]byte //nolint:gochecknoglobals // a constant
 
-// Note learns from a reply to c how long its connection may stay open
-// (RFC 7828 §3.2.2). It may be called only within the event that brings r.
+// Note reads from r, a reply to c, how long the connection may stay open (RFC 7828 §3.2.2).
+// It may be called only during the event that delivers r.
 func (c *Call) Note(r *wire.Reply) {
 	s := c.stream
 	if s == nil || s.pool.secure == nil || len(r.EDNS.Options) == 0 {
@@ -62,15 +61,15 @@ func (c *Call) Note(r *wire.Reply) {
 	}
 }
 
-// roomFor is at least the size of c's message: header, name, type and class,
-// OPT record.
+// roomFor returns an upper bound of the size of c's message in octets: header, name, type and
+// class, OPT record.
 func (c *Call) roomFor() int {
 	return wire.HeaderLen + len(c.Question.Name) + 4 + 11 + len(c.Question.Options)
 }
 
-// matches reports whether msg, whose id and QR are right, repeats the question
-// in any case. A server that does not understand EDNS may answer with a bare
-// header.
+// matches reports whether msg, whose ID and QR bit are known to be right, repeats the
+// question; the case of letters does not matter. A bare header also matches: a server that
+// does not understand EDNS may answer with one.
 func (c *Call) matches(msg []byte) bool {
 	q := c.Question
 	if msg[2]&0x78 != 0 { // opcode
@@ -89,9 +88,9 @@ func (c *Call) matches(msg []byte) bool {
 // optionSubnet is the client subnet option (RFC 7871 §6).
 const optionSubnet = 8
 
-// agrees reports whether a client subnet in a reply is the one that was sent;
-// another one is a sign of forgery (RFC 7871 §7.3). A reply without any is that
-// of a server that does not know the option.
+// agrees reports whether the client subnet in a reply is the one that was sent; another one
+// is a sign of forgery (RFC 7871 §7.3). A reply without the option agrees too: its server
+// does not support it.
 func (q *Question) agrees(msg []byte) bool {
 	if len(q.Options) == 0 {
 		return true
@@ -109,12 +108,11 @@ func (q *Question) agrees(msg []byte) bool {
 	return len(got) == len(sent) && bytes.Equal(got[:3], sent[:3]) && bytes.Equal(got[4:], sent[4:])
 }
 
-// The case of letters in a question is drawn at random, and a reply has to
-// repeat it: one more thing that a forger has to guess
-// (draft-vixie-dnsext-dns0x20, dnsmasq's --do-0x20-encode).
+// The case of each letter in a question is chosen at random, and a reply must repeat it, so
+// that a forger has to guess it too (draft-vixie-dnsext-dns0x20, dnsmasq's --do-0x20-encode).
 
-// mixCase changes the case of the letters of a wire name for which mix has a
-// bit, beginning anew after 64 letters.
+// mixCase changes the case of those letters of a wire name whose bit is set in mix. After 64
+// letters it starts again with the first bit.
 func mixCase(name []byte, mix uint64) {
 	left := 0 // of the label
 	for i, c := range name {
@@ -130,7 +128,7 @@ func mixCase(name []byte, mix uint64) {
 	}
 }
 
-// mixedAs reports whether got is name as mixCase changes it.
+// mixedAs reports whether got is what mixCase makes of name.
 func mixedAs(got, name []byte, mix uint64) bool {
 	left := 0
 	for i, c := range name {
@@ -149,23 +147,23 @@ func mixedAs(got, name []byte, mix uint64) bool {
 
 func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-// spelled reports whether a reply that matches c repeats the case that was
-// sent. A reply without a question has none.
+// spelled reports whether msg, a reply that matches c, repeats the case that was sent. A
+// reply without a question does not.
 func (c *Call) spelled(msg []byte) bool {
 	n := wire.HeaderLen + len(c.Question.Name)
 	return !c.Mixed || wire.Count(msg, wire.Question) == 0 || mixedAs(msg[wire.HeaderLen:n], c.Question.Name, c.mix)
 }
 
-// asAsked gives the question of a reply to c the client's spelling.
+// asAsked restores the client's spelling in the question of a reply to c.
 func (c *Call) asAsked(msg []byte) {
 	if c.Mixed && wire.Count(msg, wire.Question) == 1 {
 		copy(msg[wire.HeaderLen:], c.Question.Name)
 	}
 }
 
-// RestoreOwners gives the owners of records that are written in full the
-// client's spelling too. It reports whether it changed r.Msg, which then has to
-// be parsed anew: other names may point into what was changed.
+// RestoreOwners also restores the client's spelling in those owner names of r that are
+// written out in full. If it returns true, it has changed r.Msg, which must then be parsed
+// again, because other names may point into the changed ones.
 func (c *Call) RestoreOwners(r *wire.Reply) (changed bool) {
 	if !c.Mixed {
 		return false
@@ -173,7 +171,7 @@ func (c *Call) RestoreOwners(r *wire.Reply) (changed bool) {
 	name := c.Question.Name
 	var rec wire.Record
 	for it := r.Records(); it.Next(&rec); {
-		// Only an owner in full takes so many octets before its type.
+		// Only an owner name that is written out takes this many octets before the type.
 		if rec.TTLAt-4-rec.Owner != len(name) {
 			continue
 		}

@@ -12,10 +12,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/internal/mmsg"
 )
 
-// poller waits for packets on many sockets with one goroutine. Its epoll
-// descriptor is itself waited for by the runtime's poller, so no thread is
-// held, and a burst of packets on many sockets costs one wake-up and goes to
-// the clients in one batch.
+// poller waits for packets on many sockets with one goroutine. The Go runtime's poller waits
+// for its epoll descriptor, so that it blocks no thread. A burst of packets on many sockets
+// causes one wake-up, and the answers go to the clients in one batch.
 type poller struct {
 	file *os.File
 	raw  syscall.RawConn
@@ -43,7 +42,7 @@ func newPoller() (*poller, error) {
 	return p, nil
 }
 
-// watchSocket watches a socket, edge-triggered.
+// watchSocket adds a socket to the poller, edge-triggered.
 func (p *poller) watchSocket(s *socket) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,8 +63,8 @@ func (p *poller) watchSocket(s *socket) error {
 	return nil
 }
 
-// remove forgets a socket that is about to be closed; closing it takes it out of
-// the kernel's set.
+// remove removes a socket that is about to be closed; closing it also removes it from the
+// kernel's set.
 func (p *poller) remove(s *socket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,7 +76,8 @@ func (p *poller) drop(s *socket) {
 	p.free = append(p.free, s.slot)
 }
 
-// get returns the socket in a slot with a reference, nil if there is none.
+// get returns the socket in a slot, and takes a reference to it, or returns nil if there is
+// none.
 func (p *poller) get(slot int32) *socket {
 	p.mu.Lock()
 	s := p.socks[slot]
@@ -88,7 +88,7 @@ func (p *poller) get(slot int32) *socket {
 	return s
 }
 
-// epollWait takes the events that are there. It does not block, so it skips the
+// epollWait returns the events that are pending. It does not block, and therefore skips the
 // runtime's bookkeeping for system calls.
 func epollWait(fd int, events []unix.EpollEvent) (int, unix.Errno) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(events))),
@@ -96,8 +96,7 @@ func epollWait(fd int, events []unix.EpollEvent) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// Sizes of what is received with one system call: packets of receiveBytes in the
-// usual case.
+// How much one system call receives: usually packets of up to receiveBytes.
 const (
 	receivePackets = 32
 	receiveBytes   = 4096
@@ -111,7 +110,7 @@ func newInbox(payload int) *mmsg.Inbox {
 	return mmsg.NewInbox(count, max(payload, receiveBytes))
 }
 
-// reader is what a poller's goroutine owns.
+// reader is the state that a poller's goroutine owns.
 type reader struct {
 	udp    *UDP
 	poller *poller
@@ -127,14 +126,14 @@ func (r *reader) run() {
 		if r.udp.closed.Load() {
 			return
 		}
-		// It cannot fail while it is open; if it does, do not spin.
+		// Reading cannot fail while the poller is open. If it does, do not spin.
 		r.udp.env.Broken(err)
 		time.Sleep(time.Second)
 	}
 }
 
-// readable handles all packets that have arrived. After a single packet it waits;
-// after several it looks again, because more have probably arrived meanwhile.
+// readable handles all packets that have arrived. After a single packet it waits for more;
+// after several it looks again, because more have probably arrived in the meantime.
 func (r *reader) readable(uintptr) bool {
 	for !r.udp.closed.Load() {
 		n, errno := epollWait(r.poller.fd, r.polled[:])
@@ -164,7 +163,7 @@ func (r *reader) readable(uintptr) bool {
 	return true
 }
 
-// receive takes all packets that wait at s.
+// receive handles all packets that wait at s, and returns their number.
 func (r *reader) receive(s *socket, now int64) (packets int) {
 	for {
 		n, errno := mmsg.Receive(s.fd, r.in.Headers)
@@ -175,7 +174,7 @@ func (r *reader) receive(s *socket, now int64) (packets int) {
 		case unix.EAGAIN:
 			return packets
 		default:
-			// An ICMP error about what this socket sent, e.g. a closed port.
+			// An ICMP error about a packet that this socket sent, for example a closed port.
 			r.udp.failed(s, r.events)
 			packets++
 			continue
@@ -192,8 +191,8 @@ func (r *reader) receive(s *socket, now int64) (packets int) {
 	}
 }
 
-// takePacket hands one packet on and survives a crash in reading it: the question
-// goes on as if the packet had not come.
+// takePacket handles one packet. If parsing it panics, the question continues as if the
+// packet had not come.
 func (r *reader) takePacket(s *socket, msg []byte, cut bool, now int64) {
 	defer func() {
 		if cause := recover(); cause != nil {

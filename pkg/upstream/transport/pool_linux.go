@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// pool is the sockets to one server. Which one carries a question is drawn at
-// random, so that a guesser has to guess the port too. It implements Link.
+// pool holds the sockets to one server. A random one carries each question, so that a forger
+// has to guess the port too. It implements Link.
 type pool struct {
 	udp *UDP
 	ep  Endpoint
@@ -21,7 +21,7 @@ type pool struct {
 	turn   int // spreads sockets over pollers
 }
 
-// newRandom returns a generator that nobody can predict.
+// newRandom returns a random number generator whose output nobody can predict.
 func newRandom() *mathrand.ChaCha8 {
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // never fails, it aborts the program
@@ -36,8 +36,8 @@ func (p *pool) draw() uint64 {
 	return p.random.Uint64()
 }
 
-// idTries bounds the search for a free id: sockets that are drawn, each tried
-// with three ids.
+// idTries bounds the search for a free message ID: it is the number of random sockets to try,
+// each with three IDs.
 const idTries = 4
 
 var errNoID = errors.New("no id is free")
@@ -55,7 +55,7 @@ func (p *pool) Send(c *Call, now int64) error {
 	return nil
 }
 
-// assign enters c in a random socket's table under a random id.
+// assign adds c to the table of a random socket under a random ID.
 func (p *pool) assign(c *Call, now int64) error {
 	cfg := p.udp.cfg.Load()
 	sockets, uses, age := cfg.limits(&p.ep)
@@ -88,8 +88,8 @@ func (p *pool) assign(c *Call, now int64) error {
 	return errNoID
 }
 
-// renew puts a fresh socket into slot i. When none can be had, because there
-// are no more ports or files, it returns the old one or any other.
+// renew puts a new socket into slot i. If none can be opened, for lack of ports or file
+// descriptors, it returns the old one or any other.
 func (p *pool) renew(i int, cfg *UDPConfig, now int64) (*socket, error) {
 	fresh, err := p.open(cfg, now)
 	old := p.slots[i]
@@ -112,8 +112,8 @@ func (p *pool) renew(i int, cfg *UDPConfig, now int64) (*socket, error) {
 // portTries is how many ports of a range are tried for one socket.
 const portTries = 16
 
-// open makes one more socket. A fixed port is asked for as it is, a range is
-// drawn from.
+// open opens one more socket, on the configured port or on a random one of the configured
+// range.
 func (p *pool) open(cfg *UDPConfig, now int64) (*socket, error) {
 	p.turn++
 	poller := p.udp.pollers[p.turn%len(p.udp.pollers)]
@@ -142,10 +142,10 @@ func (p *pool) Cancel(c *Call) bool { return c.sock != nil && c.sock.remove(c) }
 // Rearm implements Link.
 func (p *pool) Rearm(c *Call) bool { return c.sock != nil && c.sock.readd(c) }
 
-// Doubt implements Link. A socket is not worse for silence.
+// Doubt implements Link. It does nothing, because silence says nothing about a UDP socket.
 func (p *pool) Doubt(*Call) {}
 
-// Close implements Link. Sockets with calls live until these end.
+// Close implements Link. Sockets with open calls stay open until these end.
 func (p *pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,7 +158,7 @@ func (p *pool) Close() {
 	}
 }
 
-// Retire implements Link: an idle program holds no ports open.
+// Retire implements Link. It lets an idle program release its ports.
 func (p *pool) Retire(now int64) {
 	_, _, age := p.udp.cfg.Load().limits(&p.ep)
 	p.mu.Lock()

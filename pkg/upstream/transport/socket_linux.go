@@ -14,10 +14,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// socket is one connected UDP socket. It lives as long as somebody holds a
-// reference: its pool, each call that waits for a reply, each user for the time
-// of a system call. The last one closes it, so nobody ever uses a descriptor
-// that has become another file's.
+// socket is one connected UDP socket. References to it are held by its pool, by each call
+// that waits for a reply, and by each user during a system call. Whoever releases the last
+// reference closes the socket, so its descriptor is never used after another file has got it.
 type socket struct {
 	server netip.AddrPort // the server that it is connected to
 	poller *poller        // what reads from it
@@ -55,8 +54,8 @@ func (s *socket) release() {
 	}
 }
 
-// addCall enters a call under the first of the ids that is free, and takes a
-// reference for it. It reports false when none is.
+// addCall adds a call under the first free one of ids, and takes a reference for it. It
+// returns false if none is free.
 func (s *socket) addCall(c *Call, ids uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,8 +72,8 @@ func (s *socket) addCall(c *Call, ids uint64) bool {
 	return false
 }
 
-// readd enters a call that was taken out again, under the id that it had. The
-// caller is the reader, which holds a reference to the socket.
+// readd adds a call that was removed again, under the ID that it had. Only the reader calls
+// it, which holds a reference to the socket.
 func (s *socket) readd(c *Call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,8 +85,8 @@ func (s *socket) readd(c *Call) bool {
 	return true
 }
 
-// remove takes a call out and reports whether it was in. Its reference to the
-// socket is then given back.
+// remove removes a call and reports whether it was in the table; if so, it releases the
+// call's reference to the socket.
 func (s *socket) remove(c *Call) bool {
 	s.mu.Lock()
 	ok := s.table.remove(c)
@@ -98,9 +97,9 @@ func (s *socket) remove(c *Call) bool {
 	return ok
 }
 
-// match takes out the call that msg answers: its id, its question. A packet that
-// answers nothing leaves everything as it is. miscased says that it would answer
-// the call but for the case of its question.
+// match removes and returns the call whose ID and question msg repeats. If msg answers no
+// call, nothing changes. miscased reports that msg matches the call except for the case of
+// its question.
 func (s *socket) match(msg []byte) (c *Call, miscased bool) {
 	if len(msg) < wire.HeaderLen || msg[2]&0x80 == 0 {
 		return nil, false
@@ -116,7 +115,7 @@ func (s *socket) match(msg []byte) (c *Call, miscased bool) {
 	return c, !c.spelled(msg)
 }
 
-// takeAll takes out all calls, after an error of the socket.
+// takeAll removes and returns all calls, after an error of the socket.
 func (s *socket) takeAll() []*Call {
 	s.mu.Lock()
 	list := s.table.takeAll(nil)
@@ -127,7 +126,8 @@ func (s *socket) takeAll() []*Call {
 	return list
 }
 
-// openSocket makes a socket of a pool, known to the poller, with one reference.
+// openSocket opens a socket for a pool, adds it to the poller, and returns it with one
+// reference.
 func openSocket(p *pool, poller *poller, port uint16, now int64) (*socket, error) {
 	cfg := p.udp.cfg.Load()
 	fd, err := dialUDP(&p.ep, port, cfg.fixedPort(&p.ep) != 0)
@@ -144,7 +144,8 @@ func openSocket(p *pool, poller *poller, port uint16, now int64) (*socket, error
 	return s, nil
 }
 
-// receiveBuffer is larger where few sockets carry all.
+// receiveBuffer returns the size of a socket's receive buffer in octets, which is larger
+// where few sockets carry all questions.
 func (c *UDPConfig) receiveBuffer(ep *Endpoint) int {
 	if sockets, _, _ := c.limits(ep); sockets <= loopbackSockets {
 		return 1 << 20
@@ -152,9 +153,9 @@ func (c *UDPConfig) receiveBuffer(ep *Endpoint) int {
 	return 128 << 10
 }
 
-// dialUDP returns a connected, non-blocking UDP socket. port is the local one,
-// 0 for one that the kernel draws; a shared one may be that of sockets that are
-// connected to other servers.
+// dialUDP returns the descriptor of a connected, non-blocking UDP socket. port is the local
+// port, 0 for one that the kernel chooses. If it is shared, sockets that are connected to
+// other servers may use the same port.
 func dialUDP(ep *Endpoint, port uint16, shared bool) (int, error) {
 	family := unix.AF_INET
 	if ep.Addr.Addr().Is6() {

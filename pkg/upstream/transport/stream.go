@@ -19,25 +19,26 @@ import (
 )
 
 const (
-	// dialTimeout leaves room for one lost packet (RFC 6298 §2: the kernel
-	// repeats after 1 s) and for another server within Config.Timeout.
+	// dialTimeout leaves time for one lost packet (the kernel repeats it after 1 s, RFC 6298
+	// §2), and for asking another server within Config.Timeout.
 	dialTimeout = 2 * time.Second
-	// streamIdle is how long a connection without traffic stays open. It is
-	// below what servers use, so that it is us who close (RFC 7766 §6.2.3).
+	// streamIdle is how long a connection without traffic stays open. It is shorter than what
+	// servers use, so that we close first (RFC 7766 §6.2.3).
 	streamIdle = 5 * time.Second
-	// streamBytes is the read buffer of a connection. It grows with the octets of
-	// a long message, not by what a length promises, and is given up afterwards.
+	// streamBytes is the initial size of a connection's read buffer. The buffer grows as the
+	// octets of a long message arrive, not because a length prefix announces them, and is
+	// released afterwards.
 	streamBytes = 2 << 10
-	// maxStrayReplies is how many messages in a row may answer nothing.
+	// maxStrayReplies is how many messages in a row may answer no question.
 	maxStrayReplies = 64
-	// lastGasp is the time after a first answer within which a server that
-	// closes is taken for one that always does.
+	// lastGasp is the time in nanoseconds after the first answer. A server that closes the
+	// connection within it counts as one that closes after every answer.
 	lastGasp = int64(100 * time.Millisecond)
 )
 
-// stream is one TCP connection to a server. Questions are pipelined and
-// answered in any order (RFC 7766 §6.2.1.1, §7). Its goroutines, one to read
-// and one to write, belong to TCP.Run; whoever asks only appends to out.
+// stream is one TCP connection to a server. Questions are pipelined and answered in any order
+// (RFC 7766 §6.2.1.1, §7). TCP.Run owns its two goroutines, one to read and one to write.
+// Goroutines that ask only append to out.
 type stream struct {
 	pool *streamPool   // the pool that it belongs to
 	one  bool          // carries one question only
@@ -55,10 +56,10 @@ type stream struct {
 	used    int64      // when octets last came or a question was added
 	replied int64      // when the last one of them came
 	idle    int64      // how long it stays open without traffic, in nanoseconds
-	// Over TLS only: expires is when it takes no more questions, 0 for never.
-	// waiting is since when a question waits without any octets coming, 0 while
-	// none does; stalled says that it waited too long. trust is what the server
-	// was authenticated with.
+	// Only over TLS. expires is when the connection stops taking questions, 0 for never.
+	// waiting is since when a question has waited without any octets arriving, 0 if none
+	// does; stalled says that it waited too long. trust is what the server was authenticated
+	// with.
 	expires, waiting int64
 	stalled          bool   // see expires
 	trust            *Trust // see expires
@@ -78,8 +79,8 @@ func (s *stream) usable() bool {
 	return s.nc != nil && !s.shut && !s.ended
 }
 
-// retire makes a connection over TLS take no more questions if it is past its age,
-// answers nothing, or was authenticated with other certificates than trust.
+// retire makes a connection over TLS take no more questions if it is past its age, does not
+// answer, or was authenticated with other certificates than those of trust.
 func (s *stream) retire(now int64, trust *Trust) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,14 +101,15 @@ func (s *stream) keepAlive(idle time.Duration) {
 	s.idle = int64(min(idle, maxTLSIdle))
 }
 
-// load is the number of open questions; ok is false if s takes no more.
+// load returns the number of open questions. ok is false if s takes no more.
 func (s *stream) load() (n int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.table.count, !s.shut && !s.ended && (!s.one || s.table.count == 0)
 }
 
-// addCall queues c's question under the first of the ids that is free.
+// addCall queues c's question under the first free one of ids. It returns false if s takes no
+// question.
 func (s *stream) addCall(c *Call, ids uint64, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,8 +145,8 @@ func (s *stream) addCall(c *Call, ids uint64, now int64) bool {
 	return true
 }
 
-// remove takes out a call that nobody waits for any more, and reports whether it
-// was in.
+// remove removes a call whose caller no longer waits for it, and reports whether it was in
+// the table.
 func (s *stream) remove(c *Call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,7 +157,7 @@ func (s *stream) remove(c *Call) bool {
 	return ok
 }
 
-// readd enters a call that was taken out again, under the id that it had.
+// readd adds a call that was removed again, under the ID that it had.
 func (s *stream) readd(c *Call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,7 +168,7 @@ func (s *stream) readd(c *Call) bool {
 	return true
 }
 
-// match takes out the call that msg answers.
+// match removes and returns the call that msg answers.
 func (s *stream) match(msg []byte, now int64) *Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,7 +189,7 @@ func (s *stream) match(msg []byte, now int64) *Call {
 	return c
 }
 
-// doubt makes s take no more questions if it answered nothing since c was sent.
+// doubt makes s take no more questions if it has answered nothing since c was sent.
 func (s *stream) doubt(c *Call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +199,7 @@ func (s *stream) doubt(c *Call) {
 	}
 }
 
-// close makes s end as soon as no question is open.
+// close makes s end once no question is open.
 func (s *stream) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -205,16 +207,16 @@ func (s *stream) close() {
 	s.endIfIdle()
 }
 
-// endIfIdle makes run end if nothing is left to do; mu is held.
+// endIfIdle makes run end if there is nothing left to do. mu must be held.
 func (s *stream) endIfIdle() {
 	if s.shut && s.table.count == 0 && s.nc != nil {
 		_ = s.nc.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
-// run connects and exchanges messages until the connection ends. What is open
-// then has failed, and is told so before the connection is closed: a server that
-// reads nothing delays the close_notify.
+// run connects and exchanges messages until the connection ends. The questions that are still
+// open have then failed, and their owners are told before the connection is closed, because a
+// server that reads nothing delays the close_notify.
 func (s *stream) run(ctx context.Context) {
 	var nc net.Conn
 	err := s.guard(func() (err error) { nc, err = s.dial(ctx); return err })
@@ -240,7 +242,7 @@ func (s *stream) run(ctx context.Context) {
 
 var errCrash = errors.New("internal error")
 
-// guard calls f. If f crashes, that is reported, and is an error.
+// guard calls f. If f panics, guard reports the panic and returns an error.
 func (s *stream) guard(f func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -251,7 +253,7 @@ func (s *stream) guard(f func() error) (err error) {
 	return f()
 }
 
-// dial connects to the server, over TLS with a handshake, within dialTimeout.
+// dial connects to the server, including the handshake if it is over TLS, within dialTimeout.
 func (s *stream) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -285,8 +287,8 @@ func (s *stream) dial(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// connected makes s use nc from now on. trust is what the server was authenticated
-// with, nil in clear text.
+// connected makes s use nc. trust is what the server was authenticated with, nil in clear
+// text.
 func (s *stream) connected(nc net.Conn, trust *Trust) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -300,7 +302,7 @@ func (s *stream) connected(nc net.Conn, trust *Trust) {
 	}
 }
 
-// connect makes a TCP connection to ep, from its source address and interface.
+// connect opens a TCP connection to ep from its source address and interface.
 func connect(ctx context.Context, ep *Endpoint) (net.Conn, error) {
 	d := &net.Dialer{KeepAlive: -1}
 	if source := ep.Source.Addr(); source.IsValid() {
@@ -321,7 +323,7 @@ func connect(ctx context.Context, ep *Endpoint) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", ep.Addr.String())
 }
 
-// write sends what is queued until the connection ends.
+// write sends the queued questions until the connection ends.
 func (s *stream) write(nc net.Conn) {
 	for {
 		s.mu.Lock()
@@ -340,13 +342,13 @@ func (s *stream) write(nc net.Conn) {
 			return
 		}
 		if _, err := nc.Write(out); err != nil {
-			abort(nc) // read ends and says why
+			abort(nc) // ends read, which reports why
 			return
 		}
 	}
 }
 
-// abort closes nc without a close_notify, for which there may be no room.
+// abort closes nc without a close_notify, because the send buffer may have no room for it.
 func abort(nc net.Conn) {
 	if conn, ok := nc.(*tls.Conn); ok {
 		nc = conn.NetConn()
@@ -354,7 +356,7 @@ func abort(nc net.Conn) {
 	_ = nc.Close()
 }
 
-// end tells what is open that the connection ended.
+// end reports to the open calls that the connection has ended.
 func (s *stream) end(connected bool, err error) {
 	p := s.pool
 	now := p.tcp.env.Now()

@@ -13,8 +13,7 @@ var (
 	errSlow  = errors.New("the message does not end")
 )
 
-// read takes messages until the connection ends. It returns nil if that is
-// what we wanted.
+// read handles messages until the connection ends. It returns nil if we ended it.
 func (s *stream) read(nc net.Conn) error {
 	buf := make([]byte, 0, streamBytes)
 	stray := 0
@@ -60,8 +59,8 @@ func (s *stream) takeAll(b []byte, stray *int) (rest []byte) {
 	return b
 }
 
-// takeMessage hands one message on. It reports whether it answered a question, and
-// survives a crash in reading it: the question then goes on without.
+// takeMessage handles one message and reports whether it answered a question. If parsing it
+// panics, the question continues as if the message had not come.
 func (s *stream) takeMessage(msg []byte, ev Events) (wanted bool) {
 	tcp := s.pool.tcp
 	defer func() {
@@ -79,8 +78,8 @@ func (s *stream) takeMessage(msg []byte, ev Events) (wanted bool) {
 	return true
 }
 
-// makeRoom moves rest to the start of a buffer that can take more. Long buffers
-// are kept only while more answers are to come.
+// makeRoom moves rest to the start of a buffer with room for more octets. Large buffers are
+// kept only while more answers are expected.
 func (s *stream) makeRoom(buf, rest []byte) []byte {
 	switch {
 	case len(rest) == cap(buf):
@@ -93,8 +92,8 @@ func (s *stream) makeRoom(buf, rest []byte) []byte {
 	return append(buf[:0], rest...)
 }
 
-// readMore waits for octets. n is 0 when the connection has ended; err is nil
-// if we wanted that.
+// readMore waits for octets. n is 0 if the connection has ended; err is then nil if we ended
+// it.
 func (s *stream) readMore(nc net.Conn, p []byte, began int64) (n int, err error) {
 	for {
 		if over, err := s.setDeadline(nc, began); over {
@@ -117,8 +116,8 @@ func (s *stream) readMore(nc net.Conn, p []byte, began int64) (n int, err error)
 	}
 }
 
-// setDeadline sets the time until which octets must come. over is whether it
-// has passed, or nothing is wanted any more.
+// setDeadline sets the time by which octets must arrive. over reports that this time has
+// passed, or that nothing more is expected.
 func (s *stream) setDeadline(nc net.Conn, began int64) (over bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,7 +147,7 @@ func (s *stream) setDeadline(nc net.Conn, began int64) (over bool, err error) {
 	if s.pool.secure == nil {
 		return false, nc.SetReadDeadline(end)
 	}
-	// Over TLS, reading may write: new keys (RFC 8446 §4.6.3) and alerts. The deadline
-	// of the last question must not count for that.
+	// Over TLS, reading may also write: key updates (RFC 8446 §4.6.3) and alerts. The write
+	// deadline of the last question must not apply to these.
 	return false, nc.SetDeadline(end)
 }

@@ -25,9 +25,8 @@ type TCP struct {
 	connect func(context.Context, *Endpoint) (net.Conn, error)
 }
 
-// NewTCP returns a transport that makes at most a number of connections at a
-// time. A message may take as long as patience from its first to its last
-// octet.
+// NewTCP returns a transport. At most dials connections wait to be made at a time. A message
+// may take as long as patience from its first octet to its last.
 func NewTCP(env Env, dials int, patience time.Duration) *TCP {
 	t := &TCP{env: env, dials: make(chan *stream, max(dials, 1)), idle: streamIdle, connect: connect}
 	t.Configure(patience)
@@ -37,13 +36,13 @@ func NewTCP(env Env, dials int, patience time.Duration) *TCP {
 // Configure changes patience.
 func (t *TCP) Configure(patience time.Duration) { t.patience.Store(int64(patience)) }
 
-// WrongReplies counts messages that belonged to no call.
+// WrongReplies returns the number of messages that answered no call.
 func (t *TCP) WrongReplies() uint64 { return t.wrong.Load() }
 
-// Dials counts connections that were begun, and Conns those that exist.
+// Dials returns the number of connections begun so far.
 func (t *TCP) Dials() uint64 { return t.dialled.Load() }
 
-// Conns is the number of connections.
+// Conns returns the number of open connections.
 func (t *TCP) Conns() int { return int(t.conns.Load()) }
 
 // Link implements Transport.
@@ -72,19 +71,19 @@ func (t *TCP) Run(ctx context.Context) {
 	}
 }
 
-// Flush implements Transport. Connections write at once.
+// Flush implements Transport. It does nothing: connections write without waiting for it.
 func (t *TCP) Flush(Events) {}
 
 // Close implements Transport.
 func (t *TCP) Close() {}
 
 const (
-	// maxStreams is how many connections to a server carry several questions,
-	// busyStream the questions with which one is full while there may be more.
+	// maxStreams is how many shared connections a server gets. busyStream is the number of
+	// questions from which a connection counts as full while another one may be made.
 	maxStreams = 4
 	busyStream = 16
-	// singleFor is how long a server that closes after each answer gets a
-	// connection for each question.
+	// singleFor is for how long a server that closes after each answer gets a separate
+	// connection for each question, in nanoseconds.
 	singleFor = int64(15 * time.Minute)
 	// tlsSingleFor is the same over TLS, where a connection costs far more.
 	tlsSingleFor = int64(time.Minute)
@@ -92,8 +91,8 @@ const (
 
 var errTooManyDials = errors.New("too many connections are being made")
 
-// streamPool is the TCP connections to one server: as few as will do. It
-// implements Link.
+// streamPool holds the TCP connections to one server, as few as are needed. It implements
+// Link.
 type streamPool struct {
 	tcp    *TCP     // the transport that it belongs to
 	ep     Endpoint // the server
@@ -102,14 +101,14 @@ type streamPool struct {
 	mu          sync.Mutex        // guards what follows
 	random      *mathrand.ChaCha8 // makes ids; nil until the first question
 	streams     []*stream         // the connections that take questions
-	singleUntil int64             // until when each connection carries one question
+	singleUntil int64             // until then, each connection carries one question
 	closed      bool              // takes no more questions
-	// lostAt is when a connection last ended with a question open, and lostSince when
-	// the first one of that burst did: a server that restarts ends all of them.
+	// lostAt is when a connection last ended with a question open. lostSince is when the
+	// first one of the same burst did: a server that restarts ends all its connections.
 	lostAt, lostSince int64
 }
 
-// burst is how long after one connection others may end for the same reason.
+// burst is how long after one connection others may end for the same reason, in nanoseconds.
 const burst = int64(time.Second)
 
 // encrypted reports whether the connections are encrypted.
@@ -128,7 +127,7 @@ func (p *streamPool) Send(c *Call, now int64) error {
 		p.random = newRandom()
 	}
 	ids := p.random.Uint64()
-	// Over TLS a repeated question shares its fresh connection with the others.
+	// Over TLS, a repeated question shares its new connection with others.
 	alone := c.Alone && p.secure == nil || now < p.singleUntil
 	if !alone {
 		if s := p.leastBusy(now, trust, c.Alone); s != nil && s.addCall(c, ids, now) {
@@ -150,8 +149,8 @@ func (p *streamPool) Send(c *Call, now int64) error {
 	return nil
 }
 
-// trust is what servers are authenticated with now, nil in clear text. It may read
-// files, so no lock is held.
+// trust returns what servers are authenticated with now, nil in clear text. It may read
+// files, so no lock may be held.
 func (p *streamPool) trust() *Trust {
 	if !p.encrypted() {
 		return nil
@@ -159,7 +158,8 @@ func (p *streamPool) trust() *Trust {
 	return p.secure.env.Trust()
 }
 
-// idle is how long a connection stays open without traffic; mu is held.
+// idle returns how long a connection stays open without traffic, in nanoseconds. mu must be
+// held.
 func (p *streamPool) idle() int64 {
 	if p.secure != nil {
 		return int64(p.secure.idle)
@@ -167,9 +167,9 @@ func (p *streamPool) idle() int64 {
 	return int64(p.tcp.idle)
 }
 
-// leastBusy returns the connection to use, nil if there should be one more. fresh asks
-// for one that was made after the last ones were lost: those that are older may be dead,
-// too. mu is held.
+// leastBusy returns the connection to use, or nil if another one should be made. fresh asks
+// for a connection that was made after the last ones were lost, because older ones may be
+// dead too. mu must be held.
 func (p *streamPool) leastBusy(now int64, trust *Trust, fresh bool) *stream {
 	var best *stream
 	least, shared, dialling := 0, 0, false
@@ -218,7 +218,7 @@ func (p *streamPool) Retire(now int64) {
 	}
 }
 
-// remove takes out s, which has ended. lost says that questions were open on it.
+// remove removes s, which has ended. lost says that questions were open on it.
 func (p *streamPool) remove(s *stream, lost bool, now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -231,7 +231,7 @@ func (p *streamPool) remove(s *stream, lost bool, now int64) {
 	p.streams = slices.DeleteFunc(p.streams, func(o *stream) bool { return o == s })
 }
 
-// answersOnce notes that the server closes after each answer.
+// answersOnce records that the server closes the connection after each answer.
 func (p *streamPool) answersOnce(now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

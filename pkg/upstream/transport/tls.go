@@ -10,19 +10,19 @@ import (
 
 // Profile says how a server is authenticated (RFC 8310). It is comparable.
 type Profile struct {
-	// On asks the server over TLS only, or with Clear over TCP in clear text, without any
-	// authentication.
+	// On asks the server only over TLS. With Clear as well, it is asked only over TCP in
+	// clear text, without authentication.
 	On, Clear bool
-	// Name is the name that the certificate must be for, "" for the server's
-	// address.
+	// Name is the name that the certificate must be valid for; "" means the server's address.
 	Name string
-	// Pins are SHA-256 digests of public keys (RFC 7858 §4.2), 32 octets each, one
-	// after another. If there are any, one of the keys must be in the certificate
-	// chain, which must be valid as well.
+	// Pins are SHA-256 digests of public keys (RFC 7858 §4.2), 32 octets each, concatenated.
+	// If there are any, one of the keys must be in the certificate chain, and the chain must
+	// be valid as well.
 	Pins string
 }
 
-// Trust is whom we trust in a handshake, and who we are. It must not be changed.
+// Trust holds the authorities that we trust in a handshake, and our own certificate. It must
+// not be changed once in use.
 type Trust struct {
 	// Roots are the certification authorities; nil means the system's.
 	Roots *x509.CertPool
@@ -34,29 +34,29 @@ type Trust struct {
 type HandshakeKind uint8
 
 const (
-	// Opened means that the server was authenticated, and questions can be sent.
+	// Opened means that the server was authenticated and questions can be sent.
 	Opened HandshakeKind = iota
-	// Refused means that there is no connection, that a handshake failed, or that a
+	// Refused means that no connection could be made, that a handshake failed, or that a
 	// connection ended or fell silent before it brought any reply.
 	Refused
-	// Gone means that a connection that was opened has ended.
+	// Gone means that a connection that had been opened has ended.
 	Gone
 	// AnswersOnce means that the server closed a connection after its first answer, so that
-	// each question gets one of its own for a while.
+	// for a while each question gets its own connection.
 	AnswersOnce
 )
 
-// Handshake is news of a connection to a TLS server.
+// Handshake is an event of a connection to a TLS server.
 type Handshake struct {
 	Kind HandshakeKind
 	// Resumed says that an earlier session was resumed; only for Opened.
 	Resumed bool
-	// Took is the time for connection and handshake.
+	// Took is the time that connecting and the handshake took.
 	Took time.Duration
 	// Expiry is when the first certificate of the verified chain expires, zero if
 	// unknown; only for Opened.
 	Expiry time.Time
-	// Fault is why there is no connection; only for Refused. Early says that it came
+	// Fault says why there is no connection; only for Refused. Early says that it occurred
 	// before the end of the handshake.
 	Fault *TLSFault
 	Early bool
@@ -66,12 +66,11 @@ type Handshake struct {
 
 // TLSEnv is what the transport over TLS needs from the program besides [Env].
 type TLSEnv struct {
-	// Trust returns what the next handshake works with. The value is compared by
-	// pointer: after a change, no session is resumed, and the open connections take
-	// no more questions.
+	// Trust returns the certificates for the next handshake. Values are compared by pointer:
+	// after a change, no session is resumed, and the open connections take no more questions.
 	Trust func() *Trust
-	// Handshake is called with news of a connection to ep, before the calls on it are
-	// told that they failed.
+	// Handshake is called with each event of a connection to ep, before the calls on that
+	// connection are told that they failed.
 	Handshake func(ep Endpoint, h Handshake, now int64)
 }
 
@@ -83,17 +82,17 @@ const (
 	tlsIdle    = 10 * time.Second
 	minTLSIdle = time.Second
 	maxTLSIdle = time.Minute
-	// tlsAge is how long a connection takes questions, ± 10 %, so that new
-	// certificates and new servers behind an address are noticed.
+	// tlsAge is how long a connection takes questions, ± 10 %. The limit makes sure that we
+	// notice new certificates, and new servers behind an address.
 	tlsAge = 10 * time.Minute
-	// spareRetry is how long no further connection is made after one failed, while
-	// others still work; in nanoseconds.
+	// spareRetry is how long after a failure no further connection is made while others still
+	// work, in nanoseconds.
 	spareRetry = int64(time.Minute)
-	// stalledAfter is how long a question may wait without any reply coming until new
-	// questions get another connection; in nanoseconds.
+	// stalledAfter is how long a question may wait, without any reply arriving, before new
+	// questions use another connection, in nanoseconds.
 	stalledAfter = int64(2 * time.Second)
-	// protocol is what is spoken, for servers that ask (ALPN, RFC 7301; IANA
-	// registered it for RFC 7858).
+	// protocol is the protocol name that we offer in the handshake (ALPN, RFC 7301;
+	// registered with IANA for RFC 7858).
 	protocol = "dot"
 	// tickets is how many sessions are kept for resumption for each server.
 	tickets = 4
@@ -123,13 +122,14 @@ type secure struct {
 	closedIdle, brief int
 	// spareAt is when a further connection may be made while others are open.
 	spareAt int64
-	// silentALPN offers no protocol in the handshake, because the server refused
-	// the one that there is; refused says that it did so since the last success.
+	// silentALPN says to offer no protocol in the handshake, because the server refused ours.
+	// refused says that it has refused since the last success.
 	silentALPN, refused bool
 }
 
-// handshake makes nc, a connection, a secure one, and returns what the server was
-// authenticated with. The error tells operators what is wrong; nc is closed then.
+// handshake performs the TLS handshake on nc. It returns the secure connection, and what the
+// server was authenticated with. On failure it closes nc and returns an error that tells
+// operators what is wrong.
 func (p *streamPool) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, *Trust, *TLSFault) {
 	config, trust := p.tlsConfig()
 	asked := false
@@ -176,10 +176,10 @@ func (p *streamPool) tlsConfig() (*tls.Config, *Trust) {
 	return config, trust
 }
 
-// otherALPN reports whether a handshake that failed is to be repeated at once, with
-// the protocol if it was without, or without if it was with: some servers demand it,
-// others know only protocols of their own. A server that refuses both is not asked
-// twice each time.
+// otherALPN reports whether to repeat a failed handshake at once, offering our protocol if it
+// was not offered before, or not offering it if it was: some servers require it, others
+// accept only protocols of their own. If a server refuses both, the handshake is not repeated
+// each time.
 func (p *streamPool) otherALPN(fault *TLSFault) bool {
 	if fault.Reason != FaultProtocol || !noProtocol(fault.cause) {
 		return false
@@ -192,8 +192,7 @@ func (p *streamPool) otherALPN(fault *TLSFault) bool {
 	return again
 }
 
-// expected is the name that the certificate must be for: an address counts as
-// one.
+// expected returns the name or address that the certificate must be valid for.
 func (p *streamPool) expected() string {
 	if p.secure.profile.Name != "" {
 		return p.secure.profile.Name
@@ -201,8 +200,8 @@ func (p *streamPool) expected() string {
 	return p.ep.Addr.Addr().WithZone("").String()
 }
 
-// fault describes an error that came before the server was authenticated. asked says
-// that the server wanted a client certificate.
+// fault describes an error that occurred before the server was authenticated. asked says that
+// the server requested a client certificate.
 func (p *streamPool) fault(err error, asked bool) *TLSFault {
 	if p.secure.profile.Clear {
 		return clearFault(p.ep.Addr, err)
@@ -210,7 +209,7 @@ func (p *streamPool) fault(err error, asked bool) *TLSFault {
 	return newTLSFault(p.ep.Addr, p.expected(), err, phase{asked: asked}, time.Now())
 }
 
-// expiry is when the first certificate of the verified chain expires.
+// expiry returns when the first certificate of the verified chain expires.
 func expiry(cs *tls.ConnectionState) time.Time {
 	chain := cs.PeerCertificates
 	if len(cs.VerifiedChains) > 0 {
@@ -225,13 +224,13 @@ func expiry(cs *tls.ConnectionState) time.Time {
 	return first
 }
 
-// mayDial reports whether one more connection may be made: over TLS, not while another
-// one is being made, and not soon after one failed while others work. mu is held.
+// mayDial reports whether one more connection may be made. Over TLS it may not while another
+// is being made, or soon after one failed while others work. mu must be held.
 func (p *streamPool) mayDial(now int64, shared int, dialling bool) bool {
 	return p.secure == nil || !dialling && (shared == 0 || now >= p.secure.spareAt)
 }
 
-// opened tells that s can be used. conn is nil for a server in clear text.
+// opened reports that s can be used. conn is nil for a server that is asked in clear text.
 func (p *streamPool) opened(s *stream, conn *tls.Conn, took time.Duration) {
 	p.mu.Lock()
 	p.secure.refused = false
@@ -244,7 +243,7 @@ func (p *streamPool) opened(s *stream, conn *tls.Conn, took time.Duration) {
 	p.secure.env.Handshake(p.ep, news, p.tcp.env.Now())
 }
 
-// others is the number of open connections without s.
+// others returns the number of open connections other than s.
 func (p *streamPool) others(s *stream) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -257,11 +256,11 @@ func (p *streamPool) others(s *stream) int {
 	return n
 }
 
-// briefLimit is how many connections in a row may end before they brought any
-// reply until the server counts as failing.
+// briefLimit is how many connections in a row must end before bringing any reply for the
+// server to count as failing.
 const briefLimit = 2
 
-// streamEnd is how a stream came to its end.
+// streamEnd describes how a stream ended.
 type streamEnd struct {
 	connected bool  // whether the handshake was over
 	err       error // nil if we ended it
@@ -269,8 +268,7 @@ type streamEnd struct {
 	replies   int   // that it brought
 }
 
-// over tells what the end of s means, and returns what its open questions are to be
-// told.
+// over reports the end of s, and returns the failure to report to its open questions.
 func (p *streamPool) over(s *stream, end streamEnd, now int64) Failure {
 	connected, err, open, replies := end.connected, end.err, end.open, end.replies
 	sec := p.secure
@@ -282,7 +280,8 @@ func (p *streamPool) over(s *stream, end streamEnd, now int64) Failure {
 		if fault.Reason != FaultClosed {
 			break
 		}
-		// A server that restarts, or a balancer before it, closes what it has accepted.
+		// A server that restarts, or a load balancer in front of it, closes connections that
+		// it has just accepted.
 		if sec.brief++; sec.brief < briefLimit {
 			fault = nil
 		}
@@ -317,8 +316,8 @@ func (p *streamPool) over(s *stream, end streamEnd, now int64) Failure {
 	return Lost
 }
 
-// closedFirst notes that the server closed an idle connection. From the second
-// time on, ours close sooner than that. mu is held.
+// closedFirst records that the server closed an idle connection before us. From the second
+// time on, we close ours earlier. mu must be held.
 func (p *streamPool) closedFirst() {
 	sec := p.secure
 	if sec.closedIdle++; sec.closedIdle >= 2 {
@@ -335,7 +334,7 @@ func (p *streamPool) faultOfEnd(s *stream, err error) *TLSFault {
 	if p.secure.profile.Clear {
 		return clearFault(p.ep.Addr, err)
 	}
-	// A client certificate is refused only after a good handshake (RFC 8446
+	// A server refuses a client certificate only after a successful handshake (RFC 8446
 	// §4.4.2.4).
 	return newTLSFault(p.ep.Addr, p.expected(), err, phase{asked: true, shaken: true}, time.Now())
 }

@@ -23,7 +23,7 @@ import (
 type FaultReason uint8
 
 const (
-	// FaultConnect means no TCP connection.
+	// FaultConnect means that no TCP connection could be made.
 	FaultConnect FaultReason = iota
 	// FaultTimeout means that the server did not accept the connection, finish the
 	// handshake or answer the first questions in time.
@@ -31,10 +31,10 @@ const (
 	// FaultProtocol means that the server does not speak TLS 1.2 or 1.3, or refuses the
 	// handshake.
 	FaultProtocol
-	// FaultUnknownCA means that no trusted authority has signed the certificate, or not
-	// for use by a server.
+	// FaultUnknownCA means that no trusted authority has signed the certificate, or that it
+	// was not issued for use by a server.
 	FaultUnknownCA
-	// FaultName means that the certificate is for other names.
+	// FaultName means that the certificate is valid only for other names.
 	FaultName
 	// FaultExpired means that the certificate has expired, by this host's clock.
 	FaultExpired
@@ -42,12 +42,12 @@ const (
 	FaultNotYetValid
 	// FaultPin means that none of the pinned keys is in the chain.
 	FaultPin
-	// FaultClientCert means that the server wants a client certificate, or does not
-	// accept ours.
+	// FaultClientCert means that the server requires a client certificate, or does not accept
+	// ours.
 	FaultClientCert
 	// FaultClosed means that the server closed the connection.
 	FaultClosed
-	// FaultReasons is the number of reasons.
+	// FaultReasons is the number of values above.
 	FaultReasons
 )
 
@@ -56,15 +56,15 @@ var faultNames = [FaultReasons]string{
 	"connect", "timeout", "protocol", "unknown_ca", "name", "expired", "not_yet_valid", "pin", "client_cert", "closed",
 }
 
-// String returns the reason as in the metrics.
+// String returns the reason as used in the metrics.
 func (r FaultReason) String() string { return faultNames[r] }
 
-// Lasting reports whether somebody has to mend something: the server speaks another
-// protocol, or cannot be authenticated.
+// Lasting reports whether the fault will last until somebody fixes something: the server
+// speaks another protocol, or cannot be authenticated.
 func (r FaultReason) Lasting() bool { return r >= FaultProtocol && r != FaultClosed }
 
-// TLSFault is why a TLS server cannot be asked. Its text names the server, what
-// was expected and found, and this host's clock where that matters.
+// TLSFault is the error that says why a TLS server cannot be asked. Its text names the
+// server, what was expected and what was found, and this host's time where that matters.
 type TLSFault struct {
 	Reason FaultReason
 	text   string
@@ -74,7 +74,7 @@ type TLSFault struct {
 // Error implements error.
 func (f *TLSFault) Error() string { return f.text }
 
-// Unwrap returns the error of crypto/tls or of the network.
+// Unwrap returns the underlying error of crypto/tls or of the network.
 func (f *TLSFault) Unwrap() error { return f.cause }
 
 func asTLSFault(err error) *TLSFault {
@@ -89,13 +89,12 @@ var (
 	errPins    = errors.New("no pinned key in the certificate chain")
 )
 
-// pinError carries the keys that were found.
+// pinError lists the keys that were found when none matched the pins.
 type pinError struct{ found []string }
 
 func (e *pinError) Error() string { return errPins.Error() + "; found " + listed(e.found) }
 
-// checkPins reports an error unless pins is empty or a key of the chain that was
-// verified is among them.
+// checkPins returns an error unless pins is empty or contains a key of the verified chain.
 func checkPins(pins string, cs *tls.ConnectionState) error {
 	if pins == "" {
 		return nil
@@ -125,14 +124,14 @@ func checkPins(pins string, cs *tls.ConnectionState) error {
 // timeText formats a point in time for messages.
 func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-// phase is how far a connection had come.
+// phase says how far a connection had got.
 type phase struct {
 	asked  bool // the server may have wanted a client certificate
 	shaken bool // the handshake was over
 }
 
-// newTLSFault classifies err, an error of a connection to addr, whose certificate must
-// be valid for the name expected.
+// newTLSFault classifies err, an error of a connection to addr whose certificate must be
+// valid for the name expected.
 func newTLSFault(addr netip.AddrPort, expected string, err error, at phase, now time.Time) *TLSFault {
 	f := &TLSFault{cause: err}
 	server := "tls:" + addr.Addr().String() + "#" + fmt.Sprint(addr.Port())
@@ -181,7 +180,7 @@ func newTLSFault(addr netip.AddrPort, expected string, err error, at phase, now 
 	return say(FaultProtocol, "handshake failed: %s", strings.TrimPrefix(err.Error(), "tls: "))
 }
 
-// clearFault describes err, which came of a connection in clear text.
+// clearFault describes err, an error of a connection in clear text.
 func clearFault(addr netip.AddrPort, err error) *TLSFault {
 	f := &TLSFault{Reason: FaultConnect, cause: err}
 	text := "cannot connect: " + lastPart(err)
@@ -236,8 +235,8 @@ func alertFault(say func(FaultReason, string, ...any) *TLSFault, err error, at p
 	return say(FaultProtocol, "the server refuses the handshake: %s", text)
 }
 
-// noProtocol reports whether err is the alert of a server that knows none of the
-// protocols it was offered, or was offered none (RFC 7301 §3.2).
+// noProtocol reports whether err is the alert by which a server says that it supports none of
+// the offered protocols, or that none was offered (RFC 7301 §3.2).
 func noProtocol(err error) bool {
 	return isRemoteAlert(err) && lastPart(err) == "no application protocol"
 }
@@ -258,7 +257,7 @@ func isNetwork(err error) bool {
 	return ok || errors.Is(err, context.Canceled)
 }
 
-// lastPart is the end of the text of a chain of errors, which is the most specific part.
+// lastPart returns the end of the text of a wrapped error, which is its most specific part.
 func lastPart(err error) string {
 	text := err.Error()
 	if i := strings.LastIndex(text, ": "); i >= 0 {
@@ -270,7 +269,7 @@ func lastPart(err error) string {
 // maxNames bounds the names, or keys, of a certificate chain in a message.
 const maxNames = 4
 
-// namesOf lists what a certificate is for.
+// namesOf lists the names and addresses that a certificate is valid for.
 func namesOf(c *x509.Certificate) string {
 	var names []string
 	for _, name := range c.DNSNames {
@@ -288,7 +287,7 @@ func namesOf(c *x509.Certificate) string {
 	return listed(names)
 }
 
-// listed is a list as a text, cut off after maxNames.
+// listed returns a list as text, cut off after maxNames elements.
 func listed(list []string) string {
 	if n := len(list) - maxNames; n > 0 {
 		return strings.Join(list[:maxNames], ", ") + fmt.Sprintf(" and %d more", n)
@@ -312,7 +311,7 @@ func issuerOf(c *x509.Certificate) string {
 	return printable(c.Issuer.String())
 }
 
-// printable makes a text of a certificate, which anybody may have written, safe to show.
+// printable makes a text from a certificate safe to show, since anybody may have written it.
 func printable(text string) string {
 	const longest = 100
 	quoted := strconv.QuoteToASCII(text[:min(len(text), longest)])

@@ -1,7 +1,6 @@
-// Package transport carries questions to upstream servers and brings their
-// replies. Use [NewUDP] or [NewTCP], get a [Link] to each server, and send a
-// [Call] on it; what comes of the call is told to the [Events] of the goroutine
-// that learns it:
+// Package transport sends questions to upstream servers and receives their replies. Create a
+// transport with [NewUDP], [NewTCP] or [NewTLS], get a [Link] to each server, and send a
+// [Call] on it. The outcome is reported to the [Events] of the goroutine that receives it:
 //
 //	link := udp.Link(endpoint)
 //	err := link.Send(call, now)   // queued
@@ -9,38 +8,37 @@
 //	// later, on a goroutine of the transport:
 //	events.Replied(call, msg, cut, now)
 //
-// A transport knows nothing of policy: it does not repeat questions, choose
-// servers or judge answers. A reply belongs to a call only if it came on the
-// call's own socket or connection and its id and question match (RFC 5452
-// §9.1), with Call.Mixed also the case of the question's letters.
+// A transport makes no decisions: it does not repeat questions, choose servers or judge
+// replies. A reply belongs to a call only if it came on the call's own socket or connection
+// and its ID and question match (RFC 5452 §9.1); with Call.Mixed, the case of the question's
+// letters must match as well.
 //
 // # UDP
 //
-// Each server has a pool of connected sockets, so that the kernel drops what
-// comes from elsewhere and reports refused ports. A call draws a random socket
-// and a random id. Packets are sent and received in batches; a few goroutines
-// wait for all sockets by epoll.
+// Each server has a pool of connected sockets, so that the kernel drops packets from other
+// senders and reports refused ports. Each call uses a random socket and a random ID. Packets
+// are sent and received in batches. A few goroutines wait for all sockets with epoll.
 //
 // # TCP
 //
-// Connections are few, shared and pipelined (RFC 7766); each has two goroutines
-// and ends when it is idle.
+// Connections are few, shared and pipelined (RFC 7766). Each has two goroutines, and closes
+// after being idle for a while.
 //
 // # TLS
 //
-// [NewTLS] makes the same over TLS (RFC 7858), strictly: a server is encrypted and
-// authenticated or not asked (RFC 8310 §5). Questions are padded (RFC 8467), and
-// connections stay open as long as the server says (RFC 7828). News of connections
-// go to TLSEnv.Handshake.
+// [NewTLS] returns the same transport over TLS (RFC 7858), with the strict profile: a server
+// that cannot be authenticated is not asked (RFC 8310 §5). Questions are padded (RFC 8467),
+// and connections stay open as long as the server says (RFC 7828). Events of connections are
+// reported to TLSEnv.Handshake.
 //
 // # Ownership and locks
 //
-// From a successful Send until Cancel returns true, or until an event's method
-// returns without a Rearm, the transport uses the call and its question, which
-// must not change.
+// The transport uses a call and its question from a successful Send until Cancel returns
+// true, or until a method of Events for the call returns without a Rearm. Until then, the
+// caller must not change them.
 //
-// Locks, in the order in which they may be taken: pool, socket or connection,
-// queue. No lock is held while Events are told.
+// Locks, in the order in which they may be taken: pool, socket or connection, queue. No lock
+// is held while a method of Events is called.
 package transport
 
 import (
@@ -49,22 +47,22 @@ import (
 	"net/netip"
 )
 
-// Endpoint is one server and the way to it.
+// Endpoint is one server and the way to reach it.
 type Endpoint struct {
-	// Addr is the server's address, maybe with a zone, and port.
+	// Addr is the server's address, possibly with an IPv6 zone, and port.
 	Addr netip.AddrPort
-	// Source is the local address to send from, not valid for any; its port is
-	// 0 for a random one.
+	// Source is the local address and port to send from. If it is not valid, the kernel
+	// chooses the address; port 0 means a random port.
 	Source netip.AddrPort
-	// Interface is the network interface to leave by, "" for any.
+	// Interface is the network interface to send through, "" for any.
 	Interface string
 	// Profile is how the server is authenticated; only for TLS.
 	Profile Profile
-	// Mark is the caller's; the transport only keeps it.
+	// Mark is for the caller's use. The transport only stores it.
 	Mark uint8
 }
 
-// Question is what is asked.
+// Question is a question to send.
 type Question struct {
 	// Name is in wire form, spelled as the client did.
 	Name []byte
@@ -76,18 +74,17 @@ type Question struct {
 	_                  [0]func() // not comparable
 }
 
-// Call is a question on its way to one server.
+// Call is a question to one server, and what the transport knows about it.
 type Call struct {
-	// Question, Owner and Index are the caller's; the transport only reads the
-	// question.
+	// Question, Owner and Index belong to the caller. The transport only reads the question.
 	Question *Question
 	Owner    any // see Question
 	Index    int // see Question
-	// EDNS sends an OPT record. Mixed sends the name in random case, where the
-	// transport can profit from that. Alone uses a connection that carries
-	// nothing else. Whole is the caller's.
+	// EDNS adds an OPT record. Mixed sends the name in random case, on transports where this
+	// makes forgery harder. Alone uses a connection that carries nothing else. Whole is for
+	// the caller's use.
 	EDNS, Mixed, Alone, Whole bool
-	// Cold is set by Send: the question waits for a connection to be made.
+	// Cold is set by Send if the question has to wait for a connection to be made.
 	Cold bool
 
 	id     uint16  // the message id
@@ -97,42 +94,43 @@ type Call struct {
 	sent   int64   // when it was sent, in nanoseconds of Env's clock
 }
 
-// Transport is a way to exchange messages with servers.
+// Transport exchanges messages with servers.
 type Transport interface {
-	// Link returns the way to one server.
+	// Link returns a new link to one server.
 	Link(Endpoint) Link
-	// Run works until ctx is cancelled and all goroutines have ended. Calls that
-	// are open then bring no event.
+	// Run exchanges messages until ctx ends, and returns when all its goroutines have ended.
+	// Calls that are open then get no event.
 	Run(ctx context.Context)
-	// Flush sends what has been queued, and tells errors to ev.
+	// Flush sends the queued questions, and reports errors to ev.
 	Flush(ev Events)
-	// Close frees what New took. Links must be closed before.
+	// Close frees the resources that the constructor took. All links must be closed first.
 	Close()
 }
 
-// Link is the way to one server. Its methods do not wait.
+// Link sends calls to one server. Its methods do not block.
 type Link interface {
-	// Send queues c's question. After an error nothing more comes of c.
+	// Send queues c's question. If it returns an error, c gets no event.
 	Send(c *Call, now int64) error
-	// Cancel takes c back. It returns false if an event for c is under way or
-	// was told.
+	// Cancel takes c back. It returns false if an event for c is being reported or was
+	// reported already.
 	Cancel(c *Call) bool
-	// Rearm makes c wait for one more reply. It may be called only within an event
-	// for c, and reports whether c waits.
+	// Rearm makes c wait for one more reply, and reports whether it does. It may be called
+	// only during an event for c.
 	Rearm(c *Call) bool
-	// Doubt says that c has waited for long, so that its connection may be dead.
+	// Doubt says that c has waited for so long that its connection may be dead.
 	Doubt(c *Call)
-	// Retire closes what is idle and past its age.
+	// Retire closes sockets and connections that are idle and past their age. now is in
+	// nanoseconds of Env's clock.
 	Retire(now int64)
-	// Close ends the link as soon as no call waits.
+	// Close ends the link once no call waits on it.
 	Close()
 }
 
-// Failure is why a call brings no reply.
+// Failure says why a call brings no reply.
 type Failure uint8
 
 const (
-	// Unreachable means that the network reported that nobody is there.
+	// Unreachable means that the network reported the server as unreachable.
 	Unreachable Failure = iota
 	// NotConnected means that no connection could be made.
 	NotConnected
@@ -140,34 +138,34 @@ const (
 	Lost
 )
 
-// Events is told what comes of calls. Each goroutine has its own.
+// Events receives the outcomes of calls. Each goroutine has its own.
 type Events interface {
-	// Replied brings a reply. msg is valid during the call; it has the spelling of
-	// Question.Name. cut says that its end is missing.
+	// Replied delivers a reply. msg is valid only during the call; its question has the
+	// spelling of Question.Name. cut says that the end of msg is missing.
 	Replied(c *Call, msg []byte, cut bool, now int64)
-	// Miscased brings a reply that matches except for the case of its name.
+	// Miscased reports a reply that matches except for the case of its name.
 	Miscased(c *Call, now int64)
-	// Failed says that nothing comes.
+	// Failed says that no reply will come.
 	Failed(c *Call, why Failure, now int64)
 	// Flush is called before the goroutine waits.
 	Flush()
 }
 
-// Env is what a transport needs of the program.
+// Env is what a transport needs from the program.
 type Env struct {
 	// Now returns nanoseconds on a clock that never goes back; Deadline turns such
 	// a time into one for SetDeadline.
 	Now func() int64
-	// Events makes the receiver for one more goroutine.
+	// Events returns a new receiver for one more goroutine.
 	Events func() Events
-	// Acquire and Recycle lend an Events to a goroutine for a moment.
+	// Acquire lends an Events to a goroutine for a short time; Recycle takes it back.
 	Acquire func() Events
 	Recycle func(Events)
-	// Crashed is told when reading a message crashed.
+	// Crashed is called when parsing a message panicked.
 	Crashed func(server netip.AddrPort, msg []byte, cause any)
-	// Broken is told when waiting for packets failed, which cannot happen.
+	// Broken is called when waiting for packets failed, which should never happen.
 	Broken func(err error)
 }
 
-// ErrClosed says that the link was closed.
+// ErrClosed means that the link was closed.
 var ErrClosed = errors.New("server was removed")

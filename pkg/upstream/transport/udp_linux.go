@@ -17,21 +17,21 @@ import (
 // UDPConfig says how sockets are used. The zero value of a field means its
 // default.
 type UDPConfig struct {
-	// Sockets is the number of sockets per server. Default: 4 for a loopback
-	// address, else 256, or what the limit of open files allows for Servers
-	// servers. An attacker who cannot see the traffic has to guess one of them
-	// besides the id.
+	// Sockets is the number of sockets per server. An attacker who cannot see the traffic has
+	// to guess the port of the right one as well as the message ID. Default: 4 for a loopback
+	// address, otherwise 256, or fewer if the limit of open files requires it with this
+	// number of Servers.
 	Sockets int
 	// Servers is how many servers there are.
 	Servers int
-	// Uses and Age bound a socket's life. Defaults: 1<<16 and 5 min for a loopback
-	// address, else 1<<10 and 1 min.
+	// Uses (questions) and Age limit how long a socket is used. Defaults: 1<<16 and 5 min for
+	// a loopback address, otherwise 1<<10 and 1 min.
 	Uses int
 	Age  time.Duration // see Uses
-	// Port is the one local port to use, MinPort and MaxPort bound the random
-	// ones. 0 leaves the choice to the kernel.
+	// Port is the only local port to use. MinPort and MaxPort bound the random ports. 0
+	// leaves the choice to the kernel.
 	Port, MinPort, MaxPort uint16
-	// Payload is the largest reply that is expected.
+	// Payload is the size of the largest expected reply in octets.
 	Payload uint16
 
 	remote int // sockets per server that is not on loopback, unless Sockets says
@@ -40,7 +40,8 @@ type UDPConfig struct {
 const (
 	loopbackSockets, loopbackUses, loopbackAge = 4, 1 << 16, 5 * time.Minute
 	remoteSockets, remoteUses, remoteAge       = 256, 1 << 10, time.Minute
-	// minSockets is the least that a server gets, however few files may be open.
+	// minSockets is the least number of sockets that a server gets, however few files may be
+	// open.
 	minSockets = 4
 )
 
@@ -75,20 +76,20 @@ func NewUDP(env Env, cfg UDPConfig) (*UDP, error) {
 	return u, nil
 }
 
-// Configure replaces the configuration. It holds for sockets opened from now on.
+// Configure replaces the configuration for the sockets that are opened from now on.
 func (u *UDP) Configure(cfg UDPConfig) {
 	cfg.remote = remotePool(openFilesLimit(), cfg.Servers)
 	u.cfg.Store(&cfg)
 }
 
-// WrongReplies counts packets that belonged to no call.
+// WrongReplies returns the number of packets that answered no call.
 func (u *UDP) WrongReplies() uint64 { return u.wrong.Load() }
 
-// limits returns the size of a server's pool and a socket's greatest number of
-// questions and age.
+// limits returns the number of sockets in a server's pool, and the greatest number of
+// questions and age of a socket.
 func (c *UDPConfig) limits(ep *Endpoint) (sockets, uses int, age time.Duration) {
 	if c.fixedPort(ep) != 0 {
-		// A second socket with the same ends would take the first one's replies.
+		// A second socket with the same two addresses would take the first one's replies.
 		return 1, math.MaxInt, math.MaxInt64
 	}
 	if ep.Addr.Addr().IsLoopback() {
@@ -108,16 +109,16 @@ func (c *UDPConfig) limits(ep *Endpoint) (sockets, uses int, age time.Duration) 
 	return sockets, uses, age
 }
 
-// remotePool is the number of sockets for each of some servers: all of them
-// together take no more than half of the files that may be open, since sockets
-// that were replaced stay open for a while.
+// remotePool returns the number of sockets for each of a number of servers. All of them
+// together use at most half of the files that may be open, since sockets that were replaced
+// stay open for a while.
 func remotePool(files uint64, servers int) int {
 	share := int(min(files/2, 1<<20)) / max(servers, 1)
 	return min(max(share, minSockets), remoteSockets)
 }
 
-// openFilesLimit is RLIMIT_NOFILE. Go's runtime has raised it to the hard limit
-// when the program began.
+// openFilesLimit returns RLIMIT_NOFILE, which the Go runtime has raised to the hard limit at
+// the program's start.
 func openFilesLimit() uint64 {
 	var lim unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
@@ -126,7 +127,7 @@ func openFilesLimit() uint64 {
 	return lim.Cur
 }
 
-// fixedPort is the one local port for a server, 0 if it is drawn.
+// fixedPort returns the only local port for a server, or 0 if ports are chosen at random.
 func (c *UDPConfig) fixedPort(ep *Endpoint) uint16 {
 	if port := ep.Source.Port(); port != 0 {
 		return port
@@ -158,17 +159,17 @@ func (u *UDP) Close() {
 	}
 }
 
-// Sizes of what is sent with one system call: messages, and their octets. A
-// message with long options takes the room of several.
+// How much one system call sends: the number of messages, and their octets. A message with
+// long options takes the room of several.
 const (
 	sendPackets = 32
 	sendBytes   = sendPackets * (12 + 255 + 4 + 11)
 )
 
-// errTooLong says that a question does not fit a UDP packet.
+// errTooLong means that a question does not fit into a UDP packet.
 var errTooLong = errors.New("the question with its EDNS options is too long for UDP")
 
-// maxPacket is the longest message that UDP carries.
+// maxPacket is the size of the longest message that UDP carries, in octets.
 const maxPacket = 65507
 
 // enqueue writes a call's message into its socket's queue.
@@ -181,8 +182,8 @@ func (u *UDP) enqueue(c *Call) {
 	}
 }
 
-// write adds a call's message to its socket's outbox. It reports whether the
-// socket has to be put into the queue; it then has one more reference.
+// write adds a call's message to its socket's outbox. It returns true if the caller must put
+// the socket into the queue; write has then taken a reference for the queue.
 func (u *UDP) write(c *Call) (queue bool) {
 	s := c.sock
 	s.outMu.Lock()
@@ -207,7 +208,7 @@ func (u *UDP) write(c *Call) (queue bool) {
 	return true
 }
 
-// Queued reports whether there is something for Flush to send.
+// Queued reports whether Flush has anything to send.
 func (u *UDP) Queued() bool { return u.inQueue.Load() != 0 }
 
 // Flush implements Transport.
@@ -239,8 +240,8 @@ func (u *UDP) Flush(ev Events) {
 	}
 }
 
-// failed takes an error that the kernel reports on a connected socket: a closed
-// port, no route. All calls that wait there have failed.
+// failed handles an error that the kernel reports on a connected socket, such as a closed
+// port or a missing route. All calls that wait on the socket have failed.
 func (u *UDP) failed(s *socket, ev Events) {
 	now := u.env.Now()
 	for _, c := range s.takeAll() {

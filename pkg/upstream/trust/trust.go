@@ -1,6 +1,6 @@
-// Package trust reads the certificates for connections to TLS servers from files,
-// and again when they change. Use [Open], which reports what is wrong with them,
-// and [Source.Current] before each handshake.
+// Package trust reads the certificates for connections to TLS servers from files, and reads
+// them again when they change. Call [Open], which returns an error if the files are not
+// valid, and [Source.Current] before each handshake.
 package trust
 
 import (
@@ -22,18 +22,17 @@ import (
 
 // Files are the files to read, in PEM.
 type Files struct {
-	// CA are the certification authorities; none means the system's roots, or
-	// those built in where the system has none.
+	// CA are files with certification authorities. If there are none, the system's roots are
+	// used, or the built-in ones where the system has none.
 	CA []string
-	// Cert and Key are the client's certificate chain and its key, both or
-	// neither.
+	// Cert and Key are our client certificate chain and its key: both or neither.
 	Cert, Key string
 }
 
 // Empty reports whether there are no files.
 func (f Files) Empty() bool { return len(f.CA) == 0 && f.Cert == "" && f.Key == "" }
 
-// Source has the content of files. It is safe for concurrent use.
+// Source holds the content of the files. It is safe for concurrent use.
 type Source struct {
 	files  Files
 	logger *slog.Logger
@@ -45,20 +44,20 @@ type Source struct {
 	failed  string // what was last logged, "" if the last reading succeeded
 }
 
-// stamp tells whether a file has changed.
+// stamp identifies a version of a file.
 type stamp struct {
 	modified time.Time
 	size     int64
 }
 
-// lookEvery is how long files are not looked at again.
+// lookEvery is the least time between two checks whether the files have changed.
 const lookEvery = time.Second
 
-// maxFile bounds a file.
+// maxFile bounds the size of a file in octets.
 const maxFile = 4 << 20
 
-// Open reads the files. Later failures to read them go to logger, once each; the
-// last good content then stays.
+// Open reads the files, and returns an error if one of them is not valid. Later failures to
+// read them are logged to logger, once each, and the last good content stays in use.
 func Open(files Files, logger *slog.Logger) (*Source, error) {
 	if (files.Cert == "") != (files.Key == "") {
 		return nil, errors.New("a client certificate needs both its certificate (--tls-cert-file) and its key (--tls-key-file)")
@@ -71,8 +70,8 @@ func Open(files Files, logger *slog.Logger) (*Source, error) {
 	return s, nil
 }
 
-// embedded makes crypto/x509 use the built-in roots where the system has none, as in an
-// image from scratch. Reading them takes 5 ms and 0.7 MB, which only TLS is worth.
+// embedded makes crypto/x509 use the built-in roots where the system has none, as in an image
+// from scratch. Parsing them takes 5 ms and 0.7 MB, so it is done only if TLS is used.
 //
 //nolint:gochecknoglobals // crypto/x509 has one set for the process, to be set once
 var embedded = sync.OnceFunc(func() {
@@ -90,8 +89,8 @@ var embedded = sync.OnceFunc(func() {
 	x509.SetFallbackRoots(pool)
 })
 
-// Current returns what the files hold: the same pointer as before unless they
-// have changed. It is called before a handshake.
+// Current returns the content of the files: the same pointer as before unless they have
+// changed. Call it before each handshake. The caller must not change the result.
 func (s *Source) Current() *upstream.Trust {
 	if len(s.files.CA) == 0 {
 		embedded()
@@ -184,8 +183,8 @@ func (f Files) read() (*upstream.Trust, error) {
 	return t, nil
 }
 
-// addRoots adds all certificates of a file. One that cannot be read is an error:
-// a file cut off in the middle must not count.
+// addRoots adds all certificates of a file. It returns an error if one of them cannot be
+// parsed, so that a truncated file is not accepted.
 func addRoots(pool *x509.CertPool, data []byte) error {
 	n := 0
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
