@@ -10,11 +10,11 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// maxTTL is the largest that RFC 2181 §8 allows.
+// maxTTL is the largest TTL that RFC 2181 §8 allows, in seconds.
 const maxTTL = 1<<31 - 1
 
-// answerInside answers a question about a name in w.zone, which begins at offset
-// at of the name. later: the answer leaves when Resolve calls back.
+// answerInside answers a question about a name in w.zone. The zone begins at offset at of the
+// name. If later is true, there is no answer yet: it is sent when Resolve calls back.
 func (w *worker) answerInside(at int) (r result, later bool) {
 	if w.q.Type == wire.TypeAXFR || w.q.Type == wire.TypeIXFR {
 		w.b.SetAA(false)
@@ -31,9 +31,9 @@ func (w *worker) answerInside(at int) (r result, later bool) {
 	return w.answerFrom(nil, maxTTL, a)
 }
 
-// answerFrom answers the question with what the backend told about owner,
-// following external names. No TTL exceeds ttl. owner nil is the question's
-// name. later: the answer leaves when Resolve calls back.
+// answerFrom answers the question with a, what the backend returned for owner, and follows
+// external names. owner nil means the question's name. No TTL in the answer exceeds ttl. If
+// later is true, there is no answer yet: it is sent when Resolve calls back.
 func (w *worker) answerFrom(owner []byte, ttl uint32, a treecache.Answer) (r result, later bool) {
 	start := w.b.Mark()
 	for {
@@ -94,22 +94,22 @@ func (w *worker) answerFrom(owner []byte, ttl uint32, a treecache.Answer) (r res
 	}
 }
 
-// failed is SERVFAIL because another name could not be resolved. Nothing of the
-// answer since start stays, and a failure is nobody's authoritative answer.
+// failed answers SERVFAIL because another name could not be resolved. It removes the part of
+// the answer after start, and clears AA, because a failure is not an authoritative answer.
 func (w *worker) failed(start wire.Mark, why string) result {
 	w.b.Rollback(start)
 	w.b.SetAA(false)
 	return result{rcode: wire.RcodeServFail, ede: wire.Extended(wire.EDEOther, why)}
 }
 
-// tooWide is the answer to a wildcard when nothing was found in the part of the
-// cluster that may be looked at: that there is nothing would be a guess.
+// tooWide answers a wildcard question for which nothing was found in the part of the cluster
+// that may be searched. NXDOMAIN would be a guess.
 func (w *worker) tooWide(start wire.Mark) result {
 	return w.failed(start, "wildcard stands for too many names")
 }
 
-// appendRecords appends the records of the type asked for, and reports whether
-// there are any and whether all had room.
+// appendRecords appends the records of the question's type, and reports whether there are any
+// and whether all of them fitted.
 func (w *worker) appendRecords(owner []byte, ttl uint32, a *treecache.Answer) (found, complete bool) {
 	switch w.q.Type {
 	case wire.TypeA, wire.TypeAAAA:
@@ -122,10 +122,10 @@ func (w *worker) appendRecords(owner []byte, ttl uint32, a *treecache.Answer) (f
 	return false, true
 }
 
-// follow picks the record whose target the question is to be asked about
-// instead. That is an external name, for every type; of several, which only a
-// wildcard can find, a random one, because an owner has one CNAME. For addresses
-// it is also the Service that a port leads to, as in kube-dns.
+// follow returns the record whose target must be looked up in place of the question's name.
+// For every type, this is an external name. A wildcard may find several; then it is a random
+// one, because an owner name can have only one CNAME. For addresses, it may also be the
+// record of a port, whose target is the Service, as in kube-dns.
 func (w *worker) follow(a *treecache.Answer) (record treecache.Record, ok bool) {
 	if n := a.Aliases(); n > 0 {
 		return a.Alias(startAt(n)), true
@@ -136,12 +136,12 @@ func (w *worker) follow(a *treecache.Answer) (record treecache.Record, ok bool) 
 	return treecache.Record{}, false
 }
 
-// maxSteps bounds how many addresses are looked at for one answer: each of those
-// that a message holds may come twice.
+// maxSteps bounds how many addresses are looked at for one answer: each address that a
+// message can hold may occur twice.
 const maxSteps = 1 << 13
 
-// appendAddrs appends the addresses of a family until the reply is full,
-// beginning at a random one so that clients that take the first spread over all.
+// appendAddrs appends the addresses of a family until the reply is full. It begins at a
+// random one, so that clients that use the first address are spread over all of them.
 func (w *worker) appendAddrs(owner []byte, ttl uint32, a *treecache.Answer, v6 bool) (found, complete bool) {
 	few, ok := a.AppendFew(w.addrs.list[:0], v6)
 	w.addrs.list = few
@@ -194,8 +194,9 @@ func (w *worker) appendFew(owner []byte, ttl uint32, addrs []netip.Addr) (found,
 	return true, true
 }
 
-// startAt picks where the rotation of n records begins. A counter would not do:
-// with A and AAAA asked in turn, each type would see every second value only.
+// startAt returns where the rotation of n records begins. It is random, because with a
+// counter a client that asks for A and AAAA in turn would get only every second value for
+// each type.
 func startAt(n int) int {
 	if n == 1 {
 		return 0
@@ -226,9 +227,9 @@ func (w *worker) appendServices(owner []byte, ttl uint32, a *treecache.Answer) (
 	return n > 0, true
 }
 
-// appendGlue appends the addresses of the targets of the first n services, each
-// target's once. What has no room is left out, a target's addresses whole: RFC 2181 §9
-// asks for no TC then.
+// appendGlue appends the addresses of the targets of the first n services, each target's
+// once. A target whose addresses do not all fit is left out; RFC 2181 §9 does not require TC
+// for that.
 func (w *worker) appendGlue(walk treecache.Services, n int) {
 	if n > 1 {
 		w.seen.reset(n)

@@ -14,9 +14,9 @@ import (
 // maxChain is how many external names are followed for one question.
 const maxChain = 8
 
-// chain is the external names followed so far: the targets, spelled as in the
-// Service, with the TTL that each CNAME was given. The first may be the name to which
-// the question's was completed.
+// chain holds the external names followed so far: their targets, spelled as in the Service,
+// and the TTL of each CNAME. The first target may be the name to which the question's name
+// was completed.
 type chain struct {
 	names []byte
 	ends  [maxChain]int
@@ -40,7 +40,7 @@ func (c *chain) append(name []byte, ttl uint32) []byte {
 	return c.end(ttl)
 }
 
-// end ends the target whose octets were appended, and returns it.
+// end completes the target whose octets were appended, and returns it.
 func (c *chain) end(ttl uint32) []byte {
 	c.ends[c.n], c.ttls[c.n] = len(c.names), ttl
 	c.n++
@@ -56,8 +56,8 @@ func (c *chain) at(i int) []byte {
 	return c.names[start:c.ends[i]]
 }
 
-// loops reports whether the last target was met before. question is the name
-// that the chain began with.
+// loops reports whether the last target has occurred before. question is the name with which
+// the chain began.
 func (c *chain) loops(question []byte) bool {
 	last := c.at(c.n - 1)
 	if wire.EqualNames(last, question) {
@@ -78,8 +78,8 @@ func (c *chain) copy() chain {
 	return other
 }
 
-// resolve asks other servers about the last target of the chain, which is not
-// in the domain. start is the reply before the chain.
+// resolve asks other servers about the last target of the chain, which is outside the domain.
+// start marks the reply before the chain.
 func (w *worker) resolve(start wire.Mark, ttl uint32) (r result, later bool) {
 	target := w.chain.at(w.chain.len() - 1)
 	w.target = dnsname.AppendLower(w.target[:0], target)
@@ -118,8 +118,7 @@ type pending struct {
 	start time.Time
 }
 
-// done answers with the chain and what the other server said about its last
-// name.
+// done sends the answer: the chain, and what the other server replied about its last name.
 func (p *pending) done(reply *wire.Reply, err error) {
 	w := p.s.newBatch()
 	buffer := p.s.buffers.Get().(*[]byte)
@@ -143,11 +142,11 @@ func (p *pending) done(reply *wire.Reply, err error) {
 	p.s.buffers.Put(buffer)
 }
 
-// ErrNobody is what Resolve gives to done when there is no server that could be
-// asked about the name. The answer then ends with the name of the target.
+// ErrNobody is the error that Resolve passes to done when there is no server to ask about the
+// name. The answer then ends with the CNAME record.
 var ErrNobody = errors.New("no server for the name")
 
-// errNoAnswer says that what came back was no answer to the question.
+// errNoAnswer means that the reply does not answer the question.
 var errNoAnswer = errors.New("the reply does not answer the question")
 
 // answerResolved builds the answer to a pending question.
@@ -171,7 +170,7 @@ func (w *worker) answerResolved(buffer []byte, p *pending, up *wire.Reply, err e
 	case up.Rcode != wire.RcodeSuccess && up.Rcode != wire.RcodeNXDomain:
 		return w.failed(start, "external name failed upstream")
 	case up.Truncated() && p.to.Stream() && wire.Count(up.Msg, wire.Answer) == 0:
-		// A client that came over TCP would take the empty answer for all there is.
+		// A client that asked over TCP would take the empty answer as complete.
 		return w.failed(start, "external name's answer is truncated, and the server does not answer over TCP")
 	}
 	var owner []byte

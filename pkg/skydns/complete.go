@@ -7,7 +7,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// outcome says why a name was not completed; the values of "reason".
+// outcome says why a name was not completed. Its values are those of the metric label
+// "reason".
 type outcome uint8
 
 const (
@@ -25,7 +26,7 @@ func (o outcome) String() string {
 	return [outcomes]string{"form", "namespace", "service", "missing", "outside", "unavailable", "handed"}[o]
 }
 
-// place is a name of ours as the walk found it.
+// place is the result of looking up a name in our zones.
 type place struct {
 	zone *authority
 	at   int  // where the zone begins in the name
@@ -33,8 +34,8 @@ type place struct {
 	a    treecache.Answer
 }
 
-// noSuchName answers NXDOMAIN for the question's name, or completes the name: see
-// package autopath.
+// noSuchName answers NXDOMAIN for the question's name, or completes the name (see package
+// autopath).
 func (w *worker) noSuchName() result {
 	settings := w.s.cfg.Autopath.Settings()
 	if settings.Mode != autopath.Cluster && settings.Mode != autopath.All || w.zone != &w.s.domain {
@@ -43,8 +44,8 @@ func (w *worker) noSuchName() result {
 	start := w.b.Mark()
 	c, p, why := w.findCandidate(settings)
 	if why == outcomes && w.q.Type == wire.TypeANY {
-		// The short answer to ANY is not one to alias to. But nobody may keep that the
-		// name does not exist, because caches take that for all types.
+		// A question of type ANY is not completed. But its NXDOMAIN must not be cached,
+		// because caches apply it to all types.
 		w.counters.notCompleted[outcomeForm].Add(1)
 		return w.missingForNow(start)
 	}
@@ -66,8 +67,8 @@ func (w *worker) noSuchName() result {
 	return r
 }
 
-// missingForNow is NXDOMAIN that nobody may keep. A client goes on with its next
-// step; SERVFAIL would end the search of some.
+// missingForNow answers an NXDOMAIN that must not be cached. The client then tries its next
+// name; after SERVFAIL, some clients would end their search.
 func (w *worker) missingForNow(start wire.Mark) result {
 	w.b.Rollback(start)
 	w.b.SetAA(true)
@@ -82,10 +83,11 @@ func (w *worker) missingForNow(start wire.Mark) result {
 	return result{rcode: wire.RcodeNXDomain}
 }
 
-// findCandidate goes through the names that the client would ask next. If why is
-// outcomes, c exists, does not lead out of our zones, and is the first: its name is then in
-// w.candidate. With outcomeHanded, the first may be outside, and the names to try are in
-// w.hint. It looks up at most five names and what they lead to.
+// findCandidate looks for the first name that exists among those that the client would ask
+// for next. If why is outcomes, c is that name, it and its external names are in our zones,
+// and w.candidate holds it. If why is outcomeHanded, the first name that exists may be
+// outside our zones, and w.hint holds the names for dnscache to try. At most five names are
+// looked up, with the external names that they lead to.
 func (w *worker) findCandidate(settings autopath.Settings) (c autopath.Candidate, p place, why outcome) {
 	parts, ok := autopath.Split(w.name, len(w.name)-len(w.zone.name))
 	backend := w.zone.backend
@@ -97,8 +99,8 @@ func (w *worker) findCandidate(settings autopath.Settings) (c autopath.Candidate
 	case !missing(backend.Records(w.name[parts.Last:])):
 		return c, p, outcomeService
 	}
-	// Names such as _xmpp._tcp.example.com are not for addresses, and nothing is lost
-	// if the client asks for them by itself.
+	// Names such as _xmpp._tcp.example.com are not looked up for addresses, and the client
+	// can ask for them by itself.
 	all := settings.Mode == autopath.All && w.q.EDNS.Present && w.name[1] != '_'
 	w.suffixes = w.suffixes[:0]
 	for c = range autopath.Candidates {
@@ -127,10 +129,10 @@ func (w *worker) findCandidate(settings autopath.Settings) (c autopath.Candidate
 	return c, p, outcomeHanded
 }
 
-// addOutside adds the suffix of a candidate outside our zones to w.suffixes, after the
-// client's other search entries if the candidate is the name itself and nowhere below our
-// zones. Names that no server would be asked about are left out. The candidate's name is
-// in w.candidate.
+// addOutside adds the suffix of a candidate outside our zones to w.suffixes. If the candidate
+// is the name itself, and not below any of our zones, the client's other search entries are
+// added before it. Names for which there is no server to ask are left out. w.candidate holds
+// the candidate's name.
 func (w *worker) addOutside(parts *autopath.Parts, c autopath.Candidate, searches []dnsname.Name) {
 	if w.s.route(w.candidate).Kind == RouteNobody {
 		return
@@ -153,11 +155,11 @@ func (s *Server) below(name []byte) bool {
 	return below
 }
 
-// missing reports that there is no such name.
+// missing reports whether a means that the name does not exist.
 func missing(a treecache.Answer) bool { return a.Status == treecache.NoSuchName }
 
-// look looks up a name. why is outcomes if it is in our zones and has records of
-// any type.
+// look looks up a name. why is outcomes if the name is in our zones and has records of any
+// type.
 func (w *worker) look(name []byte) (p place, why outcome) {
 	zone, at, ours := w.s.cutOwn(name)
 	if !ours {
@@ -181,8 +183,8 @@ func (w *worker) look(name []byte) (p place, why outcome) {
 	return p, outcomeUnavailable
 }
 
-// end follows the external names from p on. It returns outcomes if they end within
-// our zones at a name that exists.
+// end follows external names, starting at p. It returns outcomes if they end at an existing
+// name in our zones.
 func (w *worker) end(p *place) outcome {
 	a, own := p.a, p.own
 	for followed := 1; ; followed++ { // the candidate is one
@@ -206,11 +208,11 @@ func (w *worker) end(p *place) outcome {
 	}
 }
 
-// answerCandidate answers the question with a CNAME to w.candidate, found at p, and
-// what is there.
+// answerCandidate answers the question with a CNAME to w.candidate, which was found at p, and
+// with its records.
 func (w *worker) answerCandidate(p *place) result {
-	// The CNAME says that the names before the candidate do not exist, which
-	// nobody may remember for longer than by a negative answer.
+	// The CNAME implies that the names before the candidate do not exist, so it must not be
+	// cached for longer than a negative answer.
 	ttl := min(w.s.negativeTTL, w.s.ttl)
 	if !p.own {
 		ttl = min(w.s.negativeTTL, p.a.TTL())

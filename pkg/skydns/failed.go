@@ -8,10 +8,10 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// isFailure reports whether an answer with this rcode is one that operators look for.
+// isFailure reports whether an answer with this rcode is recorded for operators.
 func isFailure(rcode int) bool { return rcode == wire.RcodeServFail || rcode == wire.RcodeRefused }
 
-// noteFailure tells Config.Failures about an answer of this server.
+// noteFailure records a failed answer of this server in Config.Failures.
 func (w *worker) noteFailure(r *result) {
 	if !w.s.cfg.Failures.Admit() {
 		return
@@ -22,8 +22,8 @@ func (w *worker) noteFailure(r *result) {
 	})
 }
 
-// noteOutside tells Config.Failures about an answer of Outside. Its client is not known
-// here, and its reason only if the client understands extended errors.
+// noteOutside records a failed answer of Outside in Config.Failures. Its client is not known
+// here; its reason is known only if the client supports extended errors.
 func (s *Server) noteOutside(msg []byte) {
 	if !isFailure(wire.Rcode(wire.Flags(msg))) || !s.cfg.Failures.Admit() {
 		return
@@ -45,7 +45,7 @@ func (s *Server) noteOutside(msg []byte) {
 // optionEDE is the EDNS option of extended errors (RFC 8914 §2).
 const optionEDE = 15
 
-// reasonText returns an extended error for people, "" for none.
+// reasonText returns the text of an extended error, or "" if there is none.
 func reasonText(ede wire.ExtendedError) string {
 	switch {
 	case !ede.Present:
@@ -56,7 +56,7 @@ func reasonText(ede wire.ExtendedError) string {
 	return "extended error " + strconv.Itoa(int(ede.Code))
 }
 
-// clientText returns a client's address, "" if it is not known.
+// clientText returns the text of a client's address, or "" if it is not known.
 func clientText(peer netip.AddrPort) string {
 	if !peer.IsValid() {
 		return ""

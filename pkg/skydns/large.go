@@ -7,18 +7,17 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// maxLarge bounds how many Services are named in the log, and remembered, as
-// having more records than a message can hold.
+// maxLarge bounds how many Services with more records than a message can hold are logged and
+// remembered.
 const maxLarge = 1000
 
-// largeServices are the Services that were named in the log.
+// largeServices are the Services that have been logged as too large.
 type largeServices struct {
 	mu    sync.Mutex
 	named map[treecache.Path]bool
 }
 
-// isNew reports whether the Service at path is not in the log yet, and from then
-// on it is.
+// isNew returns true at its first call for the Service at path, and false afterwards.
 func (l *largeServices) isNew(path treecache.Path) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -32,8 +31,8 @@ func (l *largeServices) isNew(path treecache.Path) bool {
 	return true
 }
 
-// reportLarge names the Service in the log, once, whose records did not fit even
-// over TCP: its clients see a part of them only.
+// reportLarge logs, once for each Service, that the Service's records did not fit even over
+// TCP, so that its clients see only a part of them.
 func (w *worker) reportLarge(a *treecache.Answer) {
 	set := a.Owner()
 	if set == nil || !w.to.Stream() || !w.s.large.isNew(set.Path()) {

@@ -13,20 +13,22 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// system says which part answered; the values of the label "system".
+// system says which part of the server answered. Its values are those of the metric label
+// "system".
 type system uint8
 
 const (
 	systemAuth      system = iota // names in the domain, CHAOS, malformed queries
-	systemReverse                 // addresses that someone claims
+	systemReverse                 // reverse names of addresses that a Service has
 	systemRecursive               // handed to Outside
 	systems
 )
 
-// source is the system's name as a source of answers.
+// source returns the system's value of the metric label "source".
 func (s system) source() string { return [systems]string{"cluster", "reverse", "upstream"}[s] }
 
-// cause says why an answer was not a plain one; the values of "cause".
+// cause says how an answer differed from a normal one. Its values are those of the metric
+// label "cause".
 type cause uint8
 
 const (
@@ -40,8 +42,8 @@ const (
 	causes
 )
 
-// sampleEvery is how many queries share one reading of the clock: two readings
-// for each would cost 2 % of a query.
+// sampleEvery is the number of queries of which one is timed: to read the clock twice for
+// each would cost 2 % of a query.
 const sampleEvery = 16
 
 // The buckets are SkyDNS's.
@@ -62,11 +64,11 @@ func sizeBounds() [sizeBuckets]float64 {
 	return bounds
 }
 
-// counters is one shard. Several goroutines may share one; each mostly has its
-// own, so that the additions stay cheap.
+// counters is one shard of the counters. Most goroutines have a shard of their own, which
+// keeps additions cheap; sharing one is safe.
 type counters struct {
-	// forwarded counts the queries handed to Outside. Those of the other systems
-	// are their answers.
+	// forwarded counts the queries passed to Outside. The other systems have as many queries
+	// as answers.
 	forwarded     atomic.Uint64
 	answers       [systems][wire.RcodeSlots]atomic.Uint64     // answers, by rcode
 	cut           [systems][causes]atomic.Uint64              // causeTruncated and causeOverflow
@@ -105,7 +107,7 @@ func (c *counters) observeDuration(s system, d time.Duration, n uint64) {
 	c.durationNanos[s].Add(uint64(max(d, 0)) * n)
 }
 
-// observeOutside counts an answer of Outside for which its client waited took.
+// observeOutside counts an answer of Outside that arrived took after the query.
 func (c *counters) observeOutside(took time.Duration, reply []byte) {
 	c.observeDuration(systemRecursive, took, 1)
 	c.observeSize(systemRecursive, len(reply))
@@ -116,7 +118,7 @@ func (c *counters) observeOutside(took time.Duration, reply []byte) {
 	}
 }
 
-// metrics holds the shards, and is the collector that adds them up at scrape.
+// metrics holds the shards. It is the collector that adds them up at each scrape.
 type metrics struct {
 	shards []counters    // the counters
 	next   atomic.Uint32 // number of the shard of the next worker
@@ -129,8 +131,8 @@ type metrics struct {
 	completed, notCompleted                          collect.Metric // what package autopath did
 }
 
-// newMetrics registers the families with reg under namespace and subsystem; nil
-// registers nothing, and everything still counts.
+// newMetrics registers the metrics with reg, under namespace and subsystem. If reg is nil,
+// nothing is registered, but everything is still counted.
 func newMetrics(reg prometheus.Registerer, namespace, subsystem string) *metrics {
 	m := &metrics{shards: make([]counters, 2*runtime.GOMAXPROCS(0))}
 	m.Prefix = prometheus.BuildFQName(namespace, subsystem, "dns_")
@@ -228,7 +230,7 @@ func (m *metrics) buckets(n int, of func(c *counters, i int) uint64) []uint64 {
 
 var _ prometheus.Collector = (*metrics)(nil)
 
-// causeOf tells under which cause a reply is counted.
+// causeOf returns the cause under which a reply is counted.
 func causeOf(rcode int) cause {
 	switch rcode {
 	case 0:

@@ -6,24 +6,24 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Warmer may be implemented by a [Backend] that gains by seeing the names of
-// several questions together.
+// Warmer may be implemented by a [Backend] that answers faster if it sees the names of
+// several questions at once.
 type Warmer interface {
-	// Warm is called with canonical wire names that Records or ReverseRecord is
-	// likely to be asked about next. It reads from memory what they will need,
-	// all at a time, and keeps no reference to names. The sum of what it read
-	// means nothing; it keeps the compiler from leaving out the reading.
+	// Warm is called with canonical wire names for which Records or ReverseRecord will
+	// probably be called next. It reads the memory that they will need, for all names at the
+	// same time, and keeps no reference to names. The returned sum has no meaning: it only
+	// keeps the compiler from removing the reads.
 	Warm(names [][]byte) (sum uint64)
 }
 
-// Part is a [Server] as one goroutine at a time may use it, such as that of a
-// listener's socket: it looks at all questions of a batch before it answers the
-// first, and reads the clock once for all of them.
+// Part is a view of a [Server] for one goroutine at a time, such as that of a listener's
+// socket. It looks at all questions of a batch before it answers the first, and reads the
+// clock once for all of them.
 type Part struct {
 	s      *Server
 	worker *worker // nil between two batches, and while a query is answered
 
-	// What Preview read of the packets that Handle gets next.
+	// ahead is what Preview has parsed of the packets that Handle gets next.
 	ahead []parsed
 	next  int      // index in ahead of the packet that comes next
 	space []byte   // holds the names of ahead
@@ -47,8 +47,8 @@ var (
 // Split implements listener.Splitter: it returns a *Part.
 func (s *Server) Split() listener.Worker { return &Part{s: s} }
 
-// maxAhead bounds how many packets are looked at before the first is answered;
-// what was read for more would have left the processor's cache by then.
+// maxAhead bounds how many packets are looked at before the first is answered. With more, the
+// memory read for the last ones would have left the processor's cache by then.
 const maxAhead = 32
 
 // Preview implements listener.Worker.
@@ -79,7 +79,7 @@ func (p *Part) Preview(packets [][]byte) {
 	}
 }
 
-// forget drops what Preview found out.
+// forget drops what Preview has parsed.
 func (p *Part) forget() {
 	p.ahead, p.next, p.space, p.names = p.ahead[:0], 0, p.space[:0], p.names[:0]
 }
@@ -101,7 +101,7 @@ func (p *Part) Handle(packet []byte, to listener.ReplyTo, reply []byte) (out []b
 	return out
 }
 
-// found returns what Preview found out of packet, nil if it did not see it.
+// found returns what Preview has parsed of packet, or nil if it did not see it.
 func (p *Part) found(packet []byte) *parsed {
 	for p.next < len(p.ahead) {
 		v := &p.ahead[p.next]

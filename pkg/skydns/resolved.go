@@ -7,31 +7,29 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Bounds of the work that a reply from outside may cause. Whoever makes a
-// Service chooses the name that is asked there, and may own the server that
-// answers.
+// Limits of the work that a reply from another server may cause. Whoever creates a Service
+// chooses the name that is asked for, and may control the server that replies.
 const (
-	// maxAliases is how many CNAME records, signatures of such included, the
-	// answer section of a reply may have.
+	// maxAliases is how many CNAME records, including their signatures, the answer section of
+	// a reply may have.
 	maxAliases = 64
-	// maxWork is spent on names: one for each label that is read or written, and
-	// nameWork for each name. It takes 0.1 ms, and is enough for every RRset
-	// whose data has no names, and for hundreds of names.
+	// maxWork is the budget for names: each label that is read or written costs one, and each
+	// name nameWork. Using all of it takes 0.1 ms. It is enough for every RRset without names
+	// in its data, and for hundreds of names.
 	maxWork  = 1 << 13
 	nameWork = 8
 )
 
-// alias is a CNAME record of a reply from outside, or a signature of one.
+// alias is a CNAME record, or the signature of one, in a reply from another server.
 type alias struct {
 	owner uint64 // hash of the owner
 	rec   wire.Record
 	used  bool
 }
 
-// copyResolved appends the records that belong to the last target of the chain,
-// in whatever order the reply has them. What another server says about names in
-// our domain is not believed: if it leads back here, the rest is answered from
-// the backend.
+// copyResolved appends the records that belong to the last target of the chain, in whatever
+// order the reply has them. It ignores what another server says about names in our domain: if
+// a CNAME leads back into the domain, the rest is answered from the backend.
 func (w *worker) copyResolved(start wire.Mark, p *pending, up *wire.Reply) result {
 	w.work = maxWork
 	if !w.readAliases(up) {
@@ -70,8 +68,8 @@ func (w *worker) copyResolved(start wire.Mark, p *pending, up *wire.Reply) resul
 	return w.copyRRset(start, up, owner, ttl)
 }
 
-// readAliases fills w.aliases with the aliases of the answer section. It reports
-// false when there are too many.
+// readAliases fills w.aliases with the aliases of the answer section. It returns false if
+// there are too many.
 func (w *worker) readAliases(up *wire.Reply) bool {
 	w.aliases = w.aliases[:0]
 	var rec wire.Record
@@ -105,8 +103,8 @@ func (w *worker) aliasOf(owner uint64) *alias {
 	return nil
 }
 
-// copyAlias appends a CNAME record and its signatures, and reports whether all
-// had room.
+// copyAlias appends a CNAME record and its signatures, and reports whether all of them
+// fitted.
 func (w *worker) copyAlias(msg []byte, link *alias, owner []byte, ttl uint32) bool {
 	if !w.b.CopyAs(owner, msg, &link.rec, ttl) {
 		return false
@@ -120,9 +118,9 @@ func (w *worker) copyAlias(msg []byte, link *alias, owner []byte, ttl uint32) bo
 	return true
 }
 
-// copyRRset appends the records of the type asked for that the reply has for
-// owner, and what belongs to them: signatures, the addresses of SRV targets, or
-// the SOA record that says for how long there are none.
+// copyRRset appends the reply's records of the question's type for owner, and the records
+// that belong to them: signatures, the addresses of SRV targets, or the SOA record that says
+// how long to cache a negative answer.
 func (w *worker) copyRRset(start wire.Mark, up *wire.Reply, owner []byte, ttl uint32) result {
 	r := result{rcode: up.Rcode}
 	match := ownerMatch{msg: up.Msg, name: owner, work: &w.work}
@@ -156,8 +154,8 @@ func (w *worker) copyRRset(start wire.Mark, up *wire.Reply, owner []byte, ttl ui
 	return r
 }
 
-// mayCopy takes what a copy of rec costs from the work that is left, and reports
-// whether there was as much.
+// mayCopy subtracts the cost of copying rec from the remaining work, and reports whether
+// enough was left.
 func (w *worker) mayCopy(msg []byte, rec *wire.Record) bool {
 	names, size := rec.Names(), rec.End-rec.Data
 	if names == 0 {
@@ -173,8 +171,8 @@ func (w *worker) mayCopy(msg []byte, rec *wire.Record) bool {
 	return w.work >= 0
 }
 
-// labelsAt returns the number of labels of the name at offset off, at most as
-// many as a name may have. off may be anything.
+// labelsAt returns the number of labels of the name at offset off, at most as many as a name
+// may have. off need not be valid.
 func labelsAt(msg []byte, off int) int {
 	for n := range dnsname.MaxLabels {
 		for hops := 0; off+1 < len(msg) && msg[off]&0xc0 == 0xc0; hops++ {
@@ -191,15 +189,15 @@ func labelsAt(msg []byte, off int) int {
 	return dnsname.MaxLabels
 }
 
-// ownerMatch compares owners of records with one name. A name that begins with a
-// pointer is read once.
+// ownerMatch compares owner names of records with one name. It remembers where the last
+// compression pointers led, so that repeated ones cost nothing.
 type ownerMatch struct {
 	msg, name    []byte
 	work         *int // what may be spent
 	equal, other int  // where the last pointers led to
 }
 
-// equals reports whether the name at offset off is the one.
+// equals reports whether the name at offset off equals the given name.
 func (m *ownerMatch) equals(off int) bool {
 	to := 0
 	if c := m.msg[off]; c&0xc0 == 0xc0 {
@@ -226,9 +224,8 @@ func (m *ownerMatch) equals(off int) bool {
 	return true
 }
 
-// copyTargetAddrs appends the addresses that another server gives for the
-// targets of its SRV answer, as far as there is room. About names in our domain
-// it is not believed.
+// copyTargetAddrs appends the addresses that another server gives for the targets of its SRV
+// answer, as far as there is room. It ignores addresses of names in our domain.
 func (w *worker) copyTargetAddrs(up *wire.Reply) {
 	w.seen.reset(wire.Count(up.Msg, wire.Answer))
 	w.b.Open(wire.Additional)
@@ -255,8 +252,8 @@ func (w *worker) copyTargetAddrs(up *wire.Reply) {
 	}
 }
 
-// hashName puts the name at offset off of msg into w.target in lower case, and
-// returns its hash. It reports false when too much was spent on names.
+// hashName copies the name at offset off of msg into w.target in lower case, and returns its
+// hash. It returns false if the budget for names is used up.
 func (w *worker) hashName(msg []byte, off int) (hash uint64, ok bool) {
 	if w.work < 0 {
 		return 0, false

@@ -5,11 +5,10 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Route tells where questions go about a name that the Backend does not answer
-// for.
+// Route says where questions go about a name for which the Backend does not answer.
 type Route struct {
 	Kind RouteKind
-	// Reason says why there is nobody to ask, for the kinds that say so.
+	// Reason says why there is no server to ask, for RouteNobody and RouteUnavailable.
 	Reason string
 }
 
@@ -24,12 +23,12 @@ const (
 	RouteStub
 	// RouteNobody: there are no default servers.
 	RouteNobody
-	// RouteUnavailable: the name has a stub domain, none of whose servers can be
-	// asked. Nobody else may hear of it.
+	// RouteUnavailable: the name is in a stub domain, and none of its servers can be asked.
+	// No other server may be asked instead.
 	RouteUnavailable
 )
 
-// route tells where questions about a canonical wire name go.
+// route returns where questions about a canonical wire name go.
 func (s *Server) route(name []byte) Route {
 	switch {
 	case s.cfg.Route != nil:
@@ -40,9 +39,9 @@ func (s *Server) route(name []byte) Route {
 	return Route{}
 }
 
-// cutOwn returns the zone that a canonical wire name is in and where it begins there,
-// and whether the zone's backend answers for that name: not if it belongs to a stub
-// domain below the zone.
+// cutOwn returns the zone that contains a canonical wire name, the offset at which the zone
+// begins in it, and whether the zone's backend answers for the name. It does not if the name
+// belongs to a stub domain below the zone.
 func (s *Server) cutOwn(name []byte) (z *authority, at int, own bool) {
 	z = &s.domain
 	at, own = dnsname.CutZone(name, z.name)
@@ -53,8 +52,8 @@ func (s *Server) cutOwn(name []byte) (z *authority, at int, own bool) {
 	return z, at, own && (s.cfg.Delegated == nil || !s.cfg.Delegated(name))
 }
 
-// answerOutside hands on a question about a name that is not ours, or answers
-// that it cannot be asked.
+// answerOutside passes on a question about a name that is not ours, or answers with an error
+// if there is no server to ask.
 func (w *worker) answerOutside(packet, reply []byte) []byte {
 	cfg := &w.s.cfg
 	route := w.s.route(w.name)
@@ -81,10 +80,9 @@ func (w *worker) answerOutside(packet, reply []byte) []byte {
 	return out
 }
 
-// keptInside reports whether a question must not leave the cluster: one for the
-// address of a name of one label. Such names come from search lists and mean a
-// host nearby. Questions of other types are about top-level domains, or the
-// root.
+// keptInside reports whether a question must not leave the cluster: one for an address of a
+// name with a single label. Such names come from search lists and mean a host nearby.
+// Questions of other types are about top-level domains or the root.
 func keptInside(name []byte, qtype uint16) bool {
 	switch qtype {
 	case wire.TypeA, wire.TypeAAAA, wire.TypeANY:
@@ -93,9 +91,9 @@ func keptInside(name []byte, qtype uint16) bool {
 	return false
 }
 
-// noSingleLabel answers that a name of one label does not exist. No cache may
-// keep that: it holds for addresses only, but NXDOMAIN is for all types
-// (RFC 2308 §5), and top-level domains have records of others.
+// noSingleLabel answers that a name with a single label does not exist. The answer must not
+// be cached, because NXDOMAIN covers all types (RFC 2308 §5), and top-level domains have
+// records of types other than addresses.
 func (w *worker) noSingleLabel() result {
 	soa := w.soa()
 	soa.Minimum = 0

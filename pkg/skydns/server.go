@@ -1,18 +1,17 @@
-// Package skydns is a DNS server over a [Backend], which knows the records of
-// one domain. It turns a question into an answer, and knows what the domain as
-// a zone needs besides: SOA and NS, negative answers, external names followed
-// to their addresses, addresses of SRV targets. It knows nothing of where
-// records come from.
+// Package skydns is a DNS server for one domain, whose records come from a [Backend]. Call
+// [New] with a [Config], and pass the [Server] to package listener as its handler. The Server
+// turns questions into answers. It adds what the domain needs as a zone: SOA and NS records,
+// negative answers, the addresses of external names and of SRV targets. It does not know
+// where the Backend's records come from.
 //
 //	class IN, in the domain ──► Backend.Records ──► reply
 //	an address someone has  ──► Backend.ReverseRecord ──► reply
 //	everything else in IN   ──► Outside
 //	class CH                ──► version.bind and the like; other classes REFUSED
 //
-// A question that needs no other server is answered without allocation,
-// straight into the listener's buffer. An external name whose target lies
-// outside is resolved without a waiting goroutine: the answer leaves when
-// Resolve calls back.
+// A question that needs no other server is answered without allocation, directly into the
+// listener's buffer. While the target of an external name is resolved elsewhere, no goroutine
+// waits: the answer is sent when Resolve calls back.
 package skydns
 
 import (
@@ -38,18 +37,18 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Backend knows the records of the domain. Its methods are called on the
-// packet path, from many goroutines at once: they must not block.
+// Backend provides the records of the domain. Its methods are called on the packet path by
+// many goroutines at the same time. They must not block.
 type Backend interface {
-	// Records returns what a canonical wire name below the domain has. name is
-	// valid during the call only.
+	// Records returns the records of a canonical wire name below the domain. name is valid
+	// only during the call.
 	Records(name []byte) treecache.Answer
-	// ReverseRecord returns the names of an address, in the order of the answer.
-	// NoSuchName: the address does not belong to the domain. The records may be in
-	// *scratch, which grows as needed, and are valid until its next use.
+	// ReverseRecord returns the names of an address, in the order of the answer, or the
+	// status NoSuchName if the address does not belong to the domain. The records may be
+	// stored in *scratch, which grows as needed; they are valid until its next use.
 	ReverseRecord(addr netip.Addr, scratch *[]treecache.Record) treecache.Answer
-	// HasSynced reports whether the data is complete. Until then a name that
-	// Records does not know may exist.
+	// HasSynced reports whether the data is complete. Until then, a name that Records does
+	// not find may still exist.
 	HasSynced() bool
 }
 
@@ -59,76 +58,75 @@ type Config struct {
 	Domain dnsname.Name
 	// Backend must not be nil.
 	Backend Backend
-	// Others are further zones with records of their own, none of which equals,
-	// contains or lies in another or the Domain.
+	// Others are additional zones with their own records. No zone may equal or contain
+	// another one or the Domain, or be inside it.
 	Others []Zone
-	// Outside answers every question about other names. Nil: REFUSED. If it has a
-	// method Flush() it is told when a batch ends. Answers that it gives later
-	// should be told to [Server.Answered].
+	// Outside answers every question about other names. Nil: they get REFUSED. If it has a
+	// method Flush(), that is called at the end of each batch. Answers that it sends after
+	// its Handle has returned should be reported to [Server.Answered].
 	Outside listener.Handler
-	// Route tells where questions about a canonical wire name go that the Backend
-	// does not answer for. It keeps no reference to name and must not block. Nil:
-	// always RouteDefault.
+	// Route returns where questions go about a canonical wire name for which the Backend does
+	// not answer. It must not keep name, and must not block. Nil: always RouteDefault.
 	Route func(name []byte) Route
-	// RefuseUncovered makes questions REFUSED for which there is nobody to ask
-	// (RouteNobody), as befits a server that is to know its own domain only, else
-	// SERVFAIL, as for a server that has lost those it should ask.
+	// RefuseUncovered says how to answer questions for which there is no server to ask
+	// (RouteNobody). If true, the answer is REFUSED, which fits a server that is meant to
+	// serve only its own domain. If false, it is SERVFAIL, which fits a server that should
+	// have servers to ask but has none.
 	RefuseUncovered bool
-	// Delegated reports whether a canonical wire name, in the domain or in a
-	// reverse zone, belongs to a stub domain: Outside then answers for it, not the
-	// Backend. It keeps no reference to name and must not block or be slow: it is
-	// called for every question about the domain. Nil: never.
+	// Delegated reports whether a canonical wire name in the domain or in a reverse zone
+	// belongs to a stub domain, so that Outside answers for it instead of the Backend. It is
+	// called for every question about the domain, so it must be fast. It must not block, and
+	// must not keep name. Nil: never.
 	Delegated func(name []byte) bool
-	// Resolve asks other servers about the targets of external names outside the
-	// domain. question holds Name, Type, Class, Flags and EDNS.DO, and is valid
-	// until Resolve returns. done is called exactly once, on any goroutine, and
-	// reply is valid during that call. Nil is like one that always gives
-	// ErrNobody.
+	// Resolve asks other servers about targets of external names outside the domain. Of
+	// question, only Name, Type, Class, Flags and EDNS.DO are set; it is valid until Resolve
+	// returns. Resolve must call done exactly once, on any goroutine; reply is valid only
+	// during that call. Nil acts like a function that always passes ErrNobody to done.
 	Resolve func(question *wire.Query, done func(reply *wire.Reply, err error))
 
-	// RouteList tells caches whom Outside and Resolve ask: it is the answer to
-	// routes.kube-dns in class CH, and its option is in answers for which Resolve
-	// was asked. Nil: REFUSED, and no option.
+	// RouteList returns, for caches, the list of servers that Outside and Resolve ask. It is
+	// the answer to routes.kube-dns in class CH, and its EDNS option is added to answers for
+	// which Resolve was called. Nil: REFUSED, and no option.
 	RouteList func() *routelist.List
 
-	// Autopath says whether names of the domain that do not exist are completed as by
+	// Autopath says whether names of the domain that do not exist are completed in the way of
 	// a client's search list. It may change at any time. Nil: never.
 	Autopath *autopath.Switch
 
-	// TTL is that of the addresses of ns.dns.<domain> and of the short answer to
-	// ANY, in whole seconds: it should be the same as that of the Backend.
+	// TTL is the TTL of the addresses of ns.dns.<domain> and of the short answer to ANY. It
+	// must be a whole number of seconds, and should equal that of the Backend's records.
 	TTL time.Duration
-	// NegativeTTL is how long others may remember that a name or a type does not
-	// exist. Whole seconds; 0 means not at all.
+	// NegativeTTL is how long caches may keep the answer that a name or a type does not
+	// exist, in whole seconds. 0 means not at all.
 	NegativeTTL time.Duration
-	// NameServer is the name in the domain whose addresses ns.dns.<domain> has
-	// too, such as the Service by which clients reach this server. When it is
-	// "", or has no addresses of the family asked for, ns.dns.<domain> has the
-	// address to which the query was sent.
+	// NameServer is a name in the domain, such as that of the Service by which clients reach
+	// this server. Its addresses are also those of ns.dns.<domain>. If it is "", or has no
+	// addresses of the family in question, ns.dns.<domain> has the address to which the query
+	// was sent.
 	NameServer dnsname.Name
-	// Version and Hostname answer version.bind and hostname.bind in class CH.
-	// Empty ones are REFUSED.
+	// Version and Hostname are the answers to version.bind and hostname.bind in class CH. If
+	// one is empty, its question gets REFUSED.
 	Version, Hostname string
 
-	// CookieSecret is the key of DNS cookies (RFC 7873); the zero value is
-	// replaced by a random one.
+	// CookieSecret is the key of DNS cookies (RFC 7873). The zero value is replaced by a
+	// random key.
 	CookieSecret wire.CookieSecret
 
-	// Logger gets crashes. Nil discards them.
+	// Logger receives messages about panics. Nil discards them.
 	Logger *slog.Logger
-	// Answers logs the answers that this server gives by itself, while it is on. Nil:
+	// Answers logs the answers that this server gives by itself while the log is on. Nil:
 	// never.
 	Answers *answerlog.Log
 	// Failures records answers with SERVFAIL or REFUSED. Nil: none.
 	Failures *failures.Log
-	// Registerer gets the metrics, named MetricsNamespace_MetricsSubsystem_*.
+	// Registerer receives the metrics, which are named MetricsNamespace_MetricsSubsystem_*.
 	// Nil registers nothing.
 	Registerer       prometheus.Registerer
 	MetricsNamespace string // the first part of the names of metrics
 	MetricsSubsystem string // the second part
 }
 
-// Zone is a zone beside the domain.
+// Zone is a zone that is served in addition to the domain.
 type Zone struct {
 	// Domain is the zone's name. It must not be the root.
 	Domain dnsname.Name
@@ -138,11 +136,11 @@ type Zone struct {
 	SchemaVersion string
 }
 
-// flusher collects questions until the end of a batch.
+// flusher is a handler that collects questions until the end of a batch.
 type flusher interface{ Flush() }
 
-// Server implements listener.Splitter. It is safe for concurrent use and starts
-// nothing.
+// Server implements listener.Splitter. It is safe for concurrent use, and starts no
+// goroutines.
 type Server struct {
 	cfg     Config        // as given to New, with a cookie secret
 	log     *slog.Logger  // never nil
@@ -163,7 +161,7 @@ type Server struct {
 
 var _ listener.Handler = (*Server)(nil)
 
-// New returns a Server. The error names everything that is missing in cfg.
+// New returns a Server, or an error that lists everything that is missing from cfg.
 func New(cfg Config) (*Server, error) {
 	var errs []error
 	zones, err := newZones(&cfg)
@@ -209,8 +207,8 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Handle implements listener.Handler. A crash in it costs the one query: it is
-// answered with SERVFAIL, logged and counted.
+// Handle implements listener.Handler. A panic affects only the query that caused it: it is
+// answered with SERVFAIL, and the panic is logged and counted.
 func (s *Server) Handle(packet []byte, to listener.ReplyTo, reply []byte) (out []byte) {
 	w := s.newBatch()
 	defer func() {
@@ -230,8 +228,8 @@ func (s *Server) newBatch() *worker {
 	return w
 }
 
-// Answered counts an answer that Outside gave later than its Handle returned:
-// the length of the wait and the reply.
+// Answered counts an answer that Outside sent after its Handle had returned. took is the time
+// since the query. reply is not kept.
 func (s *Server) Answered(took time.Duration, reply []byte) {
 	s.metrics.shard().observeOutside(took, reply)
 	s.noteOutside(reply)
@@ -244,7 +242,7 @@ func (s *Server) Flush() {
 	}
 }
 
-// crashed reports a crash and returns the answer to the query that caused it.
+// crashed reports a panic and returns the answer to the query that caused it.
 func (s *Server) crashed(reason any, packet, reply []byte) []byte {
 	var q wire.Query
 	verdict := wire.ParseQuery(packet, &q)
@@ -262,7 +260,7 @@ func (s *Server) crashed(reason any, packet, reply []byte) []byte {
 	return wire.AppendError(reply, &q, wire.RcodeServFail, wire.OPT{})
 }
 
-// nameText is a name for the log.
+// nameText returns the text of a wire name for the log.
 func nameText(wireName []byte) string {
 	if !dnsname.Valid(wireName) {
 		return ""

@@ -6,15 +6,15 @@ import (
 	"slices"
 )
 
-// addrSet remembers addresses: an endpoint may have several names, and a
-// wildcard may meet it twice.
+// addrSet is a set of addresses. It finds duplicates: an endpoint may have several names, and
+// a wildcard may find it twice.
 type addrSet struct {
 	seed  maphash.Seed // so that nobody can make up addresses that collide
 	list  []netip.Addr
 	slots []uint16 // open addressing: index in list + 1; empty for a few addresses
 }
 
-// linearAddrs is how many addresses are compared one by one at most.
+// linearAddrs is the largest number of addresses that are compared one by one.
 const linearAddrs = 8
 
 // reset empties the set, which will get at most n addresses, fewer than 2^16.
@@ -50,8 +50,8 @@ func (s *addrSet) insert(addr netip.Addr) bool {
 	return true
 }
 
-// hashSet remembers 64-bit hashes. Two things with one hash are taken for the
-// same, which must be harmless to the user.
+// hashSet is a set of 64-bit hashes. Things with the same hash count as equal, which must be
+// harmless for the user of the set.
 type hashSet struct {
 	slots []uint64
 }

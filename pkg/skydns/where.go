@@ -6,23 +6,26 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Where is who answers for a name; see [Server.Where].
+// Where says which part of the server, or which other servers, answer for a name; see
+// [Server.Where].
 type Where struct {
-	// Zone is the zone of this server that the name is in, "" for none. Own says that the
-	// records of that zone are the answer, and not the servers of a stub domain in it.
+	// Zone is the zone of this server that contains the name, "" for none. Own says that the
+	// answer comes from the zone's records, and not from the servers of a stub domain in the
+	// zone.
 	Zone dnsname.Name
 	Own  bool
-	// ZoneName says that the name is one of those that the zone itself has (its apex,
-	// ns.dns or dns-version), so that no Service is looked for.
+	// ZoneName says that the name belongs to the zone itself (its apex, ns.dns or
+	// dns-version), so that it is not looked up as a Service.
 	ZoneName bool
-	// Addr is the address of a reverse name that the cluster has, not valid for others.
+	// Addr is the address of a reverse name for which the cluster has an answer. It is not
+	// valid for other names.
 	Addr netip.Addr
 	// Route is where the question goes if neither has the answer.
 	Route Route
 }
 
-// Where tells who answers questions of class IN about a canonical wire name, by the
-// functions that answering uses. It is for explanations, not for the packet path.
+// Where returns who answers questions of class IN about a canonical wire name. It uses the
+// same functions as answering does. It is meant for explanations, not for the packet path.
 func (s *Server) Where(name []byte) (where Where) {
 	z, at, own := s.cutOwn(name)
 	if _, in := dnsname.CutZone(name, z.name); in {

@@ -10,8 +10,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// worker is the working memory for one query. It is used for many queries, one after
-// the other.
+// worker is the working memory for one query. It is reused for many queries, one after
+// another.
 type worker struct {
 	s        *Server         // the server that it works for
 	counters *counters       // a shard, which other workers may share
@@ -57,7 +57,7 @@ func newWorker(s *Server) *worker {
 	}
 }
 
-// result is what an answer came to, beside the records in it.
+// result describes an answer, apart from the records in it.
 type result struct {
 	system system
 	rcode  int
@@ -66,7 +66,7 @@ type result struct {
 	extra cause
 }
 
-// unix returns the time in seconds. It is the same for all of a batch.
+// unix returns the Unix time in seconds. It is the same for all queries of a batch.
 func (w *worker) unix() int64 {
 	if w.second == 0 {
 		w.second = time.Now().Unix()
@@ -74,7 +74,7 @@ func (w *worker) unix() int64 {
 	return w.second
 }
 
-// read reads the query and its name, unless that was done: then into v.
+// read parses the query and its name, unless v holds the result already.
 func (w *worker) read(packet []byte, v *parsed) wire.Verdict {
 	if v != nil {
 		w.q = v.query
@@ -88,7 +88,7 @@ func (w *worker) read(packet []byte, v *parsed) wire.Verdict {
 	return verdict
 }
 
-// handleQuery answers one query, or hands it on. v may be what is known of it.
+// handleQuery answers one query or passes it on. v is the result of parsing it, or nil.
 func (w *worker) handleQuery(packet []byte, v *parsed, to listener.ReplyTo, reply []byte) []byte {
 	w.logged = w.s.cfg.Answers.On()
 	timed := w.tick%sampleEvery == 0 || w.logged
@@ -159,7 +159,7 @@ func (w *worker) finish(r result) []byte {
 	return out
 }
 
-// opt is the OPT record of the reply. It uses w.cookie.
+// opt returns the OPT record of the reply. It uses w.cookie.
 func (w *worker) opt(ede wire.ExtendedError) wire.OPT {
 	o := wire.OPT{EDE: ede}
 	if w.q.EDNS.ClientCookie != nil {
@@ -189,7 +189,7 @@ func (w *worker) count(r result, size int) {
 	}
 }
 
-// logAnswer gives the answer log the query that was answered.
+// logAnswer writes the query and its answer to the answer log.
 func (w *worker) logAnswer(r result) {
 	w.s.cfg.Answers.Answer(&answerlog.Entry{
 		Client: w.to.Peer(), Stream: w.to.Stream(), Name: w.q.Name, Type: w.q.Type, Class: w.q.Class,
@@ -197,15 +197,15 @@ func (w *worker) logAnswer(r result) {
 	})
 }
 
-// refuse is a reply without authority or records.
+// refuse returns a reply without AA and without records.
 func (w *worker) refuse(reply []byte, rcode int, ede wire.ExtendedError) []byte {
 	out := wire.AppendError(reply, &w.q, rcode, w.opt(ede))
 	w.count(result{system: systemAuth, rcode: rcode, ede: ede}, len(out))
 	return out
 }
 
-// answerReverse answers a question about the reverse name of an address that
-// the domain has. It reports false when the question is not of that kind.
+// answerReverse answers a question about the reverse name of an address of the domain.
+// claimed is false if the question is not of that kind.
 func (w *worker) answerReverse(reply []byte) (r result, claimed bool) {
 	addr, ok := dnsname.ReverseAddr(w.name)
 	if !ok || w.s.cfg.Delegated != nil && w.s.cfg.Delegated(w.name) {
@@ -227,7 +227,8 @@ func (w *worker) answerReverse(reply []byte) (r result, claimed bool) {
 		for i := range a.Len() {
 			record := a.At(i)
 			w.target = record.AppendTarget(w.target[:0])
-			// One target has nothing in common with the question.
+			// A single target shares no suffix with the question's name, so there is nothing
+			// to compress.
 			if a.Len() == 1 && w.b.Record(nil, wire.TypePTR, ttl, w.target) {
 				break
 			}
@@ -240,14 +241,13 @@ func (w *worker) answerReverse(reply []byte) (r result, claimed bool) {
 		w.answerAny(nil)
 		return r, true
 	}
-	// The name is like a zone of its own: there is no other of ours above it.
+	// The name acts as the apex of a zone, because no other zone of ours is above it.
 	w.appendSOA(nil)
 	return r, true
 }
 
-// tooLong says that not all answers had room. TC sends a client to TCP; there it
-// tells the client, and every cache, that this is not the whole RRset (RFC 2181
-// §9).
+// tooLong sets TC because not all records fitted. Over UDP, TC makes the client ask over TCP.
+// Over TCP, it tells the client and every cache that the RRset is not complete (RFC 2181 §9).
 func (w *worker) tooLong(r result) result {
 	w.b.SetTC()
 	r.extra = causeTruncated
@@ -257,7 +257,7 @@ func (w *worker) tooLong(r result) result {
 	return r
 }
 
-// notReady is the answer while the data is not complete.
+// notReady returns the answer for the time in which the data is not complete.
 func (w *worker) notReady(r result) result {
 	r.rcode = wire.RcodeServFail
 	r.ede = wire.Extended(wire.EDENotReady, "records are being loaded")

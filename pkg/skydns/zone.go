@@ -10,7 +10,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Names that the zone has of itself, relative to the domain, in wire form.
+// The zone's own names, relative to the domain, in wire form.
 const (
 	dnsPrefix     = "\x03dns"              // exists because of the next one
 	nsPrefix      = "\x02ns\x03dns"        // the name server of the zone
@@ -18,15 +18,15 @@ const (
 	schemaVersion = "1.1.0"                // of the domain: Kubernetes DNS specification §2.1
 	schemaTTL     = 28800                  // as in the specification's example
 	zoneTTL       = 3600                   // of the apex's SOA and NS, as SkyDNS
-	serialStep    = int64(time.Hour / 1e9) // the serial is a time cut to the hour, as SkyDNS's
+	serialStep    = int64(time.Hour / 1e9) // the serial is the time cut to the hour, as in SkyDNS
 )
 
-// authority is a zone that is answered for. It is immutable.
+// authority is a zone for which this server answers. It is immutable.
 type authority struct {
 	name    dnsname.Name
 	backend Backend
 	version string // of the DNS schema
-	// Names in wire form: the zone's own, and the server and the mailbox of its SOA
+	// Names in wire form: that of the zone, and the primary server and the mailbox of its SOA
 	// record.
 	apex, nameServer, mailbox []byte
 }
@@ -66,8 +66,8 @@ const (
 	soaExpire  = 604800
 )
 
-// soa returns the zone's SOA. Its minimum and its TTL in negative answers are
-// the same, so RFC 2308 §5 leaves no doubt.
+// soa returns the zone's SOA record. Its minimum equals its TTL in negative answers, so both
+// readings of RFC 2308 §5 give the same time.
 func (w *worker) soa() wire.SOA {
 	now := w.unix()
 	return wire.SOA{
@@ -76,8 +76,8 @@ func (w *worker) soa() wire.SOA {
 	}
 }
 
-// appendSOA puts the SOA into the authority section, owned by the given name;
-// nil is the question's.
+// appendSOA appends the SOA record to the authority section. Its owner name is owner; nil
+// means the question's name.
 func (w *worker) appendSOA(owner []byte) {
 	w.b.Open(wire.Authority)
 	soa := w.soa()
@@ -86,14 +86,14 @@ func (w *worker) appendSOA(owner []byte) {
 	}
 }
 
-// negative is NODATA or, with RcodeNXDomain, NXDOMAIN.
+// negative answers NODATA or, if rcode is RcodeNXDomain, NXDOMAIN.
 func (w *worker) negative(rcode int) result {
 	w.appendSOA(w.zone.apex)
 	return result{rcode: rcode}
 }
 
-// answerOwn answers for the names that w.zone has of itself, given relative to it. It reports
-// false for any other name. owner and ttl are as in answerFrom.
+// answerOwn answers for w.zone's own names. relative is the name relative to the zone. It
+// returns false for any other name. owner and ttl are as in answerFrom.
 func (w *worker) answerOwn(owner []byte, ttl uint32, relative []byte) (r result, own bool) {
 	switch len(relative) {
 	case 0, len(dnsPrefix), len(nsPrefix), len(versionPrefix):
@@ -128,8 +128,7 @@ func (w *worker) answerOwn(owner []byte, ttl uint32, relative []byte) (r result,
 	return w.negative(wire.RcodeSuccess), true
 }
 
-// answerAny is the short answer to ANY for a name that has records, RFC 8482
-// §4.2.
+// answerAny gives the short answer to ANY for a name that has records (RFC 8482 §4.2).
 func (w *worker) answerAny(owner []byte) bool {
 	return w.b.HINFO(owner, w.s.ttl, "RFC8482", "")
 }
@@ -185,7 +184,7 @@ func (w *worker) appendOwnAddrs(owner []byte, ttl uint32, v6 bool) bool {
 	return w.b.Addr(owner, ttl, local)
 }
 
-// answerChaos answers in class CH, where servers tell about themselves.
+// answerChaos answers questions of class CH, which are about the server itself.
 func (w *worker) answerChaos() result {
 	if w.s.cfg.RouteList != nil && w.q.Type == wire.TypeTXT && string(w.name) == routelist.Question {
 		if !w.b.TXT(nil, 0, w.s.cfg.RouteList().Texts()...) {

@@ -11,14 +11,14 @@ import (
 type Status uint8
 
 const (
-	// NoSuchName means that neither the name nor anything below it exists (NXDOMAIN).
+	// NoSuchName means that neither the name nor any name below it exists (NXDOMAIN).
 	NoSuchName Status = iota
 	// NoRecords means that the name exists without records of its own, as an empty
 	// non-terminal does (RFC 4592 §2.2.2). That is NODATA for every type.
 	NoRecords
 	// Found means that the answer has at least one record.
 	Found
-	// Unavailable means that the data is not loaded yet, so nothing may be concluded
+	// Unavailable means that the data is not loaded yet, so the name may or may not exist
 	// (SERVFAIL).
 	Unavailable
 )
@@ -38,8 +38,8 @@ func (s Status) String() string {
 	return "invalid Status"
 }
 
-// Record is one record in SkyDNS's sense: a host, which is an address or a name,
-// with the fields of a service. The type asked for decides what is used of it:
+// Record is one record in SkyDNS's sense: a host, which is an address or a name, together
+// with the fields of a service. The type of the question decides which parts are used:
 //
 //   - A, AAAA: Addr, if it is of that family. Two hosts may share an address
 //     (Pods on their node's network), so an address may occur twice.
@@ -56,8 +56,8 @@ type Record struct {
 	Addr netip.Addr
 	// TTL in seconds.
 	TTL uint32
-	// Priority and Weight of SRV (RFC 2782). The weight is an equal share of 100
-	// among the answer's records that are not marked Repeat, rounded down, and at
+	// Priority and Weight are those of SRV records (RFC 2782). The answer's records that are
+	// not marked Repeat share a weight of 100 equally; each share is rounded down, and at
 	// least 1.
 	Priority, Weight uint16
 	// Port is 0 for records that do not belong to a named port.
@@ -83,9 +83,9 @@ type Record struct {
 // record has none.
 func (r *Record) HasTarget() bool { return r.zone != "" }
 
-// AppendTarget appends the target in uncompressed wire form to dst, nothing if
-// it has none. An external name keeps its spelling, everything else is
-// canonical: lower-case the target before looking it up when Alias is set.
+// AppendTarget appends the target in uncompressed wire form to dst, or nothing if the record
+// has none. An external name keeps its spelling; all other targets are canonical. If Alias is
+// set, convert the target to lower case before looking it up.
 func (r *Record) AppendTarget(dst []byte) []byte {
 	switch {
 	case r.hashed:
@@ -108,42 +108,40 @@ func (r *Record) Target() dnsname.Name {
 	return dnsname.Name(dnsname.AppendLower(wire[:0], wire))
 }
 
-// AddressRecord returns a record that is only an address and has no target, as
-// synthetic pod names have.
+// AddressRecord returns a record with an address and no target, as Pod names have.
 func AddressRecord(addr netip.Addr, ttl uint32) Record {
 	return Record{Addr: addr.Unmap(), TTL: ttl}
 }
 
-// AliasRecord returns the record of an external name. target is in wire form,
-// its spelling kept. Priority is 0 and Weight 100, a single record's share.
+// AliasRecord returns the record of an external name. target is in wire form and keeps its
+// spelling. The priority is 0 and the weight 100, the share of a single record.
 func AliasRecord(target dnsname.Name, ttl uint32) Record {
 	return Record{TTL: ttl, Weight: fullWeight, Alias: true, zone: target}
 }
 
-// Answer is what is known about one name: a view of immutable data, valid for
-// ever and safe for concurrent use. The zero Answer is NoSuchName.
+// Answer is what is known about one name. It is a view of immutable data, which stays valid
+// and is safe for concurrent use. The zero Answer is NoSuchName.
 //
-// Records keep the order of the Set, records with the same target side by side;
-// reverse answers are in answer order. An answer may have a hundred thousand
-// records, of which a message holds a part: use [Answer.Addrs] and
-// [Answer.Services], which begin where they are told and take little time for
-// each record, and not [Answer.At] for all of them.
+// Records have the order of the Set, in which records with the same target are adjacent;
+// those of reverse answers have the order of the answer. An answer may have a hundred
+// thousand records, of which a message holds only a part. Do not call [Answer.At] for all of
+// them: use [Answer.Addrs] and [Answer.Services], which can begin at any record and take
+// little time for each.
 type Answer struct {
 	Status Status
-	// Truncated reports that a wildcard stands for more than may be looked at.
-	// The records are right but not all, and there may be records although the
-	// Status is NoSuchName.
+	// Truncated reports that a wildcard matches more than may be searched. The records are
+	// right but incomplete, and there may be records even if the Status is NoSuchName.
 	Truncated bool
 
 	weight uint16 // of each service
 	part          // where the records are
 	zone   dnsname.Name
 	list   []Record // of viewList
-	// several are the Sets of viewSeveral, what a wildcard has found.
+	// several are the parts of viewSeveral: what a wildcard has found.
 	several *[]part
 }
 
-// part is where the records are that one Set has for an answer.
+// part says where the records are that one Set contributes to an answer.
 type part struct {
 	set    *Set
 	port   *portNode // of services, nil for the unnamed port
@@ -152,7 +150,7 @@ type part struct {
 	view   view
 }
 
-// view says what the records of a part are.
+// view says how the records of a part are stored.
 type view uint8
 
 const (
@@ -166,8 +164,8 @@ const (
 	viewImport              // all hosts of set as addresses, records lo to hi of port (may be nil) as services
 )
 
-// ListAnswer returns an Answer over records, which must not change afterwards:
-// Found, or NoRecords when there are none.
+// ListAnswer returns an Answer with records, which must not change afterwards. Its status is
+// Found, or NoRecords if there are none.
 func ListAnswer(records []Record) Answer {
 	if len(records) == 0 {
 		return Answer{Status: NoRecords}
@@ -175,11 +173,11 @@ func ListAnswer(records []Record) Answer {
 	return Answer{Status: Found, list: records, part: part{hi: int32(len(records))}}
 }
 
-// Owner returns the Set that all records come from. It is nil when they come
-// from several, or from none.
+// Owner returns the Set that all records come from, or nil if they come from several Sets or
+// from none.
 func (a *Answer) Owner() *Set { return a.set }
 
-// Len returns the number of records: at least 1 when Found, else 0.
+// Len returns the number of records: at least 1 if the status is Found, otherwise 0.
 func (a *Answer) Len() int { return int(a.hi - a.lo) }
 
 // At returns record i, from 0 to Len()-1.
@@ -224,8 +222,7 @@ func (a *Answer) record(p *part, i int) Record {
 	return r
 }
 
-// parts returns the number of parts, of which there is one unless the answer is
-// a wildcard's.
+// parts returns the number of parts. Only the answer to a wildcard may have more than one.
 func (a *Answer) parts() int {
 	if a.several != nil {
 		return len(*a.several)
@@ -241,7 +238,7 @@ func (a *Answer) partAt(k int) *part {
 	return &a.part
 }
 
-// partOf returns the part that has record i.
+// partOf returns the index of the part that contains record i.
 func (a *Answer) partOf(i int) int {
 	if a.several == nil {
 		return 0
@@ -268,12 +265,12 @@ func (a *Answer) TTL() uint32 {
 	return ttl
 }
 
-// AtNode reports whether the only record is a port whose target is the node of
-// its own Service, as those of ClusterIP Services are, and whose address is asked
-// for at that node. Ports of multi-cluster Services have no addresses.
+// AtNode reports whether the only record is that of a port whose target is its own Service's
+// node, as with ClusterIP Services, so that addresses must be looked up at that node. Ports
+// of multi-cluster Services have no addresses.
 func (a *Answer) AtNode() bool { return a.view == viewNode && a.set.kind == ClusterIP }
 
-// Aliases returns how many external names there are among the records.
+// Aliases returns the number of external names among the records.
 func (a *Answer) Aliases() int {
 	n := 0
 	switch a.view {

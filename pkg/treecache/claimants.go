@@ -5,11 +5,11 @@ import (
 	"hash/maphash"
 )
 
-// claimants are the owners of one address, in answer order, as a persistent
-// treap: a search tree by the order of claims that is a heap by a seeded hash of
-// their paths. So whatever owners there are, a change copies as many nodes as
-// the logarithm of their number, and the first ones are found without a look at
-// the others. Equal contents have equal shape. nil has none.
+// claimants holds the owners of one address, in answer order, as a persistent treap: a search
+// tree by the order of claims that is also a heap by a seeded hash of their paths. Whatever
+// the owners are, a change copies a number of nodes that is logarithmic in the number of
+// owners, and the first owners are found without visiting the others. Equal contents have
+// equal shapes. nil is empty.
 type claimants struct {
 	claim       *claim
 	left, right *claimants
@@ -24,7 +24,7 @@ func (t *claimants) len() int {
 	return int(t.size)
 }
 
-// with returns t with other nodes below.
+// with returns a copy of t with other children.
 func (t *claimants) with(left, right *claimants) *claimants {
 	return &claimants{
 		claim: t.claim, weight: t.weight, left: left, right: right,
@@ -32,7 +32,7 @@ func (t *claimants) with(left, right *claimants) *claimants {
 	}
 }
 
-// has reports whether c is there.
+// has reports whether t contains c.
 func (t *claimants) has(c *claim) bool {
 	for t != nil {
 		switch order := c.compare(t.claim); {
@@ -47,7 +47,7 @@ func (t *claimants) has(c *claim) bool {
 	return false
 }
 
-// inserted returns t and c, which is not there yet.
+// inserted returns t with c, which t must not contain yet.
 func (t *claimants) inserted(c *claim, seed maphash.Seed) *claimants {
 	n := &claimants{claim: c, weight: uint32(maphash.String(seed, string(c.path))), size: 1}
 	return t.insertedNode(n)
@@ -65,7 +65,7 @@ func (t *claimants) insertedNode(n *claimants) *claimants {
 	return t.with(t.left, t.right.insertedNode(n))
 }
 
-// split returns those before c and those after it.
+// split returns the claims of t before c and those after c.
 func (t *claimants) split(c *claim) (before, after *claimants) {
 	switch {
 	case t == nil:
@@ -78,7 +78,7 @@ func (t *claimants) split(c *claim) (before, after *claimants) {
 	return t.with(t.left, before), after
 }
 
-// removed returns t without c, which is there.
+// removed returns t without c, which t must contain.
 func (t *claimants) removed(c *claim) *claimants {
 	switch order := c.compare(t.claim); {
 	case order == 0:
@@ -89,7 +89,7 @@ func (t *claimants) removed(c *claim) *claimants {
 	return t.with(t.left, t.right.removed(c))
 }
 
-// joined returns both, where all of left are before all of right.
+// joined returns the union of both. All claims of left must be before those of right.
 func joined(left, right *claimants) *claimants {
 	switch {
 	case left == nil:
@@ -102,15 +102,15 @@ func joined(left, right *claimants) *claimants {
 	return right.with(joined(left, right.left), right.right)
 }
 
-// each calls yield for the claims in order until it returns false, and reports
-// whether it went through.
+// each calls yield for the claims in order until yield returns false. It returns true if
+// yield never did.
 func (t *claimants) each(yield func(*claim) bool) bool {
 	return t == nil || t.left.each(yield) && yield(t.claim) && t.right.each(yield)
 }
 
-// compare orders the claims of an address: virtual addresses first, which the
-// API server gives to one Service only; then the older Service, so that nobody
-// comes before another by making a Service later; then by path.
+// compare orders the claims of an address. First come virtual addresses, which the API server
+// gives to one Service only; then the older Service, so that nobody can get in front by
+// creating a Service later; then the lesser path.
 func (c *claim) compare(o *claim) int {
 	return cmp.Or(cmp.Compare(c.rank(), o.rank()), cmp.Compare(c.created, o.created), cmp.Compare(c.path, o.path))
 }

@@ -17,11 +17,10 @@ import (
 //	<host>.<cluster>.S        one host's addresses (ClusterSetHeadless)
 //	<cluster>.S               exists, no records (ClusterSetHeadless)
 //
-// A cluster id is one label or two. A host's nested name holds its labels from the
-// node downwards with dots between them: "reg.cc.pod-0" is pod-0.cc.reg.S. In this
-// order everything below one name is a range of the sorted names. Hosts without a
-// name, kept with the hashed ones, count as addresses of S only: their hashes are
-// no labels here.
+// A cluster id has one or two labels. A host's nested name holds its labels from the node
+// downwards, separated by dots: "reg.cc.pod-0" is pod-0.cc.reg.S. In this order, all names
+// below one name are a range of the sorted names. Hosts without a name are stored with the
+// hashed ones, but count only as addresses of S: here, their hashes are not labels.
 //
 // The services of S are those of the first portNode, whose protocol is 0.
 
@@ -114,8 +113,8 @@ func (s *Set) nestedHost(zone dnsname.Name, labels []string) Answer {
 	return Answer{}
 }
 
-// firstFrom returns the index of the first of sorted hosts whose name is not less than
-// name. It keeps no reference to name, which a closure would.
+// firstFrom returns the index of the first of the sorted hosts whose name is not less than
+// name. It is not a closure, because a closure would keep name.
 func firstFrom(hosts []namedHost, name string) int {
 	lo, hi := 0, len(hosts)
 	for lo < hi {
@@ -128,7 +127,7 @@ func firstFrom(hosts []namedHost, name string) int {
 	return lo
 }
 
-// target returns the view that tells what the services of p lead to.
+// target returns the view of what the services of p lead to.
 func (p *part) target() view {
 	switch {
 	case p.view != viewImport:

@@ -26,7 +26,7 @@ func (c *Counts) exclude(o Counts) {
 	c.Aliases -= o.Aliases
 }
 
-// counts returns what s contributes, which is nothing if s is nil.
+// counts returns what s contributes to the counts. A nil s contributes nothing.
 func (s *Set) counts() Counts {
 	if s == nil {
 		return Counts{}

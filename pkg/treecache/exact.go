@@ -73,7 +73,7 @@ func candidates(tags, tag uint64) uint64 {
 	return (differ - tagOctets) &^ differ & (0x80 * tagOctets)
 }
 
-// get returns the current Set at path, nil when there is none.
+// get returns the current Set at path, or nil if there is none.
 func (x *exact) get(path Path) *Set {
 	hash := x.hash(path)
 	tag := tagOf(hash)
@@ -95,7 +95,7 @@ func (x *exact) get(path Path) *Set {
 	return nil
 }
 
-// put replaces the Set of the same path by set.
+// put stores set in place of the Set with the same path.
 func (x *exact) put(set *Set) {
 	if slot, _, _ := x.table.Load().find(x.hash(set.path), set.path); slot != nil {
 		slot.Store(set)

@@ -7,12 +7,11 @@ import (
 	"strings"
 )
 
-// hashedHosts are the hosts without a hostname. A cluster has one for each
-// endpoint of a headless Service, so they are packed without pointers: the hash
-// in network order, then the address. All IPv4 hosts come first, then all IPv6
-// hosts, each family in order of hash and address. So the hosts of one family
-// are a range, and so are those of one label: NewSet makes sure that no label
-// has hosts of both families here.
+// hashedHosts are the hosts without a hostname. A cluster has one for almost every endpoint
+// of a headless Service, so they are packed without pointers: the hash in network byte order,
+// then the address. All IPv4 hosts come first, then all IPv6 hosts, each family in order of
+// hash and address. The hosts of one family are therefore a range, and so are those of one
+// label: NewSet makes sure that no label has hosts of both families here.
 type hashedHosts struct {
 	packed string
 	narrow int32 // IPv4 hosts
@@ -24,7 +23,7 @@ const (
 	wideHost   = 4 + 16
 )
 
-// fewHosts is how many hosts are compared one by one at most.
+// fewHosts is the largest number of hosts that are compared one by one.
 const fewHosts = 8
 
 func (h *hashedHosts) len() int {
@@ -63,8 +62,8 @@ func (h *hashedHosts) family(v6 bool) (lo, hi int) {
 	return 0, int(h.narrow)
 }
 
-// firstOf returns the first of the hosts [lo, hi), which are of one family,
-// that has at least this hash.
+// firstOf returns the first of the hosts [lo, hi), all of one family, whose hash is at least
+// hash.
 func (h *hashedHosts) firstOf(hash uint32, lo, hi int) int {
 	for lo < hi {
 		if mid := (lo + hi) / 2; h.hash(mid) < hash {
@@ -95,8 +94,8 @@ func (h *hashedHosts) withHash(hash uint32) (lo, hi int) {
 	return 0, 0
 }
 
-// find returns the host with this address. Many hosts may have one hash, since
-// it is easy to make up addresses that have: so it looks at few of them.
+// find returns the host with this address. Many hosts may have the same hash, because it is
+// easy to find addresses that collide; find therefore looks at only a few of them.
 func (h *hashedHosts) find(addr netip.Addr) (int, bool) {
 	lo, hi := h.family(addr.Is6())
 	if hi-lo <= fewHosts { // which takes less than the hash of an address
@@ -197,7 +196,7 @@ func (n *namedHosts) withName(name string) (lo, hi int) {
 	return lo, runEnd(lo, n.len(), same)
 }
 
-// at returns the hosts with this address, as a part of byAddr.
+// at returns the hosts with this address, as a subslice of byAddr.
 func (n *namedHosts) at(addr netip.Addr) []uint32 {
 	if n == nil {
 		return nil
@@ -211,14 +210,14 @@ func (n *namedHosts) at(addr netip.Addr) []uint32 {
 	return n.byAddr[lo:n.sameAddr(lo)]
 }
 
-// sameAddr returns the end of those that have the address of byAddr[at], where
-// at is their first.
+// sameAddr returns the end of the range of hosts with the address of byAddr[at]. at must be
+// the first of them.
 func (n *namedHosts) sameAddr(at int) int {
 	addr := n.hosts[n.byAddr[at]].addr
 	return runEnd(at, len(n.byAddr), func(i int) bool { return n.hosts[n.byAddr[i]].addr == addr })
 }
 
-// family returns the places [lo, hi) of a family in byAddr.
+// family returns the range [lo, hi) of a family in byAddr.
 func (n *namedHosts) family(v6 bool) (lo, hi int) {
 	switch {
 	case n == nil:
@@ -229,8 +228,8 @@ func (n *namedHosts) family(v6 bool) (lo, hi int) {
 	return 0, int(n.narrow)
 }
 
-// nameHosts takes sorted hosts, all of them named; it returns nil when there
-// are none.
+// nameHosts returns the namedHosts for sorted hosts, all of which must have a name, or nil if
+// there are none.
 func nameHosts(hosts []sortHost) *namedHosts {
 	if len(hosts) == 0 {
 		return nil
@@ -247,8 +246,8 @@ func nameHosts(hosts []sortHost) *namedHosts {
 	return n
 }
 
-// runEnd returns the end of the run that begins at lo: the first index in
-// (lo, hi] for which same is false. In a run of n it asks about 2 log n times.
+// runEnd returns the end of the run that begins at lo: the first index in (lo, hi] for which
+// same is false. For a run of length n it calls same about 2 log n times.
 func runEnd(lo, hi int, same func(int) bool) int {
 	step := 1
 	for lo+step < hi && same(lo+step) {
@@ -266,8 +265,8 @@ func runEnd(lo, hi int, same func(int) bool) int {
 	return hi
 }
 
-// runStart returns where the run that has at begins: the smallest index from lo
-// on for which same holds from there to at.
+// runStart returns the start of the run that contains at: the smallest index, not below lo,
+// from which same is true up to at.
 func runStart(lo, at int, same func(int) bool) int {
 	step := 1
 	for at-step >= lo && same(at-step) {

@@ -9,8 +9,7 @@ import (
 	"strings"
 )
 
-// rawWeight is the weight that dumps show: that of a record before the shares are
-// computed.
+// rawWeight is the weight that dumps show: a record's weight before the shares are computed.
 const rawWeight = 10
 
 // jsonRecord is an entry as kube-dns's /cache shows it: only non-zero fields.

@@ -10,10 +10,10 @@ import (
 
 // Bounds of what one wildcard question may cost.
 const (
-	// maxWork is in accesses to memory that the processor is likely to wait for,
-	// which take 0.1 ms. A directory of a thousand children is seen whole.
+	// maxWork is the number of memory accesses for which the processor probably has to wait;
+	// together they take 0.1 ms. It is enough for a directory of a thousand children.
 	maxWork = 1 << 10
-	// MaxFound is how many Services a wildcard finds at most.
+	// MaxFound is the largest number of Services that a wildcard finds.
 	MaxFound = 128
 )
 
@@ -26,11 +26,10 @@ const (
 //     gives the node's own records: of a Service its addresses, of a namespace
 //     its external names, of _port._proto its services.
 //
-// Everything else is matched as [Snapshot.Lookup] does, "any" included. The
-// Status is Found or NoSuchName. When a wildcard stands for more than may be
-// looked at, some are left out and the answer is Truncated; start says where in
-// each directory the search begins, so with a random number every Service is as
-// likely to be in the answer.
+// All other labels, including "any", are matched as by [Snapshot.Lookup]. The Status is Found
+// or NoSuchName. If a wildcard matches more than may be searched, some matches are left out
+// and the answer is Truncated. start says where in each directory the search begins: with a
+// random number, every Service is equally likely to be in the answer.
 func (s *Snapshot) Match(name []byte, start uint64) Answer {
 	var offsets [dnsname.MaxLabels]uint8
 	rel, ok := s.relative(offsets[:0], name)
@@ -48,7 +47,7 @@ func (s *Snapshot) Match(name []byte, start uint64) Answer {
 	return m.answer()
 }
 
-// maxDepth is how many labels the longest name has below the zone:
+// maxDepth is the number of labels of the longest name below the zone:
 // <host>._port._proto.<service>.<namespace>.svc.
 const maxDepth = pathLabels + 3
 
@@ -66,8 +65,7 @@ type matcher struct {
 
 const wildcard = "*"
 
-// spend takes n from the work that is left, and reports whether there was as
-// much.
+// spend subtracts n from the remaining work, and reports whether enough was left.
 func (m *matcher) spend(n int) bool {
 	m.left -= n
 	if m.left < 0 {
@@ -121,7 +119,7 @@ func (m *matcher) node(child *node, at, n int) {
 	}
 }
 
-// matchWork returns what a search below the Set's node costs.
+// matchWork returns the work that a search below the Set's node costs.
 func (s *Set) matchWork(labels int) int {
 	if labels == 0 {
 		return 0
@@ -129,7 +127,7 @@ func (s *Set) matchWork(labels int) int {
 	return bits.Len(uint(s.numHosts()+len(s.ports))) / 2 // the last steps are close together
 }
 
-// keep adds what was found to the answer.
+// keep adds a result to the answer.
 func (m *matcher) keep(a Answer) {
 	switch {
 	case a.Status != Found:
@@ -139,8 +137,8 @@ func (m *matcher) keep(a Answer) {
 		return
 	}
 	if len(m.found) == cap(m.found) {
-		// In two steps: growing by doubling makes twice the garbage, and collecting
-		// it is what a large answer costs most.
+		// Grow in two steps: doubling would make twice as much garbage, and collecting
+		// garbage is most of the cost of a large answer.
 		room := 8
 		if cap(m.found) > 0 {
 			room = MaxFound
@@ -163,9 +161,8 @@ func (m *matcher) keep(a Answer) {
 	}
 }
 
-// match answers for a pattern below the Set's node, labels from the node
-// downwards. A "*" in the middle matches nothing, since all nodes there start
-// with "_".
+// match answers for a pattern below the Set's node. labels are given from the node downwards.
+// A "*" in the middle matches nothing, because all nodes there start with "_".
 func (s *Set) match(zone dnsname.Name, labels []string) Answer {
 	n := len(labels)
 	switch {
@@ -183,7 +180,7 @@ func (s *Set) match(zone dnsname.Name, labels []string) Answer {
 	return Answer{}
 }
 
-// answer puts together what was found.
+// answer returns the answer with everything that was found.
 func (m *matcher) answer() Answer {
 	if len(m.found) == 0 {
 		return Answer{Truncated: m.cut}

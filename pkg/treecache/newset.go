@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// sortHost is a host on its way into a Set.
+// sortHost is a host that is being added to a Set.
 type sortHost struct {
 	name  string
 	addr  netip.Addr
@@ -59,9 +59,9 @@ func NewSet(spec *SetSpec) *Set {
 // noHost stands for a host that was left out in the result of addHosts.
 const noHost = ^uint32(0)
 
-// addHosts fills the host arrays. It returns, for each of hosts, the first host of
-// the Set with the same label. Hosts without a valid address are the caller's
-// mistake and are left out.
+// addHosts fills the host arrays. For each element of hosts, it returns the first host of the
+// Set with the same label. Hosts without a valid address are an error of the caller, and are
+// left out.
 func (s *Set) addHosts(hosts []SetHost) []uint32 {
 	order := make([]sortHost, 0, len(hosts))
 	for i, h := range hosts {
@@ -106,10 +106,9 @@ func (s *Set) addHosts(hosts []SetHost) []uint32 {
 	return first
 }
 
-// nameShared gives hosts without hostname the text of their label as hostname
-// where IPv4 and IPv6 hosts have one label, which takes a collision of hashes:
-// the hashed hosts of one label are of one family. hosts are sorted; the result
-// says whether they may no longer be.
+// nameShared makes sure that all hashed hosts of one label belong to one family. Where a
+// collision of hashes gives IPv4 and IPv6 hosts without hostname the same label, it sets that
+// label as their hostname. hosts must be sorted; changed reports that they may no longer be.
 func nameShared(hosts []sortHost) (changed bool) {
 	n, narrow := 0, 0
 	for n < len(hosts) && hosts[n].name == "" {
@@ -189,8 +188,8 @@ func (s *Set) addPorts(ports []SetPort, first []uint32) {
 	s.ports = slices.Clip(s.ports)
 }
 
-// mergePorts makes the records of one port name from all its mentions. It
-// reports whether there are any.
+// mergePorts builds the records of one port name from all ports that have it. It reports
+// whether there are any records.
 func (s *Set) mergePorts(node *portNode, ports []*SetPort, first []uint32) bool {
 	if len(ports) == 1 && ports[0].Hosts == nil {
 		return true
@@ -199,7 +198,7 @@ func (s *Set) mergePorts(node *portNode, ports []*SetPort, first []uint32) bool 
 	if len(refs) == 0 {
 		return false
 	}
-	// The usual case: every target once, all at the same number.
+	// The usual case: every target occurs once, all with the same port number.
 	oneNumber := !slices.ContainsFunc(refs, func(r portRef) bool { return r.port != refs[0].port })
 	if oneNumber && len(refs) == int(s.targets) {
 		node.number = refs[0].port
@@ -209,8 +208,8 @@ func (s *Set) mergePorts(node *portNode, ports []*SetPort, first []uint32) bool 
 	return true
 }
 
-// portRefsOf returns the hosts that the ports have, with the port's number, in order
-// and each once.
+// portRefsOf returns the hosts of the ports with their port numbers, in order and without
+// duplicates.
 func portRefsOf(ports []*SetPort, first []uint32) []portRef {
 	var refs []portRef
 	for _, p := range ports {
@@ -234,7 +233,7 @@ func portRefsOf(ports []*SetPort, first []uint32) []portRef {
 	return slices.Compact(refs)
 }
 
-// newPortRefs works out which addresses the targets of refs have, each once.
+// newPortRefs finds the addresses of the targets of refs, each once.
 func (s *Set) newPortRefs(refs []portRef) *portRefs {
 	r := &portRefs{list: slices.Clip(refs)}
 	var hosts []uint32

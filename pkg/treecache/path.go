@@ -7,9 +7,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Path is the place of a Set below the zone: <service>.<namespace>.svc in canonical
-// wire form, without the zone and the final zero octet
-// ("\x03web\x07default\x03svc"). It identifies an owner.
+// Path is the position of a Set below the zone: <service>.<namespace>.svc in canonical wire
+// form, without the zone and the final zero octet ("\x03web\x07default\x03svc"). It
+// identifies an owner.
 type Path string
 
 // pathLabels is the number of labels of every Path.

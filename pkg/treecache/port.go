@@ -20,8 +20,8 @@ func parseProtocol(label string) Protocol {
 	return 0
 }
 
-// findPort returns the place in s.ports of a port, or where it would be: they
-// are in order of protocol and name, and there may be thousands.
+// findPort returns the index of a port in s.ports, or the index at which it would be
+// inserted. The ports are sorted by protocol and name; there may be thousands.
 func (s *Set) findPort(protocol Protocol, name string) int {
 	lo, hi := 0, len(s.ports)
 	for lo < hi {

@@ -6,18 +6,18 @@ import (
 	"sync/atomic"
 )
 
-// claim says which owners claim an address. Each owner has one of its own, that
-// lives as long as the owner keeps its kind and its age, and is shared by all the
-// addresses which nobody else claims. It does not change, but for current.
+// claim says which owners claim an address. Each owner has one claim of its own, which all
+// addresses that no other owner claims share, and which lasts as long as the owner keeps its
+// kind and its age. It never changes, except for current.
 type claim struct {
 	path    Path  // the owner's
 	created int64 // as of its Sets, and so is kind
-	// current is the owner's Set, nil when the claim is no longer its own. It
-	// changes with the Tree's index for exact lookups, not with a Snapshot: so
-	// the Set of an address is found without looking for its path.
+	// current is the owner's Set, nil once the owner has another claim or none. It changes
+	// together with the Tree's index for exact lookups, not with a Snapshot, so that the Set
+	// of an address is found without searching for its path.
 	current atomic.Pointer[Set]
-	// several are the claims of owners that claim the same address. Then there
-	// is nothing else.
+	// several are the claims of all owners, if several claim the same address. All other
+	// fields are then zero.
 	several *claimants
 	kind    Kind
 }
@@ -35,8 +35,8 @@ func (c *claim) each(yield func(*claim) bool) {
 	c.several.each(yield)
 }
 
-// reverseIndex holds the claims of all addresses. IPv4 has a trie of its own: its
-// keys are a quarter of the size, and a cluster has many.
+// reverseIndex holds the claims of all addresses. IPv4 has its own trie, because a cluster
+// has many IPv4 addresses, and their keys have a quarter of the size.
 type reverseIndex struct {
 	v4 trie[[4]byte, *claim]
 	v6 trie[[16]byte, *claim]
@@ -76,9 +76,9 @@ func (x *reverseIndex) set(seed maphash.Seed, edit uint64, addr netip.Addr, c *c
 	}
 }
 
-// reclaim brings the reverse index from the addresses of was, which are claimed
-// by old, to those of is, claimed by now. Of one claim it touches only the
-// addresses that came or went.
+// reclaim replaces the addresses of was, claimed by old, with those of is, claimed by now, in
+// the reverse index. If both claims are the same, it touches only the addresses that came or
+// went.
 func (w *writer) reclaim(old *claim, was *Set, now *claim, is *Set) {
 	if old != nil && old != now {
 		w.difference(was, nil, func(addr netip.Addr) { w.unclaim(addr, old) })
@@ -88,8 +88,8 @@ func (w *writer) reclaim(old *claim, was *Set, now *claim, is *Set) {
 	w.difference(is, was, func(addr netip.Addr) { w.claim(addr, now) })
 }
 
-// difference calls f for the addresses that a claims and b does not, for some of
-// them more than once. A nil Set claims none.
+// difference calls f for the addresses that a claims and b does not; it may call f more than
+// once for an address. A nil Set claims none.
 func (w *writer) difference(a, b *Set, f func(netip.Addr)) {
 	if a == nil || !a.kind.claims() {
 		return
@@ -149,17 +149,17 @@ func (w *writer) unclaim(addr netip.Addr, self *claim) {
 	s.reverse.set(s.seed, w.edit, addr, c)
 }
 
-// MaxNames is the largest number of names that one address has in an answer: more
-// Services with that address do not make the answer longer.
+// MaxNames is the largest number of names of one address in an answer, however many Services
+// have that address.
 const MaxNames = 64
 
-// Reverse answers with the names that claim addr, in answer order: those of
-// ClusterIP Services first; of equals the older Service first, then by path. Of
-// one Service the hosts with a hostname come first. The first MaxNames of them
-// are the records' targets. It is NoSuchName when nobody claims addr.
+// Reverse returns the names of addr as the targets of at most MaxNames records. Names of
+// ClusterIP Services come first, then those of older Services, then those with the lesser
+// path; within one Service, hosts with a hostname come first. If no Service claims addr, the
+// status is NoSuchName.
 //
-// The records are in *scratch, which grows as needed: the Answer is good until
-// that is used again. nil stands for a new one.
+// The records are stored in *scratch, which grows as needed: the Answer is valid until
+// *scratch is used again. If scratch is nil, new memory is allocated.
 func (s *Snapshot) Reverse(addr netip.Addr, scratch *[]Record) Answer {
 	a, _ := s.names(s.claimants(addr), addr, scratch, func(c *claim) *Set { return s.lookup(c.path) })
 	return a
@@ -172,17 +172,17 @@ func (t *Tree) Reverse(addr netip.Addr, scratch *[]Record) Answer {
 	if c == nil {
 		return Answer{}
 	}
-	// The Sets may be newer or older than s.
+	// These Sets may be newer or older than those of s.
 	if a, whole := s.names(c, addr, scratch, (*claim).set); whole {
 		return a
 	}
 	return s.Reverse(addr, scratch)
 }
 
-// set returns the current Set of the one owner.
+// set returns the current Set of the claim's only owner.
 func (c *claim) set() *Set { return c.current.Load() }
 
-// claimants returns the claim of the owners of addr, nil when there are none.
+// claimants returns the claim of the owners of addr, or nil if there are none.
 func (s *Snapshot) claimants(addr netip.Addr) *claim {
 	if addr.Is4In6() || !addr.IsValid() {
 		return nil
@@ -190,9 +190,8 @@ func (s *Snapshot) claimants(addr netip.Addr) *claim {
 	return s.reverse.get(s.seed, addr.WithZone(""))
 }
 
-// names answers with the names that the owners of addr give to it, in answer
-// order. setOf returns the Set of one of them. whole reports whether all of the
-// owners gave one.
+// names returns the names that the owners of addr give to it, in answer order. It calls setOf
+// to get the Set of each owner. whole reports whether every owner gave a name.
 func (s *Snapshot) names(c *claim, addr netip.Addr, scratch *[]Record, setOf func(*claim) *Set) (a Answer, whole bool) {
 	if c == nil {
 		return Answer{}, true

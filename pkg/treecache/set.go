@@ -7,31 +7,31 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Kind is what sort of Service a Set comes from.
+// Kind is the kind of Service that a Set comes from.
 type Kind uint8
 
 const (
-	// ClusterIP Sets answer with virtual addresses. The target of named ports and
-	// of reverse names is the node itself.
+	// ClusterIP Sets have virtual addresses. The target of their named ports and reverse
+	// names is the Service's own name.
 	ClusterIP Kind = iota
-	// Headless Sets answer with endpoints. The targets of ports and of reverse
-	// names are the hosts.
+	// Headless Sets have the addresses of endpoints. The targets of their named ports and
+	// reverse names are the hosts.
 	Headless
 	// ExternalName Sets have one alias, or one address.
 	ExternalName
-	// ClusterSetIP Sets are of multi-cluster Services with virtual addresses. They
-	// may have none yet.
+	// ClusterSetIP Sets come from multi-cluster Services with virtual addresses. They may
+	// have no address yet.
 	ClusterSetIP
-	// ClusterSetHeadless Sets are of multi-cluster Services with endpoints. See
+	// ClusterSetHeadless Sets come from multi-cluster Services with endpoints. See
 	// clusterset.go for the names of both kinds.
 	ClusterSetHeadless
 )
 
-// imported reports whether a Set of the kind is of a multi-cluster Service.
+// imported reports whether Sets of the kind come from multi-cluster Services.
 func (k Kind) imported() bool { return k >= ClusterSetIP }
 
-// claims reports whether a Set of the kind gives names to its addresses. Those of
-// multi-cluster Services have their names in the cluster domain, if any.
+// claims reports whether Sets of the kind give names to their addresses. Addresses of
+// multi-cluster Services have names only in the cluster domain, if any.
 func (k Kind) claims() bool { return k == ClusterIP || k == Headless }
 
 // Protocol is a transport protocol as SRV names spell it.
@@ -58,7 +58,7 @@ func (p Protocol) String() string {
 	return ""
 }
 
-// fullWeight is what the SRV weights of an answer share, as in SkyDNS.
+// fullWeight is the total that the SRV weights of an answer share, as in SkyDNS.
 const fullWeight = 100
 
 // share returns the weight of each of n equal records: SkyDNS's
@@ -74,12 +74,12 @@ func share(n int) uint16 {
 // SetSpec describes a Set. NewSet copies what it keeps of the slices. It keeps strings
 // as they are, so interned strings stay shared.
 type SetSpec struct {
-	Path     Path   // where the Set hangs
+	Path     Path   // the Set's position below the zone
 	Kind     Kind   // of the Service
 	TTL      uint32 // of all records, in seconds
 	Priority uint16 // of SRV records
-	// Created orders the owners that claim one address or name: Unix seconds; the
-	// smaller is the older.
+	// Created is when the Service was created, in Unix seconds. Of several owners that claim
+	// one address or name, the older comes first.
 	Created int64
 	// HasEndpoints says that the Service has endpoints, ready or not.
 	HasEndpoints bool
@@ -88,8 +88,8 @@ type SetSpec struct {
 	// Ports are the named ports. Several ports with one name and protocol are one
 	// name with several records.
 	Ports []SetPort
-	// Alias is the target of an external name in wire form, its spelling kept.
-	// A Set with an alias has no hosts and no ports.
+	// Alias is the target of an external name in wire form; it keeps its spelling. A Set with
+	// an alias has no hosts and no ports.
 	Alias dnsname.Name
 }
 
@@ -127,7 +127,7 @@ type Set struct {
 
 	// An address lookup in a Set of few hosts needs the fields below, and the
 	// octets of path and hashed, which compact puts right behind the Set.
-	path         Path        // where the Set hangs
+	path         Path        // the Set's position below the zone
 	hashed       hashedHosts // the hosts without a hostname
 	ttl          uint32      // of all records, in seconds
 	targets      uint32      // number of distinct labels among the hosts
@@ -160,7 +160,7 @@ type portRef struct {
 	port uint16
 }
 
-// Path returns where the Set hangs.
+// Path returns the position of the Set below the zone.
 func (s *Set) Path() Path { return s.path }
 
 // Service returns the namespace and the name of the Service that the Set is of.
