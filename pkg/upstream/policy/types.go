@@ -190,16 +190,16 @@ type Action struct {
 type End uint8
 
 const (
-	// EndReply: the reply of the event is the result.
+	// EndReply means that the reply of the event is the result.
 	EndReply End = iota
-	// EndKept: the reply of the last Keep is the result.
+	// EndKept means that the reply of the last Keep is the result.
 	EndKept
-	// EndIgnored: there is no reply, except ones that were ignored.
+	// EndIgnored means that there is no reply, except ones that were ignored.
 	EndIgnored
-	// EndTimeout: no server answered in time.
+	// EndTimeout means that no server answered in time.
 	EndTimeout
-	// EndUnreachable: no server could be reached.
+	// EndUnreachable means that no server could be reached.
 	EndUnreachable
-	// EndMalformed: no reply could be parsed.
+	// EndMalformed means that no reply could be parsed.
 	EndMalformed
 )
