@@ -1,11 +1,11 @@
 #!/bin/sh
-# Queries dnscache and kubedns while their servers over TLS close, stall, drip, send
-# garbage and change certificates, for the time in SOAK (default 5m). While one server is
-# well, and the program has used it since it last failed, every query must get its
-# answer; at other times it may get SERVFAIL. No answer may be wrong, nothing may leave in
-# clear text, and memory, goroutines and file descriptors must not grow. Each program makes
-# 10 000 connections, too, and is restarted in the middle of faults in its configuration,
-# while all packets are watched.
+# Queries dnscache and kubedns, for the time in SOAK (default 5m), while their servers over
+# TLS close connections, stall, send single octets or garbage, and change certificates. While
+# one server works, and the program has used it since its last failure, every query must get
+# its answer; at other times a query may get SERVFAIL. No answer may be wrong, nothing may be
+# sent in clear text, and memory, goroutines and file descriptors must not grow. Each program
+# also makes 10 000 connections, and is restarted in the middle of faults in its
+# configuration, while all packets are captured.
 set -eu
 cd "$(dirname "$0")/.."
 

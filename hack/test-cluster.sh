@@ -30,7 +30,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# go_on runs a command that is ended when this script is ended or killed.
+# go_on runs a command, and ends it when this script ends or is killed.
 go_on() {
 	setpriv --pdeathsig TERM "$@" &
 	job=$!
@@ -56,11 +56,10 @@ KUBECTL="$(./hack/kube-binaries.sh kubectl)/kubectl"
 KUBECONFIG=$state/pki/admin.kubeconfig
 export KUBECTL KUBECONFIG
 limit=${TIMEOUT:-25m}
-# When its time is over, go test says which tests were running; timeout ends it if it
-# cannot.
+# At its time limit, go test reports which tests were running. If it hangs, timeout ends it.
 go_on timeout -k 30 "$((${limit%m} + 2))m" \
 	go test -tags cluster -count=1 -v -parallel=24 -timeout="$limit" ./test/cluster "$@"
-# Whole runs end with Kubernetes' own specs; soaks with the one that makes 10 000
+# Complete runs end with Kubernetes' own specs, soaks with the spec that creates 10 000
 # Services.
 if [ -n "${SOAK:-}" ]; then
 	SCALE=1 KEEP=1 LOCKED=1 go_on ./hack/test-conformance.sh

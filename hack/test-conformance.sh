@@ -57,10 +57,10 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The suite takes the names of its images' registries from this file.
+# The suite reads the registries of its images from this file.
 export KUBE_TEST_REPO_LIST=$tmp/repos.yaml
 echo 'promoterE2eRegistry: kube-dns.test' >"$KUBE_TEST_REPO_LIST"
-# Of an image with several versions the newest one is what the specs use.
+# If an image has several versions, the specs use the newest.
 image() { "$cache/e2e.test" --list-images | grep "^kube-dns.test/$1:" | sort -V | tail -n 1; }
 hack/e2e/rootfs.sh musl "$tmp/agnhost" "$cache/agnhost" "$coredns"
 hack/e2e/rootfs.sh glibc "$tmp/jessie-dnsutils"

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # test-mcs.sh DIR [FLAG...]: runs the DNS specs of the Multi-Cluster Services API's own
-# conformance suite on the node of `make cluster`, with the component clusterset and
-# test/mcs in place of a multi-cluster controller. DIR is a checkout of
-# sigs.k8s.io/mcs-api: the suite is not part of what the module proxy serves, so this
-# script cannot get it by itself. TestCluster/Addons/ClusterSet asks what the suite
-# asks, without it. KEEP=1 uses a cluster that is up, and leaves it up. FLAGs are passed
-# to the suite.
+# conformance suite on the node of `make cluster`, with the component clusterset and test/mcs
+# in place of a multi-cluster controller. DIR is a checkout of sigs.k8s.io/mcs-api: the suite
+# is not part of what the module proxy serves, so this script cannot get it by itself.
+# TestCluster/Addons/ClusterSet asks the same questions without the suite. KEEP=1 uses a
+# cluster that is up, and leaves it up. FLAGs are passed to the suite.
 set -euo pipefail
 [ -d "${1:-}/conformance" ] || {
 	echo "usage: test-mcs.sh DIR [FLAG...]; DIR is a checkout of sigs.k8s.io/mcs-api" >&2

@@ -67,8 +67,8 @@ own_pid() {
 	fi
 }
 
-# one_run makes sure that only one such script runs at a time. The lock is held until
-# the last process that has the descriptor ends; the node does not inherit it.
+# one_run makes sure that only one such script runs at a time. The lock is held until the last
+# process with this file descriptor ends; the node does not inherit it.
 one_run() {
 	exec 9>"$state.lock"
 	flock -n 9 || die "another run uses the cluster in $state"

@@ -13,7 +13,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// question is a name to ask and what the answer must be.
+// question is a name to ask for, and the answer that it must get.
 type question struct {
 	about string
 	name  string
@@ -24,7 +24,7 @@ type question struct {
 	want []string
 }
 
-// exampleQuestions fit manifests/examples.
+// exampleQuestions are the questions about manifests/examples.
 func exampleQuestions() []question {
 	return []question{
 		{
@@ -61,7 +61,7 @@ func exampleQuestions() []question {
 	}
 }
 
-// clusterQuestions fit any cluster.
+// clusterQuestions are questions that any cluster can answer.
 func clusterQuestions() []question {
 	return []question{
 		{about: "the API server's Service", name: "kubernetes.default.svc.cluster.local.", qtype: dns.TypeA},
@@ -115,7 +115,7 @@ func (q question) check(reply *dns.Msg) error {
 		wrong = append(wrong, fmt.Sprintf("records %q instead of %q", got, want))
 	}
 	if q.rcode == dns.RcodeNameError && !slices.ContainsFunc(reply.Ns, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA }) {
-		// RFC 2308 §3: without it others cannot remember the answer.
+		// RFC 2308 §3: without it, caches cannot keep the answer.
 		wrong = append(wrong, "no SOA record beside the denial")
 	}
 	if len(wrong) == 0 {
@@ -124,8 +124,8 @@ func (q question) check(reply *dns.Msg) error {
 	return fmt.Errorf("%s %s: %s", q.name, dns.TypeToString[q.qtype], strings.Join(wrong, ", "))
 }
 
-// summary is the part of a record that a question fixes: no owner, no TTL, and
-// no SRV weight, which depends on how many endpoints there are.
+// summary returns the part of a record that does not depend on circumstances: without owner
+// name and TTL, and without the SRV weight, which depends on the number of endpoints.
 func summary(rr dns.RR) string {
 	switch rr := rr.(type) {
 	case *dns.A:

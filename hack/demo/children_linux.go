@@ -56,7 +56,8 @@ func start(bin string, p program, out io.Writer) (*child, error) {
 	return c, nil
 }
 
-// environment leaves out what would change the programs' ports or answers.
+// environment returns env without the variables that would change the programs' ports or
+// answers.
 func environment(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
 		return strings.HasPrefix(v, "PROMETHEUS_") || strings.HasPrefix(v, "KUBERNETES_SERVICE_")
@@ -76,7 +77,7 @@ func stopAll(children []*child) {
 			continue
 		case <-grace:
 		}
-		break // the others get no more time either
+		break // the other programs get no more time either
 	}
 	for _, c := range children {
 		c.signal(unix.SIGKILL)
@@ -84,8 +85,8 @@ func stopAll(children []*child) {
 	}
 }
 
-// signal sends a signal to a program's group. While the program has not been
-// waited for, its number cannot be another's.
+// signal sends a signal to a program's process group. The kernel does not reuse the program's
+// process id before it has been waited for.
 func (c *child) signal(sig unix.Signal) {
 	select {
 	case <-c.ended:
@@ -94,7 +95,7 @@ func (c *child) signal(sig unix.Signal) {
 	}
 }
 
-// died returns an error when one of the programs has ended.
+// died returns an error if one of the programs has ended.
 func died(children []*child) error {
 	for _, c := range children {
 		select {
@@ -109,8 +110,8 @@ func died(children []*child) error {
 	return nil
 }
 
-// childLog takes what one program writes. It keeps the last lines, and passes
-// them on with the program's name in front once it is told to.
+// childLog receives what one program writes. It keeps the last lines. After show, it passes
+// all lines on, with the program's name in front.
 type childLog struct {
 	name string
 	out  io.Writer // shared by the logs; takes whole lines
@@ -149,7 +150,7 @@ func (l *childLog) addLine(line string) {
 
 func (l *childLog) print(line string) { fmt.Fprintf(l.out, "%-11s | %s\n", l.name, line) }
 
-// show prints what was kept and from now on every line as it comes.
+// show prints the lines that were kept, and from now on every line as it arrives.
 func (l *childLog) show() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

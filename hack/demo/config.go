@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// config is what the environment says.
+// config holds the settings from the environment.
 type config struct {
 	bin        string // folder of the three binaries
 	objects    string // folder of the example objects
@@ -20,7 +20,7 @@ type config struct {
 	ports      ports
 }
 
-// ports are where the programs answer, all on 127.0.0.1.
+// ports are the programs' ports, all on 127.0.0.1.
 type ports struct {
 	dnscache, dnscacheMetrics, kubedns, readiness, debug, healthz int
 }
@@ -45,7 +45,7 @@ func (p *ports) table() []portSetting {
 	}
 }
 
-// readConfig reads the environment. The error names each variable that is wrong.
+// readConfig reads the environment. The error names every variable with an invalid value.
 func readConfig(getenv func(string) string) (config, error) {
 	c := config{
 		bin:        "bin",
@@ -89,7 +89,8 @@ func readConfig(getenv func(string) string) (config, error) {
 	return c, errors.Join(errs...)
 }
 
-// checkPorts fails when somebody else has one of the ports, naming all of them.
+// checkPorts returns an error that names all ports that another program uses, if there are
+// any.
 func (p *ports) checkPorts(ctx context.Context) error {
 	var errs []error
 	var lc net.ListenConfig
@@ -127,7 +128,7 @@ const (
 	urlKubedns  = "/healthz-kubedns"
 )
 
-// programs returns what to start, in order.
+// programs returns the programs to start, in order.
 func (c config) programs() []program {
 	kubedns := []string{
 		"--domain=cluster.local.",

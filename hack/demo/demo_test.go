@@ -68,7 +68,7 @@ func TestOnce(t *testing.T) {
 		t.Run(tt.mode, func(t *testing.T) {
 			extra := []string{"ONCE=1"}
 			if tt.mode == "dies" {
-				extra = append(extra, "ONCE=0") // it is noticed at the latest while staying up
+				extra = append(extra, "ONCE=0") // noticed while the demo stays up, at the latest
 			}
 			out := new(testkit.Buffer)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -86,8 +86,8 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// TestStaysUntilSignal: without ONCE it stays, shows the logs, and ends well;
-// programs that do not end by SIGTERM are killed.
+// TestStaysUntilSignal: without ONCE the demo keeps running, shows the logs, and ends with
+// success. Programs that do not end after SIGTERM are killed.
 func TestStaysUntilSignal(t *testing.T) {
 	for _, mode := range []string{"ok", "wrong", "deaf"} {
 		t.Run(mode, func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestStaysUntilSignal(t *testing.T) {
 	}
 }
 
-// TestInterruptedWhileWaiting: a signal before the answers is no success.
+// TestInterruptedWhileWaiting: a signal before the answers have come is not a success.
 func TestInterruptedWhileWaiting(t *testing.T) {
 	out := new(testkit.Buffer)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -125,7 +125,7 @@ func TestInterruptedWhileWaiting(t *testing.T) {
 	assertNoChildren(t)
 }
 
-// cancelAfter cancels when out shows that nobody answers yet.
+// cancelAfter calls cancel once out shows that the programs do not answer yet.
 func cancelAfter(ctx context.Context, cancel func(), out *testkit.Buffer) {
 	for ctx.Err() == nil && !strings.Contains(out.String(), "/readiness: no answer yet\n") {
 		time.Sleep(10 * time.Millisecond)

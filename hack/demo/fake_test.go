@@ -19,8 +19,8 @@ import (
 // does, when kubedns has started), unhealthy, deaf (to SIGTERM).
 const fakeEnv = "DEMO_TEST_FAKE"
 
-// TestMain lets the test binary play the three programs, by the name it is
-// called with. The real ones have tests of their own; here it is about the demo.
+// TestMain makes the test binary act as one of the three programs, depending on the name by
+// which it is called. The real programs have their own tests; these tests are about the demo.
 func TestMain(m *testing.M) {
 	mode := os.Getenv(fakeEnv)
 	if mode == "" {
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// fake is one of the programs until SIGTERM.
+// fake acts as one of the programs until SIGTERM.
 func fake(name, mode string, args []string) error {
 	flags := make(map[string]string)
 	for _, arg := range args {
@@ -75,7 +75,7 @@ func fake(name, mode string, args []string) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(time.Minute): // should the demo forget us
+	case <-time.After(time.Minute): // in case the demo does not stop us
 		return nil
 	case <-term:
 	}
@@ -85,11 +85,11 @@ func fake(name, mode string, args []string) error {
 	return nil
 }
 
-// started is a file that is there when kubedns has told that it starts.
+// started returns the path of a file that exists once kubedns has reported that it starts.
 func started() string { return filepath.Join(filepath.Dir(os.Args[0]), "started") }
 
-// awaitDnscache returns when the program that the checks for dnscache ask gives
-// any answer: until then exechealthz would not say that all is well.
+// awaitDnscache waits until the server that the checks for dnscache query gives any answer.
+// Until then, exechealthz would not report success.
 func awaitDnscache(args []string) {
 	var server string
 	for i, arg := range args {
@@ -108,7 +108,7 @@ func awaitDnscache(args []string) {
 
 var serverIn = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 
-// exampleReply answers the example questions from what they want.
+// exampleReply answers an example question with the answer that it expects.
 func exampleReply(query *dns.Msg, wrong bool) *dns.Msg {
 	name := query.Question[0].Name
 	for _, q := range exampleQuestions() {

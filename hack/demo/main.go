@@ -16,8 +16,8 @@ import (
 )
 
 func main() {
-	// The kernel kills the programs when the thread that started them ends;
-	// this one ends last.
+	// The kernel kills the programs when the thread that started them ends. The main thread
+	// ends last.
 	runtime.LockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	code := run(ctx, os.Getenv, os.Stdout)

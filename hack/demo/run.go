@@ -13,16 +13,16 @@ import (
 const (
 	// startTimeout is how long the programs may take to become healthy.
 	startTimeout = 30 * time.Second
-	// clusterTimeout is the same for a cluster that has to be listed first.
+	// clusterTimeout is the same limit for a cluster whose objects must be listed first.
 	clusterTimeout = 2 * time.Minute
 	pollPeriod     = 100 * time.Millisecond
 )
 
-// errInterrupted says that a signal came before the answers were given.
+// errInterrupted means that a signal came before the questions were answered.
 var errInterrupted = errors.New("interrupted")
 
-// run is the whole demo. The exit code is 0 when the answers were right, or,
-// after it stayed up, when a signal ended it.
+// run runs the demo. The exit code is 0 if the answers were right and, without ONCE, a signal
+// ended the demo.
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) int {
 	out := &lockedWriter{w: stdout}
 	cfg, err := readConfig(getenv)
@@ -69,7 +69,7 @@ func startAll(cfg config, out io.Writer) ([]*child, error) {
 	return children, nil
 }
 
-// quoted is args as one would type them.
+// quoted returns args as one would type them in a shell.
 func quoted(args []string) string {
 	typed := make([]string, len(args))
 	for i, arg := range args {
@@ -80,7 +80,7 @@ func quoted(args []string) string {
 	return strings.Join(typed, " ")
 }
 
-// demonstrate waits, asks, and stays.
+// demonstrate waits until the programs are healthy, asks the questions, and stays up.
 func demonstrate(ctx context.Context, cfg config, children []*child, out io.Writer) error {
 	timeout, questions := startTimeout, exampleQuestions()
 	if cfg.kubeconfig != "" {
@@ -118,8 +118,8 @@ func demonstrate(ctx context.Context, cfg config, children []*child, out io.Writ
 	return stay(ctx, cfg, children, out)
 }
 
-// waitHealthy polls a URL until it answers 200, and tells what it says whenever
-// that changes.
+// waitHealthy polls a URL until its status is 200, and prints the answer whenever that
+// changes.
 func waitHealthy(ctx context.Context, url string, children []*child, out io.Writer) error {
 	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	ticker := time.NewTicker(pollPeriod)
@@ -146,7 +146,7 @@ func waitHealthy(ctx context.Context, url string, children []*child, out io.Writ
 	}
 }
 
-// get returns what a URL says in one line, and whether that is 200.
+// get returns the answer of a URL as one line, and whether its status is 200.
 func get(ctx context.Context, client *http.Client, url string) (string, bool) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -161,7 +161,7 @@ func get(ctx context.Context, client *http.Client, url string) (string, bool) {
 	if err != nil {
 		return err.Error(), false
 	}
-	// The time in the text changes with every poll; what is before it does not.
+	// The time in the text changes with every poll; the text before it does not.
 	text, _, _ := strings.Cut(strings.Join(strings.Fields(string(body)), " "), ", at ")
 	return fmt.Sprintf("%d %s", resp.StatusCode, text), resp.StatusCode == http.StatusOK
 }

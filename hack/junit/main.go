@@ -63,10 +63,10 @@ func run(document string, files []string) error {
 	return replace(document, out)
 }
 
-// labels is the list of a spec's labels, which its name repeats.
+// labels matches the list of a spec's labels at the end of its name.
 var labels = regexp.MustCompile(` \[[^\]]*\]$`)
 
-// table renders the specs that ran in any of the suites.
+// table renders a table of the specs that ran in any of the suites.
 func table(files []string, suites []suite) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "Run on %s.\n\n| Spec |", time.Now().UTC().Format(time.DateOnly))

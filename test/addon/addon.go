@@ -19,7 +19,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// Root is the folder that holds go.mod, found from this file's own place.
+// Root returns the folder that holds go.mod. It derives it from the path of this file.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
@@ -43,8 +43,8 @@ func Build(dir string, flags []string, names ...string) error {
 	return nil
 }
 
-// FreePorts returns n ports on 127.0.0.1 that nothing listens on just now,
-// over UDP and TCP, for the tests of whole programs.
+// FreePorts returns n ports of 127.0.0.1 on which nothing listens at the moment, over UDP or
+// TCP. It is for tests of whole programs.
 func FreePorts(tb testing.TB, n int) []int {
 	tb.Helper()
 	return testkit.FreePorts(tb, 17000, 3000, n)
@@ -61,15 +61,15 @@ type Process struct {
 	err  error
 }
 
-// Start runs path with args. The program is ended with the test, and the end
-// of its log is shown if the test failed.
+// Start runs path with args. The program ends with the test; if the test failed, the end of
+// the program's log is shown.
 func Start(tb testing.TB, path string, args ...string) *Process {
 	tb.Helper()
 	return StartEnv(tb, nil, path, args...)
 }
 
-// StartEnv is Start with more environment, such as "PROMETHEUS_PORT=10055",
-// which is empty otherwise.
+// StartEnv is Start with environment variables, such as "PROMETHEUS_PORT=10055". Start passes
+// none.
 func StartEnv(tb testing.TB, env []string, path string, args ...string) *Process {
 	tb.Helper()
 	p := &Process{cmd: exec.Command(path, args...), log: &testkit.Buffer{}, done: make(chan struct{})}
@@ -93,10 +93,10 @@ func StartEnv(tb testing.TB, env []string, path string, args ...string) *Process
 	return p
 }
 
-// Pid is the process number.
+// Pid returns the process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Log returns all that the program has printed so far.
+// Log returns everything that the program has printed so far.
 func (p *Process) Log() string { return p.log.String() }
 
 // Signal sends sig to the program.
@@ -108,8 +108,7 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Wait waits for the program's own end, at most for limit, and returns its
-// exit code.
+// Wait waits, at most for limit, until the program ends by itself, and returns its exit code.
 func (p *Process) Wait(limit time.Duration) (int, error) {
 	select {
 	case <-p.done:
@@ -119,8 +118,8 @@ func (p *Process) Wait(limit time.Duration) (int, error) {
 	}
 }
 
-// Stop asks the program to end with SIGTERM, kills it after limit, which fails
-// the test, and returns its exit code.
+// Stop sends SIGTERM to the program and returns its exit code. If the program has not ended
+// after limit, Stop kills it and fails the test.
 func (p *Process) Stop(tb testing.TB, limit time.Duration) int {
 	tb.Helper()
 	_ = p.Signal(syscall.SIGTERM) // it may have ended by itself
@@ -140,7 +139,7 @@ func (p *Process) Running(tb testing.TB) {
 	}
 }
 
-// Ended says whether the program has ended.
+// Ended reports whether the program has ended.
 func (p *Process) Ended() bool {
 	select {
 	case <-p.done:
@@ -150,7 +149,7 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// WaitURL waits until url answers 200, at most for limit.
+// WaitURL waits, at most for limit, until the status of url is 200.
 func (p *Process) WaitURL(tb testing.TB, url string, limit time.Duration) {
 	tb.Helper()
 	p.WaitFor(tb, limit, url, func(ctx context.Context) bool {
@@ -167,7 +166,8 @@ func (p *Process) WaitURL(tb testing.TB, url string, limit time.Duration) {
 	})
 }
 
-// WaitFor polls ready until it is true, the program ends or limit is over.
+// WaitFor polls ready until it returns true. It fails the test if the program ends or limit
+// passes before that.
 func (p *Process) WaitFor(tb testing.TB, limit time.Duration, what string, ready func(ctx context.Context) bool) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), limit)

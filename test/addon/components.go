@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// exclusive are pairs of components that cannot be used together, with the reason.
-// manifests/README.md says it to users.
+// exclusive are the pairs of components that cannot be used together, with the reason.
+// manifests/README.md lists them for users.
 var exclusive = map[[2]string]string{
 	{"autoscaler", "ha"}:             "both set the number of Pods",
 	{"autoscaler", "hpa"}:            "both set the number of Pods",
@@ -38,7 +38,7 @@ func Exclude() (pairs [][2]string) {
 	return pairs
 }
 
-// Pairs returns all pairs of the names that go together.
+// Pairs returns all pairs of names that can be used together.
 func Pairs(names []string) (pairs [][]string) {
 	for i, a := range names {
 		for _, b := range names[i+1:] {
@@ -50,7 +50,8 @@ func Pairs(names []string) (pairs [][]string) {
 	return pairs
 }
 
-// Largest returns, for each name, a largest set with it whose members all go together.
+// Largest returns, for each name, a largest set that contains it and whose members can all be
+// used together.
 func Largest(names []string) (sets [][]string) {
 	seen := map[string]bool{}
 	for _, first := range names {
@@ -76,7 +77,7 @@ func goTogether(set []string, name string) bool {
 	})
 }
 
-// ordered sorts components as manifests/README.md asks for.
+// ordered sorts components in the order that manifests/README.md requires.
 func ordered(components []string) []string {
 	first := []string{"node-local", "domain", "direct", "tls-upstream", "clusterset"}
 	rank := func(name string) int {
@@ -94,7 +95,7 @@ func ordered(components []string) []string {
 }
 
 // Kustomization writes a kustomization of the base with components, in the order that
-// manifests/README.md asks for, into an empty folder.
+// manifests/README.md requires, into an empty folder.
 func Kustomization(dir string, components ...string) error {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Freeze stops a process with SIGSTOP and returns once all its threads have stopped,
-// which is some time after the signal was sent: until then it may still answer.
+// Freeze stops a process with SIGSTOP, and returns once all its threads have stopped. That
+// takes some time after the signal, in which the process may still answer.
 func Freeze(pid int) error {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		return err
@@ -29,7 +29,8 @@ func Freeze(pid int) error {
 	}
 }
 
-// runningThread returns the state of a thread of a process that has not stopped, "" if all have.
+// runningThread returns the state of a thread of the process that has not stopped, or "" if
+// all have.
 func runningThread(pid int) (string, error) {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	if err != nil {

@@ -143,8 +143,8 @@ func TestSingleLabels(t *testing.T) {
 	p.want(".", dns.TypeNS, "NOERROR a.root.")
 }
 
-// TestStubServiceThroughCache: what dnscache was told while a stub domain's
-// server had no address does not outlast its arrival.
+// TestStubServiceThroughCache: the answers that dnscache got while a stub domain's server had
+// no address are not used any more once the server has one.
 func TestStubServiceThroughCache(t *testing.T) {
 	var plain, stub atomic.Int64
 	outside := upstream(t, "127.0.0.1:0", "192.0.2.1", &plain)
@@ -159,8 +159,8 @@ func TestStubServiceThroughCache(t *testing.T) {
 	}
 }
 
-// TestGiveUp: kubedns gives up on a silent server before dnscache gives up on
-// kubedns, so that the client hears the reason, and both do before the client.
+// TestGiveUp: kubedns gives up on a silent server before dnscache gives up on kubedns, so
+// that the client gets the reason, and both give up before the client does.
 func TestGiveUp(t *testing.T) {
 	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -168,8 +168,8 @@ func TestGiveUp(t *testing.T) {
 	}
 	defer silent.Close()
 	p := startPair(t, nil, "--nameservers="+silent.LocalAddr().String())
-	// Many at once: dnscache also asks without EDNS while nothing comes, and the
-	// failure without a reason may arrive first.
+	// Ask many at once: while no reply comes, dnscache also asks without EDNS, and the
+	// failure that gives no reason may arrive first.
 	var done sync.WaitGroup
 	for i := range 16 {
 		program, server := "dnscache", p.cache

@@ -32,8 +32,9 @@ type Object interface {
 	metav1.Object
 }
 
-// maxLog is how many changes of one kind are remembered at least. A watch from
-// before twice that is too old, as after a compaction of a real one's etcd.
+// maxLog is the least number of changes of one kind that are remembered. At most twice as
+// many are; a watch from an older version is refused as too old, as after a compaction of a
+// real server's etcd.
 const maxLog = 20_000
 
 // Server is the API server, an http.Handler. Its methods are safe for
@@ -70,7 +71,7 @@ type event struct {
 	object  *held
 }
 
-// Stats counts what was asked for.
+// Stats counts the requests.
 type Stats struct {
 	Lists    int // complete lists, whatever their number of pages
 	Streamed int // complete streamed lists
@@ -94,7 +95,7 @@ func New() *Server {
 	s.faults.cut = make(chan struct{})
 	core, discovery := corev1.SchemeGroupVersion, discoveryv1.SchemeGroupVersion
 	s.serve("/api/v1", &kind{resource: "services", gv: core, object: func() Object { return &corev1.Service{} }, list: func() runtime.Object { return &corev1.ServiceList{} }})
-	s.serve("/api/v1", &kind{resource: "endpoints", gv: core, object: func() Object { return &corev1.Endpoints{} }, list: func() runtime.Object { return &corev1.EndpointsList{} }}) //nolint:staticcheck // what is read where there are no slices
+	s.serve("/api/v1", &kind{resource: "endpoints", gv: core, object: func() Object { return &corev1.Endpoints{} }, list: func() runtime.Object { return &corev1.EndpointsList{} }}) //nolint:staticcheck // read by clients of servers without slices
 	s.serve("/api/v1", &kind{resource: "namespaces", gv: core, object: func() Object { return &corev1.Namespace{} }, list: func() runtime.Object { return &corev1.NamespaceList{} }})
 	s.serve("/api/v1", &kind{resource: "pods", gv: core, object: func() Object { return &corev1.Pod{} }, list: func() runtime.Object { return &corev1.PodList{} }})
 	s.serve("/api/v1", &kind{resource: "nodes", gv: core, object: func() Object { return &corev1.Node{} }, list: func() runtime.Object { return &corev1.NodeList{} }})
@@ -116,14 +117,14 @@ func (s *Server) serve(path string, k *kind) {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Stats returns what was asked for until now.
+// Stats returns the current counters.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stats
 }
 
-// of returns the kind that holds objects like o.
+// of returns the kind of o.
 func (s *Server) of(o Object) *kind {
 	for _, k := range s.kinds {
 		if fmt.Sprintf("%T", k.object()) == fmt.Sprintf("%T", o) {
@@ -187,8 +188,8 @@ func (s *Server) Objects(o Object) []Object {
 	return all
 }
 
-// selected returns the objects that a request wants, ordered as in etcd. s.mu
-// must be held.
+// selected returns the objects for which want returns true, in etcd's order. s.mu must be
+// held.
 func (k *kind) selected(want func(Object) bool) []*held {
 	if k.order == nil {
 		k.order = slices.Sorted(maps.Keys(k.objects))

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// faults are what goes wrong just now. The server's lock guards them.
+// faults are the faults that are switched on. The server's lock guards them.
 type faults struct {
 	cut         chan struct{} // closed to end all watches
 	noStreams   bool
@@ -40,7 +40,7 @@ func (f *faults) broken() bool {
 	return true
 }
 
-// Cut ends all watches. They can go on where they were.
+// Cut ends all watches. Clients can continue them where they ended.
 func (s *Server) Cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,8 +48,8 @@ func (s *Server) Cut() {
 	s.faults.cut = make(chan struct{})
 }
 
-// Forget ends all watches, and no request can go on where an earlier one was:
-// watches and pages from before are too old.
+// Forget ends all watches, and makes earlier versions too old, so that neither watches nor
+// pages of lists can be continued.
 func (s *Server) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,54 +62,52 @@ func (s *Server) Forget() {
 	s.faults.cut = make(chan struct{})
 }
 
-// SetStreams says whether lists can be streamed, as they can at first.
+// SetStreams sets whether lists can be streamed. At first they can.
 func (s *Server) SetStreams(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults.noStreams = !on
 }
 
-// ExpirePages makes the next n requests for a further page of a list too late.
+// ExpirePages makes the next n requests for a further page of a list fail as expired.
 func (s *Server) ExpirePages(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults.expirePages = n
 }
 
-// BreakLists makes the next n lists, or pages, or streamed lists, break off in
-// the middle.
+// BreakLists makes the next n lists, pages or streamed lists break off in the middle.
 func (s *Server) BreakLists(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults.breakNext = n
 }
 
-// Refuse makes every request fail with an HTTP status; 0 ends that. Watches go
-// on.
+// Refuse makes every request fail with an HTTP status, until it is called with 0. Existing
+// watches continue.
 func (s *Server) Refuse(status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults.status = status
 }
 
-// RetryAfter makes all that is refused say when to come again; 0 ends that.
+// RetryAfter adds a Retry-After header to all refusals, until it is called with 0.
 func (s *Server) RetryAfter(seconds int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults.retryAfter = seconds
 }
 
-// Stutter makes watches send each event twice, changes as if the object were
-// new, and the events of different objects in another order than they
-// happened in. So a watch may end at an earlier version than it had reached,
-// and what follows says again what was said.
+// Stutter makes watches send each event twice, send changes as additions, and change the
+// order of events of different objects. A watch may therefore end at an earlier version than
+// it had reached, and the next one repeats events.
 func (s *Server) Stutter(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults.stutter = on
 }
 
-// stuttered returns log as a watch that stutters sends it.
+// stuttered returns the events of log as Stutter changes them.
 func stuttered(log []event) []event {
 	var out []event
 	for _, e := range log {
@@ -118,7 +116,7 @@ func stuttered(log []event) []event {
 		}
 		out = append(out, e, e)
 	}
-	// Those of one object stay in their order.
+	// Events of one object keep their order.
 	slices.SortStableFunc(out, func(a, b event) int {
 		x, y := b.object.object, a.object.object
 		return cmp.Or(cmp.Compare(x.GetName(), y.GetName()), cmp.Compare(x.GetNamespace(), y.GetNamespace()))
@@ -126,8 +124,7 @@ func stuttered(log []event) []event {
 	return out
 }
 
-// Deny makes requests for one resource forbidden, or allowed again. Watches go
-// on.
+// Deny forbids requests for one resource, or allows them again. Existing watches continue.
 func (s *Server) Deny(resource string, on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,9 +134,8 @@ func (s *Server) Deny(resource string, on bool) {
 	s.faults.denied[resource] = on
 }
 
-// Front is the Server behind a port on 127.0.0.1, which can be closed and
-// opened again, as when the process ends and another begins. It is not safe for
-// concurrent use.
+// Front serves a Server on a port of 127.0.0.1 that can be closed and opened again, as if the
+// process ended and another one started. It is not safe for concurrent use.
 type Front struct {
 	server *Server
 	addr   string
@@ -147,9 +143,9 @@ type Front struct {
 	done   chan struct{}
 }
 
-// Open serves s on a free port. It is below those that Linux gives to sockets
-// that name none, so that nobody takes it while it is closed, least of all
-// those who try to connect to it.
+// Open serves s on a free port. The port is below the range from which Linux chooses ports,
+// so that no socket gets it while it is closed, in particular not the sockets of the clients
+// that try to connect to it.
 func Open(s *Server) (*Front, error) {
 	var err error
 	for range 100 {
@@ -161,7 +157,7 @@ func Open(s *Server) (*Front, error) {
 	return nil, err
 }
 
-// URL is where the server is.
+// URL returns the server's URL.
 func (f *Front) URL() string { return "http://" + f.addr }
 
 // Start serves again, on the same port as before.

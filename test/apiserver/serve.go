@@ -39,7 +39,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, k *kind) {
 	}
 }
 
-// want returns which objects a request is about.
+// want returns a function that reports whether a request is about an object.
 func want(r *http.Request) func(Object) bool {
 	namespace := r.PathValue("namespace")
 	name, byName := strings.CutPrefix(r.URL.Query().Get("fieldSelector"), "metadata.name=")
@@ -69,7 +69,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, k *kind) {
 	query := r.URL.Query()
 	limit, _ := strconv.Atoi(query.Get("limit"))
 	if query.Get("resourceVersion") == "0" {
-		limit = 0 // lists from a real server's cache are whole
+		limit = 0 // a real server does not page lists from its cache
 	}
 	s.mu.Lock()
 	version, items := strconv.Itoa(s.version), []*held(nil)
@@ -105,7 +105,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, k *kind) {
 	}
 	list := k.list()
 	if err := meta.SetList(list, plain(items)); err != nil {
-		panic(err) // a list of its own kind
+		panic(err) // cannot fail: a list of its own kind
 	}
 	accessor, _ := meta.ListAccessor(list)
 	accessor.SetResourceVersion(version)
@@ -180,8 +180,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, k *kind) {
 	s.follow(r, k, events, begin, cut)
 }
 
-// follow sends all changes after a version until the client goes or the watch
-// is cut.
+// follow sends all changes after a version until the client disconnects or the watch is cut.
 func (s *Server) follow(r *http.Request, k *kind, events *stream, from int, cut <-chan struct{}) {
 	wanted := want(r)
 	ticker := time.NewTicker(bookmarkEvery)

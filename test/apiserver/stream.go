@@ -17,9 +17,8 @@ import (
 	restwatch "k8s.io/client-go/rest/watch"
 )
 
-// held is one state of an object. It is encoded once for each form in which
-// some client wants it, so that what a client takes to read a large cluster is
-// not hidden by what the server takes to write it.
+// held is one state of an object. It is encoded only once for each encoding, so that
+// measurements of a client that reads a large cluster do not include the cost of encoding.
 type held struct {
 	object Object // immutable
 
@@ -27,7 +26,7 @@ type held struct {
 	frames []frame
 }
 
-// frame is one event of a watch as it goes over the wire.
+// frame is one event of a watch in its encoded form.
 type frame struct {
 	media string
 	what  watch.EventType
@@ -43,12 +42,12 @@ func plain(list []*held) []runtime.Object {
 	return out
 }
 
-// streamBuffer is how much of a watch is written at once where there is much to
-// write. A real server writes each event; on one machine with the client, that
-// would be a large part of what is measured of the client.
+// streamBuffer is the largest number of octets of a watch that are written at once. A real
+// server writes each event by itself; on the same machine as the client, that would distort
+// the measurements of the client.
 const streamBuffer = 64 << 10
 
-// stream is the body of one watch. Only flush makes sure that all is sent.
+// stream is the body of one watch. Events may stay in its buffer until flush.
 type stream struct {
 	s    *Server
 	k    *kind
@@ -89,7 +88,7 @@ func (st *stream) send(what watch.EventType, h *held) error {
 	return err
 }
 
-// bookmark says that all changes until version were sent.
+// bookmark sends a bookmark: all changes up to version have been sent.
 func (st *stream) bookmark(version int, initialEnd bool) error {
 	o := st.k.object()
 	o.SetResourceVersion(strconv.Itoa(version))
@@ -106,6 +105,6 @@ func (st *stream) sendExpired() {
 }
 
 func (st *stream) flush() {
-	_ = st.w.Flush() // the next send says so too
+	_ = st.w.Flush() // the next send reports the error too
 	st.http.Flush()
 }

@@ -1,5 +1,5 @@
-// Package arch holds the import rules of the module: which package may know
-// what. A rule here is a decision; changing one needs a reason in the commit.
+// Package arch tests the import rules of the module: which package may depend on what. Each
+// rule is a decision; to change one, give the reason in the commit.
 package arch
 
 import (
@@ -28,8 +28,8 @@ type pkg struct {
 	Deps       []string
 }
 
-// rule forbids packages that match `who` (paths inside the module; a final
-// slash means everything below) to have, directly or not, what `deny` names.
+// rule forbids the packages that match `who` (paths inside the module; a final slash includes
+// everything below) to depend, directly or indirectly, on what `deny` names.
 type rule struct {
 	name string
 	who  []string
@@ -64,7 +64,7 @@ var rules = []rule{
 		name: "the core has no socket, logger, process or goroutine helper",
 		who:  core,
 		deny: []string{"net", "net/http", "log", "log/slog", "os/exec", "os/signal", "golang.org/x/sys/", "golang.org/x/sync/", "k8s.io/", "github.com/prometheus/"},
-		// fmt pulls in os; only what a package writes itself is judged.
+		// fmt imports os, so only the imports that a package itself writes are checked.
 		direct: true,
 	},
 	{
@@ -86,7 +86,7 @@ var rules = []rule{
 		deny: []string{"k8s.io/", module + "/pkg/kubewatch", module + "/pkg/kubefiles"},
 	},
 	{
-		// backend makes the API server's own name as it makes any Service's.
+		// backend builds the records of the API server's own name like those of any Service.
 		name: "what a Service is, the DNS server does not know",
 		who:  []string{"pkg/skydns", "pkg/forwarder", "pkg/upstream", "pkg/listener"},
 		deny: []string{module + "/pkg/records", module + "/pkg/backend"},
@@ -153,7 +153,7 @@ var rules = []rule{
 // clientGo names the only packages that may import client-go themselves.
 var clientGo = []string{"pkg/kubewatch", "pkg/kubefiles"}
 
-// topLevel is all that the root folder may hold, dotfiles aside.
+// topLevel is everything that the root folder may contain, apart from dotfiles.
 var topLevel = []string{
 	"cmd", "pkg", "images", "manifests", "hack", "test", "docs",
 	"go.mod", "go.sum", "Makefile", "README.md", "LICENSE", "bin", "dist",
@@ -196,8 +196,8 @@ func TestClientGoStaysAtTheEdge(t *testing.T) {
 	}
 }
 
-// TestPolicyHasNoClock: the policy of asking servers is told the time, so that
-// its scenario files mean the same on every machine.
+// TestPolicyHasNoClock: the policy of asking servers gets the time from its caller, so that
+// its scenario files give the same result on every machine.
 func TestPolicyHasNoClock(t *testing.T) {
 	files, err := filepath.Glob("../../pkg/upstream/policy/*.go")
 	if err != nil || len(files) == 0 {

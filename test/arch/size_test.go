@@ -89,8 +89,8 @@ func TestFunctionsAreShort(t *testing.T) {
 // thinPrograms are those that TestProgramsAreThin judges.
 var thinPrograms = []string{"kubedns", "dnscache", "exechealthz"}
 
-// TestProgramsAreThin: a main reads its flags, puts packages together and runs
-// them. What is a subject of its own is a package.
+// TestProgramsAreThin: a main package reads its flags, connects packages and runs them.
+// Everything else belongs in a package.
 func TestProgramsAreThin(t *testing.T) {
 	for _, program := range thinPrograms {
 		total := 0
@@ -106,7 +106,7 @@ func TestProgramsAreThin(t *testing.T) {
 	}
 }
 
-// TestParametersAreFew: more than five are a value that lacks a name.
+// TestParametersAreFew: more than five parameters should be a struct with a name.
 func TestParametersAreFew(t *testing.T) {
 	for _, dir := range []string{"cmd", "pkg"} {
 		for _, s := range sources(t, dir) {

@@ -19,8 +19,8 @@ var bareNames = []string{"add", "become", "give", "handle", "known", "place", "s
 // wordsDirs are the folders that the tests in this file judge.
 var wordsDirs = []string{"cmd", "hack", "pkg"}
 
-// TestFieldsOfLargeStructsAreCommented: who changes a struct with many fields must be told
-// what each of them means, in which unit it is, and who may use it.
+// TestFieldsOfLargeStructsAreCommented: in a struct with many fields, a comment on each must
+// tell what it means, its unit, and who may use it.
 func TestFieldsOfLargeStructsAreCommented(t *testing.T) {
 	for _, dir := range wordsDirs {
 		for _, s := range sources(t, dir) {
@@ -55,8 +55,8 @@ func TestFunctionNamesSayWhat(t *testing.T) {
 	}
 }
 
-// sharedNames are the type names that several packages export, with the reason. A name that
-// is not here belongs to one package: whoever searches for it finds one thing.
+// sharedNames are the type names that several packages export, with the reason. Any other
+// name belongs to one package, so that a search for it finds one thing.
 var sharedNames = map[string]string{
 	// What the package before the dot completes: there is one in each package of the kind.
 	"Action": "of a step function, with Event", "Do": "the kind of an Action", "Event": "of a step function, or of the forwarder",

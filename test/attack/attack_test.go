@@ -1,5 +1,5 @@
-// Package attack attacks the three programs as they are deployed, within the
-// memory limits of the manifest, and wants what is needed to go on working.
+// Package attack attacks the three programs as they are deployed, within the memory limits of
+// the manifest, and checks that they go on working.
 package attack
 
 import (
@@ -63,8 +63,8 @@ const attackTime = 2 * time.Second
 // flooders is the number of connections of a flood.
 const flooders = 1200
 
-// httpFloods are what a connection to an HTTP port may do; the connection is
-// made anew when it returns before the end of the flood.
+// httpFloods are the kinds of misuse of a connection to an HTTP port. If a function returns
+// before the end of the flood, it is called again with a new connection.
 var httpFloods = map[string]func(ctx context.Context, c net.Conn, path string){
 	"requests": func(_ context.Context, c net.Conn, path string) {
 		_, _ = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path)
@@ -105,10 +105,10 @@ func flood(ctx context.Context, wg *sync.WaitGroup, addr string, count int, act 
 	}
 }
 
-// probes asks url every 100 ms, each time on a new connection as the kubelet
-// does, until ctx ends. Probes have to be answered with 200 within the
-// manifest's time-out. One may fail, on a machine that is busy with the attack
-// itself, but not two in a row; the kubelet acts after three or five.
+// probes requests url every 100 ms until ctx ends, each time on a new connection, as the
+// kubelet does. Each request must get status 200 within the manifest's timeout. One may fail,
+// because the machine is busy with the attack itself, but not two in a row; the kubelet
+// restarts a container after three or five failures.
 func probes(ctx context.Context, t *testing.T, wg *sync.WaitGroup, url string) {
 	t.Helper()
 	wg.Go(func() {
@@ -129,7 +129,7 @@ func probes(ctx context.Context, t *testing.T, wg *sync.WaitGroup, url string) {
 	})
 }
 
-// prober asks on a new connection each time.
+// prober is an HTTP client that uses a new connection for each request.
 var prober = http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 func probe(url string) error {
@@ -193,7 +193,7 @@ var targets = map[string]func(t *testing.T) *target{
 	},
 }
 
-// writeObjects makes a cluster of some size and returns its file.
+// writeObjects writes the objects of a cluster of some size to a file, and returns its path.
 func writeObjects(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
@@ -212,8 +212,8 @@ func writeObjects(t *testing.T) string {
 	return path
 }
 
-// TestHTTPFloods floods the HTTP ports. The program must live, and answer its
-// probes and DNS all the time.
+// TestHTTPFloods floods the HTTP ports. The program must survive, and answer its probes and
+// DNS queries all the time.
 func TestHTTPFloods(t *testing.T) {
 	for name, start := range targets {
 		for kind, act := range httpFloods {
@@ -239,7 +239,7 @@ func TestHTTPFloods(t *testing.T) {
 	}
 }
 
-// survived fails the test if the program ended, and shows what it needed.
+// survived fails the test if the program has ended, and prints the memory that it used.
 func (p *target) survived(t *testing.T) {
 	t.Helper()
 	if p.process.Ended() {
@@ -248,8 +248,8 @@ func (p *target) survived(t *testing.T) {
 	t.Logf("used at most %d of %d MiB", p.group.used(), p.group.limit>>20)
 }
 
-// questions asks for a cluster name every 50 ms until ctx ends, and fails the
-// test when one is not answered at the third try.
+// questions asks for a cluster name every 50 ms until ctx ends, and fails the test if a
+// question is not answered after three tries.
 func questions(ctx context.Context, t *testing.T, wg *sync.WaitGroup, addr, network string) {
 	t.Helper()
 	wg.Go(func() {
@@ -275,12 +275,12 @@ func questions(ctx context.Context, t *testing.T, wg *sync.WaitGroup, addr, netw
 	})
 }
 
-// frame is a DNS message with its length.
+// frame returns a DNS message with its length prefix.
 func frame(msg []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...)
 }
 
-// tcpFloods are what a connection to the DNS port may do.
+// tcpFloods are the kinds of misuse of a TCP connection to the DNS port.
 var tcpFloods = map[string]func(ctx context.Context, c net.Conn){
 	"responses": func(ctx context.Context, c net.Conn) {
 		m := new(dns.Msg)
@@ -317,7 +317,7 @@ var tcpFloods = map[string]func(ctx context.Context, c net.Conn){
 	},
 }
 
-// TestTCPFloods floods the DNS port over TCP from four addresses; another one
+// TestTCPFloods floods the DNS port over TCP from four addresses. A client at another address
 // must be answered.
 func TestTCPFloods(t *testing.T) {
 	for _, name := range []string{"kubedns", "dnscache"} {

@@ -24,13 +24,13 @@ import (
 
 const (
 	changesPerSecond = 200
-	// epoch is how long changes go on before it becomes quiet.
+	// epoch is how long changes go on before they pause.
 	epoch = 15 * time.Second
-	// settleLimit guards against hanging: clients pause for several seconds
-	// after an error.
+	// settleLimit bounds a wait that is only this long if something is broken: clients pause
+	// for several seconds after an error.
 	settleLimit = 45 * time.Second
-	// answerLimit guards against a lost answer: far longer than a busy machine
-	// makes a program wait for its turn.
+	// answerLimit bounds the wait for an answer. It is far longer than a busy machine delays
+	// a program.
 	answerLimit = 30 * time.Second
 )
 
@@ -112,8 +112,8 @@ func TestChurn(t *testing.T) {
 	}
 }
 
-// churn changes the cluster for an epoch, with a fault each half second on
-// average, and leaves the API server well. It returns the number of changes.
+// churn changes the cluster for an epoch, with a fault every half second on average, and
+// leaves the API server without faults. It returns the number of changes.
 func (c *cluster) churn(t *testing.T, front *apiserver.Front, n int) int {
 	t.Helper()
 	changes, start := 0, time.Now()
@@ -135,9 +135,9 @@ func (c *cluster) churn(t *testing.T, front *apiserver.Front, n int) int {
 			down = nil
 		case <-end:
 			c.heal(t, front)
-			c.change() // what came before may have been missed, this must not be
+			c.change() // earlier changes may have been missed, but not this one
 			if n%2 == 1 {
-				front.Stop() // the quiet begins with a new API server
+				front.Stop() // the pause begins with a new API server
 				c.api.Forget()
 				if err := front.Start(); err != nil {
 					t.Fatal(err)
@@ -148,8 +148,8 @@ func (c *cluster) churn(t *testing.T, front *apiserver.Front, n int) int {
 	}
 }
 
-// fault makes something go wrong. The channel tells when to heal it, nil when
-// there is nothing to heal.
+// fault causes a random fault. The channel it returns tells when to heal the fault; it is nil
+// if there is nothing to heal.
 func (c *cluster) fault(front *apiserver.Front) <-chan time.Time {
 	pause := time.Duration(c.rnd.IntN(2000)) * time.Millisecond
 	switch c.rnd.IntN(10) {
@@ -226,8 +226,8 @@ func startKubedns(t *testing.T, api string) *kubedns {
 	return k
 }
 
-// compare waits until all answers of live are those of fresh, and returns
-// their number. After that it is quiet, so they must stay so.
+// compare waits until all answers of live equal those of fresh, and returns their number.
+// Nothing changes afterwards, so the answers must stay the same.
 func compare(t *testing.T, all []question, live, fresh *kubedns) int {
 	t.Helper()
 	left := all
@@ -235,7 +235,7 @@ func compare(t *testing.T, all []question, live, fresh *kubedns) int {
 	defer a.Close()
 	defer b.Close()
 	for limit := time.Now().Add(settleLimit); ; time.Sleep(50 * time.Millisecond) {
-		late := time.Now().After(limit) // to ask all may take longer than that
+		late := time.Now().After(limit) // asking everything may take longer than limit
 		left = slices.DeleteFunc(slices.Clone(left), func(q question) bool { return a.ask(t, q) == b.ask(t, q) })
 		if len(left) == 0 {
 			break
@@ -286,7 +286,7 @@ func (c conn) ask(t *testing.T, q question) string {
 	return strings.Join(lines, "\n")
 }
 
-// asker asks all the time for what does not change.
+// asker keeps asking for names that do not change.
 type asker struct {
 	asked atomic.Int64
 	end   context.CancelFunc
@@ -326,7 +326,7 @@ func (a *asker) stop() {
 	a.wg.Wait()
 }
 
-// resident returns the memory that a process holds, in KiB.
+// resident returns the resident memory of a process in KiB.
 func resident(t *testing.T, pid int) int {
 	t.Helper()
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

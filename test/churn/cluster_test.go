@@ -38,7 +38,7 @@ func ports(n int) []corev1.ServicePort {
 	return []corev1.ServicePort{{Name: "http", Protocol: "TCP", Port: 80}, {Name: "dns", Protocol: "UDP", Port: 53}}[:n]
 }
 
-// fill makes the Services that stay, and most of those that do not.
+// fill creates the stable Services, and most of the others.
 func (c *cluster) fill() {
 	for i := range stable {
 		s := &corev1.Service{ObjectMeta: meta(i, "stable-"), Spec: corev1.ServiceSpec{Type: "ClusterIP", Ports: ports(2)}}
@@ -59,7 +59,7 @@ func (c *cluster) fill() {
 	}
 }
 
-// stableAnswer is what the i-th Service that stays must have for A.
+// stableAnswer returns the name of stable Service i, and its expected answer to A.
 func stableAnswer(i int) (name, addr string) {
 	name = fmt.Sprintf("stable-%d.team-%d.svc.cluster.local.", i, i%namespaces)
 	if i%2 == 1 {
@@ -68,7 +68,7 @@ func stableAnswer(i int) (name, addr string) {
 	return name, ip(1, 0, i)
 }
 
-// change makes one change, as deployments, scaling and people make them.
+// change makes one random change, as deployments, scaling and people do.
 func (c *cluster) change() {
 	i := c.rnd.IntN(services)
 	s := &corev1.Service{ObjectMeta: meta(i, "service-")}
@@ -83,7 +83,7 @@ func (c *cluster) change() {
 		c.api.Put(sl)
 	case n < 80:
 		c.api.Delete(s)
-	case n < 82: // deleted and made anew, as another type
+	case n < 82: // deleted and recreated as another type
 		c.api.Delete(s)
 		c.api.Put(c.service(i))
 	default:
@@ -131,7 +131,7 @@ type question struct {
 	typ  uint16
 }
 
-// questions are all that the cluster's objects can have made answers for.
+// questions returns all questions for which the cluster's objects may have caused answers.
 func (c *cluster) questions() []question {
 	var all []question
 	for i := range services {

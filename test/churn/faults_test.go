@@ -18,8 +18,8 @@ import (
 type fault struct {
 	name       string
 	begin, end func(c *cluster, front *apiserver.Front)
-	// away is the resource that nothing is heard of meanwhile, as in an RBAC
-	// rule; "" if changes go on arriving.
+	// away is the resource, named as in an RBAC rule, about which kubedns hears nothing
+	// during the fault; "" if changes go on arriving.
 	away string
 	logs string // what kubedns says about it
 }
@@ -41,8 +41,8 @@ func streams(name string, on bool, also func(api *apiserver.Server)) fault {
 	}
 }
 
-// refusal returns a fault in which the API server refuses everything and says
-// when to come again.
+// refusal returns a fault in which the API server refuses every request with a Retry-After
+// header.
 func refusal(status int) fault {
 	return fault{
 		name: fmt.Sprintf("status %d with Retry-After", status), away: "services",
@@ -110,13 +110,13 @@ func allFaults() []fault {
 
 const (
 	faultChanges = 300
-	// away is how long a fault lasts that nothing gets through.
+	// away is how long a fault lasts during which nothing gets through.
 	away = 3 * time.Second
 )
 
-// TestFaults lets one thing after the other go wrong. While nothing is heard of
-// a resource, the last answers are given and HTTP tells how old they are. After
-// each, all answers are those of a fresh start.
+// TestFaults causes one fault after another. While kubedns hears nothing about a resource, it
+// gives the last answers, and its HTTP pages tell how old they are. After each fault, all
+// answers equal those of a fresh start.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	api := apiserver.New()
@@ -155,14 +155,14 @@ func TestFaults(t *testing.T) {
 	watch.stop()
 }
 
-// sample is every fourth question.
+// sample returns every fourth question.
 func (c *cluster) sample() []question {
 	n := 0
 	return slices.DeleteFunc(c.questions(), func(question) bool { n++; return n%4 != 1 })
 }
 
-// wantAway waits until kubedns says that it lost a resource, and that it is
-// ready nonetheless, with data as old as they are. The fault began at began.
+// wantAway waits until kubedns reports that it has lost a resource but is still ready, and
+// checks the age of the data that it reports. The fault began at began.
 func (k *kubedns) wantAway(t *testing.T, resource string, began time.Time) {
 	t.Helper()
 	start := time.Now()
@@ -179,14 +179,15 @@ func (k *kubedns) wantAway(t *testing.T, resource string, began time.Time) {
 		}
 	}
 	t.Logf("%s", detail.FindString(verbose))
-	// It was heard of a second before, or some more on a busy machine.
+	// The resource was last heard of up to a second before the fault, or earlier on a busy
+	// machine.
 	if age := k.age(t, resource); age < away-time.Second || age > time.Since(began)+5*time.Second {
 		t.Errorf("data of %s is %v old by the metrics, and it was lost %v ago", resource, age, time.Since(began))
 	}
 }
 
-// wantHeard waits until kubedns has just heard of all. Nothing changes any
-// more, so bookmarks are all there is to hear.
+// wantHeard waits until kubedns has recently heard about all resources. Nothing changes any
+// more, so only bookmarks arrive.
 func (k *kubedns) wantHeard(t *testing.T) {
 	t.Helper()
 	for _, resource := range []string{"services", "endpointslices.discovery.k8s.io"} {
@@ -198,7 +199,7 @@ func (k *kubedns) wantHeard(t *testing.T) {
 	}
 }
 
-// age is how long ago a resource was last heard of, by the metrics.
+// age returns how long ago kubedns last heard about a resource, according to its metrics.
 func (k *kubedns) age(t *testing.T, resource string) time.Duration {
 	t.Helper()
 	body := k.get(t, k.metrics)
@@ -210,7 +211,7 @@ func (k *kubedns) age(t *testing.T, resource string) time.Duration {
 	return time.Since(time.UnixMilli(int64(seconds * 1000)))
 }
 
-// get returns what a URL answers with 200.
+// get returns the body of a URL, whose status must be 200.
 func (k *kubedns) get(t *testing.T, url string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
