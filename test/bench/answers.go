@@ -13,11 +13,11 @@ import (
 	"github.com/kube-dns/kube-dns/test/bench/objects"
 )
 
-// compared is how many questions of the mix are compared one by one.
+// compared is the number of questions of the mix whose answers are compared.
 const compared = 700
 
-// compareAnswers is an error if the servers do not give the same addresses to
-// the same questions: then their costs would not be comparable.
+// compareAnswers returns an error if the servers give different addresses to the same
+// questions, because then their costs would not be comparable.
 func (r *clusterRun) compareAnswers(ctx context.Context) error {
 	list := r.mix.Questions()
 	step := max(len(list)/compared, 1)
@@ -39,9 +39,9 @@ func (r *clusterRun) compareAnswers(ctx context.Context) error {
 	return nil
 }
 
-// exchange asks one question and returns the rcode and the sorted addresses,
-// names and ports of the answer. The target of an SRV record is for the server
-// to choose, so what counts of it is the address that comes with it.
+// exchange asks one question and returns the rcode and the sorted addresses, names and ports
+// of the answer. A server may choose the target of an SRV record, so the address that comes
+// with it is compared instead.
 func exchange(ctx context.Context, p *process, q objects.Question) ([]string, error) {
 	m := new(dns.Msg).SetQuestion(q.Name, q.Type)
 	m.SetEdns0(1232, false)

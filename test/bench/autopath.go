@@ -17,7 +17,7 @@ import (
 // clientNamespace is the namespace from which all names are looked up.
 func clientNamespace(c objects.Cluster) string { return objects.Namespace(c.Services / 2) }
 
-// search is how a server answers the first entry of a search list.
+// search says how a server answers a question for the first entry of a search list.
 type search uint8
 
 const (
@@ -26,9 +26,9 @@ const (
 	searchBare                // completed, without a CNAME if the type has no records
 )
 
-// lookups makes the questions of one getaddrinfo for each of some Services, asked by
-// name and namespace: A and AAAA for the first entry of the search list, and for the
-// second one if the first is not completed.
+// lookups returns the questions of one getaddrinfo for each of some Services, which are
+// looked up by name and namespace: A and AAAA for the first entry of the search list, and for
+// the second entry if the first name is not completed.
 func lookups(c objects.Cluster, how search) (mix *objects.Mix, perLookup int, err error) {
 	var list []objects.Question
 	const asked = 1000
@@ -52,8 +52,8 @@ func lookups(c objects.Cluster, how search) (mix *objects.Mix, perLookup int, er
 	return mix, perLookup, err
 }
 
-// searchPeers are the servers of the comparison. CoreDNS needs all Pods to complete
-// names.
+// searchPeers returns the servers of the comparison. CoreDNS has to watch all Pods to
+// complete names.
 func (s *session) searchPeers(url string) ([]peer, []search) {
 	off, on := s.programs.kubednsOn(url, "--autopath=off"), s.programs.kubednsOn(url, "--autopath=cluster")
 	other, others := s.programs.corednsOn(url), s.programs.corednsWith(url, "pods verified", "autopath @kubernetes")

@@ -17,9 +17,9 @@ import (
 // outsideNames is how many names outside the cluster are looked up.
 const outsideNames = 1000
 
-// outsideLookups makes the questions of one getaddrinfo for each of some names outside the
-// cluster: A and AAAA for the first entry of the search list or, if that is not completed,
-// for all entries and the name itself. The names have addresses of both families.
+// outsideLookups returns the questions of one getaddrinfo for each of some names outside the
+// cluster: A and AAAA for the first entry of the search list or, if that name is not
+// completed, for all entries and the name itself. The names have addresses of both families.
 func outsideLookups(c objects.Cluster, how search) (mix *objects.Mix, perLookup int, err error) {
 	var list []objects.Question
 	namespace := clientNamespace(c)
@@ -44,8 +44,9 @@ func outsideLookups(c objects.Cluster, how search) (mix *objects.Mix, perLookup 
 	return mix, perLookup, err
 }
 
-// outsidePeers starts what stands behind the servers to compare, and returns these: dnscache
-// before kubedns, and CoreDNS with a cache, each with completion off and on.
+// outsidePeers starts the upstream servers of the comparison, and returns the servers to
+// compare: dnscache in front of kubedns, and CoreDNS with a cache, each with completion off
+// and on.
 func (s *session) outsidePeers(ctx context.Context, c *apiCluster, root string) (peers []peer, how []search, stop func(), err error) {
 	var behind []*process
 	stop = func() {
@@ -85,7 +86,7 @@ func (s *session) outsidePeers(ctx context.Context, c *apiCluster, root string) 
 var errLeftOut = errors.New("a program that is needed does not run")
 
 // autopathAll compares the processor time per lookup of a name outside the cluster with
-// --autopath=off and all, in dnscache before kubedns, which the cache hardly asks.
+// --autopath=off and all, in dnscache in front of kubedns, which it asks only rarely.
 func (s *session) autopathAll(ctx context.Context, c *apiCluster, size objects.Cluster, root string) error {
 	peers, how, stop, err := s.outsidePeers(ctx, c, root)
 	defer stop()

@@ -12,12 +12,12 @@ import (
 
 const (
 	costRate = 400 // changes per second
-	// costTime is how long one round takes: kubedns rebuilds a part of all
-	// Services every 5 s, so that is once in each.
+	// costTime is how long one round takes. kubedns rebuilds a part of all Services every 5
+	// s, and so once in each round.
 	costTime = 5 * time.Second
 )
 
-// costTarget is one size of cluster in the comparison of what a change costs.
+// costTarget is one cluster size in the comparison of the cost of a change.
 type costTarget struct {
 	row // perOne is the processor time for a change
 	*process
@@ -34,8 +34,8 @@ func (t *costTarget) close() {
 	os.RemoveAll(t.root)
 }
 
-// changeCost compares what one change costs kubedns in a small cluster and in a
-// large one, with equal Services.
+// changeCost compares the cost of one change for kubedns in a small and in a large cluster
+// with equal Services.
 func (s *session) changeCost(ctx context.Context) error {
 	var targets []*costTarget
 	defer func() {
@@ -86,8 +86,8 @@ func (s *session) changeCost(ctx context.Context) error {
 	return nil
 }
 
-// during returns the processor time of the process in costTime, while the
-// cluster changes at a rate.
+// during returns the processor time that the process uses in costTime, while the cluster
+// changes at a rate.
 func (t *costTarget) during(ctx context.Context, rate float64) (time.Duration, error) {
 	before, err := t.cpu()
 	if err != nil {

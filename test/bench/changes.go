@@ -21,16 +21,16 @@ import (
 const (
 	changeRate    = 200 // per second
 	changeSeconds = 10
-	// The name of each change is asked every probeEvery, and less often when it
-	// takes long: after a probeShare more of the time that it took so far.
+	// The name of each change is asked for every probeEvery. If a change takes long, the name
+	// is asked for less often: each pause is at least a probeShare of the time so far.
 	probeEvery = 500 * time.Microsecond
 	probeShare = 16
-	// probeLimit is after which time a change counts as never seen.
+	// probeLimit is the time after which a change counts as never seen.
 	probeLimit = 5 * time.Second
 )
 
-// change gives Service i or, if it is headless, one of its endpoints a new
-// address. It returns the address.
+// change gives a new address to Service i or, if it is headless, to one of its endpoints. It
+// returns the address.
 func (c *apiCluster) change(i int) []byte {
 	c.changes++
 	n := c.changes
@@ -44,8 +44,8 @@ func (c *apiCluster) change(i int) []byte {
 			}
 			c.changed[i] = slice
 		}
-		// The first endpoint goes and this is the new last one: so it is still
-		// there after the next changes, until it was seen.
+		// Remove the first endpoint and append the new one, so that the new one survives the
+		// next changes until it has been seen.
 		e := slice.Endpoints[0]
 		e.Addresses = []string{address}
 		slice.Endpoints = append(slice.Endpoints[1:], e)
@@ -62,7 +62,7 @@ func (c *apiCluster) change(i int) []byte {
 	return objects.Wire(address)
 }
 
-// nth is the Service that change k is about: every other one headless, each as
+// nth returns the Service for change k. Every other Service is headless, and each comes as
 // long as possible after its last change.
 func (c *apiCluster) nth(k int) int {
 	i := k * 7919 % c.Services
@@ -72,7 +72,7 @@ func (c *apiCluster) nth(k int) int {
 	return i
 }
 
-// waiting is a change that no answer showed yet.
+// waiting is a change that no answer has shown yet.
 type waiting struct {
 	wrote time.Time
 	asked time.Time
@@ -80,7 +80,7 @@ type waiting struct {
 	want  []byte // the address that says that the change is known
 }
 
-// prober asks one server for what changed until it answers with it.
+// prober asks one server for changed names until its answers show the changes.
 type prober struct {
 	conn *net.UDPConn
 
@@ -96,7 +96,7 @@ func newProber(p *process) (*prober, error) {
 	return &prober{conn: conn, pending: map[uint16]*waiting{}}, err
 }
 
-// expect begins to ask for name until the answer holds the address want.
+// expect starts asking for name until an answer contains the address want.
 func (p *prober) expect(name string, want []byte, wrote time.Time) error {
 	q, err := new(dns.Msg).SetQuestion(name, dns.TypeA).Pack()
 	if err != nil {
@@ -110,8 +110,8 @@ func (p *prober) expect(name string, want []byte, wrote time.Time) error {
 	return nil
 }
 
-// probe asks for what is waited for and was not asked for lately. It returns
-// how much is waited for.
+// probe asks for the changes that are waited for and were not asked for recently. It returns
+// the number of changes that are waited for.
 func (p *prober) probe(now time.Time) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,7 +129,7 @@ func (p *prober) probe(now time.Time) int {
 	return len(p.pending)
 }
 
-// receive notes what answers show until the socket is closed.
+// receive records what answers show, until the socket is closed.
 func (p *prober) receive() {
 	var b [4096]byte
 	for {
@@ -155,7 +155,7 @@ func (p *prober) note(answer []byte, now time.Time) {
 	}
 }
 
-// latency is what was measured of the changes at one server.
+// latency is the result of measuring the changes at one server.
 type latency struct {
 	name  string
 	seen  []time.Duration // sorted
@@ -163,7 +163,7 @@ type latency struct {
 	load  load.Result
 }
 
-// quantile returns the value below which the part f of all is; one that was
+// quantile returns the value below which the fraction f of all values lies. A change that was
 // never seen counts as the limit.
 func (l latency) quantile(f float64) time.Duration {
 	all := len(l.seen) + l.never
@@ -173,9 +173,8 @@ func (l latency) quantile(f float64) time.Duration {
 	return probeLimit
 }
 
-// changeLatency measures how long it takes from a write to the API server to
-// the answer, while the server is asked other questions. The others are halted
-// meanwhile.
+// changeLatency measures the time from a write to the API server until the answer shows it,
+// while the server is also asked other questions. The other servers are stopped meanwhile.
 func (r *clusterRun) changeLatency(ctx context.Context) error {
 	lines := []string{"server\tp50 ms\tp99 ms\tmost ms\tchanges\tnever seen\tqueries/s\tnot answered"}
 	var ours latency
@@ -207,8 +206,8 @@ func (r *clusterRun) changeLatency(ctx context.Context) error {
 }
 
 func (r *clusterRun) measureChanges(ctx context.Context, s *clusterServer) (latency, error) {
-	// The garbage collector of this process, which holds the whole cluster, would
-	// delay what writes and what asks.
+	// This process holds the whole cluster, so its garbage collector would delay the writes
+	// and the questions.
 	runtime.GC()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	p, err := newProber(s.process)

@@ -76,8 +76,8 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-// TestChange: each change is to be seen in what the API server holds, and is
-// not hidden by the next ones.
+// TestChange: each change is visible in the objects of the API server, and the next changes
+// do not hide it.
 func TestChange(t *testing.T) {
 	for name, open := range map[string]func(objects.Cluster) (*apiCluster, error){"Services": openCluster, "ServiceImports": openImports} {
 		t.Run(name, func(t *testing.T) {

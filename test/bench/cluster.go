@@ -16,8 +16,7 @@ import (
 // the same for every server and less than the slowest can answer.
 const clusterRate = 20_000
 
-// clusterSize is one size of cluster and the budgets that hold for it, in MiB;
-// 0 is none.
+// clusterSize is one cluster size and its budgets in MiB; 0 means none.
 type clusterSize struct {
 	name string
 	objects.Cluster
@@ -45,7 +44,7 @@ type clusterRun struct {
 	servers []*clusterServer // kubedns first
 }
 
-// clusterServer is one server of the comparison, once all was measured.
+// clusterServer is one server of the comparison, and what was measured of it.
 type clusterServer struct {
 	*process
 	peer
@@ -56,7 +55,7 @@ type clusterServer struct {
 	atStart  int64           // peak until settled
 }
 
-// cluster compares kubedns and CoreDNS at one size, in all that counts there.
+// cluster compares kubedns and CoreDNS at one cluster size.
 func (s *session) cluster(ctx context.Context, size clusterSize) (err error) {
 	root, err := os.MkdirTemp("", "kube-dns-bench-")
 	if err != nil {
@@ -82,9 +81,9 @@ func (s *session) cluster(ctx context.Context, size clusterSize) (err error) {
 	return nil
 }
 
-// startAll starts each server in each round, and leaves those of the last one
-// running. One start before that is not counted: in it the API server encodes
-// its objects.
+// startAll starts each server in each round, and leaves those of the last round running.
+// Before that, it makes one start that is not counted, in which the API server encodes its
+// objects.
 func (r *clusterRun) startAll(ctx context.Context) error {
 	p, url := r.programs, r.front.URL()
 	unmeasured, err := r.launch(ctx, r.root, p.kubednsOn(url))
@@ -161,8 +160,8 @@ func (r *clusterRun) queryCost(ctx context.Context) error {
 	return err
 }
 
-// memory makes the servers list everything anew, for each reason and in each
-// way there is, and prints what they take.
+// memory makes the servers list everything again, for each possible reason and in each way,
+// and prints the memory that they use.
 func (r *clusterRun) memory(ctx context.Context) error {
 	if err := r.relist(ctx); err != nil {
 		return err
@@ -190,8 +189,8 @@ func (r *clusterRun) memory(ctx context.Context) error {
 	return nil
 }
 
-// relist ends all watches and says that what the clients know is too old: once
-// with lists that are streamed, once with lists in pages.
+// relist ends all watches and makes the clients' versions too old, once with streamed lists
+// and once with lists in pages.
 func (r *clusterRun) relist(ctx context.Context) error {
 	for _, streams := range []bool{true, false} {
 		r.api.SetStreams(streams)

@@ -24,14 +24,14 @@ type apiCluster struct {
 	api   *apiserver.Server
 	front *apiserver.Front
 	mix   *objects.Mix
-	// changes is how many there were; it makes each one's address a new one.
+	// changes is the number of changes so far. It makes the address of each change a new one.
 	changes int
 	changed map[int]*discoveryv1.EndpointSlice // of headless Services
 	// imports says that there are ServiceImports instead of Services.
 	imports bool
 }
 
-// fullName is the name in DNS of Service i, or of what is in its place.
+// fullName returns the DNS name of Service i, or of the ServiceImport in its place.
 func (c *apiCluster) fullName(i int) string {
 	if c.imports {
 		return objects.ImportName(i)
@@ -39,7 +39,8 @@ func (c *apiCluster) fullName(i int) string {
 	return objects.FullName(i)
 }
 
-// openCluster fills an API server. Stop its front in the end.
+// openCluster starts an API server with the objects of a cluster. The caller must stop its
+// front.
 func openCluster(size objects.Cluster) (*apiCluster, error) {
 	c := &apiCluster{Cluster: size, api: apiserver.New(), changed: map[int]*discoveryv1.EndpointSlice{}}
 	size.Fill(c.api)
@@ -51,7 +52,7 @@ func openCluster(size objects.Cluster) (*apiCluster, error) {
 	return c, err
 }
 
-// openImports fills an API server with ServiceImports instead of Services.
+// openImports is openCluster with ServiceImports instead of Services.
 func openImports(size objects.Cluster) (*apiCluster, error) {
 	c := &apiCluster{Cluster: size, api: apiserver.New(), changed: map[int]*discoveryv1.EndpointSlice{}, imports: true}
 	size.FillImports(c.api)
@@ -78,8 +79,8 @@ func (p programs) kubednsOn(url string, more ...string) peer {
 // corednsOn is CoreDNS with its kubernetes plugin and no cache.
 func (p programs) corednsOn(url string) peer { return p.corednsWith(url, "pods disabled", "") }
 
-// corednsWith is CoreDNS with its kubernetes plugin, which treats Pods as pods says, and
-// another plugin's line.
+// corednsWith is CoreDNS with its kubernetes plugin, whose option "pods" is pods, and with
+// line as the line of another plugin.
 func (p programs) corednsWith(url, pods, line string) peer {
 	return peer{name: "CoreDNS", argv: func(dir string, addr netip.AddrPort) ([]string, error) {
 		if p.coredns == "" {
@@ -92,8 +93,8 @@ func (p programs) corednsWith(url, pods, line string) peer {
 	}}
 }
 
-// probe is right when the last headless Service and the last other one are
-// answered with their addresses.
+// probe returns a run that succeeds once the last headless Service and the last other Service
+// are answered with their addresses.
 func (c *apiCluster) probe() (load.Config, error) {
 	last := c.Services - 1
 	headless := last - last%10
@@ -106,8 +107,7 @@ func (c *apiCluster) probe() (load.Config, error) {
 	}}, err
 }
 
-// launch starts p and waits for its first right answers; nil means that it is
-// left out.
+// launch starts p and waits for its first right answers. It returns nil if p is left out.
 func (c *apiCluster) launch(ctx context.Context, root string, p peer) (*process, error) {
 	dir, err := os.MkdirTemp(root, p.name)
 	if err != nil {
@@ -130,8 +130,8 @@ func (c *apiCluster) launch(ctx context.Context, root string, p peer) (*process,
 	return launch(ctx, p.name, dir, argv, probe)
 }
 
-// settle waits until the memory of p has not shrunk for a while, and returns
-// what is resident then.
+// settle waits until the memory of p has not shrunk for a while, and returns the resident
+// memory in octets.
 func settle(ctx context.Context, p *process) (int64, error) {
 	const (
 		limit = 30 * time.Second

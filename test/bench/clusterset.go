@@ -12,8 +12,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/bench/objects"
 )
 
-// clusterset compares what ServiceImports cost kubedns with what as many Services
-// with the same addresses, ports and endpoints cost.
+// clusterset compares what ServiceImports cost kubedns with the cost of as many Services with
+// the same addresses, ports and endpoints.
 func (s *session) clusterset(ctx context.Context) error {
 	size := objects.Cluster{Services: 10_000, Endpoints: 20_000}
 	services, err := openCluster(size)
@@ -48,7 +48,7 @@ func (s *session) clusterset(ctx context.Context) error {
 	return nil
 }
 
-// costOf returns kubedns's resident memory in MiB, settled and at most, and how long
+// costOf returns kubedns's resident memory in MiB, both settled and at its peak, and how long
 // changes take.
 func (s *session) costOf(ctx context.Context, c *apiCluster, flags []string) (settled, peak float64, l latency, err error) {
 	root, err := os.MkdirTemp("", "kube-dns-bench-")

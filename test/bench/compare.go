@@ -136,7 +136,8 @@ func (s *session) compare(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// findPrograms says on stderr what is missing; that part is then left out.
+// findPrograms finds the programs to compare. It reports missing ones on stderr; they are
+// left out of the comparison.
 func findPrograms(bin, coredns string, stderr io.Writer) (programs, error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -37,7 +37,7 @@ func (s *session) largest(ctx context.Context) error {
 	return r.memory(ctx)
 }
 
-// openAlone is a cluster for kubedns alone, and a folder for it.
+// openAlone returns a cluster for kubedns alone, and a folder for it.
 func (s *session) openAlone(size objects.Cluster) (*apiCluster, string, error) {
 	root, err := os.MkdirTemp("", "kube-dns-bench-")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // askLimit bounds the time of one run of questions.
 const askLimit = 2 * time.Minute
 
-// row is what was measured of one server.
+// row is the result of measuring one server.
 type row struct {
 	name   string
 	perOne []time.Duration // processor time per query, one per round
@@ -30,8 +30,8 @@ type target struct {
 	distinct int // questions until they come again; 0: never
 }
 
-// measure runs one scenario: all its servers at once, asked one after the
-// other in each round, so that what disturbs the machine disturbs all.
+// measure runs one scenario. All its servers run at once and are asked one after another in
+// each round, so that a disturbance of the machine affects all of them.
 func (s *session) measure(ctx context.Context, sc scenario) ([]row, error) {
 	root, err := os.MkdirTemp("", "kube-dns-bench-")
 	if err != nil {
@@ -91,13 +91,13 @@ func (s *session) start(ctx context.Context, sc scenario, root string, p peer) (
 	return t, nil
 }
 
-// turns is in how many parts each target does its share of a round, all in turn:
-// what the machine does besides hits all of them then, and so does luck in which
-// socket of a server gets which client.
+// turns is the number of parts into which each target's share of a round is divided; the
+// targets take turns. Other work of the machine then affects all of them, and so does chance
+// in which socket of a server gets which client.
 const turns = 8
 
-// rounds asks every target count questions in each round, before the first one
-// warm or as many as there are, and measures what they take.
+// rounds asks every target count questions in each round, and measures what they cost. Before
+// the first round it asks warm questions, or as many as there are.
 func (s *session) rounds(ctx context.Context, name string, targets []*target, warm, count int) ([]row, error) {
 	for _, t := range targets { // later the caches are full
 		if _, err := t.run(ctx, 0, max(warm, t.distinct)); err != nil {
@@ -149,7 +149,7 @@ func (t *target) measure(ctx context.Context, first, count int) (used time.Durat
 	return after - before, r, err
 }
 
-// run puts count questions, numbered from first on.
+// run asks count questions, numbered from first.
 func (t *target) run(ctx context.Context, first, count int) (load.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()

@@ -17,14 +17,13 @@ import (
 	"github.com/kube-dns/kube-dns/test/bench/load"
 )
 
-// restartAfter is how long after the end of a container the kubelet has started the next
-// one, at best.
+// restartAfter is the least time that the kubelet takes to start a container again.
 const restartAfter = time.Second
 
 // faultTime is how long queries are sent around a fault, one each millisecond.
 const faultTime = 4 * time.Second
 
-// faultRounds is how often each fault happens, at most.
+// faultRounds is the most often that each fault is caused.
 const faultRounds = 3
 
 // nodeFault is what happens to a node's cache.
@@ -34,7 +33,7 @@ type nodeFault struct {
 	local bool // the queries are for the cache's own address, otherwise for the Service's
 }
 
-// nodeRun is the cache of one kind that is running.
+// nodeRun is a running cache of one kind.
 type nodeRun struct {
 	*session
 	peer
@@ -43,8 +42,8 @@ type nodeRun struct {
 	older []*process
 }
 
-// begin starts the next instance and waits for its answer at its own address: at the
-// Service's, cluster DNS answers too.
+// begin starts the next instance and waits until it answers at its own address. At the
+// Service's address, cluster DNS would answer too.
 func (n *nodeRun) begin(ctx context.Context) error {
 	argv, err := n.argv(n.dir, n.at)
 	if err != nil {
@@ -63,11 +62,11 @@ func (n *nodeRun) begin(ctx context.Context) error {
 	return err
 }
 
-// nodeFaults counts what is lost, without a retry, when a cache is killed and when it is
-// replaced. The kubelet's part is played here: a killed container starts again after a
-// second. Ours needs none, for its own supervisor starts it again. In an update of ours
-// the next Pod answers before the first is told to end (maxSurge); NodeLocal DNSCache's
-// removes its rules and its link, ends, and the next one is started after that.
+// nodeFaults counts the queries that are lost, without a retry, when a cache is killed and
+// when it is replaced. The test acts as the kubelet: it starts a killed container again after
+// a second. dnscache does not need that, because its own supervisor restarts it. In an update
+// of dnscache, the next Pod answers before the first is told to end (maxSurge); NodeLocal
+// DNSCache removes its rules and its link and ends, and only then the next one is started.
 func (s *session) nodeFaults(ctx context.Context, root string, peers []peer) error {
 	lines := []string{"fault\taddress\tserver\tasked\tlost\tleast\tmost\tfirst to last"}
 	type verdict struct {
@@ -118,7 +117,7 @@ func where(f nodeFault) string {
 	return "the Service's"
 }
 
-// suffer sends queries while f happens.
+// suffer sends queries while the fault f happens.
 func (n *nodeRun) suffer(ctx context.Context, f nodeFault) (asking, error) {
 	if err := n.begin(ctx); err != nil {
 		return asking{}, err
@@ -144,13 +143,13 @@ func (n *nodeRun) suffer(ctx context.Context, f nodeFault) (asking, error) {
 	return <-asked, nil
 }
 
-// asking is the outcome of askEach.
+// asking is the result of askEach.
 type asking struct {
 	asked, lost int
 	first, last time.Time // when lost ones were sent
 }
 
-// askEach sends a query each millisecond, from a socket of its own.
+// askEach sends a query every millisecond, each from its own socket.
 func (n *nodeRun) askEach(ctx context.Context, server string) (a asking) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -240,7 +239,7 @@ func replaceNodeLocal(ctx context.Context, n *nodeRun) error {
 	return n.again(ctx)
 }
 
-// again starts NodeLocal DNSCache again as the kubelet would.
+// again restarts NodeLocal DNSCache as the kubelet would.
 func (n *nodeRun) again(ctx context.Context) error {
 	time.Sleep(restartAfter)
 	err := n.node.do(func() error {

@@ -102,8 +102,8 @@ ip route add default dev lo
 iptables -w -t nat -A OUTPUT -d ` + nodeService + ` -p udp --dport 53 -j DNAT --to-destination ` + clusterDNS + `:53
 `
 
-// What NodeLocal DNSCache makes on a host, and takes away when it is told to end: rules
-// first. For the chains that a node's own programs do not pass there are no rules here.
+// What NodeLocal DNSCache creates on a host, and removes when it is told to end, the rules
+// first. Rules in chains that a node's own programs do not pass are left out here.
 const (
 	theirLink = `
 ip link add nodelocaldns type dummy 2>/dev/null || ip link add nodelocaldns type bridge
@@ -120,7 +120,7 @@ done; done
 	removeTheirRules = "DO=D\n" + theirRules + "ip link del nodelocaldns\n"
 )
 
-// oursOnNode and theirsOnNode are the two, with the options of their manifests.
+// oursOnNode and theirsOnNode are the two caches with the options of their manifests.
 func (p programs) oursOnNode() peer {
 	return peer{name: "dnscache", at: netip.MustParseAddrPort(nodeService + ":53"), family: true, argv: func(string, netip.AddrPort) ([]string, error) {
 		return []string{
@@ -164,11 +164,11 @@ func nodeScenarios(peers []peer) []scenario {
 	}
 }
 
-// nodeSettle is how long a cache has to give back what its start took.
+// nodeSettle is how long a cache has to give back the memory that its start took.
 const nodeSettle = 20 * time.Second
 
-// nodeMemory compares the resident memory after the start and with 10 000 names. Of ours
-// it is that of both processes, although they share most pages of the program's file.
+// nodeMemory compares the resident memory after the start and with 10 000 names. For dnscache
+// it is the sum of both processes, although they share most pages of the program's file.
 func (s *session) nodeMemory(ctx context.Context, peers []peer) error {
 	const names, mostMiB, mostOfTheirs = 10000, 20, 1.0 / 3
 	root, err := os.MkdirTemp("", "kube-dns-bench-")

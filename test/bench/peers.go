@@ -14,13 +14,13 @@ type peer struct {
 	name string
 	// argv returns the command line that serves addr; files it needs go to dir.
 	argv func(dir string, addr netip.AddrPort) ([]string, error)
-	// echo: answers have no records.
+	// echo says that answers have no records.
 	echo bool
-	// distinct names are asked instead of the scenario's, unless 0.
+	// distinct, unless 0, is the number of names to ask for instead of the scenario's.
 	distinct int
-	// at is where it serves, if not at a free port of loopback.
+	// at is the address to serve, if it is not a free port of loopback.
 	at netip.AddrPort
-	// family: the processes that it starts count as it.
+	// family says that the processes that it starts are measured with it.
 	family bool
 	// node is the network namespace of it and its clients; nil: the bench's.
 	node *namespace
@@ -32,7 +32,7 @@ func (p peer) asked(distinct int) peer {
 	return p
 }
 
-// programs are the paths of what is compared; an empty one is left out.
+// programs are the paths of the programs to compare; one with an empty path is left out.
 type programs struct {
 	self, dnscache, kubedns, dnsmasq, unbound, coredns string
 }
@@ -62,7 +62,7 @@ func (p programs) dnsmasqPeer(name string, upstream netip.AddrPort, cache int) p
 	}}
 }
 
-// dnsmasqOptions are what dnsmasq and dnscache are started with alike.
+// dnsmasqOptions returns the options with which both dnsmasq and dnscache are started.
 func dnsmasqOptions(addr, upstream netip.AddrPort, cache int) []string {
 	user := "nobody"
 	if os.Getuid() == 0 {

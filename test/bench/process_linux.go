@@ -36,7 +36,7 @@ type process struct {
 	cmd  *exec.Cmd
 	log  string // file with what it printed
 	gone chan error
-	// family: its children count as it.
+	// family says that its children are measured with it.
 	family bool
 	// From its start to its first right answer:
 	took, used time.Duration // by the clock, and of processors
@@ -52,7 +52,7 @@ func launch(ctx context.Context, name, dir string, argv []string, probe load.Con
 	defer out.Close()
 	p.cmd = exec.Command(argv[0], argv[1:]...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, out, out
-	// A group of its own keeps Ctrl-C from it; it dies with this process.
+	// Its own process group protects it from Ctrl-C. It is killed when this process ends.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	began := time.Now()
 	start := p.cmd.Start
@@ -97,14 +97,14 @@ func (p *process) ready(ctx context.Context, probe load.Config) error {
 	}
 }
 
-// stop ends the process and waits for that.
+// stop kills the process and waits for its end.
 func (p *process) stop() {
 	_ = p.cmd.Process.Kill() // it may have ended by itself
 	err := <-p.gone
 	p.gone <- err
 }
 
-// members returns the process and, if it has a family, its children.
+// members returns the ids of the process and, with family, of its children.
 func (p *process) members() ([]int, error) {
 	list := []int{p.cmd.Process.Pid}
 	if !p.family {
@@ -176,8 +176,8 @@ func (p *process) statusOf(pid int, field string) (int64, error) {
 	return 0, fmt.Errorf("%s has no %s: it has ended", p.name, field)
 }
 
-// pause stops the process until resume, so that it takes nothing from the
-// machine while another is measured.
+// pause stops the process until resume, so that it uses no CPU while another process is
+// measured.
 func (p *process) pause() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
 
 func (p *process) resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }

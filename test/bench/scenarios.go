@@ -1,6 +1,6 @@
 package main
 
-// scenario is one kind of query, put to several servers.
+// scenario is one kind of query that several servers are asked.
 type scenario struct {
 	name, title string
 	peers       []peer

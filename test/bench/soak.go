@@ -18,7 +18,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/bench/load"
 )
 
-// fault is what is wrong with a server at a time.
+// fault is what a server does wrong at the moment.
 type fault uint32
 
 const (
@@ -32,7 +32,7 @@ const (
 	faults
 )
 
-// faulty is an upstream that has a fault which others set.
+// faulty is an upstream server whose fault other goroutines set.
 type faulty struct {
 	upstream
 	now atomic.Uint32 // a fault
@@ -86,15 +86,15 @@ func (f *faulty) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte
 	return out
 }
 
-// soakCheck tells right answers from wrong ones: the address that upstream
-// makes of the name, or a failure (or TC) without records.
+// soakCheck checks answers. Right answers have the address that upstream makes from the name,
+// or are a failure (or TC) without records.
 type soakCheck struct {
 	failures atomic.Int64
 	wrong    atomic.Pointer[string] // the first wrong answer
 	want     upstream
 }
 
-// right reports whether answer may be given to query.
+// right reports whether answer is allowed for query.
 func (c *soakCheck) right(_ int, query, answer []byte) bool {
 	ok := c.allowed(query, answer)
 	if !ok {
@@ -110,8 +110,8 @@ func (c *soakCheck) allowed(query, answer []byte) bool {
 		return false
 	}
 	count := binary.BigEndian.Uint16(answer[6:])
-	// REFUSED is what dnscache hears when all servers refuse, TC what it passes
-	// on when as many questions are asked over TCP as may be.
+	// dnscache gets REFUSED if all servers refuse, and passes TC on if the limit of questions
+	// over TCP is reached.
 	if rcode := answer[3] & rcodeMask; rcode == servFail || rcode == refuse || answer[2]&tc != 0 {
 		c.failures.Add(1)
 		return count == 0
@@ -195,7 +195,7 @@ func serveAll(ctx context.Context, servers []*faulty) ([]netip.AddrPort, error) 
 	return addrs, nil
 }
 
-// breakThem gives one server after another a fault; now and then all of them.
+// breakThem gives one server after another a fault, and now and then all of them.
 func breakThem(ctx context.Context, servers []*faulty) {
 	tick := time.NewTicker(faultPeriod)
 	defer tick.Stop()
@@ -216,8 +216,8 @@ func breakThem(ctx context.Context, servers []*faulty) {
 	}
 }
 
-// soak asks in epochs: names that are mostly cached, names of which a half is,
-// new names, and the first over TCP.
+// soak asks in epochs: for names that are mostly cached, for names half of which are cached,
+// for new names, and for the first kind over TCP.
 func soak(ctx context.Context, p *process, duration time.Duration, stdout io.Writer) error {
 	var (
 		check = soakCheck{want: upstream{ttl: soakTTL}}
@@ -291,7 +291,7 @@ func most(list []int64) int64 {
 	return m
 }
 
-// overBudget is an error if the memory was ever above what it may be.
+// overBudget returns an error if the memory was ever above its budget.
 func overBudget(rss []int64) error {
 	if n := most(rss); n > soakBudget {
 		return fmt.Errorf("%.1f MiB of memory, the budget is %.0f", mib(n), mib(soakBudget))
@@ -299,8 +299,8 @@ func overBudget(rss []int64) error {
 	return nil
 }
 
-// growth is an error if the memory of the last quarter is above that of the
-// second, the first being for filling the cache.
+// growth returns an error if the memory in the last quarter is above that in the second. The
+// first quarter is for filling the cache.
 func growth(rss []int64) error {
 	q := len(rss) / 4
 	if q == 0 {

@@ -27,7 +27,7 @@ func (s *session) table(title string, lines ...string) {
 	_ = tw.Flush()
 }
 
-// judge prints how a value stands to its budget, the most that it may be.
+// judge prints how a value compares with its budget, which is its greatest allowed value.
 func (s *session) judge(what string, got, most float64, unit string) {
 	s.judged++
 	line := fmt.Sprintf("%s = %.2f%s, budget %.2f%s: ", what, got, unit, most, unit)
@@ -40,8 +40,8 @@ func (s *session) judge(what string, got, most float64, unit string) {
 	fmt.Fprintln(s.stdout, "  "+line)
 }
 
-// printTable prints one scenario: medians, their ratio to the first server and
-// how they stand to the budgets.
+// printTable prints one scenario: medians, their ratios to the first server, and how they
+// compare with the budgets.
 func (s *session) printTable(sc scenario, rows []row) {
 	lines := []string{"server\tµs\tlowest\thighest\t× " + rows[0].name + "\tRSS MiB\tnot answered"}
 	for _, r := range rows {

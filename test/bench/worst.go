@@ -13,8 +13,8 @@ import (
 // worstBudget is the processor time, in microseconds, that no packet may cost.
 const worstBudget = 200
 
-// worst measures what the dearest questions cost kubedns in a cluster that
-// tenants have filled on purpose.
+// worst measures what the most expensive questions cost kubedns in a cluster that tenants
+// have filled on purpose.
 func (s *session) worst(ctx context.Context) error {
 	size := objects.Cluster{Services: 100_000, Endpoints: 100_000}
 	c, root, err := s.openAlone(size)

@@ -25,14 +25,13 @@ const (
 	manifests = "../../manifests"
 )
 
-// pods returns the pods with the label k8s-app=app that are not on their way
-// out.
+// pods returns the pods with the label k8s-app=app that are not being deleted.
 func pods(tb testing.TB, app string) []corev1.Pod {
 	tb.Helper()
 	return slices.DeleteFunc(allPods(tb, app), func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
 }
 
-// allPods returns those on their way out too.
+// allPods is pods including those that are being deleted.
 func allPods(tb testing.TB, app string) []corev1.Pod {
 	tb.Helper()
 	var list corev1.PodList
@@ -46,7 +45,7 @@ func allPods(tb testing.TB, app string) []corev1.Pod {
 	return list.Items
 }
 
-// thePod waits until there is exactly one pod, with an address, and returns it.
+// thePod waits until there is exactly one pod and it has an address, and returns it.
 func thePod(tb testing.TB, app string) corev1.Pod {
 	tb.Helper()
 	var found corev1.Pod
@@ -61,8 +60,7 @@ func thePod(tb testing.TB, app string) corev1.Pod {
 	return found
 }
 
-// restarts returns the restart count of each container, all pods of the app
-// added up.
+// restarts returns the restart count of each container, summed over all pods of the app.
 func restarts(tb testing.TB, app string) map[string]int {
 	tb.Helper()
 	counts := map[string]int{}
@@ -108,8 +106,7 @@ func awaitReady(tb testing.TB, app string, want int, limit time.Duration) {
 	})
 }
 
-// wantRestarted checks that the one container was restarted, since before,
-// and no other.
+// wantRestarted checks that, since before, this container was restarted and no other.
 func wantRestarted(tb testing.TB, app, container string, before map[string]int) {
 	tb.Helper()
 	after := restarts(tb, app)
@@ -120,7 +117,7 @@ func wantRestarted(tb testing.TB, app, container string, before map[string]int) 
 	}
 }
 
-// process returns the number, inside the node, of the program in a pod.
+// process returns the id, in the node's PID namespace, of a program in a pod.
 func process(tb testing.TB, p corev1.Pod, program string) string {
 	tb.Helper()
 	for pid := range strings.FieldsSeq(ctl(tb, "in", "pgrep", "-x", program)) {
@@ -153,8 +150,8 @@ func freeze(tb testing.TB, p corev1.Pod, program string) {
 	})
 }
 
-// logs returns all that a container printed, and its last life's last words
-// where it is being restarted.
+// logs returns everything that a container printed. If the container is being restarted, this
+// includes the end of the log of its previous run.
 func logs(tb testing.TB, app, container string) string {
 	tb.Helper()
 	var text string
@@ -167,9 +164,8 @@ func logs(tb testing.TB, app, container string) string {
 	return text
 }
 
-// variant installs a second addon beside the first, changed, under a name of
-// its own and without a Service, and takes it away with the test. Its pods
-// have the label k8s-app=NAME.
+// variant installs a changed second addon beside the first, under its own name and without a
+// Service, and removes it at the end of the test. Its pods have the label k8s-app=NAME.
 func variant(tb testing.TB, name string, change func(*appsv1.Deployment)) {
 	tb.Helper()
 	variantOf(tb, manifests, name, change)
@@ -186,7 +182,7 @@ func variantOf(tb testing.TB, folder, name string, change func(*appsv1.Deploymen
 	tb.Cleanup(func() { _, _ = tryKubectl("", "-n", system, "delete", "deployment", name, "--wait=false") })
 }
 
-// deploymentOf returns the Deployment of a folder, changed, as a document.
+// deploymentOf returns the changed Deployment of a folder as a document.
 func deploymentOf(folder, name string, change func(*appsv1.Deployment)) (string, error) {
 	out, err := tryKubectl("", "kustomize", folder)
 	if err != nil {
@@ -201,7 +197,7 @@ func deploymentOf(folder, name string, change func(*appsv1.Deployment)) (string,
 		d.Labels = map[string]string{"k8s-app": name}
 		d.Spec.Selector.MatchLabels = map[string]string{"k8s-app": name}
 		d.Spec.Template.Labels = map[string]string{"k8s-app": name}
-		// Nobody waits for these pods to end.
+		// Nothing waits for these pods to end.
 		grace := int64(1)
 		d.Spec.Template.Spec.TerminationGracePeriodSeconds = &grace
 		change(&d)
@@ -256,7 +252,7 @@ func askKubedns(tb testing.TB, p corev1.Pod, name string) string {
 	return out
 }
 
-// wantOfKubedns waits until the kubedns of a pod answers with such an address.
+// wantOfKubedns waits until the kubedns of a pod answers with the address want.
 func wantOfKubedns(tb testing.TB, p corev1.Pod, name, want string) {
 	tb.Helper()
 	eventually(tb, 5*time.Minute, func() string {

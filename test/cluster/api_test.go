@@ -16,8 +16,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// server is the API server as tests ask it again and again: a kubectl for each
-// time would take most of a small machine.
+// server is a client of the API server for tests that poll it. Starting kubectl for each
+// request would use most of a small machine's CPU.
 type server struct {
 	client *http.Client
 	url    string
@@ -32,8 +32,8 @@ var apiServer = sync.OnceValues(func() (server, error) {
 	return server{client, cfg.Host}, err
 })
 
-// get returns what is at a path of the API server, which may need a second
-// attempt on a busy machine.
+// get returns the content of a path of the API server. On a busy machine this may need a
+// second attempt.
 func get(path string) (text []byte, err error) {
 	for range 3 {
 		if text, err = request(http.MethodGet, path, nil); err == nil {
@@ -44,7 +44,8 @@ func get(path string) (text []byte, err error) {
 	return text, err
 }
 
-// request sends a body of JSON, if any, and returns the answer's if it is good.
+// request sends body, if there is one, as JSON, and returns the answer's body if the request
+// succeeded.
 func request(method, path string, body []byte) ([]byte, error) {
 	api, err := apiServer()
 	if err != nil {

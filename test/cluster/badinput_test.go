@@ -26,8 +26,8 @@ func wantLine(tb testing.TB, app, container string, words ...string) {
 	})
 }
 
-// A manifest with something wrong in it: a line of the log says what and
-// where, and readiness tells the truth.
+// A manifest with a mistake in it: a line of the log says what is wrong and where, and
+// readiness reports the true state.
 func testBadInput(t *testing.T) {
 	t.Run("no domain", func(t *testing.T) {
 		t.Parallel()
@@ -48,7 +48,7 @@ func testBadInput(t *testing.T) {
 		t.Cleanup(func() { _, _ = tryKubectl("", "-n", system, "delete", "configmap", "broken") })
 		variant(t, "bad-config", func(d *appsv1.Deployment) { d.Spec.Template.Spec.Volumes[0].ConfigMap.Name = "broken" })
 		wantLine(t, "bad-config", "kubedns", "level=ERROR", "stubDomains")
-		// What can be answered without it is.
+		// What can be answered without it is answered.
 		awaitReady(t, "bad-config", 1, 5*time.Minute)
 		wantAt(t, thePod(t, "bad-config").Status.PodIP+":53", known[0]+".", "NOERROR 10.96.0.1")
 	})

@@ -20,8 +20,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// elsewhere is a manifest's text with everything in the tests' own namespace,
-// so that nothing is in the addon's way, and without the address that is taken.
+// elsewhere returns the text of a manifest with everything moved to the tests' own namespace,
+// so that it does not conflict with the addon, and without the address that is in use.
 func elsewhere(tb testing.TB, path string) string {
 	tb.Helper()
 	text, err := os.ReadFile(path)
@@ -32,7 +32,7 @@ func elsewhere(tb testing.TB, path string) string {
 	return strings.ReplaceAll(s, "  clusterIP: 10.96.0.10\n", "")
 }
 
-// What docs/migrating.md says of apply over what was not made by apply.
+// What docs/migrating.md says about applying over objects that were not created by apply.
 func testApplyOverCreated(t *testing.T) {
 	old := strings.Replace(elsewhere(t, "testdata/kube-dns-1.6.yaml"), "spec:\n", "spec:\n  replicas: 0\n", 1)
 	if _, err := tryKubectl(old, "create", "-f", "-"); err != nil {
@@ -52,7 +52,7 @@ func testApplyOverCreated(t *testing.T) {
 			t.Errorf("containers after apply over what was created: %s, want %s among them", after, name)
 		}
 	}
-	// A port that somebody else gave the Service stays.
+	// A port that somebody else added to the Service stays.
 	service := elsewhere(t, manifests+"/base/service.yaml")
 	if _, err := tryKubectl(service+"    - {name: metrics, port: 9153, protocol: TCP}\n", "create", "-f", "-"); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func testApplyOverCreated(t *testing.T) {
 	}
 }
 
-// What docs/migrating.md has one look at first, and the preview from files.
+// The checks that docs/migrating.md recommends first, and the preview from files.
 func testLookFirst(t *testing.T) {
 	configz := kubectl(t, "get", "--raw", "/api/v1/nodes/node/proxy/configz")
 	if !strings.Contains(configz, `"clusterDomain":"cluster.local"`) {

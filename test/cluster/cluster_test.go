@@ -84,8 +84,8 @@ type named struct {
 	test func(*testing.T)
 }
 
-// TestCluster is the order of things. What leaves the addon and the node alone
-// runs side by side, so that waiting for one costs nothing for the others.
+// TestCluster defines the order of the tests. Tests that do not change the addon or the node
+// run in parallel, so that waiting in one does not delay the others.
 func TestCluster(t *testing.T) {
 	if text := os.Getenv("SOAK"); text != "" {
 		lasts, err := time.ParseDuration(text)
@@ -127,12 +127,12 @@ func TestCluster(t *testing.T) {
 		{"UnreachableFromTheStart", func(t *testing.T) { testUnreachable(t, 3*time.Minute) }},
 	})
 	t.Run("NodeLocal", testNodeLocal)
-	// Last: the node's programs take half a minute to find back.
+	// Last, because the node's programs take half a minute to recover.
 	t.Run("NodeInTrouble", testNodeInTrouble)
 }
 
-// testService has what takes pods away from the Service or changes it, one
-// after another. The other addons of the time are not in the Service.
+// testService runs, one after another, the tests that take pods away from the Service or
+// change it. Other addons that exist at the time are not in the Service.
 func testService(t *testing.T) {
 	for _, n := range []named{
 		{"KilledOfTwo", testKilledOfTwo},

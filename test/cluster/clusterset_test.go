@@ -41,9 +41,9 @@ kind: ServiceExport
 metadata: {name: db}
 `
 
-// testClusterSet asks an addon with the component clusterset what the DNS specs of the
-// Multi-Cluster Services API's own suite ask (hack/test-mcs.sh runs those), before the
-// API is installed, while Services are exported, and after the export is withdrawn.
+// testClusterSet asks an addon with the component clusterset the questions of the DNS specs
+// in the Multi-Cluster Services API's own suite (hack/test-mcs.sh runs that suite): before
+// the API is installed, while Services are exported, and after the export is withdrawn.
 func testClusterSet(t *testing.T) {
 	variantOf(t, manifests+"/overlays/clusterset", "clusterset", func(*appsv1.Deployment) {})
 	apply(t, clustersetRole)

@@ -12,8 +12,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 )
 
-// A good ConfigMap is taken up live, a broken one is reported with its key and
-// changes nothing, a good one after it is taken up again.
+// A valid ConfigMap takes effect without a restart. An invalid one is reported with its key
+// and changes nothing. A valid one after that takes effect again.
 func testConfigMap(t *testing.T) {
 	const app = "configured"
 	set := func(data string) {

@@ -13,7 +13,7 @@ import (
 // clusterIP6 is the address that the overlays ipv6 and dual-stack give.
 const clusterIP6 = "fd00:10:96::a"
 
-// overIPv6 is the spec of a pod that knows the addon by its IPv6 address alone.
+// overIPv6 is the spec of a pod that knows only the addon's IPv6 address.
 const overIPv6 = `  dnsPolicy: None
   dnsConfig:
     nameservers: ["` + clusterIP6 + `"]
@@ -21,9 +21,8 @@ const overIPv6 = `  dnsPolicy: None
     options: [{name: ndots, value: "5"}]
 `
 
-// The overlay dual-stack gives the Service that is there a second address, and
-// everything is answered through it. Applying the base again takes nothing
-// away.
+// The overlay dual-stack gives the existing Service a second address, through which
+// everything is answered. Applying the base again removes nothing.
 func testDualStack(t *testing.T) {
 	kubectl(t, "-n", system, "apply", "-k", manifests+"/overlays/dual-stack")
 	pod(t, "asker-dual", overIPv6, "sleep")
@@ -33,8 +32,8 @@ func testDualStack(t *testing.T) {
 	wantAt(t, clusterIP+":53", known[0]+".", "NOERROR 10.96.0.1")
 }
 
-// With the overlay ipv6 the Service has an IPv6 address and no other. An
-// address cannot be changed by apply, so the Service is made anew.
+// With the overlay ipv6, the Service has only an IPv6 address. Apply cannot change an
+// address, so the Service is recreated.
 func testIPv6(t *testing.T) {
 	remake := func(folder string) {
 		t.Helper()
@@ -53,7 +52,7 @@ func testIPv6(t *testing.T) {
 	askEverything(t, "asker-ipv6")
 }
 
-// A node whose resolv.conf names an IPv6 server alone: names outside resolve.
+// A node whose resolv.conf names only an IPv6 server: names outside resolve.
 func testIPv6Outside(t *testing.T) {
 	variant(t, "outside6", func(d *appsv1.Deployment) {
 		d.Spec.Template.Spec.DNSPolicy = corev1.DNSNone

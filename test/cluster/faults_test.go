@@ -14,14 +14,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// known are names that exist all the while.
+// known are names that exist all the time.
 var known = []string{"kubernetes.default.svc.cluster.local", "web.dns-test.svc.cluster.local"}
 
 // programs are the containers of the addon and what runs in them.
 var programs = map[string]string{"kubedns": "kubedns", "dnscache": "dnscache", "healthz": "exechealthz"}
 
-// kill ends the program of a container in p, and waits until the container was
-// restarted, alone, and all want pods are ready again.
+// kill kills the program of a container in p, and waits until that container, and no other,
+// has been restarted and all want pods are ready again.
 func kill(tb testing.TB, p corev1.Pod, name string, want int) {
 	tb.Helper()
 	before := restarts(tb, addonApp)
@@ -36,8 +36,8 @@ func kill(tb testing.TB, p corev1.Pod, name string, want int) {
 	wantRestarted(tb, addonApp, name, before)
 }
 
-// highlyAvailable installs the overlay ha for this test. The way back is a
-// rolling update like any other: the next test may begin meanwhile.
+// highlyAvailable installs the overlay ha for this test. Going back is an ordinary rolling
+// update, during which the next test may begin.
 func highlyAvailable(tb testing.TB) {
 	tb.Helper()
 	tb.Cleanup(func() {
@@ -56,9 +56,9 @@ func highlyAvailable(tb testing.TB) {
 	})
 }
 
-// One container of one pod killed, of two pods: it alone is restarted, and
-// names that existed have no failure but those of the moment before kube-proxy
-// knows that the killed dnscache does not listen.
+// One container of one of two pods is killed. Only that container is restarted. Names that
+// existed fail at most in the moment before kube-proxy knows that the killed dnscache no
+// longer listens.
 func testKilledOfTwo(t *testing.T) {
 	highlyAvailable(t)
 	t.Run("kubedns and healthz", func(t *testing.T) {
@@ -76,8 +76,8 @@ func testKilledOfTwo(t *testing.T) {
 	})
 }
 
-// One container of the only pod killed: the Service has no pod until all
-// containers run again, and how long that takes is printed.
+// One container of the only pod is killed. The Service has no pod until all containers run
+// again; the test prints how long that takes.
 func testKilledOfOne(t *testing.T) {
 	awaitReady(t, addonApp, 1, 5*time.Minute)
 	for name := range programs {
@@ -95,10 +95,10 @@ func lastLine(log string) string {
 	return lines[len(lines)-1]
 }
 
-// A container that is stuck, not dead, fails its own probe and is restarted;
-// the others are not. The probes are those of the manifest, asked sooner
-// and more often; as there, healthz has some 20 s to be restarted in before the
-// others, whose probes it answers, are taken for stuck.
+// A container that is stuck but not dead fails its own probe and is restarted; the others are
+// not. The probes are those of the manifest, but run sooner and more often. As there, healthz
+// has about 20 s to be restarted before the containers whose probes it answers count as
+// stuck.
 func testStuck(t *testing.T) {
 	for name, program := range programs {
 		t.Run(name, func(t *testing.T) {
@@ -125,8 +125,8 @@ func testStuck(t *testing.T) {
 	}
 }
 
-// The API server stopped: no name that existed fails, nothing is restarted,
-// and what is made after its return resolves.
+// The API server is stopped. No name that existed fails, nothing is restarted, and Services
+// that are created after its return resolve.
 func testAPIServerDown(t *testing.T, lasts time.Duration) {
 	before := restarts(t, addonApp)
 	failed, log := underLoad(t, known, func() {
@@ -151,7 +151,7 @@ func testAPIServerDown(t *testing.T, lasts time.Duration) {
 	}
 }
 
-// containerd restarted: containers go on without it.
+// containerd is restarted. Containers go on running without it.
 func testContainerdRestart(t *testing.T) {
 	before := restarts(t, addonApp)
 	failed, log := underLoad(t, known, func() {
@@ -169,7 +169,7 @@ func testContainerdRestart(t *testing.T) {
 	}
 }
 
-// A rolling update loses nothing that one retry of the client does not mend.
+// In a rolling update, no query fails that the client retries once.
 func testRollingUpdate(t *testing.T) {
 	failed, log := underLoad(t, known, func() {
 		kubectl(t, "-n", system, "rollout", "restart", "deployment/kube-dns")
@@ -179,8 +179,8 @@ func testRollingUpdate(t *testing.T) {
 	wantNone(t, failed, log)
 }
 
-// The backends of a headless Service scaled up and down: the answer follows,
-// and no name that existed fails.
+// The backends of a headless Service are scaled up and down. The answer follows, and no name
+// that existed fails.
 func testScaledBackends(t *testing.T) {
 	t.Cleanup(func() { _, _ = tryKubectl("", "scale", "statefulset/db", "--replicas=2") })
 	failed, log := underLoad(t, append(known, "db-0.db.dns-test.svc.cluster.local"), func() {
@@ -205,7 +205,7 @@ func backends(tb testing.TB, n int) {
 		return ""
 	})
 	tb.Logf("%d backends answered after %v", n, time.Since(start).Round(100*time.Millisecond))
-	// Those that end have a place on the node until they are gone.
+	// Pods that are ending take a place on the node until they are gone.
 	eventually(tb, 10*time.Minute, func() string {
 		var list corev1.PodList
 		out, err := get("/api/v1/namespaces/" + namespace + "/pods?labelSelector=app%3Ddb")

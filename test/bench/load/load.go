@@ -136,9 +136,9 @@ type transport interface {
 	close()
 }
 
-// slot is one question in the window. Its id carries the slot's number in the
-// low bits and a generation above, so that an answer that comes after it was
-// counted as lost is not taken for another's.
+// slot is one question in the window. The low bits of its ID are the number of the slot, the
+// others a generation, so that an answer that arrives after its question was counted as lost
+// is not taken for the answer to another one.
 type slot struct {
 	waiting    bool
 	generation uint16
@@ -160,8 +160,8 @@ type worker struct {
 	done         bool      // every question was asked
 }
 
-// tick is how long a socket that asks at a rate waits for its next questions,
-// at least: many of them at once take less of the machine.
+// tick is the least time that a socket that asks at a rate waits before its next questions.
+// Sending many at once uses less CPU.
 const tick = time.Millisecond
 
 func (w *worker) run(ctx context.Context) error {
@@ -206,7 +206,7 @@ func (w *worker) run(ctx context.Context) error {
 	}
 }
 
-// due is how many questions the socket may ask now.
+// due returns how many questions the socket may ask now.
 func (w *worker) due() int {
 	if w.cfg.Rate == 0 {
 		return len(w.slots)

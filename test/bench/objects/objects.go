@@ -46,8 +46,8 @@ func (c Cluster) Fill(s *apiserver.Server) {
 	}
 }
 
-// FillPods puts the Pods of all endpoints into s, as far as servers that watch Pods see
-// them, and one more, whose address is client, in a namespace.
+// FillPods puts the Pods of all endpoints into s, with the fields that servers that watch
+// Pods read, and one more Pod with the address client in a namespace.
 func (c Cluster) FillPods(s *apiserver.Server, client, namespace string) {
 	pod := func(namespace, name, ip string) *corev1.Pod {
 		return &corev1.Pod{

@@ -13,23 +13,23 @@ import (
 	"github.com/kube-dns/kube-dns/test/apiserver"
 )
 
-// What tenants make to have dear answers.
+// What tenants create to make answers expensive.
 const (
 	WorstEndpoints = 100_000 // of each large Service
 	WorstClaimants = 10_000  // Services that share one address, and namespaces with a Service of one name
 	worstPorts     = 5_000   // of one Service
 )
 
-// Kind is one kind of dear question.
+// Kind is one kind of expensive question.
 type Kind struct {
 	Name      string
 	TCP       bool
 	Questions []Question
 }
 
-// FillWorst puts into s what tenants may make on purpose: Services of
-// WorstEndpoints endpoints, WorstClaimants Services that share one address, as
-// many namespaces, aliases and ports.
+// FillWorst puts into s what tenants may create on purpose: Services with WorstEndpoints
+// endpoints, WorstClaimants Services that share one address, and as many namespaces, aliases
+// and ports.
 func FillWorst(s *apiserver.Server) {
 	for _, name := range []string{"plain", "named", "mixed"} {
 		s.Put(worstService(name, "big", corev1.ClusterIPNone))
@@ -98,8 +98,8 @@ func worstSlice(service string, n, size int) *discoveryv1.EndpointSlice {
 	return s
 }
 
-// WorstKinds are the kinds of questions that may be dear in c with what
-// FillWorst puts in; the first is an ordinary one.
+// WorstKinds returns the kinds of questions that may be expensive in c with the objects of
+// FillWorst. The first kind is an ordinary one.
 func (c Cluster) WorstKinds() []Kind {
 	all := func(qtype uint16, names ...string) []Question {
 		var list []Question

@@ -132,7 +132,7 @@ func query(ctx context.Context, name, typ, network string) (*dns.Msg, error) {
 	return m, err
 }
 
-// load asks for every name each interval, each with one retry, as clients do.
+// load asks for every name once per interval, with one retry each, as clients do.
 func load(ctx context.Context, args []string) error {
 	if len(args) < 2 {
 		return fmt.Errorf("load needs an interval and names")
@@ -174,7 +174,7 @@ func load(ctx context.Context, args []string) error {
 	}
 }
 
-// askOnce says why there was no address, "" if there was one.
+// askOnce returns why there was no address, or "" if there was one.
 func askOnce(ctx context.Context, name string) string {
 	conf, err := dns.ClientConfigFromFile(resolvConf)
 	if err != nil {

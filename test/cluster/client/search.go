@@ -10,10 +10,10 @@ import (
 	"github.com/miekg/dns"
 )
 
-// search walks the search list with A and AAAA questions sent at once from one
-// socket, and stops at the first name that exists. A name whose two answers
-// disagree about existence ends the walk with an error: that is the trap that
-// a server sets when it says NXDOMAIN for a type that is merely missing.
+// search walks the search list with A and AAAA questions sent at once from one socket, and
+// stops at the first name that exists. If the two answers disagree about the existence of a
+// name, the walk ends with an error: a server must not answer NXDOMAIN for a type that is
+// merely missing.
 func search(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("search needs a name")

@@ -13,14 +13,14 @@ import (
 	"github.com/miekg/dns"
 )
 
-// What resolvers do: they wait for five seconds, and ask once more. One that was refused
-// asks again after stormPause.
+// The behaviour of resolvers: they wait for five seconds and ask once more. After a refusal,
+// the client asks again after stormPause.
 const (
 	stormPatience = 5 * time.Second
 	stormPause    = 50 * time.Millisecond
 )
 
-// stormed is what became of the queries to one server.
+// stormed counts the outcomes of the queries to one server.
 type stormed struct {
 	Asked  int            `json:"asked"`
 	Lost   int            `json:"lost"`   // got no good answer at the first try
@@ -37,10 +37,10 @@ type storms struct {
 	pending map[int]time.Time // by number, when it was sent
 }
 
-// storm sends a query each interval, to the comma-separated servers in turn, from a socket
-// of its own. Three of four are for a name that caches have, the fourth is for a new one.
-// Five times a second it prints one line of JSON with the totals, and with the age of the
-// oldest query that is not decided yet.
+// storm sends a query every interval, to the comma-separated servers in turn, each from its
+// own socket. Three of four queries are for a name that caches have, the fourth is for a new
+// name. Five times a second it prints one line of JSON with the totals and the age of the
+// oldest query without an outcome.
 func storm(ctx context.Context, args []string) error {
 	if len(args) != 2 {
 		return fmt.Errorf("storm needs an interval and servers")
@@ -119,7 +119,7 @@ func (s *storms) print() {
 	})
 }
 
-// stormOnce says why there was no good answer, "" if there was one.
+// stormOnce returns why there was no good answer, or "" if there was one.
 func stormOnce(server, name string) string {
 	q := new(dns.Msg)
 	q.SetQuestion(name, dns.TypeA)
