@@ -14,7 +14,7 @@ import (
 
 const namespace = "dns-test"
 
-// kubectlLimit ends a kubectl that hangs: nothing here takes that long.
+// kubectlLimit ends a kubectl that hangs. No command of the tests takes that long.
 const kubectlLimit = 4 * time.Minute
 
 // tryKubectl runs kubectl in the tests' namespace, or in kube-system if that
@@ -74,7 +74,7 @@ func tryCtl(args ...string) (string, error) {
 	return string(out), nil
 }
 
-// eventually polls f until it returns "", and fails with its last word.
+// eventually polls f until it returns "". After limit it fails the test with f's last result.
 func eventually(tb testing.TB, limit time.Duration, f func() string) {
 	tb.Helper()
 	end := time.Now().Add(limit)
@@ -142,11 +142,11 @@ func wantIn(tb testing.TB, pod string, args []string, texts ...string) {
 	})
 }
 
-// underLoad runs f while two pods ask for names on and on, and returns how
-// many questions failed after one retry, and what the pods printed about them.
+// underLoad runs f while two pods keep asking for names. It returns how many questions failed
+// after one retry, and what the pods printed about them.
 func underLoad(tb testing.TB, names []string, f func()) (failed int, log string) {
 	tb.Helper()
-	// Names of their own: nobody waits for the end of those before.
+	// The pods have new names, because nothing waits for the end of the previous ones.
 	id := time.Now().UnixMilli()
 	askers := []string{fmt.Sprintf("load-a-%d", id), fmt.Sprintf("load-b-%d", id)}
 	start(tb, askers, "", append([]string{"load", "100ms"}, names...)...)
@@ -158,8 +158,8 @@ func underLoad(tb testing.TB, names []string, f func()) (failed int, log string)
 	return len(failures), strings.Join(append(failures, sums...), "\n")
 }
 
-// asked returns what pods with load printed: a line for each question that
-// failed, and the last sum of each pod.
+// asked returns the output of pods that run load: a line for each question that failed, and
+// the last totals of each pod.
 func asked(tb testing.TB, askers []string) (failures, sums []string) {
 	tb.Helper()
 	for _, asker := range askers {
@@ -180,7 +180,7 @@ func asked(tb testing.TB, askers []string) (failures, sums []string) {
 	return failures, sums
 }
 
-// wantNone fails if questions failed.
+// wantNone fails the test if questions failed.
 func wantNone(tb testing.TB, failed int, log string) {
 	tb.Helper()
 	if failed > 0 {

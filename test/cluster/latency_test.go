@@ -17,10 +17,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// A new Service resolves soon after it was made, also where its name was asked
-// for before and did not exist. The questions go to the addon's ClusterIP from
-// the host, as a pod's would. Time counts from the API server's word that the
-// Service is made.
+// A new Service resolves soon after its creation, even if its name was asked for before it
+// existed. The questions go from the host to the addon's ClusterIP, as a pod's would. Time
+// counts from the API server's reply that the Service has been created.
 func testNewServiceResolves(t *testing.T) {
 	const rounds = 30
 	t.Cleanup(func() { _, _ = tryKubectl("", "delete", "service", "-l", "latency=test", "--wait=false") })
@@ -54,7 +53,7 @@ func testNewServiceResolves(t *testing.T) {
 	}
 }
 
-// create makes a Service, without the time that a kubectl takes to start.
+// create creates a Service directly, which saves the time that kubectl takes to start.
 func create(tb testing.TB, name string) {
 	tb.Helper()
 	body, err := json.Marshal(&corev1.Service{

@@ -11,8 +11,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// before replaces the addon by the install of a file in testdata, and puts the
-// addon back after the test.
+// before replaces the addon with an installation from a file in testdata, and restores the
+// addon after the test.
 func before(tb testing.TB, file string) {
 	tb.Helper()
 	text, err := os.ReadFile("testdata/" + file)
@@ -36,10 +36,10 @@ func before(tb testing.TB, file string) {
 	awaitReady(tb, addonApp, 1, 5*time.Minute)
 }
 
-// A kube-dns Deployment with nothing but its image names changed serves and
-// takes its ConfigMap. From it to ours as docs/migrating.md says: its pods are
-// left alone until ours answer, then taken out of the Service, and ended when
-// nobody asks them any more. No lookup fails.
+// A kube-dns Deployment in which only the image names are changed works and uses its
+// ConfigMap. The migration to ours follows docs/migrating.md: the old pods stay until ours
+// answer, are then taken out of the Service, and are ended once no client asks them any more.
+// No lookup fails.
 func testMigrateFromKubeDNS(t *testing.T) {
 	before(t, "kube-dns-1.6.yaml")
 	apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kube-dns, namespace: kube-system}\ndata: {stubDomains: '{\"acme.test\": [\"10.250.0.2:1\"]}'}\n")
@@ -68,9 +68,9 @@ func testMigrateFromKubeDNS(t *testing.T) {
 	eventually(t, 3*time.Minute, stub)
 }
 
-// The short way: apply over the old Deployment. Its containers go away, and so
-// do its pods, which answer for a while when they are told to end, though
-// nothing in their arguments says so. No lookup fails.
+// The short way: apply over the old Deployment. Its containers and pods are removed. The pods
+// go on answering for a while after they are told to end, although their arguments do not ask
+// for that. No lookup fails.
 func testApplyOverKubeDNS(t *testing.T) {
 	before(t, "kube-dns-1.6.yaml")
 	failed, log := underLoad(t, known, func() {
@@ -87,7 +87,7 @@ func testApplyOverKubeDNS(t *testing.T) {
 	wantAt(t, clusterIP+":53", "web.dns-test.svc.cluster.local.", "NOERROR 10.96.")
 }
 
-// From CoreDNS: ours beside it, then CoreDNS away, no failed lookup.
+// From CoreDNS: ours is installed beside it, then CoreDNS is removed. No lookup fails.
 func testMigrateFromCoreDNS(t *testing.T) {
 	before(t, "coredns.yaml")
 	wantAt(t, clusterIP+":53", "web.dns-test.svc.cluster.local.", "NOERROR 10.96.")
@@ -101,7 +101,7 @@ func testMigrateFromCoreDNS(t *testing.T) {
 	wantNone(t, failed, log)
 }
 
-// Back to CoreDNS the same way round, no failed lookup.
+// Back to CoreDNS in the same way. No lookup fails.
 func testBackToCoreDNS(t *testing.T) {
 	text, err := os.ReadFile("testdata/coredns.yaml")
 	if err != nil {
@@ -123,8 +123,7 @@ func testBackToCoreDNS(t *testing.T) {
 	wantNone(t, failed, log)
 }
 
-// settle waits until the addon is n ready pods, and those on their way out are
-// gone.
+// settle waits until the addon has n ready pods, and those that were being deleted are gone.
 func settle(tb testing.TB, n int) {
 	tb.Helper()
 	awaitReady(tb, addonApp, n, 3*time.Minute)

@@ -52,7 +52,7 @@ func testResolvConf(t *testing.T) {
 	}
 }
 
-// Names as programs in pods ask for them.
+// Lookups as programs in pods make them.
 func testNames(t *testing.T) {
 	pod(t, "asker", "", "sleep")
 	askEverything(t, "asker")
@@ -81,8 +81,8 @@ func reverse(tb testing.TB, ip string) string {
 	return name
 }
 
-// askEverything asks from a pod, through its resolv.conf, with two resolvers
-// and as plain questions over both transports.
+// askEverything asks from a pod through its resolv.conf, with two resolvers, and with single
+// queries over both transports.
 func askEverything(t *testing.T, asker string) {
 	t.Helper()
 	web, db0 := addresses(t, "service", "web"), addresses(t, "pod", "db-0")
@@ -131,8 +131,8 @@ func askEverything(t *testing.T, asker string) {
 	eventually(t, 3*time.Minute, func() string { return ask(asker, want) })
 }
 
-// ask has a pod run commands of the client and says for each that prints less
-// than it should what it prints, "" if none does.
+// ask makes a pod run commands of the client. It returns the output of each command that
+// lacks a wanted text, or "" if none does.
 func ask(asker string, want map[string][]string) string {
 	commands := slices.Sorted(maps.Keys(want))
 	out, err := in(asker, append([]string{"each"}, commands...)...)
@@ -155,8 +155,8 @@ func ask(asker string, want map[string][]string) string {
 	return strings.Join(wrong, "\n")
 }
 
-// An ExternalName is followed where it leads: to another name once it is
-// changed, and to an address once the Service has one.
+// An ExternalName is followed: to another name after a change, and to an address once the
+// Service has one.
 func testExternalName(t *testing.T) {
 	server := clusterIP + ":53"
 	const name = "moves.dns-test.svc.cluster.local."
@@ -176,8 +176,8 @@ func testExternalName(t *testing.T) {
 	becomes("{type: ClusterIP, externalName: null, ports: [{port: 80}]}", "NOERROR 10.96.")
 }
 
-// A headless Service of 1 200 endpoints is whole over TCP, and says over UDP
-// that it is not.
+// The answer for a headless Service with 1 200 endpoints is complete over TCP, and marked as
+// truncated over UDP.
 func testLargeHeadless(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("apiVersion: v1\nkind: Service\nmetadata: {name: large}\nspec: {clusterIP: None, ports: [{name: http, port: 80}]}\n")
@@ -203,7 +203,7 @@ func testLargeHeadless(t *testing.T) {
 		}
 		return ""
 	})
-	// A program's own resolver finds its way to TCP.
+	// A program's own resolver changes to TCP.
 	if out, err := in("counter", "lookup", "large"); err != nil || strings.Count(out, " 10.200.") != 1200 {
 		t.Errorf("%v, %d addresses for a program, want 1200", err, strings.Count(out, " 10.200."))
 	}

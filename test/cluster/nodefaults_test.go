@@ -14,8 +14,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// nodeScenarios is what can happen to a node's cache, while a pod asks it at the Service's
-// two addresses and at its own.
+// nodeScenarios runs everything that can happen to a node's cache, while a pod sends queries
+// to the Service's two addresses and to the cache's own.
 func nodeScenarios(t *testing.T, mode string) {
 	proxyMode(t, mode)
 	kubectl(t, "-n", system, "apply", "-k", manifests+"/overlays/dual-stack")
@@ -60,7 +60,7 @@ func flows(tb testing.TB) int {
 	out := ctl(tb, "in", "sh", "-c", "{ conntrack -L -f ipv4; conntrack -L -f ipv6; } 2>/dev/null || true")
 	n := 0
 	for line := range strings.Lines(out) {
-		// The first addresses are those of the query.
+		// The first addresses of an entry are those of the query.
 		original, _, _ := strings.Cut(line, "dport=53")
 		_, to, _ := strings.Cut(original, "dst=")
 		to, _, _ = strings.Cut(to, " ")
@@ -107,8 +107,9 @@ func nodeTracking(t *testing.T, s *storm) {
 	}
 }
 
-// The cache killed: cluster DNS answers meanwhile. What a killed process has not read is
-// lost. On a busy machine that is more, so one of three times has to keep to the bound.
+// The cache is killed, and cluster DNS answers meanwhile. Queries that the killed process has
+// not read are lost. On a busy machine these are more, so only one of three attempts has to
+// stay within the bound.
 func nodeCrash(t *testing.T, s *storm) {
 	lost := 0
 	for range 3 {
@@ -128,8 +129,9 @@ func nodeCrash(t *testing.T, s *storm) {
 	t.Errorf("lost %d queries without a retry, want at most 2 of 2000", lost)
 }
 
-// fill takes memory in a container's control group, as files, until a process of it has
-// been killed, and gives it back. Its own process cannot be killed for that.
+// fill uses up the memory of a container's control group with files until one of its
+// processes has been killed, and then frees it. The process that does this cannot be chosen
+// itself.
 const fill = `
 pid=$1
 dir=$(sed -n 's#^[0-9]*:memory:#/sys/fs/cgroup/memory#p; s#^0::/#/sys/fs/cgroup/#p' /proc/$pid/cgroup | head -n 1)
@@ -144,7 +146,7 @@ echo "it was not killed" >&2
 exit 1
 `
 
-// The container's memory used up: the kernel kills the process that answers, or all.
+// The container's memory is used up: the kernel kills the process that answers, or all.
 func nodeOutOfMemory(t *testing.T, s *storm) {
 	tolls := s.during(t, "out of memory", func() {
 		ctl(t, "in", "sh", "-c", fill, "fill", nodeProcess(t, thePod(t, nodeApp), false))
@@ -156,8 +158,8 @@ func nodeOutOfMemory(t *testing.T, s *storm) {
 	wantRetried(t, "out of memory", tolls, clusterIP, clusterIP6)
 }
 
-// The cache stopped, not dead: noticed within 2.5 s, so that a client that asks again
-// after 5 s has its answer.
+// The cache is stopped but not dead. This is noticed within 2.5 s, so that a client that asks
+// again after 5 s gets its answer.
 func nodeStuck(t *testing.T, s *storm) {
 	pid := nodeProcess(t, thePod(t, nodeApp), false)
 	tolls := s.during(t, "stuck", func() {
@@ -176,7 +178,7 @@ func nodeStuck(t *testing.T, s *storm) {
 	wantRetried(t, "stuck", tolls, clusterIP, clusterIP6)
 }
 
-// The supervisor killed, and with it the container.
+// The supervisor is killed, and with it the container.
 func nodeSupervisorKilled(t *testing.T, s *storm) {
 	p := thePod(t, nodeApp)
 	tolls := s.during(t, "supervisor killed", func() {
@@ -216,7 +218,7 @@ func nodeClusterDNSRolled(t *testing.T, s *storm) {
 	wantRetried(t, "cluster DNS rolled", tolls, s.servers...)
 }
 
-// Told to end: at the Service's addresses nobody notices.
+// The cache is told to end. No query to the Service's addresses is lost.
 func nodeStopped(t *testing.T, s *storm) {
 	tolls := s.during(t, "stopped", func() {
 		kubectl(t, "-n", system, "delete", "daemonset", nodeApp)
@@ -231,9 +233,9 @@ func nodeStopped(t *testing.T, s *storm) {
 	wantRetried(t, "stopped", tolls, clusterIP, clusterIP6)
 }
 
-// beforeNodeLocal makes what NodeLocal DNSCache makes on a node, with CoreDNS as its
-// server, and afterNodeLocal takes it away in the same order at SIGTERM: rules, link,
-// program. This kernel may not have dummy links.
+// beforeNodeLocal creates what NodeLocal DNSCache creates on a node, with CoreDNS as its
+// server. afterNodeLocal removes it in the same order as NodeLocal DNSCache at SIGTERM:
+// rules, link, program. This kernel may not support dummy links.
 const (
 	beforeNodeLocal = `
 ip addr flush dev lo to 169.254.20.10
@@ -263,8 +265,9 @@ rm -f /run/nodelocaldns.pid
 `
 )
 
-// From NodeLocal DNSCache on a live node, as docs/node-local.md says: ours beside it, at
-// its link, then it is told to end. Ours puts the addresses back that it takes away.
+// Migration from NodeLocal DNSCache on a live node, as docs/node-local.md says: ours starts
+// beside it on the same link, then NodeLocal DNSCache is told to end. Ours restores the
+// addresses that it removes.
 func nodeMigrated(t *testing.T, s *storm) {
 	removeNodeCache(t)
 	startNodeLocal(t)
@@ -285,14 +288,15 @@ func nodeMigrated(t *testing.T, s *storm) {
 	wantRetried(t, "NodeLocal DNSCache ended", tolls, clusterIP, nodeLocal)
 }
 
-// linkIndex returns the index of the link, which a new one would not have.
+// linkIndex returns the index of the link. A recreated link would have another one.
 func linkIndex(t *testing.T) string {
 	t.Helper()
 	index, _, _ := strings.Cut(ctl(t, "in", "ip", "-o", "link", "show", "nodelocaldns"), ":")
 	return index
 }
 
-// startNodeLocal starts CoreDNS as NodeLocal DNSCache until it answers.
+// startNodeLocal starts CoreDNS in the role of NodeLocal DNSCache, and waits until it
+// answers.
 func startNodeLocal(t *testing.T) {
 	t.Helper()
 	applyUpstreamOnly(t)

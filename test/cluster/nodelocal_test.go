@@ -20,13 +20,13 @@ import (
 const (
 	nodeApp   = "kube-dns-node"
 	nodeLocal = "169.254.20.10"
-	// The node's cache says so of itself; the addon's has another size.
+	// nodeCacheSize identifies the node's cache: the addon's has another size.
 	nodeCacheSize = "10000"
 )
 
-// testNodeLocal switches the node over as docs/node-local.md says and back, and then does
-// everything to the node's cache that can happen to one, in both modes of kube-proxy and
-// both families.
+// testNodeLocal switches the node over to its own cache and back, as docs/node-local.md says.
+// Then it does to that cache everything that can happen to one, in both modes of kube-proxy
+// and with both families.
 func testNodeLocal(t *testing.T) {
 	begin := time.Now()
 	t.Cleanup(func() {
@@ -41,7 +41,8 @@ func testNodeLocal(t *testing.T) {
 	}
 }
 
-// removeNodeCache takes away what the component has made, and from the node its addresses.
+// removeNodeCache deletes the objects of the component, and removes the cache's addresses
+// from the node.
 func removeNodeCache(tb testing.TB) {
 	tb.Helper()
 	_, _ = tryKubectl("", "-n", system, "delete", "daemonset/"+nodeApp, "service/kube-dns-upstream", "serviceaccount/"+nodeApp, "--ignore-not-found")
@@ -63,7 +64,8 @@ func removeNodeCache(tb testing.TB) {
 	}
 }
 
-// answering says who answers at an address: the size of the cache.
+// answering returns the size of the cache that answers at an address, which tells the caches
+// apart.
 func answering(server string) string {
 	q := new(dns.Msg)
 	q.SetQuestion("cachesize.bind.", dns.TypeTXT)
@@ -117,7 +119,8 @@ func docCommand(tb testing.TB, line string) {
 	}
 }
 
-// Two commands switch a running cluster over, and one switches it back. No lookup is lost.
+// Two commands switch a running cluster over, and one command switches it back. No lookup is
+// lost.
 func testSwitchOver(t *testing.T) {
 	over, back := commands(t, "../../docs/node-local.md", "### Switch over"), commands(t, "../../docs/node-local.md", "### Switch back")
 	if len(over) != 2 || len(back) != 1 {

@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// stormed is what the client's storm says about one server.
+// stormed is what the client's storm command reports about one server.
 type stormed struct {
 	Asked, Lost, Failed int
 	First, Last         int64
 	Why                 map[string]int
 }
 
-// totals is one line of the client's storm.
+// totals is one line of output of the client's storm command.
 type totals struct {
 	At, Oldest int64
 	Servers    map[string]stormed
 }
 
-// storm is a pod that sends a query each millisecond to servers in turn.
+// storm is a pod that sends a query every millisecond, to servers in turn.
 type storm struct {
 	name    string
 	servers []string
@@ -49,7 +49,7 @@ func (s *storm) totals(tb testing.TB) totals {
 	return t
 }
 
-// settled waits until what was asked before is decided, and returns the totals.
+// settled waits until all queries sent before have an outcome, and returns the totals.
 func (s *storm) settled(tb testing.TB) (now totals) {
 	tb.Helper()
 	begin := time.Now().UnixMilli()
@@ -65,12 +65,12 @@ func (s *storm) settled(tb testing.TB) (now totals) {
 // toll is what a scenario has cost at one server.
 type toll struct {
 	asked, lost, failed int
-	// outage is from the first lost query to the last, by when they were sent.
+	// outage is the time from the sending of the first lost query to that of the last.
 	outage time.Duration
 	why    string
 }
 
-// during runs f and returns what became of the queries meanwhile, by server. It prints it.
+// during runs f. It returns and prints the outcomes of the queries sent meanwhile, by server.
 func (s *storm) during(tb testing.TB, what string, f func()) map[string]toll {
 	tb.Helper()
 	before := s.settled(tb)
@@ -97,7 +97,7 @@ func (s *storm) during(tb testing.TB, what string, f func()) map[string]toll {
 	return tolls
 }
 
-// wantRetried fails if a query was lost in spite of a retry at one of the servers.
+// wantRetried fails the test if, at one of the servers, a query was lost in spite of a retry.
 func wantRetried(tb testing.TB, what string, tolls map[string]toll, servers ...string) {
 	tb.Helper()
 	for _, server := range servers {

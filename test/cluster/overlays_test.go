@@ -9,8 +9,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 )
 
-// The API server takes what the overlays come to. The overlay domain is for
-// another cluster; ipv6 and dual-stack have tests of their own.
+// The API server accepts the objects of the overlays. The overlay domain is for another
+// cluster; ipv6 and dual-stack have their own tests.
 func testOverlaysAreAccepted(t *testing.T) {
 	for _, name := range []string{"autopath", "autopath-all", "autoscaler", "clusterset", "direct", "federations", "ha", "hpa", "kubedns-port", "networkpolicy", "node-local", "scrape", "tls-upstream"} {
 		kubectl(t, "-n", system, "apply", "-k", manifests+"/overlays/"+name, "--dry-run=server")
@@ -29,8 +29,7 @@ func testDirect(t *testing.T) {
 	wantAt(t, server, "db.dns-test.svc.cluster.local.", "SERVFAIL")
 }
 
-// With the overlay domain, names have another domain, and the checks of
-// exechealthz know it.
+// With the overlay domain, names have another domain, and exechealthz's checks use it.
 func testDomain(t *testing.T) {
 	variantOf(t, manifests+"/overlays/domain", "domain", func(*appsv1.Deployment) {})
 	awaitReady(t, "domain", 1, 5*time.Minute)

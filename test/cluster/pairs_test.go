@@ -55,9 +55,9 @@ spec:
 	kubectl(t, append([]string{"wait", "--for=condition=Established", "--timeout=2m"}, names...)...)
 }
 
-// The API server takes every pair of components and the largest sets of them: a dry run of
-// each object of each set, those that are alike once. domain, ipv6 and dual-stack are for
-// other clusters; ipv6 and dual-stack have tests of their own.
+// The API server accepts every pair of components and the largest sets of them. Each object
+// of each set is sent in a dry run, equal objects only once. domain, ipv6 and dual-stack are
+// for other clusters; ipv6 and dual-stack have their own tests.
 func testPairsAreAccepted(t *testing.T) {
 	defineForeignKinds(t)
 	names, err := addon.Components()
@@ -116,8 +116,8 @@ func render(dir string, components []string) (string, error) {
 	return out, nil
 }
 
-// Sets of components run: their Pods become ready and answer. What they add beside the
-// Deployment is accepted by the API server in testPairsAreAccepted.
+// The Pods of sets of components become ready and answer. testPairsAreAccepted checks that
+// the API server accepts the other objects of the components.
 func testSetsRun(t *testing.T) {
 	for i, set := range [][]string{
 		{"autopath", "direct", "clusterset", "federations", "kubedns-port", "scrape", "vpa"},
@@ -132,7 +132,7 @@ func testSetsRun(t *testing.T) {
 			}
 			app := fmt.Sprintf("set-%d", i)
 			variantOf(t, dir, app, func(d *appsv1.Deployment) {
-				one := int32(1) // the node is one
+				one := int32(1) // there is only one node
 				d.Spec.Replicas = &one
 			})
 			awaitReady(t, app, 1, 5*time.Minute)

@@ -12,8 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// verbs are what the manifests' role allows, one by one; the last is what
-// federations need beside.
+// verbs are the single rights of the manifests' role. The last is the additional right for
+// federations.
 var verbs = []struct{ name, group, resource, verb string }{
 	{"services-list", "", "services", "list"},
 	{"services-watch", "", "services", "watch"},
@@ -22,8 +22,7 @@ var verbs = []struct{ name, group, resource, verb string }{
 	{"nodes-list", "", "nodes", "list"},
 }
 
-// account makes a service account with the rights of verbs without the one
-// named missing.
+// account creates a ServiceAccount with all rights of verbs except the one named missing.
 func account(tb testing.TB, name, missing string) {
 	tb.Helper()
 	var rules strings.Builder
@@ -55,9 +54,9 @@ subjects: [{kind: ServiceAccount, name: %[1]s, namespace: kube-system}]
 	})
 }
 
-// Each verb of the role is needed: without it kubedns names it in its log, and
-// what depends on it does not work. Lists are read as such where the server
-// does not stream them, which the environment says here.
+// Each verb of the role is needed: without it, kubedns names it in its log, and what depends
+// on it does not work. The environment switches streamed lists off, so that kubedns needs the
+// verb list.
 func testEachVerbIsNeeded(t *testing.T) {
 	kubectl(t, "label", "node", "node", "--overwrite", "topology.kubernetes.io/zone=z1", "topology.kubernetes.io/region=r1",
 		"failure-domain.beta.kubernetes.io/zone=z1", "failure-domain.beta.kubernetes.io/region=r1")
@@ -88,7 +87,7 @@ func testEachVerbIsNeeded(t *testing.T) {
 					t.Errorf("not ready are %q, want kubedns among them", got)
 				}
 			case "list nodes":
-				// A federated name without a local Service leads to the zone's.
+				// A federated name without a local Service leads to the zone's name.
 				if got := askKubedns(t, p, "nope.default.myfed.svc.cluster.local."); strings.Contains(got, "203.0.113.5") {
 					t.Errorf("a federated name is answered without the right to list nodes: %s", got)
 				}
@@ -97,8 +96,8 @@ func testEachVerbIsNeeded(t *testing.T) {
 	}
 }
 
-// With every verb, federated names work too: what is missing above is what
-// breaks them.
+// With every verb, federated names work too. This shows that the missing rights above are
+// what breaks them.
 func testAllVerbsSuffice(t *testing.T) {
 	account(t, "with-all", "")
 	variant(t, "with-all", func(d *appsv1.Deployment) {

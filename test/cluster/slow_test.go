@@ -13,9 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// The node in trouble: no API server for a minute, and as busy as can be for
-// half of it. Nothing that existed fails, and nothing is restarted, not even
-// where the API server comes back with fewer rights for an addon.
+// The node has no API server for a minute, and is fully busy for half of it. No name that
+// existed fails, and nothing is restarted, not even if an addon has fewer rights after the
+// API server's return.
 func testNodeInTrouble(t *testing.T) {
 	takenAway := takeRightsAway(t)
 	const app = "slow"
@@ -39,9 +39,9 @@ func testNodeInTrouble(t *testing.T) {
 	takenAway()
 }
 
-// takeRightsAway takes all rights from an addon that runs. That shows when its
-// watches end and it asks anew; what is returned checks it then: a line of the
-// log says what is missing, and what is known is answered on.
+// takeRightsAway removes all rights from a running addon. The effect shows when its watches
+// end and it sends new requests. The returned function then checks that a line of the log
+// names the missing right, and that known names are still answered.
 func takeRightsAway(t *testing.T) (check func()) {
 	t.Helper()
 	const app = "robbed"
@@ -63,12 +63,12 @@ func takeRightsAway(t *testing.T) (check func()) {
 	}
 }
 
-// checks are the paths of exechealthz that the manifests' probes ask.
+// checks are the paths of exechealthz that the manifests' probes request.
 var checks = []string{"/healthz-dnsmasq", "/healthz-kubedns"}
 
-// On a busy node, and with next to no CPU for exechealthz, its answers stay
-// good while DNS answers, so that nothing is restarted for slowness alone. ip
-// is the address of such a pod.
+// On a busy node, and with hardly any CPU for exechealthz, its checks succeed as long as DNS
+// answers, so that nothing is restarted only because it is slow. ip is the address of such a
+// pod.
 func testBusyNode(t *testing.T, ip string) {
 	for range 4 {
 		busy := exec.Command("../../hack/cluster/ctl.sh", "in", "timeout", "30", "sh", "-c", "while :; do :; done")
@@ -92,8 +92,8 @@ func testBusyNode(t *testing.T, ip string) {
 	}
 }
 
-// probe says what is wrong with a path of exechealthz, asked as the kubelet
-// asks it, "" if nothing is.
+// probe requests a path of exechealthz as the kubelet does. It returns what is wrong, or ""
+// if nothing is.
 func probe(ip, path string) string { return fetch("http://" + ip + ":8080" + path) }
 
 func fetch(url string) string {

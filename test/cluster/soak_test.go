@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// soakCluster is what takes too long for every change: outages of many minutes,
-// hundreds of pods, kills again and again, with questions all the while.
-// lasts is for how long rounds of them are begun.
+// soakCluster runs what takes too long to be tested for every change: outages of many
+// minutes, hundreds of pods and repeated kills, all with queries at the same time. New rounds
+// begin until lasts has passed.
 func soakCluster(t *testing.T, lasts time.Duration) {
 	t.Helper()
 	sideBySide(t, "Soak", []named{
@@ -22,12 +22,12 @@ func soakCluster(t *testing.T, lasts time.Duration) {
 	t.Run("APIServerDown", func(t *testing.T) { testAPIServerDown(t, 3*time.Minute) })
 }
 
-// span is a time in which no server may have been running.
+// span is a period in which possibly no server was running.
 type span struct{ from, to time.Time }
 
-// soakRounds does to an addon of two pods what happens to addons, round after
-// round. A name that existed fails, if at all, when kube-proxy does not know
-// yet that a killed dnscache does not listen.
+// soakRounds repeats, in rounds, everything that happens to addons, with an addon of two
+// pods. A name that existed may fail only while kube-proxy does not yet know that a killed
+// dnscache no longer listens.
 func soakRounds(t *testing.T, lasts time.Duration) {
 	highlyAvailable(t)
 	t.Cleanup(func() { _, _ = tryKubectl("", "scale", "statefulset/db", "--replicas=2") })
@@ -59,8 +59,8 @@ func soakRounds(t *testing.T, lasts time.Duration) {
 	t.Logf("%d failures\n%s", len(failures), strings.Join(sums, "\n"))
 }
 
-// within says that a failed question, as load prints it, overlaps with one of
-// the spans. It may have waited 2 s for each of two answers.
+// within reports whether a failed question, as load prints it, overlaps one of the spans. The
+// question may have waited 2 s for each of two answers.
 func within(tb testing.TB, line string, spans []span) bool {
 	tb.Helper()
 	stamp, _, _ := strings.Cut(line, " ")

@@ -22,8 +22,8 @@ const (
 	stubName   = "stub.example.net"
 )
 
-// secureServer starts a server over TLS beside the node that answers every name with
-// an address.
+// secureServer starts a server over TLS beside the node. It answers every name with an
+// address.
 func secureServer(t *testing.T, ca *dnstest.CA, port, name, address string) *dnstest.TLSServer {
 	t.Helper()
 	leaf := ca.Leaf(t, dnstest.Leaf{Names: []string{name}})
@@ -76,10 +76,9 @@ func countClearText(t *testing.T, p corev1.Pod) func() string {
 	}
 }
 
-// With the component tls-upstream and an authority of its own, names outside the
-// cluster and those of a stub domain are asked over TLS alone; where the certificate
-// is not the one expected they fail, with the reason; and nothing leaves in clear
-// text.
+// With the component tls-upstream and its own certification authority, questions about names
+// outside the cluster and in a stub domain are sent only over TLS. If the certificate is not
+// the expected one, they fail with the reason. Nothing is sent in clear text.
 func testTLSUpstream(t *testing.T) {
 	const app = "tls-upstream"
 	ca := dnstest.NewCA(t, "CA of the tests")
@@ -124,7 +123,7 @@ func testTLSUpstream(t *testing.T) {
 			t.Errorf("SNI %s", name)
 		}
 	}
-	// What the ConfigMap names replaces the flag.
+	// The servers of the ConfigMap replace those of the flag.
 	set(fmt.Sprintf(`{%s, upstreamNameservers: '["tls://%s%%%s:8853"]'}`, stubs, hostIP, stubName))
 	eventually(t, 3*time.Minute, func() string {
 		if got := askAt(server, fmt.Sprintf("n%d.secure.example.", time.Now().UnixNano()), dns.TypeA); got != "NOERROR 192.0.2.2" {

@@ -11,8 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// cutOff is the addon whose API server is out of reach: it is told a port of
-// the node where nothing listens until reachable lets it through.
+// cutOff is an addon that cannot reach its API server: it uses a port of the node on which
+// nothing listens until reachable is called.
 const cutOff = "cut-off"
 
 func startCutOff() error {
@@ -29,10 +29,10 @@ func startCutOff() error {
 	return err
 }
 
-// The API server is out of reach from the Pod's start, for minutes: no
-// container is restarted for it, readiness tells the truth, what the
-// environment says of the API server's own Service is answered meanwhile, and
-// all is well soon after. TestMain started the pod.
+// The API server cannot be reached for minutes after the Pod's start. No container is
+// restarted because of that, readiness reports the true state, the API server's own Service
+// is answered from the environment meanwhile, and soon after the API server is back
+// everything works. TestMain has started the pod.
 func testUnreachable(t *testing.T, lasts time.Duration) {
 	p := thePod(t, cutOff)
 	time.Sleep(time.Until(p.Status.StartTime.Add(lasts)))
@@ -53,7 +53,7 @@ func testUnreachable(t *testing.T, lasts time.Duration) {
 	back := time.Now()
 	eventually(t, time.Minute, func() string { return fetch("http://" + p.Status.PodIP + ":8081/readiness") })
 	t.Logf("ready %v after the API server was back", time.Since(back).Round(100*time.Millisecond))
-	// The kubelet may have hundreds of other pods to report.
+	// The kubelet may first have to report hundreds of other pods.
 	awaitReady(t, cutOff, 1, 5*time.Minute)
 	wantAt(t, p.Status.PodIP+":53", "web.dns-test.svc.cluster.local.", "NOERROR 10.96.")
 	for name, n := range restarts(t, cutOff) {

@@ -12,7 +12,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// autopathArgs switches on what the rows need.
+// autopathArgs returns the flags that the rows need.
 func autopathArgs() []string {
 	return []string{"--autopath=cluster", "--clusterset-domain=clusterset.local.", "--federations=myfed=example.com"}
 }
@@ -24,7 +24,7 @@ func TestAutopath(t *testing.T) {
 
 const searched = "web.prod.ns1.svc.cluster.local."
 
-// A Service that appears or goes is seen as soon as without completion: at once in
+// The appearance or removal of a Service is seen as soon as without completion: at once in
 // kubedns, and behind dnscache after the negative TTL.
 func TestAutopathFollowsServices(t *testing.T) {
 	dir := t.TempDir()
@@ -75,7 +75,7 @@ func TestAutopathFollowsServices(t *testing.T) {
 	}
 }
 
-// Without servers for other names there is no difference: NXDOMAIN, not REFUSED.
+// Without servers for other names the result is the same: NXDOMAIN, not REFUSED.
 func TestAutopathWithoutServers(t *testing.T) {
 	for _, mode := range []string{"cluster", "all"} {
 		c := startChain(t, "testdata/autopath/objects.yaml", append(autopathArgs(), "--autopath="+mode, "--nameservers=none")...)
@@ -91,8 +91,8 @@ func TestAutopathWithoutServers(t *testing.T) {
 	}
 }
 
-// Nothing is asked outside for a name of the search list, whatever comes in; answers in
-// the cluster go on meanwhile.
+// For names of the search list, no question is sent outside, whatever clients ask. Names in
+// the cluster are answered meanwhile.
 func TestAutopathSendsNothingOutside(t *testing.T) {
 	var asked atomic.Int64
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")

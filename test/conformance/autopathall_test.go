@@ -15,15 +15,15 @@ import (
 	"github.com/miekg/dns"
 )
 
-// internet is the world outside the cluster for --autopath=all: the names of rows all.md, some
-// of whose servers fail.
+// internet is the world outside the cluster for --autopath=all. It has the names of the rows
+// in all.md; some of their servers fail.
 type internet struct {
 	addr  string
 	mu    sync.Mutex
 	asked []string // "name TYPE"
 }
 
-// outsideRecords are the names that exist. All others do not.
+// outsideRecords returns the records of all names that exist.
 func outsideRecords() []string {
 	list := []string{
 		"api.example.test. 300 A 192.0.2.1", "api.example.test. 300 AAAA 2001:db8::1",
@@ -137,7 +137,7 @@ func (o *internet) answer(m *dns.Msg, name string, typ uint16) {
 	}
 }
 
-// list returns what was asked since the last call, sorted, each once.
+// list returns the questions since the last call, sorted, each once.
 func (o *internet) list() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -150,8 +150,8 @@ func allArgs(o *internet) []string {
 	return append(autopathArgs(), "--autopath=all", "--autopath-searches=corp.internal", "--nameservers="+o.addr)
 }
 
-// What is left of the table in the mode all: answers of dnscache over UDP and TCP, forwarded and
-// cached, and what was sent outside for them.
+// The rest of the table, in the mode all: dnscache's answers over UDP and TCP, forwarded and
+// cached, and the questions that were sent outside for them.
 func TestAutopathAll(t *testing.T) {
 	o := startOutside(t)
 	c := startChain(t, "testdata/autopath/objects.yaml", allArgs(o)...)
@@ -184,7 +184,8 @@ func TestAutopathAll(t *testing.T) {
 	}
 }
 
-// checkSOA: the negative answer is that of the zone outside, or one that nobody keeps.
+// checkSOA checks that a negative answer is that of the zone outside, or one that must not be
+// cached.
 func checkSOA(t *testing.T, m *dns.Msg) {
 	t.Helper()
 	if len(m.Ns) != 1 {
@@ -204,7 +205,7 @@ func checkSOA(t *testing.T, m *dns.Msg) {
 	}
 }
 
-// What must not leave the cluster does not.
+// Questions that must not leave the cluster do not leave it.
 func TestAutopathAllSendsNothing(t *testing.T) {
 	o := startOutside(t)
 	c := startChain(t, "testdata/autopath/objects.yaml", allArgs(o)...)
@@ -227,8 +228,8 @@ func TestAutopathAllSendsNothing(t *testing.T) {
 	}
 }
 
-// A flood of names whose servers are silent: every question is answered, a bounded number leaves
-// the cluster, and answers in the cluster go on meanwhile.
+// In a flood of names whose servers are silent, every question is answered, a bounded number
+// of questions leaves the cluster, and names in the cluster are answered meanwhile.
 func TestAutopathAllFlood(t *testing.T) {
 	o := startOutside(t)
 	c := startChain(t, "testdata/autopath/objects.yaml", allArgs(o)...)
@@ -281,7 +282,8 @@ func TestAutopathAllStale(t *testing.T) {
 	}
 }
 
-// The options of dnscache hold for the name found, and a stub domain's servers are asked for it.
+// dnscache's options apply to the name that is found, and a stub domain's servers are asked
+// for it.
 func TestAutopathAllOptions(t *testing.T) {
 	o, stub := startOutside(t), startOutside(t)
 	c := startChain(t, "testdata/autopath/objects.yaml", allArgs(o)...)
@@ -314,12 +316,12 @@ func TestAutopathAllOptions(t *testing.T) {
 	}
 }
 
-// Many clients, while TTLs run out: never one family without the other, and a bounded number of
-// questions outside.
+// Many clients ask while TTLs expire. No client gets one family without the other, and a
+// bounded number of questions is sent outside.
 func TestAutopathAllTogether(t *testing.T) {
 	o := startOutside(t)
 	c := startChain(t, "testdata/autopath/objects.yaml", append(allArgs(o), "--negative-ttl=1s")...)
-	// dnscache learns at first whose routes to follow, and drops what it has.
+	// At first dnscache learns which routes to follow, and empties its cache.
 	ask(t, "udp", c.dnscacheAddr, "mx.example.test.", dns.TypeMX)
 	time.Sleep(time.Second)
 	var wg sync.WaitGroup
@@ -348,7 +350,8 @@ func TestAutopathAllTogether(t *testing.T) {
 	}
 }
 
-// An answer that is truncated over UDP upstream is whole; only the client's size truncates it.
+// An answer that the upstream server truncates over UDP is complete; only the client's own
+// size limit truncates it.
 func TestAutopathAllTruncated(t *testing.T) {
 	o := startOutside(t)
 	c := startChain(t, "testdata/autopath/objects.yaml", allArgs(o)...)

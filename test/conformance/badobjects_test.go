@@ -38,8 +38,8 @@ const badObjects = `
 // longName leaves no room for the underscore before it.
 const longName = "ppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppp"
 
-// TestBadObjects: what cannot become records is left out alone, counted and
-// named once, whichever way it came.
+// TestBadObjects: only the parts that cannot become records are left out. They are counted
+// and logged once, whichever way the objects arrived.
 func TestBadObjects(t *testing.T) {
 	t.Run("files", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "objects.yaml")

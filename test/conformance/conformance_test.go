@@ -81,8 +81,8 @@ func (c *chain) startKubedns(t *testing.T) {
 	c.kubedns.WaitURL(t, c.readiness, 20*time.Second)
 }
 
-// The labels of the tables are computed by the tables' own reader; these are
-// the published values it must come to.
+// The reader of the tables computes their hash labels; these are the published values that it
+// must produce.
 func TestHashLabel(t *testing.T) {
 	for addr, want := range map[string]string{
 		"1.2.3.4":     "6263626163303737",
@@ -107,7 +107,7 @@ func TestCoreDNS(t *testing.T) {
 	testTable(t, "testdata/coredns")
 }
 
-// Multi-cluster Services have a zone of their own.
+// Multi-cluster Services have their own zone.
 func TestClusterSet(t *testing.T) {
 	testTable(t, "testdata/clusterset", "--clusterset-domain=clusterset.local.")
 }
@@ -136,9 +136,9 @@ func TestLiteralAsterisk(t *testing.T) {
 	testTable(t, "testdata/literal", "--wildcards=false")
 }
 
-// testTable asks every row of folder/rows.md of kubedns serving
-// folder/objects.yaml, and through dnscache, each over UDP and TCP. dnscache
-// is asked twice: what it forwards, and what it has kept.
+// testTable asks every row of folder/rows.md, over UDP and TCP, of a kubedns that serves
+// folder/objects.yaml, and through dnscache. dnscache is asked twice, so that it answers once
+// by forwarding and once from its cache.
 func testTable(t *testing.T, folder string, kubednsArgs ...string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(folder, "rows.md"))

@@ -10,7 +10,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// TestProtocol asks both servers what no table of names can say.
+// TestProtocol tests, with both servers, what a table of names cannot express.
 func TestProtocol(t *testing.T) {
 	c := startChain(t, "testdata/spec/objects.yaml")
 	for name, addr := range map[string]string{"kubedns": c.kubednsAddr, "dnscache": c.dnscacheAddr} {
@@ -94,7 +94,8 @@ func testProtocol(t *testing.T, network, addr string) {
 	}
 }
 
-// TestTruncation: what does not fit over UDP says so, and comes whole over TCP.
+// TestTruncation: an answer that does not fit over UDP is marked as truncated, and is
+// complete over TCP.
 func TestTruncation(t *testing.T) {
 	c := startChain(t, "testdata/large")
 	const name = "large.default.svc.cluster.local."
@@ -116,7 +117,7 @@ func TestTruncation(t *testing.T) {
 	}
 }
 
-// TestChaos: the statistics that dnsmasq's monitors read.
+// TestChaos: the statistics that monitoring tools for dnsmasq read.
 func TestChaos(t *testing.T) {
 	c := startChain(t, "testdata/spec/objects.yaml")
 	value := func(name string) string {
@@ -143,8 +144,8 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// TestKubednsKilled: cached names are answered all the while, past their TTL
-// too, and serving resumes by itself.
+// TestKubednsKilled: cached names are answered all the time, even after their TTL, and normal
+// service resumes by itself.
 func TestKubednsKilled(t *testing.T) {
 	c := startChain(t, "testdata/spec/objects.yaml")
 	const known, unknown = "kubernetes.default.svc.cluster.local.", "early.default.svc.cluster.local."

@@ -11,7 +11,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// query8906 is one query of RFC 8906 §8 and what its answer must have.
+// query8906 is one query of RFC 8906 §8, and what its answer must contain.
 type query8906 struct {
 	section, title string
 	typ            uint16
@@ -23,7 +23,7 @@ type query8906 struct {
 	rcode int
 	// answer says whether the answer section holds a record of typ.
 	answer bool
-	// check finds what else is wrong with the answer, "" for nothing.
+	// check returns what else is wrong with the answer, or "" if nothing is.
 	check func(q, m *dns.Msg, packed []byte) string
 }
 
@@ -38,7 +38,7 @@ func edns(version uint8, flags uint16, do bool, options ...dns.EDNS0) func(*dns.
 	}
 }
 
-// plainOPT wants an OPT record of version 0 without unknown flags and options.
+// plainOPT checks that the OPT record has version 0, and no unknown flags and options.
 func plainOPT(q, m *dns.Msg, _ []byte) string {
 	opt := m.IsEdns0()
 	switch {
@@ -147,8 +147,8 @@ var queries8906 = []query8906{
 	},
 }
 
-// TestRFC8906 asks each query of RFC 8906 §8 of both servers, over UDP and TCP
-// (§8.1.5), through dnscache when its cache is empty and when it has the answer.
+// TestRFC8906 sends each query of RFC 8906 §8 to both servers, over UDP and TCP (§8.1.5), and
+// to dnscache both with an empty cache and with the answer in its cache.
 func TestRFC8906(t *testing.T) {
 	c := startChain(t, "testdata/spec/objects.yaml")
 	for _, server := range []struct{ name, addr string }{
@@ -211,7 +211,7 @@ func testRFC8906(t *testing.T, network, addr string, tt *query8906) {
 	}
 }
 
-// TestRFC8906Table: the table in the documents lists these queries, no others.
+// TestRFC8906Table: the table in the documents lists exactly these queries.
 func TestRFC8906Table(t *testing.T) {
 	text, err := os.ReadFile("../../docs/proof.md")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Row is one question and what must come back.
+// Row is one question and its expected reply.
 type Row struct {
 	ID    string
 	Name  string // absolute, spelled as asked
@@ -28,9 +28,9 @@ type Row struct {
 	AnyAnswer, AnyExtra, AnyAuthority bool
 }
 
-// ParseRows reads a table with the columns #, query, type, rcode, answer,
-// additional, authority. A type cell with commas is that many rows. Lines that
-// do not begin with | are prose, and so are tables of three columns.
+// ParseRows reads a table with the columns #, query, type, rcode, answer, additional,
+// authority. A cell with several types separated by commas stands for as many rows. Lines
+// that do not begin with |, and tables with three columns, are ignored.
 func ParseRows(text string) ([]Row, error) {
 	var rows []Row
 	for i, line := range strings.Split(text, "\n") {
@@ -126,7 +126,7 @@ func records(cell, asked string) ([]string, error) {
 	return out, nil
 }
 
-// named says whether the i-th field of a type's rdata is a domain name.
+// named reports whether field i of a type's rdata is a domain name.
 func named(typ string, i int) bool {
 	switch typ {
 	case "CNAME", "PTR", "NS":
@@ -168,17 +168,17 @@ func absolute(text, asked string) (string, error) {
 
 var label = regexp.MustCompile(`L\([0-9a-f.:]+\)`)
 
-// hashLabel is the label that kube-dns gives an address: the 32-bit FNV-1a of
-// its record printed as Go prints it, in hexadecimal, in hexadecimal again.
+// hashLabel returns the label that kube-dns gives to an address: the 32-bit FNV-1a hash of
+// its record as Go prints it, written in hexadecimal, each digit of which is again written in
+// hexadecimal.
 func hashLabel(addr netip.Addr) string {
 	h := fnv.New32a()
 	fmt.Fprintf(h, "&{%s 0 10 10  false 30 0  }", addr)
 	return fmt.Sprintf("%x", fmt.Sprintf("%x", h.Sum32()))
 }
 
-// Diff says how a reply differs from the row, "" if it does not. A reply from
-// a cache may have aged: its TTLs may be lower, and the additional section may
-// be gone.
+// Diff returns how a reply differs from the row, or "" if it does not. In a reply from a
+// cache, TTLs may be lower and the additional section may be missing.
 func (r Row) Diff(m *dns.Msg, cached bool) string {
 	var faults []string
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }

@@ -12,7 +12,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Every table reads, and a row of it tells a right reply from a wrong one.
+// Every table can be read, and its rows tell right replies from wrong ones.
 func TestTablesRead(t *testing.T) {
 	tables, err := filepath.Glob("testdata/*/rows.md")
 	if err != nil || len(tables) == 0 {
@@ -29,8 +29,8 @@ func TestTablesRead(t *testing.T) {
 	}
 }
 
-// TestNoRowIsForgotten: each row of what the programs were measured with is in
-// its table, or among those left out with a reason.
+// TestNoRowIsForgotten: each row with which the old programs were measured is in its table,
+// or is listed as left out with a reason.
 func TestNoRowIsForgotten(t *testing.T) {
 	id := regexp.MustCompile(`^\| *([Tab]?)([0-9]+)[a-z]* *\|`)
 	left := regexp.MustCompile(`^\| *([Tab]?)([0-9]+)(?:-[Tab]?([0-9]+))? *\|[^|]+\|[^|]+\|$`)

@@ -12,7 +12,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// walker goes through a Pod's search list by itself, as glibc does.
+// walker goes through a Pod's search list as glibc does.
 type walker struct {
 	t         *testing.T
 	conn      *dns.Conn
@@ -65,7 +65,8 @@ func (w *walker) addrs(name string) (addrs []string) {
 	return addrs
 }
 
-// randomSearch makes names that are often there, inside or outside, and often nearly so.
+// randomSearch returns a random name that often exists, inside or outside, and often nearly
+// exists.
 func randomSearch(rng *rand.Rand) string {
 	words := []string{
 		"web", "db", "db-0", "db-9", "prod", "ns1", "bare", "svc", "cluster", "local", "clusterset", "shop", "ext", "away", "inside", "myfed", "_tcp",
@@ -137,8 +138,9 @@ func TestSearchAllIsTheSame(t *testing.T) {
 	t.Logf("%d searches, %d shorter, %d different as listed; questions %d before, %d after", n, shorter, listed, off.questions, all.questions)
 }
 
-// completedAgain returns what a step after the first comes to if it is itself a name that is
-// completed: y.<namespace>.svc.cluster.local. off is a walker without completion.
+// completedAgain returns the result of a later step of the search whose name is itself
+// completed, since it has the form y.<namespace>.svc.cluster.local. off is a walker without
+// completion.
 func completedAgain(off *walker, x, namespace string) (addrs []string, found bool) {
 	for _, suffix := range []string{"svc.cluster.local.", "cluster.local.", ""} {
 		head, below := strings.CutSuffix(x+"."+suffix, ".svc.cluster.local.")

@@ -10,8 +10,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/outside"
 )
 
-// startUpstream serves the outside on a loopback port, over UDP and TCP, and
-// returns its address.
+// startUpstream serves the names outside the cluster on a loopback port, over UDP and TCP,
+// and returns its address.
 func startUpstream(t *testing.T) string {
 	t.Helper()
 	addr, stop, err := outside.Serve("127.0.0.1:0")
@@ -22,7 +22,7 @@ func startUpstream(t *testing.T) string {
 	return addr
 }
 
-// answers says whether anything at all answers at addr.
+// answers returns a function that reports whether any server answers at addr.
 func answers(addr string) func(ctx context.Context) bool {
 	return func(ctx context.Context) bool {
 		q := new(dns.Msg)

@@ -10,8 +10,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// answer is a reply without what is free: the order of records, but for those
-// of PTR. Records are text: owner, TTL, type, data.
+// answer is a reply without what may vary: records are sorted, except those of PTR. A record
+// is a text of owner name, TTL, type and data.
 type answer struct {
 	Rcode  string
 	Answer []string
@@ -23,8 +23,8 @@ func (a *answer) equal(b *answer) bool {
 	return a.Rcode == b.Rcode && a.SOA == b.SOA && slices.Equal(a.Answer, b.Answer) && slices.Equal(a.Extra, b.Extra)
 }
 
-// nxdomain and nodata, as all that ask and what it calls return, are the
-// answers of which one must be given: more than one where chance decides.
+// nxdomain and nodata, like ask and all methods that it calls, return the answers that are
+// allowed: more than one where the server chooses at random.
 func nxdomain() []answer { return []answer{{Rcode: "NXDOMAIN", SOA: true}} }
 func nodata() []answer   { return []answer{{Rcode: "NOERROR", SOA: true}} }
 
@@ -281,9 +281,9 @@ func (m *model) pod(name, rest string, typ uint16) []answer {
 	return nxdomain()
 }
 
-// reverse answers for the name of an address with all that claim it, in order:
-// ClusterIPs, then endpoints; the oldest Service first. Between equals the order
-// is not said, and here that of the text.
+// reverse answers for the reverse name of an address with all names that claim it, in order:
+// ClusterIPs, then endpoints; the oldest Service first. The order of equals is not specified;
+// here it is that of the text.
 func (m *model) reverse(name string, typ uint16) []answer {
 	claims := slices.Clone(m.claims[name])
 	switch {
@@ -304,8 +304,8 @@ func compareClaims(a, b claim) int {
 	return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.created, b.created), cmp.Compare(a.target, b.target))
 }
 
-// reordered returns what got has, ordered by text where the order is not said:
-// among neighbours that have equal claims.
+// reordered returns the records of got, sorted by text where the order is not specified:
+// among neighbours with equal claims.
 func (m *model) reordered(name string, got []string) []string {
 	of := map[string]claim{}
 	for _, c := range m.claims[name] {

@@ -50,9 +50,9 @@ func TestDifferential(t *testing.T) {
 	})
 }
 
-// testHistory runs one random history. At the end of each round all answers
-// must be those of the model, at its end also those of a fresh start. standIn:
-// EndpointSlices are forbidden, and there are Endpoints.
+// testHistory runs one random history. At the end of each round, all answers must equal those
+// of the model; at the end of the history, also those of a fresh start. With standIn,
+// EndpointSlices are forbidden and there are Endpoints.
 func testHistory(t *testing.T, seed uint64, standIn bool) {
 	t.Helper()
 	g := generator{rand.New(rand.NewPCG(seed, 0)), standIn}
@@ -100,9 +100,9 @@ func testHistory(t *testing.T, seed uint64, standIn bool) {
 	stop()
 }
 
-// settled waits until every answer is the model's, and returns the number of
-// questions. Nothing tells when the last change has arrived, so wrong answers
-// are asked for again until the limit.
+// settled waits until every answer equals the model's, and returns the number of questions.
+// Nothing signals the arrival of the last change, so questions with wrong answers are asked
+// again until the limit.
 func settled(t *testing.T, s *stack, api *apiserver.Server) int {
 	t.Helper()
 	m := modelOf(api)
@@ -128,7 +128,7 @@ func settled(t *testing.T, s *stack, api *apiserver.Server) int {
 			t.Fatalf("%d of %d answers are wrong", len(left), len(all))
 		}
 	}
-	// What was right at first must still be.
+	// Answers that were right at first must still be right.
 	for _, q := range all {
 		if diff := m.diff(t, s, q); diff != "" {
 			t.Errorf("%s %s became wrong: (-model +kubedns)\n%s", q.name, dns.TypeToString[q.typ], diff)
@@ -137,7 +137,7 @@ func settled(t *testing.T, s *stack, api *apiserver.Server) int {
 	return len(all)
 }
 
-// modelOf returns the model of what api holds. It has no place yet.
+// modelOf returns the model of api's objects, without a location.
 func modelOf(api *apiserver.Server) *model {
 	return newModel(objects(api, &corev1.Service{}), modelSlices(api))
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/apiserver"
 )
 
-// What objects are made of: what is usual, what is at a limit, and what no
-// valid object has. The pools are small, so that things collide.
+// The values from which objects are made: usual ones, ones at a limit, and invalid ones. The
+// pools are small, so that values collide.
 var (
 	namespaces = []string{"default", "prod", "svc", "1st", "bad_ns"}
 	names      = append([]string{
@@ -69,7 +69,7 @@ func (g generator) addr() string {
 	return pick(g, goodAddrs)
 }
 
-// externalName is where an ExternalName Service leads.
+// externalName returns a random target of an ExternalName Service.
 func (g generator) externalName() string {
 	switch g.IntN(6) {
 	case 0:
@@ -183,7 +183,7 @@ func (g generator) slice() *discoveryv1.EndpointSlice {
 	return s
 }
 
-// backing is an object that lists endpoints.
+// backing returns a random object that lists endpoints.
 func (g generator) backing() apiserver.Object {
 	if g.standIn {
 		return g.endpoints()
@@ -191,7 +191,8 @@ func (g generator) backing() apiserver.Object {
 	return g.slice()
 }
 
-// endpoints has what some slices have, under the name of a Service.
+// endpoints returns an Endpoints object with the endpoints of some slices, under the name of
+// a Service.
 func (g generator) endpoints() *corev1.Endpoints { //nolint:staticcheck // what is read where there are no slices
 	out := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: pick(g, namespaces), Name: pick(g, names), UID: g.uid()}} //nolint:staticcheck // as above
 	for range g.IntN(4) {
@@ -218,8 +219,8 @@ func (g generator) endpoints() *corev1.Endpoints { //nolint:staticcheck // what 
 	return out
 }
 
-// node tells its zone and region by labels with a prefix, or half of that, or
-// with none, nothing.
+// node returns a Node with zone and region labels of the given prefix, or with only one of
+// them. If prefix is empty, it has neither.
 func (g generator) node(name, prefix string) *corev1.Node {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"kubernetes.io/hostname": name}}}
 	if prefix != "" {
@@ -265,7 +266,7 @@ func (g generator) change(api *apiserver.Server) {
 	}
 }
 
-// fault makes something go wrong between the API server and its clients.
+// fault causes a random fault between the API server and its clients.
 func (g generator) fault(api *apiserver.Server) {
 	switch g.IntN(5) {
 	case 0, 1:

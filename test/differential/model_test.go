@@ -15,25 +15,24 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 )
 
-// model knows objects and answers from them by the words of the DNS
-// specification and of kube-dns's rules, with loops and string comparisons
-// only. It shares no code with the programs.
+// model holds objects, and answers from them as the DNS specification and kube-dns's rules
+// say, with only loops and string comparisons. It shares no code with the programs.
 type model struct {
 	services map[string]*service // by name.namespace, those that have names
 	// claims are the names of addresses, by the reverse name.
 	claims map[string][]claim
-	// tree is what wildcards are matched with, unless they are off.
+	// tree is used to match wildcards; it is nil if they are off.
 	tree      *branch
 	wildcards bool
 	literal   *model // the same with wildcards off
-	// federations are domains by name. place is zone.region of this cluster, ""
-	// while it is not known.
+	// federations are the federations' domains by name. place is zone.region of this cluster,
+	// "" while unknown.
 	federations map[string]string
 	place       string
 	asked       map[question][]answer // for names that take long
 }
 
-// service is the names of one Service.
+// service holds the names of one Service.
 type service struct {
 	name, namespace string
 	kind            string // "ClusterIP", "Headless", "ExternalName"
@@ -102,7 +101,7 @@ func (m *model) locate(place string) {
 	m.literal = &literal
 }
 
-// answers is ask, but thinks only once about a wildcard.
+// answers is ask, with a cache for the answers to wildcards.
 func (m *model) answers(name string, typ uint16) []answer {
 	if !strings.Contains(name, "*") {
 		return m.ask(name, typ)
@@ -187,8 +186,8 @@ func (s *service) slice(in *corev1.Service, sl *discoveryv1.EndpointSlice) {
 	}
 }
 
-// slicesOf returns what Endpoints say as EndpointSlices of the Service of that
-// name, one for each subset.
+// slicesOf returns Endpoints as EndpointSlices of the Service of that name, one for each
+// subset.
 func slicesOf(in *corev1.Endpoints) []*discoveryv1.EndpointSlice { //nolint:staticcheck // what is read where there are no slices
 	var out []*discoveryv1.EndpointSlice
 	for _, subset := range in.Subsets {
@@ -228,8 +227,8 @@ func (s *service) port(name string, protocol corev1.Protocol, number int32, host
 	s.ports = append(s.ports, port{name, proto, number, hosts})
 }
 
-// mergeLabels makes one name of a hostname and the equal hash label of another
-// endpoint: that endpoint counts as having the hostname.
+// mergeLabels treats an endpoint whose hash label equals another endpoint's hostname as
+// having that hostname.
 func (s *service) mergeLabels() {
 	named := map[string]bool{}
 	for _, h := range s.hosts {
@@ -259,8 +258,8 @@ func (m *model) claim(s *service) {
 
 func (s *service) full() string { return s.name + "." + s.namespace + ".svc.cluster.local." }
 
-// address reads an address as Kubernetes does: zeros before a decimal octet
-// mean nothing, IPv4 in IPv6 is IPv4, there are no zones.
+// address parses an address as Kubernetes does: leading zeros of a decimal octet are ignored,
+// IPv4-mapped addresses are IPv4, and zones are not allowed.
 func address(text string) (netip.Addr, bool) {
 	if octets := strings.Split(text, "."); len(octets) == 4 {
 		for i, o := range octets {

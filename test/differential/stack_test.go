@@ -72,8 +72,8 @@ func serve(t *testing.T, b *backend.Backend) *skydns.Server {
 	return server
 }
 
-// locate finds out where the cluster is. The last place stands while no node
-// tells.
+// locate finds out where the cluster is. While no node has a location, the last one stays in
+// effect.
 func (s *stack) locate(t *testing.T) {
 	t.Helper()
 	for {

@@ -8,15 +8,15 @@ import (
 	"github.com/miekg/dns"
 )
 
-// branch is one node of a tree of names by label, as kube-dns keeps it: what
-// is below is in children, what can be answered in entries.
+// branch is one node of a tree of names by label, like kube-dns's: children holds the nodes
+// below, entries the records.
 type branch struct {
 	children map[string]*branch
 	entries  map[string][]entry
-	// unlisted are entries that a label names and "*" does not stand for.
+	// unlisted are entries that their label matches but "*" does not.
 	unlisted map[string][]entry
-	// named branches are names that have their entries as records: Services and
-	// their ports, but not namespaces.
+	// named says that the branch's entries are records of its own name, as for Services and
+	// their ports, but not for namespaces.
 	named bool
 }
 
@@ -140,8 +140,8 @@ func (m *model) wildcard(name string, typ uint16, seen []string) []answer {
 			return []answer{a}
 		}
 	}
-	// One CNAME is all that an owner can have: of an external name, or for
-	// addresses the Service of a port.
+	// An owner name can have only one CNAME: that of an external name or, for addresses, that
+	// of a port's Service.
 	targets := slices.DeleteFunc(slices.Clone(found), func(e entry) bool { return !e.alias })
 	if (typ == dns.TypeA || typ == dns.TypeAAAA) && m.onePort(found) {
 		targets = found[:1]
