@@ -57,8 +57,8 @@ func main() {
 
 // build writes the archive. The first file is the entry point.
 func build(o options) error {
-	// containerd uses the name in an OCI layout unchanged, whereas the kubelet asks it for
-	// images by their full names.
+	// containerd takes the name in an OCI layout as it stands, and the kubelet
+	// asks it for names in their full form.
 	full, err := reference.ParseDockerRef(o.name)
 	if err != nil {
 		return fmt.Errorf("-name %s: %w", o.name, err)
@@ -138,8 +138,7 @@ func config(img v1.Image, o options, entry string, created time.Time) *v1.Config
 	return c
 }
 
-// sizeOf returns the total size of the files in bytes, which is the space that the image
-// takes on a node.
+// sizeOf adds up the files' bytes: what the image takes on a node.
 func sizeOf(files []string) (int, error) {
 	sum := 0
 	for _, f := range files {
@@ -208,8 +207,7 @@ func dockerManifest(dir string, img v1.Image, name string) error {
 	return os.WriteFile(filepath.Join(dir, "manifest.json"), data, 0o644)
 }
 
-// pack writes dir as a tar archive in the order of names. After an error, there is no
-// archive.
+// pack writes dir as a tar in name order, complete or not at all.
 func pack(dir, out string, created time.Time) (err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(out), ".image-*")
 	if err != nil {
