@@ -17,8 +17,8 @@ type question struct {
 	typ  uint16
 }
 
-// questions are all names that the objects of the generator could have, and
-// names near them.
+// questions returns all names that the generator's objects could have, and names close to
+// them.
 func questions(api *apiserver.Server) []question {
 	var all []question
 	add := func(name string, types ...uint16) {
@@ -100,14 +100,14 @@ func questions(api *apiserver.Server) []question {
 	return all
 }
 
-// podNames spell addresses, or nearly so.
+// podNames spell addresses, or almost do.
 var podNames = []string{
 	"10-0-0-1", "01-2-3-4", "1-2-3", "1-2-3-256", "1-2-3-4-5", "255-255-255-255", "foo", "*", "x.1-2-3-4",
 	"2001-db8--1", "2001-db8-0-0-0-0-0-1", "2001-db8-0-0-0-0-0-1-2", "--", "--1", "1--", "0--0", "fe80--1",
 	"--ffff-a00-1", "2001-db8---1", "2001-db8--g", "12345--1", "1--2--3", "-1-2-3-4", "1-2-3-4-",
 }
 
-// modelSlices returns all EndpointSlices, and what Endpoints are in their place.
+// modelSlices returns all EndpointSlices, and those that stand for Endpoints.
 func modelSlices(api *apiserver.Server) []*discoveryv1.EndpointSlice {
 	all := objects(api, &discoveryv1.EndpointSlice{})
 	for _, e := range objects(api, &corev1.Endpoints{}) { //nolint:staticcheck // what is read where there are no slices
@@ -116,8 +116,8 @@ func modelSlices(api *apiserver.Server) []*discoveryv1.EndpointSlice {
 	return all
 }
 
-// labelPool returns labels below a Service, and addresses: those of the
-// generator's pools, and a sample of those that there are.
+// labelPool returns labels below a Service, and addresses: those of the generator's pools,
+// and a sample of those of the objects.
 func labelPool(api *apiserver.Server) (labels, addrs []string) {
 	for _, h := range hostnames {
 		if h != "" && !strings.Contains(h, ".") && len(h) < 64 {

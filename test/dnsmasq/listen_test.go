@@ -13,9 +13,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// TestListeningFollowsInterfaces starts both programs, each in a network
-// namespace of its own, before an interface is there, and compares at which
-// addresses they answer once it is.
+// TestListeningFollowsInterfaces starts both programs, each in its own network namespace,
+// before an interface exists, and compares the addresses at which they answer once it does.
 func TestListeningFollowsInterfaces(t *testing.T) {
 	const namespace, programs = "DNSMASQ_TEST_NAMESPACE", "DNSMASQ_TEST_PROGRAM"
 	if os.Getenv(namespace) == "" {
@@ -80,7 +79,7 @@ func TestListeningFollowsInterfaces(t *testing.T) {
 		ip(t, "link del veth0")
 		p.kill()
 	}
-	// IPv6 addresses that the network has not agreed to yet do not hold up
+	// IPv6 addresses for which duplicate address detection is not finished do not delay
 	// anything.
 	ip(t, "link add veth0 type veth peer name other0")
 	ip(t, "link set other0 up")
@@ -112,8 +111,8 @@ func startListening(t *testing.T, program, options string) *process {
 	return p
 }
 
-// expect waits until the program answers at the given addresses. With only it
-// then must not answer at another one.
+// expect waits until the program answers at the given addresses. With only, it must then not
+// answer at any other address.
 func (p *process) expect(t *testing.T, what, addrs string, only bool) {
 	t.Helper()
 	answers := func(addr string, wait time.Duration) bool {

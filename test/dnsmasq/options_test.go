@@ -11,8 +11,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/addon"
 )
 
-// testedInGo names, for options whose effect no row shows, the test that
-// starts cmd/dnscache with the option and looks at what it does.
+// testedInGo names, for each option whose effect no row shows, the test that starts
+// cmd/dnscache with the option and checks its effect.
 var testedInGo = map[string]string{
 	"bind-dynamic":     "TestBindDynamic",
 	"bind-interfaces":  "TestListenOptions",
@@ -43,9 +43,8 @@ var testedInGo = map[string]string{
 	"share-port":       "TestSharePort",
 }
 
-// TestImplementedOptionsHaveTests: every option that the table calls
-// implemented stands in the command line of a row that looks at the program at
-// work, or of a test of cmd/dnscache.
+// TestImplementedOptionsHaveTests: every option that the table calls implemented occurs in
+// the command line of a row that checks the running program, or of a test of cmd/dnscache.
 func TestImplementedOptionsHaveTests(t *testing.T) {
 	inRows := map[string]bool{}
 	for _, table := range tables(t) {
@@ -79,10 +78,9 @@ func TestImplementedOptionsHaveTests(t *testing.T) {
 	}
 }
 
-// observedOptions are the long names of the options of the row whose work it
-// looks at: those of its set-up when a step tells something, and those of a
-// step "run" that ends well when it is the option that ends the program. The
-// options that every program gets are not among them.
+// observedOptions returns the long names of the options whose effect the row checks: those of
+// its set-up if a step has a result, and those of a step "run" that succeeds if the option
+// ends the program. The options that every program gets are not included.
 func (r *Row) observedOptions() []string {
 	var names []string
 	if slices.ContainsFunc(r.Steps, func(step string) bool {
@@ -112,7 +110,7 @@ func (r *Row) observedOptions() []string {
 	return names
 }
 
-// longNames are the options among the words of a command line.
+// longNames returns the long names of the options in a command line.
 func longNames(args []string) []string {
 	var names []string
 	for _, arg := range args {
@@ -128,7 +126,7 @@ func longNames(args []string) []string {
 	return names
 }
 
-// programTests is the text of cmd/dnscache's tests.
+// programTests returns the text of cmd/dnscache's tests.
 func programTests(t *testing.T) string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(addon.Root(), "cmd", "dnscache", "*_test.go"))
@@ -146,7 +144,7 @@ func programTests(t *testing.T) string {
 	return b.String()
 }
 
-// inBody says whether a test function is there and its text holds a word.
+// inBody reports whether code has a test function whose text contains a word.
 func inBody(code, test, word string) bool {
 	_, body, ok := strings.Cut(code, "\nfunc "+test+"(t *testing.T) {\n")
 	body, _, _ = strings.Cut(body, "\n}\n")

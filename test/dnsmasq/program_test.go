@@ -37,9 +37,8 @@ type process struct {
 	done chan struct{}
 }
 
-// logFile takes the output. It is a file and no pipe, so that all is there
-// when the program has ended, however late this test is to read it and
-// whatever children hold on to it.
+// logFile receives the output. It is a file and not a pipe, so that the output is complete
+// when the program has ended, even if this test reads it late or children still hold it open.
 type logFile struct{ file *os.File }
 
 func newLogFile() (*logFile, error) {
@@ -55,7 +54,7 @@ func newLogFile() (*logFile, error) {
 	return &logFile{file}, os.Remove(name)
 }
 
-// String is what has been written until now.
+// String returns what has been written so far.
 func (l *logFile) String() string {
 	info, err := l.file.Stat()
 	if err != nil {
@@ -101,8 +100,7 @@ const (
 	selfPort   = 5353
 )
 
-// newSide sets a row up for a program. base is an address whose next ones are
-// its own.
+// newSide sets a row up for a program, which may use base and the addresses after it.
 func newSide(row *Row, name, path, dir string, base netip.Addr) (*side, error) {
 	s := &side{name: name, path: path, dir: dir, row: row, self: netip.AddrPortFrom(base.Next(), selfPort)}
 	if s.name == "dnsmasq" {
@@ -131,7 +129,7 @@ func newSide(row *Row, name, path, dir string, base netip.Addr) (*side, error) {
 	return s, err
 }
 
-// write makes a file in the program's folder: NAME: TEXT.
+// write creates a file in the program's folder. text is "NAME: TEXT".
 func (s *side) write(text string) error {
 	name, content, ok := strings.Cut(text, ": ")
 	if !ok {
@@ -148,7 +146,7 @@ func (s *side) write(text string) error {
 	return os.Rename(path+".new", path)
 }
 
-// expand fills in what begins with $.
+// expand replaces the variables in text, which begin with $.
 func (s *side) expand(text string) string {
 	ports := s.ports()
 	text = strings.ReplaceAll(text, "$PORT", strconv.Itoa(ports[0]))
@@ -165,8 +163,8 @@ func (s *side) expand(text string) string {
 	return text
 }
 
-// ports are the first and the last of some that only this program asks from;
-// the system gives none of them to others.
+// ports returns the first and the last of a range of ports that only this program uses for
+// its questions; the system gives none of them to other sockets.
 func (s *side) ports() [2]int {
 	first := 20000 + 22*int(s.self.Addr().As4()[1])
 	if s.name != "dnsmasq" {
@@ -177,8 +175,8 @@ func (s *side) ports() [2]int {
 
 func optionText(a netip.AddrPort) string { return strings.ReplaceAll(a.String(), ":", "#") }
 
-// shorten is the inverse of expand, for messages, with what else differs from
-// run to run.
+// shorten is the inverse of expand for messages. It also replaces everything else that
+// differs from run to run.
 func (s *side) shorten(text string) string {
 	at := s.self.Addr()
 	for n := 1; n <= servers; n++ {
@@ -203,7 +201,7 @@ var (
 	serial     = regexp.MustCompile(`^10?(\d) 127`)
 )
 
-// options is the program's command line.
+// options returns the program's command line.
 func (s *side) options() []string {
 	own := []string{"--conf-file=/dev/null", "--no-resolv", "--cache-size=1000", "--server=$1"}
 	for _, line := range s.row.Set {
@@ -252,8 +250,8 @@ func (s *side) launch() error {
 	}
 }
 
-// listens says whether the program's sockets are there. A packet that is an
-// answer is not answered; only the system says when nobody has a socket.
+// listens reports whether the program's sockets exist. It sends a packet that is an answer,
+// which the program ignores; if there is no socket, the system returns an error.
 func (s *side) listens() bool {
 	stream, err := net.Dial("tcp", s.self.String())
 	if err != nil {

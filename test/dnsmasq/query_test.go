@@ -10,7 +10,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// query is a question to be sent, written as NAME TYPE [word]...
+// query is a question to send, written as NAME TYPE [word]...
 //
 // Words that change the message: edns or edns=SIZE, do, ver=N, cookie, ecs,
 // optdup (two OPT records), optowner (one with a name), cd, ad, nord, z, aa,
@@ -65,7 +65,7 @@ func (q *query) has(word string) bool {
 	return ok
 }
 
-// int is the number of a word, or other.
+// int returns the number given for a word, or other if the word is missing.
 func (q *query) int(word string, other int) int {
 	n, err := strconv.Atoi(q.words[word])
 	if err != nil {
@@ -74,7 +74,7 @@ func (q *query) int(word string, other int) int {
 	return n
 }
 
-// copies is how many of it are asked at a time.
+// copies returns how many copies of the query are sent at a time.
 func (q *query) copies() int { return max(1, q.int("x", 1)) }
 
 // message builds the octets.
@@ -249,7 +249,7 @@ func (q *query) story(asked, msg []byte) string {
 	return strings.Join(parts, " | ")
 }
 
-// messageEnd says where a message ends, and whether that is the end of msg.
+// messageEnd returns where a message ends, and whether that is the end of msg.
 func messageEnd(m *dns.Msg, msg []byte) (int, bool) {
 	at := 12
 	for range m.Question {
@@ -289,7 +289,7 @@ func flagText(flags uint16) string {
 	return strings.Join(out, " ")
 }
 
-// optText is an OPT record in short.
+// optText returns a short text for an OPT record.
 func optText(opt *dns.OPT) string {
 	if opt == nil {
 		return ""
@@ -318,8 +318,8 @@ func optText(opt *dns.OPT) string {
 	return text
 }
 
-// recordTexts is a section without OPT, sorted unless inOrder; many records
-// are counted.
+// recordTexts returns the records of a section without OPT, sorted unless inOrder. If there
+// are many, it returns their number.
 func recordTexts(section []dns.RR, inOrder bool) string {
 	var texts []string
 	for _, rr := range section {

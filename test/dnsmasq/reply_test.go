@@ -21,7 +21,7 @@ const (
 	flagCD = 1 << 4
 )
 
-// reply is what a rule answers to a question.
+// reply returns a rule's reply to a question.
 func reply(r *rule, q *seen) []byte {
 	qflags := binary.BigEndian.Uint16(q.msg[2:])
 	if r.has("raw") {
@@ -76,7 +76,7 @@ func reply(r *rule, q *seen) []byte {
 	return append(out[:len(out)-r.number("cut")], make([]byte, r.number("trail"))...)
 }
 
-// answers are the records of a rule, those that it counts included.
+// answers returns the records of a rule, including those that it gives only as a number.
 func (r *rule) answers(q *seen) []string {
 	list := slices.Clone(r.an)
 	for i := range r.number("many") {
@@ -103,7 +103,7 @@ func changeQuestion(msg []byte, how string) {
 	}
 }
 
-// replyOPT is the OPT record of a reply in wire form, nil for none.
+// replyOPT returns the OPT record of a reply in wire form, or nil for none.
 func replyOPT(r *rule, q *seen, rcode int) []byte {
 	if q.opt == nil && !r.has("opt") {
 		return nil
@@ -128,8 +128,8 @@ func replyOPT(r *rule, q *seen, rcode int) []byte {
 	return buf[:n]
 }
 
-// packRecord reads a record in zone form; the owner @ becomes a pointer to the
-// question.
+// packRecord packs a record given in zone-file form. The owner name @ becomes a pointer to
+// the question.
 func packRecord(text string) ([]byte, error) {
 	name, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
 	atQuestion := name == "@"

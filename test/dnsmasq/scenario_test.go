@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Row is one scenario and what both programs made of it.
+// Row is one scenario, and what both programs do in it.
 //
 // Set-up lines:
 //
@@ -98,7 +98,7 @@ func (r *Row) addLine(line string) error {
 	return nil
 }
 
-// String is the row as it stands in its file.
+// String returns the row in the form of its file.
 func (r *Row) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "== %s %s\n", r.ID, r.Title)
@@ -143,9 +143,9 @@ func (t *Table) Write() error {
 	return os.WriteFile(t.Path, []byte(b.String()), 0o644)
 }
 
-// fits says whether a line of a story is as written: equal, but that TTLs in
-// an answer for which nobody was asked ("up 0") may be lower by three seconds or
-// a quarter.
+// fits reports whether a line of a story is as written. It must be equal, except that TTLs in
+// an answer for which no server was asked ("up 0") may be lower by three seconds or a
+// quarter.
 func fits(want, got string) bool {
 	if want == got {
 		return true
@@ -167,7 +167,7 @@ func fits(want, got string) bool {
 	return true
 }
 
-// agree makes lines that differ in tolerated TTLs only the same line.
+// agree makes lines equal that differ only in TTLs within the tolerance.
 func (r *Row) agree() {
 	for i := range min(len(r.Dnsmasq), len(r.Ours)) {
 		switch d, o := &r.Dnsmasq[i], &r.Ours[i]; {

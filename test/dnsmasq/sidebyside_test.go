@@ -29,7 +29,7 @@ var (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// Rows mostly wait: for silence, and for TTLs to run down.
+	// Rows spend most of their time waiting for silence and for TTLs to expire.
 	if err := flag.Set("test.parallel", "24"); err != nil {
 		log.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 		_ = os.RemoveAll(dir) // or it stays in the folder for temporary files
 		os.Exit(code)
 	}
-	// dnsmasq takes what is not an address for a host name and asks the system's resolver.
+	// dnsmasq treats what is not an address as a host name and asks the system's resolver.
 	os.Exit(addon.RunIsolated(m, build, `
 echo "hosts: files" >"$DIR/nsswitch.conf"
 mount --bind "$DIR/nsswitch.conf" /etc/nsswitch.conf`))
@@ -82,9 +82,9 @@ func tables(t *testing.T) []*Table {
 // retries is how often a row that failed may be run again.
 const retries = 3
 
-// TestSideBySide runs every row. On a busy machine a row's times may be
-// stretched; rows that fail beside others are therefore run again alone, and
-// again when tests of other packages are in the way then.
+// TestSideBySide runs every row. On a busy machine a row may take longer than planned. Rows
+// that fail while others run are therefore run again alone, and once more if tests of other
+// packages disturb them.
 func TestSideBySide(t *testing.T) {
 	all := tables(t)
 	n := 0
@@ -122,7 +122,7 @@ func TestSideBySide(t *testing.T) {
 			}
 		}
 	})
-	// When very many fail the machine is not the reason.
+	// If very many rows fail, the machine is not the reason.
 	const chances = 40
 	t.Run("again", func(t *testing.T) {
 		if len(again) > chances {
@@ -141,15 +141,15 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
-// loopback is a group of addresses for one row, hardly used by another run of
-// this test at the same time.
+// loopback returns the first of a group of addresses for one row. Another run of this test at
+// the same time hardly ever uses the same ones.
 func loopback(n int) netip.Addr {
 	h := fnv.New32a()
 	fmt.Fprint(h, os.Getpid())
 	return netip.AddrFrom4([4]byte{127, byte(2 + (h.Sum32()+uint32(n)/256)%250), byte(n), 0})
 }
 
-// testRow runs a row and returns where the programs do not do what it says.
+// testRow runs a row and returns how the programs deviate from it.
 func testRow(t *testing.T, row *Row, base netip.Addr) []string {
 	t.Helper()
 	if !row.Judged && !*update {
@@ -196,7 +196,7 @@ func testRow(t *testing.T, row *Row, base netip.Addr) []string {
 	return row.faults(stories, sides)
 }
 
-// update makes the stories those of the row.
+// update stores the stories as the expected ones of the row.
 func (r *Row) update(stories [][]string) {
 	r.Dnsmasq, r.Ours = keep(r.Dnsmasq, stories[0]), keep(r.Ours, stories[1])
 	r.agree()
@@ -207,7 +207,7 @@ func (r *Row) update(stories [][]string) {
 	}
 }
 
-// faults compares the stories that were told with those of the row.
+// faults compares the actual stories with those of the row.
 func (r *Row) faults(stories [][]string, sides []*side) []string {
 	var faults []string
 	for i, want := range [][]string{r.Dnsmasq, r.Ours} {
@@ -228,8 +228,7 @@ func (r *Row) faults(stories [][]string, sides []*side) []string {
 	return faults
 }
 
-// tell does all steps of a row and returns a line for each that has something
-// to say.
+// tell runs all steps of a row and returns a line for each step that has a result.
 func (s *side) tell(row *Row) ([]string, error) {
 	var story []string
 	for _, step := range row.Steps {
@@ -244,7 +243,8 @@ func (s *side) tell(row *Row) ([]string, error) {
 	return story, nil
 }
 
-// keep is the new story with the lines of the old one that still fit.
+// keep returns the new story, in which lines of the old one that still fit replace the new
+// ones.
 func keep(old, story []string) []string {
 	for i := range min(len(old), len(story)) {
 		if fits(old[i], story[i]) {
@@ -254,7 +254,7 @@ func keep(old, story []string) []string {
 	return story
 }
 
-// differ says whether the two stories of the row differ.
+// differ reports whether the two stories of the row differ.
 func (r *Row) differ() bool { return !slices.Equal(r.Dnsmasq, r.Ours) }
 
 func diffStories(want, got []string) string {
@@ -333,7 +333,8 @@ func TestEveryObservationHasARow(t *testing.T) {
 	}
 }
 
-// TestDifferencesAreDocumented holds docs/differences.md to the rows, both ways.
+// TestDifferencesAreDocumented checks that docs/differences.md lists exactly the rows that
+// differ.
 func TestDifferencesAreDocumented(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(addon.Root(), "docs", "differences.md"))
 	if err != nil {
@@ -367,7 +368,7 @@ func TestDifferencesAreDocumented(t *testing.T) {
 	}
 }
 
-// A line fits another one only with the tolerance that it says.
+// A line fits another one only within the documented tolerance.
 func TestFits(t *testing.T) {
 	for _, tt := range []struct {
 		name, want, got string
@@ -388,8 +389,8 @@ func TestFits(t *testing.T) {
 	}
 }
 
-// A row cannot rot: what it says must be so of each program, and whether they
-// differ too.
+// A row cannot become outdated: what it says must hold for each program, and so must the
+// claim whether they differ.
 func TestFaults(t *testing.T) {
 	const a, b = "NOERROR rd ra | up 1", "SERVFAIL rd ra | up 1"
 	for _, tt := range []struct {

@@ -115,12 +115,11 @@ func (s *side) signal(name string) error {
 	if err := s.proc.cmd.Process.Signal(signals[name]); err != nil {
 		return err
 	}
-	time.Sleep(700 * time.Millisecond) // nothing tells when it has been heard
+	time.Sleep(700 * time.Millisecond) // nothing signals when it has been processed
 	return nil
 }
 
-// patience is how long to wait for an answer: not long where the row says that
-// none comes.
+// patience returns how long to wait for an answer: only briefly if the row expects none.
 func (s *side) patience(i int) time.Duration {
 	switch {
 	case len(s.want) == 0: // a new row
@@ -177,7 +176,7 @@ func numbered(fields []string, n int) []string {
 	return fields
 }
 
-// tally is each story with how often it was told.
+// tally returns each story with the number of its occurrences.
 func tally(stories []string) string {
 	if len(stories) == 1 {
 		return stories[0]
@@ -201,8 +200,8 @@ func tally(stories []string) string {
 	return strings.Join(out, "; ")
 }
 
-// count is the number of questions that each server saw; servers after the
-// last that saw one are left out.
+// count returns the number of questions that each server saw. Servers after the last one that
+// saw a question are left out.
 func (s *side) count() string {
 	counts, highest := make([]string, servers), 1
 	for n := range counts {
@@ -225,7 +224,7 @@ func (s *side) count() string {
 	return strings.Join(counts[:highest], ",")
 }
 
-// ask sends a question from a socket of its own and tells what came back.
+// ask sends a question from its own socket and returns the story of the answer.
 func (s *side) ask(q *query, patience time.Duration) string {
 	id := uint16(rand.Uint32())
 	msg := q.message(id)
@@ -267,7 +266,7 @@ func (s *side) ask(q *query, patience time.Duration) string {
 	for {
 		n, err := conn.Read(buf)
 		if err != nil && time.Now().Before(deadline) {
-			continue // told that nobody listens: not what we wait for
+			continue // an error that nothing listens there: go on waiting
 		}
 		if err != nil {
 			return "silence"
@@ -299,7 +298,7 @@ func (s *side) portStep() string {
 	return fmt.Sprintf("%d questions from ports in the range", len(s.last))
 }
 
-// logStep shows the new lines of the log that match, without their prefix.
+// logStep returns the new lines of the log that match, without their prefix.
 func (s *side) logStep(expression string) (string, error) {
 	match, err := regexp.Compile(expression)
 	if err != nil {
@@ -324,7 +323,7 @@ func (s *side) logStep(expression string) (string, error) {
 	return "log " + strings.Join(lines, " / "), nil
 }
 
-// run starts the program with a command line of its own. It must end soon.
+// run starts the program with a separate command line, with which it must end soon.
 func (s *side) run(rest string) (string, error) {
 	var args []string
 	for _, word := range words(rest) {

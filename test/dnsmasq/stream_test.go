@@ -10,8 +10,8 @@ import (
 // streamPatience bounds what happens on one connection.
 const streamPatience = 4 * time.Second
 
-// pipeline asks for all names at once on one TCP connection and tells in which
-// order the answers come.
+// pipeline asks for all names at once on one TCP connection, and returns the order in which
+// the answers come.
 func (s *side) pipeline(names []string) string {
 	conn, err := net.Dial("tcp", s.self.String())
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *side) stream(count int, name string) (string, error) {
 	return fmt.Sprintf("%d answers", count), nil
 }
 
-// idle opens count connections, then asks on each.
+// idle opens count connections, and then asks one question on each.
 func (s *side) idle(count int) string {
 	served := 0
 	var conns []net.Conn

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestBlanks: what dnsmasq accepts with blanks around commas and slashes, this
-// program accepts too. Each line is checked with --test.
+// TestBlanks: dnscache accepts blanks around commas and slashes where dnsmasq does. Each line
+// is checked with --test.
 func TestBlanks(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

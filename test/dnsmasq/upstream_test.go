@@ -87,7 +87,7 @@ func (r *rule) number(word string) int {
 	return n
 }
 
-// seen is a question as a server saw it.
+// seen is a question as a server received it.
 type seen struct {
 	server int
 	tcp    bool
@@ -101,16 +101,16 @@ type seen struct {
 	good   bool // it has got an answer that needs nothing more
 }
 
-// impatience is the time after which dnscache may ask again. On a busy machine
-// it does so although the answer is on its way; such questions are not counted.
+// impatience is the time after which dnscache may ask again. On a busy machine it does so
+// although the answer is already on its way; such questions are not counted.
 const impatience = 90 * time.Millisecond
 
-// same says whether two questions are the same but for ids and addresses.
+// same reports whether two questions are equal apart from IDs and addresses.
 func (q *seen) same(other *seen) bool {
 	return strings.EqualFold(q.name, other.name) && q.typ == other.typ
 }
 
-// good says whether whoever gets the answer of r is done.
+// good reports whether the asking program needs no further answer after that of r.
 func (r *rule) good() bool {
 	if slices.ContainsFunc([]string{"silent", "close", "loop", "tc", "id", "cut", "badvers"}, r.has) {
 		return false
@@ -119,7 +119,7 @@ func (r *rule) good() bool {
 	return (rcode == "" || rcode == "NXDOMAIN") && (question == "" || question == "upper")
 }
 
-// text is the question as the step "seen" shows it.
+// text returns the question as the step "seen" shows it.
 func (q *seen) text() string {
 	flags := binary.BigEndian.Uint16(q.msg[2:])
 	s := strings.TrimSpace(fmt.Sprintf("s%d %s %s %s", q.server, q.name, dns.Type(q.typ), flagText(flags)))
@@ -132,7 +132,7 @@ func (q *seen) text() string {
 	return s + optText(q.opt)
 }
 
-// readQuestion reads what it can of a question.
+// readQuestion parses as much of a question as it can.
 func readQuestion(msg []byte) seen {
 	q := seen{msg: msg, name: "?"}
 	if len(msg) < 12 {
@@ -164,7 +164,7 @@ func skipName(msg []byte, at int) (end int, ok bool) {
 	return at + 1, at < len(msg)
 }
 
-// nameText is a name in presentation form; a very long one in short.
+// nameText returns a name in presentation form, and a short form of a very long one.
 func nameText(wire []byte) string {
 	if len(wire) > 200 {
 		return fmt.Sprintf("name-of-%d", len(wire))
@@ -176,11 +176,11 @@ func nameText(wire []byte) string {
 	return s
 }
 
-// outside is all the servers of one program in one row.
+// outside holds all servers of one program in one row.
 type outside struct {
 	rules []*rule
 	self  netip.AddrPort // the program that asks
-	// impatient says that the program asks again by itself.
+	// impatient says that the program repeats questions by itself.
 	impatient bool
 	phase     atomic.Int32
 	addrs     []netip.AddrPort
@@ -265,8 +265,8 @@ func (o *outside) serveUDP(n int, conn *net.UDPConn) {
 	}
 }
 
-// stampArrivals makes the system note when packets arrive. This test reads
-// them late on a busy machine.
+// stampArrivals makes the system record when packets arrive, because on a busy machine this
+// test reads them late.
 func stampArrivals(conn *net.UDPConn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -281,7 +281,7 @@ func stampArrivals(conn *net.UDPConn) error {
 	return fault
 }
 
-// arrival is the time that the system noted.
+// arrival returns the time that the system recorded.
 func arrival(control []byte) time.Time {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
@@ -333,7 +333,7 @@ func framed(msg []byte) []byte {
 // marker begins the packets of settle.
 const marker = "mark "
 
-// settle waits until the servers have read all that was sent to them so far.
+// settle waits until the servers have read everything that was sent to them so far.
 func (o *outside) settle() {
 	for n, conn := range o.packs {
 		if conn == nil {
@@ -369,7 +369,7 @@ func (o *outside) take() []seen {
 	return list
 }
 
-// waitFirst waits until a question has been seen.
+// waitFirst waits until a server has received a question.
 func (o *outside) waitFirst() {
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		o.mu.Lock()
@@ -381,7 +381,7 @@ func (o *outside) waitFirst() {
 	}
 }
 
-// handle notes a question and answers it by the first rule that fits.
+// handle records a question and answers it by the first rule that fits.
 func (o *outside) handle(q *seen, send func([]byte), hangUp func()) {
 	if len(q.msg) < 12 {
 		return
@@ -403,7 +403,7 @@ func (o *outside) handle(q *seen, send func([]byte), hangUp func()) {
 	o.mu.Unlock()
 	switch {
 	case r == nil:
-		// A row that forgot to say what happens shows it in its story.
+		// If a row has no rule for a question, its story shows that.
 		send(reply(&rule{words: map[string]string{"rcode": "YXDOMAIN"}}, q))
 		return
 	case r.has("close") && hangUp != nil:
@@ -433,7 +433,7 @@ func (o *outside) handle(q *seen, send func([]byte), hangUp func()) {
 	later()
 }
 
-// fits says whether the rule is for q.
+// fits reports whether the rule applies to q.
 func (r *rule) fits(q *seen, phase int) bool {
 	for word, value := range r.words {
 		ok := true

@@ -43,13 +43,13 @@ func NewClient(tb testing.TB, h listener.Handler, host byte, stream bool) *Clien
 	return c
 }
 
-// Start sends a query; its answer arrives at once or later.
+// Start sends a query. Its answer may arrive at once or later.
 func (c *Client) Start(q *dns.Msg) {
 	c.t.Helper()
 	c.Raw(Pack(q))
 }
 
-// Raw hands packet to the handler.
+// Raw passes packet to the handler.
 func (c *Client) Raw(packet []byte) {
 	if out := c.h.Handle(packet, c.To, make([]byte, 0, listener.MaxMessageBytes)); len(out) > 0 {
 		c.Send(c.To, out)

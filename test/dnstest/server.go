@@ -1,5 +1,5 @@
-// Package dnstest has scripted DNS servers on loopback, clients of handlers, and
-// short forms of questions and answers, for tests.
+// Package dnstest is for tests: it has scripted DNS servers on loopback, clients of handlers,
+// and short texts for questions and answers.
 package dnstest
 
 import (
@@ -29,7 +29,7 @@ type Server struct {
 	tcp     int
 }
 
-// Script makes the packets to send back for a query; raw packets, in order.
+// Script returns the raw packets to send back for a query, in order.
 type Script func(q *dns.Msg, tcp bool) [][]byte
 
 // NewServer starts a server that runs fn for each query.
@@ -122,22 +122,22 @@ func (s *Server) serveTCP(l net.Listener, fn Script, wg *sync.WaitGroup) {
 	}
 }
 
-// Seen returns how many queries came.
+// Seen returns the number of queries received.
 func (s *Server) Seen() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.queries)
 }
 
-// All returns the queries that came.
+// All returns the queries received.
 func (s *Server) All() []*dns.Msg {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.queries)
 }
 
-// Refuse closes the UDP port. A connected socket keeps it from others, so that
-// the kernel tells who asks that nobody is there.
+// Refuse closes the UDP port. A connected socket keeps other programs from using the port, so
+// that the kernel reports it as closed to whoever sends to it.
 func (s *Server) Refuse(tb testing.TB) {
 	tb.Helper()
 	s.udp.Close()
@@ -155,13 +155,13 @@ func (s *Server) Last() *dns.Msg {
 	return s.queries[len(s.queries)-1].Copy()
 }
 
-// Zone answers from records in presentation form.
+// Zone returns a script that answers with rcode and records, which are in presentation form.
 func Zone(rcode int, records ...string) Script {
 	return func(q *dns.Msg, _ bool) [][]byte { return [][]byte{Pack(Reply(q, rcode, records...))} }
 }
 
-// Reply makes a reply. A record that begins with "ns " goes to the authority
-// section, with "ad " to the additional one.
+// Reply returns a reply to q. A record that begins with "ns " goes into the authority
+// section, one with "ad " into the additional section.
 func Reply(q *dns.Msg, rcode int, records ...string) *dns.Msg {
 	m := new(dns.Msg)
 	m.SetReply(q)
@@ -199,7 +199,7 @@ func Pack(m *dns.Msg) []byte {
 // Silence answers nothing.
 func Silence(*dns.Msg, bool) [][]byte { return nil }
 
-// Ports returns how many ports the queries came from.
+// Ports returns the number of ports from which queries came.
 func (s *Server) Ports() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,7 +20,7 @@ import (
 // once collide now and then, and then one reply is taken for another's.
 var lastID atomic.Uint32
 
-// Question makes a query. Options: "edns", "do", "cd", "ad", "nord".
+// Question returns a query. The options are "edns", "do", "cd", "ad" and "nord".
 func Question(name string, qtype uint16, options ...string) *dns.Msg {
 	q := new(dns.Msg)
 	q.SetQuestion(name, qtype)
@@ -44,7 +44,7 @@ func Question(name string, qtype uint16, options ...string) *dns.Msg {
 	return q
 }
 
-// Summary is a reply in short: rcode, flags, records of all sections, OPT.
+// Summary returns a short text for a reply: rcode, flags, records of all sections, OPT.
 func Summary(m *dns.Msg) string {
 	var parts []string
 	parts = append(parts, dns.RcodeToString[m.Rcode])
@@ -85,8 +85,7 @@ func Summary(m *dns.Msg) string {
 	return strings.Join(parts, "; ")
 }
 
-// Run runs r until the test ends, when it must return soon and without an
-// error.
+// Run runs r until the test ends. It must then return soon and without an error.
 func Run(tb testing.TB, r interface {
 	Run(ctx context.Context) error
 },
@@ -111,7 +110,7 @@ func Run(tb testing.TB, r interface {
 // Name parses a name.
 func Name(text string) dnsname.Name { return dnsname.MustParse(text) }
 
-// Suffix is the domain of a name and all below it.
+// Suffix returns the domain that consists of a name and all names below it.
 func Suffix(text string) dnsname.Domain {
 	return dnsname.Domain{Match: dnsname.MatchSuffix, Name: Name(text)}
 }

@@ -26,7 +26,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// CA is a certification authority that a test made.
+// CA is a certification authority for tests.
 type CA struct {
 	Cert *x509.Certificate
 	key  crypto.Signer
@@ -69,20 +69,19 @@ func NewCA(tb testing.TB, name string) *CA {
 	return &CA{sign(tb, template, template, key.Public(), key), key}
 }
 
-// PEM is the authority's certificate.
+// PEM returns the authority's certificate.
 func (ca *CA) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Cert.Raw})
 }
 
-// Pool trusts the authority.
+// Pool returns a pool that contains only the authority.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.Cert)
 	return pool
 }
 
-// Leaf says what a certificate is like. The zero value is valid for an hour and for
-// servers.
+// Leaf describes a certificate. The zero value is valid for an hour, for use by servers.
 type Leaf struct {
 	Names             []string // DNS names and addresses
 	CommonName        string
@@ -123,7 +122,7 @@ func (ca *CA) Leaf(tb testing.TB, l Leaf) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}
 }
 
-// Pin is the digest of a certificate's public key in hexadecimal.
+// Pin returns the digest of a certificate's public key in hexadecimal.
 func Pin(c tls.Certificate) string {
 	sum := sha256.Sum256(c.Leaf.RawSubjectPublicKeyInfo)
 	return hex.EncodeToString(sum[:])
@@ -151,10 +150,10 @@ type TLSPeer struct {
 	mu     sync.Mutex
 }
 
-// Read1 reads one message, nil at the end.
+// Read1 reads one message. It returns nil at the end of the connection.
 func (p *TLSPeer) Read1() []byte { return ReadMessage(p) }
 
-// ReadMessage reads one message with its length, nil at the end.
+// ReadMessage reads one message with its length prefix. It returns nil at the end.
 func ReadMessage(r io.Reader) []byte {
 	var length [2]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
@@ -174,7 +173,7 @@ func (p *TLSPeer) Write1(msg []byte) {
 	_, _ = p.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...))
 }
 
-// TLSScript says what a [TLSServer] does. Every field may change a part.
+// TLSScript says what a [TLSServer] does. Each field that is set changes one part.
 type TLSScript struct {
 	// Raw may take over a connection before the handshake, by returning true.
 	Raw func(number int, nc net.Conn) bool
@@ -183,7 +182,7 @@ type TLSScript struct {
 	// Records takes over a connection after the handshake, and writes single records.
 	// There are no session tickets but its own.
 	Records func(p *TLSPeer, r *Records)
-	// Answer answers a question; nil answers NOERROR. Each question has a goroutine.
+	// Answer answers a question, each on its own goroutine. Nil answers NOERROR.
 	Answer Script
 }
 
@@ -191,8 +190,8 @@ type TLSScript struct {
 type TLSServer struct {
 	Addr   netip.AddrPort
 	Config atomic.Pointer[tls.Config] // for the next connection
-	// Accepted counts TCP connections, Shaken handshakes that the server
-	// completed, Resumed those of them that resumed a session.
+	// Accepted counts TCP connections, Shaken the handshakes that the server completed, and
+	// Resumed those of these that resumed a session.
 	Accepted, Shaken, Resumed, Questions atomic.Int64
 
 	listener net.Listener
@@ -282,7 +281,7 @@ func (s *TLSServer) serve(number int, nc net.Conn) {
 	p.Close()
 }
 
-// Answers answers the questions of a connection by the script until it ends.
+// Answers answers the questions of a connection as the script says, until it ends.
 func (s *TLSServer) Answers(p *TLSPeer) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -316,21 +315,21 @@ func (s *TLSServer) Drop() {
 	}
 }
 
-// Names are the names that clients gave (SNI), in order.
+// Names returns the names that clients sent (SNI), in order.
 func (s *TLSServer) Names() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.names...)
 }
 
-// Messages are the questions received, in order.
+// Messages returns the questions received, in order.
 func (s *TLSServer) Messages() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([][]byte(nil), s.raw...)
 }
 
-// ServerConfig is a server's configuration with certificates.
+// ServerConfig returns a server's configuration with certificates.
 func ServerConfig(certs ...tls.Certificate) *tls.Config {
 	return &tls.Config{Certificates: certs, MinVersion: tls.VersionTLS12}
 }

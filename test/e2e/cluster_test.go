@@ -19,8 +19,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/addon"
 )
 
-// cluster is an API server with its etcd. Nothing runs in it: no controllers,
-// no nodes.
+// cluster is an API server with its etcd. There are no controllers and no nodes.
 type cluster struct {
 	dir       string
 	ca        *authority
@@ -50,8 +49,8 @@ func newCluster(t *testing.T) *cluster {
 	c.args = []string{
 		"--etcd-servers=" + c.etcdURL,
 		"--bind-address=127.0.0.1", "--secure-port=" + port, "--advertise-address=127.0.0.1",
-		// Nobody needs endpoints of the API server itself, and 127.0.0.1 is
-		// refused as one.
+		// The tests need no endpoints of the API server itself, and 127.0.0.1 is not accepted
+		// as one.
 		"--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112",
 		"--authorization-mode=RBAC",
@@ -125,7 +124,7 @@ func (c *cluster) do(t *testing.T, method, path, contentType string, body []byte
 	return resp.StatusCode, string(content), err
 }
 
-// path returns where the API keeps the object that text describes.
+// path returns the API path of the object that text describes.
 func path(t *testing.T, text string) string {
 	t.Helper()
 	var head struct {
@@ -153,7 +152,7 @@ func path(t *testing.T, text string) string {
 	return fmt.Sprintf("%s/namespaces/%s/%s/%s", group, namespace, resource, head.Metadata.Name)
 }
 
-// apply makes the object that text, YAML, describes, or changes it.
+// apply creates or changes the object that text describes in YAML.
 func (c *cluster) apply(t *testing.T, text string) {
 	t.Helper()
 	// Right after the start, RBAC or the namespace may lag behind readiness.

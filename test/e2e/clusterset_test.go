@@ -73,9 +73,9 @@ const (
 	shop    = "shop.ns1." + setZone
 )
 
-// TestClusterSet follows a cluster in which first the right to read ServiceImports is
-// missing, then their definition, and then asks the rows of test/conformance. At no time
-// does the cluster domain notice.
+// TestClusterSet runs kubedns in a cluster in which first the right to read ServiceImports is
+// missing, and then their definition. Then it asks the rows of test/conformance. The cluster
+// domain is never affected.
 func TestClusterSet(t *testing.T) {
 	server, stop, err := outside.Serve("127.0.0.1:0")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/outside"
 )
 
-// configRights are what --config-map and federations need: that one ConfigMap,
-// and the nodes.
+// configRights are the rights that --config-map and federations need: to read that one
+// ConfigMap, and the nodes.
 const configRights = `apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: config}
@@ -25,8 +25,8 @@ func configMap(name, data string) string {
 	return "{apiVersion: v1, kind: ConfigMap, metadata: {name: " + name + ", namespace: kube-system}, data: {" + data + "}}"
 }
 
-// The ConfigMap that --config-map names configures kubedns while it runs. Bad
-// content changes nothing, and neither does an API server that is away.
+// The ConfigMap that --config-map names configures kubedns while it runs. Neither invalid
+// content nor an API server that is away changes anything.
 func TestConfigMap(t *testing.T) {
 	server, stop, err := outside.Serve("127.0.0.1:0")
 	if err != nil {
@@ -56,8 +56,8 @@ func TestConfigMap(t *testing.T) {
 	d.want(t, "other.example.org.", dns.TypeA, "REFUSED")
 	d.want(t, "ext.default."+zone, dns.TypeA, "NOERROR", "CNAME ext.example.com.", "A 198.51.100.7")
 
-	// Federation waits for a node that tells where the cluster is; the label of
-	// old clusters will do.
+	// Federation waits for a node with the cluster's location. The label of old clusters is
+	// enough.
 	c.apply(t, `{apiVersion: v1, kind: Node, metadata: {name: node-1, labels: {failure-domain.beta.kubernetes.io/zone: z1, failure-domain.beta.kubernetes.io/region: r1}}}`)
 	c.apply(t, configMap("kube-dns", fmt.Sprintf(`upstreamNameservers: '["%s"]', federations: "myfed=example.com"`, server)))
 	d.want(t, "unknown.example.org.", dns.TypeA, "NXDOMAIN")

@@ -17,8 +17,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/outside"
 )
 
-// TestConformance asks the rows of test/conformance of a kubedns that has the
-// objects from a real API server, in so far as such a server takes them.
+// TestConformance asks the rows of test/conformance of a kubedns that has the objects from a
+// real API server. Objects that such a server refuses are left out.
 func TestConformance(t *testing.T) {
 	for _, tt := range []struct {
 		table, ranges string
@@ -70,8 +70,8 @@ func (c *cluster) applyAll(t *testing.T, file string) (refused []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The API server makes this one, with the first address of its range, and
-	// one of the tables completes it.
+	// The API server creates this Service itself, with the first address of its range; one of
+	// the tables adds to it.
 	eventually(t, time.Minute, func() bool {
 		status, _, err := c.do(t, http.MethodGet, "/api/v1/namespaces/default/services/kubernetes", "", nil)
 		return err == nil && status == http.StatusOK

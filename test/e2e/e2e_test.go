@@ -18,8 +18,8 @@ import (
 
 const zone = "svc.cluster.local."
 
-// TestMain builds the programs, or finds them in the cache, and tells the tests
-// by the environment where they are.
+// TestMain builds the programs, or finds them in the cache, and passes their paths to the
+// tests in the environment.
 func TestMain(m *testing.M) {
 	code, err := withPrograms(m.Run)
 	if err != nil {
@@ -60,9 +60,9 @@ func withPrograms(run func() int) (int, error) {
 	return run(), nil
 }
 
-// user is who kubedns is. It is not the service account of the manifests,
-// because every API server gives that one more rights, those of the old addon,
-// by the binding system:kube-dns.
+// user is the user that kubedns runs as. It is not the ServiceAccount of the manifests,
+// because every API server gives that account the additional rights of the old addon by the
+// binding system:kube-dns.
 const user = "addon"
 
 // addon gives the user the rights of our ClusterRole and waits until the API
@@ -124,8 +124,8 @@ func TestServices(t *testing.T) {
 	c := newCluster(t)
 	c.startAPI(t)
 	c.addon(t)
-	// One Service is there before kubedns starts: it comes with the list, the
-	// others with the watch.
+	// One Service exists before kubedns starts and comes with the list; the others come with
+	// the watch.
 	c.apply(t, service("before", "clusterIP: 10.96.1.1, "+httpPort))
 	d := c.startKubeDNS(t, user)
 	d.waitReady(t)
@@ -161,7 +161,7 @@ func (s served) clusterIP(t *testing.T) {
 	c.apply(t, service("web", "clusterIP: 10.96.1.2, ports: [{name: https, port: 443, protocol: TCP}]"))
 	d.want(t, "_https._tcp."+name, dns.TypeSRV, "NOERROR", "SRV 10 100 443 "+name)
 	d.want(t, "_http._tcp."+name, dns.TypeSRV, "NXDOMAIN")
-	// The address may only change with a new Service of the name.
+	// The address can change only with a new Service of the same name.
 	c.remove(t, web)
 	d.want(t, name, dns.TypeA, "NXDOMAIN")
 	c.apply(t, service("web", "clusterIP: 10.96.1.3, "+httpPort))
@@ -209,7 +209,7 @@ func (s served) headless(t *testing.T) {
 	c.remove(t, six)
 	d.want(t, name, dns.TypeA, "NOERROR", "A 10.1.0.1", "A 10.1.0.2")
 	d.want(t, name, dns.TypeAAAA, "NOERROR")
-	// publishNotReadyAddresses counts those that are not ready.
+	// publishNotReadyAddresses also publishes endpoints that are not ready.
 	c.apply(t, four)
 	d.want(t, "db-1."+name, dns.TypeA, "NXDOMAIN")
 	c.apply(t, service("db", "publishNotReadyAddresses: true, clusterIP: None, ports: [{name: pg, port: 5432}]"))
@@ -237,7 +237,7 @@ func (s served) slicesFirst(t *testing.T) {
 	late := service("late", "clusterIP: None, "+httpPort)
 	c.apply(t, late)
 	d.want(t, name, dns.TypeA, "NOERROR", "A 10.1.0.9")
-	// The Service goes before its slice, and comes back.
+	// The Service is deleted before its slice, and recreated.
 	c.remove(t, late)
 	d.want(t, name, dns.TypeA, "NXDOMAIN")
 	d.want(t, "9.0.1.10.in-addr.arpa.", dns.TypePTR, "REFUSED")
@@ -268,8 +268,8 @@ func (s served) types(t *testing.T) {
 	d.want(t, name, dns.TypeA, "NXDOMAIN", "CNAME missing.default."+zone)
 }
 
-// many makes more Services than one page of a list holds, restarts
-// kubedns, and asks for the first and the last.
+// many creates more Services than one page of a list holds, restarts kubedns, and asks for
+// the first and the last one.
 func (s served) many(t *testing.T) {
 	c, d := s.cluster, s.dns
 	const n = 300
@@ -308,9 +308,8 @@ func TestAPIRestart(t *testing.T) {
 	d.end(t)
 }
 
-// Without an API server, and without rights, kubedns waits: it is not ready and
-// concludes nothing, but knows the API server's own name, and does not fill the
-// log.
+// Without an API server, or without rights, kubedns waits: it is not ready and gives no
+// negative answers. It answers for the API server's own name, and does not fill the log.
 func TestStartWithoutAPI(t *testing.T) {
 	c := newCluster(t)
 	d := start(t, "kubedns", []string{"KUBERNETES_SERVICE_HOST=10.96.0.1", "KUBERNETES_SERVICE_PORT=443"}, "--kubecfg-file="+c.kubeconfig(t, user))
@@ -340,7 +339,7 @@ func TestStartWithoutAPI(t *testing.T) {
 	d.end(t)
 }
 
-// A server that cannot stream its lists is asked for pages, without a complaint.
+// A server that cannot stream its lists is asked for pages, without a message in the log.
 func TestNoStreams(t *testing.T) {
 	c := newCluster(t)
 	c.args = append(c.args, "--feature-gates=WatchList=false")
@@ -362,8 +361,8 @@ func TestNoStreams(t *testing.T) {
 	d.end(t)
 }
 
-// The first state comes as a stream: it takes the right to watch and not the
-// one to list.
+// The initial state comes as a stream, which needs the right to watch but not the right to
+// list.
 func TestStreams(t *testing.T) {
 	c := newCluster(t)
 	c.startAPI(t)
@@ -382,7 +381,7 @@ rules:
 	d.end(t)
 }
 
-// Rights of an older addon, which had endpoints and no endpointslices.
+// The rights of an older addon, which include endpoints but not endpointslices.
 func TestEndpointsStandIn(t *testing.T) {
 	c := newCluster(t)
 	c.startAPI(t)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// reader has the least rights for explain and diff.
+// reader is a role with the least rights that explain and diff need.
 const reader = `apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: dns-reader}
@@ -29,8 +29,8 @@ func (c *cluster) tool(t *testing.T, user string, args ...string) (int, string) 
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// With the right to list alone, explain and diff work against a real API server; without any
-// right, the error names the resource at once.
+// With only the right to list, explain and diff work against a real API server. Without any
+// right, they stop at once with an error that names the resource.
 func TestExplainAndDiffOfReader(t *testing.T) {
 	c := newCluster(t)
 	c.startAPI(t)

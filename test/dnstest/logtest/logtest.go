@@ -12,7 +12,7 @@ import (
 
 var prefix = regexp.MustCompile(`(?m)^dnscache\[\d+\]: `)
 
-// Open returns a log and what was written to it, without the prefix.
+// Open returns a log, and a function that returns what was written to it, without the prefix.
 func Open(tb testing.TB) (*linelog.Log, func() string) {
 	tb.Helper()
 	var out testkit.Buffer
@@ -26,7 +26,8 @@ func Open(tb testing.TB) (*linelog.Log, func() string) {
 	}
 }
 
-// Logger returns a logger of informational and more severe records, and what was written.
+// Logger returns a logger for records of level INFO and above, and a function that returns
+// what was written.
 func Logger(tb testing.TB) (*slog.Logger, func() string) {
 	tb.Helper()
 	log, text := Open(tb)

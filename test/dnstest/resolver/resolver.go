@@ -12,7 +12,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
-// Run makes a forwarder and runs it until the test ends.
+// Run returns a forwarder that runs until the test ends.
 func Run(tb testing.TB, cfg forwarder.Config) *forwarder.Forwarder {
 	tb.Helper()
 	f, err := forwarder.New(cfg)
@@ -23,7 +23,7 @@ func Run(tb testing.TB, cfg forwarder.Config) *forwarder.Forwarder {
 	return f
 }
 
-// Ask returns a configuration that asks s about everything, patiently.
+// Ask returns a configuration that sends all questions to s, with long timeouts.
 func Ask(s *dnstest.Server, stages ...forwarder.Stage) forwarder.Config {
 	return forwarder.Config{
 		Upstream: upstream.Config{
