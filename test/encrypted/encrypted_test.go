@@ -1,5 +1,6 @@
-// Package encrypted asks unbound, a server of DNS over TLS by others, through the
-// real programs, with kdig as the reference client.
+// Package encrypted tests DNS over TLS with the real programs, and compares their answers
+// with those of kdig, the reference client. The servers are unbound, Knot Resolver, and
+// scripted ones.
 package encrypted
 
 import (
@@ -27,10 +28,10 @@ const (
 	patience   = 30 * time.Second
 )
 
-// named is the server's certificate. kdig demands a subject.
+// named describes the server's certificate. kdig requires a subject.
 var named = dnstest.Leaf{Names: []string{serverName}, CommonName: serverName}
 
-// run starts a program that ends with the test.
+// run starts a program, which ends with the test.
 func run(t *testing.T, program string, args ...string) *testkit.Buffer {
 	t.Helper()
 	out := new(testkit.Buffer)
@@ -49,7 +50,7 @@ func run(t *testing.T, program string, args ...string) *testkit.Buffer {
 	return out
 }
 
-// unbound starts unbound as a server over TLS with data of its own.
+// unbound starts unbound as a server over TLS with its own data.
 func unbound(t *testing.T, cert, key string) (port int) {
 	t.Helper()
 	port = testkit.FreePorts(t, 20000, 1000, 1)[0]
@@ -114,8 +115,8 @@ func need(t *testing.T) {
 	}
 }
 
-// TestUnbound is B48: both programs give what kdig gets from unbound over TLS, and
-// SERVFAIL with the reason where the name is another.
+// TestUnbound is B48: both programs give the same answers as kdig gets from unbound over TLS,
+// and SERVFAIL with the reason if the certificate is for another name.
 func TestUnbound(t *testing.T) {
 	need(t)
 	bin, err := built()
@@ -179,8 +180,8 @@ func TestUnbound(t *testing.T) {
 	}
 }
 
-// TestKnotResolver is B48: both programs give what kdig gets from Knot Resolver over
-// TLS.
+// TestKnotResolver is B48: both programs give the same answers as kdig gets from Knot
+// Resolver over TLS.
 func TestKnotResolver(t *testing.T) {
 	need(t)
 	if _, err := exec.LookPath("/usr/sbin/kresd"); err != nil {
@@ -233,8 +234,8 @@ cache.size = 10 * MB
 	}
 }
 
-// TestKdig: our scripted server is one that kdig understands, so that the tests
-// that use it test against DNS over TLS.
+// TestKdig: kdig understands our scripted server. This shows that tests with that server test
+// DNS over TLS.
 func TestKdig(t *testing.T) {
 	need(t)
 	ca := dnstest.NewCA(t, "CA")

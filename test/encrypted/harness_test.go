@@ -81,11 +81,11 @@ func (s *setup) complete(t *testing.T) (dir string, ports []int) {
 	return dir, []int{takePort(t), takePort(t)}
 }
 
-// taken are the ports that a test of this package has, or had.
+// taken are the ports that tests of this package use or have used.
 var taken sync.Map
 
-// takePort is a free port that no other test takes: programs share ports of UDP
-// without an error.
+// takePort returns a free port that no other test uses: two programs that share a UDP port
+// would not get an error.
 func takePort(t *testing.T) int {
 	t.Helper()
 	for {
@@ -174,7 +174,7 @@ func (p *program) ask(t *testing.T, name string) *dns.Msg {
 	return m
 }
 
-// want asks and looks for a text in the reply.
+// want asks for a name and checks that the reply contains a text.
 func (p *program) want(t *testing.T, name, text string) {
 	t.Helper()
 	if m := p.ask(t, name); !strings.Contains(m.String(), text) {
@@ -182,7 +182,7 @@ func (p *program) want(t *testing.T, name, text string) {
 	}
 }
 
-// metric is the sum of the samples that a regular expression matches.
+// metric returns the sum of the samples that a regular expression matches.
 func (p *program) metric(t *testing.T, pattern string) float64 {
 	t.Helper()
 	reply, err := http.Get(p.pages) //nolint:noctx // a test's own server
@@ -205,7 +205,7 @@ func (p *program) metric(t *testing.T, pattern string) float64 {
 	return sum
 }
 
-// failures is how many handshakes failed, or brought nothing.
+// failures returns how many handshakes failed, or were followed by no answer.
 func (p *program) failures(t *testing.T) float64 {
 	t.Helper()
 	return p.metric(t, `tls_failures_total\{.*\}`)
@@ -218,14 +218,14 @@ func server(t *testing.T, ca *dnstest.CA, script dnstest.TLSScript) *dnstest.TLS
 
 const address = "192.0.2.1"
 
-// right is the right answer to a question.
+// right returns the right answer to a question.
 func right(q *dns.Msg) *dns.Msg {
 	return dnstest.Reply(q, dns.RcodeSuccess, q.Question[0].Name+" 60 IN A "+address)
 }
 
 func answer(q *dns.Msg, _ bool) [][]byte { return [][]byte{dnstest.Pack(right(q))} }
 
-// question reads the next question, nil at the end of the connection.
+// question reads the next question. It returns nil at the end of the connection.
 func question(p *dnstest.TLSPeer) *dns.Msg {
 	q := new(dns.Msg)
 	if msg := p.Read1(); msg == nil || q.Unpack(msg) != nil {

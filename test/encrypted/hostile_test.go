@@ -16,7 +16,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
-// mode is what a server does to its connections.
+// mode says how a server treats its connections.
 type mode uint32
 
 const (
@@ -46,7 +46,7 @@ var modeNames = [modes]string{
 
 func (m mode) String() string { return modeNames[m] }
 
-// hostile is a server over TLS the mode of which others change.
+// hostile is a server over TLS whose mode other goroutines change.
 type hostile struct {
 	*dnstest.TLSServer
 	mode atomic.Uint32
@@ -61,10 +61,10 @@ func newHostile(t *testing.T, ca *dnstest.CA) *hostile {
 
 func (h *hostile) now() mode { return mode(h.mode.Load()) }
 
-// set changes what the server does from the next question or connection on.
+// set changes the mode of the server, from the next question or connection on.
 func (h *hostile) set(m mode) { h.mode.Store(uint32(m)) }
 
-// patienceOfServers bounds what a server does to one connection.
+// patienceOfServers bounds the time that a server spends on one connection.
 const patienceOfServers = 5 * time.Second
 
 func (h *hostile) raw(_ int, nc net.Conn) bool {
@@ -83,7 +83,8 @@ func (h *hostile) raw(_ int, nc net.Conn) bool {
 	return true
 }
 
-// theAddress is the address of a name: answers to other names are told apart.
+// theAddress returns the address of a name. Each name has its own, so that answers to other
+// names are noticed.
 func theAddress(name string) net.IP {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(dns.CanonicalName(name)))
@@ -165,8 +166,8 @@ func (h *hostile) answer(p *dnstest.TLSPeer, q *dns.Msg) bool {
 	return true
 }
 
-// trickle writes the octets in turn, each by itself, until the connection ends or
-// it is enough. Without a pause it writes more at once.
+// trickle writes the octets one by one, until the connection ends or a limit is reached.
+// Without a pause, it writes several at once.
 func trickle(p *dnstest.TLSPeer, octets []byte, pause time.Duration, end time.Time) bool {
 	for i := 0; time.Now().Before(end); i++ {
 		piece := octets[i%len(octets):][:1]
@@ -181,9 +182,9 @@ func trickle(p *dnstest.TLSPeer, octets []byte, pause time.Duration, end time.Ti
 	return false
 }
 
-// TestHostileServers: whatever a domain's only server does, a client has its answer in
-// time, the right one or a failure, with few connections; the server is used as soon
-// as it is well, and other domains do not suffer.
+// TestHostileServers: whatever a domain's only server does, a client gets its answer in time,
+// either the right one or a failure, and there are few connections. The server is used as
+// soon as it works, and other domains are not affected.
 func TestHostileServers(t *testing.T) {
 	t.Parallel()
 	for name, start := range starters {
@@ -213,7 +214,8 @@ func TestHostileServers(t *testing.T) {
 
 func domain(m mode) string { return fmt.Sprintf("m%d.example", m) }
 
-// try asks for names of the server's domain while it is in a mode, and when it is well.
+// try asks for names of the server's domain while the server is in a mode, and when it works
+// again.
 func (h *hostile) try(t *testing.T, p *program, m mode) {
 	t.Helper()
 	const rounds, each = 2, 20
@@ -247,8 +249,7 @@ func (h *hostile) try(t *testing.T, p *program, m mode) {
 	t.Logf("%v: %v with %d connections; used again after %v", m, took.Round(time.Millisecond), h.Accepted.Load(), time.Since(began).Round(time.Millisecond))
 }
 
-// flood asks for n names at once. Each must get the right answer, or none and a
-// failure.
+// flood asks for n names at once. Each must get the right answer or a failure.
 func (p *program) flood(t *testing.T, prefix, domain string, n int) {
 	t.Helper()
 	done := make(chan error, n)
@@ -268,7 +269,7 @@ func (p *program) check(name string) error {
 	return err
 }
 
-// outcome asks for a name: whether it was answered, and what is wrong with the
+// outcome asks for a name. It returns whether it was answered, and what is wrong with the
 // answer.
 func (p *program) outcome(name string) (answered bool, err error) {
 	m, err := p.exchange(name)

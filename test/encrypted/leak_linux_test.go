@@ -23,16 +23,16 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// capture looks at all packets of this network namespace.
+// capture inspects all packets of this network namespace.
 type capture struct {
 	label string         // in every name that is asked
 	own   func(int) bool // whether a port is the one on which clients ask
-	// ours counts packets from and to clients that have the label in clear text, leaked
-	// all others.
+	// ours counts packets from and to clients that contain the label in clear text; leaked
+	// counts all other such packets.
 	ours, leaked atomic.Int64
 }
 
-// startCapture begins, or skips the test if that is not allowed.
+// startCapture starts the capture, or skips the test if it has no right to capture.
 func startCapture(t *testing.T, c *capture) {
 	t.Helper()
 	const all = unix.ETH_P_ALL>>8 | unix.ETH_P_ALL&0xff<<8 // in network order
@@ -66,7 +66,7 @@ func startCapture(t *testing.T, c *capture) {
 	t.Cleanup(func() { close(end); wg.Wait(); _ = unix.Close(fd) })
 }
 
-// packet looks at one packet, from its IP header on.
+// packet inspects one packet, which begins with its IP header.
 func (c *capture) packet(t *testing.T, p []byte) {
 	t.Helper()
 	if len(p) < 40 || !bytes.Contains(bytes.ToLower(p), []byte(c.label)) {
@@ -89,7 +89,7 @@ func (c *capture) packet(t *testing.T, p []byte) {
 	}
 }
 
-// world is what a program finds: its ConfigMap, the file with the authorities, and the
+// world is a program's environment: its ConfigMap, the file with the authorities, and the
 // server over TLS.
 type world struct {
 	t      *testing.T
@@ -100,7 +100,7 @@ type world struct {
 	server *hostile
 }
 
-// write replaces a file at once, as the kubelet does.
+// write replaces a file atomically, as the kubelet does.
 func (w *world) write(path string, data []byte) {
 	w.t.Helper()
 	temporary := filepath.Join(filepath.Dir(path), ".new")
@@ -121,7 +121,7 @@ func (w *world) key(name, format string, args ...any) {
 // remove takes a key out of the ConfigMap.
 func (w *world) remove(name string) { _ = os.Remove(filepath.Join(w.config, name)) }
 
-// repair makes everything well.
+// repair restores a valid configuration and a working server.
 func (w *world) repair() {
 	for _, name := range []string{"logo", "upstreamNameServers"} {
 		w.remove(name)
@@ -134,7 +134,7 @@ func (w *world) repair() {
 	w.server.set(well)
 }
 
-// events are what may happen. In none of the configurations are names to be asked in
+// events returns everything that may happen. None of these configurations allows questions in
 // clear text.
 func (w *world) events() []func() {
 	port := int(w.server.Addr.Port())
@@ -170,7 +170,7 @@ func (w *world) events() []func() {
 	}
 }
 
-// start starts a program that finds w. resolv.conf and the flags of kubedns name a server
+// start starts a program in the environment w. resolv.conf and kubedns's flags name a server
 // in clear text, which must never be asked.
 func (w *world) start(name string, port int) *addon.Process {
 	w.t.Helper()
@@ -191,9 +191,9 @@ func (w *world) start(name string, port int) *addon.Process {
 		"--dns-bind-address=127.0.0.1", "--dns-port="+at, "--healthz-port="+strconv.Itoa(testkit.FreePorts(w.t, 20000, 1000, 1)[0]), "--debug-address=", "--tls-ca-file="+w.ca)
 }
 
-// TestNeverInClear: while the ConfigMap names servers over TLS, validly or not, no name
-// leaves in clear text, whatever happens to it, to the certificates, the server and the
-// program, and in whatever order.
+// TestNeverInClear: while the ConfigMap names servers over TLS, in a valid form or not, no
+// name is sent in clear text, whatever happens to the ConfigMap, the certificates, the server
+// and the program, and in whatever order.
 func TestNeverInClear(t *testing.T) {
 	t.Parallel()
 	duration, _ := lasting(t)
@@ -253,7 +253,7 @@ func TestNeverInClear(t *testing.T) {
 			testkit.Eventually(t, "an answer", func() bool { return ask("example.") && ask("stub.example.") })
 			close(end)
 			wg.Wait()
-			time.Sleep(200 * time.Millisecond) // for packets that nobody waited for
+			time.Sleep(200 * time.Millisecond) // for packets that no call waits for
 			t.Logf("%d answered, %d packets of clients, %d over TLS, %d in clear text, events %v",
 				answered.Load(), c.ours.Load(), w.server.Questions.Load(), c.leaked.Load(), order)
 			if answered.Load() == 0 || c.ours.Load() == 0 || w.server.Questions.Load() == 0 {

@@ -18,17 +18,17 @@ import (
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
-// lie is what a server does to waste the client's time, memory or CPU, or to give it
-// answers that nobody asked for.
+// lie is a way in which a server wastes the client's time, memory or CPU, or sends answers to
+// questions that were not asked.
 type lie struct {
 	name    string
-	answers bool // whether questions are answered all the same
+	answers bool // whether questions are answered nevertheless
 	tls12   bool
 	chain   int // certificates besides the server's own
 	script  dnstest.TLSScript
 }
 
-// flooding makes a server that reads a question, and then writes without an end.
+// flooding returns a server that reads a question, and then writes endlessly.
 func flooding(write func(r *dnstest.Records) error) dnstest.TLSScript {
 	return dnstest.TLSScript{Records: func(p *dnstest.TLSPeer, r *dnstest.Records) {
 		question(p)
@@ -40,7 +40,7 @@ func flooding(write func(r *dnstest.Records) error) dnstest.TLSScript {
 	}}
 }
 
-// beforehand makes a server that writes something raw in place of a handshake.
+// beforehand returns a server that writes raw octets instead of a handshake.
 func beforehand(pause time.Duration, octets func() []byte) dnstest.TLSScript {
 	return dnstest.TLSScript{Raw: func(_ int, nc net.Conn) bool {
 		go func() { _, _ = io.Copy(io.Discard, nc) }()
@@ -53,7 +53,7 @@ func beforehand(pause time.Duration, octets func() []byte) dnstest.TLSScript {
 	}}
 }
 
-// bytewise sends the handshake an octet at a time.
+// bytewise is a connection that sends the handshake one octet at a time.
 type bytewise struct {
 	net.Conn
 	pause time.Duration
@@ -132,7 +132,7 @@ func lies(config func() *tls.Config) []*lie {
 	return append(list, inTime, late)
 }
 
-// cpu is the time of the processor that a program has taken.
+// cpu returns the processor time that a program has used.
 func (p *program) cpu(t *testing.T) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
@@ -151,9 +151,9 @@ func (p *program) cpu(t *testing.T) time.Duration {
 	return time.Duration(ticks) * time.Second / 100
 }
 
-// TestLyingServers: what an authenticated server, or somebody in its place, may write
-// costs a program little time of the processor, memory and few connections, and no
-// question its end; answers to others are not kept.
+// TestLyingServers: whatever an authenticated server, or somebody in its place, writes costs
+// a program little processor time and memory and few connections. Every question gets an
+// outcome, and answers to other questions are not cached.
 func TestLyingServers(t *testing.T) {
 	t.Parallel()
 	ca := dnstest.NewCA(t, "CA")

@@ -22,8 +22,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// TestIdleClose is B15: a server that closes idle connections after 1.5 s is not
-// blamed, and after a while ours close first.
+// TestIdleClose is B15: that a server closes idle connections after 1.5 s does not count as a
+// fault, and after a while we close them first.
 func TestIdleClose(t *testing.T) {
 	t.Parallel()
 	for name, start := range starters {
@@ -40,7 +40,8 @@ func TestIdleClose(t *testing.T) {
 					}
 					p.Write1(dnstest.Pack(right(q)))
 				}
-				// A deadline that passed leaves the connection as it is: theirs is open still.
+				// An expired deadline does not close the connection: the other side still has
+				// it open.
 				_ = p.SetWriteDeadline(time.Now().Add(time.Second))
 				if one := make([]byte, 1); closedByPeer(p.NetConn(), one) {
 					ours.Add(1)
@@ -71,8 +72,8 @@ func closedByPeer(nc net.Conn, one []byte) bool {
 	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// TestRoots is B22: --tls-ca-file replaces the system's authorities; without it those
-// count, and where there are none the ones built in, which do not know ours.
+// TestRoots is B22: --tls-ca-file replaces the system's authorities. Without it, these are
+// used or, where there are none, the built-in ones, which do not include ours.
 func TestRoots(t *testing.T) {
 	t.Parallel()
 	for name, start := range starters {
@@ -104,8 +105,8 @@ func TestRoots(t *testing.T) {
 	}
 }
 
-// TestRotatedAuthority is B23: a server that gets a certificate of another authority
-// is asked as long as the connection lasts, and not afterwards.
+// TestRotatedAuthority is B23: a server whose new certificate is from another authority is
+// asked as long as the connection lasts, and not afterwards.
 func TestRotatedAuthority(t *testing.T) {
 	t.Parallel()
 	for name, start := range starters {
@@ -129,8 +130,8 @@ func TestRotatedAuthority(t *testing.T) {
 	}
 }
 
-// TestStrayReplies is B33: messages that answer nothing are waited past, up to a
-// bound, at which the connection ends.
+// TestStrayReplies is B33: messages that answer no question are ignored up to a limit, at
+// which the connection ends.
 func TestStrayReplies(t *testing.T) {
 	for _, c := range []struct {
 		strays int
@@ -175,7 +176,7 @@ func TestStrayReplies(t *testing.T) {
 	}
 }
 
-// long is a reply of exactly 65 535 octets.
+// long returns a reply of exactly 65 535 octets.
 func long(q *dns.Msg) []byte {
 	const header, record = 12, 12
 	m := dnstest.Reply(q, dns.RcodeSuccess)
@@ -195,8 +196,8 @@ func long(q *dns.Msg) []byte {
 	return dnstest.Pack(m)
 }
 
-// TestLongAnswer is B34: the longest message that there is arrives, in records of
-// whatever size.
+// TestLongAnswer is B34: the longest possible message arrives, whatever the size of the TLS
+// records.
 func TestLongAnswer(t *testing.T) {
 	for _, size := range []int{1, 1000, 16384} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
@@ -234,8 +235,8 @@ func TestLongAnswer(t *testing.T) {
 	}
 }
 
-// TestDrip is B34: a message of which an octet comes now and then ends in time, and
-// so does its connection.
+// TestDrip is B34: waiting for a message whose octets arrive only now and then ends in time,
+// and so does its connection.
 func TestDrip(t *testing.T) {
 	t.Parallel()
 	for name, start := range starters {
@@ -274,8 +275,8 @@ func TestDrip(t *testing.T) {
 	}
 }
 
-// TestAllServers is B36: --all-servers asks all, --strict-order the first that is
-// well.
+// TestAllServers is B36: --all-servers asks all servers, --strict-order the first one that
+// works.
 func TestAllServers(t *testing.T) {
 	t.Parallel()
 	for _, option := range []string{"--all-servers", "--strict-order"} {
@@ -310,7 +311,7 @@ func TestAllServers(t *testing.T) {
 	}
 }
 
-// TestLoopOverTLS is B37: --dns-loop-detect finds itself behind a server over TLS.
+// TestLoopOverTLS is B37: --dns-loop-detect detects a loop through a server over TLS.
 func TestLoopOverTLS(t *testing.T) {
 	t.Parallel()
 	ca := dnstest.NewCA(t, "CA")
@@ -339,8 +340,8 @@ func TestLoopOverTLS(t *testing.T) {
 	}
 }
 
-// TestStaleOverTLS is B38: expired answers, with a TTL of 30, within 1.8 s, when the
-// server over TLS says nothing, is not the one expected, or is gone.
+// TestStaleOverTLS is B38: stale answers with a TTL of 30 come within 1.8 s if the server
+// over TLS is silent, has an unexpected certificate, or is gone.
 func TestStaleOverTLS(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []string{"silent", "wrong certificate", "gone"} {
@@ -375,8 +376,8 @@ func TestStaleOverTLS(t *testing.T) {
 	}
 }
 
-// relay passes connections on to a server, and what the client sends first in pieces.
-// It returns how long the first message was, the ClientHello with its record header.
+// relay passes connections on to a server, and splits what the client sends first into
+// pieces. It returns the length of the first message, the ClientHello with its record header.
 func relay(t *testing.T, to *dnstest.TLSServer, piece int) (via *dnstest.TLSServer, hello *atomic.Int64) {
 	t.Helper()
 	hello = new(atomic.Int64)
@@ -410,8 +411,8 @@ func relay(t *testing.T, to *dnstest.TLSServer, piece int) (via *dnstest.TLSServ
 	return via, hello
 }
 
-// TestSplitHello is B44: a first message that the path cuts in pieces does no harm;
-// with GODEBUG=tlsmlkem=0 it fits into one packet.
+// TestSplitHello is B44: it does no harm if the first message arrives in pieces. With
+// GODEBUG=tlsmlkem=0 it fits into one packet.
 func TestSplitHello(t *testing.T) {
 	t.Parallel()
 	for name, start := range starters {

@@ -19,8 +19,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// lasting is how long the soak lasts: SOAK_TLS, which hack/soak-tls.sh sets, or some
-// seconds.
+// lasting returns how long the soak lasts: the time in SOAK_TLS, which hack/soak-tls.sh sets,
+// or some seconds.
 func lasting(t *testing.T) (duration time.Duration, whole bool) {
 	t.Helper()
 	text := os.Getenv("SOAK_TLS")
@@ -34,7 +34,7 @@ func lasting(t *testing.T) (duration time.Duration, whole bool) {
 	return duration, true
 }
 
-// usage is what a program has of the machine.
+// usage is a program's use of resources.
 type usage struct{ rss, goroutines, files int }
 
 func (u usage) String() string {
@@ -60,8 +60,8 @@ func (p *program) usage(t *testing.T) usage {
 	return u
 }
 
-// settles waits until the program has no more goroutines and files than before, but
-// for a few.
+// settles waits until the program has no more goroutines and files than before, except for a
+// few.
 func (p *program) settles(t *testing.T, before usage) usage {
 	t.Helper()
 	const few = 6
@@ -93,18 +93,18 @@ func (p *program) recovers(t *testing.T, limit time.Duration) {
 	}
 }
 
-// counts are the outcomes of questions.
+// counts counts the outcomes of questions.
 type counts struct {
 	answered, failed, wrong atomic.Int64
-	// unjust counts failures at a time at which a server was well.
+	// unjust counts failures at times at which a server worked.
 	unjust atomic.Int64
-	// strict is a number for each time at which a failure is an error, 0 while
-	// failures are to be expected.
+	// strict identifies the current period in which a failure is an error; it is 0 while
+	// failures are expected.
 	strict atomic.Uint64
 }
 
-// load asks for names that are all different, open of them at once, until more says
-// no.
+// load asks for names that are all different, open of them at a time, until more returns
+// false.
 func (p *program) load(t *testing.T, c *counts, open int, pause time.Duration, more func() bool) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -135,7 +135,8 @@ func (p *program) load(t *testing.T, c *counts, open int, pause time.Duration, m
 	wg.Wait()
 }
 
-// heart notes when this machine stands still: then a failure is not the programs'.
+// heart notices when this machine does not run for a while, because failures at such times
+// are not the programs' fault.
 type heart struct {
 	begin   sync.Once
 	stopped atomic.Int64 // when that last ended, in nanoseconds
@@ -143,7 +144,7 @@ type heart struct {
 
 var pulse heart
 
-// stoodStill reports whether that was so after a point in time.
+// stoodStill reports whether this happened after a point in time.
 func (h *heart) stoodStill(since time.Time) bool {
 	return h.stopped.Load() > since.UnixNano()
 }
@@ -164,7 +165,7 @@ func (h *heart) start() {
 	})
 }
 
-// clearText counts packets of UDP that come to the servers' addresses.
+// clearText counts the UDP packets that come to the servers' addresses.
 func clearText(t *testing.T, servers []*hostile) *atomic.Int64 {
 	t.Helper()
 	n := new(atomic.Int64)
@@ -187,16 +188,16 @@ func clearText(t *testing.T, servers []*hostile) *atomic.Int64 {
 	return n
 }
 
-// trouble is servers of which all but one fail in all ways.
+// trouble is a group of servers, all but one of which fail in many ways.
 type trouble struct {
 	servers []*hostile
 	good    []tls.Certificate // for the name that is expected
 	bad     tls.Certificate   // for another one
-	// kept is the server that is well; soon another one that will be, maybe the same.
+	// kept is the server that works. soon is the one that will work next, possibly the same.
 	kept, soon int
 }
 
-// wellAgain makes all servers well.
+// wellAgain makes all servers work.
 func (b *trouble) wellAgain() {
 	for _, h := range b.servers {
 		h.Config.Store(dnstest.ServerConfig(b.good[0]))
@@ -204,8 +205,8 @@ func (b *trouble) wellAgain() {
 	}
 }
 
-// change makes something else wrong with one of the servers. That may be a new, good
-// certificate and closed connections for the one that is kept, too.
+// change gives one of the servers another fault. The server that works may get a new valid
+// certificate, and have its connections closed.
 func (b *trouble) change(renew bool) {
 	for i, h := range b.servers {
 		if i == b.kept || i == b.soon {
@@ -228,10 +229,10 @@ func (b *trouble) change(renew bool) {
 	}
 }
 
-// run makes trouble until end is closed. c.strict says when it is such that each
-// question must be answered: whenever a server is well that the program has used since
-// that server last failed. A server that failed is used within a minute (B28); handOver
-// is how long it is waited for. Every few turns all servers fail for a while.
+// run causes faults until end is closed. c.strict is not 0 while every question must be
+// answered, that is while a server works that the program has used since that server's last
+// failure. A server that has failed is used again within a minute (B28); handOver is how long
+// to wait for that. Every few turns, all servers fail for a while.
 func (b *trouble) run(t *testing.T, c *counts, end <-chan struct{}, turn, handOver time.Duration) {
 	t.Helper()
 	defer b.wellAgain()
@@ -267,8 +268,8 @@ func (b *trouble) run(t *testing.T, c *counts, end <-chan struct{}, turn, handOv
 	}
 }
 
-// blackout makes all servers fail for a while, and waits until one that is kept from
-// then on has answered again.
+// blackout makes all servers fail for a while. Then it chooses the server to keep, and waits
+// until that has answered.
 func (b *trouble) blackout(t *testing.T, c *counts, end <-chan struct{}, limit time.Duration) bool {
 	t.Helper()
 	old := c.strict.Swap(0)
@@ -302,9 +303,9 @@ func (b *trouble) blackout(t *testing.T, c *counts, end <-chan struct{}, limit t
 	}
 }
 
-// TestSoak has servers that fail in all ways and change their certificates, under
-// questions: all are answered while a server is well, none wrongly, none in clear text,
-// and memory, goroutines and files do not grow.
+// TestSoak asks questions while servers fail in many ways and change their certificates.
+// While a server works, all questions are answered. No answer is wrong, nothing is sent in
+// clear text, and memory, goroutines and files do not grow.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	pulse.start()
@@ -370,7 +371,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// TestManyConnections is B46: each connection that has ended leaves nothing.
+// TestManyConnections is B46: a connection that has ended leaves nothing behind.
 func TestManyConnections(t *testing.T) {
 	t.Parallel()
 	questions := int64(600)
@@ -403,9 +404,9 @@ func TestManyConnections(t *testing.T) {
 	}
 }
 
-// TestFloodWhileDown: far more questions than can wait, while the server accepts
-// connections and says nothing, cost few connections and a bounded amount of memory,
-// and the server is used when it is well.
+// TestFloodWhileDown: the server accepts connections but does not answer, and far more
+// questions arrive than can wait. They cost few connections and a bounded amount of memory,
+// and the server is used once it works.
 func TestFloodWhileDown(t *testing.T) {
 	t.Parallel()
 	for name, start := range starters {

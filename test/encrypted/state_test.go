@@ -40,9 +40,9 @@ func TestFewConnections(t *testing.T) {
 	}
 }
 
-// TestRereadAuthority is B21 and B31: another content of --tls-ca-file counts from the next
-// question on, also while a connection is open; a file that is broken leaves the previous one,
-// and is reported once.
+// TestRereadAuthority is B21 and B31: new content of --tls-ca-file is used from the next
+// question on, even while a connection is open. If the file becomes invalid, the previous
+// content stays in use, and that is reported once.
 func TestRereadAuthority(t *testing.T) {
 	t.Parallel()
 	for name, start := range starters {
@@ -82,8 +82,8 @@ func TestRereadAuthority(t *testing.T) {
 	}
 }
 
-// TestRestartedServer is B29: a session that the server has forgotten costs a full
-// handshake, and is no failure.
+// TestRestartedServer is B29: if the server has forgotten a session, there is a full
+// handshake, which does not count as a failure.
 func TestRestartedServer(t *testing.T) {
 	t.Parallel()
 	for name, start := range starters {
@@ -108,7 +108,7 @@ func TestRestartedServer(t *testing.T) {
 	}
 }
 
-// TestTermination is B39: at SIGTERM a question that is open is answered, and the
+// TestTermination is B39: after SIGTERM, an open question is still answered, and the
 // connection ends with close_notify.
 func TestTermination(t *testing.T) {
 	t.Parallel()
@@ -149,8 +149,8 @@ func TestTermination(t *testing.T) {
 	}
 }
 
-// TestCounters is B45: a thousand failing questions are a few failures of one reason
-// in the metrics, and one line of the log, and so is the end of the trouble.
+// TestCounters is B45: a thousand failing questions count as a few failures with one reason
+// in the metrics, and cause one line in the log. The recovery causes one line too.
 func TestCounters(t *testing.T) {
 	t.Parallel()
 	for name, start := range starters {
@@ -171,7 +171,7 @@ func TestCounters(t *testing.T) {
 			if n := p.metric(t, `tls_handshakes_total\{result="failed",.*\}`); n != failed {
 				t.Errorf("%v handshakes failed", n)
 			}
-			// A state that does not last until the log is written is not news.
+			// A state that does not last until the next check of the log is not reported.
 			testkit.Eventually(t, "the trouble to be logged", func() bool { return strings.Contains(p.Log(), "cannot be asked over TLS") })
 			h.Config.Store(good)
 			p.recovers(t, patience)
@@ -187,8 +187,8 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// TestPaddedOptions is B24: with a client's subnet and cookie too, questions over TLS
-// are multiples of 128 octets; in clear text nothing is padded.
+// TestPaddedOptions is B24: the length of questions over TLS is a multiple of 128 octets,
+// even with a client's subnet and cookie. In clear text nothing is padded.
 func TestPaddedOptions(t *testing.T) {
 	t.Parallel()
 	for name, start := range starters {

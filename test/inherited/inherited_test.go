@@ -28,8 +28,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/outside"
 )
 
-// The node's resolver. It and all other upstream servers are in a network
-// namespace of their own, since dnscache binds port 53 of every address.
+// The node's resolver. It and all other upstream servers run in a separate network namespace,
+// because dnscache binds port 53 of every address.
 const (
 	nodeServer  = "10.250.9.1:53"
 	nodeServer6 = "[fd00:250:9::1]:53"
@@ -88,18 +88,18 @@ type deployment struct {
 	Config map[string]string
 	// Files are other files in $FILES.
 	Files map[string]string
-	// Servers are upstream servers on port 53: by address the IPv4 address of
-	// each name that they know.
+	// Servers are the upstream servers on port 53. For each server's address, they give the
+	// IPv4 address of each name that it knows.
 	Servers map[string]map[string]string
 	// KubeDNS, DNSCache and ExecHealthz are the arguments of the programs. A
 	// program without any is not started.
 	KubeDNS, DNSCache, ExecHealthz []string
-	// Refused is what a program that does not start must say, by its name.
+	// Refused are the messages of programs that must not start, by program.
 	Refused map[string]string
-	// Answers are what dnscache answers, and ClusterAnswers kubedns: "RCODE
+	// Answers are the expected answers of dnscache, ClusterAnswers those of kubedns: "RCODE
 	// data..." by "name TYPE".
 	Answers, ClusterAnswers map[string]string
-	// URLs of exechealthz that must say 200.
+	// URLs are the URLs of exechealthz whose status must be 200.
 	URLs []string
 }
 
@@ -210,8 +210,8 @@ func testDeployment(t *testing.T, dir string, d *deployment) {
 	}
 }
 
-// ask compares the answers of a server with those wanted. They may take some
-// seconds, as stub servers that are given by name do.
+// ask compares a server's answers with the expected ones. It waits some seconds for them,
+// because stub servers that are given by name need that long.
 func ask(t *testing.T, p *addon.Process, server string, want map[string]string) {
 	t.Helper()
 	for _, question := range slices.Sorted(maps.Keys(want)) {

@@ -14,8 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// isAutoscaled: the autoscaler's target is the addon, its parameters are such that it
-// never leaves a single Pod, it may scale nothing else, and nobody else sets the number.
+// isAutoscaled checks that the autoscaler's target is the addon, that its parameters never
+// leave a single Pod, that it may scale nothing else, and that nothing else sets the number
+// of Pods.
 func isAutoscaled(t *testing.T, objects []runtime.Object) {
 	t.Helper()
 	d := find[*appsv1.Deployment](t, objects, "kube-dns-autoscaler")
@@ -53,8 +54,9 @@ func isAutoscaled(t *testing.T, objects []runtime.Object) {
 	}
 }
 
-// isHorizontallyScaled: the target is the addon, whose containers all have the requests
-// that utilization is a percentage of, and nobody else sets the number.
+// isHorizontallyScaled checks that the target is the addon, that all its containers have
+// requests, of which utilization is a percentage, and that nothing else sets the number of
+// Pods.
 func isHorizontallyScaled(t *testing.T, objects []runtime.Object) {
 	t.Helper()
 	h, d := find[*autoscalingv2.HorizontalPodAutoscaler](t, objects, "kube-dns"), deployment(t, objects)
@@ -94,9 +96,9 @@ type VerticalPodAutoscaler struct {
 
 func (v *VerticalPodAutoscaler) DeepCopyObject() runtime.Object { c := *v; return &c }
 
-// isSized: the target is the addon; no running Pod is evicted; each container has bounds
-// that its limit and the request of the manifest fit; limits, and the processor time that
-// hpa looks at, are left alone.
+// isSized checks that the target is the addon, that no running Pod is evicted, that each
+// container has bounds that fit its limit and the manifest's request, and that limits and the
+// CPU requests, which hpa uses, are not changed.
 func isSized(t *testing.T, objects []runtime.Object) {
 	t.Helper()
 	v, d := find[*VerticalPodAutoscaler](t, objects, "kube-dns"), deployment(t, objects)

@@ -106,7 +106,7 @@ func only(a, b string) (lines []string) {
 	return lines
 }
 
-// choices says for each component with which values the chart gives the same.
+// choices are, for each component, the values with which the chart renders the same objects.
 var choices = map[string]string{
 	"autopath":       "autopath: cluster",
 	"autopath-all":   "autopath: all",
@@ -173,7 +173,7 @@ func TestChartEqualsKustomize(t *testing.T) {
 	}
 }
 
-// What the chart adds beyond the components.
+// The chart's options that no component has.
 func TestChartValues(t *testing.T) {
 	out, err := template(t, `
 images:
@@ -204,7 +204,7 @@ replicas: 0
 	decode(t, out)
 }
 
-// Mistakes are refused with a message that names the value.
+// Invalid values are refused with a message that names the value.
 func TestChartRefuses(t *testing.T) {
 	for values, want := range map[string]string{
 		"domain: 'cluster local'": "domain",

@@ -1,6 +1,6 @@
-// Package manifests checks what users give to kubectl: that every document decodes
-// strictly, that every probe asks for a path that is served, and that the rendered
-// single file has the same content as its parts.
+// Package manifests checks the files that users give to kubectl: every document decodes
+// strictly, every probe requests a path that is served, and the rendered single file has the
+// same content as its parts.
 package manifests
 
 import (
@@ -98,7 +98,7 @@ func read[T runtime.Object](t *testing.T, name string) T {
 	return objects[0].(T)
 }
 
-// The role gives no more than reading what DNS is made of.
+// The role allows only reading the objects from which DNS records are made.
 func TestRoleIsReadOnly(t *testing.T) {
 	role := read[*rbacv1.ClusterRole](t, "base/clusterrole.yaml")
 	binding := read[*rbacv1.ClusterRoleBinding](t, "base/clusterrolebinding.yaml")
@@ -139,8 +139,8 @@ func TestRenderedFile(t *testing.T) {
 	}
 }
 
-// checkRendered looks for the address and domain that were asked for, and for
-// nothing of the ones before.
+// checkRendered checks that the requested address and domain occur, and the previous ones no
+// longer do.
 func checkRendered(t *testing.T, other []byte) {
 	t.Helper()
 	if bytes.Contains(other, []byte("cluster.local")) || bytes.Contains(other, []byte("10.96.0.10")) {

@@ -65,16 +65,17 @@ func (r *PrometheusRule) DeepCopyObject() runtime.Object { c := *r; return &c }
 
 func (m *PodMonitor) DeepCopyObject() runtime.Object { c := *m; return &c }
 
-// TestMain teaches the decoder the kinds of the Prometheus operator and of the vertical Pod
-// autoscaler.
+// TestMain registers the kinds of the Prometheus operator and of the vertical Pod autoscaler
+// with the decoder.
 func TestMain(m *testing.M) {
 	scheme.Scheme.AddKnownTypes(schema.GroupVersion{Group: "monitoring.coreos.com", Version: "v1"}, &PrometheusRule{}, &PodMonitor{}, &ServiceMonitor{})
 	scheme.Scheme.AddKnownTypes(schema.GroupVersion{Group: "autoscaling.k8s.io", Version: "v1"}, &VerticalPodAutoscaler{})
 	os.Exit(m.Run())
 }
 
-// The PodMonitor names ports that exist, all three programs', and Pods that run; rules
-// and dashboard are there. test/monitoring tests their content.
+// isMonitored checks that the PodMonitor names existing ports of all three programs and
+// selects the addon's Pods, and that rules and dashboard are included. test/monitoring tests
+// their content.
 func isMonitored(t *testing.T, objects []runtime.Object) {
 	t.Helper()
 	if rule := find[*PrometheusRule](t, objects, "kube-dns"); len(rule.Spec.Groups) == 0 || len(rule.Spec.Groups[0].Rules) == 0 {
@@ -106,7 +107,7 @@ func isMonitored(t *testing.T, objects []runtime.Object) {
 	}
 }
 
-// isMonitoredByService: as isMonitored, with a Service that has each Pod, ready or not, in
+// isMonitoredByService is isMonitored with a Service that selects every Pod, ready or not, in
 // place of the PodMonitor.
 func isMonitoredByService(t *testing.T, objects []runtime.Object) {
 	t.Helper()

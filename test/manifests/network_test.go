@@ -22,7 +22,7 @@ func ports(t *testing.T, objects []runtime.Object) map[string]bool {
 	return declared
 }
 
-// The policy lets in what is served, and nothing that is not.
+// isGuarded checks that the policy admits exactly the ports that are served.
 func isGuarded(t *testing.T, objects []runtime.Object) {
 	t.Helper()
 	policy := find[*networkingv1.NetworkPolicy](t, objects, "kube-dns")
@@ -58,8 +58,8 @@ func isGuarded(t *testing.T, objects []runtime.Object) {
 	}
 }
 
-// The policy lets out the questions to servers over TLS, in whatever order the
-// components are named. A server's own port must be added by hand.
+// The policy lets questions to servers over TLS out, whatever the order of the components. A
+// server with another port must be added by hand.
 func TestPolicyLetsTLSOut(t *testing.T) {
 	for _, components := range [][]string{{"networkpolicy", "tls-upstream"}, {"tls-upstream", "networkpolicy"}} {
 		objects := together(t, components...)
@@ -68,7 +68,7 @@ func TestPolicyLetsTLSOut(t *testing.T) {
 	}
 }
 
-// The annotations name ports that exist.
+// isScraped checks that the annotations name existing ports.
 func isScraped(t *testing.T, objects []runtime.Object) {
 	t.Helper()
 	service := find[*corev1.Service](t, objects, "kube-dns-metrics")

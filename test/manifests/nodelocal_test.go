@@ -30,9 +30,8 @@ func nodeCache(t *testing.T, objects []runtime.Object) (*appsv1.DaemonSet, corev
 	return d, d.Spec.Template.Spec.Containers[0]
 }
 
-// isOnEveryNode: a cache on every node that an update replaces without a gap, that has
-// no rights but those that it needs, and that asks cluster DNS at another address than
-// its own.
+// isOnEveryNode checks the cache on every node: an update replaces it without a gap, it has
+// only the rights that it needs, and it asks cluster DNS at an address that is not its own.
 func isOnEveryNode(t *testing.T, objects []runtime.Object) {
 	t.Helper()
 	d, c := nodeCache(t, objects)
@@ -42,7 +41,8 @@ func isOnEveryNode(t *testing.T, objects []runtime.Object) {
 	checkNodeArguments(t, c)
 }
 
-// checkNodeUpdate: two Pods fit on a node, and the second is ready only when it answers.
+// checkNodeUpdate checks that two Pods fit on a node, and that the second is ready only when
+// it answers.
 func checkNodeUpdate(t *testing.T, d *appsv1.DaemonSet, c corev1.Container) {
 	t.Helper()
 	pod, update := d.Spec.Template.Spec, d.Spec.UpdateStrategy.RollingUpdate
@@ -72,8 +72,8 @@ func checkNodeUpdate(t *testing.T, d *appsv1.DaemonSet, c corev1.Container) {
 	}
 }
 
-// checkNodeRights: the capabilities that are needed and no other, no token, no rights in
-// the API, nothing of the node's files.
+// checkNodeRights checks that the cache has exactly the capabilities that it needs, no token,
+// no rights in the API, and no access to the node's files.
 func checkNodeRights(t *testing.T, objects []runtime.Object, d *appsv1.DaemonSet, c corev1.Container) {
 	t.Helper()
 	pod, s := d.Spec.Template.Spec, c.SecurityContext
@@ -107,8 +107,9 @@ func checkNodeRights(t *testing.T, objects []runtime.Object, d *appsv1.DaemonSet
 	}
 }
 
-// checkNodeServices: the Services of cluster DNS and its NetworkPolicy select cluster DNS
-// and not the caches, and a cluster that has NetworkPolicies lets the nodes ask it.
+// checkNodeServices checks that the Services of cluster DNS and its NetworkPolicy select
+// cluster DNS and not the caches, and that the NetworkPolicy lets the nodes query cluster
+// DNS.
 func checkNodeServices(t *testing.T, objects []runtime.Object, d *appsv1.DaemonSet) {
 	t.Helper()
 	if replicas := find[*corev1.Service](t, objects, "kube-dns-upstream-headless"); replicas.Spec.ClusterIP != corev1.ClusterIPNone {
@@ -136,8 +137,8 @@ func checkNodeServices(t *testing.T, objects []runtime.Object, d *appsv1.DaemonS
 	}
 }
 
-// checkNodeArguments: the program takes the arguments, and asks cluster DNS at another
-// address than those that it has itself.
+// checkNodeArguments checks that the program accepts the arguments, and that it asks cluster
+// DNS at an address that is not its own.
 func checkNodeArguments(t *testing.T, c corev1.Container) {
 	t.Helper()
 	programs := t.TempDir()
@@ -153,7 +154,8 @@ func checkNodeArguments(t *testing.T, c corev1.Container) {
 	if out := refusal(t, filepath.Join(programs, "dnscache"), rest); out != "" {
 		t.Errorf("dnscache refuses %q: %s", rest, out)
 	}
-	// One option is wrong, so that nothing is started; it must be the only one.
+	// One option is wrong on purpose, so that nothing is started. It must be the only wrong
+	// one.
 	out, err := exec.Command(filepath.Join(programs, "dnscache"), append(slices.Clone(own), "--node-local-interface=a/b", "--")...).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "invalid interface name") {
 		t.Errorf("dnscache %q: %v: %s", own, err, out)
@@ -179,7 +181,7 @@ func checkNodeArguments(t *testing.T, c corev1.Container) {
 	}
 }
 
-// What other components change of the addon, they change of the caches too.
+// Components that change the addon change the caches in the same way.
 func TestNodeLocalTogether(t *testing.T) {
 	for _, c := range []struct {
 		components []string
@@ -190,7 +192,7 @@ func TestNodeLocalTogether(t *testing.T) {
 		{[]string{"clusterset"}, []string{"--server=/clusterset.local/$(KUBE_DNS_UPSTREAM_SERVICE_HOST)"}, ""},
 		{[]string{"domain"}, []string{"--server=/example.internal/in-addr.arpa/ip6.arpa/$(KUBE_DNS_UPSTREAM_SERVICE_HOST)"}, "cluster.local"},
 		{[]string{"dual-stack"}, []string{"--node-local=169.254.20.10,$(KUBE_DNS_SERVICE_HOST),fd00:10:96::a"}, ""},
-		// In clear text, nobody outside the cluster is asked.
+		// No server outside the cluster is asked in clear text.
 		{[]string{"tls-upstream"}, []string{"--no-resolv", "--server=$(KUBE_DNS_UPSTREAM_SERVICE_HOST)"}, "-configDir"},
 	} {
 		t.Run(strings.Join(c.components, "+"), func(t *testing.T) {

@@ -54,7 +54,7 @@ func kustomize(t *testing.T, dir string) []runtime.Object {
 	return decode(t, out)
 }
 
-// together renders the base with several components at once.
+// together renders the base with several components.
 func together(t *testing.T, components ...string) []runtime.Object {
 	t.Helper()
 	dir := t.TempDir()
@@ -96,7 +96,7 @@ func args(t *testing.T, objects []runtime.Object, container string) []string {
 	return nil
 }
 
-// differences says for each component how the difference that it is there for shows.
+// differences has, for each component, a check of the difference that the component makes.
 var differences = map[string]func(*testing.T, []runtime.Object){
 	"autopath":       isCompleting("cluster"),
 	"autopath-all":   isCompleting("all"),
@@ -119,8 +119,8 @@ var differences = map[string]func(*testing.T, []runtime.Object){
 	"tls-upstream":   isEncrypted,
 }
 
-// Every overlay renders to objects that hold together, and makes the
-// difference that it is there for.
+// Every overlay renders to consistent objects, and makes the difference that it is meant to
+// make.
 func TestOverlays(t *testing.T) {
 	programs := t.TempDir()
 	if err := addon.Build(programs, nil, "kubedns", "dnscache", "exechealthz"); err != nil {
@@ -162,7 +162,7 @@ func TestOverlays(t *testing.T) {
 	})
 }
 
-// check says what must hold whatever the overlay.
+// check checks what must hold for every overlay.
 func check(t *testing.T, programs string, objects []runtime.Object) {
 	t.Helper()
 	checkNames(t, objects)
@@ -178,8 +178,8 @@ func check(t *testing.T, programs string, objects []runtime.Object) {
 	}
 }
 
-// What clients of a kube-dns install rely on stays, so that apply over an
-// existing install works.
+// checkNames checks that the names on which clients of a kube-dns installation rely stay the
+// same, so that apply over an existing installation works.
 func checkNames(t *testing.T, objects []runtime.Object) {
 	t.Helper()
 	s, d := find[*corev1.Service](t, objects, "kube-dns"), deployment(t, objects)
@@ -200,8 +200,8 @@ func checkNames(t *testing.T, objects []runtime.Object) {
 	}
 }
 
-// The URLs that exechealthz serves are those of its own arguments; a probe on
-// any other path would restart a healthy container for ever.
+// checkProbes checks that probes request only paths from exechealthz's own arguments. A probe
+// on any other path would restart a healthy container for ever.
 func checkProbes(t *testing.T, d *appsv1.Deployment) {
 	t.Helper()
 	served := map[string]bool{"8081/readiness": true, "8080/metrics": true}
@@ -229,7 +229,8 @@ func checkProbes(t *testing.T, d *appsv1.Deployment) {
 	}
 }
 
-// checkSecurity: no root, no capability, nothing to write to.
+// checkSecurity checks that the containers have no root, no capabilities and no writable file
+// system.
 func checkSecurity(t *testing.T, d *appsv1.Deployment) {
 	t.Helper()
 	for _, c := range d.Spec.Template.Spec.Containers {
@@ -248,8 +249,8 @@ func checkSecurity(t *testing.T, d *appsv1.Deployment) {
 // tokenPath is where client-go looks for the ServiceAccount's token.
 const tokenPath = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-// checkToken: the ServiceAccount's token is in kubedns's container and in no
-// other, together with what client-go needs beside it.
+// checkToken checks that only kubedns's container has the ServiceAccount's token, together
+// with the other files that client-go needs.
 func checkToken(t *testing.T, d *appsv1.Deployment) {
 	t.Helper()
 	pod := d.Spec.Template.Spec
@@ -295,8 +296,8 @@ func checkToken(t *testing.T, d *appsv1.Deployment) {
 
 const loopbackOnly = "--dns-bind-address=127.0.0.1"
 
-// checkLoopback: kubedns's DNS port is reachable at the Pod's address exactly
-// where the container declares it.
+// checkLoopback checks that kubedns's DNS port is reachable at the Pod's address if and only
+// if the container declares it.
 func checkLoopback(t *testing.T, d *appsv1.Deployment) {
 	t.Helper()
 	for _, c := range d.Spec.Template.Spec.Containers {
@@ -310,7 +311,8 @@ func checkLoopback(t *testing.T, d *appsv1.Deployment) {
 	}
 }
 
-// isCompleting: kubedns completes names with a mode, and needs no right for it.
+// isCompleting returns a check that kubedns completes names with a mode, and needs no
+// additional rights.
 func isCompleting(mode string) func(*testing.T, []runtime.Object) {
 	return func(t *testing.T, objects []runtime.Object) {
 		t.Helper()
@@ -325,8 +327,8 @@ func isCompleting(mode string) func(*testing.T, []runtime.Object) {
 	}
 }
 
-// isMultiCluster: kubedns answers for ServiceImports, may read them, and is the one
-// that dnscache asks about their names.
+// isMultiCluster checks that kubedns answers for ServiceImports and may read them, and that
+// dnscache sends questions about their names to kubedns.
 func isMultiCluster(t *testing.T, objects []runtime.Object) {
 	t.Helper()
 	if got := args(t, objects, "kubedns"); !slices.Contains(got, "--clusterset-domain=clusterset.local.") {
@@ -352,9 +354,9 @@ func isReachable(t *testing.T, objects []runtime.Object) {
 	}
 }
 
-// refusal runs a program's own parser over the arguments and returns what it
-// says against them, "" if nothing. dnscache has an option for that; the two
-// others are given one wrong flag, and must find nothing else.
+// refusal checks arguments with the program's own parser. It returns the error, or "" if
+// there is none. dnscache has an option for that; the other two programs get one additional
+// wrong flag, which must be the only error.
 func refusal(t *testing.T, program string, args []string) string {
 	t.Helper()
 	wrong, complaint := "--test", "syntax check OK"
@@ -377,7 +379,7 @@ func refusal(t *testing.T, program string, args []string) string {
 	return ""
 }
 
-// The check of arguments can fail.
+// TestRefusal: the check of arguments can fail.
 func TestRefusal(t *testing.T) {
 	programs := t.TempDir()
 	if err := addon.Build(programs, nil, "kubedns", "dnscache", "exechealthz"); err != nil {
@@ -471,8 +473,8 @@ func isIPv6(t *testing.T, objects []runtime.Object) {
 	}
 }
 
-// isEncrypted: kubedns asks over TLS, each server with the name of its certificate,
-// and dnscache asks nobody but kubedns.
+// isEncrypted checks that kubedns asks over TLS, each server with the name of its
+// certificate, and that dnscache asks only kubedns.
 func isEncrypted(t *testing.T, objects []runtime.Object) {
 	t.Helper()
 	found := false
