@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// The module has the CustomResourceDefinitions of the Multi-Cluster Services API. It is
-// data for tests, no dependency of the programs.
+// The module that contains the CustomResourceDefinitions of the Multi-Cluster Services API.
+// It is data for tests, not a dependency of the programs.
 const (
 	module    = "sigs.k8s.io/mcs-api@v0.5.0"
 	moduleSum = "h1:UMgKuFFIRVEy4LR2LQovPnBkV9rgmZMT+sJO7MkaVj4="

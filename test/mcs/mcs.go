@@ -3,9 +3,9 @@
 // of its cluster set. Use [Run] while a test asks for names in clusterset.local.
 //
 // For each ServiceExport it keeps a ServiceImport of the same name: with the Service's
-// cluster IPs, or, for a headless Service, with copies of its EndpointSlices that have
-// the labels of the API. Both go when the export goes. Conflicts between exports,
-// conditions and derived Services are not what names depend on, and are left out.
+// cluster IPs, or, for a headless Service, with copies of its EndpointSlices that have the
+// labels of the API. Both are deleted with the export. Conflicts between exports, conditions
+// and derived Services do not affect names, and are left out.
 package mcs
 
 import (
@@ -106,8 +106,8 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 	return json.Unmarshal(text, out)
 }
 
-// Run follows the cluster's exports until ctx ends. It goes on after failures, and
-// gives each to report.
+// Run follows the cluster's exports until ctx ends. It passes each failure to report, and
+// continues.
 func Run(ctx context.Context, config *rest.Config, report func(error)) error {
 	over, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -140,7 +140,7 @@ func slicesOf(namespace string) string {
 	return "/apis/discovery.k8s.io/v1/namespaces/" + namespace + "/endpointslices"
 }
 
-// sync makes imports and slices what the exports ask for.
+// sync creates, changes and deletes imports and slices as the exports require.
 func (c *client) sync(ctx context.Context) error {
 	var exports listOf[struct {
 		Metadata metav1.ObjectMeta `json:"metadata"`
@@ -165,7 +165,7 @@ func (c *client) sync(ctx context.Context) error {
 	return errors.Join(append(failed, c.clean(ctx, imports, slices))...)
 }
 
-// importOf returns what a Service is imported as.
+// importOf returns the spec of the ServiceImport for a Service.
 func importOf(service *corev1.Service) importSpec {
 	spec := importSpec{Type: serviceimport.ClusterSetIP, IPs: service.Spec.ClusterIPs, IPFamilies: service.Spec.IPFamilies}
 	if service.Spec.ClusterIP == corev1.ClusterIPNone {
@@ -229,7 +229,7 @@ func (c *client) putSlices(ctx context.Context, service *corev1.Service, wanted 
 	return errors.Join(failed...)
 }
 
-// clean removes the imports and slices that nothing asks for any more.
+// clean removes the imports and slices that no export requires any more.
 func (c *client) clean(ctx context.Context, imports, slices map[string]bool) error {
 	var haveImports listOf[serviceImport]
 	var haveSlices listOf[discoveryv1.EndpointSlice]

@@ -20,8 +20,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// fires reports whether an alert's expression is true at any second of a time, without
-// regard to for.
+// fires reports whether an alert's expression is true at any second between from and to. It
+// ignores the alert's "for".
 func (p *prometheus) fires(t *testing.T, expr string, from, to time.Time) bool {
 	t.Helper()
 	var answer struct{ Result []sample }
@@ -31,8 +31,8 @@ func (p *prometheus) fires(t *testing.T, expr string, from, to time.Time) bool {
 	return len(answer.Result) > 0
 }
 
-// alerts returns the names of the alerts whose expressions are true at any second of a
-// time.
+// alerts returns the names of the alerts whose expressions are true at any second between
+// from and to.
 func (p *prometheus) alerts(t *testing.T, from, to time.Time) (names []string) {
 	t.Helper()
 	for _, r := range rules(t) {
@@ -43,7 +43,7 @@ func (p *prometheus) alerts(t *testing.T, from, to time.Time) (names []string) {
 	return names
 }
 
-// broken is a stack in which everything goes wrong that a test can make go wrong.
+// broken is a stack with every fault that a test can cause.
 type broken struct {
 	bin, dir string
 	ports    []int
@@ -79,8 +79,8 @@ func (b *broken) server(t *testing.T, i int, args ...string) *addon.Process {
 	return p
 }
 
-// ask sends questions until ctx ends, so many at a time, some of them quick to answer if
-// mixed.
+// ask sends questions until ctx ends, atATime of them at once. If mixed, some are answered
+// quickly.
 func (b *broken) ask(ctx context.Context, t *testing.T, atATime int, mixed bool) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -103,7 +103,7 @@ func (b *broken) ask(ctx context.Context, t *testing.T, atATime int, mixed bool)
 	wg.Wait()
 }
 
-// impossible are the alerts that no test can cause, and why.
+// impossible are the alerts that no test can cause, with the reason.
 var impossible = map[string]string{
 	"KubeDNSCrash":              "a crash would be a bug that we know of",
 	"KubeDNSStaleAnswers":       "TestExpressions causes it",
@@ -111,9 +111,9 @@ var impossible = map[string]string{
 	"KubeDNSCertificateExpires": "TestExpressions causes it",
 }
 
-// TestAlertsFire breaks the real programs in each way that an alert is for. Each
-// expression becomes true, but for those that are listed. Two limits are lowered, since
-// no test takes five minutes.
+// TestAlertsFire breaks the real programs in each way for which there is an alert. Each
+// expression must become true, except those listed in impossible. Two limits are lowered,
+// because no test takes five minutes.
 func TestAlertsFire(t *testing.T) {
 	need(t, "prometheus")
 	b := &broken{bin: addon.Isolated(), dir: t.TempDir(), ports: testkit.FreePorts(t, 27000, 1000, 10)}
@@ -129,7 +129,7 @@ func TestAlertsFire(t *testing.T) {
 	b.bad = dnstest.NewServer(t, func(q *dns.Msg, _ bool) [][]byte {
 		return [][]byte{dnstest.Pack(dnstest.Reply(q, dns.RcodeServerFailure))}
 	}).Addr.String()
-	// A kubedns whose API server is away, and one whose files do not change but once.
+	// A kubedns whose API server is away, and one whose files change only once.
 	unsynced := b.server(t, 2, "--kube-master-url=http://127.0.0.1:1", "--nameservers="+b.slow)
 	file, config := filepath.Join(b.dir, "objects.yaml"), filepath.Join(b.dir, "config")
 	write(t, file, changed(0, time.Now().Add(-time.Hour)))
@@ -143,7 +143,7 @@ func TestAlertsFire(t *testing.T) {
 		WaitURL(t, "http://"+b.at(8)+"/metrics", 20*time.Second)
 	p := startPrometheus(t, &stack{kubedns: b.at(3), dnscache: b.at(1), exechealth: b.at(8), more: []string{b.at(6)}})
 	begin := time.Now()
-	// More than the programs use, but not by much, from the start of the scrapes on.
+	// Slightly more memory than the programs use, from the first scrape on.
 	limit(t, 20<<20)
 	defer limit(t, 256<<20)
 
@@ -183,7 +183,7 @@ func TestAlertsFire(t *testing.T) {
 	}
 }
 
-// changed is the small cluster whose endpoints changed at a time.
+// changed returns the small cluster, with endpoints that changed at the time at.
 func changed(round int, at time.Time) string {
 	return regexp.MustCompile(`trigger-time: "[^"]*"`).ReplaceAllString(objects(round), `trigger-time: "`+at.UTC().Format(time.RFC3339)+`"`)
 }
@@ -196,9 +196,9 @@ func limit(t *testing.T, bytes int) {
 	}
 }
 
-// checkQuiet holds the alerts of the running stack to those that are to be expected: its
-// certificates end within a day, and its cache is too small. Later its ConfigMap is
-// broken for a while, and then a server is silent.
+// checkQuiet checks that the running stack causes only the expected alerts: its certificates
+// expire within a day, and its cache is too small. Later its ConfigMap is invalid for a
+// while, and then a server is silent.
 func checkQuiet(t *testing.T, p *prometheus, begin, end time.Time) {
 	t.Helper()
 	for _, phase := range []struct {

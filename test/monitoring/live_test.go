@@ -26,14 +26,15 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// TestMain builds the programs, and makes a memory limit where a container has it.
+// TestMain builds the programs, and sets a memory limit in the place where a container has
+// it.
 func TestMain(m *testing.M) {
 	os.Exit(addon.RunIsolated(m, func(dir string) error {
 		return addon.Build(dir, nil, "kubedns", "dnscache", "exechealthz")
 	}, "mount -t tmpfs none /sys/fs/cgroup\necho 268435456 > /sys/fs/cgroup/memory.max"))
 }
 
-// stack is the three programs and what they need.
+// stack is the three programs and everything that they need.
 type stack struct {
 	dns                           string   // of dnscache
 	kubedns, dnscache, exechealth string   // addresses of the metrics
@@ -67,7 +68,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// objects is a small cluster whose endpoints changed just now.
+// objects returns a small cluster whose endpoints have just changed.
 func objects(round int) string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: Service
@@ -139,7 +140,7 @@ func start(t *testing.T) *stack {
 	return s
 }
 
-// answers has an address for each name but one kind.
+// answers returns an address for each name, except for one kind of name.
 func answers(q *dns.Msg, _ bool) [][]byte {
 	name := q.Question[0].Name
 	if strings.HasPrefix(name, "bad") {
@@ -216,9 +217,10 @@ var (
 	comparison = regexp.MustCompile(`\s(?:>|<|==)\s+[0-9.]+`)
 )
 
-// TestExpressions has a real Prometheus evaluate each expression of the alerts and the
-// dashboard over what the real programs export under load: each returns numbers, for
-// alerts without their comparisons, and each metric and label value in them exists.
+// TestExpressions lets a real Prometheus evaluate each expression of the alerts and the
+// dashboard on the metrics of the real programs under load. Each expression must return
+// numbers (those of alerts without their comparisons), and each metric and label value in it
+// must exist.
 func TestExpressions(t *testing.T) {
 	need(t, "prometheus")
 	need(t, "promtool")
@@ -385,7 +387,7 @@ func (p *prometheus) checkRules(t *testing.T) {
 	}
 }
 
-// oldNames are names that promtool finds fault with, and why they stay.
+// oldNames are metric names that promtool criticizes, and why they stay.
 var oldNames = map[string]string{
 	"kubedns_dnsmasq_errors":     "the name that kube-dns's sidecar used",
 	"kubedns_dnsmasq_evictions":  "the name that kube-dns's sidecar used",
@@ -394,7 +396,7 @@ var oldNames = map[string]string{
 	"kubedns_dnsmasq_misses":     "the name that kube-dns's sidecar used",
 }
 
-// checkNames has promtool judge all names, help texts and units.
+// checkNames lets promtool check all names, help texts and units.
 func checkNames(t *testing.T, s *stack) {
 	t.Helper()
 	found := map[string]bool{}

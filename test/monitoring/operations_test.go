@@ -26,8 +26,8 @@ func operations(t *testing.T) string {
 	return string(text)
 }
 
-// Each alert has a runbook, under the heading that its URL leads to, and there is no
-// runbook without an alert.
+// Each alert has a runbook under the heading to which its URL leads, and there is no runbook
+// without an alert.
 func TestRunbooks(t *testing.T) {
 	sections := map[string]string{}
 	for _, part := range strings.Split(operations(t), "\n#")[1:] {
@@ -155,8 +155,8 @@ func documented(document, text string) bool {
 // error.
 var dnsmasqWord = regexp.MustCompile(`^(warning: |error: |FAILED )`)
 
-// Each message that is a warning or an error stands in docs/operations.md, with what it
-// means and what to do.
+// docs/operations.md explains each message that is a warning or an error, and says what to
+// do.
 func TestLogMessagesAreExplained(t *testing.T) {
 	document := strings.ReplaceAll(operations(t), "\\|", "|")
 	for _, c := range logCalls(t) {
@@ -190,7 +190,7 @@ func TestLogMessagesAreExplained(t *testing.T) {
 	})
 }
 
-// The keys in the logs of all programs are one set, which docs/operations.md lists.
+// The logs of all programs use one set of keys, which docs/operations.md lists.
 func TestLogKeys(t *testing.T) {
 	_, table, _ := strings.Cut(operations(t), "\n## Keys of the log")
 	table, _, _ = strings.Cut(table, "\n## ")

@@ -14,7 +14,7 @@ import (
 	"github.com/kube-dns/kube-dns/test/addon"
 )
 
-// folder is what is tested.
+// folder returns the folder with the tested files.
 func folder() string { return filepath.Join(addon.Root(), "manifests", "monitoring") }
 
 // rule is one alert, or one recording rule.
@@ -96,7 +96,7 @@ func panels(t *testing.T) []panel {
 	return dashboard.Panels
 }
 
-// need finds a program of the Debian package prometheus.
+// need returns the path of a program of the Debian package prometheus.
 func need(t *testing.T, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
@@ -119,8 +119,8 @@ func TestRulesAreEqual(t *testing.T) {
 	}
 }
 
-// promtool runs the tests of the rules, in which each alert fires once at least and is
-// quiet once at least.
+// promtool runs the tests of the rules. In them, each alert fires at least once, and does not
+// fire at least once.
 func TestRules(t *testing.T) {
 	promtool := need(t, "promtool")
 	for _, args := range [][]string{{"check", "rules", "rules.yaml"}, {"test", "rules", "rules_test.yaml"}} {

@@ -27,8 +27,8 @@ const (
 	byOther = "9.9.9.9" // what cluster DNS answers
 )
 
-// inside runs the calling test again in a network namespace of its own, with the program
-// built, and reports whether this is that process.
+// inside builds the program and runs the calling test again in its own network namespace. It
+// returns true in that second process.
 func inside(t *testing.T) bool {
 	t.Helper()
 	const marker = "NODELOCAL_TEST_PROGRAM"
@@ -99,7 +99,7 @@ func (p *process) text() string {
 	return p.log.String()
 }
 
-// wait returns the exit code, or -1 if the process goes on for too long.
+// wait returns the exit code, or -1 if the process has not ended after limit.
 func (p *process) wait(limit time.Duration) int {
 	select {
 	case <-p.done:
@@ -154,7 +154,7 @@ func (p *process) cache(t *testing.T) int {
 	return pid
 }
 
-// ask returns the address of x.test that a server gives, or the error.
+// ask returns the address that a server gives for x.test, or the error.
 func ask(server string) string { return exchange(server, "udp", 300*time.Millisecond) }
 
 func exchange(server, network string, patience time.Duration) string {
@@ -186,9 +186,9 @@ func eventually(t *testing.T, limit time.Duration, ok func() bool) time.Duration
 	return time.Since(begin)
 }
 
-// load asks servers, one query each millisecond, until stop is called, which returns how
-// many were asked, lost, and answered by cluster DNS. One that is lost is asked again;
-// if that is lost too, it counts as a thousand.
+// load sends servers a query every millisecond until stop is called. stop returns how many
+// queries were sent, lost, and answered by cluster DNS. A lost query is repeated; if that is
+// lost as well, it counts as a thousand.
 func load(servers ...string) (stop func() (asked, lost, others int)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -251,8 +251,8 @@ func TestFaults(t *testing.T) {
 		{"kill both", func(p *process) { pid := p.cache(t); p.Process.Kill(); syscall.Kill(pid, syscall.SIGKILL) }, false},
 		{"stop the supervisor", func(p *process) { p.Process.Signal(syscall.SIGTERM) }, false},
 	} {
-		// What a killed process has not read yet is lost. On a busy machine that is
-		// more, so one round of six has to keep to the bound.
+		// Queries that a killed process has not read are lost. On a busy machine these are
+		// more, so only one round of six has to stay within the bound.
 		lost := 0
 		for range 6 {
 			if lost = faultRound(t, c.name, c.do, c.returns); lost <= 2 || lost >= 1000 {
@@ -377,7 +377,8 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestRefused: what cannot work ends with one clear error and changes nothing (row A1).
+// TestRefused: a configuration that cannot work ends with one clear error and changes nothing
+// (row A1).
 func TestRefused(t *testing.T) {
 	if !inside(t) {
 		return

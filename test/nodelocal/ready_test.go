@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestReady: --node-local-ready says whether the cache answers, whatever other instances
+// TestReady: --node-local-ready reports whether the cache answers, whatever other instances
 // do at the same addresses.
 func TestReady(t *testing.T) {
 	if !inside(t) {

@@ -49,8 +49,8 @@ func tables(t *testing.T) (list string, ok bool) {
 
 const blockedEnv = "NODELOCAL_TEST_BLOCK_NFTABLES"
 
-// TestMain runs the program in the place of the tests, under a filter of system calls by which
-// the kernel looks like one without nftables.
+// TestMain runs the program instead of the tests, with a system call filter that makes the
+// kernel look like one without nftables.
 func TestMain(m *testing.M) {
 	if path := os.Getenv(blockedEnv); path != "" {
 		_ = os.Unsetenv(blockedEnv)
@@ -80,8 +80,9 @@ func blockNetfilter() error {
 	return unix.Prctl(unix.PR_SET_SECCOMP, 2, uintptr(unsafe.Pointer(&program)), 0, 0)
 }
 
-// TestOldKernel: a kernel without such tables gets none, not a plain one either; one line says
-// so, and clients of the cache's own address are served (row A11).
+// TestOldKernel: in a kernel that does not support tables with an owner, no table is created,
+// not even one without an owner. One line in the log says so, and clients of the cache's own
+// address are served (row A11).
 func TestOldKernel(t *testing.T) {
 	if !inside(t) {
 		return
@@ -445,8 +446,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// TestStoppedOrphan: a cache that was stopped when its supervisor was killed keeps its share of
-// the ports, until the next supervisor ends it.
+// TestStoppedOrphan: a cache that is stopped while its supervisor is killed keeps its share
+// of the ports until the next supervisor ends it.
 func TestStoppedOrphan(t *testing.T) {
 	if !inside(t) {
 		return
@@ -478,9 +479,9 @@ func TestStoppedOrphan(t *testing.T) {
 	}
 }
 
-// TestBadHost: addresses that belong to somebody else, or to a family that the host does not
-// have, are one clear error and change nothing; a configuration folder that vanishes, or was
-// never there, stops nobody.
+// TestBadHost: addresses of other hosts, or of a family that the host does not support, cause
+// one clear error and change nothing. A configuration folder that vanishes, or never existed,
+// stops nothing.
 func TestBadHost(t *testing.T) {
 	if !inside(t) {
 		return

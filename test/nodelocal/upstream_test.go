@@ -103,7 +103,7 @@ func (c *cluster) answer(addr string, q *dns.Msg) *dns.Msg {
 	return m
 }
 
-// counts returns what was asked, and forgets it.
+// counts returns the numbers of questions and lookups, and resets them.
 func (c *cluster) counts() (asked, lookups map[string]int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,7 +130,7 @@ func followerOf(t *testing.T, server, more string) *process {
 		" --node-local-lameduck=1s -- -k -h -R --serve-stale=1h --server=/cluster.local/"+server+" "+more)
 }
 
-// resolve asks the node's cache and returns the first address, or what came instead.
+// resolve asks the node's cache and returns the first address, or what came instead of one.
 func resolve(name string, patience time.Duration) string {
 	q := new(dns.Msg)
 	q.SetQuestion(dns.Fqdn(name), dns.TypeA)
@@ -144,7 +144,7 @@ func resolve(name string, patience time.Duration) string {
 	return m.Answer[0].(*dns.A).A.String()
 }
 
-// many asks about fresh names, and returns how many got no answer and the longest wait.
+// many asks for new names. It returns how many got no answer, and the longest wait.
 func many(prefix string, count int) (lost int, longest time.Duration) {
 	for i := range count {
 		begin := time.Now()
@@ -156,7 +156,7 @@ func many(prefix string, count int) (lost int, longest time.Duration) {
 	return lost, longest
 }
 
-// unfair says what is wrong with the numbers of questions of 200 that servers got.
+// unfair returns what is wrong with the distribution of 200 questions over the servers.
 func unfair(asked map[string]int, want []string) string {
 	for _, addr := range want {
 		if asked[addr] < 200/len(want)/4 {
@@ -171,9 +171,9 @@ func unfair(asked map[string]int, want []string) string {
 	return ""
 }
 
-// TestReplicas: the replicas share the questions and the bootstrap Service gets none but
-// lookups; one that falls silent, more of them, another list, none, and a bootstrap Service
-// that has gone lose no query (rows A19, A20).
+// TestReplicas: the replicas share the questions, and the bootstrap Service gets only
+// lookups. No query is lost when a replica falls silent, when there are more replicas, other
+// ones or none, or when the bootstrap Service is gone (rows A19, A20).
 func TestReplicas(t *testing.T) {
 	if !inside(t) {
 		return
@@ -186,7 +186,8 @@ func TestReplicas(t *testing.T) {
 	shares := func(step string, want ...string) {
 		t.Helper()
 		problem := ""
-		// On a busy machine a replica may be slow for a while, and rightly be asked less.
+		// On a busy machine a replica may be slow for a while, and is then rightly asked less
+		// often.
 		for round := range 10 {
 			c.counts()
 			lost, longest := many(fmt.Sprintf("%s%d-", step, round), 200)
@@ -212,7 +213,8 @@ func TestReplicas(t *testing.T) {
 	many("still", 30)
 	shares("one-left", "10.2.0.2")
 
-	// Both are silent: the bootstrap Service, which leads elsewhere here.
+	// Both replicas are silent: the bootstrap Service, which leads to another server here, is
+	// asked.
 	run(t, "iptables -w -A INPUT -d 10.2.0.2 -j DROP")
 	if lost, longest := many("both", 20); lost > 0 || longest > 3*time.Second {
 		t.Errorf("both silent: lost %d, longest %v", lost, longest)
@@ -231,7 +233,7 @@ func TestReplicas(t *testing.T) {
 	many("learn", 100)
 	shares("ten", ten...)
 
-	// The bootstrap Service is gone: replicas tell of replicas.
+	// The bootstrap Service is gone: the replicas answer lookups of replicas.
 	c.closers[bootstrap]()
 	run(t, "iptables -w -A INPUT -d "+bootstrap+" -j DROP")
 	c.set(func() { c.replicas = []string{"10.2.0.1", "10.2.0.2"} })
@@ -240,8 +242,8 @@ func TestReplicas(t *testing.T) {
 	shares("without-bootstrap", "10.2.0.1", "10.2.0.2")
 }
 
-// TestReplicasOverTCP: with tcp: everything goes over TCP, the lookup of the replicas too, and a
-// replica that falls silent, with its connections, is left for another one.
+// TestReplicasOverTCP: with tcp:, everything goes over TCP, including the lookup of the
+// replicas. If a replica and its connections fall silent, another one is asked.
 func TestReplicasOverTCP(t *testing.T) {
 	if !inside(t) {
 		return
@@ -269,8 +271,8 @@ func TestReplicasOverTCP(t *testing.T) {
 	}
 }
 
-// TestStaleMeanwhile: while nobody in cluster DNS answers, expired answers are given, the
-// rules stay, and the cache starts all the same (rows A2, A19).
+// TestStaleMeanwhile: while cluster DNS does not answer at all, stale answers are given, the
+// rules stay, and a new cache can start (rows A2, A19).
 func TestStaleMeanwhile(t *testing.T) {
 	if !inside(t) {
 		return

@@ -1,5 +1,5 @@
-// Package operator tests that the tools answer the questions of an operator, as
-// docs/operations.md says, with the real programs.
+// Package operator tests, with the real programs, that the tools answer an operator's
+// questions as docs/operations.md says.
 package operator
 
 import (
@@ -119,7 +119,7 @@ func table(t *testing.T) map[string]row {
 	return rows
 }
 
-// desk is where the operator sits: the programs that run, and files.
+// desk is the operator's environment: the running programs, and files.
 type desk struct {
 	t       *testing.T
 	rows    map[string]row
@@ -148,7 +148,7 @@ func (d *desk) run(question string) (out string, code int) {
 	return string(text), cmd.ProcessState.ExitCode()
 }
 
-// missing returns the texts of a row that are not in out.
+// missing returns the texts of a row that do not occur in out.
 func (d *desk) missing(question, out string) (list []string) {
 	for _, text := range d.rows[question].shows {
 		if !strings.Contains(out, text) {
@@ -158,7 +158,8 @@ func (d *desk) missing(question, out string) (list []string) {
 	return list
 }
 
-// ask wants the exit code and all texts of a row, and more texts.
+// ask runs a command, and checks its exit code and that its output has all texts of the row
+// and of more.
 func (d *desk) ask(question string, code int, more ...string) {
 	d.t.Helper()
 	out, got := d.run(question)
@@ -173,7 +174,7 @@ func (d *desk) ask(question string, code int, more ...string) {
 	}
 }
 
-// eventually asks until the row's texts are there.
+// eventually repeats a command until its output has all texts of the row.
 func (d *desk) eventually(question string) string {
 	d.t.Helper()
 	for end := time.Now().Add(limit); ; time.Sleep(300 * time.Millisecond) { // the page limits the rate
@@ -299,7 +300,7 @@ func TestSevenQuestions(t *testing.T) {
 	}
 }
 
-// slowPod finds which of two Pods is slow.
+// slowPod finds out which of two Pods is slow.
 func (d *desk) slowPod(fast, slow *server) {
 	roundTrip := func(s *server) time.Duration {
 		d.cache = d.startCache(s)

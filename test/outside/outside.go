@@ -1,6 +1,6 @@
-// Package outside stands for the rest of the world in tests. It is a scripted resolver
-// that knows a few names and answers NXDOMAIN for all others, so that no test's query
-// ever leaves the machine.
+// Package outside takes the place of the Internet's DNS in tests. It is a scripted resolver
+// that knows a few names and answers NXDOMAIN for all others, so that no test's query ever
+// leaves the machine.
 package outside
 
 import (
@@ -12,10 +12,10 @@ import (
 	"github.com/miekg/dns"
 )
 
-// records are all that the resolver knows. Names under servfail.example.com.
-// fail. Every other reverse name is from-upstream.example.com., but for those of
-// documentation addresses, which do not exist. Kubernetes' own DNS tests need
-// that, and the names of the last two lines.
+// records are all that the resolver knows. Names under servfail.example.com. fail. All other
+// reverse names lead to from-upstream.example.com., except those of documentation addresses,
+// which do not exist. Kubernetes' own DNS tests need that and the names of the last two
+// lines.
 const records = `
 www.example.com.     300 IN A     198.51.100.7
 www.example.com.     300 IN AAAA  2001:db8:ee::7
@@ -85,7 +85,7 @@ func (h *Handler) listed(name string) bool {
 		slices.ContainsFunc(h.known, func(rr dns.RR) bool { return rr.Header().Name == name })
 }
 
-// answer follows CNAMEs as far as they lead.
+// answer adds the records of a name and follows CNAMEs to their end.
 func (h *Handler) answer(m *dns.Msg, name string, typ uint16) {
 	exists, chase := false, true
 	for range h.known {
@@ -117,8 +117,8 @@ func (h *Handler) answer(m *dns.Msg, name string, typ uint16) {
 	}
 }
 
-// Serve starts the resolver on addr over UDP and TCP; port 0 is one that is
-// free for both. It returns the address and a function that ends it.
+// Serve starts the resolver on addr over UDP and TCP. Port 0 means a port that is free for
+// both. It returns the address, and a function that stops the resolver.
 func Serve(addr string) (string, func(), error) {
 	h, err := NewHandler()
 	if err != nil {

@@ -11,14 +11,14 @@ import (
 	"github.com/miekg/dns"
 )
 
-// within is how soon after an accepted change no answer comes from a server that
-// the new configuration would not ask; kubedns and dnscache look for changes
-// each second here.
+// within is the time after an accepted change by which no answer may come from a server that
+// the new configuration does not ask. Here, kubedns and dnscache look for changes every
+// second.
 const within = 15 * time.Second
 
-// TestChangeOfConfiguration: after each change of the ConfigMap every name is
-// answered by the server that holds now, and names whose servers stay are not
-// asked again.
+// TestChangeOfConfiguration: after each change of the ConfigMap, every name is answered by
+// the server of the new configuration, and names whose servers stay the same are not asked
+// for again.
 func TestChangeOfConfiguration(t *testing.T) {
 	for form, extra := range map[string]func(kubedns, dir string) []string{
 		"base": func(kubedns, _ string) []string {
@@ -67,8 +67,8 @@ func testChanges(t *testing.T, extra func(kubedns, dir string) []string) {
 		{"neg.elsewhere.example.", dns.TypeA},
 		{"web.default.svc.cluster.local.", dns.TypeA},
 	}
-	// want is the answer if corp.example and 168.192.in-addr.arpa have the one
-	// server, and all other names outside the cluster the other.
+	// want returns the answer if corp.example and 168.192.in-addr.arpa have the server corp,
+	// and all other names outside the cluster the server rest.
 	want := func(q question, corp, rest *outside) string {
 		of := rest
 		if strings.HasSuffix(q.name, "corp.example.") || strings.HasSuffix(q.name, "arpa.") || strings.HasPrefix(q.name, "ext.") || strings.HasPrefix(q.name, "gone.") {
@@ -134,8 +134,8 @@ func testChanges(t *testing.T, extra func(kubedns, dir string) []string) {
 	reach("changed while kubedns was away", a, a)
 }
 
-// TestExternalNameInDirect: where kubedns is asked about the cluster's names alone,
-// the targets of ExternalName Services follow its configuration too.
+// TestExternalNameInDirect: if kubedns is asked only about the cluster's names, the targets
+// of ExternalName Services still follow its configuration.
 func TestExternalNameInDirect(t *testing.T) {
 	a, stub := newOutside(t, 1), newOutside(t, 3)
 	p := start(t, a.Addr, func(kubedns, dir string) []string {
@@ -162,8 +162,8 @@ func TestExternalNameInDirect(t *testing.T) {
 	reach(a.mark, "NXDOMAIN 1")
 }
 
-// TestPlainServersSeeNothing: a server that never showed routes gets no packet
-// that no client asked for.
+// TestPlainServersSeeNothing: a server that never sent a list of routes gets only packets
+// that clients' questions cause.
 func TestPlainServersSeeNothing(t *testing.T) {
 	a, b := newOutside(t, 1), newOutside(t, 2)
 	p := start(t, a.Addr, func(kubedns, _ string) []string {

@@ -60,8 +60,8 @@ func check(t *testing.T, url string) func(cache, kubedns string) string {
 	}
 }
 
-// TestHealthChecks: the check of dnscache fails if it refuses what is not in its
-// cache, and what goes on beside it does not make it fail.
+// TestHealthChecks: the check of dnscache fails if dnscache refuses questions that are not in
+// its cache, and does not fail for reasons outside dnscache.
 func TestHealthChecks(t *testing.T) {
 	dnsmasq, kubedns := check(t, "/healthz-dnsmasq"), check(t, "/healthz-kubedns")
 	server := func(cached, fresh int) string {

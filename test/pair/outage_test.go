@@ -18,9 +18,9 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
-// TestSilentOutside: one client asks 60 names outside the cluster a second, and
-// nobody out there answers. Every name of the cluster is answered meanwhile,
-// those never asked before too, and those whose TTL is over.
+// TestSilentOutside: a client asks for 60 names outside the cluster a second, and no server
+// there answers. Meanwhile every name of the cluster is answered, including names that were
+// never asked for before and those whose TTL has expired.
 func TestSilentOutside(t *testing.T) {
 	for form, extra := range map[string]func(kubedns, dir string) []string{
 		"one group": func(kubedns, _ string) []string {
@@ -55,8 +55,8 @@ func TestSilentOutside(t *testing.T) {
 	}
 }
 
-// flood asks new names outside the cluster until ctx ends, so many a second,
-// and does not look at the answers.
+// flood asks for new names outside the cluster until ctx ends, perSecond of them a second,
+// and ignores the answers.
 func (p *pair) flood(ctx context.Context, perSecond int) {
 	conn, err := net.Dial("udp", p.addr)
 	if err != nil {
@@ -80,8 +80,8 @@ func (p *pair) flood(ctx context.Context, perSecond int) {
 	}
 }
 
-// TestForgedAnswers: with --ignore-address a forged answer that comes first does
-// not keep the real one away; with --bogus-nxdomain it is NXDOMAIN.
+// TestForgedAnswers: with --ignore-address, the real answer is used even if a forged one
+// comes first. With --bogus-nxdomain, the forged answer becomes NXDOMAIN.
 func TestForgedAnswers(t *testing.T) {
 	forger := dnstest.NewServer(t, dnstest.Zone(0, "www.example. 300 A 192.0.2.66"))
 	slow := dnstest.NewServer(t, func(q *dns.Msg, tcp bool) [][]byte {

@@ -1,5 +1,5 @@
-// Package pair tests the real kubedns and dnscache together, as the addon's Pod
-// runs them, before servers outside the cluster that tests play.
+// Package pair tests the real kubedns and dnscache together, as the addon's Pod runs them.
+// The tests act as the servers outside the cluster.
 package pair
 
 import (
@@ -69,8 +69,8 @@ spec:
   externalName: neg.corp.example
 `
 
-// outside is a server outside the cluster. It answers every question so that
-// the answer tells which server it was, and denies names that begin with "neg".
+// outside is a server outside the cluster. Its answers identify the server. Names that begin
+// with "neg" do not exist.
 type outside struct {
 	*dnstest.Server
 	mark string // an address
@@ -101,14 +101,14 @@ func newOutside(t *testing.T, number int) *outside {
 	return o
 }
 
-// times is how often a question was asked.
+// times returns how often a question was asked.
 func (o *outside) times(name string, qtype uint16) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.asked[name+dns.TypeToString[qtype]]
 }
 
-// pair is a running kubedns with a dnscache before it.
+// pair is a running kubedns with a dnscache in front of it.
 type pair struct {
 	t           *testing.T
 	dir         string // of the configuration
@@ -120,8 +120,8 @@ type pair struct {
 	kubednsAddr string
 }
 
-// start runs a pair. extra makes the arguments of dnscache from kubedns's
-// address and the configuration's folder.
+// start runs a pair. extra returns further arguments for dnscache, given kubedns's address
+// and the configuration's folder.
 func start(t *testing.T, nameserver netip.AddrPort, extra func(kubedns, dir string) []string) *pair {
 	t.Helper()
 	ports := testkit.FreePorts(t, 21000, 3000, 3)
@@ -160,8 +160,8 @@ func (p *pair) exchange(ctx context.Context, name string, qtype uint16) (*dns.Ms
 	return m, err
 }
 
-// answer is the reply to a question in short: the last record's data, or the
-// response code with the SOA's serial.
+// answer returns a short text for the reply to a question: the last record's data, or the
+// rcode with the SOA's serial.
 func (p *pair) answer(name string, qtype uint16) string {
 	p.t.Helper()
 	m, err := p.exchange(p.t.Context(), name, qtype)

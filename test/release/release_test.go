@@ -1,4 +1,4 @@
-// Package release makes a release twice, in two folders, and looks at what it holds.
+// Package release makes a release twice, in two folders, and checks its content.
 package release
 
 import (
@@ -20,8 +20,8 @@ import (
 
 const version = "v9.8.7-rc.1"
 
-// checkout copies the working tree, with changes that are not committed yet, into a
-// repository of its own. Its commit depends on the content alone.
+// checkout copies the working tree, including uncommitted changes, into a new repository. Its
+// commit depends only on the content.
 func checkout(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -224,7 +224,7 @@ func checkManifests(t *testing.T, folder string, files map[string][]byte) {
 	}
 }
 
-// What cannot become a release is refused before anything is built.
+// A state that cannot become a release is refused before anything is built.
 func TestReleaseRefuses(t *testing.T) {
 	dir := checkout(t)
 	refused := func(version, want string) {

@@ -1,7 +1,7 @@
-// Package resolvers asks the addon what the programs in pods ask it, through the
-// programs that they ask it with: the resolvers of C libraries and languages,
-// and the tools of administrators. Everything runs in a network namespace of the
-// test, where port 53 is dnscache's and resolv.conf is a pod's.
+// Package resolvers sends the addon the questions of programs in pods, with the resolvers
+// that such programs use: those of C libraries and languages, and the tools of
+// administrators. Everything runs in a network namespace of the test, in which port 53 is
+// dnscache's and resolv.conf is that of a pod.
 package resolvers
 
 import (
@@ -29,7 +29,7 @@ options ndots:5
 `
 
 func TestMain(m *testing.M) {
-	// systemd-resolved asks nobody while no interface but lo has an address.
+	// systemd-resolved asks no server while only lo has an address.
 	os.Exit(addon.RunIsolated(m, prepare, `
 ip link add pod type veth peer name node
 ip addr add 10.250.9.2/24 dev pod
@@ -69,7 +69,7 @@ func prepare(dir string) error {
 	return nil
 }
 
-// question is one lookup and what every resolver must come to.
+// question is one lookup, and the result that every resolver must get.
 type question struct {
 	what, name string
 	family     int
@@ -195,8 +195,8 @@ func testForm(t *testing.T, dir, upstream string, args []string) {
 	kubedns.Running(t)
 }
 
-// mark asks dnscache for a name of its own and returns where the log has it: all
-// earlier questions stand before that place, all later ones behind it.
+// mark asks dnscache for a unique name, and returns the position of that question in the log.
+// All earlier questions are before that position, all later ones behind it.
 func mark(t *testing.T, cache *addon.Process) (at int) {
 	t.Helper()
 	q := new(dns.Msg)
@@ -211,8 +211,8 @@ func mark(t *testing.T, cache *addon.Process) (at int) {
 	return at
 }
 
-// repeated returns the questions that a part of dnscache's log has more than
-// once: a resolver repeats one only if it did not like the answer, or got none.
+// repeated returns the questions that occur more than once in a part of dnscache's log. A
+// resolver repeats a question only if it rejected the answer or got none.
 func repeated(log string) []string {
 	var seen, again []string
 	for line := range strings.Lines(log) {

@@ -30,7 +30,7 @@ type tool struct {
 	search bool
 	// both is whether a lookup of family 0 gives the addresses of both.
 	both bool
-	// udpOnly means that the tool takes what a truncated answer holds.
+	// udpOnly means that the tool uses truncated answers instead of asking over TCP.
 	udpOnly bool
 	// record is the command line for a record that is not an address, nil if the
 	// tool cannot ask for any. An address as the name stands for its PTR.
@@ -58,7 +58,7 @@ func (tl *tool) lookup(t *testing.T, name string, family int) []string {
 	return slices.Compact(got)
 }
 
-// testRecord runs the tool for a record and wants a text in what it prints.
+// testRecord runs the tool for a record, and checks that its output contains a text.
 func (tl *tool) testRecord(t *testing.T, name, typ, want string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -19,8 +19,8 @@ import (
 // patience is the longest time for one command. A machine that is busy takes seconds.
 const patience = 60 * time.Second
 
-// browser is a page in a headless Chromium, which is told what to do by the DevTools
-// protocol over two pipes.
+// browser is a page in a headless Chromium, controlled by the DevTools protocol over two
+// pipes.
 type browser struct {
 	t       *testing.T
 	out     io.Writer
@@ -205,8 +205,8 @@ func (b *browser) open(url string) {
 	b.during(func() { b.do("Page.navigate", map[string]any{"url": url}, nil) })
 }
 
-// eval runs a script in the page, which is not held to the page's policy, and reads its
-// value into result.
+// eval runs a script in the page, to which the page's content security policy does not apply,
+// and reads its value into result.
 func (b *browser) eval(script string, result any) {
 	b.t.Helper()
 	var out struct {
@@ -232,7 +232,7 @@ func (b *browser) text(selector string) (text string) {
 	return text
 }
 
-// types types text where the focus is, and then Enter.
+// types types text into the focused element, and then Enter.
 func (b *browser) types(text string) {
 	b.t.Helper()
 	b.do("Input.insertText", map[string]any{"text": text}, nil)

@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	os.Exit(addon.RunIsolated(m, func(dir string) error { return addon.Build(dir, nil, "kubedns") }, ""))
 }
 
-// evil is text that would be an element, a script or the end of an attribute if a page took
-// it as it is.
+// evil is text that, without escaping, would become an element, a script or the end of an
+// attribute.
 const evil = `"><img src=x onerror=document.title=1><script>document.title=2</script>&lt;`
 
 const objects = `apiVersion: v1
@@ -104,7 +104,7 @@ func (p *program) ask(name string) int {
 	return reply.Rcode
 }
 
-// upset makes what an operator looks for: failed answers and a rejected configuration.
+// upset causes what an operator looks for: failed answers and a rejected configuration.
 func (p *program) upset() {
 	p.t.Helper()
 	for _, name := range []string{`\"><img\032src=x\032onerror=document.title=1>.corp.example.`, "b.lab.example.", "b.lab.example.", "c.example."} {
@@ -184,8 +184,8 @@ func testSearch(t *testing.T, b *browser, base string) {
 	mustContain(t, b, "[role=status]", "a.corp.example. A: SERVFAIL", "the stub domain corp.example", "127.0.0.1:", evil)
 }
 
-// testHostile: whatever stands in a parameter, the page has the same elements, and the text
-// stands on it.
+// testHostile: whatever a parameter contains, the page has the same elements and shows the
+// parameter as text.
 func testHostile(t *testing.T, b *browser, base string) {
 	t.Helper()
 	const elements = `[...document.querySelectorAll('form *, [role=alert], [role=alert] *')].map(e => e.tagName + [...e.attributes].map(a => a.name))`
@@ -212,8 +212,8 @@ func testHostile(t *testing.T, b *browser, base string) {
 	}
 }
 
-// testAlone: so far, the browser has asked this program only, and had nothing to complain
-// about.
+// testAlone: so far, the browser has sent requests only to this program, and has reported no
+// error.
 func testAlone(t *testing.T, b *browser, base string) {
 	t.Helper()
 	requests := b.seen("Network.requestWillBeSent")
@@ -330,7 +330,7 @@ type axNode struct {
 	}
 }
 
-// testAccessible: what a screen reader tells has the landmarks, and everything has a name.
+// testAccessible: the accessibility tree has the landmarks, and every element has a name.
 func testAccessible(t *testing.T, b *browser) {
 	t.Helper()
 	var tree struct{ Nodes []axNode }
@@ -371,7 +371,7 @@ func testAccessible(t *testing.T, b *browser) {
 	}
 }
 
-// testSizes: the page fits into a telephone's screen, and is drawn.
+// testSizes: the page fits the screen of a telephone, and can be drawn.
 func testSizes(t *testing.T, b *browser) {
 	t.Helper()
 	for _, tt := range []struct {

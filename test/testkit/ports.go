@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// FreePorts returns n different ports of 127.0.0.1 that nothing listens on just now, over
-// UDP and TCP, out of size from low on. They have to be below 32768, from where Linux gives
-// ports to sockets that name none: so nobody takes one by chance before it is used.
-// Packages that are tested at the same time take theirs from ranges of their own.
+// FreePorts returns n different ports of 127.0.0.1 that nothing listens on just now, over UDP
+// and TCP, out of size from low on. They must be below 32768, from where Linux chooses ports
+// for sockets that do not name one, so that no other socket gets one by chance before it is
+// used. Packages that are tested at the same time take theirs from ranges of their own.
 func FreePorts(tb testing.TB, low, size, n int) []int {
 	tb.Helper()
 	ports := make([]int, 0, n)
