@@ -16,8 +16,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
-// ServiceImports come as JSON, of the version that the server knows, and one object of
-// the wrong shape spoils neither the list nor its neighbours.
+// ServiceImports come as JSON, in the version that the server knows. An object of the wrong
+// shape affects neither the list nor other objects.
 func TestImportsOverHTTP(t *testing.T) {
 	const good = `{"metadata":{"namespace":"ns1","name":"shop","creationTimestamp":"2026-01-02T03:04:05Z","managedFields":[{"manager":"m"}]},
 		"spec":{"type":"ClusterSetIP","ips":["10.7.0.1","fd00:7::1"],"ports":[{"name":"http","port":80,"appProtocol":"http"}],"ipFamilies":["IPv6"],"sessionAffinity":"ClientIP"},

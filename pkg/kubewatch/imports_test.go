@@ -121,8 +121,7 @@ func (f *importFixture) want(t *testing.T, answers ...string) {
 	}
 }
 
-// Imports and slices that come in either order, change their kind, and move to another
-// owner.
+// Imports and slices arrive in either order, change their kind, and move to another owner.
 func TestImports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newImportFixture()
@@ -140,7 +139,8 @@ func TestImports(t *testing.T) {
 		f.v1beta1.put(testImport("dead", serviceimport.Headless))
 		f.slices.put(importedSlice("s", "dead", "ca", "10.9.4.1/pod-0"))
 		f.want(t, "shop", "NoSuchName ", "dead", "Found 10.9.4.1 pod-0.ca.dead:8080")
-		// A slice with two owners is one of both, and of what is left of them.
+		// A slice with two owners belongs to both, and after the deletion of one to the
+		// other.
 		both := importedSlice("s", "dead", "ca", "10.9.4.1/pod-0")
 		both.Labels[discoveryv1.LabelServiceName] = "derived"
 		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "derived"}, Spec: corev1.ServiceSpec{ClusterIP: "None"}}
@@ -183,8 +183,9 @@ func TestImportsLatency(t *testing.T) {
 	})
 }
 
-// A server without the CustomResourceDefinition has no imports: that is an answer, told
-// once, which nothing else waits for, and which holds until the server has it.
+// A server without the CustomResourceDefinition has no imports. This is a valid state, which
+// is logged once, for which nothing else waits, and which lasts until the server has the
+// definition.
 func TestImportsAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newImportFixture()
@@ -221,7 +222,7 @@ func TestImportsAbsent(t *testing.T) {
 			f.want(t, "shop", "Found 10.7.0.1 shop:80")
 		}
 
-		// A server that starts does not know the kind for a moment.
+		// A server that is starting does not know the kind for a moment.
 		f.v1beta1.setFail(unknownKind())
 		settled(patience / 2)
 		f.want(t, "shop", "Found 10.7.0.1 shop:80")
@@ -238,8 +239,8 @@ func TestImportsAbsent(t *testing.T) {
 	})
 }
 
-// Without the right to read imports nothing is known about them, and Services do not
-// wait for it. What was known stays.
+// Without the right to read imports, nothing is known about them, and Services do not wait
+// for them. What was known before stays in use.
 func TestImportsForbidden(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newImportFixture()
@@ -264,9 +265,9 @@ func TestImportsForbidden(t *testing.T) {
 	})
 }
 
-// Whatever happens to imports and slices in whatever order, with watches cut, versions
-// forgotten and the server away in between, every name is answered as a plain reading
-// of the specification says.
+// Whatever happens to imports and slices, in any order, even if watches are cut, versions are
+// forgotten and the server is away in between, every name is answered as a plain reading of
+// the specification says.
 func TestImportsModel(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

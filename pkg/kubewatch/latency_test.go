@@ -31,8 +31,8 @@ func (f *fixture) latencies(t *testing.T, kind string) (count uint64, sum float6
 	return 0, 0
 }
 
-// The latency is measured for changes that come with a time and change
-// something, once for each, and never for lists.
+// The latency is measured once for each change that has a time and an effect, and never for
+// lists.
 func TestProgrammingLatency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, true)

@@ -51,8 +51,8 @@ clusters: [{name: k, cluster: {server: "https://127.0.0.1:6443"}}], users: [{nam
 	}
 }
 
-// What goes over the wire, and that JSON is understood where a server answers
-// with it although protobuf is asked for.
+// Checks the requests on the wire, and that JSON is understood if a server answers with it
+// although protobuf was asked for.
 func TestAPISources(t *testing.T) {
 	var mu sync.Mutex
 	var requests []string
@@ -265,8 +265,8 @@ func TestFollowLocation(t *testing.T) {
 	})
 }
 
-// A server that says when to come again is not listened to, so that is told at
-// once, and it is asked no earlier.
+// If a server sends Retry-After, the failure is reported at once, and the server is not asked
+// before that time.
 func TestPutOff(t *testing.T) {
 	var asked []time.Time
 	var mu sync.Mutex

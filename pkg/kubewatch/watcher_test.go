@@ -76,7 +76,7 @@ func (f *fixture) claimed(ip string) bool {
 	return answer.Len() > 0
 }
 
-// settled lets everything that can happen within d happen.
+// settled waits for d of virtual time, and until all goroutines are blocked.
 func settled(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -146,8 +146,8 @@ func testSlice(name, service string, ips ...string) *discoveryv1.EndpointSlice {
 	return s
 }
 
-// Whatever happens in whatever order, with watches cut, versions forgotten and
-// the server away in between, the tree ends as the last objects imply.
+// Whatever happens in whatever order, even if watches are cut, versions are forgotten and the
+// server is away in between, the final tree corresponds to the final objects.
 func TestRandomHistory(t *testing.T) {
 	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -229,7 +229,7 @@ func randomHistory(t *testing.T, seed uint64) {
 	}
 }
 
-// A query must not learn that a name is missing while only one list is there.
+// No query may be told that a name does not exist while only one list is complete.
 func TestNothingBeforeEveryList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, true)
@@ -274,7 +274,7 @@ func TestAPIAway(t *testing.T) {
 		if n := strings.Count(f.log.String(), "level=ERROR"); n < 25 || n > 31 {
 			t.Errorf("%d errors logged in half an hour, want one a minute", n)
 		}
-		// A restarted server remembers no versions that a watch could go on from.
+		// A restarted server remembers no versions from which a watch could continue.
 		f.services.put(testService("new", "10.0.0.2"))
 		f.services.setFail(nil)
 		settled(8 * time.Second)
@@ -372,8 +372,8 @@ func TestEndpointsStandIn(t *testing.T) {
 	}
 }
 
-// An API server that starts forbids everything for some seconds. Endpoints,
-// which hold less, must not take over for that.
+// An API server that is starting forbids everything for some seconds. Endpoints, which hold
+// less, must not be used because of that.
 func TestEndpointsDoNotStandInForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, true)
@@ -394,7 +394,8 @@ func TestEndpointsDoNotStandInForAMoment(t *testing.T) {
 	})
 }
 
-// Fifty slices that change at once are few rebuilds, and visible within 20 ms.
+// If fifty slices change at once, there are few rebuilds, and the changes are visible within
+// 20 ms.
 func TestBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, true)
@@ -416,7 +417,7 @@ func TestBurst(t *testing.T) {
 	})
 }
 
-// A change that never stops must not keep what it changes from being seen.
+// Changes must become visible even if they never stop.
 func TestEndlessBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, true)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Late answers from several goroutines, singly and in batches, over every kind
-// of bind, reach who asked.
+// Late answers from several goroutines, single and in batches, reach the clients that asked,
+// for every kind of bound address.
 func TestLateAnswers(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"} {
 		for _, batched := range []bool{false, true} {
@@ -101,7 +101,7 @@ func untilDone[T any](c <-chan T, done <-chan struct{}) iter.Seq[T] {
 	}
 }
 
-// Answers to a closed server are counted no-ops.
+// Answers sent after the server has closed are dropped and counted.
 func TestAnswerAfterStop(t *testing.T) {
 	var col collector
 	s, stop := startStoppable(t, Config{Handler: &col})

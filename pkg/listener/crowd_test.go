@@ -34,8 +34,8 @@ func moody(p []byte, to ReplyTo, r []byte) []byte {
 	return nil
 }
 
-// Whatever the connections of some clients do, another client is answered, and
-// after a while so is one of their own.
+// Whatever the connections of some clients do, another client is answered, and after a while
+// so is a new connection of theirs.
 func TestTCPCrowdsLeaveRoom(t *testing.T) {
 	const maxConns, perClient = 64, 16
 	crowds := map[string]func(c *net.TCPConn){
@@ -77,8 +77,8 @@ func TestTCPCrowdsLeaveRoom(t *testing.T) {
 	}
 }
 
-// A dropped query is over: its connection is closed like any idle one, and at
-// once when the client has finished sending.
+// A dropped query is finished: its connection is closed like any idle one, and at once if the
+// client has finished sending.
 func TestTCPDroppedQueryIsOver(t *testing.T) {
 	s := start(t, Config{Handler: handlerFunc(moody), IdleTimeout: 50 * time.Millisecond, PendingTimeout: time.Hour})
 	c := dialTCP(t, s.Addrs()[0])
@@ -96,7 +96,7 @@ func TestTCPDroppedQueryIsOver(t *testing.T) {
 	}
 }
 
-// A query whose handling panics counts as over too.
+// A query whose handler panics is finished too.
 func TestTCPPanicIsOver(t *testing.T) {
 	s := start(t, Config{PendingTimeout: time.Hour, Handler: handlerFunc(func([]byte, ReplyTo, []byte) []byte { panic("handler") })})
 	c := dialTCP(t, s.Addrs()[0])

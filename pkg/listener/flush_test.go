@@ -49,8 +49,8 @@ func (c *flushing) Flush() {
 	}
 }
 
-// TestFlusher: a handler that collects is told when to go on, over UDP and over
-// TCP, and may crash doing so.
+// TestFlusher: Flush is called for a handler that collects queries, over UDP and over TCP,
+// and may panic.
 func TestFlusher(t *testing.T) {
 	s, err := Listen(Config{Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Handler: &flushing{crash: true}})
 	if err != nil {
@@ -89,7 +89,7 @@ func TestFlusher(t *testing.T) {
 	testkit.Eventually(t, "panic counted", func() bool { return s.Stats().Panics == 1 })
 }
 
-// previewing answers by how many packets were shown with the one asked.
+// previewing answers with the number of packets that were previewed together with the query.
 type previewing struct {
 	shown map[*byte]int
 	calls int
@@ -136,8 +136,8 @@ func (crashing) Preview([][]byte)                      { panic("preview") }
 func (crashing) Flush()                                { panic("flush") }
 func (crashing) Handle([]byte, ReplyTo, []byte) []byte { panic("handle") }
 
-// TestSplitAndPreview: each socket and connection has a part of the handler,
-// which sees a batch before it gets its packets; crashes cost no other packet.
+// TestSplitAndPreview: each socket and connection has its own worker, which sees a batch
+// before it handles the packets. A panic affects no other packet.
 func TestSplitAndPreview(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		s := start(t, Config{Sockets: 1, Handler: splitting{crash}, OnPanic: func(p []byte, _ ReplyTo, r []byte) []byte {

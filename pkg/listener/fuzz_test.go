@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FuzzLocalOf compares with x/sys's parser, which refuses the whole buffer
-// where localOf only stops, so agreement is wanted where x/sys succeeds.
+// FuzzLocalOf compares localOf with x/sys's parser. That parser refuses the whole buffer
+// where localOf only stops, so the two must agree only if x/sys succeeds.
 func FuzzLocalOf(f *testing.F) {
 	var c control
 	for _, ip := range []string{"127.0.0.2", "::1", "fe80::1"} {
@@ -97,8 +97,8 @@ func TestSockaddrRoundTrip(t *testing.T) {
 	}
 }
 
-// FuzzFrames cuts a stream at any place and wants the same messages as from
-// the whole.
+// FuzzFrames cuts a stream at an arbitrary place, and checks that the messages are the same
+// as those of the whole stream.
 func FuzzFrames(f *testing.F) {
 	f.Add(appendFrame(appendFrame(nil, []byte("one")), nil), uint(3))
 	f.Add([]byte{0xff, 0xff, 1}, uint(1))

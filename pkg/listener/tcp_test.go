@@ -293,8 +293,8 @@ func TestTCPReadTimeout(t *testing.T) {
 	}
 }
 
-// At the limit the connection that has been idle longest makes room; when all
-// are busy the new one is refused.
+// At the limit, the connection that has been idle longest is closed to make room; if all are
+// busy, the new one is refused.
 func TestTCPLimits(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"all clients": {MaxConns: 2, MaxConnsPerClient: 2},
@@ -329,7 +329,7 @@ func TestTCPLimits(t *testing.T) {
 	}
 }
 
-// The limit of one client is no concern of another's.
+// The limit of one client does not affect another client.
 func TestTCPLimitIsPerClient(t *testing.T) {
 	s := start(t, Config{MaxConnsPerClient: 1, Handler: handlerFunc(echo)})
 	from := func(ip string) net.Conn {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestRuleFault: what kernels answer that have no nftables (EPROTONOSUPPORT), not this kind of
-// table, flag, hook or expression is no reason to try again; other errors are.
+// TestRuleFault: the errors of kernels without nftables (EPROTONOSUPPORT), or without this
+// kind of table, flag, hook or expression, are no reason to try again; other errors are.
 func TestRuleFault(t *testing.T) {
 	for err, never := range map[error]bool{
 		unix.EOPNOTSUPP: true, unix.EINVAL: true, unix.ENOENT: true, unix.EPROTONOSUPPORT: true,
@@ -20,7 +20,7 @@ func TestRuleFault(t *testing.T) {
 	}
 }
 
-// TestFilterWatch: only queries of which none arrives count as dropped.
+// TestFilterWatch: queries count as dropped only if none of them arrives.
 func TestFilterWatch(t *testing.T) {
 	for _, row := range []struct {
 		name string
@@ -46,7 +46,7 @@ func TestFilterWatch(t *testing.T) {
 	}
 }
 
-// FuzzAttributes reads anything as the answer of a kernel.
+// FuzzAttributes parses arbitrary octets as the answer of a kernel.
 func FuzzAttributes(f *testing.F) {
 	m := newMessage(0, 0, 1, nil)
 	match{addr: privateAddr(), protocol: unix.IPPROTO_UDP}.count(&m)

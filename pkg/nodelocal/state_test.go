@@ -12,8 +12,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/nodelocal/policy"
 )
 
-// TestState: what is sent arrives, in metrics; a cache that does not read cannot stop its
-// supervisor, and gets whole states afterwards.
+// TestState: the state that is sent appears in the metrics. A cache that does not read cannot
+// block its supervisor, and gets complete states afterwards.
 func TestState(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -88,7 +88,7 @@ func TestState(t *testing.T) {
 	}
 }
 
-// TestReasons: each reason of the policy is one of the metric.
+// TestReasons: each reason of the policy is a value of the metric's label.
 func TestReasons(t *testing.T) {
 	for _, r := range []policy.Reason{policy.CacheExited, policy.CacheStuck, policy.Stopping, policy.Unreachable} {
 		var s state

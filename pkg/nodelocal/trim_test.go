@@ -27,7 +27,7 @@ nonsense
 Anonymous:             0 kB
 `
 
-// Only what can be read from a file again is unmapped.
+// Only pages that can be read from a file again are unmapped.
 func TestUnchangedFiles(t *testing.T) {
 	want := []mapping{{0x400000, 0x800000}, {0x800000, 0xc00000}}
 	if got := unchangedFiles(strings.NewReader(smaps)); !slices.Equal(got, want) {

@@ -183,8 +183,8 @@ func TestCompleteOff(t *testing.T) {
 	}
 }
 
-// A name whose answer is not known for now must neither be SERVFAIL, which ends the
-// search of some resolvers, nor be kept.
+// If the answer for a name is not known yet, the reply must not be SERVFAIL, which ends the
+// search of some resolvers, and must not be cached.
 func TestCompleteUnavailable(t *testing.T) {
 	cfg := searchConfig(t, autopath.Cluster)
 	imports := newImports()
@@ -210,8 +210,8 @@ func TestCompleteUnavailable(t *testing.T) {
 	}
 }
 
-// Names that belong to a stub domain are not ours to complete, and nothing behind
-// them in the search list is.
+// Names that belong to a stub domain are not completed, nor are any names after them in the
+// search list.
 func TestCompleteDelegated(t *testing.T) {
 	cfg := searchConfig(t, autopath.Cluster)
 	stub := []byte(dnsname.MustParse("prod.svc.cluster.local."))

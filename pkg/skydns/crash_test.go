@@ -13,8 +13,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/listener"
 )
 
-// TestCrashOverSockets: the client of the one query hears SERVFAIL, over UDP and
-// TCP, and others, on the same TCP connection too, are answered as before.
+// TestCrashOverSockets: over UDP and TCP, the client whose query causes a panic gets
+// SERVFAIL. Other queries, also on the same TCP connection, are answered as before.
 func TestCrashOverSockets(t *testing.T) {
 	server, err := New(Config{
 		Domain: dnsname.MustParse(zone), Backend: crashBackend{newFixture(t)}, Logger: slog.New(slog.DiscardHandler),

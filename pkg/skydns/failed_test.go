@@ -38,8 +38,8 @@ func (f *failing) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byt
 	return append(reply, msg...)
 }
 
-// Failed answers of every origin are recorded with what is known of them, and others are
-// not.
+// Failed answers of every origin are recorded with what is known about them. Other answers
+// are not recorded.
 func TestFailures(t *testing.T) {
 	log, outside := failures.New(), &failing{t: t}
 	backend := newFixture(t)

@@ -39,9 +39,9 @@ func handed(tb testing.TB, m *dns.Msg) (names []string) {
 	return names
 }
 
-// TestHanded: with autopath all, the names outside that the client would ask next are handed to
-// dnscache in the client's order; nothing else changes, and who does not know the option sees
-// the answers of the mode cluster.
+// TestHanded: with autopath all, the names outside that the client would ask for next are
+// handed to dnscache in the client's order. Nothing else changes, and clients that do not
+// support the option get the answers of the mode cluster.
 func TestHanded(t *testing.T) {
 	all := searchConfig(t, autopath.All)
 	all.Outside = outsideServer{}
@@ -105,8 +105,8 @@ func TestHanded(t *testing.T) {
 	}
 }
 
-// Without servers for a name, it is not handed on; one of a stub domain is, in its place in the
-// list.
+// A name without servers is not handed to dnscache; a name of a stub domain is, at its place
+// in the list.
 func TestHandedByRoute(t *testing.T) {
 	cfg := searchConfig(t, autopath.All)
 	cfg.Autopath.Set(autopath.Settings{Mode: autopath.All, Searches: []dnsname.Name{dnsname.MustParse("corp.internal.")}})

@@ -488,7 +488,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestAnsweredLate: what Outside answers later is counted too.
+// TestAnsweredLate: answers that Outside sends later are counted too.
 func TestAnsweredLate(t *testing.T) {
 	c := newClient(t, Config{Outside: &outside{}})
 	m := new(dns.Msg).SetRcode(question(t, "example.com. A"), dns.RcodeNameError)

@@ -129,7 +129,7 @@ func TestOrderNeverMatters(t *testing.T) {
 	}
 }
 
-// TestAliasLoopOutside: aliases in a circle end, with what there is to tell.
+// TestAliasLoopOutside: following a loop of aliases ends, and the answer has the names found.
 func TestAliasLoopOutside(t *testing.T) {
 	up := &replies{tb: t, rrs: rrs(t, "b.example.com. 300 IN CNAME ext.example.com.", "ext.example.com. 300 IN CNAME b.example.com.")}
 	c := newClient(t, Config{Resolve: up.resolve})

@@ -33,7 +33,7 @@ func (r routes) delegated(name []byte) bool {
 	return found
 }
 
-// TestRoutes: who answers about a name, by the kind of its destination.
+// TestRoutes: which server answers for a name, by the kind of its route.
 func TestRoutes(t *testing.T) {
 	const us, dead = "no address for server us", "no address for server dead"
 	to := func(fallback RouteKind) routes {

@@ -52,7 +52,7 @@ func (s *searcher) ask(name string, typ uint16) *dns.Msg {
 	return s.c.ask(m)
 }
 
-// learned is what a program learns of a name.
+// learned is what a program learns about a name.
 type learned struct {
 	addrs []string // sorted
 	// failed: the search ended with SERVFAIL, without an address.
@@ -96,7 +96,7 @@ func (s *searcher) step(name string) (r learned) {
 	return r
 }
 
-// randomName makes names that are often there, and often nearly so.
+// randomName returns a random name that often exists, and often nearly exists.
 func randomName(rng *rand.Rand) string {
 	words := []string{
 		"web", "db", "db-0", "dual", "prod", "ns1", "bare", "svc", "cluster", "local", "clusterset", "shop", "noips",
@@ -182,8 +182,8 @@ func TestSearchIsTheSame(t *testing.T) {
 	t.Logf("%d searches, %d shorter, %d different as listed; questions %d before, %d after", n, shorter, listed, before, after)
 }
 
-// oracle says by answers of a server without completion what the next names in the
-// search list come to.
+// oracle uses the answers of a server without completion to find the results for the next
+// names in the search list.
 type oracle struct{ searcher }
 
 // exists reports whether there is anything at a name, records or names below.

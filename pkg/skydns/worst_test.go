@@ -96,7 +96,7 @@ var worstCluster = sync.OnceValue(func() *fakeBackend {
 	return f
 })
 
-// worstQuestions are those that looked dear, by kind.
+// worstQuestions returns the questions that seemed most expensive, by kind.
 func worstQuestions() []string {
 	list := []string{
 		"1.0.0.12.in-addr.arpa. PTR", "1.0.0.17.in-addr.arpa. PTR", "1.0.0.12.in-addr.arpa. ANY", "1.0.0.12.in-addr.arpa. A",
@@ -121,15 +121,15 @@ func worstQuestions() []string {
 	return list
 }
 
-// worstBudget is what one packet may cost, and worstSlack what a busy machine
-// adds; unbounded work takes far more at this size.
+// worstBudget is the processor time that one packet may cost, and worstSlack the factor
+// allowed for a busy machine. At this size, unbounded work takes far more.
 const (
 	worstBudget = 200 * time.Microsecond
 	worstSlack  = 5
 )
 
-// threadTime returns the processor time of this thread, which a busy machine does
-// not add to.
+// threadTime returns the processor time of this thread, which does not grow because the
+// machine is busy.
 func threadTime(tb testing.TB) time.Duration {
 	tb.Helper()
 	var ts unix.Timespec

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestMatchIsBounded: what a wildcard looks at does not grow with the cluster,
-// what it finds is right, and each Service is found some time.
+// TestMatchIsBounded: the work of a wildcard does not grow with the cluster, its results are
+// right, and every Service is found at some time.
 func TestMatchIsBounded(t *testing.T) {
 	tree := newTree(t)
 	var changes []Change
@@ -129,8 +129,8 @@ func TestClaimants(t *testing.T) {
 	}
 }
 
-// TestManyClaimantsChange: what a change costs does not grow with the owners of
-// one address, nor with the names that one Service gives to it.
+// TestManyClaimantsChange: the cost of a change does not grow with the number of owners of
+// one address, nor with the number of names that one Service gives to it.
 func TestManyClaimantsChange(t *testing.T) {
 	shared := func(i int) *Set {
 		s := spec(t, fmt.Sprintf("s%d.shared", i), Headless).hosts("10.0.0.1")

@@ -80,8 +80,8 @@ func TestExactFullBuckets(t *testing.T) {
 	}
 }
 
-// TestExactMarksDoNotGather checks that Services that come and go for ever do
-// not leave behind a table in which every miss looks at many buckets.
+// TestExactMarksDoNotGather checks that a long series of added and removed Services does not
+// leave a table in which every miss looks at many buckets.
 func TestExactMarksDoNotGather(t *testing.T) {
 	var x exact
 	x.init()

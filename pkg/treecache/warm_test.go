@@ -7,7 +7,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// TestWarm: what is read for a name is what its lookup reads.
+// TestWarm: Warm reads, for each name, the memory that its lookup reads.
 func TestWarm(t *testing.T) {
 	tree, _ := cluster(t, 1000)
 	s := tree.Snapshot()

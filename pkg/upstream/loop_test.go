@@ -12,8 +12,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// TestLooped: each server for all names is asked once, and only what it was
-// asked gives it away.
+// TestLooped: each server for all names is asked once, and only the return of its own
+// question marks it as looping.
 func TestLooped(t *testing.T) {
 	asked := make(chan dns.Question, 8)
 	listening := func(q *dns.Msg) [][]byte {

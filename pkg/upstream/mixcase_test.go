@@ -102,8 +102,8 @@ func (s *Set) askNames(t *testing.T, name string) string {
 	}
 }
 
-// TestMixedQuestions: the server sees another spelling each time, the owner
-// his own.
+// TestMixedQuestions: the server sees a different spelling each time, the owner always its
+// own.
 func TestMixedQuestions(t *testing.T) {
 	var seen spellings
 	srv := scripted(t, func(q *dns.Msg) [][]byte {
@@ -125,8 +125,8 @@ func TestMixedQuestions(t *testing.T) {
 	}
 }
 
-// TestMiscasedReplies: a reply in another case is wrong and waited past. Who
-// forges one has to guess anew for the question that is sent again.
+// TestMiscasedReplies: a reply in another case is ignored. The repeated question has a new
+// spelling, which a forger would have to guess again.
 func TestMiscasedReplies(t *testing.T) {
 	var asked sync.Map
 	srv := scripted(t, func(q *dns.Msg) [][]byte {
@@ -150,9 +150,8 @@ func TestMiscasedReplies(t *testing.T) {
 	}
 }
 
-// TestLowerCasingServer: a server that answers in lower case is found out at
-// the first question, without waiting for a time limit, and then asked as
-// clients ask.
+// TestLowerCasingServer: a server that answers in lower case is recognized at the first
+// question, without waiting for a timeout, and then asked in the clients' spelling.
 func TestLowerCasingServer(t *testing.T) {
 	var seen spellings
 	srv := scripted(t, func(q *dns.Msg) [][]byte {

@@ -17,8 +17,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
-// TestRepliesReachThePolicy: what servers say on the wire is what the policy is
-// told, whose decisions its own scenarios show.
+// TestRepliesReachThePolicy: the policy gets the events that correspond to the servers'
+// replies. The policy's own scenarios test its decisions.
 func TestRepliesReachThePolicy(t *testing.T) {
 	good := rcode(0)
 	plainOnly := func(refusal func(q *dns.Msg) [][]byte) func(*dns.Msg) [][]byte {
@@ -101,7 +101,7 @@ func (*fakeLink) Doubt(*transport.Call) {}
 func (*fakeLink) Retire(int64)          {}
 func (*fakeLink) Close()                {}
 
-// verdicts is an owner that notes how its exchange ended.
+// verdicts is an owner that records how its exchange ended.
 type verdicts struct {
 	calls  int
 	ignore int // good replies to be ignored
@@ -130,9 +130,8 @@ func (v *verdicts) Done(_ Sink, r *Result) {
 	}
 }
 
-// FuzzExchange gives messages, cut from one input, to whatever calls wait. The
-// owner is told once, with a message that can be read; nothing is held
-// afterwards.
+// FuzzExchange passes messages, cut from one input, to the calls that wait. The owner must be
+// called once, with a message that can be parsed, and nothing may be held afterwards.
 func FuzzExchange(f *testing.F) {
 	s, err := New(Config{Routes: all(at(53), at(54)), NewSink: func() Sink { return noSink{} }})
 	if err != nil {

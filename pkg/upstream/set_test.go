@@ -159,7 +159,7 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// TestWrongRepliesAreWaitedPast: they are counted and change nothing.
+// TestWrongRepliesAreWaitedPast: wrong replies are counted and change nothing.
 func TestWrongRepliesAreWaitedPast(t *testing.T) {
 	srv := scripted(t, func(q *dns.Msg) [][]byte {
 		good := new(dns.Msg).SetReply(q)
@@ -183,7 +183,7 @@ func TestWrongRepliesAreWaitedPast(t *testing.T) {
 	}
 }
 
-// TestDoneOnce: with all servers answering at once, the owner hears of one.
+// TestDoneOnce: if all servers answer at once, the owner is called once.
 func TestDoneOnce(t *testing.T) {
 	var servers []Server
 	for range 4 {
@@ -429,7 +429,7 @@ func TestSourceAddressKeepsRandomPorts(t *testing.T) {
 	}
 }
 
-// TestReloadKeepsHealth: a server that stays keeps what is known of it.
+// TestReloadKeepsHealth: what is known about a server that remains is kept.
 func TestReloadKeepsHealth(t *testing.T) {
 	a, b := scripted(t, rcode(0)), scripted(t, rcode(0))
 	s, _ := running(t, Config{Routes: all(a)})

@@ -184,7 +184,7 @@ func serial(_ int, c *peer) {
 	}
 }
 
-// TestTCP: what one question brings over TCP, twice in a row.
+// TestTCP: the outcome of a question over TCP, twice in a row.
 func TestTCP(t *testing.T) {
 	const good, cut = "NOERROR www.example.", "NOERROR tc"
 	octets := func(_ int, c *peer) {
@@ -379,8 +379,8 @@ func TestTCPSingle(t *testing.T) {
 	}
 }
 
-// TestTCPLimit: beyond the bound the truncated answer is given at once, nothing
-// waits and nothing grows.
+// TestTCPLimit: beyond the limit, the truncated answer is given at once; nothing waits and
+// nothing grows.
 func TestTCPLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 8

@@ -15,9 +15,9 @@ import (
 // clearTCP is how a server given as tcp: is asked.
 var clearTCP = TLS{On: true, Clear: true}
 
-// TestTCPFirst: a server given as tcp: gets no packet over UDP; its questions share few
-// connections and are answered in any order. One that closes connections is left for another
-// server at once, and says so.
+// TestTCPFirst: a server given as tcp: gets no packet over UDP. Its questions share few
+// connections and are answered in any order. If it closes connections, another server is
+// asked at once, and that is logged.
 func TestTCPFirst(t *testing.T) {
 	var overUDP, n atomic.Int64
 	server := dnstest.NewServer(t, func(q *dns.Msg, tcp bool) [][]byte {

@@ -275,7 +275,7 @@ func TestTLSSixteenOpen(t *testing.T) {
 	}
 }
 
-// TestTLSClosing is B14 to B17: what servers do to connections that is no fault.
+// TestTLSClosing is B14 to B17: ways of closing connections that do not count as faults.
 func TestTLSClosing(t *testing.T) {
 	keepalive := func(data ...byte) dnstest.Script {
 		return func(q *dns.Msg, _ bool) [][]byte {
@@ -362,8 +362,8 @@ func TestTLSPadding(t *testing.T) {
 	}
 }
 
-// TestTLSBroken is B27 and B28: a broken server is left alone, and used when it
-// is whole again.
+// TestTLSBroken is B27 and B28: a broken server is not asked for a while, and used when it
+// works again.
 func TestTLSBroken(t *testing.T) {
 	server := newSecure(t, dnstest.TLSScript{})
 	cfg := server.config()
@@ -414,7 +414,7 @@ func TestTLSWrongReplies(t *testing.T) {
 	}
 }
 
-// TestTLSCloseEnds: the end of a set says goodbye (close_notify).
+// TestTLSCloseEnds: when a set is closed, its connections end with a close_notify.
 func TestTLSCloseEnds(t *testing.T) {
 	end := make(chan error, 1)
 	server := newSecure(t, dnstest.TLSScript{Serve: func(p *dnstest.TLSPeer) {

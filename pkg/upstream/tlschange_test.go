@@ -15,8 +15,8 @@ import (
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
-// TestTLSSecondServer is B7, B18 and B26: of two servers the other one answers, in
-// time.
+// TestTLSSecondServer is B7, B18 and B26: if one of two servers fails, the other one answers
+// in time.
 func TestTLSSecondServer(t *testing.T) {
 	bad := newSecure(t, dnstest.TLSScript{Raw: func(_ int, nc net.Conn) bool { time.Sleep(3 * time.Second); return true }})
 	ok := newSecure(t, dnstest.TLSScript{})

@@ -74,7 +74,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// TestStuckInTime is the promise of 2.5 s, whatever the moment at which the cache stops.
+// TestStuckInTime: the rules are removed within the promised 2.5 s, whenever the cache stops.
 func TestStuckInTime(t *testing.T) {
 	if worst := CheckEvery*MissesToFlip + CheckPatience; worst > 2500*time.Millisecond {
 		t.Errorf("a stuck cache is noticed after %v", worst)

@@ -15,7 +15,7 @@ import (
 
 const fuzzName = "\x03wWw\x07eXample\x00"
 
-// told notes the events of calls.
+// told records the events of calls.
 type told struct {
 	replies  map[int][]byte // by Call.Index
 	miscased int
@@ -65,7 +65,7 @@ func packed(m *dns.Msg) []byte {
 	return b
 }
 
-// packets are what servers might send.
+// packets returns packets that servers might send.
 func packets(id uint16, name string) [][]byte {
 	q := new(dns.Msg).SetQuestion(name, dns.TypeA)
 	q.Id = id
@@ -91,9 +91,9 @@ func packets(id uint16, name string) [][]byte {
 	return list
 }
 
-// FuzzReply gives one packet to a call that waits. It counts only if it repeats
-// the question, letter by letter when their case was drawn; nothing is held
-// afterwards, and the call can wait again.
+// FuzzReply passes one packet to a call that waits. The packet must count only if it repeats
+// the question, including the case of each letter if that was random. Nothing may be held
+// afterwards, and the call must be able to wait again.
 func FuzzReply(f *testing.F) {
 	const id = 0x1234
 	for _, name := range []string{"wWw.eXample.", "WwW.ExAMPLE.", "www.example.", "wWx.eXample."} {

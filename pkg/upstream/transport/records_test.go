@@ -22,8 +22,8 @@ func replyTo(msg []byte) []byte {
 	return packed(new(dns.Msg).SetReply(q))
 }
 
-// lie is what a server does with its records. The server's certificate is good, so that
-// everything comes from somebody who is trusted.
+// lie is a misuse of TLS records by a server. The server's certificate is valid, so that
+// everything comes from a trusted peer.
 type lie struct {
 	name  string
 	tls12 bool
@@ -265,8 +265,8 @@ func (c crashing) Close() error {
 	return err
 }
 
-// TestCrash: crypto/tls is large, and has crashed before for what a server sent. That
-// ends one connection, and is reported.
+// TestCrash: crypto/tls is large, and messages of servers have made it panic before. A panic
+// ends one connection and is reported.
 func TestCrash(t *testing.T) {
 	for _, c := range []crashing{{read: true}, {write: true}, {end: true}} {
 		for _, secure := range []bool{false, true} {

@@ -20,7 +20,7 @@ import (
 
 const tlsName = "dns.example.net"
 
-// outcomes gives what became of each call to a channel.
+// outcomes sends the outcome of each call to a channel.
 type outcomes chan string
 
 func (o outcomes) Replied(_ *Call, msg []byte, _ bool, _ int64) {

@@ -36,7 +36,7 @@ type virtual struct {
 	news    []Handshake
 }
 
-// noting learns from replies how long connections stay open, as pkg/upstream does.
+// noting reads from replies how long connections may stay open, as pkg/upstream does.
 type noting struct{ outcomes }
 
 func (n noting) Replied(c *Call, msg []byte, cut bool, now int64) {
@@ -130,7 +130,7 @@ func (v *virtual) ask(want string) {
 	}
 }
 
-// connections is how many were made and have ended.
+// connections returns how many connections were made and how many have ended.
 func (v *virtual) connections() (dials, ends int) {
 	synctest.Wait()
 	v.mu.Lock()

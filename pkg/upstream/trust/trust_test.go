@@ -63,7 +63,7 @@ func TestChanges(t *testing.T) {
 	})
 }
 
-// TestOpen: what must not start.
+// TestOpen: files with which the program must not start.
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	ca := dnstest.NewCA(t, "ca")
