@@ -12,7 +12,7 @@
 // The package connects three packages that do not import each other:
 //
 //	route      which servers a name belongs to
-//	policy     whom to ask, when to ask again, what to accept: no I/O, no clock
+//	policy     which server to ask, when to ask again, what to accept: no I/O, no clock
 //	transport  sockets and connections, in clear and over TLS: no decisions
 //
 // An exchange is one question of one owner. Whatever happens to it (a reply, a socket error,
