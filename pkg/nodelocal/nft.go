@@ -39,9 +39,15 @@ const (
 // errNoOwner says that the kernel cannot tie a table to a socket.
 var errNoOwner = errors.New("this kernel cannot tie an nftables table to a process (Linux 5.12 or later with nf_tables can)")
 
-// rules is an nftables table that exempts the DNS packets of some addresses from connection
-// tracking, and therefore from kube-proxy's address translation. The kernel removes the table
-// when the socket closes, however the process ends.
+// rules is an nftables table that exempts queries to some addresses, or answers from them,
+// from connection tracking, and therefore from kube-proxy's address translation. The kernel
+// removes the table when the socket closes, however the process ends.
+//
+// Queries and answers have a table each. That of the queries comes and goes, but answers stay
+// exempt while the cache can send any: an answer that it sends after the queries' table was
+// removed, because it was stopped for a while or is in its lame-duck time, would be tracked
+// as a connection of its own, and the translation would skip that client's port for half a
+// minute.
 type rules struct {
 	conn   *conn  // owns the table
 	name   string // of the table
@@ -49,15 +55,23 @@ type rules struct {
 	buffer []byte // for them
 }
 
+// traffic is what a table of rules is for.
+type traffic string
+
+const (
+	queries traffic = "queries"
+	answers traffic = "answers"
+)
+
 // installRules creates the table for addrs. If the kernel does not support tables that belong
 // to a socket, it creates none and returns an error that wraps errNoOwner.
-func installRules(addrs []netip.Addr) (*rules, error) {
+func installRules(addrs []netip.Addr, of traffic) (*rules, error) {
 	c, err := dial(unix.NETLINK_NETFILTER)
 	if err != nil {
 		return nil, errors.Join(errNoOwner, err)
 	}
-	r := &rules{conn: c, name: fmt.Sprintf("dnscache_%d", c.portID())}
-	batch, acks := r.build(addrs)
+	r := &rules{conn: c, name: fmt.Sprintf("dnscache_%s_%d", of, c.portID())}
+	batch, acks := r.build(addrs, of)
 	err = c.send(batch, acks)
 	if err == nil {
 		return r, nil
@@ -86,7 +100,7 @@ func (r *rules) remove() {
 
 // build returns a transaction that creates the table, its chains and its rules, and the
 // sequence numbers of the messages that the kernel will acknowledge.
-func (r *rules) build(addrs []netip.Addr) (batch []byte, acks map[uint32]bool) {
+func (r *rules) build(addrs []netip.Addr, of traffic) (batch []byte, acks map[uint32]bool) {
 	acks = map[uint32]bool{}
 	header := func(family byte, resource uint16) []byte {
 		return []byte{family, unix.NFNETLINK_V0, byte(resource >> 8), byte(resource)}
@@ -121,23 +135,21 @@ func (r *rules) build(addrs []netip.Addr) (batch []byte, acks map[uint32]bool) {
 		m.text(unix.NFTA_TABLE_NAME, r.name)
 		m.be32(unix.NFTA_TABLE_FLAGS, tableOwner)
 	})
-	for _, name := range []string{cameChain, arrivedChain, askedChain, answeredChain} {
-		chain(name, func(*message) {})
-	}
-	for _, base := range baseChains() {
+	chains := baseChains(of)
+	for _, base := range chains {
+		chain(base.branch.to, func(*message) {})
 		chain(base.name, base.hook)
-	}
-	for _, base := range baseChains() {
-		for _, branch := range base.branches {
-			rule(base.name, branch.append)
-		}
+		rule(base.name, base.branch.append)
 	}
 	for _, protocol := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
 		for _, addr := range addrs {
 			to, from := match{addr, protocol, false}, match{addr, protocol, true}
+			if of == answers {
+				rule(answeredChain, from.untrack)
+				continue
+			}
 			rule(cameChain, to.untrackCounted)
 			rule(askedChain, to.untrack)
-			rule(answeredChain, from.untrack)
 			if protocol == unix.IPPROTO_UDP {
 				rule(arrivedChain, to.count)
 			}
@@ -154,22 +166,22 @@ const (
 )
 
 // baseChain is a chain that the kernel calls for all packets of the host. Nearly all of them
-// have other ports than 53, so it contains only branches to the chains that check addresses.
+// have other ports than 53, so it contains only a branch to the chain that checks addresses.
 type baseChain struct {
 	name     string
 	number   uint32 // of the hook
 	priority int32
-	branches []branch
+	branch   branch
 }
 
-func baseChains() []baseChain {
+func baseChains(of traffic) []baseChain {
+	if of == answers {
+		return []baseChain{{"output", hookOut, rawPriority, branch{port: offSourcePort, to: answeredChain}}}
+	}
 	return []baseChain{
-		{"prerouting", hookPre, rawPriority, []branch{{port: offDestPort, to: cameChain, verdict: unix.NFT_GOTO}}},
-		{"output", hookOut, rawPriority, []branch{
-			{port: offSourcePort, to: answeredChain, verdict: unix.NFT_JUMP}, // a client may use port 53 too
-			{port: offDestPort, to: askedChain, verdict: unix.NFT_GOTO},
-		}},
-		{"input", hookIn, afterFilters, []branch{{port: offDestPort, to: arrivedChain, verdict: unix.NFT_GOTO, others: true}}},
+		{"prerouting", hookPre, rawPriority, branch{port: offDestPort, to: cameChain}},
+		{"output", hookOut, rawPriority, branch{port: offDestPort, to: askedChain}},
+		{"input", hookIn, afterFilters, branch{port: offDestPort, to: arrivedChain, others: true}},
 	}
 }
 
@@ -184,10 +196,9 @@ func (b baseChain) hook(m *message) {
 
 // branch sends packets with port 53 to another chain.
 type branch struct {
-	port    uint32 // the offset of the port in the header
-	to      string // the chain
-	verdict int32  // NFT_GOTO, or NFT_JUMP to continue after the chain returns
-	others  bool   // only packets of other hosts and Pods
+	port   uint32 // the offset of the port in the header
+	to     string // the chain
+	others bool   // only packets of other hosts and Pods
 }
 
 // append adds the expressions.
@@ -196,7 +207,7 @@ func (b branch) append(m *message) {
 		notLoopback(m)
 	}
 	payloadEquals(m, unix.NFT_PAYLOAD_TRANSPORT_HEADER, b.port, []byte("\x00\x35"))
-	verdict(m, b.verdict, b.to)
+	verdict(m, unix.NFT_GOTO, b.to)
 }
 
 // match selects the packets of one protocol from or to an address.
@@ -268,7 +279,7 @@ func counter(m *message) {
 	})
 }
 
-// verdict ends the chain for the packet; chain is that of NFT_GOTO and NFT_JUMP.
+// verdict ends the chain for the packet; chain is that of NFT_GOTO.
 func verdict(m *message, code int32, chain string) {
 	expression(m, "immediate", func() {
 		m.be32(unix.NFTA_IMMEDIATE_DREG, unix.NFT_REG_VERDICT)

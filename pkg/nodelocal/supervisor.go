@@ -29,7 +29,8 @@ type supervisor struct {
 	log     *slog.Logger   // standard error
 	machine policy.Machine // decides
 	child   *child         // the last cache that was started
-	rules   *rules         // nil when they are not in the kernel
+	rules   *rules         // for queries; nil when they are not in the kernel
+	answers *rules         // for answers; they stay once they have been installed
 	link    link           // holds the addresses
 	// linked is whether missing addresses are put back; it is true from the first Install on.
 	linked bool
@@ -93,10 +94,10 @@ func supervise(ctx context.Context, cfg *config, stderr io.Writer) int {
 	}
 	go s.check(ctx)
 	saveMemory()
-	return s.run(ctx, signals, moved)
+	return s.run(signals, moved)
 }
 
-func (s *supervisor) run(ctx context.Context, signals <-chan os.Signal, moved <-chan struct{}) int {
+func (s *supervisor) run(signals <-chan os.Signal, moved <-chan struct{}) int {
 	if code, over := s.step(policy.Event{Kind: policy.Begin}); over {
 		return code
 	}
@@ -274,7 +275,12 @@ func (s *supervisor) install() {
 		return
 	}
 	var err error
-	s.rules, err = installRules(s.cfg.addrs)
+	if s.answers == nil {
+		s.answers, err = installRules(s.cfg.addrs, answers)
+	}
+	if err == nil {
+		s.rules, err = installRules(s.cfg.addrs, queries)
+	}
 	switch {
 	case err == nil:
 		s.state.Installed, s.filter = 1, filterWatch{}
