@@ -11,16 +11,52 @@ import (
 	"unicode/utf8"
 )
 
+// currentData is the link to the current directory of a ConfigMap volume. The kubelet writes
+// each version of the data to a new directory and then changes the link, before it changes the
+// links in the root.
+const currentData = "..data"
+
+// maxVolumeReads is how often a volume is read because it changes meanwhile.
+const maxVolumeReads = 4
+
 // ReadDir reads every regular file in the root of fsys: the name of a file is a key,
-// its content the value. Subdirectories and names that begin with a dot are ignored
-// (a ConfigMap volume keeps its data in "..data" and links to it). A missing
+// its content the value. Subdirectories and names that begin with a dot are ignored. If fsys
+// is a ConfigMap volume, which has a link "..data", the files are those in the directory that
+// the link names, so that all of them are of one version. A missing
 // directory and a file that cannot be read or is not UTF-8 are errors; data then is
 // what could be read, the latter included.
 //
 // The version is the SHA-256, in hex, over name, NUL, content, NUL of each file in
 // order of names. It is empty if there are no files.
 func ReadDir(fsys fs.FS) (version string, data map[string]string, err error) {
-	entries, err := fs.ReadDir(fsys, ".") // sorted by name
+	dir := volumeData(fsys)
+	for range maxVolumeReads {
+		version, data, err = readDir(fsys, dir)
+		now := volumeData(fsys)
+		if now == dir {
+			return version, data, err
+		}
+		dir = now // the kubelet removes the previous directory, whose files may be missing in data
+	}
+	return "", data, errChanges
+}
+
+// errChanges means that a volume changed each time it was read.
+var errChanges = errors.New("the configuration changed while it was read")
+
+// volumeData returns the directory of fsys that has the files: the current one of a ConfigMap
+// volume, and the root of any other.
+func volumeData(fsys fs.FS) string {
+	target, err := fs.ReadLink(fsys, currentData)
+	if err != nil || !fs.ValidPath(target) {
+		return "."
+	}
+	return target
+}
+
+// readDir reads the files in dir.
+func readDir(fsys fs.FS, dir string) (version string, data map[string]string, err error) {
+	entries, err := fs.ReadDir(fsys, dir) // sorted by name
 	if err != nil {
 		// The path in the error is ".", which would not help anyone.
 		if fault, ok := errors.AsType[*fs.PathError](err); ok {
@@ -35,7 +71,7 @@ func ReadDir(fsys fs.FS) (version string, data map[string]string, err error) {
 		if strings.HasPrefix(name, ".") {
 			continue
 		}
-		content, fault := readFile(fsys, name)
+		content, fault := readFile(fsys, path.Join(dir, name))
 		if fault != nil && err == nil {
 			err = fault
 		}
@@ -60,7 +96,7 @@ func ReadDir(fsys fs.FS) (version string, data map[string]string, err error) {
 // file that is not UTF-8 comes with an error.
 func readFile(fsys fs.FS, name string) ([]byte, error) {
 	// Unlike the entry's own information, Stat follows the links of a volume.
-	info, err := fs.Stat(fsys, path.Clean(name))
+	info, err := fs.Stat(fsys, name)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("reading the configuration directory: %w", err)
@@ -72,7 +108,7 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	if !utf8.Valid(content) {
-		return content, fmt.Errorf("configuration file %q is not UTF-8 text", name)
+		return content, fmt.Errorf("configuration file %q is not UTF-8 text", path.Base(name))
 	}
 	return append([]byte{}, content...), nil
 }

@@ -4,13 +4,20 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 func TestReadDir(t *testing.T) {
@@ -74,22 +81,48 @@ func TestReadDir(t *testing.T) {
 			t.Errorf("error %v does not name the file", err)
 		}
 	})
-	t.Run("configmap volume", func(t *testing.T) {
-		dir := t.TempDir()
-		write(t, dir, "..2026_11_21/federations", "a=b")
-		for link, target := range map[string]string{"..data": "..2026_11_21", "federations": "..data/federations"} {
-			if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
-				t.Fatal(err)
+}
+
+// A volume changes all the time, in the kubelet's steps. What is read is always one version.
+func TestReadDirOfVolume(t *testing.T) {
+	dir := t.TempDir()
+	v := testkit.Volume{Dir: dir}
+	v.Set(t, map[string]string{"federations": "a=0", "stubDomains": "0"})
+	end := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 1; ; i++ {
+			select {
+			case <-end:
+				return
+			default:
 			}
-		}
-		_, data, err := ReadDir(os.DirFS(dir))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(map[string]string{"federations": "a=b"}, data); diff != "" {
-			t.Errorf("data: -want +got:\n%s", diff)
+			data := map[string]string{"federations": fmt.Sprintf("a=%d", i), "stubDomains": strconv.Itoa(i)}
+			if i%3 == 0 { // a key gets another name
+				data = map[string]string{"federations": fmt.Sprintf("a=%d", i), "stubdomains": strconv.Itoa(i)}
+			}
+			v.Set(t, data)
+			time.Sleep(time.Duration(i%5) * 50 * time.Microsecond)
 		}
 	})
+	read := map[string]bool{}
+	for range 2000 {
+		version, data, err := ReadDir(os.DirFS(dir))
+		if errors.Is(err, errChanges) {
+			continue
+		}
+		n, _ := strings.CutPrefix(data["federations"], "a=")
+		if other := data["stubDomains"] + data["stubdomains"]; err != nil || n != other || len(data) != 2 {
+			t.Errorf("read %v of two versions, error %v", data, err)
+			break
+		}
+		read[version] = true
+	}
+	close(end)
+	wg.Wait()
+	if len(read) < 2 {
+		t.Errorf("%d versions were read", len(read))
+	}
 }
 
 func TestTrackerKeepsLastGood(t *testing.T) {

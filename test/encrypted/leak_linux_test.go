@@ -93,7 +93,7 @@ func (c *capture) packet(t *testing.T, p []byte) {
 // server over TLS.
 type world struct {
 	t      *testing.T
-	config string // a directory
+	config *testkit.Volume
 	ca     string // a file
 	good   *dnstest.CA
 	other  *dnstest.CA
@@ -112,23 +112,27 @@ func (w *world) write(path string, data []byte) {
 	}
 }
 
-// key writes a key of the ConfigMap.
-func (w *world) key(name, format string, args ...any) {
+// key writes a key of the ConfigMap, and takes the keys gone out of it, in one step.
+func (w *world) key(name, text string, gone ...string) {
 	w.t.Helper()
-	w.write(filepath.Join(w.config, name), fmt.Appendf(nil, format, args...))
+	keys := w.config.Keys()
+	if keys == nil {
+		keys = map[string]string{}
+	}
+	for _, name := range gone {
+		delete(keys, name)
+	}
+	keys[name] = text
+	w.config.Set(w.t, keys)
 }
-
-// remove takes a key out of the ConfigMap.
-func (w *world) remove(name string) { _ = os.Remove(filepath.Join(w.config, name)) }
 
 // repair restores a valid configuration and a working server.
 func (w *world) repair() {
-	for _, name := range []string{"logo", "upstreamNameServers"} {
-		w.remove(name)
-	}
-	port := w.server.Addr.Port()
-	w.key("upstreamNameservers", `["tls://127.0.0.1%%%s:%d"]`, serverName, port)
-	w.key("stubDomains", `{"stub.example": ["tls://127.0.0.1%%%s:%d"]}`, serverName, port)
+	tlsServer := fmt.Sprintf("tls://127.0.0.1%%%s:%d", serverName, w.server.Addr.Port())
+	w.config.Set(w.t, map[string]string{
+		"upstreamNameservers": `["` + tlsServer + `"]`,
+		"stubDomains":         `{"stub.example": ["` + tlsServer + `"]}`,
+	})
 	w.write(w.ca, w.good.PEM())
 	w.server.Config.Store(dnstest.ServerConfig(w.good.Leaf(w.t, named)))
 	w.server.set(well)
@@ -137,24 +141,21 @@ func (w *world) repair() {
 // events returns everything that may happen. None of these configurations allows questions in
 // clear text.
 func (w *world) events() []func() {
-	port := int(w.server.Addr.Port())
-	tlsServer := fmt.Sprintf("tls://127.0.0.1%%%s:%d", serverName, port)
+	port := strconv.Itoa(int(w.server.Addr.Port()))
+	tlsServer := "tls://127.0.0.1%" + serverName + ":" + port
 	return []func(){
 		w.repair,
 		w.repair,
-		func() { w.key("upstreamNameservers", `["tls://127.0.0.1%%other.example:%d"]`, port) },
-		func() { w.key("upstreamNameservers", `["%s", "127.0.0.1:%d"]`, tlsServer, port) }, // a mixture
+		func() { w.key("upstreamNameservers", `["tls://127.0.0.1%other.example:`+port+`"]`) },
+		func() { w.key("upstreamNameservers", `["`+tlsServer+`", "127.0.0.1:`+port+`"]`) }, // a mixture
 		func() { w.key("upstreamNameservers", `["tls://dns.example.net"]`) },
-		func() { w.key("upstreamNameservers", `["%s"`, tlsServer) },
+		func() { w.key("upstreamNameservers", `["`+tlsServer+`"`) },
 		func() { w.key("upstreamNameservers", `["tls://127.0.0.1:0"]`) },
-		func() { w.key("stubDomains", `{"stub.example": ["tls://127.0.0.1:%d", "127.0.0.77"]}`, port) },
-		func() { w.key("stubDomains", `{"stub.example": ["tls:127.0.0.1#%d"]}`, port) },
+		func() { w.key("stubDomains", `{"stub.example": ["tls://127.0.0.1:`+port+`", "127.0.0.77"]}`) },
+		func() { w.key("stubDomains", `{"stub.example": ["tls:127.0.0.1#`+port+`"]}`) },
 		func() { w.key("stubDomains", `{`) },
 		func() { w.key("logo", "\xff\xfe") },
-		func() {
-			w.remove("upstreamNameservers")
-			w.key("upstreamNameServers", `["%s"]`, tlsServer)
-		},
+		func() { w.key("upstreamNameServers", `["`+tlsServer+`"]`, "upstreamNameservers") },
 		func() { w.write(w.ca, w.other.PEM()) },
 		func() { w.write(w.ca, append(w.good.PEM(), w.other.PEM()...)) },
 		func() { w.write(w.ca, []byte("-----BEGIN CERT")) },
@@ -182,12 +183,12 @@ func (w *world) start(name string, port int) *addon.Process {
 	if name == "dnscache" {
 		resolv := filepath.Join(filepath.Dir(w.ca), "resolv.conf")
 		w.write(resolv, []byte("nameserver 127.0.0.77\n"))
-		return addon.Start(w.t, filepath.Join(dir, name), "-configDir="+w.config, "-restartDnsmasq", "-syncInterval=20ms", "--", "-k", "--user=root",
+		return addon.Start(w.t, filepath.Join(dir, name), "-configDir="+w.config.Dir, "-restartDnsmasq", "-syncInterval=20ms", "--", "-k", "--user=root",
 			"--conf-file=", "--no-hosts", "--pid-file=", "--log-facility=-", "--resolv-file="+resolv, "--listen-address=127.0.0.1", "--port="+at, "--tls-ca-file="+w.ca)
 	}
 	objects := filepath.Join(filepath.Dir(w.ca), "objects.yaml")
 	w.write(objects, []byte("apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: b}\nspec: {clusterIP: 10.0.0.1, ports: [{port: 80}]}\n"))
-	return addon.Start(w.t, filepath.Join(dir, name), "--objects="+objects, "--config-dir="+w.config, "--config-period=20ms", "--nameservers=127.0.0.77",
+	return addon.Start(w.t, filepath.Join(dir, name), "--objects="+objects, "--config-dir="+w.config.Dir, "--config-period=20ms", "--nameservers=127.0.0.77",
 		"--dns-bind-address=127.0.0.1", "--dns-port="+at, "--healthz-port="+strconv.Itoa(testkit.FreePorts(w.t, 20000, 1000, 1)[0]), "--debug-address=", "--tls-ca-file="+w.ca)
 }
 
@@ -201,8 +202,8 @@ func TestNeverInClear(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			w := &world{t: t, config: filepath.Join(dir, "config"), ca: filepath.Join(dir, "ca.pem"), good: dnstest.NewCA(t, "CA"), other: dnstest.NewCA(t, "other CA")}
-			if err := os.Mkdir(w.config, 0o700); err != nil {
+			w := &world{t: t, config: &testkit.Volume{Dir: filepath.Join(dir, "config")}, ca: filepath.Join(dir, "ca.pem"), good: dnstest.NewCA(t, "CA"), other: dnstest.NewCA(t, "other CA")}
+			if err := os.Mkdir(w.config.Dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
 			w.server = newHostile(t, w.good)

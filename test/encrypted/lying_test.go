@@ -210,8 +210,10 @@ func TestLyingServers(t *testing.T) {
 			}
 			after, took := p.settles(t, before), p.cpu(t)-spent
 			t.Logf("%v of the processor; before: %v, afterwards: %v", took, before, after)
-			const slack = 32 << 10 // KiB
-			if took > 6*time.Second || after.rss > before.rss+slack {
+			// A server that a program never leaves alone takes a whole core for the 12 seconds
+			// that the longest lie lasts. On a busy machine, the usual 4 s may be 8.
+			const limit, slack = 10 * time.Second, 32 << 10 // KiB
+			if took > limit || after.rss > before.rss+slack {
 				t.Errorf("%v of the processor; before: %v, afterwards: %v", took, before, after)
 			}
 		})
