@@ -58,18 +58,20 @@ func unreadable(path string, err error) *Fault {
 }
 
 // lines applies every line of a configuration file.
-func (p *parser) lines(path string, data []byte) {
+func (p *parser) lines(path string, data []byte) { p.eachLine(path, data, p.apply) }
+
+// eachLine calls apply for the option of every line of a configuration file that has a valid one.
+func (p *parser) eachLine(path string, data []byte, apply func(use, source)) {
 	line := 0
 	for raw := range bytes.Lines(data) {
 		line++
 		at := source{file: path, line: line, script: p.fromScript > 0}
 		u, ok, err := p.index.line(string(raw))
-		if err != nil {
+		switch {
+		case err != nil:
 			p.faults = append(p.faults, at.fault(u.shown, err))
-			continue
-		}
-		if ok {
-			p.apply(u, at)
+		case ok:
+			apply(u, at)
 		}
 	}
 }
@@ -237,22 +239,15 @@ func escape(c byte) (byte, bool) {
 // the program.
 func ParseServersFile(path string, data []byte) ([]Server, []*Fault) {
 	p := newParser(NoFiles())
-	line := 0
-	for raw := range bytes.Lines(data) {
-		line++
-		at := source{file: path, line: line}
-		u, ok, err := p.index.line(string(raw))
-		switch {
-		case err != nil:
-			p.faults = append(p.faults, at.fault(u.shown, err))
-		case ok && u.spec.Name != "server" && u.spec.Name != "rev-server":
-			p.faults = append(p.faults, &Fault{
-				Text: fmt.Sprintf("illegal option at line %d of %s", line, path),
-				Exit: ExitConfig,
-			})
-		case ok:
+	p.eachLine(path, data, func(u use, at source) {
+		if u.spec.Name == "server" || u.spec.Name == "rev-server" {
 			p.apply(u, at)
+			return
 		}
-	}
+		p.faults = append(p.faults, &Fault{
+			Text: fmt.Sprintf("illegal option at line %d of %s", at.line, path),
+			Exit: ExitConfig,
+		})
+	})
 	return p.o.Upstream.Servers, Faults(errors.Join(p.faults...))
 }

@@ -5,18 +5,6 @@ import (
 	"strings"
 )
 
-func setCacheRR(p *parser, value string, _ bool) error {
-	list, err := typeList(value)
-	addNew(p, &p.o.Cache.CacheRR, list...)
-	return err
-}
-
-func setFilterRR(p *parser, value string, _ bool) error {
-	list, err := typeList(value)
-	addNew(p, &p.o.Filter.FilterRR, list...)
-	return err
-}
-
 // setRebindDomain accepts "/a/b/", "/a" and "a".
 func setRebindDomain(p *parser, value string, _ bool) error {
 	value = strings.TrimLeft(strings.TrimPrefix(value, "/"), " ")
@@ -38,32 +26,16 @@ func setRebindDomain(p *parser, value string, _ bool) error {
 func network(text string) string { return strings.Join(split(text, '/'), "/") }
 
 // parsePrefix parses address[/bits].
-func parsePrefix(value string) (netip.Prefix, error) {
+func parsePrefix(value string) ([]netip.Prefix, error) {
 	value = network(unhide(value))
 	if addr, err := netip.ParseAddr(value); err == nil && addr.Zone() == "" {
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
+		return []netip.Prefix{netip.PrefixFrom(addr, addr.BitLen())}, nil
 	}
 	prefix, err := netip.ParsePrefix(value)
 	if err != nil {
-		return netip.Prefix{}, bad("", "%q is not an address or network", value)
+		return nil, bad("", "%q is not an address or network", value)
 	}
-	return prefix.Masked(), nil
-}
-
-func setBogusNXDomain(p *parser, value string, _ bool) error {
-	prefix, err := parsePrefix(value)
-	if err == nil {
-		addNew(p, &p.o.Filter.BogusNXDomain, prefix)
-	}
-	return err
-}
-
-func setIgnoreAddress(p *parser, value string, _ bool) error {
-	prefix, err := parsePrefix(value)
-	if err == nil {
-		addNew(p, &p.o.Filter.IgnoreAddress, prefix)
-	}
-	return err
+	return []netip.Prefix{prefix.Masked()}, nil
 }
 
 func setAlias(p *parser, value string, _ bool) error {

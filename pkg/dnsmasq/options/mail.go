@@ -35,12 +35,9 @@ func setMX(p *parser, value string, _ bool) error {
 		return nil
 	}
 	// As in dnsmasq, an empty target is the root: no mail (RFC 7505).
-	target := dnsname.Root
-	if text := list[1]; text != "" && text != "." {
-		var err error
-		if target, err = nameItem(text); err != nil {
-			return err
-		}
+	target, err := targetItem(list[1])
+	if err != nil {
+		return err
 	}
 	return p.addRecord(list[0], typeMX, append(binary.BigEndian.AppendUint16(nil, preference), target...))
 }

@@ -63,6 +63,14 @@ type SynthDomain struct {
 // nameItem parses a target or owner name. An empty name is an error.
 func nameItem(text string) (dnsname.Name, error) { return parseName(unhide(text)) }
 
+// targetItem parses a target that may be empty or ".", which is the root.
+func targetItem(text string) (dnsname.Name, error) {
+	if text == "" || text == "." {
+		return dnsname.Root, nil
+	}
+	return nameItem(text)
+}
+
 func setHostRecord(p *parser, value string, _ bool) error {
 	const wrong = "Bad host-record"
 	var r HostRecord
@@ -187,9 +195,9 @@ func setSRV(p *parser, value string, _ bool) error {
 		return bad("", "too many values")
 	}
 	target := dnsname.Root
-	if len(list) > 1 && list[1] != "" && list[1] != "." {
+	if len(list) > 1 {
 		var err error
-		if target, err = nameItem(list[1]); err != nil {
+		if target, err = targetItem(list[1]); err != nil {
 			return err
 		}
 	}
@@ -242,9 +250,9 @@ func setNAPTR(p *parser, value string, _ bool) error {
 		data = appendStrings(data, unhide(item))
 	}
 	replacement := dnsname.Root
-	if len(list) == 7 && list[6] != "" && list[6] != "." {
+	if len(list) == 7 {
 		var err error
-		if replacement, err = nameItem(list[6]); err != nil {
+		if replacement, err = targetItem(list[6]); err != nil {
 			return bad(wrong, "%v", err)
 		}
 	}

@@ -37,9 +37,6 @@ func str(field func(*Options) *string) setter {
 	}
 }
 
-// setPath sets a file name.
-func setPath(field func(*Options) *string) setter { return str(field) }
-
 // digits parses a decimal number as dnsmasq does: only digits; an empty text is 0. A number
 // that is too large becomes the largest int32.
 func digits(value string) (int, error) {
@@ -62,15 +59,20 @@ func checkNumber(_ *parser, value string, _ bool) error {
 	return err
 }
 
-// count sets a number that is not negative.
-func count(field func(*Options) *int) setter {
+// number applies a number that is not negative.
+func number(apply func(o *Options, n int)) setter {
 	return func(p *parser, value string, _ bool) error {
 		n, err := digits(value)
 		if err == nil {
-			*field(p.o) = n
+			apply(p.o, n)
 		}
 		return err
 	}
+}
+
+// seconds sets a time that is given in whole seconds.
+func seconds(field func(*Options) *duration) setter {
+	return number(func(o *Options, n int) { *field(o) = time.Duration(n) * time.Second })
 }
 
 // port sets a port.
@@ -82,17 +84,6 @@ func port(field func(*Options) *uint16) setter {
 		}
 		if err == nil {
 			*field(p.o) = uint16(n)
-		}
-		return err
-	}
-}
-
-// seconds sets a time that is given in whole seconds.
-func seconds(field func(*Options) *duration) setter {
-	return func(p *parser, value string, _ bool) error {
-		n, err := digits(value)
-		if err == nil {
-			*field(p.o) = time.Duration(n) * time.Second
 		}
 		return err
 	}
@@ -111,24 +102,6 @@ func own(name string, field func(*Options) *duration) setter {
 		*field(p.o) = d
 		return nil
 	}
-}
-
-func setMinCacheTTL(p *parser, value string, _ bool) error {
-	n, err := digits(value)
-	if err != nil {
-		return err
-	}
-	p.o.Cache.MinCacheTTL = min(time.Duration(n)*time.Second, MinCacheTTLLimit)
-	return nil
-}
-
-func setCacheSize(p *parser, value string, _ bool) error {
-	n, err := digits(value)
-	if err != nil {
-		return err
-	}
-	p.o.Cache.Size = min(n, MaxCacheSize)
-	return nil
 }
 
 func setUseStale(p *parser, value string, given bool) error {
@@ -153,6 +126,27 @@ func setTCPConnections(p *parser, value string, _ bool) error {
 	return nil
 }
 
+// list adds the items that parse finds in the value, unless it returns an error.
+func list[T comparable](field func(*Options) *[]T, parse func(string) ([]T, error)) setter {
+	return func(p *parser, value string, _ bool) error {
+		found, err := parse(value)
+		if err == nil {
+			addNew(p, field(p.o), found...)
+		}
+		return err
+	}
+}
+
+// names adds the texts between commas.
+func names(field func(*Options) *[]string) setter {
+	return list(field, func(value string) ([]string, error) { return words(value), nil })
+}
+
+// paths adds a file name.
+func paths(field func(*Options) *[]string) setter {
+	return list(field, func(value string) ([]string, error) { return []string{unhide(value)}, nil })
+}
+
 func setPortLimit(_ *parser, value string, _ bool) error {
 	if n, err := digits(value); err != nil || n < 1 {
 		return bad("", "%q is not a number greater than 0", value)
@@ -171,15 +165,6 @@ func setLocalService(p *parser, value string, given bool) error {
 // minUDPBytes is the size of a message that every implementation must accept, in octets (RFC
 // 1035 §4.2.1).
 const minUDPBytes = 512
-
-func setEDNSPacketMax(p *parser, value string, _ bool) error {
-	n, err := digits(value)
-	if err != nil {
-		return err
-	}
-	p.o.Upstream.EDNSPacketMax = uint16(min(max(n, minUDPBytes), 65535))
-	return nil
-}
 
 // The default times of --fast-dns-retry, and its smallest value.
 const (
@@ -288,49 +273,6 @@ func setListenAddress(p *parser, value string, _ bool) error {
 		}
 		addNew(p, &p.o.Listen.Addresses, addr.Unmap())
 	}
-	return nil
-}
-
-func setInterface(p *parser, value string, _ bool) error {
-	addNew(p, &p.o.Listen.Interfaces, words(value)...)
-	return nil
-}
-
-func setExceptInterface(p *parser, value string, _ bool) error {
-	addNew(p, &p.o.Listen.ExceptInterfaces, words(value)...)
-	return nil
-}
-
-func setServer(p *parser, value string, _ bool) error {
-	servers, err := parseServer(value)
-	addNew(p, &p.o.Upstream.Servers, servers...)
-	return err
-}
-
-func setTLSCA(p *parser, value string, _ bool) error {
-	addNew(p, &p.o.Own.TLSCA, unhide(value))
-	return nil
-}
-
-func setRevServer(p *parser, value string, _ bool) error {
-	servers, err := parseRevServer(value)
-	addNew(p, &p.o.Upstream.Servers, servers...)
-	return err
-}
-
-func setAddress(p *parser, value string, _ bool) error {
-	addresses, err := parseAddress(value)
-	addNew(p, &p.o.Local.Addresses, addresses...)
-	return err
-}
-
-func setAddnHosts(p *parser, value string, _ bool) error {
-	addNew(p, &p.o.Local.AddnHosts, unhide(value))
-	return nil
-}
-
-func setHostsDir(p *parser, value string, _ bool) error {
-	addNew(p, &p.o.Local.HostsDirs, unhide(value))
 	return nil
 }
 

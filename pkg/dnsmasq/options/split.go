@@ -18,20 +18,12 @@ func cut(value string, separator byte) (before, after string, found bool) {
 
 // split splits a value at every separator, in the way of cut.
 func split(value string, separator byte) []string {
-	list := make([]string, 0, 1+strings.Count(value, string(separator)))
-	for {
-		item, rest, found := cut(value, separator)
-		list = append(list, item)
-		if !found {
-			return list
-		}
-		value = rest
-	}
+	return splitN(value, separator, 1+strings.Count(value, string(separator)))
 }
 
 // splitN splits a value at the first separators into at most n items.
 func splitN(value string, separator byte, n int) []string {
-	var list []string
+	list := make([]string, 0, n)
 	for len(list) < n-1 {
 		item, rest, found := cut(value, separator)
 		list = append(list, item)
