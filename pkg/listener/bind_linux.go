@@ -31,9 +31,13 @@ func (b *bound) close() {
 	}
 }
 
-// bind opens the TCP listener and cfg.Sockets UDP sockets of addr. For port 0 it
-// chooses a port that is free for both protocols.
+// bind opens the TCP listener and cfg.Sockets UDP sockets of addr, unless it has inherited
+// them. For port 0 it chooses a port that is free for both protocols.
 func bind(addr netip.AddrPort, cfg *Config) (*bound, error) {
+	if files, ok := cfg.Inherited[addr]; ok {
+		delete(cfg.Inherited, addr)
+		return inherit(addr, files)
+	}
 	//nolint:forbidigo // binding a literal address does not wait for anything
 	ctx := context.Background()
 	for try := 1; ; try++ {

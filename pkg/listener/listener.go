@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"runtime"
 	"time"
 )
@@ -98,6 +99,10 @@ type Config struct {
 	// kernel then spreads clients over the processes. Without it, a port that any other
 	// process has is an error.
 	Share bool
+	// Inherited are the sockets of addresses that another process has bound and passed to
+	// this one, as [Server.Files] returns them. They are used in place of new ones, and set
+	// Sockets. Listen takes over the files, and may change the map.
+	Inherited map[netip.AddrPort][]*os.File
 	// Handler answers the queries. It must not be nil.
 	Handler Handler
 	// OnPanic answers a query whose Handle panicked, typically with SERVFAIL,
@@ -168,6 +173,13 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.Handler == nil {
 		errs = append(errs, errors.New("no handler"))
+	}
+	inherited, err := inheritedSockets(cfg.Inherited)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if inherited > 0 {
+		cfg.Sockets = inherited
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -71,7 +71,7 @@ func (s *Server) admit(nc *net.TCPConn) (admitted *conn) {
 // bare returns the address and port of a without a zone; an IPv4 address in IPv6 form
 // becomes an IPv4 address.
 func bare(a net.Addr) netip.AddrPort {
-	ta, ok := a.(*net.TCPAddr)
+	ta, ok := a.(interface{ AddrPort() netip.AddrPort }) // of TCP or UDP
 	if !ok {
 		return netip.AddrPort{}
 	}

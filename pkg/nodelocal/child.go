@@ -11,9 +11,12 @@ import (
 	"time"
 )
 
-// childEnv is the environment variable that marks a process as the child. The child reads the
-// supervisor's state from a pipe on file descriptor 3, which closes when the supervisor ends.
+// childEnv is the environment variable that marks a process as the child, and describes the
+// sockets that it inherits. The pipe with the supervisor's state closes when the supervisor ends.
 const childEnv = "DNSCACHE_NODE_LOCAL_CHILD"
+
+// childMark begins the value of childEnv, which must not be empty.
+const childMark = "cache"
 
 // The first options that a child gets besides those of the user. [ready] looks for them.
 const (
@@ -29,14 +32,18 @@ const orphanTime = time.Second
 // end when the supervisor ends. It returns the Node that receives the supervisor's state.
 // PR_SET_PDEATHSIG would not do: the kernel clears it when the process changes its user.
 func becomeChild() *Node {
+	node := &Node{
+		inherited: inherited(strings.TrimPrefix(os.Getenv(childEnv), childMark)),
+		handOver:  os.NewFile(handOverFD, "handover"),
+	}
+	syscall.CloseOnExec(handOverFD)
 	_ = os.Unsetenv(childEnv)
 	// The kernel has named the process after /proc/self/exe.
 	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
 	limitCapabilities(childCaps)
 	saveMemory()
-	syscall.CloseOnExec(3)
-	parent := os.NewFile(3, "supervisor")
-	node := new(Node)
+	syscall.CloseOnExec(stateFD)
+	parent := os.NewFile(stateFD, "supervisor")
 	go func() {
 		node.follow(parent)
 		time.Sleep(orphanTime)
@@ -54,9 +61,15 @@ type child struct {
 	private netip.AddrPort
 }
 
-// startChild starts this program as a cache and calls exited once with its exit code,
-// negative for a signal.
-func startChild(cfg *config, exited func(*child, int)) (*child, error) {
+// watcher learns what a cache does. Its functions are called from other goroutines.
+type watcher struct {
+	exited func(*child, int)           // once, with the exit code, negative for a signal
+	handed func(netip.AddrPort, []int) // for each address, with duplicates of its sockets
+}
+
+// startChild starts this program as a cache, which gets the sockets of the previous one from
+// sockets.
+func startChild(cfg *config, sockets held, watch watcher) (*child, error) {
 	c := &child{private: netip.AddrPortFrom(privateAddr(), dnsPort)}
 	listen := []string{c.private.Addr().String()}
 	for _, addr := range cfg.addrs {
@@ -72,19 +85,28 @@ func startChild(cfg *config, exited func(*child, int)) (*child, error) {
 		return nil, err
 	}
 	defer read.Close()
+	ours, theirs, err := handOverPair()
+	if err != nil {
+		_ = write.Close()
+		return nil, err
+	}
+	defer theirs.Close()
+	files, text := sockets.files(cfg.addrs)
+	defer closed(files)
 	c.pipe = write
 	c.cmd = exec.Command("/proc/self/exe", args...)
 	c.cmd.Args[0] = os.Args[0]
-	c.cmd.Env = append(os.Environ(), childEnv+"=1")
+	c.cmd.Env = append(os.Environ(), childEnv+"="+childMark+text)
 	c.cmd.Stdout, c.cmd.Stderr = os.Stdout, os.Stderr
-	c.cmd.ExtraFiles = []*os.File{read}
+	c.cmd.ExtraFiles = append([]*os.File{read, theirs}, files...) // from stateFD on
 	// A terminal's signals reach only the supervisor, which passes them on in the order that
 	// it needs.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := c.cmd.Start(); err != nil {
-		_ = write.Close()
+		_, _ = write.Close(), ours.Close()
 		return nil, err
 	}
+	go receiveSockets(ours, watch.handed)
 	go func() {
 		_ = c.cmd.Wait()
 		_ = write.Close()
@@ -92,7 +114,7 @@ func startChild(cfg *config, exited func(*child, int)) (*child, error) {
 		if status, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 			code = -int(status.Signal())
 		}
-		exited(c, code)
+		watch.exited(c, code)
 	}()
 	return c, nil
 }

@@ -57,6 +57,9 @@ func (s *state) send(pipe *os.File) {
 // Node holds what the supervisor last told the cache, and exports it as metrics. A nil *Node
 // exports nothing. It is safe for concurrent use.
 type Node struct {
+	inherited Sockets  // of the previous cache
+	handOver  *os.File // takes this cache's sockets to the supervisor
+
 	mu    sync.Mutex
 	state state
 }

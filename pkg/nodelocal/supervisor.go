@@ -44,14 +44,23 @@ type supervisor struct {
 	answered bool
 	filter   filterWatch  // notices a packet filter that drops queries
 	exits    chan exit    // the end of each child
+	sockets  held         // of the last cache, for the next one
+	holds    bool         // whether sockets are held
+	handed   chan handed  // sockets of the running child
 	asked    chan request // for checks
 	checks   chan outcome // of each check
 }
 
-// exit is the end of a child, request asks for a check, and outcome is the result of a check.
+// exit is the end of a child, handed are the sockets of one of its addresses, request asks for a
+// check, and outcome is the result of a check.
 type exit struct {
 	child *child
 	code  int
+}
+
+type handed struct {
+	at  netip.AddrPort
+	fds []int
 }
 
 type request struct {
@@ -73,6 +82,8 @@ func supervise(ctx context.Context, cfg *config, stderr io.Writer) int {
 		machine: policy.Machine{Lameduck: cfg.lameduck},
 		link:    link{name: cfg.link},
 		exits:   make(chan exit, 1),
+		sockets: held{},
+		handed:  make(chan handed),
 		asked:   make(chan request, 1),
 		checks:  make(chan outcome, 1),
 	}
@@ -136,6 +147,11 @@ func (s *supervisor) run(signals <-chan os.Signal, moved <-chan struct{}) int {
 		case e := <-s.exits:
 			s.log.Warn("the cache has ended", "pid", e.child.cmd.Process.Pid, "code", e.code)
 			event = policy.Event{Kind: policy.Exited, Code: e.code}
+		case h := <-s.handed:
+			s.sockets.set(h.at, h.fds)
+			if !s.holds {
+				s.sockets.release()
+			}
 		case <-moved:
 			s.repair()
 		case now := <-tick.C:
@@ -231,6 +247,9 @@ func (s *supervisor) step(e policy.Event) (code int, over bool) {
 			s.install()
 		case policy.Remove:
 			s.remove(a.Reason)
+		case policy.Release:
+			s.holds = false
+			s.sockets.release()
 		case policy.Term:
 			_ = s.child.cmd.Process.Signal(syscall.SIGTERM)
 		case policy.Kill:
@@ -257,11 +276,14 @@ func (s *supervisor) tellCache() {
 }
 
 func (s *supervisor) start() (err error) {
-	s.answered = false
+	s.answered, s.holds = false, true
 	if s.child != nil {
 		s.state.Restarts++
 	}
-	s.child, err = startChild(s.cfg, func(c *child, code int) { s.exits <- exit{c, code} })
+	s.child, err = startChild(s.cfg, s.sockets, watcher{
+		exited: func(c *child, code int) { s.exits <- exit{c, code} },
+		handed: func(at netip.AddrPort, fds []int) { s.handed <- handed{at, fds} },
+	})
 	if err == nil {
 		s.told = state{} // a new cache has not been told anything
 		s.log.Info("started the cache", "pid", s.child.cmd.Process.Pid, "addresses", s.cfg.addrs)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ import (
 
 // Config configures [Sockets].
 type Config struct {
+	// Options are dnsmasq's options about listening.
 	Options *options.Listen
 	// Addrs are the addresses to listen on. If empty, Options names them.
 	Addrs []netip.AddrPort
@@ -34,10 +36,12 @@ type Config struct {
 	Interfaces netif.List
 	// Share lets another process listen on the same addresses (--share-port).
 	Share bool
+	// Inherited are the sockets of a previous process ([listener.Config.Inherited]).
+	Inherited map[netip.AddrPort][]*os.File
 	// Handler answers the queries.
 	Handler listener.Splitter
-	Log     *linelog.Log
-	Logger  *slog.Logger
+	Log     *linelog.Log // receives what dnsmasq would log
+	Logger  *slog.Logger // receives the rest
 }
 
 // Sockets are the open sockets. The methods declared here must not be called from two
@@ -63,9 +67,9 @@ func Open(cfg Config) (*Sockets, error) {
 	}
 	var err error
 	s.Server, err = listener.Listen(listener.Config{
-		Addrs:    cfg.Addrs,
-		Dynamic:  true,
-		Share:    cfg.Share,
+		Addrs:   cfg.Addrs,
+		Dynamic: true,
+		Share:   cfg.Share, Inherited: cfg.Inherited,
 		Handler:  answer,
 		OnPanic:  forwarder.OnPanic,
 		Logger:   cfg.Logger,

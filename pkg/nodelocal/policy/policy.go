@@ -3,10 +3,11 @@
 // event, and carry out the actions that it returns. The package has no clock, process, socket
 // or goroutine of its own.
 //
-// Four rules hold whatever happens:
+// Five rules hold whatever happens:
 //
 //   - The rules are not installed before the running cache has answered.
 //   - The rules are removed as soon as the cache ends, stops answering, or is told to end.
+//   - Nobody else holds the cache's sockets when it is told to end, or for long without a cache.
 //   - Only faults of the cache itself count. The checks are questions that it answers
 //     without asking anybody, so a failure of the cluster's DNS changes nothing.
 //   - If the cache ends before its first answer, the configuration is at fault: the
@@ -30,6 +31,10 @@ const (
 	// FirstBackoff and MaxBackoff bound the pause before a restart, which doubles each time.
 	FirstBackoff = 250 * time.Millisecond
 	MaxBackoff   = 30 * time.Second
+	// HoldLimit is the longest pause before a restart in which queries wait for the next cache.
+	// In a longer one it is better to reject them, so that clients ask another server: musl
+	// repeats a query after 2.5 s, glibc after 5 s.
+	HoldLimit = time.Second
 	// Settled is how long a cache must have answered before the pause returns to
 	// FirstBackoff.
 	Settled = time.Minute
@@ -85,6 +90,8 @@ const (
 	Install
 	// Remove takes the rules out of the kernel; Reason says why.
 	Remove
+	// Release closes the sockets that are held for the next cache.
+	Release
 	// Term and Kill send SIGTERM and SIGKILL to the cache.
 	Term
 	Kill
@@ -236,6 +243,9 @@ func (m *Machine) exited(now time.Time, code int) []Action {
 	}
 	m.backoff = min(max(2*m.backoff, FirstBackoff), MaxBackoff)
 	m.restartAt = now.Add(m.backoff)
+	if m.backoff > HoldLimit {
+		actions = append(actions, Action{Do: Release})
+	}
 	return actions
 }
 
@@ -253,7 +263,8 @@ func (m *Machine) end(now time.Time, atOnce bool) []Action {
 	}
 	m.ending = true
 	m.killAt = now.Add(lameduck + ExitGrace)
-	return append(actions, Action{Do: Term})
+	// When the cache closes its sockets, no others may remain that nobody reads.
+	return append(actions, Action{Do: Release}, Action{Do: Term})
 }
 
 // overdue returns the actions that are due because time has passed.

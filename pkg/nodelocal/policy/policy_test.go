@@ -16,7 +16,7 @@ var names = map[string]Event{
 func text(actions []Action) string {
 	var words []string
 	for _, a := range actions {
-		word := [...]string{"start", "install", "remove", "term", "kill", "exit"}[a.Do]
+		word := [...]string{"start", "install", "remove", "release", "term", "kill", "exit"}[a.Do]
 		switch a.Do {
 		case Remove:
 			word += ":" + string(a.Reason)
@@ -45,10 +45,11 @@ func TestScenarios(t *testing.T) {
 		"two misses do nothing":                  `0 begin=start; 20 hit=install; 520 miss; 1020 miss; 1520 hit; 2020 miss; 2520 miss; 3020 hit`,
 		"crash flips, restarts, returns":         `0 begin=start; 20 hit=install; 70000 killed=remove:cache_exited; 70100 tick; 70250 tick=start; 70300 hit=install`,
 		"backoff doubles":                        `0 begin=start; 20 hit=install; 100 exit2=remove:cache_exited; 350 tick=start; 400 exit2; 899 tick; 900 tick=start; 1000 exit2; 1999 tick; 2000 tick=start`,
+		"sockets are held in short pauses":       `0 begin=start; 20 hit=install; 100 exit2=remove:cache_exited; 350 tick=start; 400 exit2; 900 tick=start; 1000 exit2; 2000 tick=start; 2100 exit2=release; 4100 tick=start; 4200 hit=install; 70000 killed=remove:cache_exited`,
 		"backoff begins anew once settled":       `0 begin=start; 20 hit=install; 100 exit2=remove:cache_exited; 350 tick=start; 400 hit=install; 60400 exit2=remove:cache_exited; 60650 tick=start`,
-		"SIGTERM flips first":                    `0 begin=start; 20 hit=install; 1000 term=remove:stopping,term; 1500 hit; 2000 term; 6000 hit; 6100 exit2=exit0`,
-		"SIGTERM, then a cache that stays":       `0 begin=start; 20 hit=install; 1000 term=remove:stopping,term; 8999 tick; 9000 tick=kill; 9001 tick; 9010 killed=exit0`,
-		"SIGINT does not wait":                   `0 begin=start; 20 hit=install; 1000 int=remove:stopping,term; 4000 tick=kill`,
+		"SIGTERM flips first":                    `0 begin=start; 20 hit=install; 1000 term=remove:stopping,release,term; 1500 hit; 2000 term; 6000 hit; 6100 exit2=exit0`,
+		"SIGTERM, then a cache that stays":       `0 begin=start; 20 hit=install; 1000 term=remove:stopping,release,term; 8999 tick; 9000 tick=kill; 9001 tick; 9010 killed=exit0`,
+		"SIGINT does not wait":                   `0 begin=start; 20 hit=install; 1000 int=remove:stopping,release,term; 4000 tick=kill`,
 		"SIGTERM while there is no cache":        `0 begin=start; 20 hit=install; 100 killed=remove:cache_exited; 110 term=exit0`,
 		"stuck for ever is killed":               `0 begin=start; 20 hit=install; 520 miss; 1020 miss; 1520 miss=remove:cache_stuck; 30019 miss; 30020 miss=kill; 30030 killed; 30280 tick=start; 30290 hit=install`,
 		"late answer of a dead cache":            `0 begin=start; 20 hit=install; 100 killed=remove:cache_exited; 101 hit; 350 tick=start; 400 hit=install`,
@@ -89,7 +90,7 @@ func TestInvariants(t *testing.T) {
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		m := Machine{Lameduck: time.Duration(r.IntN(5)) * time.Second}
-		now, alive, answered, rules, ending := time.UnixMilli(0), false, false, false, false
+		now, alive, answered, rules, ending, held := time.UnixMilli(0), false, false, false, false, false
 		take := func(kind Kind, actions []Action) (over bool) {
 			for _, a := range actions {
 				switch a.Do {
@@ -97,7 +98,9 @@ func TestInvariants(t *testing.T) {
 					if alive || ending {
 						t.Fatalf("seed %d: started while alive %v, ending %v", seed, alive, ending)
 					}
-					alive, answered = true, false
+					alive, answered, held = true, false, true
+				case Release:
+					held = false
 				case Install:
 					if !alive || !answered || rules || ending {
 						t.Fatalf("seed %d: installed: alive %v, answered %v, rules %v, ending %v", seed, alive, answered, rules, ending)
@@ -109,8 +112,8 @@ func TestInvariants(t *testing.T) {
 					}
 					rules = false
 				case Term, Kill:
-					if !alive {
-						t.Fatalf("seed %d: signal to nobody", seed)
+					if !alive || a.Do == Term && held {
+						t.Fatalf("seed %d: signal: alive %v, sockets held %v", seed, alive, held)
 					}
 				case Exit:
 					over = true
