@@ -33,8 +33,10 @@ func ExampleCache() {
 	reply, result := cache.Lookup(nil, &q, now+10e9, false)
 	reply = wire.FinishReply(reply, 0, &q, q.ReplyLimit(wire.DefaultPayload), &wire.OPT{})
 	wire.ParseReply(reply, &r)
-	ttl, _ := r.MinTTL(wire.Answer)
-	fmt.Println("after 10 seconds:", result == answercache.Hit, ttl)
+	var rec wire.Record
+	for it := r.Records(); it.Next(&rec); {
+		fmt.Println("after 10 seconds:", result == answercache.Hit, rec.TTL)
+	}
 	// Output:
 	// before: true
 	// after 10 seconds: true 20

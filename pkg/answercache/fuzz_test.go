@@ -67,7 +67,7 @@ func checkAnswer(t *testing.T, r *wire.Reply, q *wire.Query, out []byte, last []
 	if !wire.ParseReply(out, &got) || len(got.Msg) != len(out) {
 		t.Fatalf("a stored answer is malformed: %x", out)
 	}
-	if got.ID != q.ID || !got.AnswersExactly(q) || got.EDNS.Present || got.Truncated() || got.Rcode != r.Rcode {
+	if got.ID != q.ID || !got.Answers(q) || string(got.Name) != string(q.Name) || got.EDNS.Present || got.Truncated() || got.Rcode != r.Rcode {
 		t.Fatalf("a stored answer is not the client's: %x", out)
 	}
 	if new(dns.Msg).Unpack(r.Msg) == nil {

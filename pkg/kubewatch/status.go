@@ -33,9 +33,8 @@ type ClusterSetStatus struct {
 	Imports, Slices, Endpoints int
 	// Resource describes the watch of ServiceImports.
 	Resource ResourceStatus
-	// SkippedImports counts ServiceImports with an invalid part; SkippedPieces counts
-	// these parts.
-	SkippedImports, SkippedPieces int
+	// SkippedPieces counts the invalid parts of ServiceImports.
+	SkippedPieces int
 }
 
 // Status returns the current state, for readiness details and metrics.
@@ -61,7 +60,7 @@ func (w *Watcher) Status() Status {
 			Synced: w.ClusterSetSynced(), Absent: w.importSource.isAbsent(),
 			Imports: c.services, Slices: c.slices, Endpoints: c.endpoints, Resource: w.imports.health.status(),
 		}
-		s.ClusterSet.SkippedImports, s.ClusterSet.SkippedPieces = b.problems.count()
+		_, s.ClusterSet.SkippedPieces = b.problems.count()
 	}
 	return s
 }

@@ -239,8 +239,8 @@ func TestNothingBeforeEveryList(t *testing.T) {
 		f.run(t)
 		defer f.stop()
 		settled(time.Hour)
-		if f.HasSynced() || f.tree.Snapshot().Owners() != 0 {
-			t.Fatalf("synced %t with %d owners in the tree before the slices were listed", f.HasSynced(), f.tree.Snapshot().Owners())
+		if f.HasSynced() || f.tree.Snapshot().Counts().Owners != 0 {
+			t.Fatalf("synced %t with %d owners in the tree before the slices were listed", f.HasSynced(), f.tree.Snapshot().Counts().Owners)
 		}
 		f.slices.setFail(nil)
 		select {
@@ -248,7 +248,7 @@ func TestNothingBeforeEveryList(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatal("not synced though everything can be listed")
 		}
-		if f.tree.Snapshot().Owners() != 1 {
+		if f.tree.Snapshot().Counts().Owners != 1 {
 			t.Error("synced before the first build was in the tree")
 		}
 	})
@@ -268,7 +268,7 @@ func TestAPIAway(t *testing.T) {
 		if r.Connected || r.Resource != "services" || r.Since.Sub(away) > time.Second || !strings.Contains(r.LastError, "refused") {
 			t.Errorf("status %+v, want services away since %s", r, away)
 		}
-		if !f.HasSynced() || f.tree.Snapshot().Owners() != 1 {
+		if !f.HasSynced() || f.tree.Snapshot().Counts().Owners != 1 {
 			t.Error("what was known is gone while the API server is away")
 		}
 		if n := strings.Count(f.log.String(), "level=ERROR"); n < 25 || n > 31 {
@@ -278,7 +278,7 @@ func TestAPIAway(t *testing.T) {
 		f.services.put(testService("new", "10.0.0.2"))
 		f.services.setFail(nil)
 		settled(8 * time.Second)
-		if f.tree.Snapshot().Owners() != 2 {
+		if f.tree.Snapshot().Counts().Owners != 2 {
 			t.Error("a Service made meanwhile is unknown 8 s after the API server came back")
 		}
 		if r := f.Status().Resources[0]; !r.Connected || r.LastError != "" {
@@ -453,14 +453,14 @@ func TestResync(t *testing.T) {
 		defer f.stop()
 		settled(time.Second)
 		path, _ := records.Path("default", "s7")
-		f.tree.Remove(path) // something went wrong
+		f.tree.Apply(treecache.Change{Path: path}) // something went wrong
 		last, most := testutil.ToFloat64(f.metrics.rebuilds), 0.0
 		for range 10 * 60 {
 			settled(time.Second)
 			now := testutil.ToFloat64(f.metrics.rebuilds)
 			most, last = max(most, now-last), now
 		}
-		if f.tree.Snapshot().Owners() != 120 {
+		if f.tree.Snapshot().Counts().Owners != 120 {
 			t.Error("a resync did not bring back what was missing")
 		}
 		if last < 2*120 || most > 5 {
@@ -515,7 +515,7 @@ func TestPagedList(t *testing.T) {
 			f.run(t)
 			defer f.stop()
 			settled(time.Second)
-			if got := f.tree.Snapshot().Owners(); got != n {
+			if got := f.tree.Snapshot().Counts().Owners; got != n {
 				t.Errorf("%d services, want %d", got, n)
 			}
 			if want := 3; f.services.lists != want {

@@ -158,7 +158,7 @@ func TestUpdates(t *testing.T) {
 			t.Fatal(problems)
 		}
 		if path, _ := Path("default", "s"); set == nil {
-			tree.Remove(path)
+			tree.Apply(treecache.Change{Path: path})
 		} else {
 			tree.Replace(set)
 		}

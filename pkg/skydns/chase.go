@@ -100,7 +100,7 @@ func (w *worker) resolve(start wire.Mark, ttl uint32) (r result, later bool) {
 	}
 	p := &pending{s: w.s, q: w.q, to: w.to, chain: w.chain.copy(), ttl: ttl, start: time.Now()}
 	p.q.Name = append([]byte(nil), w.q.Name...)
-	p.q.EDNS.Options, p.q.EDNS.ServerCookie = nil, nil // they alias the packet
+	p.q.EDNS.Options = nil // they alias the packet
 	p.q.EDNS.ClientCookie = slices.Clone(p.q.EDNS.ClientCookie)
 	question := wire.Query{Name: target, Type: w.q.Type, Class: wire.ClassIN, Flags: wire.FlagRD | w.q.Flags&wire.FlagCD}
 	question.EDNS.DO = w.q.EDNS.DO

@@ -107,7 +107,7 @@ func TestClaimants(t *testing.T) {
 			s.Kind, s.Hosts = ClusterIP, s.Hosts[:1]
 		}
 		if rng.IntN(4) == 0 || step > 450 {
-			tree.Remove(s.Path)
+			tree.Apply(Change{Path: s.Path})
 			delete(specs, s.Path)
 		} else {
 			specs[s.Path] = s
@@ -146,7 +146,7 @@ func TestManyClaimantsChange(t *testing.T) {
 				tree.Replace(shared(i))
 			}
 			for i := range n {
-				tree.Remove(shared(i).Path())
+				tree.Apply(Change{Path: shared(i).Path()})
 			}
 			least = min(least, time.Since(start)/time.Duration(n))
 		}

@@ -22,7 +22,7 @@ func TestCounts(t *testing.T) {
 		{"the same again", func() { tree.Replace(NewSet(db)) }, Counts{Owners: 2, Addresses: 5, Services: 5, Reverse: 5}},
 		{"fewer endpoints", func() { tree.Replace(NewSet(small)) }, Counts{Owners: 2, Addresses: 3, Services: 2, Reverse: 3}},
 		{"external name", func() { tree.Replace(NewSet(ext)) }, Counts{Owners: 2, Addresses: 2, Services: 2, Aliases: 1, Reverse: 2}},
-		{"removed", func() { tree.Remove(web.Path); tree.Remove(db.Path) }, Counts{}},
+		{"removed", func() { tree.Apply(Change{Path: web.Path}); tree.Apply(Change{Path: db.Path}) }, Counts{}},
 	} {
 		step.do()
 		if got := tree.Snapshot().Counts(); got != step.want {

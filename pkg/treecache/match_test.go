@@ -115,7 +115,7 @@ func TestUpstreamTreeVectors(t *testing.T) {
 			t.Errorf("%s: %d records, want %d", tt.name, got, tt.want)
 		}
 	}
-	if p := mustPath(t, "p2", "p1"); !tree.Remove(p) || tree.Remove(p) {
+	if p := mustPath(t, "p2", "p1"); !tree.Apply(Change{Path: p}) || tree.Apply(Change{Path: p}) {
 		t.Error("Remove: want true, then false")
 	}
 	if got := count("key3.p3.p1"); got != 1 {

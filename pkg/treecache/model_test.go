@@ -243,7 +243,7 @@ func TestTreeAgainstModel(t *testing.T) {
 			tree.Apply(randomChanges(t, rng, specs)...)
 		case rng.IntN(4) == 0:
 			_, had := specs[path]
-			if got := tree.Remove(path); got != had {
+			if got := tree.Apply(Change{Path: path}); got != had {
 				t.Fatalf("step %d: Remove(%s) = %v, want %v", step, owner, got, had)
 			}
 			delete(specs, path)
@@ -252,8 +252,8 @@ func TestTreeAgainstModel(t *testing.T) {
 			tree.Replace(NewSet(specs[path]))
 		}
 		compareWithModel(t, step, tree, newModel(specs), rng)
-		if tree.Snapshot().Owners() != len(specs) {
-			t.Errorf("step %d: %d owners, want %d", step, tree.Snapshot().Owners(), len(specs))
+		if tree.Snapshot().Counts().Owners != len(specs) {
+			t.Errorf("step %d: %d owners, want %d", step, tree.Snapshot().Counts().Owners, len(specs))
 		}
 		if t.Failed() {
 			t.FailNow()

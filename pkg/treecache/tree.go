@@ -67,9 +67,6 @@ func (t *Tree) Snapshot() *Snapshot { return t.current.Load() }
 // Zone returns the zone at the top of the tree.
 func (s *Snapshot) Zone() dnsname.Name { return s.zone }
 
-// Owners returns the number of Sets.
-func (s *Snapshot) Owners() int { return s.counts.Owners }
-
 // Change replaces what one owner has.
 type Change struct {
 	Path Path
@@ -80,12 +77,6 @@ type Change struct {
 // anything changed. The next lookup sees the change.
 func (t *Tree) Replace(set *Set) (changed bool) {
 	return t.Apply(Change{set.path, set})
-}
-
-// Remove removes everything that the owner at path has, and reports whether there
-// was anything.
-func (t *Tree) Remove(path Path) (changed bool) {
-	return t.Apply(Change{Path: path})
 }
 
 // Apply makes all changes in their order, and reports whether anything changed. A

@@ -56,7 +56,7 @@ func TestReplaceReportsChange(t *testing.T) {
 		tree.Replace(NewSet(web()))
 		tree.Replace(NewSet(hl()))
 	}
-	if tree.Remove(mustPath(t, "nosuch", "default")) || tree.Remove(mustPath(t, "web", "nosuch")) {
+	if tree.Apply(Change{Path: mustPath(t, "nosuch", "default")}) || tree.Apply(Change{Path: mustPath(t, "web", "nosuch")}) {
 		t.Error("Remove of nothing reported a change")
 	}
 }
@@ -74,18 +74,18 @@ func TestEmptyParentsVanish(t *testing.T) {
 		if got := tree.Snapshot().Lookup(wireName("prod")).Status; got != NoRecords {
 			t.Errorf("namespace with %q: %v, want NoRecords", set.Path(), got)
 		}
-		tree.Remove(set.Path())
+		tree.Apply(Change{Path: set.Path()})
 		if got := tree.Snapshot().Lookup(wireName("prod")).Status; got != NoSuchName {
 			t.Errorf("namespace without %q: %v, want NoSuchName", set.Path(), got)
 		}
 	}
-	tree.Remove(mustPath(t, "web", "default"))
+	tree.Apply(Change{Path: mustPath(t, "web", "default")})
 	s := tree.Snapshot()
 	if got := s.Lookup(wireName("svc.cluster.local.")).Status; got != NoSuchName {
 		t.Errorf("svc in an empty tree: %v, want NoSuchName", got)
 	}
-	if s.Owners() != 0 || s.top.nodes.root != nil || s.reverse.size() != 0 {
-		t.Errorf("an emptied tree has %d owners, top %v, %d addresses", s.Owners(), s.top.nodes.root, s.reverse.size())
+	if s.Counts().Owners != 0 || s.top.nodes.root != nil || s.reverse.size() != 0 {
+		t.Errorf("an emptied tree has %d owners, top %v, %d addresses", s.Counts().Owners, s.top.nodes.root, s.reverse.size())
 	}
 }
 
@@ -104,7 +104,7 @@ func TestKindChange(t *testing.T) {
 			if diff := cmp.Diff(dump(t, fresh), dump(t, tree)); diff != "" {
 				t.Errorf("from %d to %d: %s", from.Kind, to.Kind, diff)
 			}
-			if got := tree.Snapshot().Owners(); got != 1 {
+			if got := tree.Snapshot().Counts().Owners; got != 1 {
 				t.Errorf("from %d to %d: %d owners, want 1", from.Kind, to.Kind, got)
 			}
 			for _, addr := range []string{"10.96.0.10", "10.0.0.1", "10.0.0.2"} {
@@ -161,12 +161,12 @@ func TestReverseOrder(t *testing.T) {
 		t.Errorf("reverse of no address = %v", got.Status)
 	}
 	for _, owner := range []string{"vip", "older", "named", "old", "young"} {
-		tree.Remove(mustPath(t, owner, "default"))
+		tree.Apply(Change{Path: mustPath(t, owner, "default")})
 	}
 	if got, want := reverse("10.0.0.1"), "Found\n10 100 0 "+label1+".twin.default"; got != want {
 		t.Errorf("the last claimant: %s, want %s", got, want)
 	}
-	tree.Remove(mustPath(t, "twin", "default"))
+	tree.Apply(Change{Path: mustPath(t, "twin", "default")})
 	if got := reverse("10.0.0.1"); got != "NoSuchName" {
 		t.Errorf("without claimants: %s", got)
 	}
@@ -301,7 +301,7 @@ func TestApply(t *testing.T) {
 		}
 	}
 	for i, want := range []int{0, 500, 750, 750, 150} {
-		if got := snapshots[i].Owners(); got != want {
+		if got := snapshots[i].Counts().Owners; got != want {
 			t.Errorf("state %d: %d owners, want %d", i, got, want)
 		}
 	}

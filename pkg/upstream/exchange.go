@@ -21,14 +21,13 @@ type exchange struct {
 	question transport.Question          // what is asked
 	name     [wire.MaxName]byte          // memory of question.Name
 	options  []byte                      // memory of question.Options
-	started  int64                       // nanoseconds of Set.now, as all times here
 
 	shard *registry // which guards prev and next
 	prev  *exchange // the exchange before this one in shard
 	next  *exchange // the exchange after this one in shard
 
 	refs atomic.Int32 // number of references; the last one recycles the exchange
-	due  atomic.Int64 // when the ticker has to look
+	due  atomic.Int64 // when the ticker has to look, in nanoseconds of Set.now, as all times here
 
 	mu       sync.Mutex                  // guards what follows
 	done     bool                        // the owner has been called

@@ -3,7 +3,6 @@ package upstream
 import (
 	"errors"
 	"net/netip"
-	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -76,8 +75,6 @@ type Result struct {
 	Err   error
 	// Server is the server that sent Reply.
 	Server netip.AddrPort
-	// Took is the time since Send.
-	Took time.Duration
 }
 
 // Sink collects what follows from the ends of exchanges, such as answers to clients. The set

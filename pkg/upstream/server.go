@@ -38,7 +38,6 @@ type Group struct {
 
 // crew is a list of servers, in order, that one or more groups share.
 type crew struct {
-	set     *Set
 	servers []*server
 	health  *policy.Group // of the same servers; guarded by Set.health
 }
@@ -46,14 +45,6 @@ type crew struct {
 // Domain returns the domain as written in the configuration, or "" for the servers for all
 // names.
 func (g *Group) Domain() string { return g.domain }
-
-// Down reports whether none of the servers answers: each is silent although several different
-// questions wait for it, or the network reports that it is unreachable.
-func (g *Group) Down() bool {
-	g.set.health.Lock()
-	defer g.set.health.Unlock()
-	return g.health.Down()
-}
 
 // GroupServers returns the addresses of a group's servers.
 func (g *Group) GroupServers() []netip.AddrPort {

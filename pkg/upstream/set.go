@@ -142,7 +142,7 @@ func (s *Set) apply(cfg Config) {
 		if c := crews[key]; c != nil {
 			return &Group{c, domain}
 		}
-		g := &crew{set: s, servers: make([]*server, 0, len(specs))}
+		g := &crew{servers: make([]*server, 0, len(specs))}
 		crews[key] = g
 		var health []*policy.Server
 		for _, spec := range specs {
@@ -231,7 +231,6 @@ func (s *Set) launch(g *Group, q *Question, start policy.Start, owner Owner) {
 	ex.question = transport.Question{
 		Name: ex.name[:n], Options: ex.options, Type: q.Type, Class: q.Class, Flags: q.Flags, DO: q.DO, Payload: cfg.Payload,
 	}
-	ex.started = now
 	ex.measure = ex.measure[:0]
 	start.Config, start.Group = &cfg.policy, g.health
 	start.Key, start.Client, start.Proxy, start.DO = s.key(ex.question.Name), s.clientKey(q.Client), isProxy(q.Client), q.DO

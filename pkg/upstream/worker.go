@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"net/netip"
-	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
@@ -170,7 +169,7 @@ func (w *worker) conclude(ex *exchange, end policy.End) {
 	s, r := w.set, &w.result
 	ex.shard.remove(ex)
 	s.inFlight.Add(-1)
-	*r = Result{Server: r.Server, Took: time.Duration(s.now() - ex.started)}
+	*r = Result{Server: r.Server}
 	switch {
 	case ex.owner == nil:
 	case end == policy.EndReply:

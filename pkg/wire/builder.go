@@ -85,9 +85,6 @@ func AppendHeader(dst []byte, q *Query, flags uint16) []byte {
 // SetAA sets or clears the flag AA.
 func (b *Builder) SetAA(authoritative bool) { b.setFlag(FlagAA, authoritative) }
 
-// SetRA sets or clears the flag RA, which Start has set.
-func (b *Builder) SetRA(available bool) { b.setFlag(FlagRA, available) }
-
 // SetTC sets the flag TC.
 func (b *Builder) SetTC() { b.setFlag(FlagTC, true) }
 

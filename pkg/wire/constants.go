@@ -25,13 +25,8 @@ const (
 	rcodeMask  uint16 = 0xf
 )
 
-// Opcodes.
-const (
-	OpcodeQuery  = 0
-	OpcodeStatus = 2
-	OpcodeNotify = 4
-	OpcodeUpdate = 5
-)
+// OpcodeQuery is the only opcode that is answered.
+const OpcodeQuery = 0
 
 // Response codes; values above 15 need an OPT record, RFC 6891 §6.1.3.
 const (
@@ -48,56 +43,52 @@ const (
 // Record types that have a meaning in this module; the RDATA of all others is opaque
 // (RFC 3597).
 const (
-	TypeA          uint16 = 1
-	TypeNS         uint16 = 2
-	TypeMD         uint16 = 3
-	TypeMF         uint16 = 4
-	TypeCNAME      uint16 = 5
-	TypeSOA        uint16 = 6
-	TypeMB         uint16 = 7
-	TypeMG         uint16 = 8
-	TypeMR         uint16 = 9
-	TypePTR        uint16 = 12
-	TypeHINFO      uint16 = 13
-	TypeMINFO      uint16 = 14
-	TypeMX         uint16 = 15
-	TypeTXT        uint16 = 16
-	TypeRP         uint16 = 17
-	TypeAFSDB      uint16 = 18
-	TypeRT         uint16 = 21
-	TypeSIG        uint16 = 24
-	TypePX         uint16 = 26
-	TypeAAAA       uint16 = 28
-	TypeNXT        uint16 = 30
-	TypeSRV        uint16 = 33
-	TypeNAPTR      uint16 = 35
-	TypeKX         uint16 = 36
-	TypeDNAME      uint16 = 39
-	TypeOPT        uint16 = 41
-	TypeDS         uint16 = 43
-	TypeRRSIG      uint16 = 46
-	TypeNSEC       uint16 = 47
-	TypeDNSKEY     uint16 = 48
-	TypeNSEC3      uint16 = 50
-	TypeNSEC3PARAM uint16 = 51
-	TypeSVCB       uint16 = 64
-	TypeHTTPS      uint16 = 65
-	TypeSPF        uint16 = 99
-	TypeTKEY       uint16 = 249
-	TypeTSIG       uint16 = 250
-	TypeIXFR       uint16 = 251
-	TypeAXFR       uint16 = 252
-	TypeMAILB      uint16 = 253
-	TypeANY        uint16 = 255
+	TypeA      uint16 = 1
+	TypeNS     uint16 = 2
+	TypeMD     uint16 = 3
+	TypeMF     uint16 = 4
+	TypeCNAME  uint16 = 5
+	TypeSOA    uint16 = 6
+	TypeMB     uint16 = 7
+	TypeMG     uint16 = 8
+	TypeMR     uint16 = 9
+	TypePTR    uint16 = 12
+	TypeHINFO  uint16 = 13
+	TypeMINFO  uint16 = 14
+	TypeMX     uint16 = 15
+	TypeTXT    uint16 = 16
+	TypeRP     uint16 = 17
+	TypeAFSDB  uint16 = 18
+	TypeRT     uint16 = 21
+	TypeSIG    uint16 = 24
+	TypePX     uint16 = 26
+	TypeAAAA   uint16 = 28
+	TypeNXT    uint16 = 30
+	TypeSRV    uint16 = 33
+	TypeNAPTR  uint16 = 35
+	TypeKX     uint16 = 36
+	TypeDNAME  uint16 = 39
+	TypeOPT    uint16 = 41
+	TypeDS     uint16 = 43
+	TypeRRSIG  uint16 = 46
+	TypeNSEC   uint16 = 47
+	TypeDNSKEY uint16 = 48
+	TypeNSEC3  uint16 = 50
+	TypeSVCB   uint16 = 64
+	TypeHTTPS  uint16 = 65
+	TypeSPF    uint16 = 99
+	TypeTKEY   uint16 = 249
+	TypeTSIG   uint16 = 250
+	TypeIXFR   uint16 = 251
+	TypeAXFR   uint16 = 252
+	TypeANY    uint16 = 255
 )
 
 // Classes.
 const (
-	ClassIN   uint16 = 1
-	ClassCH   uint16 = 3
-	ClassHS   uint16 = 4
-	ClassNONE uint16 = 254
-	ClassANY  uint16 = 255
+	ClassIN  uint16 = 1
+	ClassCH  uint16 = 3
+	ClassANY uint16 = 255
 )
 
 // EDNS option codes.
@@ -114,7 +105,6 @@ const (
 const (
 	EDEOther                uint16 = 0
 	EDEStaleAnswer          uint16 = 3
-	EDEForgedAnswer         uint16 = 4
 	EDECachedError          uint16 = 13
 	EDENotReady             uint16 = 14
 	EDEBlocked              uint16 = 15

@@ -13,9 +13,9 @@ type EDNS struct {
 	// Options holds the options in wire form; read them with NextOption. They have been
 	// checked unless Version is above 0. It shares memory with the message.
 	Options []byte
-	// ClientCookie (8 octets) and ServerCookie (8 to 32) are the parts of the first
-	// COOKIE option, or nil if missing (RFC 7873 §4). They share memory with the message.
-	ClientCookie, ServerCookie []byte
+	// ClientCookie (8 octets) is the client's part of the first COOKIE option, or nil if
+	// missing (RFC 7873 §4). It shares memory with the message.
+	ClientCookie []byte
 }
 
 // parse reads a whole OPT record. It returns false if the owner is not the root, if an
@@ -47,9 +47,6 @@ func (e *EDNS) parse(record []byte) bool {
 			return false
 		}
 		e.ClientCookie = data[:8:8]
-		if len(data) > 8 {
-			e.ServerCookie = data[8:]
-		}
 	}
 	return true
 }

@@ -176,7 +176,7 @@ func TestAppendReplyAllocs(t *testing.T) {
 		"query": func() {
 			AppendQuery(buf, 1, FlagRD, Subject{Name: q.Name, Type: TypeA, Class: ClassIN}, &OPT{DO: true})
 		},
-		"parse":      func() { var r Reply; ParseReply(msg, &r); r.SOA(q.Name); r.MinTTL(Answer) },
+		"parse":      func() { var r Reply; ParseReply(msg, &r); r.SOA(q.Name) },
 		"parseQuery": func() { var q Query; ParseQuery(query, &q) },
 	}
 	for name, f := range tests {
@@ -211,7 +211,7 @@ func FuzzRelay(f *testing.F) {
 		if !ParseReply(out, &got) || len(got.Msg) != len(out) {
 			t.Fatalf("the relayed reply %x is malformed", out)
 		}
-		if got.ID != 9 || !got.AnswersExactly(q) || got.EDNS.Present != q.EDNS.Present {
+		if got.ID != 9 || !got.Answers(q) || string(got.Name) != string(q.Name) || got.EDNS.Present != q.EDNS.Present {
 			t.Fatalf("the relayed reply is not the client's: %+v", got)
 		}
 		m, want := new(dns.Msg), new(dns.Msg)

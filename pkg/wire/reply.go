@@ -15,10 +15,8 @@ type Reply struct {
 	// the reply has no question, as some errors do not. It shares memory with Msg.
 	Name        []byte
 	Type, Class uint16 // of the question
-	// QuestionEnd is the offset of the first record. AuthorityStart and
-	// AdditionalStart are the offsets at which those sections begin.
-	QuestionEnd, AuthorityStart, AdditionalStart int
-	EDNS                                         EDNS // the content of the OPT record
+	QuestionEnd int    // the offset of the first record
+	EDNS        EDNS   // the content of the OPT record
 
 	optStart, optEnd int // offsets of the OPT record; both 0 if there is none
 }
@@ -86,11 +84,9 @@ func ParseReply(msg []byte, r *Reply) (ok bool) {
 	if off, ok = r.parseSection(msg, off, Answer, &names); !ok {
 		return false
 	}
-	r.AuthorityStart = off
 	if off, ok = r.parseSection(msg, off, Authority, &names); !ok {
 		return false
 	}
-	r.AdditionalStart = off
 	if off, ok = r.parseSection(msg, off, Additional, &names); !ok {
 		return false
 	}
@@ -128,12 +124,6 @@ func (r *Reply) Truncated() bool { return r.Flags&FlagTC != 0 }
 // and class. A reply without a question answers nothing.
 func (r *Reply) Answers(q *Query) bool {
 	return r.Name != nil && r.Type == q.Type && r.Class == q.Class && EqualNames(r.Name, q.Name)
-}
-
-// AnswersExactly is Answers, but the case of the name must match too, for queries in random
-// case.
-func (r *Reply) AnswersExactly(q *Query) bool {
-	return r.Name != nil && r.Type == q.Type && r.Class == q.Class && string(r.Name) == string(q.Name)
 }
 
 // Record is one record of a Reply, given by offsets into its Msg.
@@ -244,18 +234,6 @@ func (r *Reply) SOA(name []byte) (rec Record, minimum uint32, ok bool) {
 		other = to
 	}
 	return Record{}, 0, false
-}
-
-// MinTTL returns the smallest TTL in a section, in seconds. ok is false if the section has
-// no records.
-func (r *Reply) MinTTL(s Section) (ttl uint32, ok bool) {
-	var rec Record
-	for it := r.Records(); it.Next(&rec); {
-		if rec.Section == s && (!ok || rec.TTL < ttl) {
-			ttl, ok = rec.TTL, true
-		}
-	}
-	return ttl, ok
 }
 
 // AppendTTLOffsets appends the offset of every record's TTL to dst, in order, except that of

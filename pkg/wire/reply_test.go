@@ -75,7 +75,7 @@ func TestParseReply(t *testing.T) {
 		t.Errorf("EDNS = %+v", r.EDNS)
 	}
 	q := askQuery(t, "www.EXAMPLE.com.", TypeA, false)
-	if !r.Answers(q) || r.AnswersExactly(q) || !r.AnswersExactly(askQuery(t, "WWW.example.com.", TypeA, false)) {
+	if !r.Answers(q) {
 		t.Error("question compare: case")
 	}
 	if r.Answers(askQuery(t, "www.example.com.", TypeAAAA, false)) || r.Answers(askQuery(t, "www.example.org.", TypeA, false)) {
@@ -86,9 +86,6 @@ func TestParseReply(t *testing.T) {
 	}
 	if _, _, ok := r.SOA(wireName(t, "example.net.")); ok {
 		t.Error("an SOA of another zone was found")
-	}
-	if ttl, ok := r.MinTTL(Answer); ttl != 30 || !ok {
-		t.Errorf("MinTTL = %d, %v", ttl, ok)
 	}
 	var ttls []uint32
 	for _, off := range r.AppendTTLOffsets(nil) {
@@ -108,8 +105,9 @@ func TestHugeTTL(t *testing.T) {
 		if !ParseReply(pack(t, m), &r) {
 			t.Fatal("refused")
 		}
-		if got, _ := r.MinTTL(Answer); got != tt.want {
-			t.Errorf("TTL %d reads as %d, want %d", tt.sent, got, tt.want)
+		var rec Record
+		if it := r.Records(); !it.Next(&rec) || rec.TTL != tt.want {
+			t.Errorf("TTL %d reads as %d, want %d", tt.sent, rec.TTL, tt.want)
 		}
 	}
 }

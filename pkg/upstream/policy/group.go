@@ -34,16 +34,6 @@ const (
 	exploreEvery     = 20 * time.Second
 )
 
-// Down reports whether none of the servers answers.
-func (g *Group) Down() bool {
-	for _, s := range g.Servers {
-		if !s.down {
-			return false
-		}
-	}
-	return true
-}
-
 // measured reports whether the round-trip time of a usable server is known.
 func (g *Group) measured() bool {
 	for _, s := range g.Servers {

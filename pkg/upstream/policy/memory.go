@@ -187,6 +187,3 @@ func (p *Streams) release(s *Server, client uint64) {
 	p.clients[client%streamClients]--
 	s.streams.open--
 }
-
-// Open returns the number of questions that wait for answers over TCP.
-func (p *Streams) Open() int { return p.open }

@@ -27,8 +27,8 @@ func FuzzQuery(f *testing.F) {
 			n := min(len(events), 24)
 			playRandom(t, &now, g, &cfg, name, events[:n])
 			events = events[n:]
-			if cfg.Streams.Open() != 0 {
-				t.Fatalf("%d questions over TCP are counted after the end", cfg.Streams.Open())
+			if cfg.Streams.open != 0 {
+				t.Fatalf("%d questions over TCP are counted after the end", cfg.Streams.open)
 			}
 			for i, s := range g.Servers {
 				if s.streams.open != 0 {
@@ -49,7 +49,7 @@ func playRandom(t *testing.T, now *Time, g *Group, cfg *Config, name uint64, eve
 	began := *now
 	check := func(ev Event) {
 		t.Helper()
-		open := ev.Kind <= Tick || !q.Ended() && q.attempts[ev.Attempt].open
+		open := ev.Kind <= Tick || !q.ended && q.attempts[ev.Attempt].open
 		for _, a := range q.Step(*now, ev, nil) {
 			if finished > 0 {
 				t.Fatalf("action %+v after the end", a)
@@ -78,7 +78,7 @@ func playRandom(t *testing.T, now *Time, g *Group, cfg *Config, name uint64, eve
 	}
 	check(Event{Kind: Begin})
 	for _, b := range events {
-		if q.Ended() {
+		if q.ended {
 			break
 		}
 		if due := q.Due(); b&0x80 != 0 || len(sends) == 0 {
@@ -93,7 +93,7 @@ func playRandom(t *testing.T, now *Time, g *Group, cfg *Config, name uint64, eve
 		ev := Event{Kind: Replied + EventKind(b&7)%6, Attempt: int(b>>3) % len(sends), Outcome: Outcome(b>>2) % 6, OPT: b&1 != 0, Keepable: b&2 != 0}
 		check(ev)
 	}
-	for i := 0; !q.Ended(); i++ {
+	for i := 0; !q.ended; i++ {
 		if i > 100 {
 			t.Fatal("the question does not end")
 		}

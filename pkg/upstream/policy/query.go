@@ -115,9 +115,6 @@ func (q *Query) Due() Time {
 	return due
 }
 
-// Ended reports whether there was a Finish action.
-func (q *Query) Ended() bool { return q.ended }
-
 // client reports whether a client waits for the answer.
 func (q *Query) client() bool { return q.start.Purpose == Resolve }
 

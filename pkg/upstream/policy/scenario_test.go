@@ -294,7 +294,7 @@ func (w *stage) many(f []string) {
 		w.ask(strings.ReplaceAll(f[2], "%", strconv.Itoa(i)), f[3:])
 		w.advance(w.now.Add(every))
 	}
-	for slices.ContainsFunc(w.queries, func(p *played) bool { return !p.q.Ended() }) {
+	for slices.ContainsFunc(w.queries, func(p *played) bool { return !p.q.ended }) {
 		w.advance(w.now.Add(10 * time.Millisecond))
 	}
 	w.quiet = false
@@ -360,7 +360,7 @@ func (w *stage) advance(to Time) {
 				w.step(p, Event{Kind: Tick})
 			}
 		}
-		w.queries = slices.DeleteFunc(w.queries, func(p *played) bool { return p.q.Ended() })
+		w.queries = slices.DeleteFunc(w.queries, func(p *played) bool { return p.q.ended })
 	}
 }
 
@@ -398,7 +398,7 @@ func (w *stage) notices() {
 
 // answer is an event as written: name, server, what.
 func (w *stage) answer(f []string) {
-	at := slices.IndexFunc(w.queries, func(p *played) bool { return p.name == f[0] && !p.q.Ended() })
+	at := slices.IndexFunc(w.queries, func(p *played) bool { return p.name == f[0] && !p.q.ended })
 	if at < 0 {
 		w.say("%s: has ended", f[0])
 		return
@@ -437,7 +437,7 @@ var faultNames = [...]string{
 
 // hand gives an event to a question.
 func (w *stage) hand(p *played, k int, what string) {
-	if p.q.Ended() || !p.q.attempts[k].open {
+	if p.q.ended || !p.q.attempts[k].open {
 		return
 	}
 	word, opt, _ := strings.Cut(what, " ")

@@ -44,7 +44,7 @@ func TestFewHandshakesWithBrokenServer(t *testing.T) {
 						actions = q.Step(now.Add(time.Millisecond), Event{Kind: Replied, Attempt: a.Attempt, Keepable: true}, actions)
 					}
 				}
-				if s.Purpose == Resolve && !q.Ended() {
+				if s.Purpose == Resolve && !q.ended {
 					t.Fatal("a question waits for nothing")
 				}
 			}

@@ -22,13 +22,8 @@ func (c *Call) append(dst []byte) []byte {
 	return wire.AppendQuery(dst, c.id, q.Flags, wire.Subject{Name: q.Name, Type: q.Type, Class: q.Class}, opt)
 }
 
-// EDNS options of questions over TLS.
-const (
-	optionKeepAlive = 11 // RFC 7828
-	optionPadding   = 12 // RFC 7830
-	// padTo is the block size to a multiple of which questions are padded (RFC 8467 §4.1).
-	padTo = 128
-)
+// padTo is the block size to a multiple of which questions over TLS are padded (RFC 8467 §4.1).
+const padTo = 128
 
 // appendPadded appends c's message to dst with the EDNS options for TLS, the padding last.
 func (c *Call) appendPadded(dst []byte) []byte {
@@ -39,7 +34,7 @@ func (c *Call) appendPadded(dst []byte) []byte {
 	}
 	options := len(c.Question.Options)
 	length := len(dst) - options - 2 // OPT is the last record
-	dst = append(dst, 0, optionKeepAlive, 0, 0, 0, optionPadding, 0, 0)
+	dst = append(dst, 0, byte(wire.OptionKeepalive), 0, 0, 0, byte(wire.OptionPadding), 0, 0)
 	pad := -(len(dst) - start) & (padTo - 1)
 	dst[len(dst)-1] = byte(pad)
 	dst = append(dst, zeros[:pad]...)
@@ -56,7 +51,7 @@ func (c *Call) Note(r *wire.Reply) {
 	if s == nil || s.pool.secure == nil || len(r.EDNS.Options) == 0 {
 		return
 	}
-	if data, ok := wire.Option(r.EDNS.Options, optionKeepAlive); ok && len(data) == 2 {
+	if data, ok := wire.Option(r.EDNS.Options, wire.OptionKeepalive); ok && len(data) == 2 {
 		s.keepAlive(time.Duration(binary.BigEndian.Uint16(data)) * 100 * time.Millisecond)
 	}
 }
@@ -85,9 +80,6 @@ func (c *Call) matches(msg []byte) bool {
 		wire.EqualNames(msg[wire.HeaderLen:end], q.Name) && q.agrees(msg)
 }
 
-// optionSubnet is the client subnet option (RFC 7871 §6).
-const optionSubnet = 8
-
 // agrees reports whether the client subnet in a reply is the one that was sent; another one
 // is a sign of forgery (RFC 7871 §7.3). A reply without the option agrees too: its server
 // does not support it.
@@ -95,12 +87,12 @@ func (q *Question) agrees(msg []byte) bool {
 	if len(q.Options) == 0 {
 		return true
 	}
-	sent, ok := wire.Option(q.Options, optionSubnet)
+	sent, ok := wire.Option(q.Options, wire.OptionECS)
 	var r wire.Reply
 	if !ok || !wire.ParseReply(msg, &r) {
 		return true
 	}
-	got, ok := wire.Option(r.EDNS.Options, optionSubnet)
+	got, ok := wire.Option(r.EDNS.Options, wire.OptionECS)
 	if !ok {
 		return true
 	}

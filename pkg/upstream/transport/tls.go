@@ -75,8 +75,6 @@ type TLSEnv struct {
 }
 
 const (
-	// DefaultTLSPort is the port of DNS over TLS, RFC 7858 §3.1.
-	DefaultTLSPort = 853
 	// tlsIdle is how long a connection stays open without traffic, unless the
 	// server says otherwise (RFC 7828); maxTLSIdle bounds that.
 	tlsIdle    = 10 * time.Second

@@ -59,10 +59,6 @@ var faultNames = [FaultReasons]string{
 // String returns the reason as used in the metrics.
 func (r FaultReason) String() string { return faultNames[r] }
 
-// Lasting reports whether the fault will last until somebody fixes something: the server
-// speaks another protocol, or cannot be authenticated.
-func (r FaultReason) Lasting() bool { return r >= FaultProtocol && r != FaultClosed }
-
 // TLSFault is the error that says why a TLS server cannot be asked. Its text names the
 // server, what was expected and what was found, and this host's time where that matters.
 type TLSFault struct {

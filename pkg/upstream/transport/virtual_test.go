@@ -157,7 +157,9 @@ func answering(options ...dns.EDNS0) func(number int, nc net.Conn) {
 }
 
 // keepAlive is the option that says how long a connection may be idle (RFC 7828).
-func keepAlive(data ...byte) dns.EDNS0 { return &dns.EDNS0_LOCAL{Code: optionKeepAlive, Data: data} }
+func keepAlive(data ...byte) dns.EDNS0 {
+	return &dns.EDNS0_LOCAL{Code: wire.OptionKeepalive, Data: data}
+}
 
 // TestIdleTimes is B17: how long a connection without traffic stays open. A question
 // shortly before that finds it open.
