@@ -36,6 +36,12 @@ func TestChangeOfConfiguration(t *testing.T) {
 				"--", "--server=/cluster.local/" + kubedns, "--server=/in-addr.arpa/" + kubedns, "--server=" + kubedns,
 			}
 		},
+		"nanny, kubedns for all names": func(kubedns, dir string) []string {
+			return []string{
+				"-configDir=" + dir, "-restartDnsmasq=true", "-syncInterval=1s", "-kubednsServer=" + strings.Replace(kubedns, "#", ":", 1),
+				"--", "--no-resolv", "--server=" + kubedns,
+			}
+		},
 	} {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()

@@ -29,7 +29,7 @@ type Source struct {
 	nanny   options.Nanny    // its flags
 	lookup  servers.Lookup   // looks up names that are not in zones
 	logger  *slog.Logger     // receives warnings
-	zones   []dnsname.Name   // the zones for whose names kubedns is asked
+	own     kubednsZones     // the names about which --server options ask kubedns
 	poller  dnsconfig.Poller // reads the directory
 	current dnsconfig.Config // the content of the directory
 	// known holds the addresses found so far, so that a server keeps its address while its name
@@ -55,7 +55,7 @@ type Config struct {
 	Nanny options.Nanny // the flags; ConfigDir must be set
 	// Lookup finds the addresses of servers whose names are outside the cluster.
 	Lookup servers.Lookup
-	// Servers are the servers of --server. They show which zones kubedns serves.
+	// Servers are the servers of --server. They show about which names kubedns is asked.
 	Servers []options.Server
 	// Result, if not nil, is called for each new content of the directory: with an error if it
 	// is rejected, with nil if it is accepted.
@@ -66,13 +66,13 @@ type Config struct {
 // New returns a source for the directory. It does not read it yet.
 func New(cfg Config) *Source {
 	s := &Source{
-		nanny: cfg.Nanny, lookup: cfg.Lookup, logger: cfg.Logger, zones: clusterZones(cfg.Servers, cfg.Nanny.KubeDNSServer),
+		nanny: cfg.Nanny, lookup: cfg.Lookup, logger: cfg.Logger, own: zonesOf(cfg.Servers, cfg.Nanny.KubeDNSServer),
 		known: map[string]netip.Addr{}, warned: map[string]time.Time{},
 	}
 	s.poller = dnsconfig.Poller{
 		FS:     os.DirFS(cfg.Nanny.ConfigDir),
 		Dir:    cfg.Nanny.ConfigDir,
-		Apply:  func(c dnsconfig.Config) { s.current = c },
+		Apply:  func(c dnsconfig.Config) { s.current = s.usable(c) },
 		Result: cfg.Result,
 		Logger: cfg.Logger,
 	}
@@ -110,6 +110,10 @@ func (s *Source) config(ctx context.Context, lookUp bool) (c servers.Live, compl
 				Domain: dnsname.Domain{Match: dnsname.MatchSuffix, Name: domain}, Kind: options.ServerNone,
 			})
 		}
+	}
+	s.guardZones(ctx, lookUp, &c)
+	if s.own.all {
+		return c, complete // kubedns asks the upstream servers
 	}
 	for _, server := range s.current.UpstreamNameservers {
 		if addr, ok := s.address(ctx, dnsname.Root, server, lookUp); ok {
@@ -154,7 +158,7 @@ func (s *Source) address(ctx context.Context, domain dnsname.Name, server dnscon
 	host := server.String()
 	if lookUp {
 		lookup := s.lookup
-		if s.inCluster(host) {
+		if s.own.contain(host) {
 			lookup = lookupAt(s.nanny.KubeDNSServer)
 		}
 		s.lookUp(ctx, lookup, domain, host)
@@ -189,31 +193,6 @@ func (s *Source) lookUp(ctx context.Context, lookup servers.Lookup, domain dnsna
 	}
 }
 
-// inCluster reports whether kubedns serves the name of a server.
-func (s *Source) inCluster(host string) bool {
-	name, err := dnsname.Parse(host)
-	return err == nil && slices.ContainsFunc(s.zones, name.HasSuffix)
-}
-
-// clusterZones returns the zones, except reverse zones, for which a --server option names
-// kubedns. If there are none, it returns cluster.local, as dnsmasq-nanny does.
-func clusterZones(list []options.Server, kubedns string) []dnsname.Name {
-	var zones []dnsname.Name
-	for _, server := range list {
-		at := net.JoinHostPort(server.Addr.String(), strconv.Itoa(int(server.Port)))
-		_, port, _ := net.SplitHostPort(kubedns)
-		local := server.Addr.IsLoopback() && strconv.Itoa(int(server.Port)) == port
-		if server.Kind == options.ServerAsk && server.Domain.Match == dnsname.MatchSuffix &&
-			(at == kubedns || local) && !server.Domain.Name.HasSuffix(dnsname.MustParse("arpa")) {
-			zones = append(zones, server.Domain.Name)
-		}
-	}
-	if len(zones) == 0 {
-		zones = append(zones, dnsname.MustParse("cluster.local"))
-	}
-	return zones
-}
-
 // wait returns the time after which the names are looked up again.
 func (s *Source) wait(complete bool) time.Duration {
 	if !complete {
@@ -221,7 +200,7 @@ func (s *Source) wait(complete bool) time.Duration {
 	}
 	for _, list := range s.current.StubDomains {
 		for _, server := range list {
-			if server.Name != "" && s.inCluster(server.String()) {
+			if server.Name != "" && s.own.contain(server.String()) {
 				return min(s.nanny.SyncInterval, nameFollow)
 			}
 		}

@@ -87,9 +87,9 @@ func TestClusterZones(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &Source{zones: clusterZones(opts.Upstream.Servers, tt.kubedns)}
+		zones := zonesOf(opts.Upstream.Servers, tt.kubedns)
 		for host, want := range tt.inside {
-			if got := s.inCluster(host); got != want {
+			if got := zones.contain(host); got != want {
 				t.Errorf("%q: %s is in the cluster: %v, want %v", tt.args, host, got, want)
 			}
 		}
