@@ -129,7 +129,7 @@ func newCore(opts *options.Options, env environment, log *slog.Logger, control *
 	}
 	a.explainer = &explain.Explainer{
 		Domain: opts.Domain, TTL: opts.TTL, Server: a.server, Backend: a.backend, Tree: a.tree, ClusterSet: a.clusterSet,
-		Watcher: a.watcher, Forward: a.forward, Ready: config.Applied,
+		Watcher: a.watcher, Files: opts.ObjectsPath, Forward: a.forward, Ready: config.Applied,
 	}
 	a.state = status.State{
 		Options: opts, Watcher: a.watcher, Tree: a.tree, Config: config, Autopath: &a.autopath, Routes: a.routes, Forward: a.forward,

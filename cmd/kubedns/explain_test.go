@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -176,8 +177,11 @@ func TestExplainOverHTTP(t *testing.T) {
 	p.awaitReady()
 	code, out := explainCommand(t, "db-2.db.data", "--server=http://"+p.dbg, "-o", "json")
 	x := &explain.Explanation{}
-	if err := json.Unmarshal([]byte(out), x); err != nil || code != 3 || x.Status != "NXDOMAIN" || x.DataAge < 0 {
+	if err := json.Unmarshal([]byte(out), x); err != nil || code != 3 || x.Status != "NXDOMAIN" || x.DataAge < 0 || filepath.Base(x.Files) != "objects.yaml" {
 		t.Errorf("%d %v %s", code, err, out)
+	}
+	if _, out = explainCommand(t, "db-2.db.data", "--server=http://"+p.dbg); !strings.Contains(out, "\nThe objects are those of "+x.Files+".\n") {
+		t.Errorf("%s", out)
 	}
 	for _, server := range []string{"http://" + p.prom, "http://127.0.0.1:1", "ftp://x"} {
 		if code, out := explainCommand(t, "web", "--server="+server); code != 2 || !strings.Contains(out, "--server="+server) {

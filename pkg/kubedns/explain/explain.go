@@ -44,6 +44,9 @@ type Explainer struct {
 	ClusterSet *backend.ClusterSet
 	// Watcher holds the objects of the cluster.
 	Watcher *kubewatch.Watcher
+	// Files is the path of the files with the objects. It is empty if they are those of an API
+	// server.
+	Files string
 	// Forward asks upstream servers about other names.
 	Forward *forwarder.Forwarder
 	// Ready reports whether the live configuration is in effect. If nil, it always is.
@@ -93,9 +96,11 @@ type Explanation struct {
 	// Servers are the upstream servers that are asked about the name, if kubedns does not
 	// answer it itself.
 	Servers []explain.Upstream `json:"servers,omitempty"`
-	// DataAge is the time since the API server last sent anything, in seconds; -1 if it never
-	// did.
+	// DataAge is the time since the API server last sent anything, or since the files were
+	// read, in seconds; -1 if that never happened.
 	DataAge float64 `json:"dataAgeSeconds"`
+	// Files is the path of the files with the objects; "" if they are those of an API server.
+	Files string `json:"files,omitempty"`
 }
 
 // Explain explains a name. It asks upstream servers if the server would ask them. It returns an
@@ -109,7 +114,7 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 	if err != nil {
 		return nil, err
 	}
-	x := &Explanation{Type: wire.TypeText(typ)}
+	x := &Explanation{Type: wire.TypeText(typ), Files: e.Files}
 	similar := e.searchOnce()
 	chosen, best := names[0], -1
 	var reply *explain.Answer

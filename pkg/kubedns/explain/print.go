@@ -39,9 +39,12 @@ func (x *Explanation) WriteText(w io.Writer) error {
 		similar = append(similar, "  "+name)
 	}
 	b.WriteString(explain.Section("Similar names that exist:", similar))
-	if x.DataAge >= 0 {
+	switch {
+	case x.Files != "":
+		fmt.Fprintf(&b, "\nThe objects are those of %s.\n", x.Files)
+	case x.DataAge >= 0:
 		fmt.Fprintf(&b, "\nThe API server was last heard %.0f s ago.\n", x.DataAge)
-	} else {
+	default:
 		b.WriteString("\nThe API server has not been heard yet.\n")
 	}
 	_, err := io.WriteString(w, explain.Lines(b.String()))

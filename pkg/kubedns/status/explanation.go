@@ -78,9 +78,14 @@ func writeExplanation(w *writer, x *explain.Explanation) {
 		w.raw("</ul>\n")
 	}
 	w.raw(`<p class="soft">`)
-	if x.DataAge < 0 {
+	switch {
+	case x.Files != "":
+		w.raw("The objects are those of ")
+		w.text(x.Files)
+		w.raw(".")
+	case x.DataAge < 0:
 		w.raw("The API server has not been heard yet.")
-	} else {
+	default:
 		w.raw("The API server was last heard ")
 		w.text(durationText(x.DataAge))
 		w.raw(" ago.")
