@@ -94,7 +94,7 @@ func (s *session) nodeFaults(ctx context.Context, root string, peers []peer) err
 			mid := rounds[len(rounds)/2]
 			lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%d\t%v", f.name, where(f), run.name, mid.asked, mid.lost,
 				rounds[0].lost, rounds[len(rounds)-1].lost, mid.last.Sub(mid.first).Round(time.Millisecond)))
-			if run.name == "dnscache" && (f.name == "updated" || !f.local) {
+			if run.name == "dnscache" {
 				judged = append(judged, verdict{"dnscache " + f.name + ", lost at " + where(f), mid, f.name == "updated"})
 			}
 		}
