@@ -271,7 +271,9 @@ rm -f /run/nodelocaldns.pid
 
 // Migration from NodeLocal DNSCache on a live node, as docs/node-local.md says: ours starts
 // beside it on the same link, then NodeLocal DNSCache is told to end. Ours restores the
-// addresses that it removes.
+// addresses that it removes. If CoreDNS waits for a server when it is told to end, it keeps its
+// sockets open without reading them, for up to 5 s. The kernel gives them their share of the
+// queries, and a client may meet them twice.
 func nodeMigrated(t *testing.T, s *storm) {
 	removeNodeCache(t)
 	startNodeLocal(t)
@@ -289,7 +291,13 @@ func nodeMigrated(t *testing.T, s *storm) {
 		time.Sleep(2 * time.Second)
 		wantAnswering(t, clusterIP, true)
 	})
-	wantRetried(t, "NodeLocal DNSCache ended", tolls, clusterIP, nodeLocal)
+	for server, toll := range tolls {
+		if toll.asked == 0 || 100*toll.failed > toll.asked {
+			t.Errorf("NodeLocal DNSCache ended: %d of %d queries to %s were lost in spite of a retry", toll.failed, toll.asked, server)
+		}
+	}
+	tolls = s.during(t, "after that", func() { time.Sleep(2 * time.Second) })
+	wantRetried(t, "after that", tolls, s.servers...)
 }
 
 // linkIndex returns the index of the link. A recreated link would have another one.
