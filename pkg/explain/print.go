@@ -1,6 +1,9 @@
 package explain
 
 import (
+	"encoding/json"
+	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"unicode"
@@ -26,6 +29,32 @@ func ExitCode(status string) int {
 		return ExitNoData
 	}
 	return ExitFailure
+}
+
+// Explanation is what the programs print.
+type Explanation interface {
+	// WriteText writes the explanation as text for people.
+	WriteText(w io.Writer) error
+}
+
+// Write writes x to w as JSON if output is "json", and otherwise as text.
+func Write(w io.Writer, x Explanation, output string) error {
+	if output != "json" {
+		return x.WriteText(w)
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(x)
+}
+
+// Respond answers a request with x in the form that its parameter output asks for.
+func Respond(w http.ResponseWriter, r *http.Request, x Explanation) {
+	output, content := r.URL.Query().Get("output"), "text/plain; charset=utf-8"
+	if output == "json" {
+		content = "application/json"
+	}
+	w.Header().Set("Content-Type", content)
+	_ = Write(w, x, output) // the client may have closed the connection
 }
 
 // Line returns text in which everything is escaped that could control a terminal, begin another

@@ -184,19 +184,10 @@ func (c *completion) ask(i int) {
 			}
 		})
 	}
-	buf := c.f.buffers.getBuffer()
-	defer c.f.buffers.putBuffer(buf)
 	c.mu.Lock()
 	question := *c.w.question(i)
 	c.mu.Unlock()
-	if out := c.f.ask(&who, &question, (*buf)[:0]); len(out) > 0 {
-		var r wire.Reply
-		if wire.ParseReply(out, &r) {
-			who.resolve(&r, nil)
-		} else {
-			who.resolve(nil, upstream.ErrMalformed)
-		}
-	}
+	c.f.resolve(&who, &question)
 }
 
 // note records the outcome of a question.

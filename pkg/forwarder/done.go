@@ -79,11 +79,7 @@ func (s *answerSink) send(w *waiter, out []byte, source Source) {
 
 // callBack passes the outcome to a waiter of Resolve, and recovers from its panics.
 func (s *answerSink) callBack(w *waiter, reply *wire.Reply, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			s.f.crashed(cause, nil)
-		}
-	}()
+	defer s.f.recovered(nil)
 	w.resolve(reply, err)
 }
 
@@ -246,11 +242,7 @@ func (fl *flight) Judge(_ upstream.Sink, r *wire.Reply) upstream.Verdict {
 // remains in flight.
 func (fl *flight) Slow(us upstream.Sink) {
 	f, s, st := fl.f, us.(*answerSink), fl.f.state.Load()
-	defer func() {
-		if cause := recover(); cause != nil {
-			f.crashed(cause, fl.name[:fl.nlen])
-		}
-	}()
+	defer f.recovered(fl.name[:fl.nlen])
 	sh := &f.shards[fl.hash%flightShards]
 	sh.mu.Lock()
 	waiting, extra := fl.waiters, fl.extra

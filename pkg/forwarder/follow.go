@@ -125,11 +125,7 @@ func (w *follower) round(ctx context.Context) time.Duration {
 	var wg sync.WaitGroup
 	for _, addr := range due {
 		wg.Go(func() {
-			defer func() {
-				if cause := recover(); cause != nil {
-					w.f.crashed(cause, nil)
-				}
-			}()
+			defer w.f.recovered(nil)
 			w.ask(ctx, addr)
 		})
 	}

@@ -34,7 +34,7 @@ type Forwarder struct {
 	sinks     sync.Pool                           // of *answerSink, for makeRoom
 	flights   sync.Pool                           // of *flight
 	parts     sync.Pool                           // of *Part, for callers without one
-	buffers   buffers                             // for the answers of Resolve
+	buffers   sync.Pool                           // of *[]byte with room for any message, for resolve
 	tallies   [tallyShards]tally                  // the counters of Stats
 	nextTally atomic.Uint32                       // number of the tally of the next Part
 	serial    atomic.Uint64                       // number of the last query in the query log
@@ -89,6 +89,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f.sinks.New = func() any { return newSink(f) }
 	f.limits.Store(&map[string]*limiter{})
 	f.parts.New = func() any { return f.newPart() }
+	f.buffers.New = func() any { return new(make([]byte, 0, wire.MaxMessage)) }
 	for i := range f.shards {
 		f.shards[i].flights = map[uint64]*flight{}
 	}
@@ -220,6 +221,13 @@ func OnPanic(packet []byte, _ listener.ReplyTo, reply []byte) []byte {
 	return wire.AppendError(reply, &q, wire.RcodeServFail, wire.OPT{})
 }
 
+// recovered counts and logs a panic, if there is one. Call it with defer.
+func (f *Forwarder) recovered(packet []byte) {
+	if cause := recover(); cause != nil {
+		f.crashed(cause, packet)
+	}
+}
+
 // crashed counts and logs a panic.
 func (f *Forwarder) crashed(cause any, packet []byte) {
 	logger := f.state.Load().cfg.Logger
@@ -232,17 +240,22 @@ func (f *Forwarder) crashed(cause any, packet []byte) {
 // and is not limited in size. An error means that there is no reply; SERVFAIL and the like are
 // replies.
 func (f *Forwarder) Resolve(question *wire.Query, done func(reply *wire.Reply, err error)) {
-	buf := f.buffers.getBuffer()
-	defer f.buffers.putBuffer(buf)
-	if out := f.ask(&recipient{resolve: done}, question, (*buf)[:0]); len(out) > 0 {
+	f.resolve(&recipient{resolve: done}, question)
+	f.set.Flush()
+}
+
+// resolve asks a question on behalf of who and passes the answer to who.resolve, now or later.
+func (f *Forwarder) resolve(who *recipient, question *wire.Query) {
+	buf := f.buffers.Get().(*[]byte)
+	defer f.buffers.Put(buf)
+	if out := f.ask(who, question, (*buf)[:0]); len(out) > 0 {
 		var reply wire.Reply
 		if wire.ParseReply(out, &reply) {
-			done(&reply, nil)
+			who.resolve(&reply, nil)
 		} else {
-			done(nil, upstream.ErrMalformed)
+			who.resolve(nil, upstream.ErrMalformed)
 		}
 	}
-	f.set.Flush()
 }
 
 // CookieSecret returns the key of the cookies for clients, for other servers that answer at the

@@ -247,10 +247,6 @@ var errNoRoom = errors.New("no answer so far, and too many questions are in flig
 
 // giveUp answers the waiters with the expired answer or, if there is none, with SERVFAIL.
 func (fl *flight) giveUp(st *snapshot, s *answerSink, waiting []waiter, code uint16, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			fl.f.crashed(cause, fl.name[:fl.nlen])
-		}
-	}()
+	defer fl.f.recovered(fl.name[:fl.nlen])
 	fl.fail(st, s, fl.giveStale(st, s, waiting), code, err)
 }

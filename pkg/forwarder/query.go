@@ -142,20 +142,21 @@ func (q *Query) Answer(source string) bool {
 // AnswerEmpty answers without records. flags may hold an rcode and AA. reason, if present, is sent
 // as an extended error. It returns true, for a hook to return.
 func (q *Query) AnswerEmpty(flags uint16, reason wire.ExtendedError) bool {
-	out := wire.AppendError(q.reply, q.Msg, wire.Rcode(flags), q.opt(reason))
-	msg := out[len(q.reply):]
-	wire.SetFlags(msg, wire.Flags(msg)|flags&wire.FlagAA)
-	q.finish(out, Event{Kind: EventLocal, Reason: reason.Code, HasReason: reason.Present})
-	return true
+	return q.answerBare(flags, reason, Event{Kind: EventLocal, Reason: reason.Code, HasReason: reason.Present})
 }
 
 // AnswerNoName answers that the reverse name of addr, or of a network that begins with it, does
 // not exist. The query log shows addr. It returns true, for a hook to return.
 func (q *Query) AnswerNoName(addr netip.Addr, flags uint16) bool {
-	out := wire.AppendError(q.reply, q.Msg, wire.RcodeNXDomain, q.opt(wire.ExtendedError{}))
+	return q.answerBare(wire.RcodeNXDomain|flags&wire.FlagAA, wire.ExtendedError{}, Event{Kind: EventLocal, Addr: addr})
+}
+
+// answerBare answers without records, with the rcode and AA in flags. It returns true.
+func (q *Query) answerBare(flags uint16, reason wire.ExtendedError, e Event) bool {
+	out := wire.AppendError(q.reply, q.Msg, wire.Rcode(flags), q.opt(reason))
 	msg := out[len(q.reply):]
 	wire.SetFlags(msg, wire.Flags(msg)|flags&wire.FlagAA)
-	q.finish(out, Event{Kind: EventLocal, Addr: addr})
+	q.finish(out, e)
 	return true
 }
 

@@ -1,7 +1,6 @@
 package forwarder
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
@@ -103,18 +102,3 @@ func (f *Forwarder) Each(fn func(now int64, item answercache.Item) bool) {
 	now := f.now()
 	f.state.Load().cache.Each(func(item answercache.Item) bool { return fn(now, item) })
 }
-
-// buffers is a pool of buffers for one whole message.
-type buffers struct{ pool sync.Pool }
-
-// getBuffer returns an empty buffer with a capacity of wire.MaxMessage.
-func (b *buffers) getBuffer() *[]byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return p
-	}
-	p := make([]byte, 0, wire.MaxMessage)
-	return &p
-}
-
-// putBuffer makes a buffer of getBuffer available again.
-func (b *buffers) putBuffer(p *[]byte) { b.pool.Put(p) }

@@ -71,17 +71,13 @@ func Run(ctx context.Context, args []string, env Env) (code int, ok bool) {
 		x, err = c.explain(ctx, env)
 	}
 	if err == nil {
-		write := x.WriteText
-		if c.output == "json" {
-			write = x.WriteJSON
-		}
-		err = write(env.Stdout)
+		err = explain.Write(env.Stdout, x, c.output)
 	}
 	if err != nil {
 		fmt.Fprintf(env.Stderr, "dnscache explain: %s\ndnscache explain --help lists the flags.\n", explain.Lines(err.Error()))
 		return explain.ExitFailure, true
 	}
-	return x.ExitCode(), true
+	return explain.ExitCode(x.Status), true
 }
 
 // explain asks a running program for the explanation, or makes one from the options after "--".

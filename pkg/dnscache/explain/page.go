@@ -31,10 +31,5 @@ func serve(e *Explainer, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, explain.Line(err.Error()), http.StatusBadRequest)
 		return
 	}
-	write, content := x.WriteText, "text/plain; charset=utf-8"
-	if query.Get("output") == "json" {
-		write, content = x.WriteJSON, "application/json"
-	}
-	w.Header().Set("Content-Type", content)
-	_ = write(w) // the client may have closed the connection
+	explain.Respond(w, r, x)
 }

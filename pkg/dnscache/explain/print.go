@@ -1,23 +1,12 @@
 package explain
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/kube-dns/kube-dns/pkg/explain"
 )
-
-// ExitCode returns the exit code of the subcommand for x.
-func (x *Explanation) ExitCode() int { return explain.ExitCode(x.Status) }
-
-// WriteJSON writes x as JSON.
-func (x *Explanation) WriteJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(x)
-}
 
 // WriteText writes x as text for people.
 func (x *Explanation) WriteText(w io.Writer) error {

@@ -245,7 +245,7 @@ func serverLines(servers []options.Server) []string {
 			more++
 			continue
 		}
-		lines = append(lines, "using nameserver "+tlsText(s.TLS)+querylog.ServerText(netip.AddrPortFrom(s.Addr, s.Port))+domainText(s.Domain))
+		lines = append(lines, "using nameserver "+s.TLS.Scheme()+querylog.ServerText(netip.AddrPortFrom(s.Addr, s.Port))+domainText(s.Domain))
 	}
 	if more > 0 {
 		lines = append(lines, fmt.Sprintf("using %d more nameservers", more))
@@ -273,17 +273,6 @@ func serverLines(servers []options.Server) []string {
 		lines = append(lines, fmt.Sprintf("using %d more local addresses", moreLocals))
 	}
 	return lines
-}
-
-// tlsText returns the mark of a server that is asked over TLS or only over TCP.
-func tlsText(t options.ServerTLS) string {
-	switch {
-	case t.Clear:
-		return "tcp:"
-	case t.On:
-		return "tls:"
-	}
-	return ""
 }
 
 func domainText(d dnsname.Domain) string {

@@ -75,7 +75,7 @@ func (s Server) String() string {
 	case ServerStandard:
 		b.WriteByte('#')
 	case ServerAsk:
-		b.WriteString(s.TLS.scheme())
+		b.WriteString(s.TLS.Scheme())
 		if s.Host != "" {
 			b.WriteString(s.Host)
 		} else {

@@ -26,8 +26,8 @@ type ServerTLS struct {
 // Encrypted reports whether the server is asked over TLS.
 func (t ServerTLS) Encrypted() bool { return t.On && !t.Clear }
 
-// scheme returns what stands before the address.
-func (t ServerTLS) scheme() string {
+// Scheme returns what stands before the address: "tls:", "tcp:" or "".
+func (t ServerTLS) Scheme() string {
 	switch {
 	case t.Clear:
 		return "tcp:"

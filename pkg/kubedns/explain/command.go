@@ -112,14 +112,10 @@ func Command(ctx context.Context, args []string, env Env) int {
 	if err != nil {
 		return fail(err)
 	}
-	write := x.WriteText
-	if output == "json" {
-		write = x.WriteJSON
-	}
-	if err := write(env.Stdout); err != nil {
+	if err := explain.Write(env.Stdout, x, output); err != nil {
 		return fail(err)
 	}
-	return x.ExitCode()
+	return explain.ExitCode(x.Status)
 }
 
 // explainOnce gets the explanation from the running kubedns at the URL server or, if that is

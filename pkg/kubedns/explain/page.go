@@ -50,8 +50,7 @@ func ReadQuestion(query url.Values) (Question, error) {
 }
 
 func serve(e *Explainer, w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	q, err := ReadQuestion(query)
+	q, err := ReadQuestion(r.URL.Query())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -61,12 +60,7 @@ func serve(e *Explainer, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, explain.Line(err.Error()), http.StatusBadRequest)
 		return
 	}
-	write, content := x.WriteText, "text/plain; charset=utf-8"
-	if query.Get("output") == "json" {
-		write, content = x.WriteJSON, "application/json"
-	}
-	w.Header().Set("Content-Type", content)
-	_ = write(w) // the client may have closed the connection
+	explain.Respond(w, r, x)
 }
 
 // fetch gets the explanation from a running kubedns.
