@@ -48,11 +48,10 @@ func Ask(ctx context.Context, server Server, name dnsname.Name, typ uint16) *Ans
 	msg := server.Handle(packet, to, make([]byte, 0, wire.MaxMessage))
 	server.Flush()
 	if len(msg) == 0 {
-		timer := time.NewTimer(patience)
-		defer timer.Stop()
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
 		select {
 		case msg = <-inbox:
-		case <-timer.C:
 		case <-ctx.Done():
 		}
 	}

@@ -2,15 +2,13 @@ package forwarder
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"io"
-	"math/rand/v2"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/dnsclient"
+	"github.com/kube-dns/kube-dns/pkg/internal/wake"
 	"github.com/kube-dns/kube-dns/pkg/routelist"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -77,10 +75,7 @@ func (w *follower) note(r *Reply) {
 	}
 	w.mu.Unlock()
 	if urgent {
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
+		wake.Up(w.wake)
 	}
 }
 
@@ -172,9 +167,10 @@ var errNoRoutes = errors.New("the reply does not contain a list of routes")
 
 // askRoutes asks a server for its routes, over TCP if the answer is truncated.
 func askRoutes(ctx context.Context, addr netip.AddrPort) (*routelist.List, error) {
-	r, err := exchange(ctx, "udp", addr)
+	question := &wire.Query{Name: []byte(routelist.Question), Type: wire.TypeTXT, Class: wire.ClassCH}
+	r, err := dnsclient.Exchange(ctx, "udp", addr, question)
 	if err == nil && r.Truncated() {
-		r, err = exchange(ctx, "tcp", addr)
+		r, err = dnsclient.Exchange(ctx, "tcp", addr, question)
 	}
 	if err != nil {
 		return nil, err
@@ -186,50 +182,4 @@ func askRoutes(ctx context.Context, addr netip.AddrPort) (*routelist.List, error
 		}
 	}
 	return nil, errNoRoutes
-}
-
-// exchange asks for the routes over one protocol.
-func exchange(ctx context.Context, network string, addr netip.AddrPort) (*wire.Reply, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr.String())
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	deadline, _ := ctx.Deadline()
-	_ = conn.SetDeadline(deadline)
-	id := uint16(rand.Uint32())
-	query := wire.AppendQuery(nil, id, 0, wire.Subject{Name: []byte(routelist.Question), Type: wire.TypeTXT, Class: wire.ClassCH}, &wire.OPT{})
-	asked := wire.Query{ID: id, Name: []byte(routelist.Question), Type: wire.TypeTXT, Class: wire.ClassCH}
-	stream := network == "tcp"
-	if stream {
-		query = append(binary.BigEndian.AppendUint16(nil, uint16(len(query))), query...)
-	}
-	if _, err := conn.Write(query); err != nil {
-		return nil, err
-	}
-	buf := make([]byte, wire.MaxMessage)
-	for {
-		msg, err := readMessage(conn, buf, stream)
-		if err != nil {
-			return nil, err
-		}
-		var r wire.Reply
-		if wire.ParseReply(msg, &r) && wire.ID(msg) == id && r.Answers(&asked) {
-			return &r, nil
-		}
-	}
-}
-
-// readMessage reads one DNS message from conn into buf. stream says whether conn is TCP.
-func readMessage(conn net.Conn, buf []byte, stream bool) ([]byte, error) {
-	if !stream {
-		n, err := conn.Read(buf)
-		return buf[:n], err
-	}
-	if _, err := io.ReadFull(conn, buf[:2]); err != nil {
-		return nil, err
-	}
-	n := int(binary.BigEndian.Uint16(buf))
-	_, err := io.ReadFull(conn, buf[:n])
-	return buf[:n], err
 }

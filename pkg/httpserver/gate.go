@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/wake"
 )
 
 // How long a served connection must have been in its current state before it is closed to make
@@ -196,10 +198,7 @@ func (g *gate) promoteSome(now time.Time, match func(*gateConn) bool) {
 		g.served[c] = struct{}{}
 		g.clients[c.client]++
 		g.ready = append(g.ready, c)
-		select {
-		case g.wake <- struct{}{}:
-		default: // wake has an element already
-		}
+		wake.Up(g.wake)
 	}
 	clear(g.parked[len(kept):])
 	g.parked = kept

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/wake"
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
@@ -357,8 +358,5 @@ func length(parts []*records.Slice) int {
 
 // nudge wakes the treeBuilder. s.mu must be held.
 func (s *clusterState) nudge() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	wake.Up(s.wake)
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kube-dns/kube-dns/pkg/internal/netlink"
+	"github.com/kube-dns/kube-dns/pkg/internal/wake"
 )
 
 // Watch hears of interfaces and addresses that come and go.
@@ -40,9 +41,6 @@ func (w *Watch) Run(ctx context.Context) {
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return
 		}
-		select {
-		case w.changed <- struct{}{}:
-		default:
-		}
+		wake.Up(w.changed)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/internal/dnsclient"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
@@ -333,13 +334,7 @@ var errNotFound = errors.New("the name does not exist or has no address")
 func askServer(ctx context.Context, server netip.AddrPort, name dnsname.Name) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
 	defer cancel()
-	resolver := net.Resolver{
-		PreferGo: true,
-		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, server.String())
-		},
-	}
-	addrs, err := resolver.LookupNetIP(ctx, "ip", name.String())
+	addrs, err := dnsclient.Resolver(server.String()).LookupNetIP(ctx, "ip", name.String())
 	for i := range addrs {
 		addrs[i] = addrs[i].Unmap()
 	}

@@ -27,6 +27,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/internal/wake"
 	"github.com/kube-dns/kube-dns/pkg/skydns"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
@@ -132,10 +133,7 @@ func (r *Router) Set(servers []dnsconfig.Server, stubs map[dnsname.Name][]dnscon
 // Refresh makes Run look up servers without an address at once. Call it when the cluster's
 // first lists have been loaded.
 func (r *Router) Refresh() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+	wake.Up(r.wake)
 }
 
 // usable returns the stub domains that have servers and may be used.

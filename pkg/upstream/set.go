@@ -16,6 +16,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/internal/panics"
+	"github.com/kube-dns/kube-dns/pkg/internal/wake"
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
 	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 	"github.com/kube-dns/kube-dns/pkg/upstream/transport"
@@ -258,10 +259,7 @@ func (s *Set) launch(g *Group, q *Question, start policy.Start, owner Owner) {
 	}
 	ex.release()
 	if !s.ticking.Load() && s.ticking.CompareAndSwap(false, true) {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		wake.Up(s.wake)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/wake"
 	"github.com/kube-dns/kube-dns/pkg/logging"
 )
 
@@ -162,10 +163,7 @@ func (l *Log) queue(add func(), droppable bool) {
 		l.Flush()
 		return
 	}
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	wake.Up(l.wake)
 }
 
 // append appends a line to pending. In JSON, its level is DEBUG if debug is true; otherwise,

@@ -21,6 +21,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/internal/dnsclient"
 )
 
 // Source follows the directory of dnsmasq-nanny's flags. Its methods must not be called from
@@ -210,12 +211,7 @@ func (s *Source) wait(complete bool) time.Duration {
 
 // lookupAt returns a function that looks up addresses by asking one DNS server.
 func lookupAt(server string) servers.Lookup {
-	resolver := &net.Resolver{
-		PreferGo: true,
-		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, server)
-		},
-	}
+	resolver := dnsclient.Resolver(server)
 	return func(ctx context.Context, host string) ([]netip.Addr, error) {
 		// With the final dot, the search list of resolv.conf is not used.
 		return resolver.LookupNetIP(ctx, "ip", host+".")

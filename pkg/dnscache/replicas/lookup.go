@@ -2,17 +2,13 @@ package replicas
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"math"
-	"math/rand/v2"
-	"net"
 	"net/netip"
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/internal/dnsclient"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -21,13 +17,6 @@ const (
 	// lookupPatience.
 	lookupTries    = 2
 	lookupPatience = time.Second
-	// maxStray is the largest number of packets in one attempt that do not answer the question.
-	maxStray = 64
-)
-
-var (
-	errMalformed = errors.New("malformed reply")
-	errStray     = errors.New("only packets that do not answer the question")
 )
 
 // answer holds the addresses of a name, which may be none, and the shortest TTL among them.
@@ -40,15 +29,21 @@ type answer struct {
 // not exist or has no addresses, the answer is empty. An error means that the server gave no
 // usable answer.
 func lookUp(ctx context.Context, server netip.AddrPort, overTCP bool, name dnsname.Name, qtype uint16) (a answer, err error) {
+	question := &wire.Query{Name: []byte(name), Type: qtype, Class: wire.ClassIN, Flags: wire.FlagRD}
+	exchange := func(network string) (*wire.Reply, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookupPatience)
+		defer cancel()
+		return dnsclient.Exchange(ctx, network, server, question)
+	}
+	network := "udp"
+	if overTCP {
+		network = "tcp"
+	}
 	for range lookupTries {
-		var reply wire.Reply
-		network := "udp"
-		if overTCP {
-			network = "tcp"
-		}
-		reply, err = exchange(ctx, network, server, name, qtype)
+		var reply *wire.Reply
+		reply, err = exchange(network)
 		if err == nil && reply.Truncated() && !overTCP {
-			reply, err = exchange(ctx, "tcp", server, name, qtype)
+			reply, err = exchange("tcp")
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -56,71 +51,11 @@ func lookUp(ctx context.Context, server netip.AddrPort, overTCP bool, name dnsna
 		case err != nil:
 			continue
 		case reply.Rcode == wire.RcodeSuccess, reply.Rcode == wire.RcodeNXDomain:
-			return addresses(&reply, name, qtype), nil
+			return addresses(reply, name, qtype), nil
 		}
 		return answer{}, fmt.Errorf("rcode %d", reply.Rcode)
 	}
 	return answer{}, err
-}
-
-// exchange sends the question and waits for its reply. The socket is connected, so that the
-// kernel drops packets from other addresses.
-func exchange(ctx context.Context, network string, server netip.AddrPort, name dnsname.Name, qtype uint16) (reply wire.Reply, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupPatience)
-	defer cancel()
-	c, err := (&net.Dialer{}).DialContext(ctx, network, server.String())
-	if err != nil {
-		return reply, err
-	}
-	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	id := uint16(rand.Uint32())
-	asked := wire.Query{Name: []byte(name), Type: qtype, Class: wire.ClassIN}
-	message := make([]byte, 2, 512)
-	message = wire.AppendQuery(message, id, wire.FlagRD, wire.Subject{Name: asked.Name, Type: qtype, Class: asked.Class}, &wire.OPT{})
-	binary.BigEndian.PutUint16(message, uint16(len(message)-2))
-	receive := func() ([]byte, error) { return receiveUDP(c) }
-	if network == "tcp" {
-		receive = func() ([]byte, error) { return receiveTCP(c) }
-	} else {
-		message = message[2:]
-	}
-	if _, err := c.Write(message); err != nil {
-		return reply, err
-	}
-	for range maxStray {
-		packet, err := receive()
-		if err != nil {
-			return reply, err
-		}
-		if len(packet) < wire.HeaderLen || wire.ID(packet) != id || wire.Flags(packet)&wire.FlagQR == 0 {
-			continue
-		}
-		if !wire.ParseReply(packet, &reply) {
-			return reply, errMalformed
-		}
-		if reply.Answers(&asked) {
-			return reply, nil
-		}
-	}
-	return reply, errStray
-}
-
-func receiveUDP(c net.Conn) ([]byte, error) {
-	buf := make([]byte, 4096)
-	n, err := c.Read(buf)
-	return buf[:n], err
-}
-
-func receiveTCP(c net.Conn) ([]byte, error) {
-	var length [2]byte
-	if _, err := io.ReadFull(c, length[:]); err != nil {
-		return nil, err
-	}
-	buf := make([]byte, binary.BigEndian.Uint16(length[:]))
-	_, err := io.ReadFull(c, buf)
-	return buf, err
 }
 
 // addresses returns the addresses of a type that belong to the name itself. Aliases are not

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/wake"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -138,10 +139,7 @@ func (s *stream) addCall(c *Call, ids uint64, now int64) bool {
 		}
 	}
 	binary.BigEndian.PutUint16(s.out[start:], uint16(len(s.out)-start-2))
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	wake.Up(s.wake)
 	return true
 }
 
