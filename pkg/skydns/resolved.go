@@ -20,7 +20,10 @@ const (
 	nameWork = 8
 )
 
-// alias is a CNAME record, or the signature of one, in a reply from another server.
+// maxDNAMEs is how many DNAME records, including their signatures, of a reply are looked at.
+const maxDNAMEs = 16
+
+// alias is a CNAME or DNAME record, or the signature of one, in a reply from another server.
 type alias struct {
 	owner uint64 // hash of the owner
 	rec   wire.Record
@@ -68,13 +71,19 @@ func (w *worker) copyResolved(start wire.Mark, p *pending, up *wire.Reply) resul
 	return w.copyRRset(start, up, owner, ttl)
 }
 
-// readAliases fills w.aliases with the aliases of the answer section. It returns false if
-// there are too many.
+// readAliases fills w.aliases with the aliases of the answer section and the first DNAME
+// records. It returns false if there are too many aliases.
 func (w *worker) readAliases(up *wire.Reply) bool {
-	w.aliases = w.aliases[:0]
+	w.aliases, w.dnames = w.aliases[:0], 0
 	var rec wire.Record
 	for it := up.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
-		if rec.Class != wire.ClassIN || rec.Type != wire.TypeCNAME && !w.signs(up.Msg, &rec, wire.TypeCNAME) {
+		switch {
+		case rec.Class != wire.ClassIN:
+			continue
+		case rec.Type == wire.TypeCNAME || w.signs(up.Msg, &rec, wire.TypeCNAME):
+		case w.dnames < maxDNAMEs && (rec.Type == wire.TypeDNAME || w.signs(up.Msg, &rec, wire.TypeDNAME)):
+			w.dnames++
+		default:
 			continue
 		}
 		hash, ok := w.hashName(up.Msg, rec.Owner)
@@ -103,16 +112,44 @@ func (w *worker) aliasOf(owner uint64) *alias {
 	return nil
 }
 
-// copyAlias appends a CNAME record and its signatures, and reports whether all of them
-// fitted.
+// copyAlias appends a CNAME record and its signatures, after the DNAME record from which it
+// was synthesized (RFC 6672 §3.1), if there is one. It reports whether all of them fitted.
+// w.target must be the owner in lower case.
 func (w *worker) copyAlias(msg []byte, link *alias, owner []byte, ttl uint32) bool {
-	if !w.b.CopyAs(owner, msg, &link.rec, ttl) {
+	if !w.copyDNAME(msg, ttl) || !w.b.CopyAs(owner, msg, &link.rec, ttl) {
 		return false
 	}
 	for i := range w.aliases {
 		a := &w.aliases[i]
-		if a.owner == link.owner && a.rec.Type == wire.TypeRRSIG && !w.b.CopyAs(owner, msg, &a.rec, min(ttl, a.rec.TTL)) {
+		if a.owner == link.owner && w.signs(msg, &a.rec, wire.TypeCNAME) && !w.b.CopyAs(owner, msg, &a.rec, min(ttl, a.rec.TTL)) {
 			return false
+		}
+	}
+	return true
+}
+
+// copyDNAME appends the DNAME records above w.target and their signatures, if they have not
+// been appended yet. It reports whether all of them fitted.
+func (w *worker) copyDNAME(msg []byte, ttl uint32) bool {
+	if w.dnames == 0 {
+		return true
+	}
+	for at := int(w.target[0]) + 1; at < len(w.target)-1; at += int(w.target[at]) + 1 {
+		if w.work--; w.work < 0 {
+			return false
+		}
+		above := maphash.Bytes(w.s.seed, w.target[at:])
+		for _, typ := range [...]uint16{wire.TypeDNAME, wire.TypeRRSIG} {
+			for i := range w.aliases {
+				a := &w.aliases[i]
+				if a.owner != above || a.used || a.rec.Type != typ || typ == wire.TypeRRSIG && !w.signs(msg, &a.rec, wire.TypeDNAME) {
+					continue
+				}
+				a.used = true
+				if !w.mayCopy(msg, &a.rec) || !w.b.Copy(msg, &a.rec, min(ttl, a.rec.TTL)) {
+					return false
+				}
+			}
 		}
 	}
 	return true

@@ -129,6 +129,36 @@ func TestOrderNeverMatters(t *testing.T) {
 	}
 }
 
+// TestDNAMEsStay: an alias that was synthesized from a DNAME record comes with that record, and
+// with its signature if the client asked for signatures, in whatever order they were given. A
+// validator needs them, because such an alias has no signature of its own (RFC 6672 §5.3.1).
+func TestDNAMEsStay(t *testing.T) {
+	const sig = " 300 IN RRSIG %s 8 2 300 20300101000000 20200101000000 1 example.com. aGVsbG8="
+	up := &replies{tb: t}
+	c := newClient(t, Config{Resolve: up.resolve})
+	for _, do := range []bool{false, true} {
+		want := []string{"example.com. DNAME", "example.com. RRSIG", "ext.example.com. CNAME", "z.example. DNAME", "ext.z.example. CNAME", "ext.y.example. A", "ext.y.example. RRSIG"}
+		if !do {
+			want = []string{"example.com. DNAME", "ext.example.com. CNAME", "z.example. DNAME", "ext.z.example. CNAME", "ext.y.example. A"}
+		}
+		for range 100 {
+			up.rrs = rrs(t, "example.com. 300 IN DNAME z.example.", "example.com."+fmt.Sprintf(sig, "DNAME"), "ext.example.com. 300 IN CNAME ext.z.example.",
+				"Z.example. 20 IN DNAME y.example.", "ext.z.example. 20 IN CNAME ext.Y.example.", "ext.y.example. 300 IN A 192.0.2.1", "ext.y.example."+fmt.Sprintf(sig, "A"),
+				"other.example. 300 IN DNAME w.example.", "le.com. 300 IN DNAME w.example.")
+			rand.Shuffle(len(up.rrs), func(i, j int) { up.rrs[i], up.rrs[j] = up.rrs[j], up.rrs[i] })
+			reply := c.ask(question(t, "e1.ext A").SetEdns0(1232, do))
+			var got []string
+			for _, rr := range reply.Answer[1:] {
+				got = append(got, strings.ToLower(rr.Header().Name)+" "+dns.TypeToString[rr.Header().Rrtype])
+			}
+			slices.Sort(got[min(len(got), slices.Index(want, "ext.y.example. A")):]) // in any order
+			if !slices.Equal(got, want) {
+				t.Fatalf("DO %v, given as\n%v\ngot %q\nwant %q", do, up.rrs, got, want)
+			}
+		}
+	}
+}
+
 // TestAliasLoopOutside: following a loop of aliases ends, and the answer has the names found.
 func TestAliasLoopOutside(t *testing.T) {
 	up := &replies{tb: t, rrs: rrs(t, "b.example.com. 300 IN CNAME ext.example.com.", "ext.example.com. 300 IN CNAME b.example.com.")}

@@ -44,6 +44,7 @@ type worker struct {
 	records []treecache.Record // of a reverse answer
 	seen    hashSet            // SRV targets that the reply has already
 	aliases []alias            // of a reply from outside
+	dnames  int                // how many of aliases are DNAME records or their signatures
 	work    int                // what may still be spent on a reply from outside
 }
 

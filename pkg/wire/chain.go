@@ -11,6 +11,13 @@ import (
 // its answer. It also ends CNAME loops.
 const MaxLinks = 16
 
+// A Chain with Long follows longLinks CNAME records if the reply has so few records that
+// at most longWork of them are looked at.
+const (
+	longLinks = 64
+	longWork  = 1 << 13
+)
+
 // Chain finds the records that answer a question among those in the answer section of
 // a reply, in whatever order they stand. Set the options, call Follow, and read the
 // results, which are valid until the next call. The time that it takes is linear in the
@@ -21,6 +28,8 @@ type Chain struct {
 	Signatures bool
 	// Duplicates includes further CNAME records that equal an earlier one.
 	Duplicates bool
+	// Long follows more than MaxLinks CNAME records, up to 64, in replies with few records.
+	Long bool
 
 	// Records are the records in the order in which a client reads them: for each
 	// alias the DNAME from which it was synthesized (RFC 6672 §3.1), if there is one,
@@ -31,7 +40,7 @@ type Chain struct {
 	Final, FinalEnd int
 	// End is the name that the aliases lead to, in canonical form.
 	End []byte
-	// Broken is true if the chain has more than MaxLinks links, perhaps a loop, or if a
+	// Broken is true if the chain has too many links, perhaps a loop, or if a
 	// name has different CNAME records, which RFC 2181 §10.1 forbids.
 	Broken bool
 
@@ -62,13 +71,17 @@ func (c *Chain) Follow(r *Reply, typ uint16) {
 	c.r, c.tries = r, maxDNAMETries
 	c.Records, c.Broken, c.FinalEnd = c.Records[:0], false, 0
 	c.index()
+	limit := MaxLinks
+	if c.Long && len(c.answers) > 0 {
+		limit = max(MaxLinks, min(longLinks, longWork/len(c.answers)))
+	}
 	c.End = dnsname.AppendLower(c.name[0][:0], r.Name)
 	for links := 0; ; links++ {
 		alias := c.takeFinal(typ)
 		switch {
 		case c.FinalEnd > 0 || alias < 0 || typ == TypeANY:
 			return
-		case links == MaxLinks || c.answers[alias].taken || !c.takeLink(alias):
+		case links == limit || c.answers[alias].taken || !c.takeLink(alias):
 			c.Final, c.Broken = len(c.Records), true
 			return
 		}
@@ -320,7 +333,7 @@ func Arrange(dst []byte, r *Reply) []byte {
 		a.chain.r = nil
 		arrangers.Put(a)
 	}()
-	a.chain.Signatures, a.chain.Duplicates = true, true
+	a.chain.Signatures, a.chain.Duplicates, a.chain.Long = true, true, true
 	a.chain.Follow(r, r.Type)
 	if !a.chain.moves() {
 		return dst

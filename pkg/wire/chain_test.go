@@ -167,3 +167,23 @@ func TestArrangeAgreesWithSearch(t *testing.T) {
 		t.Errorf("only %d answers were out of order", moved)
 	}
 }
+
+// Chains of up to 64 aliases are put in order too, except in replies with so many records
+// that following them would take long.
+func TestArrangeLongChains(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, links := range []int{2, MaxLinks, MaxLinks + 1, 30, longLinks} {
+		var want []string
+		for i := range links {
+			want = append(want, fmt.Sprintf("n%d. 1 IN CNAME n%d.", i, i+1))
+		}
+		want = append(want, fmt.Sprintf("n%d. 1 IN A 1.1.1.1", links))
+		mixed := slices.Clone(want)
+		for slices.Equal(mixed, want) {
+			rng.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+		}
+		if diff := cmp.Diff(lines(reply(t, "n0.", dns.TypeA, want...)), arranged(t, reply(t, "n0.", dns.TypeA, mixed...))); diff != "" {
+			t.Errorf("%d links (-want +got):\n%s", links, diff)
+		}
+	}
+}
