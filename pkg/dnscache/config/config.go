@@ -207,7 +207,7 @@ func routes(servers []options.Server, addresses []options.Address) []upstream.Ro
 // of an address becomes its reverse name, so interfaces come first, then --host-record, then
 // the hosts files.
 func LocalData(l *options.Local, files *hosts.Table, around *Surroundings) local.Config {
-	out := local.Config{TTL: ttl(l.TTL), Hosts: interfaceHosts(around.Interfaces, l), Files: files}
+	out := local.Config{TTL: ttl(l.TTL), Hosts: interfaceHosts(around.Interfaces, l), Files: files, Synth: l.SynthDomains}
 	addMail(&out, l, around.Host)
 	for _, r := range l.HostRecords {
 		out.Hosts = append(out.Hosts, local.HostEntry{
@@ -215,21 +215,15 @@ func LocalData(l *options.Local, files *hosts.Table, around *Surroundings) local
 		})
 	}
 	for _, r := range l.Records {
-		name := r.Name
-		if r.Type == wire.TypeSRV && name.Labels() == 2 {
-			name = below(name, l.Domain)
+		if r.Type == wire.TypeSRV && r.Name.Labels() == 2 {
+			r.Name = below(r.Name, l.Domain)
 		}
-		out.Records = append(out.Records, local.ConfigRecord{Name: name, Type: r.Type, Data: r.Data})
+		out.Records = append(out.Records, r)
 	}
 	for _, c := range l.CNAMEs {
 		out.CNAMEs = append(out.CNAMEs, local.CNAME{
 			Alias: c.Alias.Name, Below: c.Alias.Match == dnsname.MatchBelow,
 			Target: c.Target, TTL: ttl(c.TTL), HasTTL: c.HasTTL,
-		})
-	}
-	for _, s := range l.SynthDomains {
-		out.Synth = append(out.Synth, local.Synth{
-			Domain: s.Domain, First: s.First, Last: s.Last, Prefix: s.Prefix, Indexed: s.Indexed,
 		})
 	}
 	return out
@@ -254,16 +248,14 @@ func filterConfig(f *options.Filter) filter.Config {
 		RebindLocalhost: f.RebindLocalhostOK,
 		BogusNX:         f.BogusNXDomain,
 		Ignore:          f.IgnoreAddress,
+		Aliases:         f.Aliases,
+		RebindDomains:   f.RebindDomainOK,
 	}
 	if f.FilterA {
 		out.Types = append(out.Types, wire.TypeA)
 	}
 	if f.FilterAAAA {
 		out.Types = append(out.Types, wire.TypeAAAA)
-	}
-	out.RebindDomains = append(out.RebindDomains, f.RebindDomainOK...)
-	for _, a := range f.Aliases {
-		out.Aliases = append(out.Aliases, filter.AddressAlias(a))
 	}
 	return out
 }

@@ -101,7 +101,7 @@ func TestForwarderConfig(t *testing.T) {
 			p.Filter.Ignore = []netip.Prefix{netip.MustParsePrefix("5.6.7.0/24")}
 		}},
 		{"--alias=1.2.3.0,5.6.7.0,255.255.255.0", func(p *Plan) {
-			p.Filter.Aliases = []filter.AddressAlias{{First: addr("1.2.3.0"), Last: addr("1.2.3.255"), To: addr("5.6.7.0"), Mask: addr("255.255.255.0"), Masked: true}}
+			p.Filter.Aliases = []options.Alias{{First: addr("1.2.3.0"), Last: addr("1.2.3.255"), To: addr("5.6.7.0"), Mask: addr("255.255.255.0"), Masked: true}}
 		}},
 		{"--local-ttl=77 --host-record=a,b,1.2.3.4,::1,60", func(p *Plan) {
 			p.local.TTL = 77
@@ -114,7 +114,7 @@ func TestForwarderConfig(t *testing.T) {
 			}
 		}},
 		{"--txt-record=a,b,c --ptr-record=p,q --mx-host=m,n,5 --dns-rr=r,65,0001", func(p *Plan) {
-			p.local.Records = []local.ConfigRecord{
+			p.local.Records = []options.RecordOption{
 				{Name: name("a"), Type: 16, Data: []byte("\x01b\x01c")},
 				{Name: name("p"), Type: 12, Data: []byte(name("q"))},
 				{Name: name("m"), Type: 15, Data: []byte("\x00\x05" + name("n"))},
@@ -122,19 +122,19 @@ func TestForwarderConfig(t *testing.T) {
 			}
 		}},
 		{"--srv-host=_x._tcp,t,80,1,2 --srv-host=_x._tcp.e --domain=d.e", func(p *Plan) {
-			p.local.Records = []local.ConfigRecord{
+			p.local.Records = []options.RecordOption{
 				{Name: name("_x._tcp.d.e"), Type: 33, Data: []byte("\x00\x01\x00\x02\x00\x50" + name("t"))},
 				{Name: name("_x._tcp.e"), Type: 33, Data: []byte("\x00\x00\x00\x00\x00\x01" + dnsname.Root)},
 			}
 		}},
 		{"--naptr-record=a,1,2,s,x,y,z --caa-record=c,0,issue,v", func(p *Plan) {
-			p.local.Records = []local.ConfigRecord{
+			p.local.Records = []options.RecordOption{
 				{Name: name("a"), Type: 35, Data: []byte("\x00\x01\x00\x02\x01s\x01x\x01y" + name("z"))},
 				{Name: name("c"), Type: 257, Data: []byte("\x00\x05issuev")},
 			}
 		}},
 		{"--synth-domain=a.b,10.0.0.0/24,p-*", func(p *Plan) {
-			p.local.Synth = []local.Synth{{Domain: name("a.b"), First: addr("10.0.0.0"), Last: addr("10.0.0.255"), Prefix: "p-", Indexed: true}}
+			p.local.Synth = []options.SynthDomain{{Domain: name("a.b"), First: addr("10.0.0.0"), Last: addr("10.0.0.255"), Prefix: "p-", Indexed: true}}
 		}},
 	} {
 		want := Plan{

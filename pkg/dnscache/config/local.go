@@ -19,7 +19,7 @@ func addMail(out *local.Config, l *options.Local, host dnsname.Name) {
 		target = l.MXTarget
 	}
 	add := func(name dnsname.Name, preference uint16) {
-		out.Records = append(out.Records, local.ConfigRecord{
+		out.Records = append(out.Records, options.RecordOption{
 			Name: name, Type: wire.TypeMX,
 			Data: append(binary.BigEndian.AppendUint16(nil, preference), target...),
 		})

@@ -39,7 +39,6 @@ type Config struct {
 
 // Option codes: those below 65001 are from the IANA registry, the others are dnsmasq's.
 const (
-	optionSubnet    = 8
 	optionUmbrella  = 20292
 	optionMAC       = 65001
 	optionMACEncode = 65073
@@ -178,7 +177,7 @@ func appendSubnet(dst []byte, s *options.ClientSubnet, client netip.Addr) []byte
 	if rest := bits % 8; rest != 0 {
 		octets[len(octets)-1] &= 0xff << (8 - rest)
 	}
-	dst = appendOption(dst, optionSubnet, 4+len(octets))
+	dst = appendOption(dst, wire.OptionECS, 4+len(octets))
 	dst = append(dst, 0, family, byte(bits), 0)
 	return append(dst, octets...)
 }

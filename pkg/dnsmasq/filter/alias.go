@@ -9,13 +9,15 @@ import (
 	"net/netip"
 	"slices"
 	"sort"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
 
 // moves is a list of aliases made ready. A lookup takes as many steps as the
 // number of aliases has binary digits, and one for each mask whose bits are not
 // the first ones.
 type moves struct {
-	list   []AddressAlias
+	list   []options.Alias
 	ranges []span // of addresses, without overlap and in order
 	masks  []masked
 }
@@ -33,7 +35,7 @@ type masked struct {
 	aliases map[uint32]int // places in the list
 }
 
-func newMoves(list []AddressAlias) *moves {
+func newMoves(list []options.Alias) *moves {
 	m := &moves{list: list}
 	type bound struct {
 		at    uint64 // where an alias begins, or the address after its last

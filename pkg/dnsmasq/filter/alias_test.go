@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 )
 
 func address(n uint32) netip.Addr {
@@ -25,13 +27,13 @@ func TestMovesAreAList(t *testing.T) {
 		return 100 + r.Uint32N(40)
 	}
 	for range 2000 {
-		var list []AddressAlias
+		var list []options.Alias
 		for range r.IntN(8) {
-			al := AddressAlias{First: address(some()), Last: address(some()), To: address(r.Uint32()), Mask: address(r.Uint32())}
+			al := options.Alias{First: address(some()), Last: address(some()), To: address(r.Uint32()), Mask: address(r.Uint32())}
 			if r.IntN(2) == 0 {
 				mask := []uint32{0, 1 << 31, ^uint32(7), ^uint32(0), 0xff000003, 0x55, ^uint32(8)}[r.IntN(7)]
 				n := number(al.First)
-				al = AddressAlias{First: address(n & mask), Last: address(n | ^mask), To: al.To, Mask: address(mask), Masked: true}
+				al = options.Alias{First: address(n & mask), Last: address(n | ^mask), To: al.To, Mask: address(mask), Masked: true}
 			}
 			list = append(list, al)
 		}
@@ -65,9 +67,9 @@ func TestMovesAreAList(t *testing.T) {
 // TestManyAliases: building and lookups take little time, however many there are.
 func TestManyAliases(t *testing.T) {
 	const n = 200_000 // squared, minutes
-	var list []AddressAlias
+	var list []options.Alias
 	for i := range uint32(n) {
-		list = append(list, AddressAlias{First: address(i), Last: address(2*n - i), To: address(7), Mask: address(255)})
+		list = append(list, options.Alias{First: address(i), Last: address(2*n - i), To: address(7), Mask: address(255)})
 	}
 	begin := time.Now()
 	m := newMoves(list)

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
@@ -39,8 +40,8 @@ type Config struct {
 	// BogusNX turns answers with such an address into NXDOMAIN (--bogus-nxdomain). Ignore
 	// ignores replies with such an address (--ignore-address).
 	BogusNX, Ignore []netip.Prefix
-	// Aliases rewrite A records (--alias).
-	Aliases []AddressAlias
+	// Aliases rewrite A records (--alias). If several contain an address, the last one counts.
+	Aliases []options.Alias
 	// Known reports whether local data has a name in canonical form, or a name below it.
 	// Such names exist. Nil means that there is no local data.
 	Known func(name []byte) bool
@@ -48,15 +49,6 @@ type Config struct {
 	// was emptied because of StopRebind. suppressed is the number of such answers since the
 	// last call. OnRebind must not block and not keep name. It may be nil.
 	OnRebind func(name []byte, suppressed uint64)
-}
-
-// AddressAlias moves IPv4 addresses in the range from First to Last to the network To. Bits outside
-// Mask are kept. If several ranges contain an address, the last one counts. With Masked, only
-// addresses that are equal to First in the bits of Mask are moved, which makes a difference if
-// these are not the first bits.
-type AddressAlias struct {
-	First, Last, To, Mask netip.Addr
-	Masked                bool
 }
 
 // filter applies a Config. Only rebinds changes.

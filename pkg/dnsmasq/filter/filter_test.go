@@ -8,6 +8,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -98,7 +99,7 @@ func TestFilters(t *testing.T) {
 			"bogus NXDOMAIN", Config{BogusNX: []netip.Prefix{prefix("127.1.0.0/16")}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), "NXDOMAIN; rd", 1,
 		},
 		{
-			"moved", Config{Aliases: []AddressAlias{{
+			"moved", Config{Aliases: []options.Alias{{
 				First: netip.MustParseAddr("127.1.0.0"), Last: netip.MustParseAddr("127.1.255.255"),
 				To: netip.MustParseAddr("127.9.9.0"), Mask: netip.MustParseAddr("255.255.255.0"),
 			}}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), "NOERROR; rd; www.example. 30 IN A 127.9.9.1", 1,
@@ -210,7 +211,7 @@ func TestKnownNames(t *testing.T) {
 		s := dnstest.NewServer(t, dnstest.Zone(3))
 		data, err := local.New(&local.Config{
 			Hosts: []local.HostEntry{{Names: []dnsname.Name{dnstest.Name("nas."), dnstest.Name("nas.lan.")}, Addrs: dnstest.Addrs("10.0.0.5")}},
-			Records: []local.ConfigRecord{
+			Records: []options.RecordOption{
 				{Name: dnstest.Name("text."), Type: dns.TypeTXT, Data: []byte("\x01x")},
 				{Name: dnstest.Name("9.0.0.10.in-addr.arpa."), Type: dns.TypePTR, Data: []byte("\x03own\x00")},
 			},
@@ -218,7 +219,7 @@ func TestKnownNames(t *testing.T) {
 				{Alias: dnstest.Name("alias."), Target: dnstest.Name("nas.")},
 				{Alias: dnstest.Name("wild."), Below: true, Target: dnstest.Name("nas.")},
 			},
-			Synth: []local.Synth{{
+			Synth: []options.SynthDomain{{
 				Domain: dnstest.Name("synth."), First: netip.MustParseAddr("10.3.0.0"), Last: netip.MustParseAddr("10.3.0.9"), Prefix: "ip-",
 			}},
 		})

@@ -89,29 +89,15 @@ func (b *TableBuilder) intern(text []byte) (number uint32, ok bool) {
 func (b *TableBuilder) findName(text []byte) (n uint32, p probe, known bool) {
 	t := b.t
 	t.byName.room(t.hashNode)
-	p = t.byName.probe(maphash.Bytes(t.seed, text))
-	for {
-		n, more := t.byName.next(&p)
-		if !more || t.is(n, text) {
-			return n, p, more
-		}
-	}
+	return t.byName.find(maphash.Bytes(t.seed, text), func(n uint32) bool { return t.is(n, text) })
 }
 
 // reverse4 gives an IPv4 address the name of a line, unless it has one.
 func (b *TableBuilder) reverse4(l *line) {
 	t := b.t
 	t.by4.room(t.hashAddr4)
-	p := t.by4.probe(t.hash4(l.addr))
-	for {
-		i, more := t.by4.next(&p)
-		if !more {
-			t.by4.put(p, t.addrs4.push(addr4{l.addr, l.node, l.source}))
-			return
-		}
-		if t.addrs4.at(i).addr == l.addr {
-			return
-		}
+	if _, p, found := t.lookUp4(l.addr); !found {
+		t.by4.put(p, t.addrs4.push(addr4{l.addr, l.node, l.source}))
 	}
 }
 
@@ -120,19 +106,12 @@ func (b *TableBuilder) reverse4(l *line) {
 func (b *TableBuilder) reverse6(addr [16]byte, l *line) {
 	t := b.t
 	t.by6.room(t.hashAddr6)
-	p := t.by6.probe(maphash.Bytes(t.seed, addr[:]))
-	for {
-		i, more := t.by6.next(&p)
-		if !more {
-			l.addr = t.addrs6.push(addr6{addr, l.node, l.source})
-			t.by6.put(p, l.addr)
-			return
-		}
-		if t.addrs6.at(i).addr == addr {
-			l.addr = i
-			return
-		}
+	i, p, found := t.lookUp6(addr)
+	if !found {
+		i = t.addrs6.push(addr6{addr, l.node, l.source})
+		t.by6.put(p, i)
 	}
+	l.addr = i
 }
 
 // Table returns the table of all that was read, and empties b.

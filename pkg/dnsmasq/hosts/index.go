@@ -53,6 +53,18 @@ func (x *index) next(p *probe) (uint32, bool) {
 	return 0, false
 }
 
+// find returns the number for which is returns true, among those that hash may stand for. If
+// there is none, p is the free place for it.
+func (x *index) find(hash uint64, is func(number uint32) bool) (number uint32, p probe, found bool) {
+	p = x.probe(hash)
+	for {
+		number, more := x.next(&p)
+		if !more || is(number) {
+			return number, p, more
+		}
+	}
+}
+
 // room makes room for one more number; hash is that of the key of a number. It
 // must be called before the walk that ends at the free place.
 func (x *index) room(hash func(uint32) uint64) {

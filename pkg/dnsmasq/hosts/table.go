@@ -98,11 +98,11 @@ func (t *Table) Reverse(addr netip.Addr) (name []byte, source string, ok bool) {
 	}
 	addr = addr.Unmap()
 	if addr.Is4() {
-		if i, ok := t.find4(number4(addr)); ok {
+		if i, _, ok := t.lookUp4(number4(addr)); ok {
 			a := t.addrs4.at(i)
 			return t.nodeText(a.node), t.sources[a.source], true
 		}
-	} else if i, ok := t.find6(addr.As16()); ok {
+	} else if i, _, ok := t.lookUp6(addr.As16()); ok {
 		a := t.addrs6.at(i)
 		return t.nodeText(a.node), t.sources[a.source], true
 	}
@@ -184,42 +184,20 @@ func (t *Table) reverseOf(e entry) uint32 {
 	if e.source&flag6 != 0 {
 		return t.addrs6.at(e.addr).node
 	}
-	if i, ok := t.find4(e.addr); ok {
+	if i, _, ok := t.lookUp4(e.addr); ok {
 		return t.addrs4.at(i).node
 	}
 	return math.MaxUint32
 }
 
-func (t *Table) find4(addr uint32) (uint32, bool) {
-	if t.addrs4.len == 0 {
-		return 0, false
-	}
-	p := t.by4.probe(t.hash4(addr))
-	for {
-		i, more := t.by4.next(&p)
-		if !more {
-			return 0, false
-		}
-		if t.addrs4.at(i).addr == addr {
-			return i, true
-		}
-	}
+// lookUp4 and lookUp6 return the place of an address in addrs4 or addrs6. If it is not there, p
+// is the free place for it in the index.
+func (t *Table) lookUp4(addr uint32) (i uint32, p probe, found bool) {
+	return t.by4.find(t.hash4(addr), func(i uint32) bool { return t.addrs4.at(i).addr == addr })
 }
 
-func (t *Table) find6(addr [16]byte) (uint32, bool) {
-	if t.addrs6.len == 0 {
-		return 0, false
-	}
-	p := t.by6.probe(maphash.Bytes(t.seed, addr[:]))
-	for {
-		i, more := t.by6.next(&p)
-		if !more {
-			return 0, false
-		}
-		if t.addrs6.at(i).addr == addr {
-			return i, true
-		}
-	}
+func (t *Table) lookUp6(addr [16]byte) (i uint32, p probe, found bool) {
+	return t.by6.find(maphash.Bytes(t.seed, addr[:]), func(i uint32) bool { return t.addrs6.at(i).addr == addr })
 }
 
 func (t *Table) hash4(addr uint32) uint64 {

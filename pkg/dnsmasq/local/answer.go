@@ -1,6 +1,7 @@
 package local
 
 import (
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/wire"
@@ -51,7 +52,7 @@ func (l *Data) answer(q *forwarder.Query) bool {
 
 // appendTargets adds the addresses of SRV and MX targets that are local, as
 // far as there is room (RFC 2782).
-func (l *Data) appendTargets(b *wire.Builder, qtype uint16, records []ConfigRecord) {
+func (l *Data) appendTargets(b *wire.Builder, qtype uint16, records []options.RecordOption) {
 	var fixed int // octets before the target in the data
 	switch qtype {
 	case wire.TypeSRV:
@@ -117,7 +118,7 @@ func (l *Data) append(b *wire.Builder, q *forwarder.Query, data *owner, name, sh
 		}
 	}
 	if addr, ok := l.synthAddr(name); ok && (addr.Is4() && wants(wire.TypeA) || addr.Is6() && wants(wire.TypeAAAA)) {
-		return synthSource, true, b.Addr(shown, l.ttl, addr)
+		return configSource, true, b.Addr(shown, l.ttl, addr)
 	}
 	return "", false, true
 }
@@ -152,9 +153,6 @@ func (l *Data) appendAddrs(b *wire.Builder, q *forwarder.Query, data *owner, sho
 	return data.source(last), true, true
 }
 
-// synthSource names computed names in the query log.
-const synthSource = "config"
-
 // appendPTR appends the name of an address.
 func (l *Data) appendPTR(b *wire.Builder, name, shown []byte) (source string, found, whole bool) {
 	addr, ok := dnsname.ReverseAddr(name)
@@ -168,7 +166,7 @@ func (l *Data) appendPTR(b *wire.Builder, name, shown []byte) (source string, fo
 		return source, true, b.NameRecord(shown, wire.TypePTR, l.ttl, name)
 	}
 	if name, ok := l.synthName(addr); ok {
-		return synthSource, true, b.NameRecord(shown, wire.TypePTR, l.ttl, []byte(name))
+		return configSource, true, b.NameRecord(shown, wire.TypePTR, l.ttl, []byte(name))
 	}
 	return "", false, true
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
@@ -18,12 +19,12 @@ type Config struct {
 	Hosts []HostEntry
 	// Files are the hosts files; they come after Hosts.
 	Files *hosts.Table
-	// Records are of any type.
-	Records []ConfigRecord
+	// Records are of any type; their TTL is TTL.
+	Records []options.RecordOption
 	// CNAMEs are aliases of names in Hosts or Records (--cname).
 	CNAMEs []CNAME
 	// Synth are computed names (--synth-domain).
-	Synth []Synth
+	Synth []options.SynthDomain
 	// Networks are the addresses of this host with the bits of their networks.
 	// When there are any, of the IPv4 addresses of a name only those on the
 	// network of the address that was asked are given, unless there are none
@@ -53,14 +54,6 @@ type HostEntry struct {
 	Interface bool
 }
 
-// ConfigRecord is a local record with TTL Config.TTL. Data is in uncompressed wire
-// form.
-type ConfigRecord struct {
-	Name dnsname.Name
-	Type uint16
-	Data []byte
-}
-
 // CNAME is an alias. Below means that every name below Alias is one, but not
 // Alias itself ("*.alias").
 type CNAME struct {
@@ -71,17 +64,8 @@ type CNAME struct {
 	HasTTL bool
 }
 
-// Synth gives each address of a range a name: Prefix, the address with dashes
-// (or with Indexed its place in the range), Domain.
-type Synth struct {
-	Domain      dnsname.Name
-	First, Last netip.Addr
-	Prefix      string
-	Indexed     bool
-}
-
-// check returns an error if a record is invalid.
-func (r *ConfigRecord) check() error {
+// checkRecord returns an error if a record is invalid.
+func checkRecord(r *options.RecordOption) error {
 	if len(r.Data) > 65535 || !dnsname.Valid([]byte(r.Name)) {
 		return fmt.Errorf("local record of %q cannot be sent", r.Name)
 	}

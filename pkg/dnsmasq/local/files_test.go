@@ -13,6 +13,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
@@ -118,7 +119,7 @@ func randomConfig(r *rand.Rand) (*Config, string) {
 	}
 	for range r.IntN(4) {
 		target := dnsname.MustParse(name())
-		record := []ConfigRecord{
+		record := []options.RecordOption{
 			{Type: dns.TypeTXT, Data: []byte("\x02hi")},
 			{Type: dns.TypeMX, Data: append([]byte{0, 5}, target...)},
 			{Type: dns.TypeSRV, Data: append([]byte{0, 1, 0, 2, 0, 80}, target...)},
@@ -134,7 +135,7 @@ func randomConfig(r *rand.Rand) (*Config, string) {
 		cfg.CNAMEs = append(cfg.CNAMEs, CNAME{Alias: dnsname.MustParse("lan"), Target: dnsname.MustParse("deep.x.y.lan")})
 	}
 	if r.IntN(2) == 0 {
-		cfg.Synth = []Synth{{Domain: dnsname.MustParse("syn"), First: netip.MustParseAddr("10.0.0.0"), Last: netip.MustParseAddr("10.0.0.9"), Prefix: "ip-"}}
+		cfg.Synth = []options.SynthDomain{{Domain: dnsname.MustParse("syn"), First: netip.MustParseAddr("10.0.0.0"), Last: netip.MustParseAddr("10.0.0.9"), Prefix: "ip-"}}
 	}
 	var text strings.Builder
 	for range 1 + r.IntN(15) {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
@@ -19,7 +20,7 @@ type Data struct {
 	aliases map[dnsname.Name]*CNAME     // "*.name"
 	reverse map[netip.Addr]*reverseName // the names of the addresses that options define
 	hosts   *hosts.Table                // all names that are not in names, all addresses not in reverse
-	synth   []Synth                     // Config.Synth
+	synth   []options.SynthDomain       // Config.Synth
 	ttl     uint32                      // Config.TTL, in seconds
 	turn    atomic.Uint32               // the addresses' order changes with each answer
 
@@ -32,7 +33,7 @@ type Data struct {
 // nameData holds the local data of one name.
 type nameData struct {
 	addrs   []address
-	records []ConfigRecord
+	records []options.RecordOption
 	cname   *CNAME
 	host    bool // some addresses are those of a host
 	dynamic bool // the addresses are those of an interface
@@ -77,7 +78,7 @@ func (o *owner) source(i int) string {
 }
 
 // records are the records that options give the name.
-func (o *owner) records() []ConfigRecord {
+func (o *owner) records() []options.RecordOption {
 	if o.node != nil {
 		return o.node.records
 	}
@@ -112,7 +113,7 @@ func New(cfg *Config) (*Data, error) {
 		l.addHost(&cfg.Hosts[i], crowds)
 	}
 	for _, r := range cfg.Records {
-		if err := r.check(); err != nil {
+		if err := checkRecord(&r); err != nil {
 			errs = append(errs, err)
 			continue
 		}

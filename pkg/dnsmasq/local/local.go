@@ -26,8 +26,8 @@ func (l *Data) query(q *forwarder.Query) bool {
 	return q.Msg.Class == wire.ClassIN && l.answer(q)
 }
 
-// literalSource is how the query log names addresses that come from routes.
-const literalSource = "config"
+// configSource is how the query log names computed names and addresses that come from routes.
+const configSource = "config"
 
 // miss answers for domains that have no servers.
 func (l *Data) miss(q *forwarder.Query, d upstream.Decision) bool {
@@ -42,7 +42,7 @@ func (l *Data) miss(q *forwarder.Query, d upstream.Decision) bool {
 				break
 			}
 		}
-		return q.Answer(literalSource)
+		return q.Answer(configSource)
 	case upstream.LocalOnly: // --local=/domain/: no data, or no such name
 		q.Because("--local or --server=/DOMAIN/ without an address: nobody is asked about names of this domain")
 		if l.Knows(q.Name) || q.HasLiteral() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/test/dnstest"
@@ -23,7 +24,7 @@ func TestLocalData(t *testing.T) {
 			{Names: []dnsname.Name{dnstest.Name("host.lan."), dnstest.Name("alias.lan.")}, Addrs: dnstest.Addrs("127.3.0.1", "::3")},
 			{Names: []dnsname.Name{dnstest.Name("second.lan.")}, Addrs: dnstest.Addrs("127.3.0.1", "127.3.0.2"), TTL: 9, HasTTL: true},
 		},
-		Records: []ConfigRecord{
+		Records: []options.RecordOption{
 			{Name: dnstest.Name("text.lan."), Type: dns.TypeTXT, Data: []byte("\x02hi")},
 			{Name: dnstest.Name("text.lan."), Type: dns.TypeMX, Data: []byte("\x00\x05\x04host\x03lan\x00")},
 			{Name: dnstest.Name("_srv.lan."), Type: dns.TypeSRV, Data: []byte("\x00\x01\x00\x02\x00\x50\x04host\x03lan\x00")},
@@ -36,7 +37,7 @@ func TestLocalData(t *testing.T) {
 			{Alias: dnstest.Name("d.lan."), Target: dnstest.Name("host.lan."), TTL: 3, HasTTL: true},
 			{Alias: dnstest.Name("wild.lan."), Below: true, Target: dnstest.Name("host.lan.")},
 		},
-		Synth: []Synth{
+		Synth: []options.SynthDomain{
 			{Domain: dnstest.Name("syn."), First: netip.MustParseAddr("127.4.0.0"), Last: netip.MustParseAddr("127.4.0.9"), Prefix: "ip-"},
 			{Domain: dnstest.Name("idx."), First: netip.MustParseAddr("127.5.0.0"), Last: netip.MustParseAddr("127.5.0.9"), Prefix: "n", Indexed: true},
 		},
