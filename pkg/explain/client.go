@@ -2,6 +2,7 @@ package explain
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -66,10 +67,7 @@ type response struct {
 // get sends an HTTP/1.0 GET request and reads the response. When ctx ends, so does the
 // connection.
 func get(ctx context.Context, address *url.URL) (*response, error) {
-	port := address.Port()
-	if port == "" {
-		port = "80"
-	}
+	port := cmp.Or(address.Port(), "80")
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(address.Hostname(), port))
 	if err != nil {
 		return nil, err

@@ -60,14 +60,14 @@ func Read(msg []byte) *Answer {
 	if r.Rcode == wire.RcodeSuccess && !wanted {
 		a.Status = NoData
 	}
-	if data, ok := wire.Option(r.EDNS.Options, wire.OptionEDE); ok && len(data) >= 2 {
-		a.Code = int(data[0])<<8 | int(data[1])
+	if e := r.EDNS.ExtendedError(); e.Present {
+		a.Code = int(e.Code)
 		a.Reason = fmt.Sprintf("extended error %d", a.Code)
 		if words := reasonWords(a.Code); words != "" {
 			a.Reason += " (" + words + ")"
 		}
-		if len(data) > 2 {
-			a.Reason += ": " + strconv.QuoteToASCII(string(data[2:]))
+		if e.Text != "" {
+			a.Reason += ": " + strconv.QuoteToASCII(e.Text)
 		}
 	}
 	return a

@@ -329,14 +329,9 @@ func failure(rcode int) bool { return rcode == wire.RcodeServFail || rcode == wi
 // extendedOf returns the first extended error in an upstream server's reply, which is relayed
 // to the client (RFC 8914 §3).
 func extendedOf(r *wire.Reply) wire.ExtendedError {
-	if !r.EDNS.Present || len(r.EDNS.Options) == 0 {
-		return wire.ExtendedError{}
-	}
-	data, ok := wire.Option(r.EDNS.Options, wire.OptionEDE)
-	if !ok || len(data) < 2 {
-		return wire.ExtendedError{}
-	}
-	return wire.Extended(uint16(data[0])<<8|uint16(data[1]), string(data[2:min(len(data), 2+maxReason)]))
+	e := r.EDNS.ExtendedError()
+	e.Text = e.Text[:min(len(e.Text), maxReason)]
+	return e
 }
 
 // maxReason is how many octets of the text of an extended error are relayed. The messages of

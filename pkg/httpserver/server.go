@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,9 +46,6 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 	if cfg.MaxConns <= 0 {
 		cfg.MaxConns = defaultMaxConns
 	}
-	if cfg.WriteTimeout == 0 {
-		cfg.WriteTimeout = defaultWriteTimeout
-	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -56,7 +54,7 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 		Handler:           g.handler(cfg.Handler),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       headerTimeout,
-		WriteTimeout:      max(cfg.WriteTimeout, 0),
+		WriteTimeout:      max(cmp.Or(cfg.WriteTimeout, defaultWriteTimeout), 0),
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         g.changed,

@@ -1,6 +1,7 @@
 package nslookup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (c Command) exchange(ctx context.Context, servers []netip.AddrPort, name st
 			}
 		}
 	}()
-	for try := 0; try < c.tries()*len(servers) && left > 0; try++ {
+	for try := 0; try < cmp.Or(c.Tries, defaultTries)*len(servers) && left > 0; try++ {
 		i := try % len(servers)
 		if gone[i] {
 			continue

@@ -1,6 +1,7 @@
 package nslookup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func (c Command) plan(ctx context.Context, req Request) ([]netip.AddrPort, []str
 		server := netip.AddrPortFrom(req.Server.Addr, req.Server.Port)
 		return []netip.AddrPort{server}, names, req.Server.Addr.String(), nil
 	}
-	conf, err := readResolvConf(c.resolvConf(), c.serverPort())
+	conf, err := readResolvConf(cmp.Or(c.ResolvConf, DefaultResolvConf), cmp.Or(c.ServerPort, dnsPort))
 	if err != nil {
 		return nil, nil, "", err
 	}

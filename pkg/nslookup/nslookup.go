@@ -21,6 +21,7 @@
 package nslookup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -74,30 +75,4 @@ func (c Command) Run(ctx context.Context, args []string, stdout, stderr io.Write
 	return 0
 }
 
-func (c Command) resolvConf() string {
-	if c.ResolvConf != "" {
-		return c.ResolvConf
-	}
-	return DefaultResolvConf
-}
-
-func (c Command) serverPort() uint16 {
-	if c.ServerPort > 0 {
-		return c.ServerPort
-	}
-	return dnsPort
-}
-
-func (c Command) tryTimeout() time.Duration {
-	if c.TryTimeout > 0 {
-		return c.TryTimeout
-	}
-	return defaultTryTimeout
-}
-
-func (c Command) tries() int {
-	if c.Tries > 0 {
-		return c.Tries
-	}
-	return defaultTries
-}
+func (c Command) tryTimeout() time.Duration { return cmp.Or(c.TryTimeout, defaultTryTimeout) }

@@ -35,7 +35,10 @@ func Build(svc *Service, slices []*Slice, ttl uint32) (*treecache.Set, []Problem
 	}
 	switch svc.Kind {
 	case ClusterIP:
-		b.clusterIPs()
+		b.virtualAddrs("spec.clusterIPs")
+		if len(b.spec.Hosts) > 0 {
+			b.ports("", "spec.ports", svc.Ports, nil)
+		}
 	case Headless:
 		n := 0
 		for _, s := range slices {
@@ -64,6 +67,7 @@ func hasEndpoints(slices []*Slice) bool {
 // builder collects the Spec of one Service.
 type builder struct {
 	svc      *Service
+	imported bool // svc is a ServiceImport, whose ports count even without a name
 	spec     treecache.SetSpec
 	problems []Problem
 }
@@ -74,16 +78,14 @@ func (b *builder) problem(slice, field, reason string) {
 	})
 }
 
-func (b *builder) clusterIPs() {
+// virtualAddrs adds the addresses of the Service, which are in this field of the object.
+func (b *builder) virtualAddrs(field string) {
 	for i, addr := range b.svc.ClusterIPs {
 		if fault := faultOf(addr); fault != "" {
-			b.problem("", fmt.Sprintf("spec.clusterIPs[%d]", i), fault)
+			b.problem("", fmt.Sprintf("%s[%d]", field, i), fault)
 			continue
 		}
 		b.spec.Hosts = append(b.spec.Hosts, treecache.SetHost{Addr: addr})
-	}
-	if len(b.spec.Hosts) > 0 {
-		b.ports("", "spec.ports", b.svc.Ports, nil)
 	}
 }
 
@@ -126,15 +128,17 @@ func (b *builder) slice(s *Slice) {
 // maxPortName leaves room for the underscore before the name (RFC 2782).
 const maxPortName = dnsname.MaxLabel - 1
 
-// ports adds the named ports of hosts.
+// ports adds the ports of hosts: those with a name or, of a ServiceImport, all.
 func (b *builder) ports(slice, field string, ports []Port, hosts []int) {
 	for i, p := range ports {
 		at := field + "[" + strconv.Itoa(i) + "]"
 		name := strings.ToLower(p.Name)
-		switch {
-		case name == "":
-		case !dnsname.IsLabel1123(name) || len(name) > maxPortName:
+		if name != "" && (!dnsname.IsLabel1123(name) || len(name) > maxPortName) {
 			b.problem(slice, at+".name", "not an RFC 1123 label of at most 62 characters")
+			name = ""
+		}
+		switch {
+		case name == "" && !b.imported:
 		case p.Protocol < TCP || p.Protocol > SCTP:
 			b.problem(slice, at+".protocol", "not TCP, UDP or SCTP")
 		case p.Number == 0:

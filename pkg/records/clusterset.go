@@ -20,7 +20,7 @@ import (
 // <address in dashes>.<cluster id>. An endpoint whose cluster is unknown is an address
 // of the import, without a name of its own.
 func BuildImport(imp *Service, slices []*Slice, zone int, ttl uint32) (*treecache.Set, []Problem) {
-	b := importBuilder{builder: builder{svc: imp}, zone: zone}
+	b := importBuilder{builder: builder{svc: imp, imported: true}, zone: zone}
 	path, ok := Path(imp.Namespace, imp.Name)
 	if !dnsname.IsLabel1123(imp.Name) {
 		b.problem("", "metadata.name", "not an RFC 1123 label")
@@ -35,14 +35,8 @@ func BuildImport(imp *Service, slices []*Slice, zone int, ttl uint32) (*treecach
 	}
 	b.spec = treecache.SetSpec{Path: path, Kind: imp.Kind, TTL: ttl, Priority: Priority, Created: imp.Created}
 	if imp.Kind == ClusterSetIP {
-		for i, addr := range imp.ClusterIPs {
-			if fault := faultOf(addr); fault != "" {
-				b.problem("", fmt.Sprintf("spec.ips[%d]", i), fault)
-				continue
-			}
-			b.spec.Hosts = append(b.spec.Hosts, treecache.SetHost{Addr: addr})
-		}
-		b.importedPorts("", "spec.ports", imp.Ports, nil)
+		b.virtualAddrs("spec.ips")
+		b.ports("", "spec.ports", imp.Ports, nil)
 		return treecache.NewSet(&b.spec), b.problems
 	}
 	for _, s := range slices {
@@ -88,7 +82,7 @@ func (b *importBuilder) importedSlice(s *Slice) {
 		b.problem(s.Name, sourceCluster, fault+": its endpoints have no names and no SRV records")
 	}
 	if len(hosts) > 0 {
-		b.importedPorts(s.Name, "ports", s.Ports, hosts)
+		b.ports(s.Name, "ports", s.Ports, hosts)
 	}
 }
 
@@ -127,24 +121,4 @@ func clusterOf(id string) (nested, fault string) {
 		return context + "." + name, ""
 	}
 	return name, ""
-}
-
-// importedPorts adds the ports of hosts, unnamed ones included.
-func (b *importBuilder) importedPorts(slice, field string, ports []Port, hosts []int) {
-	for i, p := range ports {
-		at := fmt.Sprintf("%s[%d]", field, i)
-		name := strings.ToLower(p.Name)
-		if name != "" && (!dnsname.IsLabel1123(name) || len(name) > maxPortName) {
-			b.problem(slice, at+".name", "not an RFC 1123 label of at most 62 characters")
-			name = "" // its number counts still
-		}
-		switch {
-		case p.Protocol < TCP || p.Protocol > SCTP:
-			b.problem(slice, at+".protocol", "not TCP, UDP or SCTP")
-		case p.Number == 0:
-			b.problem(slice, at+".port", "not a port number")
-		default:
-			b.spec.Ports = append(b.spec.Ports, treecache.SetPort{Name: name, Protocol: p.Protocol, Number: p.Number, Hosts: hosts})
-		}
-	}
 }

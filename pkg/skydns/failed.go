@@ -34,16 +34,10 @@ func (s *Server) noteOutside(msg []byte) {
 	}
 	a := failures.Answer{
 		Name: nameText(reply.Name), Type: wire.TypeText(reply.Type), Rcode: wire.RcodeText(reply.Rcode),
-		Source: systemRecursive.source(),
-	}
-	if data, ok := wire.Option(reply.EDNS.Options, optionEDE); ok && len(data) >= 2 {
-		a.Reason = reasonText(wire.Extended(uint16(data[0])<<8|uint16(data[1]), string(data[2:])))
+		Source: systemRecursive.source(), Reason: reasonText(reply.EDNS.ExtendedError()),
 	}
 	s.cfg.Failures.Answer(&a)
 }
-
-// optionEDE is the EDNS option of extended errors (RFC 8914 §2).
-const optionEDE = 15
 
 // reasonText returns the text of an extended error, or "" if there is none.
 func reasonText(ede wire.ExtendedError) string {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -214,11 +215,7 @@ func (s *Set) dump(a Answer) ([]string, []jsonRecord) {
 		}
 		byLabel[label] = j
 	}
-	labels := make([]string, 0, len(byLabel))
-	for l := range byLabel {
-		labels = append(labels, l)
-	}
-	slices.Sort(labels)
+	labels := slices.Sorted(maps.Keys(byLabel))
 	records := make([]jsonRecord, len(labels))
 	for i, l := range labels {
 		records[i] = byLabel[l]

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -121,10 +122,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if c.Payload == 0 {
-		c.Payload = defaultPayload
-	}
-	c.Payload = max(c.Payload, 512)
+	c.Payload = max(cmp.Or(c.Payload, defaultPayload), 512)
 	if c.Timeout <= 0 {
 		c.Timeout = defaultTimeout
 	}

@@ -92,6 +92,15 @@ func Extended(code uint16, text string) ExtendedError {
 	return ExtendedError{Present: true, Code: code, Text: text}
 }
 
+// ExtendedError returns the first extended error among the options.
+func (e *EDNS) ExtendedError() ExtendedError {
+	data, ok := Option(e.Options, OptionEDE)
+	if !ok || len(data) < 2 {
+		return ExtendedError{}
+	}
+	return Extended(binary.BigEndian.Uint16(data), string(data[2:]))
+}
+
 // OPT is the content of the OPT record of a message that we send. The zero value has no
 // options and advertises DefaultPayload.
 type OPT struct {

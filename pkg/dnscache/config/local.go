@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net/netip"
 
@@ -14,10 +15,7 @@ import (
 // addMail adds the MX records of --mx-host, --mx-target, --localmx and --selfmx. As in dnsmasq,
 // host itself gets an MX record with preference 0 if --mx-target or --localmx is given.
 func addMail(out *local.Config, l *options.Local, host dnsname.Name) {
-	target := host
-	if l.MXTarget != "" {
-		target = l.MXTarget
-	}
+	target := cmp.Or(l.MXTarget, host)
 	add := func(name dnsname.Name, preference uint16) {
 		out.Records = append(out.Records, options.RecordOption{
 			Name: name, Type: wire.TypeMX,

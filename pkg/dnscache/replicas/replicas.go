@@ -7,6 +7,7 @@
 package replicas
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,10 +83,7 @@ func (f *Follower) name() string { return strings.TrimSuffix(f.cfg.Replicas.Name
 
 // port returns the port on which replicas are asked instead of the server bootstrap.
 func (f *Follower) port(bootstrap options.Server) uint16 {
-	if f.cfg.Replicas.Port != 0 {
-		return f.cfg.Replicas.Port
-	}
-	return bootstrap.Port
+	return cmp.Or(f.cfg.Replicas.Port, bootstrap.Port)
 }
 
 // bootstrapOf returns the servers of the longest domain that contains name, each once.

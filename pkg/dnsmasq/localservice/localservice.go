@@ -7,6 +7,7 @@ package localservice
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"github.com/kube-dns/kube-dns/pkg/listener"
@@ -76,15 +77,7 @@ func (s *Filter) local(addr netip.Addr) bool {
 		return true
 	}
 	networks := s.networks.Load()
-	if networks == nil {
-		return false
-	}
-	for _, n := range *networks {
-		if n.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return networks != nil && slices.ContainsFunc(*networks, func(n netip.Prefix) bool { return n.Contains(addr) })
 }
 
 // Refresh takes the networks that the interfaces are connected to now.

@@ -1,6 +1,7 @@
 package options
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -111,21 +112,14 @@ type source struct {
 func (p source) fault(shown string, err error) *Fault {
 	f := &Fault{Exit: ExitConfig}
 	value, ok := errors.AsType[*badValue](err)
-	text := ""
+	text := err.Error()
 	if ok {
 		text = value.text
-	} else {
-		text = err.Error()
 	}
 	if p.file == "" {
-		if text == "" {
-			text = "try --help"
-		}
-		f.Text = "bad command line options: " + text
+		f.Text = "bad command line options: " + cmp.Or(text, "try --help")
 	} else {
-		if text == "" {
-			text = "error"
-		}
+		text = cmp.Or(text, "error")
 		f.Text = fmt.Sprintf("%s at line %d of %s", text, p.line, p.file)
 		if p.script {
 			f.Text = fmt.Sprintf("%s in output from %s", text, printable(p.file))

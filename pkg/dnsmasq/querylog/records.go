@@ -15,37 +15,20 @@ type Record struct {
 	Target []byte     // of CNAME and PTR records, in wire form
 }
 
-// Answer returns the records of the answer section of a message, nil if it cannot be read.
+// Answer returns the records of the answer section of a message.
 func Answer(msg []byte) []Record {
-	var (
-		r    wire.Reply
-		rec  wire.Record
-		list []Record
-	)
-	if len(msg) == 0 || !wire.ParseReply(msg, &r) {
-		return nil
-	}
-	for it := r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
-		out := Record{Owner: nameAt(msg, rec.Owner), Type: rec.Type}
-		data := msg[rec.Data:rec.End]
-		switch rec.Type {
+	var list []Record
+	for rec := range records(msg) {
+		out := Record{Owner: rec.owner, Type: rec.typ}
+		switch rec.typ {
 		case wire.TypeA, wire.TypeAAAA:
-			out.Addr, _ = netip.AddrFromSlice(data)
+			out.Addr, _ = netip.AddrFromSlice(rec.data)
 		case wire.TypeCNAME, wire.TypePTR:
-			out.Target = nameAt(msg, rec.Data)
+			out.Target, _ = rec.name()
 		}
 		list = append(list, out)
 	}
 	return list
-}
-
-// nameAt reads a name, nil if that is not possible.
-func nameAt(msg []byte, off int) []byte {
-	name, _, ok := wire.AppendName(nil, msg, off)
-	if !ok {
-		return nil
-	}
-	return name
 }
 
 // RecordName is NameText for a name in a record. Names with characters that are escaped in a

@@ -10,6 +10,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -257,10 +258,7 @@ func (e *Explainer) candidates(q *Question) (absolute dnsname.Name, names []dnsn
 	if strings.HasSuffix(q.Name, ".") {
 		return absolute, []dnsname.Name{absolute}, nil
 	}
-	namespace := q.Namespace
-	if namespace == "" {
-		namespace = "default"
-	}
+	namespace := cmp.Or(q.Namespace, "default")
 	if !dnsname.IsLabel1123(namespace) {
 		return "", nil, fmt.Errorf("namespace %q is not an RFC 1123 label", namespace)
 	}
