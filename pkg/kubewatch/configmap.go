@@ -38,11 +38,7 @@ type ConfigMapWatcher struct {
 // the last one delivered. It must not block for long.
 func NewConfigMapWatcher(sources Sources, namespace, name string, log *slog.Logger, changed func(ConfigMapState)) *ConfigMapWatcher {
 	w := &ConfigMapWatcher{namespace: namespace, name: name, changed: changed}
-	w.feed = &feed[ConfigMapState]{
-		src:   sources.ConfigMap(namespace, name),
-		store: newStore(newHealth("configmaps", log), convertConfigMap, w),
-	}
-	w.feed.health = w.feed.store.health
+	w.feed = newFeed[ConfigMapState](sources.ConfigMap(namespace, name), newHealth("configmaps", log), convertConfigMap, w)
 	return w
 }
 

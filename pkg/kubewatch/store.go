@@ -133,10 +133,7 @@ func parseTrigger(text []byte) time.Time {
 	if len(text) == 0 {
 		return time.Time{}
 	}
-	t, err := time.Parse(time.RFC3339Nano, string(text))
-	if err != nil {
-		return time.Time{}
-	}
+	t, _ := time.Parse(time.RFC3339Nano, string(text)) // zero if it is invalid
 	return t
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -167,7 +168,7 @@ func (c Command) ask(ctx context.Context, servers []netip.AddrPort, name string,
 		got := <-results
 		outcomes[got.index] = got.outcome
 		if got.err == nil && len(records(got.reply, name, types[got.index])) > 0 {
-			defer afterFunc(c.tryTimeout(), cancel)()
+			defer time.AfterFunc(c.tryTimeout(), cancel).Stop()
 		}
 	}
 	return c.judge(outcomes, name, types)

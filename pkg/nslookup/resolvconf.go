@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"time"
 
 	"github.com/miekg/dns"
 )
@@ -45,6 +44,3 @@ func readResolvConf(path string, port uint16) (resolvConf, error) {
 	}
 	return conf, nil
 }
-
-// afterFunc calls f once d has passed, unless the returned func is called first.
-func afterFunc(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }

@@ -92,12 +92,10 @@ func (p *Prober) Run(ctx context.Context) error {
 		// Wait for the next multiple of the period.
 		passed := time.Since(first)
 		wait := p.cfg.Period - passed%p.cfg.Period
-		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return nil
-		case <-timer.C:
+		case <-time.After(wait):
 		}
 	}
 }
@@ -161,11 +159,9 @@ func (p *Prober) comeBack(ctx context.Context, done <-chan struct{}) error {
 
 // waitFor returns when done is closed or d has passed.
 func waitFor(done <-chan struct{}, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-done:
-	case <-timer.C:
+	case <-time.After(d):
 	}
 }
 

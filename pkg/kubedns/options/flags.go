@@ -4,6 +4,7 @@
 package options
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -348,10 +349,7 @@ func (o *Options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 // fillMetrics parses the PROMETHEUS_* variables.
 func (o *Options) fillMetrics(getenv func(string) string) error {
 	value := func(name, otherwise string) string {
-		if v := getenv("PROMETHEUS_" + name); v != "" {
-			return v
-		}
-		return otherwise
+		return cmp.Or(getenv("PROMETHEUS_"+name), otherwise)
 	}
 	o.Metrics = Metrics{
 		Path:      value("PATH", "/metrics"),

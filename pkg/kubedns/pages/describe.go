@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/kube-dns/kube-dns/pkg/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
-	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
 // DescribeResource describes the state of the watch of a resource in one line.
@@ -33,7 +31,3 @@ func DescribeClusterSet(c *kubewatch.ClusterSetStatus) string {
 	}
 	return line
 }
-
-// DescribeTroubles describes, one line each, the upstream servers that are down, that send our
-// questions back, or that failed in the last minute.
-func DescribeTroubles(servers []upstream.ServerStats) []string { return explain.Troubles(servers) }

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -79,10 +80,7 @@ func record(w http.ResponseWriter, r *http.Request, usual float64, start func() 
 		return
 	}
 	defer stop()
-	timer := time.NewTimer(time.Duration(min(seconds, maxProfile.Seconds()) * float64(time.Second)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.Context().Done():
-	}
+	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(min(seconds, maxProfile.Seconds())*float64(time.Second)))
+	defer cancel()
+	<-ctx.Done()
 }

@@ -41,12 +41,7 @@ type Skipped struct {
 // possibly to the calling program itself, and not to the node's resolver. It returns
 // an error if the file cannot be read.
 func Read(path string) (servers []netip.Addr, skipped []Skipped, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxSize))
+	text, err := content(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,16 +49,21 @@ func Read(path string) (servers []netip.Addr, skipped []Skipped, err error) {
 	return servers, skipped, nil
 }
 
-// Search returns the search list of a file: the entries of its last line "search", or the one
-// of its last line "domain" if that comes later, as resolv.conf(5) says. It returns an
-// error if the file cannot be read.
-func Search(path string) ([]string, error) {
+// content returns the beginning of a file.
+func content(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxSize))
+	return io.ReadAll(io.LimitReader(file, maxSize))
+}
+
+// Search returns the search list of a file: the entries of its last line "search", or the one
+// of its last line "domain" if that comes later, as resolv.conf(5) says. It returns an
+// error if the file cannot be read.
+func Search(path string) ([]string, error) {
+	text, err := content(path)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/autopath"
+	explainer "github.com/kube-dns/kube-dns/pkg/explain"
 	"github.com/kube-dns/kube-dns/pkg/failures"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
@@ -76,7 +77,7 @@ func (s *State) Health() pages.Health {
 		h.Detail = append(h.Detail, "autopath: "+settings.String())
 	}
 	h.Detail = append(h.Detail, s.Routes.Describe()...)
-	h.Detail = append(h.Detail, pages.DescribeTroubles(s.Forward.Stats().Upstream.Servers)...)
+	h.Detail = append(h.Detail, explainer.Troubles(s.Forward.Stats().Upstream.Servers)...)
 	return h
 }
 
