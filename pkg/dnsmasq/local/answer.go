@@ -12,7 +12,7 @@ func (l *Data) answer(q *forwarder.Query) bool {
 	name, qtype := q.Name, q.Msg.Type
 	data, known := l.find(name)
 	alias := l.aliasOf(name, &data, known)
-	if !known && alias == nil && qtype != wire.TypePTR && len(l.synth) == 0 {
+	if !known && alias == nil && qtype != wire.TypePTR && qtype != wire.TypeANY && len(l.synth) == 0 {
 		return false
 	}
 	end := name // of the chain of aliases
