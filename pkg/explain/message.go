@@ -75,31 +75,19 @@ func Read(msg []byte) *Answer {
 
 // reasonWords returns the name of an extended error that our programs send (RFC 8914 §4).
 func reasonWords(code int) string {
-	switch uint16(code) {
-	case wire.EDEStaleAnswer:
-		return "stale answer"
-	case wire.EDECachedError:
-		return "cached error"
-	case wire.EDENotReady:
-		return "not ready"
-	case wire.EDEBlocked:
-		return "blocked"
-	case wire.EDEFiltered:
-		return "filtered"
-	case wire.EDEProhibited:
-		return "prohibited"
-	case wire.EDEStaleNXDomain:
-		return "stale NXDOMAIN answer"
-	case wire.EDENotSupported:
-		return "not supported"
-	case wire.EDENoReachableAuthority:
-		return "no reachable authority"
-	case wire.EDENetworkError:
-		return "network error"
-	case wire.EDEInvalidData:
-		return "invalid data"
-	}
-	return ""
+	return map[uint16]string{
+		wire.EDEStaleAnswer:          "stale answer",
+		wire.EDECachedError:          "cached error",
+		wire.EDENotReady:             "not ready",
+		wire.EDEBlocked:              "blocked",
+		wire.EDEFiltered:             "filtered",
+		wire.EDEProhibited:           "prohibited",
+		wire.EDEStaleNXDomain:        "stale NXDOMAIN answer",
+		wire.EDENotSupported:         "not supported",
+		wire.EDENoReachableAuthority: "no reachable authority",
+		wire.EDENetworkError:         "network error",
+		wire.EDEInvalidData:          "invalid data",
+	}[uint16(code)]
 }
 
 // ParseType parses the name of a record type, in upper or lower case. An empty text means A.

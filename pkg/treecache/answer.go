@@ -25,17 +25,7 @@ const (
 
 // String returns the name of the constant.
 func (s Status) String() string {
-	switch s {
-	case NoSuchName:
-		return "NoSuchName"
-	case NoRecords:
-		return "NoRecords"
-	case Found:
-		return "Found"
-	case Unavailable:
-		return "Unavailable"
-	}
-	return "invalid Status"
+	return [...]string{"NoSuchName", "NoRecords", "Found", "Unavailable", "invalid Status"}[min(s, Unavailable+1)]
 }
 
 // Record is one record in SkyDNS's sense: a host, which is an address or a name, together

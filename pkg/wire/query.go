@@ -61,21 +61,7 @@ func (v Verdict) Rcode() int {
 
 // String returns the name of the verdict for logs and tests.
 func (v Verdict) String() string {
-	switch v {
-	case Accept:
-		return "accept"
-	case Drop:
-		return "drop"
-	case FormErr:
-		return "formerr"
-	case NotImp:
-		return "notimp"
-	case BadVers:
-		return "badvers"
-	case CookieOnly:
-		return "cookieonly"
-	}
-	return "unknown"
+	return [...]string{"accept", "drop", "formerr", "notimp", "badvers", "cookieonly", "unknown"}[min(v, CookieOnly+1)]
 }
 
 // The number of records allowed in each section of a query. They are the defaults of

@@ -8,7 +8,6 @@ package config
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
@@ -89,8 +88,8 @@ func New(o *options.Options, servers []options.Server, files *hosts.Table, aroun
 			Complete:     true,
 		},
 		local:  LocalData(&o.Local, files, around),
-		Filter: filterConfig(&o.Filter),
-		tags:   clientInfo(&o.Upstream.Client, around.MAC),
+		Filter: filter.Config{Filter: o.Filter},
+		tags:   ednstag.Config{ClientInfo: o.Upstream.Client, Hardware: around.MAC},
 		ident:  !o.Cache.NoIdent,
 	}
 	p.local.Networks = near(around.Interfaces, &o.Listen)
@@ -236,26 +235,4 @@ func below(name, domain dnsname.Name) dnsname.Name {
 		return name
 	}
 	return name[:len(name)-1] + domain
-}
-
-func filterConfig(f *options.Filter) filter.Config {
-	out := filter.Config{
-		DomainNeeded:    f.DomainNeeded,
-		BogusPriv:       f.BogusPriv,
-		Win2k:           f.FilterWin2k,
-		Types:           slices.Clone(f.FilterRR),
-		StopRebind:      f.StopRebind,
-		RebindLocalhost: f.RebindLocalhostOK,
-		BogusNX:         f.BogusNXDomain,
-		Ignore:          f.IgnoreAddress,
-		Aliases:         f.Aliases,
-		RebindDomains:   f.RebindDomainOK,
-	}
-	if f.FilterA {
-		out.Types = append(out.Types, wire.TypeA)
-	}
-	if f.FilterAAAA {
-		out.Types = append(out.Types, wire.TypeAAAA)
-	}
-	return out
 }

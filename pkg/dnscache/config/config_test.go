@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
-	"github.com/kube-dns/kube-dns/pkg/dnsmasq/filter"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
@@ -90,15 +89,17 @@ func TestForwarderConfig(t *testing.T) {
 			}
 		}},
 		{"--domain-needed --bogus-priv --filterwin2k", func(p *Plan) {
-			p.Filter = filter.Config{DomainNeeded: true, BogusPriv: true, Win2k: true}
+			p.Filter.Filter = options.Filter{DomainNeeded: true, BogusPriv: true, FilterWin2k: true}
 		}},
-		{"--filter-A --filter-AAAA --filter-rr=ANY,HTTPS", func(p *Plan) { p.Filter.Types = []uint16{255, 65, 1, 28} }},
+		{"--filter-A --filter-AAAA --filter-rr=ANY,HTTPS", func(p *Plan) {
+			p.Filter.Filter = options.Filter{FilterA: true, FilterAAAA: true, FilterRR: []uint16{255, 65}}
+		}},
 		{"--stop-dns-rebind --rebind-localhost-ok --rebind-domain-ok=/a/", func(p *Plan) {
-			p.Filter = filter.Config{StopRebind: true, RebindLocalhost: true, RebindDomains: []dnsname.Domain{suffix("a")}}
+			p.Filter.Filter = options.Filter{StopRebind: true, RebindLocalhostOK: true, RebindDomainOK: []dnsname.Domain{suffix("a")}}
 		}},
 		{"--bogus-nxdomain=1.2.3.4 --ignore-address=5.6.7.0/24", func(p *Plan) {
-			p.Filter.BogusNX = []netip.Prefix{netip.MustParsePrefix("1.2.3.4/32")}
-			p.Filter.Ignore = []netip.Prefix{netip.MustParsePrefix("5.6.7.0/24")}
+			p.Filter.BogusNXDomain = []netip.Prefix{netip.MustParsePrefix("1.2.3.4/32")}
+			p.Filter.IgnoreAddress = []netip.Prefix{netip.MustParsePrefix("5.6.7.0/24")}
 		}},
 		{"--alias=1.2.3.0,5.6.7.0,255.255.255.0", func(p *Plan) {
 			p.Filter.Aliases = []options.Alias{{First: addr("1.2.3.0"), Last: addr("1.2.3.255"), To: addr("5.6.7.0"), Mask: addr("255.255.255.0"), Masked: true}}

@@ -3,9 +3,7 @@ package config
 import (
 	"cmp"
 	"encoding/binary"
-	"net/netip"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasq/ednstag"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -31,16 +29,5 @@ func addMail(out *local.Config, l *options.Local, host dnsname.Name) {
 	out.SelfMX = l.SelfMX
 	if l.LocalMX {
 		out.MailTarget = target
-	}
-}
-
-// clientInfo converts the options that tell upstream servers about clients.
-func clientInfo(c *options.ClientInfo, mac func(netip.Addr) []byte) ednstag.Config {
-	return ednstag.Config{
-		MAC: mac, MACRaw: c.MAC, MACBase64: c.MACBase64, MACText: c.MACText,
-		Subnet:  c.AddSubnet,
-		Subnet4: c.Subnet4, Subnet6: c.Subnet6,
-		CPEID:    c.CPEID,
-		Umbrella: c.Umbrella,
 	}
 }

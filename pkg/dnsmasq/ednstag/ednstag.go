@@ -18,23 +18,13 @@ import (
 // Config says which EDNS options to add. With the zero value there are none. It must not
 // change after New.
 type Config struct {
-	// MAC returns the hardware address of a client, or nil if it is not known. It must not
-	// block, and is called by many goroutines. If MAC is nil, hardware addresses are not
-	// sent.
-	MAC func(netip.Addr) []byte
-	// MACRaw, MACBase64 and MACText are the forms in which the hardware address is sent:
-	// octets, base64 or text (--add-mac). They may be combined; MACText overrides
+	// ClientInfo says what to send. Of its forms of the hardware address, MACText overrides
 	// MACBase64.
-	MACRaw, MACBase64, MACText bool
-	// Subnet says to send a part of the client's address, or of a fixed address
-	// (--add-subnet, RFC 7871).
-	Subnet bool
-	// Subnet4 and Subnet6 say which part, for clients with IPv4 and IPv6 addresses.
-	Subnet4, Subnet6 options.ClientSubnet
-	// CPEID is sent unchanged, unless it is empty (--add-cpe-id).
-	CPEID string
-	// Umbrella says to send the client's address and ids to Cisco Umbrella (--umbrella).
-	Umbrella options.Umbrella
+	options.ClientInfo
+	// Hardware returns the hardware address of a client, or nil if it is not known. It must
+	// not block, and is called by many goroutines. If Hardware is nil, hardware addresses are
+	// not sent.
+	Hardware func(netip.Addr) []byte
 }
 
 // Option codes: those below 65001 are from the IANA registry, the others are dnsmasq's.
@@ -56,7 +46,7 @@ type tagger struct {
 // New returns the stage for cfg. ok is false if cfg adds no options, so that the stage is
 // not needed.
 func New(cfg *Config) (stage forwarder.Stage, ok bool) {
-	if cfg.MAC == nil && !cfg.Subnet && cfg.CPEID == "" && !cfg.Umbrella.On {
+	if cfg.Hardware == nil && !cfg.AddSubnet && cfg.CPEID == "" && !cfg.Umbrella.On {
 		return forwarder.Stage{}, false
 	}
 	t := newTagger(cfg)
@@ -87,14 +77,14 @@ func (t *tagger) of(addr netip.Addr) (options string, private bool) {
 		return t.fixed, false
 	}
 	var mac []byte
-	if t.MAC != nil {
-		mac = t.MAC(addr)
+	if t.Hardware != nil {
+		mac = t.Hardware(addr)
 	}
 	subnet := &t.Subnet6
 	if addr.Is4() {
 		subnet = &t.Subnet4
 	}
-	if len(mac) == 0 && !t.Umbrella.On && (!t.Subnet || subnet.Bits == 0 || subnet.Addr.IsValid()) {
+	if len(mac) == 0 && !t.Umbrella.On && (!t.AddSubnet || subnet.Bits == 0 || subnet.Addr.IsValid()) {
 		if addr.Is4() {
 			return t.fixed4, false
 		}
@@ -108,7 +98,7 @@ func (t *tagger) of(addr netip.Addr) (options string, private bool) {
 func (t *tagger) append(dst []byte, addr netip.Addr, mac []byte) (out []byte, private bool) {
 	if len(mac) > 0 {
 		private = true
-		if t.MACRaw {
+		if t.MAC {
 			dst = append(appendOption(dst, optionMAC, len(mac)), mac...)
 		}
 		// Six octets, as in dnsmasq: other hardware has no usual text.
@@ -120,7 +110,7 @@ func (t *tagger) append(dst []byte, addr netip.Addr, mac []byte) (out []byte, pr
 	if t.Umbrella.On {
 		dst, private = appendUmbrella(dst, &t.Umbrella, addr), true
 	}
-	if t.Subnet {
+	if t.AddSubnet {
 		subnet := &t.Subnet6
 		if addr.Is4() {
 			subnet = &t.Subnet4

@@ -45,30 +45,30 @@ func TestClientOptions(t *testing.T) {
 		want    string
 		private bool
 	}{
-		{"MAC", Config{MAC: oneMAC, MACRaw: true}, "10.1.2.99", "fde90006020000000099", true},
-		{"MAC of nobody", Config{MAC: oneMAC, MACRaw: true}, "127.0.0.1", "", false},
-		{"MAC in base64", Config{MAC: oneMAC, MACBase64: true}, "fd00:1::99", "fe310008416741414141435a", true},
-		{"MAC as text", Config{MAC: oneMAC, MACText: true, MACBase64: true}, "10.1.2.99", "fe31001130323a30303a30303a30303a30303a3939", true},
-		{"no subnet", Config{Subnet: true}, "10.1.2.99", "0008000400010000", false},
-		{"no subnet, IPv6", Config{Subnet: true}, "fd00:1::99", "0008000400020000", false},
-		{"subnet", Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 24}}, "10.1.2.99", "00080007000118000a0102", true},
-		{"bits within an octet", Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 20}}, "10.1.255.99", "00080007000114000a01f0", true},
-		{"subnet, IPv6", Config{Subnet: true, Subnet6: options.ClientSubnet{Bits: 60}}, "fd00:1::99", "0008000c00023c00fd00000100000000", true},
-		{"subnet of a mapped address", Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 24}}, "::ffff:10.1.2.99", "00080007000118000a0102", true},
-		{"fixed subnet", Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 24, Addr: fixed}}, "10.1.2.99", "0008000700011800010203", false},
-		{"fixed subnet of the other family", Config{Subnet: true, Subnet6: options.ClientSubnet{Bits: 24, Addr: fixed}}, "fd00:1::99", "0008000700011800010203", false},
-		{"a text", Config{CPEID: "abc"}, "10.1.2.99", "fe320003616263", false},
-		{"a text for oneself", Config{CPEID: "abc", Subnet: true}, "", "fe320003616263", false},
-		{"umbrella", Config{Umbrella: options.Umbrella{On: true}}, "127.0.0.1", "4f44000c4f444e53010000107f000001", true},
+		{"MAC", Config{ClientInfo: options.ClientInfo{MAC: true}, Hardware: oneMAC}, "10.1.2.99", "fde90006020000000099", true},
+		{"MAC of nobody", Config{ClientInfo: options.ClientInfo{MAC: true}, Hardware: oneMAC}, "127.0.0.1", "", false},
+		{"MAC in base64", Config{ClientInfo: options.ClientInfo{MACBase64: true}, Hardware: oneMAC}, "fd00:1::99", "fe310008416741414141435a", true},
+		{"MAC as text", Config{ClientInfo: options.ClientInfo{MACText: true, MACBase64: true}, Hardware: oneMAC}, "10.1.2.99", "fe31001130323a30303a30303a30303a30303a3939", true},
+		{"no subnet", Config{ClientInfo: options.ClientInfo{AddSubnet: true}}, "10.1.2.99", "0008000400010000", false},
+		{"no subnet, IPv6", Config{ClientInfo: options.ClientInfo{AddSubnet: true}}, "fd00:1::99", "0008000400020000", false},
+		{"subnet", Config{ClientInfo: options.ClientInfo{AddSubnet: true, Subnet4: options.ClientSubnet{Bits: 24}}}, "10.1.2.99", "00080007000118000a0102", true},
+		{"bits within an octet", Config{ClientInfo: options.ClientInfo{AddSubnet: true, Subnet4: options.ClientSubnet{Bits: 20}}}, "10.1.255.99", "00080007000114000a01f0", true},
+		{"subnet, IPv6", Config{ClientInfo: options.ClientInfo{AddSubnet: true, Subnet6: options.ClientSubnet{Bits: 60}}}, "fd00:1::99", "0008000c00023c00fd00000100000000", true},
+		{"subnet of a mapped address", Config{ClientInfo: options.ClientInfo{AddSubnet: true, Subnet4: options.ClientSubnet{Bits: 24}}}, "::ffff:10.1.2.99", "00080007000118000a0102", true},
+		{"fixed subnet", Config{ClientInfo: options.ClientInfo{AddSubnet: true, Subnet4: options.ClientSubnet{Bits: 24, Addr: fixed}}}, "10.1.2.99", "0008000700011800010203", false},
+		{"fixed subnet of the other family", Config{ClientInfo: options.ClientInfo{AddSubnet: true, Subnet6: options.ClientSubnet{Bits: 24, Addr: fixed}}}, "fd00:1::99", "0008000700011800010203", false},
+		{"a text", Config{ClientInfo: options.ClientInfo{CPEID: "abc"}}, "10.1.2.99", "fe320003616263", false},
+		{"a text for oneself", Config{ClientInfo: options.ClientInfo{CPEID: "abc", AddSubnet: true}}, "", "fe320003616263", false},
+		{"umbrella", Config{ClientInfo: options.ClientInfo{Umbrella: options.Umbrella{On: true}}}, "127.0.0.1", "4f44000c4f444e53010000107f000001", true},
 		{
 			"umbrella with ids",
-			Config{Umbrella: umbrella},
+			Config{ClientInfo: options.ClientInfo{Umbrella: umbrella}},
 			"fd00:1::99",
 			"4f44002e4f444e5301000008000000010020fd00000100000000000000000000009900400123456789abcdef000400000002", true,
 		},
 		{
 			"all",
-			Config{MAC: oneMAC, MACRaw: true, MACText: true, Subnet: true, Subnet4: options.ClientSubnet{Bits: 24}, CPEID: "xyz", Umbrella: options.Umbrella{On: true}},
+			Config{ClientInfo: options.ClientInfo{MAC: true, MACText: true, AddSubnet: true, Subnet4: options.ClientSubnet{Bits: 24}, CPEID: "xyz", Umbrella: options.Umbrella{On: true}}, Hardware: oneMAC},
 			"10.1.2.99",
 			"fde90006020000000099" + "fe31001130323a30303a30303a30303a30303a3939" + "fe32000378797a" + "4f44000c4f444e53010000100a010263" + "00080007000118000a0102", true,
 		},
@@ -83,7 +83,7 @@ func TestClientOptions(t *testing.T) {
 			t.Errorf("%s: %x, %v; want %s, %v", tt.name, got, private, tt.want, tt.private)
 		}
 	}
-	if _, tells := New(&Config{MACRaw: true}); tells {
+	if _, tells := New(&Config{ClientInfo: options.ClientInfo{MAC: true}}); tells {
 		t.Error("options although nothing is told")
 	}
 }
@@ -106,7 +106,7 @@ func told(t *testing.T, s *dnstest.Server) string {
 // shared with others.
 func TestClientAnswersAreNotShared(t *testing.T) {
 	s := dnstest.NewServer(t, dnstest.Zone(0, "www.example. 300 A 127.1.0.1"))
-	cfg := to(t, s, Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 32}})
+	cfg := to(t, s, Config{ClientInfo: options.ClientInfo{AddSubnet: true, Subnet4: options.ClientSubnet{Bits: 32}}})
 	f := resolver.Run(t, cfg)
 	for i, host := range []byte{2, 3, 2} {
 		c := dnstest.NewClient(t, f, host, false)
@@ -127,7 +127,7 @@ func TestClientQuestionsAreNotShared(t *testing.T) {
 		<-release
 		return [][]byte{dnstest.Pack(dnstest.Reply(q, 0, "www.example. 300 A 127.1.0.1"))}
 	})
-	cfg := to(t, s, Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 32}})
+	cfg := to(t, s, Config{ClientInfo: options.ClientInfo{AddSubnet: true, Subnet4: options.ClientSubnet{Bits: 32}}})
 	f := resolver.Run(t, cfg)
 	first, second := dnstest.NewClient(t, f, 2, false), dnstest.NewClient(t, f, 3, false)
 	q, again, r := dnstest.Question("www.example.", dns.TypeA), dnstest.Question("www.example.", dns.TypeA), dnstest.Question("www.example.", dns.TypeA)
@@ -147,10 +147,7 @@ func TestClientQuestionsAreNotShared(t *testing.T) {
 // What is the same for all clients may be kept, and costs a hit nothing.
 func TestConstantOptionsAreCached(t *testing.T) {
 	s := dnstest.NewServer(t, dnstest.Zone(0, "www.example. 300 A 127.1.0.1"))
-	cfg := to(t, s, Config{
-		MAC: oneMAC, MACRaw: true, CPEID: "house-7",
-		Subnet: true, Subnet4: options.ClientSubnet{Bits: 24, Addr: netip.MustParseAddr("192.0.2.1")},
-	})
+	cfg := to(t, s, Config{ClientInfo: options.ClientInfo{MAC: true, CPEID: "house-7", AddSubnet: true, Subnet4: options.ClientSubnet{Bits: 24, Addr: netip.MustParseAddr("192.0.2.1")}}, Hardware: oneMAC})
 	f := resolver.Run(t, cfg)
 	c := dnstest.NewClient(t, f, 2, false)
 	for range 2 {
@@ -181,7 +178,7 @@ func TestOtherSubnetIsIgnored(t *testing.T) {
 	s := dnstest.NewServer(t, func(q *dns.Msg, _ bool) [][]byte {
 		return [][]byte{echo(q, "127.6.6.6", "127.9.0.0/24"), echo(q, "127.6.6.6", "127.0.0.0/16"), echo(q, "127.1.0.1", "127.0.0.0/24")}
 	})
-	cfg := to(t, s, Config{Subnet: true, Subnet4: options.ClientSubnet{Bits: 24}})
+	cfg := to(t, s, Config{ClientInfo: options.ClientInfo{AddSubnet: true, Subnet4: options.ClientSubnet{Bits: 24}}})
 	c := dnstest.NewClient(t, resolver.Run(t, cfg), 2, false)
 	if got := dnstest.Summary(c.Ask(dnstest.Question("www.example.", dns.TypeA))); !strings.Contains(got, "127.1.0.1") {
 		t.Errorf("answer %s", got)
@@ -198,10 +195,7 @@ func FuzzClientOptions(f *testing.F) {
 		if !ok || len(id) > 64 || len(mac) > 16 {
 			return
 		}
-		tg := newTagger(&Config{
-			MAC: func(netip.Addr) []byte { return mac }, MACRaw: true, MACText: true, CPEID: id,
-			Subnet: true, Subnet4: options.ClientSubnet{Bits: int(bits)}, Subnet6: options.ClientSubnet{Bits: int(bits)}, Umbrella: options.Umbrella{On: true},
-		})
+		tg := newTagger(&Config{ClientInfo: options.ClientInfo{MAC: true, MACText: true, CPEID: id, AddSubnet: true, Subnet4: options.ClientSubnet{Bits: int(bits)}, Subnet6: options.ClientSubnet{Bits: int(bits)}, Umbrella: options.Umbrella{On: true}}, Hardware: func(netip.Addr) []byte { return mac }})
 		options, _ := tg.of(addr)
 		query := wire.AppendQuery(nil, 1, 0, wire.Subject{Name: []byte("\x01a\x00"), Type: wire.TypeA, Class: wire.ClassIN}, &wire.OPT{Raw: []byte(options)})
 		m := new(dns.Msg)

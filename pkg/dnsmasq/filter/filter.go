@@ -11,7 +11,6 @@ import (
 	"slices"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
-	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
@@ -20,28 +19,8 @@ import (
 
 // Config says what is refused, removed or rewritten. It must not change after New.
 type Config struct {
-	// DomainNeeded answers A, AAAA and ANY questions about names of one label with NXDOMAIN
-	// (--domain-needed).
-	DomainNeeded bool
-	// BogusPriv answers PTR questions about private addresses with NXDOMAIN (--bogus-priv).
-	BogusPriv bool
-	// Win2k answers SOA and SRV questions, and ANY questions about names with an underscore,
-	// without data (--filterwin2k).
-	Win2k bool
-	// Types are removed from answers (--filter-A, --filter-AAAA, --filter-rr). If ANY is one
-	// of them, answers to ANY questions contain only A, AAAA, MX and CNAME.
-	Types []uint16
-	// StopRebind removes all records of answers with private addresses (--stop-dns-rebind),
-	// except loopback addresses if RebindLocalhost is true (--rebind-localhost-ok), and
-	// names in RebindDomains (--rebind-domain-ok).
-	StopRebind      bool
-	RebindLocalhost bool             // see StopRebind
-	RebindDomains   []dnsname.Domain // see StopRebind
-	// BogusNX turns answers with such an address into NXDOMAIN (--bogus-nxdomain). Ignore
-	// ignores replies with such an address (--ignore-address).
-	BogusNX, Ignore []netip.Prefix
-	// Aliases rewrite A records (--alias). If several contain an address, the last one counts.
-	Aliases []options.Alias
+	// Filter holds the options that filter.
+	options.Filter
 	// Known reports whether local data has a name in canonical form, or a name below it.
 	// Such names exist. Nil means that there is no local data.
 	Known func(name []byte) bool
@@ -54,34 +33,42 @@ type Config struct {
 // filter applies a Config. Only rebinds changes.
 type filter struct {
 	Config                // the configuration; does not change
-	onlyCommon bool       // ANY is among Types
+	types      []uint16   // the types that are removed from answers
+	onlyCommon bool       // ANY is among types
 	private    *prefixSet // the networks of --bogus-priv and --stop-dns-rebind
-	bogus      *prefixSet // BogusNX
-	ignored    *prefixSet // Ignore
+	bogus      *prefixSet // BogusNXDomain
+	ignored    *prefixSet // IgnoreAddress
 	moves      *moves     // Aliases
-	rebindable *domainSet // RebindDomains
+	rebindable *domainSet // RebindDomainOK
 	rebinds    notifier   // calls OnRebind; safe for concurrent use
 }
 
 // New returns the stage for cfg.
 func New(cfg *Config) forwarder.Stage {
 	fl := &filter{
-		Config: *cfg, onlyCommon: slices.Contains(cfg.Types, wire.TypeANY), private: newPrefixSet(privateNetworks()),
-		bogus: newPrefixSet(cfg.BogusNX), ignored: newPrefixSet(cfg.Ignore), rebindable: newDomainSet(cfg.RebindDomains),
+		Config: *cfg, types: slices.Clone(cfg.FilterRR), private: newPrefixSet(privateNetworks()),
+		bogus: newPrefixSet(cfg.BogusNXDomain), ignored: newPrefixSet(cfg.IgnoreAddress), rebindable: newDomainSet(cfg.RebindDomainOK),
 		moves: newMoves(cfg.Aliases),
 	}
+	if cfg.FilterA {
+		fl.types = append(fl.types, wire.TypeA)
+	}
+	if cfg.FilterAAAA {
+		fl.types = append(fl.types, wire.TypeAAAA)
+	}
+	fl.onlyCommon = slices.Contains(fl.types, wire.TypeANY)
 	fl.rebinds.notify = cfg.OnRebind
 	s := forwarder.Stage{Name: "filter"}
-	if cfg.DomainNeeded || cfg.BogusPriv || cfg.Win2k {
+	if cfg.DomainNeeded || cfg.BogusPriv || cfg.FilterWin2k {
 		s.Query = fl.refuse
 	}
-	if len(cfg.Types) > 0 {
+	if len(fl.types) > 0 {
 		s.Hit, s.Miss = fl.removeTypes, fl.miss
 	}
-	if len(cfg.Ignore) > 0 {
+	if len(cfg.IgnoreAddress) > 0 {
 		s.Ignore = fl.ignore
 	}
-	if cfg.StopRebind || len(cfg.Types)+len(cfg.BogusNX)+len(cfg.Aliases) > 0 {
+	if cfg.StopRebind || len(fl.types)+len(cfg.BogusNXDomain)+len(cfg.Aliases) > 0 {
 		s.Reply = fl.judge
 	}
 	return s
@@ -100,10 +87,10 @@ func (fl *filter) refuse(q *forwarder.Query) bool {
 	case fl.DomainNeeded && single && (qtype == wire.TypeA || qtype == wire.TypeAAAA || qtype == wire.TypeANY):
 		q.Because("--domain-needed: names without a dot are not forwarded")
 		return fl.deny(q)
-	case fl.Win2k && (qtype == wire.TypeSOA || qtype == wire.TypeSRV):
+	case fl.FilterWin2k && (qtype == wire.TypeSOA || qtype == wire.TypeSRV):
 		q.Because("--filterwin2k: SOA and SRV questions are not forwarded")
 		return q.AnswerEmpty(wire.FlagAA, wire.ExtendedError{})
-	case fl.Win2k && qtype == wire.TypeANY && slices.Contains(name, '_'):
+	case fl.FilterWin2k && qtype == wire.TypeANY && slices.Contains(name, '_'):
 		q.Because("--filterwin2k: ANY questions about names with an underscore are not forwarded")
 		return q.AnswerEmpty(wire.FlagAA, wire.ExtendedError{})
 	case fl.BogusPriv && (qtype == wire.TypePTR || qtype == wire.TypeANY):
@@ -158,7 +145,7 @@ func (fl *filter) knownLocally(q *forwarder.Query) bool {
 // miss answers that a name that exists has no data, if records of the question's type would be
 // removed from the answer anyway. Then no server needs to be asked.
 func (fl *filter) miss(q *forwarder.Query, d upstream.Decision) bool {
-	if q.Msg.Type == wire.TypeANY || q.Msg.Class != wire.ClassIN || !slices.Contains(fl.Types, q.Msg.Type) || d.Kind == upstream.Literal {
+	if q.Msg.Type == wire.TypeANY || q.Msg.Class != wire.ClassIN || !slices.Contains(fl.types, q.Msg.Type) || d.Kind == upstream.Literal {
 		return false
 	}
 	if !q.HasRecords() && !fl.knownLocally(q) {

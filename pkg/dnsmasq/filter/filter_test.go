@@ -31,78 +31,80 @@ func TestFilters(t *testing.T) {
 		want     string
 		upstream int // packets for two queries
 	}{
-		{"domain needed", Config{DomainNeeded: true}, dnstest.Silence, dnstest.Question("plain.", dns.TypeA), "NXDOMAIN; rd", 0},
-		{"domain needed, other type", Config{DomainNeeded: true}, dnstest.Zone(3), dnstest.Question("plain.", dns.TypeTXT), "NXDOMAIN; rd", 2},
-		{"domain needed, root", Config{DomainNeeded: true}, dnstest.Zone(0), dnstest.Question(".", dns.TypeA), "NOERROR; rd", 2},
-		{"private address", Config{BogusPriv: true}, dnstest.Silence, dnstest.Question("1.0.0.10.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
-		{"private network", Config{BogusPriv: true}, dnstest.Silence, dnstest.Question("168.192.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
-		{"part of a private IPv6 address", Config{BogusPriv: true}, dnstest.Silence, dnstest.Question("1.d.f.ip6.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
-		{"part of a public IPv6 address", Config{BogusPriv: true}, dnstest.Zone(3), dnstest.Question("1.0.0.2.ip6.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
-		{"private networks themselves", Config{BogusPriv: true}, dnstest.Zone(3), dnstest.Question("in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
-		{"odd octets", Config{BogusPriv: true}, dnstest.Silence, dnstest.Question("1.266.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
-		{"more octets than four", Config{BogusPriv: true}, dnstest.Silence, dnstest.Question("1.2.3.4.10.in-addr.arpa.", dns.TypeANY), "NXDOMAIN; aa; rd", 0},
-		{"no octet", Config{BogusPriv: true}, dnstest.Zone(3), dnstest.Question("1a.0.0.10.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
-		{"public address", Config{BogusPriv: true}, dnstest.Zone(3), dnstest.Question("1.0.0.11.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
-		{"carrier's address", Config{BogusPriv: true}, dnstest.Zone(3), dnstest.Question("1.0.64.100.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
-		{"Windows", Config{Win2k: true}, dnstest.Silence, dnstest.Question("www.example.", dns.TypeSRV), "NOERROR; aa; rd", 0},
+		{"domain needed", Config{Filter: options.Filter{DomainNeeded: true}}, dnstest.Silence, dnstest.Question("plain.", dns.TypeA), "NXDOMAIN; rd", 0},
+		{"domain needed, other type", Config{Filter: options.Filter{DomainNeeded: true}}, dnstest.Zone(3), dnstest.Question("plain.", dns.TypeTXT), "NXDOMAIN; rd", 2},
+		{"domain needed, root", Config{Filter: options.Filter{DomainNeeded: true}}, dnstest.Zone(0), dnstest.Question(".", dns.TypeA), "NOERROR; rd", 2},
+		{"private address", Config{Filter: options.Filter{BogusPriv: true}}, dnstest.Silence, dnstest.Question("1.0.0.10.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
+		{"private network", Config{Filter: options.Filter{BogusPriv: true}}, dnstest.Silence, dnstest.Question("168.192.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
+		{"part of a private IPv6 address", Config{Filter: options.Filter{BogusPriv: true}}, dnstest.Silence, dnstest.Question("1.d.f.ip6.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
+		{"part of a public IPv6 address", Config{Filter: options.Filter{BogusPriv: true}}, dnstest.Zone(3), dnstest.Question("1.0.0.2.ip6.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
+		{"private networks themselves", Config{Filter: options.Filter{BogusPriv: true}}, dnstest.Zone(3), dnstest.Question("in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
+		{"odd octets", Config{Filter: options.Filter{BogusPriv: true}}, dnstest.Silence, dnstest.Question("1.266.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; aa; rd", 0},
+		{"more octets than four", Config{Filter: options.Filter{BogusPriv: true}}, dnstest.Silence, dnstest.Question("1.2.3.4.10.in-addr.arpa.", dns.TypeANY), "NXDOMAIN; aa; rd", 0},
+		{"no octet", Config{Filter: options.Filter{BogusPriv: true}}, dnstest.Zone(3), dnstest.Question("1a.0.0.10.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
+		{"public address", Config{Filter: options.Filter{BogusPriv: true}}, dnstest.Zone(3), dnstest.Question("1.0.0.11.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
+		{"carrier's address", Config{Filter: options.Filter{BogusPriv: true}}, dnstest.Zone(3), dnstest.Question("1.0.64.100.in-addr.arpa.", dns.TypePTR), "NXDOMAIN; rd", 2},
+		{"Windows", Config{Filter: options.Filter{FilterWin2k: true}}, dnstest.Silence, dnstest.Question("www.example.", dns.TypeSRV), "NOERROR; aa; rd", 0},
 		{
 			"type removed",
-			Config{Types: []uint16{dns.TypeAAAA}},
+			Config{Filter: options.Filter{FilterRR: []uint16{dns.TypeAAAA}}},
 			dnstest.Zone(0, "www.example. 30 AAAA ::1"),
 			dnstest.Question("www.example.", dns.TypeAAAA, "edns"), "NOERROR; rd; opt ede17", 1,
 		},
 		{
 			"type removed from a chain",
-			Config{Types: []uint16{dns.TypeA}},
+			Config{Filter: options.Filter{FilterRR: []uint16{dns.TypeA}}},
 			dnstest.Zone(0, "www.example. 30 CNAME x.example.", "x.example. 30 A 127.1.0.1"),
 			dnstest.Question("www.example.", dns.TypeA), "NOERROR; rd; www.example. 30 IN CNAME x.example.", 1,
 		},
+		{"--filter-AAAA", Config{Filter: options.Filter{FilterAAAA: true}}, dnstest.Zone(0, "www.example. 30 AAAA ::1"), dnstest.Question("www.example.", dns.TypeAAAA), "NOERROR; rd", 1},
+		{"--filter-A", Config{Filter: options.Filter{FilterA: true}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), "NOERROR; rd", 1},
 		{
-			"other types stay", Config{Types: []uint16{dns.TypeAAAA}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), good, 1,
+			"other types stay", Config{Filter: options.Filter{FilterRR: []uint16{dns.TypeAAAA}}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), good, 1,
 		},
 		{
-			"ANY is made small", Config{Types: []uint16{dns.TypeANY}}, dnstest.Zone(0, rec, `www.example. 30 TXT "x"`), dnstest.Question("www.example.", dns.TypeANY), good, 1,
+			"ANY is made small", Config{Filter: options.Filter{FilterRR: []uint16{dns.TypeANY}}}, dnstest.Zone(0, rec, `www.example. 30 TXT "x"`), dnstest.Question("www.example.", dns.TypeANY), good, 1,
 		},
 		{
-			"rebind", Config{StopRebind: true}, dnstest.Zone(0, "www.example. 30 A 10.0.0.1"), dnstest.Question("www.example.", dns.TypeA, "edns"), "NOERROR; rd; opt ede15", 2,
+			"rebind", Config{Filter: options.Filter{StopRebind: true}}, dnstest.Zone(0, "www.example. 30 A 10.0.0.1"), dnstest.Question("www.example.", dns.TypeA, "edns"), "NOERROR; rd; opt ede15", 2,
 		},
 		{
-			"rebind by IPv6", Config{StopRebind: true}, dnstest.Zone(0, "www.example. 30 AAAA ::ffff:10.0.0.1"), dnstest.Question("www.example.", dns.TypeAAAA), "NOERROR; rd", 2,
+			"rebind by IPv6", Config{Filter: options.Filter{StopRebind: true}}, dnstest.Zone(0, "www.example. 30 AAAA ::ffff:10.0.0.1"), dnstest.Question("www.example.", dns.TypeAAAA), "NOERROR; rd", 2,
 		},
 		{
 			"rebind by a hint",
-			Config{StopRebind: true},
+			Config{Filter: options.Filter{StopRebind: true}},
 			dnstest.Zone(0, "www.example. 30 HTTPS 1 . alpn=h2 ipv4hint=1.2.3.4,192.168.0.1"),
 			dnstest.Question("www.example.", dns.TypeHTTPS, "edns"), "NOERROR; rd; opt ede15", 2,
 		},
 		{
 			"rebind by an IPv6 hint",
-			Config{StopRebind: true},
+			Config{Filter: options.Filter{StopRebind: true}},
 			dnstest.Zone(0, "www.example. 30 SVCB 1 x.example. port=53 ipv6hint=2001:4860::1,fd00::1"),
 			dnstest.Question("www.example.", dns.TypeSVCB), "NOERROR; rd", 2,
 		},
 		{
 			"public hints",
-			Config{StopRebind: true},
+			Config{Filter: options.Filter{StopRebind: true}},
 			dnstest.Zone(0, `www.example. 30 HTTPS 1 . ipv4hint="1.2.3.4" ipv6hint="2001:4860::1"`),
 			dnstest.Question("www.example.", dns.TypeHTTPS), `NOERROR; rd; www.example. 30 IN HTTPS 1 . ipv4hint="1.2.3.4" ipv6hint="2001:4860::1"`, 1,
 		},
 		{
-			"rebind allowed for loopback", Config{StopRebind: true, RebindLocalhost: true}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), good, 1,
+			"rebind allowed for loopback", Config{Filter: options.Filter{StopRebind: true, RebindLocalhostOK: true}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), good, 1,
 		},
 		{
 			"rebind allowed for a domain",
-			Config{StopRebind: true, RebindDomains: []dnsname.Domain{dnstest.Suffix("example.")}},
+			Config{Filter: options.Filter{StopRebind: true, RebindDomainOK: []dnsname.Domain{dnstest.Suffix("example.")}}},
 			dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), good, 1,
 		},
 		{
-			"bogus NXDOMAIN", Config{BogusNX: []netip.Prefix{prefix("127.1.0.0/16")}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), "NXDOMAIN; rd", 1,
+			"bogus NXDOMAIN", Config{Filter: options.Filter{BogusNXDomain: []netip.Prefix{prefix("127.1.0.0/16")}}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), "NXDOMAIN; rd", 1,
 		},
 		{
-			"moved", Config{Aliases: []options.Alias{{
+			"moved", Config{Filter: options.Filter{Aliases: []options.Alias{{
 				First: netip.MustParseAddr("127.1.0.0"), Last: netip.MustParseAddr("127.1.255.255"),
 				To: netip.MustParseAddr("127.9.9.0"), Mask: netip.MustParseAddr("255.255.255.0"),
-			}}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), "NOERROR; rd; www.example. 30 IN A 127.9.9.1", 1,
+			}}}}, dnstest.Zone(0, rec), dnstest.Question("www.example.", dns.TypeA), "NOERROR; rd; www.example. 30 IN A 127.9.9.1", 1,
 		},
 	}
 	for _, test := range tests {
@@ -126,7 +128,7 @@ func TestFilters(t *testing.T) {
 // TestIgnoredAnswer: an answer with an address to be ignored does not end the
 // wait for the real one, of the same server or of another, in any strategy.
 func TestIgnoredAnswer(t *testing.T) {
-	ignore := Config{Ignore: []netip.Prefix{netip.MustParsePrefix("127.6.6.6/32")}}
+	ignore := Config{Filter: options.Filter{IgnoreAddress: []netip.Prefix{netip.MustParsePrefix("127.6.6.6/32")}}}
 	forged := dnstest.Zone(0, "www.example. 30 A 127.6.6.6")
 	both := func(q *dns.Msg, tcp bool) [][]byte {
 		return append(forged(q.Copy(), tcp), dnstest.Zone(0, rec)(q, tcp)...)
@@ -170,7 +172,7 @@ func TestIgnoredAnswer(t *testing.T) {
 // removed from answers costs no question.
 func TestFilteredTypeIsNotAsked(t *testing.T) {
 	s := dnstest.NewServer(t, dnstest.Zone(0, rec))
-	cfg := resolver.Ask(s, New(&Config{Types: []uint16{dns.TypeAAAA}}))
+	cfg := resolver.Ask(s, New(&Config{Filter: options.Filter{FilterRR: []uint16{dns.TypeAAAA}}}))
 	c := dnstest.NewClient(t, resolver.Run(t, cfg), 2, false)
 	c.Ask(dnstest.Question("www.example.", dns.TypeA))
 	if got := dnstest.Summary(c.Ask(dnstest.Question("www.example.", dns.TypeAAAA, "edns"))); got != "NOERROR; rd; opt ede17" || s.Seen() != 1 {
@@ -185,7 +187,7 @@ func TestFilteredTypeIsNotAsked(t *testing.T) {
 // TestKnownNames: what is known here exists, whatever the filters, and no server
 // is asked about it.
 func TestKnownNames(t *testing.T) {
-	all := Config{DomainNeeded: true, BogusPriv: true, Types: []uint16{dns.TypeAAAA}}
+	all := Config{Filter: options.Filter{DomainNeeded: true, BogusPriv: true, FilterRR: []uint16{dns.TypeAAAA}}}
 	for _, tt := range []struct {
 		name  string
 		qtype uint16

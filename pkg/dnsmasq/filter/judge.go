@@ -47,7 +47,7 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 	if len(fl.Aliases) > 0 {
 		fl.move(r)
 	}
-	if len(fl.Types) > 0 && fl.touches(q.Type, r.Msg) {
+	if len(fl.types) > 0 && fl.touches(q.Type, r.Msg) {
 		r.Reason = wire.Extended(wire.EDEFiltered, "")
 		// The cache stores the original reply, which needs its own memory.
 		kept := new(wire.Reply)
@@ -62,7 +62,7 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 
 // rebinding reports whether --stop-dns-rebind applies to an address.
 func (fl *filter) rebinding(addr netip.Addr) bool {
-	return fl.private.contains(addr) && (!fl.RebindLocalhost || !isLocalhost(addr))
+	return fl.private.contains(addr) && (!fl.RebindLocalhostOK || !isLocalhost(addr))
 }
 
 // move rewrites A records (--alias), in the cache too.

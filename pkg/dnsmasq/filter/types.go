@@ -19,7 +19,7 @@ func (fl *filter) removed(qtype uint16, rec *wire.Record) bool {
 			return true
 		}
 	}
-	return slices.Contains(fl.Types, rec.Type)
+	return slices.Contains(fl.types, rec.Type)
 }
 
 // removeTypes rebuilds the cached answer at msg[base:], which has no OPT,

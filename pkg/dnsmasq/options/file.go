@@ -216,19 +216,9 @@ func hide(c byte) string {
 
 // escape returns the character that a letter after a backslash stands for in quotes.
 func escape(c byte) (byte, bool) {
-	switch c {
-	case '\\', '"':
-		return c, true
-	case 't':
-		return '\t', true
-	case 'n':
-		return '\n', true
-	case 'b':
-		return '\b', true
-	case 'r':
-		return '\r', true
-	case 'e':
-		return 0x1b, true
+	const letters, meanings = `\"tnbre`, "\\\"\t\n\b\r\x1b"
+	if i := strings.IndexByte(letters, c); i >= 0 {
+		return meanings[i], true
 	}
 	return 0, false
 }

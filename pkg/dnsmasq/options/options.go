@@ -150,18 +150,26 @@ type Cache struct {
 
 // Filter says what is refused, removed or rewritten.
 type Filter struct {
-	// DomainNeeded, BogusPriv and FilterWin2k are --domain-needed, --bogus-priv and
-	// --filterwin2k.
-	DomainNeeded, BogusPriv, FilterWin2k bool
-	// FilterA and FilterAAAA are --filter-A and --filter-AAAA.
+	// DomainNeeded is --domain-needed: A, AAAA and ANY questions about names of one label get
+	// NXDOMAIN.
+	DomainNeeded bool
+	// BogusPriv is --bogus-priv: PTR questions about private addresses get NXDOMAIN.
+	BogusPriv bool
+	// FilterWin2k is --filterwin2k: SOA and SRV questions, and ANY questions about names with
+	// an underscore, get no data.
+	FilterWin2k bool
+	// FilterA, FilterAAAA and FilterRR are --filter-A, --filter-AAAA and --filter-rr: the
+	// record types to remove from answers. If ANY is one of them, answers to ANY questions
+	// contain only A, AAAA, MX and CNAME.
 	FilterA, FilterAAAA bool
-	// FilterRR is --filter-rr: record types.
-	FilterRR []uint16
-	// StopRebind and RebindLocalhostOK are --stop-dns-rebind and --rebind-localhost-ok.
+	FilterRR            []uint16 // see FilterA
+	// StopRebind is --stop-dns-rebind: all records of answers with private addresses are
+	// removed, except loopback addresses with RebindLocalhostOK (--rebind-localhost-ok), and
+	// names in RebindDomainOK (--rebind-domain-ok).
 	StopRebind, RebindLocalhostOK bool
-	// RebindDomainOK is --rebind-domain-ok.
-	RebindDomainOK []dnsname.Domain
-	// BogusNXDomain and IgnoreAddress are the options of the same name.
+	RebindDomainOK                []dnsname.Domain // see StopRebind
+	// BogusNXDomain is --bogus-nxdomain: answers with such an address become NXDOMAIN.
+	// IgnoreAddress is --ignore-address: replies with such an address are ignored.
 	BogusNXDomain, IgnoreAddress []netip.Prefix
 	// Aliases is --alias.
 	Aliases []Alias
