@@ -296,8 +296,8 @@ func (o *Options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 	if o.ClusterSetDomain, err = o.parseClusterSet(raw.clusterSet); err != nil {
 		bad("clusterset-domain", raw.clusterSet, err)
 	}
-	if o.BindAddress, err = netip.ParseAddr(strings.Trim(raw.bind, "[]")); err != nil {
-		bad("dns-bind-address", raw.bind, errors.New("not an IP address"))
+	if o.BindAddress, err = parseBind(raw.bind); err != nil {
+		bad("dns-bind-address", raw.bind, err)
 	}
 	if o.DNSPort, err = parsePort(raw.dnsPort); err != nil {
 		bad("dns-port", strconv.Itoa(raw.dnsPort), err)
@@ -443,4 +443,13 @@ func parseMasterURL(text string) (string, error) {
 		return "", fmt.Errorf("%q must have a scheme and a host", expanded)
 	}
 	return expanded, nil
+}
+
+// parseBind reads an address to listen on. ::ffff:0.0.0.0 is 0.0.0.0, which means all addresses.
+func parseBind(text string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	if err != nil {
+		return addr, errors.New("not an IP address")
+	}
+	return addr.Unmap(), nil
 }

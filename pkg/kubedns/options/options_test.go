@@ -49,6 +49,7 @@ func TestParseOptions(t *testing.T) {
 		{"underscores", "--dns_port=10053 -config_dir=/etc/x", func(o *Options) { o.DNSPort, o.ConfigDir = 10053, "/etc/x" }},
 		{"value as its own argument", "--dns-port 10053", func(o *Options) { o.DNSPort = 10053 }},
 		{"v6 bind address", "--dns-bind-address=[::1]", func(o *Options) { o.BindAddress = netip.MustParseAddr("::1") }},
+		{"v4 bind address written as v6", "--dns-bind-address=::ffff:0.0.0.0", func(o *Options) { o.BindAddress = netip.MustParseAddr("0.0.0.0") }},
 		{"v6 bind address, no brackets", "--dns-bind-address=::1", func(o *Options) { o.BindAddress = netip.MustParseAddr("::1") }},
 		{"nameservers", "--nameservers=8.8.8.8,8.8.4.4:5353,[2001:db8::1]:54,2001:db8::2", func(o *Options) {
 			for _, s := range []string{"8.8.8.8:53", "8.8.4.4:5353", "[2001:db8::1]:54", "[2001:db8::2]:53"} {
