@@ -2,12 +2,10 @@ package main
 
 import (
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/kube-dns/kube-dns/pkg/httpserver"
 	"github.com/kube-dns/kube-dns/pkg/prober"
 	"github.com/kube-dns/kube-dns/pkg/processmetrics"
 )
@@ -86,8 +84,4 @@ func (m *metrics) observe(path string, r prober.CheckResult) {
 	default:
 		m.failures.WithLabelValues(path, reasonFailed).Inc()
 	}
-}
-
-func (m *metrics) handler() http.Handler {
-	return httpserver.Metrics(m.registry)
 }

@@ -105,7 +105,7 @@ func serve(ctx context.Context, opts options, ln net.Listener, control http.Hand
 	}
 	group.Go(func() error {
 		return httpserver.Serve(ctx, ln, httpserver.Config{
-			Handler: handler(probers, map[string]http.Handler{metricsURL: metrics.handler(), logging.Path: control}, logger, opts.quiet), Logger: logger, Grace: shutdownGrace,
+			Handler: handler(probers, map[string]http.Handler{metricsURL: httpserver.Metrics(metrics.registry), logging.Path: control}, logger, opts.quiet), Logger: logger, Grace: shutdownGrace,
 		})
 	})
 	return group.Wait()

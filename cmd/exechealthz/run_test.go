@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/kube-dns/kube-dns/pkg/httpserver"
 	"github.com/kube-dns/kube-dns/pkg/prober"
 )
 
@@ -128,7 +129,7 @@ func TestHandler(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	var logs bytes.Buffer
-	server := httptest.NewServer(handler(probers, map[string]http.Handler{metricsURL: m.handler()}, slog.New(slog.NewTextHandler(&logs, nil)), true))
+	server := httptest.NewServer(handler(probers, map[string]http.Handler{metricsURL: httpserver.Metrics(m.registry)}, slog.New(slog.NewTextHandler(&logs, nil)), true))
 	tests := []struct {
 		method, path string
 		code         int

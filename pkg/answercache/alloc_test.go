@@ -22,7 +22,7 @@ func TestAllocs(t *testing.T) {
 	for name, records := range kinds {
 		q := ask(t, "WWW.example.", wire.TypeA)
 		r := parsed(t, message(t, q, records...))
-		c.Store(q, r, c.Epoch(), at(0))
+		c.Store(q, r, nil, c.Epoch(), at(0))
 		for _, now := range []int64{at(1), at(20)} {
 			n := testing.AllocsPerRun(100, func() {
 				if out, _ := c.Lookup(buf, q, now, true); len(out) == 0 {
@@ -33,12 +33,12 @@ func TestAllocs(t *testing.T) {
 				t.Errorf("%s at %d: %v allocations per lookup, want 0", name, now-at(0), n)
 			}
 		}
-		if n := testing.AllocsPerRun(100, func() { c.Store(q, r, c.Epoch(), at(0)) }); n > 2 {
+		if n := testing.AllocsPerRun(100, func() { c.Store(q, r, nil, c.Epoch(), at(0)) }); n > 2 {
 			t.Errorf("%s: %v allocations per store, want at most 2", name, n)
 		}
 	}
 	c = New(Config{Entries: 100, NXDomainCut: true})
-	c.Store(ask(t, "example.", a), parsed(t, message(t, ask(t, "example.", a), kinds["negative"]...)), c.Epoch(), at(0))
+	c.Store(ask(t, "example.", a), parsed(t, message(t, ask(t, "example.", a), kinds["negative"]...)), nil, c.Epoch(), at(0))
 	for _, q := range []*wire.Query{ask(t, "example.", wire.TypeMX), ask(t, "www.example.", a)} {
 		if n := testing.AllocsPerRun(100, func() {
 			if out, _ := c.Lookup(buf, q, at(1), false); len(out) == 0 {

@@ -62,7 +62,7 @@ const (
 	// Expired means that there is an expired answer, which a Lookup with allowStale
 	// would append. Nothing was appended.
 	Expired
-	// Hinted is Hit for an answer of StoreHinted.
+	// Hinted is Hit for an answer that was stored with a hint.
 	Hinted
 )
 
@@ -175,14 +175,10 @@ func (c *Cache) locate(key []byte) (hash uint64, at probe) {
 // Config.NegativeTTL), answers with a TTL of 0 (but see MinTTL and StaleFor), CNAME chains
 // with a loop or more than wire.MaxLinks links, questions for transfers and meta types, and
 // replies for only some of the clients (RFC 7871).
-func (c *Cache) Store(q *wire.Query, r *wire.Reply, asked Epoch, now int64) bool {
-	return c.StoreHinted(q, r, nil, asked, now)
-}
-
-// StoreHinted is Store for a reply that says that the name does not exist, together with a
-// hint of the server: a text for the caller, see Hint. Without a hint, or if the reply says
-// anything else, it is Store.
-func (c *Cache) StoreHinted(q *wire.Query, r *wire.Reply, hint []byte, asked Epoch, now int64) bool {
+//
+// hint is a text of the server for the caller, see Hint, or nil. It is stored with a reply
+// that says that the name does not exist.
+func (c *Cache) Store(q *wire.Query, r *wire.Reply, hint []byte, asked Epoch, now int64) bool {
 	if !c.stores(asked) || !definitive(q, r) {
 		return false
 	}

@@ -90,7 +90,7 @@ const (
 	// kindNX marks an answer that a name does not exist, which is for all types of the name
 	// (RFC 2308 §5). The key contains the type of the question.
 	kindNX = 1 << 14
-	// kindHinted marks an answer that StoreHinted has stored. It is always combined with
+	// kindHinted marks an answer with a hint. It is always combined with
 	// kindNX. The hint follows the records.
 	kindHinted = 1 << 13
 )

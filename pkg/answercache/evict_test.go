@@ -44,7 +44,7 @@ func (l *loader) store(c *Cache, n int, now int64) bool {
 	if !wire.ParseReply(l.reply, &r) {
 		panic("the loader's reply is malformed")
 	}
-	return c.Store(q, &r, c.Epoch(), now)
+	return c.Store(q, &r, nil, c.Epoch(), now)
 }
 
 func (l *loader) has(c *Cache, n int, now int64) bool {
@@ -118,7 +118,7 @@ func TestBytesAreBounded(t *testing.T) {
 	for i := range 300 {
 		huge.Answer = append(huge.Answer, message(t, q, fmt.Sprintf(`bigc7. 10 IN TXT "%d%s"`, i, strings.Repeat("z", 200))).Answer...)
 	}
-	if c.Store(q, parsed(t, huge), c.Epoch(), at(0)) {
+	if c.Store(q, parsed(t, huge), nil, c.Epoch(), at(0)) {
 		t.Error("60 KiB of answer were stored in 48 KiB")
 	}
 	c.Clear()

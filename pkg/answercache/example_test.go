@@ -27,7 +27,7 @@ func ExampleCache() {
 
 	var r wire.Reply
 	if wire.ParseReply(upstream, &r) && r.Answers(&q) {
-		cache.Store(&q, &r, cache.Epoch(), now)
+		cache.Store(&q, &r, nil, cache.Epoch(), now)
 	}
 
 	reply, result := cache.Lookup(nil, &q, now+10e9, false)

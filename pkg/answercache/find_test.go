@@ -15,10 +15,10 @@ func TestFindTellsOriginAndTimes(t *testing.T) {
 	if items := c.Find(q, at(0)); len(items) != 0 {
 		t.Errorf("empty: %+v", items)
 	}
-	c.Store(q, parsed(t, message(t, q, "www.example. 30 IN A 192.0.2.1")), c.Epoch().From(7), at(0))
+	c.Store(q, parsed(t, message(t, q, "www.example. 30 IN A 192.0.2.1")), nil, c.Epoch().From(7), at(0))
 	c.StoreFailure(ask(t, "bad.example.", dns.TypeA), dns.RcodeServerFailure, c.Epoch().From(8), at(0))
 	c.StoreAbsent(ask(t, "no.example.", dns.TypeA), 10, c.Epoch().From(9), at(0))
-	c.Store(ask(t, "nobody.example.", dns.TypeA), parsed(t, message(t, ask(t, "nobody.example.", dns.TypeA), "nobody.example. 30 IN A 192.0.2.1")), c.Epoch(), at(0))
+	c.Store(ask(t, "nobody.example.", dns.TypeA), parsed(t, message(t, ask(t, "nobody.example.", dns.TypeA), "nobody.example. 30 IN A 192.0.2.1")), nil, c.Epoch(), at(0))
 	for _, tt := range []struct {
 		name string
 		typ  uint16

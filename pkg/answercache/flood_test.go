@@ -43,14 +43,14 @@ func TestFloodsLeaveMemoryFlat(t *testing.T) {
 		{"large answers", 600, func(c *Cache, n int) {
 			number(large, n)
 			copy(reply.Name, large.Name)
-			if !c.Store(large, reply, c.Epoch(), at(0)) {
+			if !c.Store(large, reply, nil, c.Epoch(), at(0)) {
 				t.Fatal("a large answer was not stored")
 			}
 		}},
 		{"large answers for few names", 600, func(c *Cache, n int) {
 			number(large, n%3)
 			copy(reply.Name, large.Name)
-			c.Store(large, reply, c.Epoch(), at(0))
+			c.Store(large, reply, nil, c.Epoch(), at(0))
 		}},
 		{"failures", 60000, func(c *Cache, n int) { c.StoreFailure(l.name(n), wire.RcodeServFail, c.Epoch(), at(0)) }},
 		{"absent names", 60000, func(c *Cache, n int) { c.StoreAbsent(l.name(n), 60, c.Epoch(), at(0)) }},
@@ -59,7 +59,7 @@ func TestFloodsLeaveMemoryFlat(t *testing.T) {
 			if n%20 == 0 {
 				number(large, n)
 				copy(reply.Name, large.Name)
-				c.Store(large, reply, c.Epoch(), at(0))
+				c.Store(large, reply, nil, c.Epoch(), at(0))
 			}
 		}},
 	} {

@@ -43,7 +43,7 @@ func FuzzStore(f *testing.F) {
 		}
 		q.EDNS.DO = how&1 != 0
 		cache.Clear()
-		stored := cache.Store(q, &r, cache.Epoch(), at(0))
+		stored := cache.Store(q, &r, nil, cache.Epoch(), at(0))
 		if !bytes.Equal(before, msg) {
 			t.Fatal("Store changed the reply")
 		}

@@ -100,7 +100,7 @@ func parsed(tb testing.TB, m *dns.Msg) *wire.Reply {
 // store stores a reply from message.
 func store(tb testing.TB, c *Cache, now int64, q *wire.Query, text ...string) bool {
 	tb.Helper()
-	return c.Store(q, parsed(tb, message(tb, q, text...)), c.Epoch(), now)
+	return c.Store(q, parsed(tb, message(tb, q, text...)), nil, c.Epoch(), now)
 }
 
 // lookup returns the result of a lookup, with the answer unpacked by miekg/dns; nil if there is

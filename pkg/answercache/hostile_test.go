@@ -248,7 +248,7 @@ func TestHostileRepliesAreCheap(t *testing.T) {
 				if arranged = wire.Arrange(arranged[:0], &reply); len(arranged) > 0 && !wire.ParseReply(arranged, &reply) {
 					t.Error("arranged badly")
 				}
-				stored = c.Store(q, &reply, c.Epoch(), at(0))
+				stored = c.Store(q, &reply, nil, c.Epoch(), at(0))
 			})
 			for _, limit := range []int{512, 1232, 4096} {
 				check(fmt.Sprint("relaying with the limit ", limit), perQuery, func() {

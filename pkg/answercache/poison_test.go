@@ -23,7 +23,7 @@ func TestReplySpeaksForItsQuestionOnly(t *testing.T) {
 		c := New(Config{Entries: 100, StaleFor: 100, NegativeTTL: 5})
 		asked := ask(t, names[rng.IntN(4)], dns.TypeA)
 		m := randomReply(t, rng, asked)
-		if !c.Store(asked, parsed(t, m), c.Epoch(), at(0)) {
+		if !c.Store(asked, parsed(t, m), nil, c.Epoch(), at(0)) {
 			continue
 		}
 		stored++
@@ -57,7 +57,7 @@ func TestEscapingDoesNotLengthenNames(t *testing.T) {
 		}
 		m := message(t, q)
 		m.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: m.Question[0].Name, Rrtype: a, Class: 1, Ttl: 10}, A: []byte{10, 0, 0, byte(i)}}}
-		if !c.Store(q, parsed(t, m), c.Epoch(), at(0)) {
+		if !c.Store(q, parsed(t, m), nil, c.Epoch(), at(0)) {
 			t.Errorf("%.20q was not stored", name)
 		}
 		if m, _ := lookup(t, c, at(0), q, false); m == nil || m.Answer[0].(*dns.A).A[3] != byte(i) {
@@ -80,7 +80,7 @@ func TestAnswersOfEverySize(t *testing.T) {
 		for i := range n {
 			m.Answer = append(m.Answer, &dns.A{Hdr: dns.RR_Header{Name: "x.", Rrtype: a, Class: 1, Ttl: 10}, A: []byte{10, 0, byte(i >> 8), byte(i)}})
 		}
-		if !c.Store(q, parsed(t, m), c.Epoch(), at(0)) {
+		if !c.Store(q, parsed(t, m), nil, c.Epoch(), at(0)) {
 			t.Fatalf("%d addresses were not stored", n)
 		}
 		for _, limit := range []int{0, 512, 513, 1231, 1232, 4096, 65535} {

@@ -55,19 +55,19 @@ func TestPurgeEveryKind(t *testing.T) {
 	q := ask(t, "valid.corp.example.", a)
 	late := parsed(t, message(t, q, "valid.corp.example. 60 IN A 6.6.6.6"))
 	for i, epoch := range []Epoch{before, {}, New(Config{Entries: 1}).Epoch()} {
-		if c.Store(q, late, epoch, at(1)) || c.StoreFailure(q, 2, epoch, at(1)) || c.StoreAbsent(q, 60, epoch, at(1)) {
+		if c.Store(q, late, nil, epoch, at(1)) || c.StoreFailure(q, 2, epoch, at(1)) || c.StoreAbsent(q, 60, epoch, at(1)) {
 			t.Errorf("epoch %d: an answer from before the purge was stored", i)
 		}
 	}
 	if n := count("corp.example."); n != 0 {
 		t.Errorf("%d entries came back", n)
 	}
-	if !c.Store(q, late, c.Epoch(), at(1)) {
+	if !c.Store(q, late, nil, c.Epoch(), at(1)) {
 		t.Error("an answer asked for after the purge was not stored")
 	}
 	before = c.Epoch()
 	c.Clear()
-	if c.Store(q, late, before, at(1)) {
+	if c.Store(q, late, nil, before, at(1)) {
 		t.Error("an answer from before Clear was stored")
 	}
 }
@@ -100,7 +100,7 @@ func TestPurgeConcurrent(t *testing.T) {
 				if !wire.ParseReply(l.reply, &r) {
 					panic("the loader's reply is malformed")
 				}
-				c.Store(q, &r, old, at(1))
+				c.Store(q, &r, nil, old, at(1))
 			}
 		})
 	}

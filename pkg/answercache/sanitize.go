@@ -21,7 +21,7 @@ type scratch struct {
 	chosen  []choice     // the records to store, in order
 	offsets []uint16     // the offsets of the TTLs in msg
 	buf     []byte       // the memory of msg; at most maxScratch octets are kept
-	hint    []byte       // the hint passed to StoreHinted
+	hint    []byte       // the hint passed to Store
 	// chosen[finalStart:finalEnd] are the records that the question asked for.
 	finalStart, finalEnd int
 }

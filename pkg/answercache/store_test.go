@@ -156,7 +156,7 @@ func TestStoreOtherQuestion(t *testing.T) {
 		typ  uint16
 	}{{"y.", a}, {"x.", aaaa}} {
 		r := parsed(t, message(t, ask(t, other.name, other.typ), "x. 10 IN A 1.2.3.4"))
-		if c.Store(q, r, c.Epoch(), at(0)) {
+		if c.Store(q, r, nil, c.Epoch(), at(0)) {
 			t.Errorf("the reply to %v was stored for x. A", other)
 		}
 	}
@@ -181,7 +181,7 @@ func TestClientSubnetOptionHasItsOwnLength(t *testing.T) {
 		m.SetEdns0(1232, false)
 		// Another option follows, whose octets must not be read as the scope.
 		m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_LOCAL{Code: dns.EDNS0SUBNET, Data: []byte(data)}, &dns.EDNS0_LOCAL{Code: 65001, Data: make([]byte, 8)}}
-		if got := c.Store(q, parsed(t, m), c.Epoch(), at(0)); got != want {
+		if got := c.Store(q, parsed(t, m), nil, c.Epoch(), at(0)); got != want {
 			t.Errorf("option %x: Store = %v", data, got)
 		}
 	}

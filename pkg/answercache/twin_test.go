@@ -276,7 +276,7 @@ func TestAgreesWithTwin(t *testing.T) {
 			switch rng.IntN(4) {
 			case 0:
 				m := randomReply(t, rng, q)
-				got := c.Store(q, parsed(t, m), c.Epoch(), now)
+				got := c.Store(q, parsed(t, m), nil, c.Epoch(), now)
 				if want := w.store(q, m, now); got != want {
 					t.Fatalf("config %d, step %d: Store = %v, the twin says %v for\n%v", i, n, got, want, m)
 				}

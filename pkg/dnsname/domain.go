@@ -1,7 +1,6 @@
 package dnsname
 
 import (
-	"bytes"
 	"strings"
 )
 
@@ -46,33 +45,6 @@ func (d Domain) String() string {
 	default:
 		return "#"
 	}
-}
-
-// Contains reports whether the domain contains name, a valid uncompressed wire name in any case.
-func (d Domain) Contains(name []byte) bool {
-	var buf [MaxName]byte
-	name = AppendLower(buf[:0], name)
-	switch d.Match {
-	case MatchSuffix:
-		_, inside := CutZone(name, d.Name)
-		return inside
-	case MatchBelow:
-		at, inside := CutZone(name, d.Name)
-		return inside && at > 0
-	case MatchText:
-		return endsIn(name, d.Text)
-	case MatchUnqualified:
-		return len(name) > 1 && int(name[0])+2 == len(name)
-	}
-	return true
-}
-
-// endsIn reports whether the presentation form of a canonical wire name ends in text. Dots in text
-// are ends of labels; characters that presentation form would escape are compared without escapes.
-func endsIn(name []byte, text string) bool {
-	var buf [MaxName]byte
-	out := AppendDotted(buf[:0], name)
-	return len(out) >= len(text) && bytes.Equal(out[len(out)-len(text):], []byte(text))
 }
 
 // AppendDotted appends the labels of a valid uncompressed wire name with dots between them and

@@ -168,7 +168,7 @@ func (fl *flight) store(st *snapshot, r *Reply, hint []byte) {
 	case st.cfg.Cache.NXDomainCut && r.Msg.Rcode == wire.RcodeNXDomain && fl.routes.splits(dnsname.AppendLower(nil, q.Name)):
 		// If it were stored, it would hide names below that other servers know.
 	case r.Keep != nil:
-		st.cache.StoreHinted(q, r.Keep, hint, asked, now)
+		st.cache.Store(q, r.Keep, hint, asked, now)
 	case r.AbsentFor > 0:
 		st.cache.StoreAbsent(q, r.AbsentFor, asked, now)
 	default:

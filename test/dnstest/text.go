@@ -134,3 +134,21 @@ func NewSinkhole(tb testing.TB) netip.AddrPort {
 	tb.Cleanup(func() { pc.Close() })
 	return netip.MustParseAddrPort(pc.LocalAddr().String())
 }
+
+// Contains reports whether a domain contains a wire name, in any case. It is a model for the
+// tests of faster ways to find out.
+func Contains(d dnsname.Domain, name []byte) bool {
+	name = dnsname.AppendLower(nil, name)
+	at, inside := dnsname.CutZone(name, d.Name)
+	switch d.Match {
+	case dnsname.MatchSuffix:
+		return inside
+	case dnsname.MatchBelow:
+		return inside && at > 0
+	case dnsname.MatchText:
+		return strings.HasSuffix(string(dnsname.AppendDotted(nil, name)), d.Text)
+	case dnsname.MatchUnqualified:
+		return len(name) > 1 && int(name[0])+2 == len(name)
+	}
+	return true
+}

@@ -42,7 +42,7 @@ func storedItem(t *testing.T, qname string, qtype uint16, rcode int, records ...
 	c := answercache.New(answercache.Config{Entries: 4})
 	q := wire.Query{Flags: wire.FlagRD, Name: []byte(dnsname.MustParse(qname)), Type: qtype, Class: wire.ClassIN}
 	var r wire.Reply
-	if !wire.ParseReply(packet, &r) || !c.Store(&q, &r, c.Epoch(), 1) {
+	if !wire.ParseReply(packet, &r) || !c.Store(&q, &r, nil, c.Epoch(), 1) {
 		t.Fatalf("not stored:\n%v", m)
 	}
 	var item answercache.Item

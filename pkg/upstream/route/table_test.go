@@ -11,6 +11,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/wire"
+	"github.com/kube-dns/kube-dns/test/dnstest"
 )
 
 func suffix(text string) dnsname.Domain {
@@ -161,12 +162,37 @@ func TestLookupAgreesWithSearch(t *testing.T) {
 				if r.Domain.Match == dnsname.MatchSuffix && text != r.Domain.Name.String() {
 					length += 2
 				}
-				if r.Domain.Contains([]byte(dnsname.MustParse(text))) && length > best {
+				if dnstest.Contains(r.Domain, []byte(dnsname.MustParse(text))) && length > best {
 					best, want = length, fmt.Sprint(r.Servers[0].Addr.Port())
 				}
 			}
 			if got := told(table.Lookup([]byte(dnsname.MustParse(text)), wire.TypeA)); got != want {
 				t.Fatalf("%s: got %s, want %s of %v", text, got, want, routes)
+			}
+		}
+	}
+}
+
+// TestDomainForms: the names that each form of a domain contains.
+func TestDomainForms(t *testing.T) {
+	xy := dnsname.MustParse("x.y")
+	for _, tt := range []struct {
+		domain      dnsname.Domain
+		inside, not []string
+	}{
+		{dnsname.Domain{}, []string{".", "a", "x.y"}, nil},
+		{dnsname.Domain{Match: dnsname.MatchSuffix, Name: xy}, []string{"x.y", "X.Y", "a.x.y"}, []string{".", "y", "ax.y", "x.y.z"}},
+		{dnsname.Domain{Match: dnsname.MatchSuffix, Name: dnsname.Root}, []string{".", "a", "x.y"}, nil},
+		{dnsname.Domain{Match: dnsname.MatchBelow, Name: xy}, []string{"a.x.y", "b.A.x.Y"}, []string{"x.y", "y", "ax.y"}},
+		{dnsname.Domain{Match: dnsname.MatchText, Text: "ld.com"}, []string{"ld.com", "wild.com", "a.WILD.com"}, []string{"com", "d.com", "wild.com.x", "."}},
+		{dnsname.Domain{Match: dnsname.MatchUnqualified}, []string{"a", "web"}, []string{".", "x.y"}},
+	} {
+		table := tableOf(Route{Domain: tt.domain, Servers: []Server{at(1)}})
+		for _, text := range append(tt.inside, tt.not...) {
+			name := []byte(dnsname.MustParse(text))
+			want := slices.Contains(tt.inside, text)
+			if got := table.Lookup(name, wire.TypeA).Kind == Ask; got != want || dnstest.Contains(tt.domain, name) != want {
+				t.Errorf("%+v contains %s: %t, want %t", tt.domain, text, got, want)
 			}
 		}
 	}
