@@ -1,7 +1,8 @@
 // Package backend answers the server's three questions from the tree: which records
-// a name has, which names an address has, and whether the data is complete.
+// a name has, which names an address has, and whether the data is complete. Use
+// [New] for the cluster domain and [NewClusterSet] for the clusterset zone.
 //
-// It adds to the tree what is not stored: names of Pods, wildcards, federated
+// A Backend adds to the tree what is not stored: names of Pods, wildcards, federated
 // names, and the API server's own name until the data is loaded. It knows nothing
 // about DNS messages, and leaves the zone's apex, SOA and NS to the server.
 package backend

@@ -89,7 +89,7 @@ func reverseAddr6(labels []byte) (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	for i := range 32 {
-		v, ok := hexNibble(labels[2*i+1])
+		v, ok := HexNibble(labels[2*i+1])
 		if labels[2*i] != 1 || !ok {
 			return netip.Addr{}, false
 		}
@@ -98,8 +98,8 @@ func reverseAddr6(labels []byte) (netip.Addr, bool) {
 	return netip.AddrFrom16(ip), true
 }
 
-// hexNibble parses one lower-case hexadecimal digit.
-func hexNibble(c byte) (byte, bool) {
+// HexNibble parses one lower-case hexadecimal digit.
+func HexNibble(c byte) (byte, bool) {
 	switch {
 	case isDigit(c):
 		return c - '0', true

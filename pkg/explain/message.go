@@ -2,6 +2,7 @@ package explain
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -89,6 +90,17 @@ func reasonWords(code int) string {
 		wire.EDEInvalidData:          "invalid data",
 	}[uint16(code)]
 }
+
+// ParseName parses the name in a question.
+func ParseName(text string) (dnsname.Name, error) {
+	name, err := dnsname.Parse(text)
+	if err != nil || text == "" {
+		return "", fmt.Errorf("%q is not a domain name: %w", text, errors.Join(err, errName))
+	}
+	return name, nil
+}
+
+var errName = errors.New("labels have 1 to 63 characters, and a name at most 255 octets")
 
 // ParseType parses the name of a record type, in upper or lower case. An empty text means A.
 func ParseType(text string) (uint16, error) {

@@ -1,7 +1,8 @@
 // Package records turns one Service with its EndpointSlices into everything that
 // DNS says about it: the names below S.N.svc, and the addresses that point back to
-// them. Its functions are pure and know nothing about the Kubernetes API. Their
-// inputs are compact, because a cluster's objects are kept in this form.
+// them. Use [Build] for a Service and [BuildImport] for a ServiceImport. They are pure
+// functions that know nothing about the Kubernetes API. Their inputs are compact,
+// because a cluster's objects are kept in this form.
 //
 // The rules are those of the Kubernetes DNS specification 1.1.0 and, where it
 // leaves room, of kube-dns: TTL 30 by default, SRV priority 10, hashed labels for

@@ -3,6 +3,8 @@ package treecache
 import (
 	"net/netip"
 	"strconv"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 const hexDigits = "0123456789abcdef"
@@ -76,24 +78,13 @@ func parseHashLabel(label string) (uint32, bool) {
 	}
 	var h uint32
 	for i := 0; i < n; i += 2 {
-		hi, ok1 := hexNibble(label[i])
-		lo, ok2 := hexNibble(label[i+1])
-		digit, ok3 := hexNibble(hi<<4 | lo)
+		hi, ok1 := dnsname.HexNibble(label[i])
+		lo, ok2 := dnsname.HexNibble(label[i+1])
+		digit, ok3 := dnsname.HexNibble(hi<<4 | lo)
 		if !ok1 || !ok2 || !ok3 || (i == 0 && digit == 0 && n > 2) {
 			return 0, false
 		}
 		h = h<<4 | uint32(digit)
 	}
 	return h, true
-}
-
-// hexNibble reads one lower-case hexadecimal digit.
-func hexNibble(c byte) (byte, bool) {
-	switch {
-	case c-'0' < 10:
-		return c - '0', true
-	case c-'a' < 6:
-		return c - 'a' + 10, true
-	}
-	return 0, false
 }

@@ -8,7 +8,6 @@ package explain
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -92,9 +91,9 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 	if err != nil {
 		return nil, err
 	}
-	name, err := dnsname.Parse(q.Name)
-	if err != nil || q.Name == "" {
-		return nil, fmt.Errorf("%q is not a domain name: %w", q.Name, errors.Join(err, errName))
+	name, err := explain.ParseName(q.Name)
+	if err != nil {
+		return nil, err
 	}
 	x := &Explanation{Name: name.String(), Type: wire.TypeText(typ)}
 	before := e.Forward.Cached([]byte(name), typ, false)
@@ -120,8 +119,6 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 	}
 	return x, nil
 }
-
-var errName = errors.New("labels have 1 to 63 characters, and a name at most 255 octets")
 
 // addf adds a reason, up to [explain.MaxLines].
 func (x *Explanation) addf(format string, args ...any) {

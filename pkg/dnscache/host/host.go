@@ -57,10 +57,7 @@ func Open(o *options.Options, log *linelog.Log, logger *slog.Logger) (*Host, err
 
 // name returns the name of this host, or the root if that is not a valid domain name.
 func name() dnsname.Name {
-	text, err := os.Hostname()
-	if err != nil {
-		return dnsname.Root
-	}
+	text, _ := os.Hostname() // "" after an error
 	name, err := dnsname.Parse(strings.ToLower(text))
 	if err != nil {
 		return dnsname.Root

@@ -2,8 +2,9 @@
 // few dozen octets for a name, without pointers, so that lists of hundreds of
 // thousands of names take little memory and nothing of the garbage collector.
 //
-// A [TableBuilder] reads the files and makes a [Table], which does not change and may
-// be used from any goroutine. A change of the files is a new table.
+// Use [Loader] to read files, and again when they may have changed. It makes a [Table]
+// with a [TableBuilder]. A table does not change, and any goroutine may use it; a change
+// of the files leads to a new table.
 package hosts
 
 import (

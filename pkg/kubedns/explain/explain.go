@@ -12,7 +12,6 @@ package explain
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -251,9 +250,9 @@ func (x *Explanation) addf(format string, args ...any) {
 // candidates returns the names that a resolver in a Pod tries, in order. absolute is the one of
 // them without a suffix of the search list.
 func (e *Explainer) candidates(q *Question) (absolute dnsname.Name, names []dnsname.Name, err error) {
-	absolute, err = dnsname.Parse(q.Name)
-	if err != nil || q.Name == "" {
-		return "", nil, fmt.Errorf("%q is not a domain name: %w", q.Name, errors.Join(err, errName))
+	absolute, err = explain.ParseName(q.Name)
+	if err != nil {
+		return "", nil, err
 	}
 	if strings.HasSuffix(q.Name, ".") {
 		return absolute, []dnsname.Name{absolute}, nil
@@ -273,5 +272,3 @@ func (e *Explainer) candidates(q *Question) (absolute dnsname.Name, names []dnsn
 	}
 	return absolute, append(names, absolute), nil
 }
-
-var errName = errors.New("labels have 1 to 63 characters, and a name at most 255 octets")

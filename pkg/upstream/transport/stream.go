@@ -312,10 +312,7 @@ func connect(ctx context.Context, ep *Endpoint) (net.Conn, error) {
 			err := raw.Control(func(fd uintptr) {
 				failed = os.NewSyscallError("bindtodevice", unix.BindToDevice(int(fd), ep.Interface))
 			})
-			if err != nil {
-				return err
-			}
-			return failed
+			return errors.Join(err, failed)
 		}
 	}
 	return d.DialContext(ctx, "tcp", ep.Addr.String())
