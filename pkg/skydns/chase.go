@@ -86,17 +86,17 @@ func (w *worker) resolve(start wire.Mark, ttl uint32) (r result, later bool) {
 	route := w.s.route(w.target)
 	switch {
 	case route.Kind == RouteUnavailable:
-		r = w.failed(start, route.Reason)
-		r.ede.Code = wire.EDENoReachableAuthority
-		return r, false
+		return w.unreachable(start, route.Reason), false
 	case route.Kind == RouteNobody && w.s.cfg.RefuseUncovered:
 		return r, false // RFC 1034 §4.3.2: the CNAME is all that we know
 	case route.Kind != RouteStub && keptInside(w.target, w.q.Type):
 		return w.noSingleLabel(), false
 	case w.resolved:
 		return w.failed(start, "external name leads in and out of the domain"), false
-	case route.Kind == RouteNobody, w.s.cfg.Resolve == nil:
+	case w.s.cfg.Resolve == nil:
 		return r, false // RFC 1034 §4.3.2: the CNAME is all that we know
+	case route.Kind == RouteNobody:
+		return w.unreachable(start, route.Reason), false
 	}
 	p := &pending{s: w.s, q: w.q, to: w.to, chain: w.chain.copy(), ttl: ttl, start: time.Now()}
 	p.q.Name = append([]byte(nil), w.q.Name...)
@@ -106,6 +106,13 @@ func (w *worker) resolve(start wire.Mark, ttl uint32) (r result, later bool) {
 	question.EDNS.DO = w.q.EDNS.DO
 	w.s.cfg.Resolve(&question, p.done)
 	return r, true
+}
+
+// unreachable is failed for the case that no server can be asked about an external name.
+func (w *worker) unreachable(start wire.Mark, reason string) result {
+	r := w.failed(start, reason)
+	r.ede.Code = wire.EDENoReachableAuthority
+	return r
 }
 
 // pending is a question whose answer waits for another server.
@@ -164,9 +171,7 @@ func (w *worker) answerResolved(buffer []byte, p *pending, up *wire.Reply, err e
 	case errors.Is(err, ErrNobody):
 	case err != nil:
 		w.s.log.Debug("external name not resolved", "name", nameText(last), "error", err)
-		r := w.failed(start, "external name not resolved")
-		r.ede.Code = wire.EDENoReachableAuthority
-		return r
+		return w.unreachable(start, "external name not resolved")
 	case up.Rcode != wire.RcodeSuccess && up.Rcode != wire.RcodeNXDomain:
 		return w.failed(start, "external name failed upstream")
 	case up.Truncated() && p.to.Stream() && wire.Count(up.Msg, wire.Answer) == 0:

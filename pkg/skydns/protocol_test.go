@@ -372,6 +372,24 @@ func TestNobodyToResolve(t *testing.T) {
 	}
 }
 
+// TestExternalNameWithoutServers: if there should be upstream servers but are none, an external
+// name fails as every name outside does. The alias alone would say that it has no address.
+func TestExternalNameWithoutServers(t *testing.T) {
+	for refuse, want := range map[bool]string{
+		false: "SERVFAIL", true: "NOERROR aa\ne1.ext.S 30 CNAME ext.example.com.",
+	} {
+		c := newClient(t, Config{
+			Resolve:         func(*wire.Query, func(*wire.Reply, error)) { t.Error("a server was asked") },
+			Route:           func([]byte) Route { return Route{Kind: RouteNobody, Reason: "no servers"} },
+			RefuseUncovered: refuse,
+		})
+		reply := c.ask(question(t, "e1.ext A").SetEdns0(1232, false))
+		if got := render(reply); got != want {
+			t.Errorf("refuse %v: %s, want %s", refuse, got, want)
+		}
+	}
+}
+
 // crashBackend panics on one name.
 type crashBackend struct{ *fakeBackend }
 
