@@ -3,6 +3,7 @@ package records
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -55,13 +56,8 @@ func Build(svc *Service, slices []*Slice, ttl uint32) (*treecache.Set, []Problem
 }
 
 // hasEndpoints reports whether any slice has an endpoint, ready or not.
-func hasEndpoints(slices []*Slice) bool {
-	for _, s := range slices {
-		if s.Len() > 0 {
-			return true
-		}
-	}
-	return false
+func hasEndpoints(list []*Slice) bool {
+	return slices.ContainsFunc(list, func(s *Slice) bool { return s.Len() > 0 })
 }
 
 // builder collects the Spec of one Service.

@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Group is the servers that may answer the same names, in the order of the
 // configuration.
@@ -36,12 +39,7 @@ const (
 
 // measured reports whether the round-trip time of a usable server is known.
 func (g *Group) measured() bool {
-	for _, s := range g.Servers {
-		if s.srtt != 0 && s.Standing().Usable() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(g.Servers, func(s *Server) bool { return s.srtt != 0 && s.Standing().Usable() })
 }
 
 // wantsExplore reports whether it is time to measure all servers. It returns true once per

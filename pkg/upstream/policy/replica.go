@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Role is a server's place among those of its group.
 type Role uint8
@@ -40,15 +43,7 @@ func (s Server) Placed(role Role) Server {
 
 // spares reports whether s is held back until no replica can be asked.
 func (g *Group) spares(s *Server) bool {
-	if s.role != Reserve {
-		return false
-	}
-	for _, o := range g.Servers {
-		if o.role == Replica && o.Standing().Usable() {
-			return true
-		}
-	}
-	return false
+	return s.role == Reserve && slices.ContainsFunc(g.Servers, func(o *Server) bool { return o.role == Replica && o.Standing().Usable() })
 }
 
 // turn returns a server's place in the order of roles. The lowest is asked first.
