@@ -13,6 +13,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/test/dnstest"
+	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
 // TestTLSSecondServer is B7, B18 and B26: if one of two servers fails, the other one answers
@@ -208,15 +209,16 @@ func TestTLSProtocolRefused(t *testing.T) {
 	}
 }
 
-// TestTLSRestart is B16: a server that restarts closes all its connections at once, also
-// those in the handshake. Questions that were open on them are repeated on connections
+// TestTLSRestart is B16: a server that restarts closes all its connections, at once or one
+// after the other, also those in the handshake. Questions that were open on them are repeated on connections
 // that were made afterwards, not on one that is about to end, too.
 func TestTLSRestart(t *testing.T) {
-	for _, during := range []string{"questions", "handshake"} {
+	for _, during := range []string{"questions", "slowly", "handshake"} {
 		t.Run(during, func(t *testing.T) {
 			t.Parallel()
 			var stopped atomic.Bool
 			stopped.Store(true)
+			var asked atomic.Int64
 			const questions = 100
 			var server *secure
 			server = newSecure(t, dnstest.TLSScript{
@@ -228,9 +230,9 @@ func TestTLSRestart(t *testing.T) {
 					return false
 				},
 				Answer: func(q *dns.Msg, _ bool) [][]byte {
-					if during == "questions" && stopped.Load() {
-						if server.Questions.Load() == questions && stopped.CompareAndSwap(true, false) {
-							server.Drop()
+					if n := asked.Add(1); during != "handshake" && n <= questions {
+						if n == questions {
+							server.DropSlowly(map[string]time.Duration{"slowly": 10 * time.Millisecond}[during])
 						}
 						return nil
 					}
@@ -240,6 +242,9 @@ func TestTLSRestart(t *testing.T) {
 			s := patientTLS(t, server.config())
 			var list []*waiting
 			for i := range questions {
+				if i == questions/2 && during == "slowly" { // a second connection has the rest
+					testkit.Eventually(t, "half of the questions", func() bool { return server.Questions.Load() == questions/2 })
+				}
 				list = append(list, s.askA(fmt.Sprintf("n%d.example.", i), 0))
 			}
 			for _, w := range list {

@@ -13,11 +13,13 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -312,6 +314,17 @@ func (s *TLSServer) Drop() {
 	defer s.mu.Unlock()
 	for nc := range s.open {
 		nc.Close()
+	}
+}
+
+// DropSlowly closes all connections, with a pause after each.
+func (s *TLSServer) DropSlowly(pause time.Duration) {
+	s.mu.Lock()
+	open := slices.Collect(maps.Keys(s.open))
+	s.mu.Unlock()
+	for _, nc := range open {
+		nc.Close()
+		time.Sleep(pause)
 	}
 }
 

@@ -118,6 +118,9 @@ type secure struct {
 	// brief connections in a row that ended before they brought a reply, in the
 	// handshake or after it.
 	closedIdle, brief int
+	// briefAt is when brief was last counted. Connections made before that do not count
+	// again: a server that restarts ends all its connections.
+	briefAt int64
 	// spareAt is when a further connection may be made while others are open.
 	spareAt int64
 	// silentALPN says to offer no protocol in the handshake, because the server refused ours.
@@ -280,7 +283,7 @@ func (p *streamPool) over(s *stream, end streamEnd, now int64) Failure {
 		}
 		// A server that restarts, or a load balancer in front of it, closes connections that
 		// it has just accepted.
-		if sec.brief++; sec.brief < briefLimit {
+		if sec.countBrief(s.made, now); sec.brief < briefLimit {
 			fault = nil
 		}
 	case replies > 0:
@@ -291,7 +294,7 @@ func (p *streamPool) over(s *stream, end streamEnd, now int64) Failure {
 	case err == nil && !s.stalled:
 		// Nobody waited for anything.
 	default:
-		sec.brief++
+		sec.countBrief(s.made, now)
 		fault = p.faultOfEnd(s, err)
 		if open == 0 && !s.stalled || sec.brief < briefLimit && fault.Reason == FaultClosed {
 			fault = nil
@@ -312,6 +315,15 @@ func (p *streamPool) over(s *stream, end streamEnd, now int64) Failure {
 		return NotConnected
 	}
 	return Lost
+}
+
+// countBrief counts a connection, made at the time made, that brought no reply. The owner's mu
+// must be held.
+func (sec *secure) countBrief(made, now int64) {
+	if made >= sec.briefAt {
+		sec.brief++
+		sec.briefAt = now
+	}
 }
 
 // closedFirst records that the server closed an idle connection before us. From the second
