@@ -155,8 +155,8 @@ func TestTLSServers(t *testing.T) {
 			if c.server != nil {
 				c.server(config)
 			}
-			server := dnstest.NewTLSServer(t, config, c.script)
-			plain := newCounting(t, server.Addr.String())
+			addr, plain := newCounting(t)
+			server := dnstest.NewTLSServerAt(t, addr, config, c.script)
 			trust := &Trust{Roots: ca.Pool()}
 			if c.roots != "" {
 				trust.Roots = other.Pool()
@@ -201,12 +201,24 @@ func TestTLSServers(t *testing.T) {
 }
 
 // newCounting counts packets to a UDP address.
-func newCounting(tb testing.TB, addr string) *atomic.Int64 {
+func newCounting(tb testing.TB) (addr string, count *atomic.Int64) {
 	tb.Helper()
 	var n atomic.Int64
-	pc, err := net.ListenPacket("udp", addr)
-	if err != nil {
-		tb.Fatal(err)
+	var pc net.PacketConn
+	for try := 0; pc == nil; try++ { // until a port is free for TCP as well
+		var err error
+		if pc, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			tb.Fatal(err)
+		}
+		l, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			l.Close()
+			break
+		}
+		pc.Close()
+		if pc = nil; try == 20 {
+			tb.Fatal(err)
+		}
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -218,7 +230,7 @@ func newCounting(tb testing.TB, addr string) *atomic.Int64 {
 		}
 	})
 	tb.Cleanup(func() { pc.Close(); wg.Wait() })
-	return &n
+	return pc.LocalAddr().String(), &n
 }
 
 // TestTLSManyQuestions is B11, B12 and B13: few handshakes, more questions in

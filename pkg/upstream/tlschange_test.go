@@ -169,7 +169,9 @@ func TestTLSPrefersHealthy(t *testing.T) {
 					t.Fatalf("got %q, want %q", got, want)
 				}
 			}
-			if n := silent.Questions.Load(); n == 0 || n > questions/10 {
+			// The fastest server of the first questions may be the healthy one; the other is then
+			// tried later than the test takes.
+			if n := silent.Questions.Load(); n == 0 && strategy == InOrder || n > questions/10 {
 				t.Errorf("the silent server was asked %d times", n)
 			}
 			st := s.Stats().Servers
