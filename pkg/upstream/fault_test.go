@@ -23,6 +23,7 @@ func unusedPort(t *testing.T) netip.AddrPort {
 
 // Stats say in words why the last question that failed did.
 func TestLastError(t *testing.T) {
+	t.Parallel()
 	closed := unusedPort(t)
 	for _, tt := range []struct {
 		name   string

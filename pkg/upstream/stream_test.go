@@ -186,6 +186,7 @@ func serial(_ int, c *peer) {
 
 // TestTCP: the outcome of a question over TCP, twice in a row.
 func TestTCP(t *testing.T) {
+	t.Parallel()
 	const good, cut = "NOERROR www.example.", "NOERROR tc"
 	octets := func(_ int, c *peer) {
 		for q := c.query(); q != nil; q = c.query() {

@@ -146,6 +146,7 @@ func patientTLS(tb testing.TB, cfg Config) *Set {
 }
 
 func TestTLSServers(t *testing.T) {
+	t.Parallel()
 	for _, c := range tlsCases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -236,6 +237,7 @@ func newCounting(tb testing.TB) (addr string, count *atomic.Int64) {
 // TestTLSManyQuestions is B11, B12 and B13: few handshakes, more questions in
 // flight than TCP may have, answers in any order.
 func TestTLSManyQuestions(t *testing.T) {
+	t.Parallel()
 	var n atomic.Int64
 	server := newSecure(t, dnstest.TLSScript{Answer: func(q *dns.Msg, _ bool) [][]byte {
 		time.Sleep(time.Duration(n.Add(1)%7) * 5 * time.Millisecond)
@@ -269,6 +271,7 @@ func TestTLSManyQuestions(t *testing.T) {
 }
 
 func TestTLSSixteenOpen(t *testing.T) {
+	t.Parallel()
 	server := newSecure(t, dnstest.TLSScript{})
 	s := patientTLS(t, server.config())
 	var wg sync.WaitGroup
@@ -289,6 +292,7 @@ func TestTLSSixteenOpen(t *testing.T) {
 
 // TestTLSClosing is B14 to B17: ways of closing connections that do not count as faults.
 func TestTLSClosing(t *testing.T) {
+	t.Parallel()
 	keepalive := func(data ...byte) dnstest.Script {
 		return func(q *dns.Msg, _ bool) [][]byte {
 			m := new(dns.Msg).SetReply(q)
@@ -354,6 +358,7 @@ func TestTLSClosing(t *testing.T) {
 
 // TestTLSPadding is B24.
 func TestTLSPadding(t *testing.T) {
+	t.Parallel()
 	server := newSecure(t, dnstest.TLSScript{})
 	s := patientTLS(t, server.config())
 	for n := 1; n < 60; n++ {
@@ -377,6 +382,7 @@ func TestTLSPadding(t *testing.T) {
 // TestTLSBroken is B27 and B28: a broken server is not asked for a while, and used when it
 // works again.
 func TestTLSBroken(t *testing.T) {
+	t.Parallel()
 	server := newSecure(t, dnstest.TLSScript{})
 	cfg := server.config()
 	trust := atomic.Pointer[Trust]{}
@@ -409,6 +415,7 @@ func TestTLSBroken(t *testing.T) {
 
 // TestTLSWrongReplies is B33 and B35.
 func TestTLSWrongReplies(t *testing.T) {
+	t.Parallel()
 	server := newSecure(t, dnstest.TLSScript{Answer: func(q *dns.Msg, _ bool) [][]byte {
 		right := new(dns.Msg).SetReply(q)
 		right.Truncated = true

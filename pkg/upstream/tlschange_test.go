@@ -19,6 +19,7 @@ import (
 // TestTLSSecondServer is B7, B18 and B26: if one of two servers fails, the other one answers
 // in time.
 func TestTLSSecondServer(t *testing.T) {
+	t.Parallel()
 	bad := newSecure(t, dnstest.TLSScript{Raw: func(_ int, nc net.Conn) bool { time.Sleep(3 * time.Second); return true }})
 	ok := newSecure(t, dnstest.TLSScript{})
 	cfg := bad.config(ok)
@@ -84,6 +85,7 @@ func TestTLSReload(t *testing.T) {
 // after other certificates are trusted, the old connection answers what is open on it
 // and then ends with a close_notify; new questions do not use it.
 func TestTLSOldConnections(t *testing.T) {
+	t.Parallel()
 	for _, change := range []string{"name", "trust"} {
 		t.Run(change, func(t *testing.T) {
 			t.Parallel()
@@ -154,6 +156,7 @@ func TestTLSOldConnections(t *testing.T) {
 // TestTLSPrefersHealthy is B26: of two servers, one of which accepts questions and says
 // nothing, the healthy one gets nearly all questions, and all are answered.
 func TestTLSPrefersHealthy(t *testing.T) {
+	t.Parallel()
 	for _, strategy := range []Strategy{Fastest, InOrder} {
 		t.Run(fmt.Sprint(strategy), func(t *testing.T) {
 			t.Parallel()
@@ -185,6 +188,7 @@ func TestTLSPrefersHealthy(t *testing.T) {
 // TestTLSProtocolRefused is B43: a server that refuses all protocols, and none, is asked
 // once with and once without at first, and then once each time.
 func TestTLSProtocolRefused(t *testing.T) {
+	t.Parallel()
 	server := newSecure(t, dnstest.TLSScript{Raw: func(_ int, nc net.Conn) bool {
 		_, _ = nc.Read(make([]byte, 4096))
 		_, _ = nc.Write([]byte{21, 3, 3, 0, 2, 2, 120}) // no_application_protocol
@@ -215,6 +219,7 @@ func TestTLSProtocolRefused(t *testing.T) {
 // after the other, also those in the handshake. Questions that were open on them are repeated on connections
 // that were made afterwards, not on one that is about to end, too.
 func TestTLSRestart(t *testing.T) {
+	t.Parallel()
 	for _, during := range []string{"questions", "slowly", "handshake"} {
 		t.Run(during, func(t *testing.T) {
 			t.Parallel()
