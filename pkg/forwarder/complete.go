@@ -103,11 +103,14 @@ func (c *completer) count(v verdict) {
 	}
 }
 
-func (c *completer) getWalk() *walk {
-	if w, ok := c.walks.Get().(*walk); ok {
-		return w
+// getWalk returns a walk that obeys the policies of st. The caller returns it with putWalk.
+func (f *Forwarder) getWalk(st *snapshot) *walk {
+	w, ok := f.completions.walks.Get().(*walk)
+	if !ok {
+		w = new(walk)
 	}
-	return new(walk)
+	w.f, w.policies = f, st.complete
+	return w
 }
 
 // putWalk makes a walk available again.
@@ -115,7 +118,7 @@ func (c *completer) putWalk(w *walk) {
 	if cap(w.msg) > maxKeptReply || cap(w.scratch) > maxKeptReply {
 		w.msg, w.scratch = nil, nil
 	}
-	w.reply, w.hint = wire.Reply{}, autopath.Hint{}
+	w.reply, w.given, w.hint, w.f, w.policies = wire.Reply{}, wire.Reply{}, autopath.Hint{}, nil, nil
 	c.walks.Put(w)
 }
 
@@ -128,11 +131,10 @@ func (w *walk) look(f *Forwarder, who recipient) verdict {
 			if len(w.scratch) == 0 {
 				return waits
 			}
-			var r wire.Reply
-			if !wire.ParseReply(w.scratch, &r) {
+			if !wire.ParseReply(w.scratch, &w.given) {
 				return gaveUp
 			}
-			w.note(i, &r, nil)
+			w.note(i, &w.given, nil)
 		}
 		if v := w.decide(); v != goOn {
 			return v
@@ -150,7 +152,7 @@ func (q *Query) answerHinted(out []byte) {
 		q.answerCached(out, answercache.Hit)
 		return
 	}
-	w := c.getWalk()
+	w := q.f.getWalk(q.st)
 	defer c.putWalk(w)
 	nx := out[len(q.reply):]
 	v := gaveUp
@@ -201,7 +203,7 @@ func (q *Query) completeStale(out []byte) (answer []byte, completed bool) {
 	}
 	var buf [answercache.MaxKey]byte
 	key := answercache.AppendKey(buf[:0], q.Msg)
-	w := q.f.completions.getWalk()
+	w := q.f.getWalk(q.st)
 	defer q.f.completions.putWalk(w)
 	hint := q.st.cache.Hint(w.data[:0], key)
 	if len(hint) == 0 || !w.start(q.Msg, key[:len(q.Msg.Name)], out[base:], hint) {

@@ -76,7 +76,7 @@ func (fl *flight) complete(st *snapshot, s *answerSink, hint []byte, waiting *[]
 		fl.relayTo(st, s, &others)
 	}
 	*waiting = nil
-	c := &completion{f: f, fl: fl, nx: nx, w: f.completions.getWalk(), who: recipient{to: clients[0].to, serial: clients[0].serial, inner: innerAsks}}
+	c := &completion{f: f, fl: fl, nx: nx, w: f.getWalk(st), who: recipient{to: clients[0].to, serial: clients[0].serial, inner: innerAsks}}
 	question := fl.question()
 	var buf [wire.MaxName]byte
 	if !c.w.start(&question, dnsname.AppendLower(buf[:0], fl.name[:fl.nlen]), nx, hint) {
@@ -116,7 +116,7 @@ func (f *Forwarder) joinCompletion(q *Query, g *upstream.Group, w *walk, nx []by
 	fl.addWaiter(q)
 	sh.insert(fl)
 	sh.mu.Unlock()
-	c := &completion{f: f, fl: fl, nx: slices.Clone(nx), w: f.completions.getWalk(), who: q.innerOf(0)}
+	c := &completion{f: f, fl: fl, nx: slices.Clone(nx), w: f.getWalk(q.st), who: q.innerOf(0)}
 	c.w.start(q.Msg, q.Name, nx, w.data)
 	c.run()
 	return began

@@ -69,6 +69,8 @@ type snapshot struct {
 	miss   []func(*Query, upstream.Decision) bool                   // the Miss hooks
 	reply  []func(*Reply) bool                                      // the Reply hooks
 	ignore []func(*wire.Reply) bool                                 // the Ignore hooks
+	// complete holds the Complete hooks.
+	complete []func(name []byte, r *wire.Reply, now int64) bool
 }
 
 // servesStale reports whether clients get expired answers when servers fail or are slow (RFC
@@ -128,6 +130,9 @@ func (f *Forwarder) newState(cfg Config, old *snapshot) *snapshot {
 		}
 		if stage.Reply != nil {
 			st.reply = append(st.reply, stage.Reply)
+		}
+		if stage.Complete != nil {
+			st.complete = append(st.complete, stage.Complete)
 		}
 	}
 	switch {

@@ -8,7 +8,7 @@ import (
 )
 
 // Stage is a policy that a forwarder applies around its cache and upstream servers. It consists
-// of up to five hooks; those that the policy does not need are nil. Hooks run in the order of
+// of up to six hooks; those that the policy does not need are nil. Hooks run in the order of
 // Config.Stages, on the packet path and on many goroutines at once. They must not block.
 //
 //	Query ─ cache ─ Hit ─────────────────────────► answer
@@ -33,6 +33,12 @@ type Stage struct {
 	// Reply judges an upstream server's reply before it is stored and relayed. If it returns
 	// true, the stages after it are not called.
 	Reply func(r *Reply) (final bool)
+	// Complete reports whether the records in r, an answer about another name that has passed
+	// all stages, may complete the answer about name, a canonical wire name (Config.Complete).
+	// If not, name is not completed. A server that sends a hint could otherwise give its own
+	// name the records of a name for which the policy makes an exception. now is the time in
+	// nanoseconds of a monotonic clock. Complete must not change or keep name and r.
+	Complete func(name []byte, r *wire.Reply, now int64) (allowed bool)
 }
 
 // Reply is an upstream server's reply that is about to be stored and relayed. It is valid only

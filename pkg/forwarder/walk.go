@@ -29,9 +29,13 @@ type walk struct {
 	reply     wire.Reply         // the reply about the question's type
 	msg       []byte             // the message of reply
 	reason    wire.ExtendedError // the extended error of reply
+	f         *Forwarder         // the forwarder that uses it
+	// policies are the Complete hooks of the stages, which the replies must pass.
+	policies []func(name []byte, r *wire.Reply, now int64) bool
 
 	ask     wire.Query   // memory for question
 	scratch []byte       // memory for an answer that is given at once
+	given   wire.Reply   // the answer in scratch
 	chain   wire.Chain   // the records of reply that are the answer
 	builder wire.Builder // writes the answer
 }
@@ -43,7 +47,7 @@ const (
 	fateUnknown fate = iota
 	fateExists       // the candidate exists, with or without records of the type
 	fateMissing      // NXDOMAIN
-	fateFailed       // no valid answer
+	fateFailed       // no valid answer, or one that policies do not allow for this client's question
 )
 
 // verdict is the result of the replies about a candidate.
@@ -111,7 +115,7 @@ func (w *walk) note(i int, r *wire.Reply, err error) {
 	case err != nil, r.Truncated():
 		w.fates[i] = fateFailed
 		return
-	case r.Rcode == wire.RcodeSuccess:
+	case r.Rcode == wire.RcodeSuccess && w.allows(r):
 		w.fates[i] = fateExists
 	case r.Rcode == wire.RcodeNXDomain:
 		w.fates[i] = fateMissing
@@ -127,6 +131,17 @@ func (w *walk) note(i int, r *wire.Reply, err error) {
 		}
 		w.reason = extendedOf(r)
 	}
+}
+
+// allows reports whether the records in a reply about the candidate may be given to a client
+// that asked for another name.
+func (w *walk) allows(r *wire.Reply) bool {
+	for _, allowed := range w.policies {
+		if !allowed(w.name, r, w.f.now()) {
+			return false
+		}
+	}
+	return true
 }
 
 // decide judges the candidate. All questions about it must have an outcome.

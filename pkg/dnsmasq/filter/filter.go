@@ -71,6 +71,9 @@ func New(cfg *Config) forwarder.Stage {
 	if cfg.StopRebind || len(fl.types)+len(cfg.BogusNXDomain)+len(cfg.Aliases) > 0 {
 		s.Reply = fl.judge
 	}
+	if cfg.StopRebind {
+		s.Complete = fl.mayComplete
+	}
 	return s
 }
 

@@ -2,11 +2,13 @@ package filter
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/local"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -265,4 +267,73 @@ func FuzzHints(f *testing.F) {
 		rec := wire.Record{Type: wire.TypeHTTPS, Class: wire.ClassIN, Data: 12, End: 12 + len(rdata)}
 		hints(append(make([]byte, 12), rdata...), &rec, func(netip.Addr) bool { return false })
 	})
+}
+
+// TestRebindByHint: a server cannot give its own name a private address of another name by a
+// hint that leads to a name with an exception. The exception must be for both names.
+func TestRebindByHint(t *testing.T) {
+	answers := map[string]string{
+		"web.prod.svc.cluster.local. A":     "web.prod.svc.cluster.local. 30 A 10.0.0.2",
+		"web.prod.svc.cluster.local. AAAA":  "web.prod.svc.cluster.local. 30 AAAA 2001:db8::2",
+		"web.prod.svc.cluster.local. HTTPS": "web.prod.svc.cluster.local. 30 HTTPS 1 . ipv4hint=10.0.0.2",
+		"web.prod.svc.cluster.local. TXT":   `web.prod.svc.cluster.local. 30 TXT "x"`,
+		"web.prod.public.example. A":        "web.prod.public.example. 30 A 192.88.0.1",
+		"web.prod.private.example. A":       "web.prod.private.example. 30 A 10.0.0.3",
+	}
+	s := dnstest.NewServer(t, func(q *dns.Msg, _ bool) [][]byte {
+		name, typ := strings.ToLower(q.Question[0].Name), dns.TypeToString[q.Question[0].Qtype]
+		suffix := map[string]string{
+			"web.prod.evil.example.": "svc.cluster.local.", "web.prod.ns1.svc.cluster.local.": "svc.cluster.local.",
+			"web.prod.ns2.svc.cluster.local.": "public.example.", "web.prod.fair.example.": "public.example.",
+			"web.prod.ns3.svc.cluster.local.": "private.example.",
+		}[name]
+		if suffix == "" {
+			if answers[name+" "+typ] != "" {
+				return dnstest.Zone(0, answers[name+" "+typ])(q, false)
+			}
+			return dnstest.Zone(0, "ns "+name+" 30 SOA n. h. 1 2 3 4 30")(q, false)
+		}
+		hint := autopath.AppendHint(nil, len("web.prod."), [][]byte{[]byte(dnsname.MustParse(suffix))})
+		m := new(dns.Msg).SetRcode(q, dns.RcodeNameError)
+		m.Extra = []dns.RR{&dns.OPT{
+			Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT, Class: 1232}, Option: []dns.EDNS0{&dns.EDNS0_LOCAL{Code: autopath.HintCode, Data: hint[4:]}},
+		}}
+		packed, err := m.Pack()
+		if err != nil {
+			t.Error(err)
+		}
+		return [][]byte{packed}
+	})
+	cfg := resolver.Ask(s, New(&Config{Filter: options.Filter{StopRebind: true, RebindDomainOK: []dnsname.Domain{dnstest.Suffix("cluster.local.")}}}))
+	cfg.Complete = true
+	c := dnstest.NewClient(t, resolver.Run(t, cfg), 2, false)
+	for _, tt := range []struct {
+		name string
+		typ  uint16
+		want string // the data of the last record in the answer; "" if there is none
+	}{
+		{"web.prod.evil.example.", dns.TypeA, ""},
+		{"web.prod.evil.example.", dns.TypeAAAA, ""}, // A and AAAA are judged as a pair
+		{"web.prod.evil.example.", dns.TypeHTTPS, ""},
+		{"web.prod.evil.example.", dns.TypeTXT, ""},
+		{"web.prod.ns1.svc.cluster.local.", dns.TypeA, "10.0.0.2"},
+		{"web.prod.ns1.svc.cluster.local.", dns.TypeAAAA, "2001:db8::2"},
+		{"web.prod.ns2.svc.cluster.local.", dns.TypeA, "192.88.0.1"},
+		{"web.prod.fair.example.", dns.TypeA, "192.88.0.1"},
+		{"web.prod.ns3.svc.cluster.local.", dns.TypeA, "web.prod.private.example."}, // the rule of the other name
+	} {
+		for range 2 { // from the server, and from the cache
+			got := ""
+			m := c.Ask(dnstest.Question(tt.name, tt.typ))
+			if n := len(m.Answer); n > 0 {
+				got = strings.TrimPrefix(m.Answer[n-1].String(), m.Answer[n-1].Header().String())
+			}
+			if got != tt.want {
+				t.Errorf("%s %s: %q, want %q", tt.name, dns.TypeToString[tt.typ], got, tt.want)
+			}
+			if missing := m.Rcode == dns.RcodeNameError; missing != (tt.want == "") {
+				t.Errorf("%s %s: rcode %d", tt.name, dns.TypeToString[tt.typ], m.Rcode)
+			}
+		}
+	}
 }

@@ -29,15 +29,14 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 	rebind := fl.StopRebind && !fl.rebindable.contains(q.Name)
 	var rec wire.Record
 	for it := r.Msg.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
-		addr, ok := addressOf(r.Msg.Msg, &rec)
-		switch {
+		switch addr, ok := addressOf(r.Msg.Msg, &rec); {
 		case ok && fl.bogus.contains(addr):
 			// The lifetime is dnsmasq's; there is no SOA record that sets it.
 			r.AbsentFor = rec.TTL
 			r.Empty(wire.RcodeNXDomain)
 			r.Reason = wire.Extended(wire.EDEBlocked, "")
 			return true
-		case rebind && (ok && fl.rebinding(addr) || !ok && hints(r.Msg.Msg, &rec, fl.rebinding)):
+		case rebind && fl.rebindingRecord(r.Msg.Msg, &rec):
 			fl.rebinds.rebind(q.Name, r.Now())
 			r.Empty(wire.RcodeSuccess)
 			r.Reason = wire.Extended(wire.EDEBlocked, "private address")
@@ -58,6 +57,31 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 		r.Replace(fl.rebuild(r.Buffer(), &bare, kept))
 	}
 	return false
+}
+
+// mayComplete reports whether --stop-dns-rebind allows the records of another name in the answer
+// about name. A server cannot get around the option with a hint that leads to a name of
+// --rebind-domain-ok.
+func (fl *filter) mayComplete(name []byte, r *wire.Reply, now int64) bool {
+	if fl.rebindable.contains(name) {
+		return true
+	}
+	var rec wire.Record
+	for it := r.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
+		if fl.rebindingRecord(r.Msg, &rec) {
+			fl.rebinds.rebind(name, now)
+			return false
+		}
+	}
+	return true
+}
+
+// rebindingRecord reports whether --stop-dns-rebind applies to a record in msg.
+func (fl *filter) rebindingRecord(msg []byte, rec *wire.Record) bool {
+	if addr, ok := addressOf(msg, rec); ok {
+		return fl.rebinding(addr)
+	}
+	return hints(msg, rec, fl.rebinding)
 }
 
 // rebinding reports whether --stop-dns-rebind applies to an address.
