@@ -6,23 +6,23 @@ import (
 	"slices"
 )
 
-// TableBuilder collects the lines of hosts files. The zero value is ready for use;
-// after [TableBuilder.Table] it is empty again.
+// TableBuilder collects the lines of hosts files. The zero value is ready to use.
+// [TableBuilder.Table] empties it.
 type TableBuilder struct {
 	t     *Table
 	lines vec[line]
 }
 
-// line is an entry as it was read, with its name.
+// line is one address of one name, in the order of reading.
 type line struct {
 	node uint32
 	entry
 }
 
-// maxNumber keeps the numbers of names, entries and files clear of the flag.
+// maxNumber is the largest number of a name, entry or file. It leaves the flag bit free.
 const maxNumber = flag6 - 1
 
-// open begins a file.
+// open begins a new file.
 func (b *TableBuilder) open(path string) {
 	if b.t == nil {
 		b.t = &Table{seed: maphash.MakeSeed()}
@@ -30,10 +30,10 @@ func (b *TableBuilder) open(path string) {
 	b.t.sources = append(b.t.sources, path)
 }
 
-// addName gives a canonical name that is not the root an address, read from the last
-// file that was opened. first marks the first name of a line: that of the
-// address, unless an earlier line gave it one. False means that there is no room
-// for more, which happens at gigabytes.
+// addName adds an address, read from the last file that was opened, to a canonical name other
+// than the root. first says that the name is the first one of its line. It then becomes the
+// reverse name of the address, unless an earlier line has given it one. addName returns false if
+// the table is full, which takes gigabytes.
 func (b *TableBuilder) addName(addr netip.Addr, name []byte, first bool) bool {
 	t := b.t
 	n, ok := b.intern(name)
@@ -54,8 +54,8 @@ func (b *TableBuilder) addName(addr netip.Addr, name []byte, first bool) bool {
 	return true
 }
 
-// intern returns the node of a name and makes it and those above it where they
-// are missing; false means that there is no room.
+// intern returns the node of a name. It adds that node, and those of the names above it, if they
+// are missing. It returns false if the table is full.
 func (b *TableBuilder) intern(text []byte) (number uint32, ok bool) {
 	t := b.t
 	at, stored := uint32(0), false // where text is, once it is
@@ -85,14 +85,14 @@ func (b *TableBuilder) intern(text []byte) (number uint32, ok bool) {
 	return number, true
 }
 
-// findName looks a name up; if it is not known, p is the place for it.
+// findName looks up a name. If it is unknown, p is the free slot for it.
 func (b *TableBuilder) findName(text []byte) (n uint32, p probe, known bool) {
 	t := b.t
 	t.byName.room(t.hashNode)
 	return t.byName.find(maphash.Bytes(t.seed, text), func(n uint32) bool { return t.is(n, text) })
 }
 
-// reverse4 gives an IPv4 address the name of a line, unless it has one.
+// reverse4 makes the name of a line the reverse name of an IPv4 address that has none yet.
 func (b *TableBuilder) reverse4(l *line) {
 	t := b.t
 	t.by4.room(t.hashAddr4)
@@ -101,8 +101,8 @@ func (b *TableBuilder) reverse4(l *line) {
 	}
 }
 
-// reverse6 sets the place of an IPv6 address in l, and gives the address the
-// name of the line unless it has one. The first name of a line comes first.
+// reverse6 stores the position of an IPv6 address in l, and makes the name of the line its
+// reverse name if it has none yet. The first name of a line must be added before the others.
 func (b *TableBuilder) reverse6(addr [16]byte, l *line) {
 	t := b.t
 	t.by6.room(t.hashAddr6)
@@ -114,7 +114,7 @@ func (b *TableBuilder) reverse6(addr [16]byte, l *line) {
 	l.addr = i
 }
 
-// Table returns the table of all that was read, and empties b.
+// Table returns a table of everything that was added, and empties b.
 func (b *TableBuilder) Table() *Table {
 	t := b.t
 	if t == nil {
@@ -130,13 +130,13 @@ func (b *TableBuilder) Table() *Table {
 	return t
 }
 
-// group puts the entries of each name next to each other and keeps their order.
+// group sorts the entries by name, and keeps the order of those of one name.
 func (b *TableBuilder) group() {
 	t := b.t
 	for i := range b.lines.len {
 		t.nodes.at(b.lines.at(i).node).start++
 	}
-	// start is now how many there are; make it the place after the last one.
+	// start holds the number of entries so far; turn it into the index after the last one.
 	sum := uint32(0)
 	for n := range t.nodes.len {
 		node := t.nodes.at(n)
@@ -153,11 +153,11 @@ func (b *TableBuilder) group() {
 	b.lines = vec[line]{}
 }
 
-// crowd is from how many addresses of a name on a map finds the equal ones:
-// looking through them for each takes time that grows with the square.
+// crowd is the number of addresses of a name from which on a map is used to find equal ones.
+// Comparing each with all others would take quadratic time.
 const crowd = 32
 
-// unique removes repeated addresses of a name; the first stays.
+// unique removes repeated addresses of a name, and keeps the first of each.
 func (b *TableBuilder) unique() {
 	t := b.t
 	kept := uint32(0)

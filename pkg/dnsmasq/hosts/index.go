@@ -1,15 +1,15 @@
 package hosts
 
-// index finds the numbers of elements by a hash of their keys: a hash table with
-// linear probing. The keys are kept elsewhere; an octet of the hash beside each
-// number spares most looks at them.
+// index is a hash table with linear probing that maps keys to the numbers of elements. The keys
+// themselves are stored elsewhere. One octet of the hash beside each number avoids most
+// comparisons of keys.
 type index struct {
 	tags    []uint8 // 0 is free
 	numbers []uint32
 	used    uint32
 }
 
-// The table is filled to at most maxLoad and has growLoad after growing, in
+// maxLoad is how full the table may be, and growLoad how full it is after it has grown, in
 // percent.
 const (
 	maxLoad  = 70
@@ -17,7 +17,7 @@ const (
 	minSlots = 16
 )
 
-// probe is a walk over the numbers that a hash may stand for.
+// probe is the state of a search for the numbers that a hash may belong to.
 type probe struct {
 	at  uint32
 	tag uint8
@@ -31,8 +31,8 @@ func (x *index) probe(hash uint64) probe {
 	return probe{at: uint32(hash >> 32 * uint64(len(x.tags)) >> 32), tag: tag}
 }
 
-// next returns the next number whose key may be the one sought; false means that
-// there is no more, and that p is at the free place for it.
+// next returns the next number whose key may be the wanted one. It returns false if there are no
+// more; p is then the free slot for the key.
 func (x *index) next(p *probe) (uint32, bool) {
 	tags := x.tags
 	for at := p.at; at < uint32(len(tags)); {
@@ -53,8 +53,8 @@ func (x *index) next(p *probe) (uint32, bool) {
 	return 0, false
 }
 
-// find returns the number for which is returns true, among those that hash may stand for. If
-// there is none, p is the free place for it.
+// find returns the number for which is returns true, among those that hash may belong to. If
+// there is none, p is the free slot for it.
 func (x *index) find(hash uint64, is func(number uint32) bool) (number uint32, p probe, found bool) {
 	p = x.probe(hash)
 	for {
@@ -65,22 +65,22 @@ func (x *index) find(hash uint64, is func(number uint32) bool) (number uint32, p
 	}
 }
 
-// room makes room for one more number; hash is that of the key of a number. It
-// must be called before the walk that ends at the free place.
+// room makes room for one more number. hash returns the hash of a number's key. room must be
+// called before the search that finds the free slot.
 func (x *index) room(hash func(uint32) uint64) {
 	if (uint64(x.used)+1)*100 > uint64(len(x.tags))*maxLoad {
 		x.resize(max(minSlots, uint32((uint64(x.used)+1)*100/growLoad)), hash)
 	}
 }
 
-// trim gives back the room for more.
+// trim frees the unused slots.
 func (x *index) trim(hash func(uint32) uint64) {
 	if slots := uint32(uint64(x.used)*100/maxLoad) + 1; uint64(slots)*10 < uint64(len(x.tags))*9 {
 		x.resize(slots, hash)
 	}
 }
 
-// put stores a number at the place where next ended.
+// put stores a number in the free slot that a search has found.
 func (x *index) put(p probe, number uint32) {
 	x.tags[p.at], x.numbers[p.at] = p.tag, number
 	x.used++

@@ -7,26 +7,26 @@ import (
 	"os"
 )
 
-// maxFile bounds what is read of one file, in octets, so that a device or a
-// wrong path does not take all memory.
+// maxFile is how much of one file is read, in octets, so that a device or a wrong path does not
+// use up the memory.
 const maxFile = 64 << 20
 
 // ErrTooLarge means that only the beginning of a file was read.
 var ErrTooLarge = errors.New("larger than 64 MiB; the rest is ignored")
 
-// File is one hosts file as it was read last.
+// File is a hosts file and the outcome of reading it.
 type File struct {
 	Path string
 	Report
-	// Err is why the file could not be read, or not to its end.
+	// Err is the reason if the file could not be read, or only in part.
 	Err error
 }
 
-// Loader reads hosts files again and again. As long as their content does not
-// change it keeps the table, so that reading them again takes no memory. The zero
-// value has an empty table. It must not be used from two goroutines at once.
+// Loader reads hosts files, as often as needed. As long as their content is the same, it keeps
+// its table, so reading them again takes no memory. The zero value has an empty table. A Loader
+// is not safe for concurrent use.
 type Loader struct {
-	// Table is the content of the files; it does not change, but is replaced.
+	// Table is the content of the files. A table never changes; it is replaced by a new one.
 	Table *Table
 	// Files are the files of Table, in order.
 	Files []File
@@ -37,9 +37,9 @@ type Loader struct {
 	settled int          // size of the table of the last Settle, in octets
 }
 
-// Load reads the files and reports whether the table is a new one. It is so at
-// least if the content changed, and in any case if always is set, for an expand
-// that gives other domains than before. With a nil expand there are none.
+// Load reads the files and reports whether Table is a new one: if their content has changed, or
+// if always is set, which is needed when expand returns other domains than before. A nil expand
+// adds no domains.
 func (l *Loader) Load(paths []string, expand Expand, always bool) (changed bool) {
 	if l.Table != nil && !always && l.unchanged(paths) {
 		return false
@@ -61,7 +61,7 @@ func (l *Loader) Load(paths []string, expand Expand, always bool) (changed bool)
 	return true
 }
 
-// unchanged reports whether the files have the content that Table is made of.
+// unchanged reports whether the files still have the content from which Table was made.
 func (l *Loader) unchanged(paths []string) bool {
 	var digest maphash.Hash
 	digest.SetSeed(l.seed)
@@ -75,7 +75,7 @@ func (l *Loader) unchanged(paths []string) bool {
 	return digest.Sum64() == l.digest
 }
 
-// read opens a file for do and adds to digest what do reads, or the error.
+// read opens a file for do, and adds to digest what do reads, or the error.
 func read(path string, digest *maphash.Hash, do func(io.Reader) error) error {
 	digest.WriteString(path)
 	digest.WriteByte(0)

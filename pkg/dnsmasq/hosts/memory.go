@@ -6,20 +6,20 @@ import (
 	"runtime/debug"
 )
 
-// largeTable is from how many octets on a table matters to the garbage collector.
+// largeTable is the size, in octets, from which on a table matters to the garbage collector.
 const largeTable = 1 << 20
 
-// leastPercent keeps the garbage collector from running all the time where there
-// is little beside the table.
+// leastPercent keeps the garbage collector from running all the time if the heap has little else
+// than the table.
 const leastPercent = 20
 
-// Settle is to be called when Table is in use and no one uses an older one any
-// more. others is the size of other lasting data that may have been made anew with
-// it, in octets. If there is a new table since the last call, or other data, and all
-// together is or was large, it gives the memory that is free back to the system, and
-// makes the garbage collector allow for no more garbage than without them: there is
-// little garbage between changes, and as the table has no pointers, a cycle costs no
-// more with it. An environment with GOGC keeps its value.
+// Settle returns free memory to the system after a change. Call it when Table is in use and
+// nobody uses an older one any more. others is the size, in octets, of other long-lived data that
+// may have been rebuilt with it. Settle does nothing unless the table or the other data are new
+// since the last call and large, now or before. It also tunes the garbage collector so that these
+// data do not allow more garbage than without them: there is little garbage between changes, and
+// because the table has no pointers, a cycle costs no more with it. If the environment sets GOGC,
+// that value remains.
 func (l *Loader) Settle(others int) {
 	size := l.Table.Bytes() + others
 	before := l.settled
@@ -37,8 +37,8 @@ func (l *Loader) Settle(others int) {
 	debug.SetGCPercent(gcPercent(int(m.HeapAlloc), size))
 }
 
-// gcPercent returns how much garbage there may be, in percent of the live heap,
-// for as much as 100 percent of what is not the table.
+// gcPercent returns the value of GOGC that allows as much garbage as there is live data besides
+// the table.
 func gcPercent(live, table int) int {
 	return min(max(100*(live-table)/max(live, 1), leastPercent), 100)
 }

@@ -11,29 +11,29 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
-// Report is the result of reading one file.
+// Report says what reading one file has found.
 type Report struct {
-	// Names is how many names were read, with those that Expand adds; a name
-	// counts in every line that has it.
+	// Names is the number of names read, including those that Expand adds. A name counts once for
+	// each line that has it.
 	Names int
-	// Bad are the first lines and names that were passed over, at most MaxBad;
-	// MoreBad is how many there were besides.
+	// Bad are the first lines and names that were skipped, at most MaxBad. MoreBad is the number
+	// of further ones.
 	Bad     []Bad
 	MoreBad int
 }
 
-// MaxBad is how many faults of one file are kept.
+// MaxBad is the largest number of faults that are kept for one file.
 const MaxBad = 20
 
-// Bad is a line that was passed over, or one of its names.
+// Bad is a line that was skipped, or one of its names.
 type Bad struct {
 	Line int // counted from 1
-	// Name is the word that is not a domain name, cut off where it is very long;
-	// "" when the line has no address or no name.
+	// Name is the word that is not a domain name, shortened if it is very long. It is "" if the
+	// line has no address or no name.
 	Name string
 }
 
-// String words it as dnsmasq does, for the line's file.
+// String returns the message that dnsmasq logs for the line.
 func (b Bad) String(path string) string {
 	if b.Name == "" {
 		return fmt.Sprintf("bad address at %s line %d", path, b.Line)
@@ -41,17 +41,17 @@ func (b Bad) String(path string) string {
 	return fmt.Sprintf("bad name at %s line %d: %q is not a domain name in ASCII", path, b.Line, b.Name)
 }
 
-// ErrFull means that there are more names than a table can hold.
+// ErrFull means that a table cannot hold all names.
 var ErrFull = errors.New("too many names in hosts files")
 
-// Expand returns the domain below which the names of one label of an address
-// stand too (--expand-hosts); "" is none.
+// Expand returns the domain that is appended to names of one label that have the address
+// (--expand-hosts), or "" for none.
 type Expand func(netip.Addr) dnsname.Name
 
-// Read adds the hosts file that r reads: lines of an address and its names,
-// comments from #. Zones of addresses are removed; the longer name that expand,
-// if not nil, makes of one of a single label comes before it. Bad lines and
-// names are passed over and reported. On an error what was read before stays.
+// Read adds the hosts file that r reads. A line has an address and its names; # begins a comment.
+// Zones of addresses are removed. If expand is not nil, a name of one label is preceded by its
+// longer form. Invalid lines and names are skipped and reported. After an error, the lines before
+// it remain.
 func (b *TableBuilder) Read(path string, r io.Reader, expand Expand) (Report, error) {
 	b.open(path)
 	f := fileReader{builder: b, expand: expand}
@@ -106,7 +106,7 @@ type fileReader struct {
 	name, longer [dnsname.MaxName + 1]byte // room for names
 }
 
-// line reads one line; false means that there is no room for more.
+// line reads one line. It returns false if the table is full.
 func (f *fileReader) line(line []byte) bool {
 	f.number++
 	line, _, _ = bytes.Cut(line, []byte("#"))
@@ -154,7 +154,7 @@ func (f *fileReader) addHost(addr netip.Addr, name []byte, first bool) bool {
 	return f.builder.addName(addr, name, first)
 }
 
-// bad reports the line, or a word of it.
+// bad reports the line, or a word in it, as invalid.
 func (f *fileReader) bad(word []byte) {
 	if len(f.report.Bad) == MaxBad {
 		f.report.MoreBad++
@@ -163,7 +163,7 @@ func (f *fileReader) bad(word []byte) {
 	f.report.Bad = append(f.report.Bad, Bad{Line: f.number, Name: string(word[:min(len(word), 2*dnsname.MaxName)])})
 }
 
-// address reads an address and removes its zone.
+// address parses an address and removes its zone.
 func (f *fileReader) address(word []byte) (netip.Addr, bool) {
 	if len(f.text) > 0 && bytes.Equal(word, f.text) {
 		return f.addr, true
@@ -176,7 +176,7 @@ func (f *fileReader) address(word []byte) (netip.Addr, bool) {
 	return f.addr, true
 }
 
-// parse reads a name; it is valid until the next call.
+// parse parses a name. The result is valid until the next call.
 func (f *fileReader) parse(word []byte) ([]byte, bool) {
 	for _, c := range word {
 		if c < ' ' || c >= 0x7f {

@@ -1,6 +1,6 @@
-// Package hosts keeps the names and addresses of hosts files in compact form: a
-// few dozen octets for a name, without pointers, so that lists of hundreds of
-// thousands of names take little memory and nothing of the garbage collector.
+// Package hosts keeps the names and addresses of hosts files in compact form: some dozens of
+// octets for each name, and no pointers. Lists of hundreds of thousands of names thus take little
+// memory and no time of the garbage collector.
 //
 // Use [Loader] to read files, and again when they may have changed. It makes a [Table]
 // with a [TableBuilder]. A table does not change, and any goroutine may use it; a change
@@ -14,9 +14,8 @@ import (
 	"net/netip"
 )
 
-// Table is the content of hosts files: names with their addresses in the order
-// of the files, and for each address the first name that it was given. A nil
-// table is empty.
+// Table is the content of hosts files: names with their addresses in the order of the files, and
+// the first name of each address. A nil table is empty.
 type Table struct {
 	seed    maphash.Seed // for the hashes of the indexes
 	sources []string     // the paths of the files
@@ -31,7 +30,7 @@ type Table struct {
 	addrs6   vec[addr6] // all IPv6 addresses
 }
 
-// node is a name with addresses, or one that only has such names below it.
+// node is a name that has addresses, or that has names with addresses below it.
 type node struct {
 	text  uint32 // where it is in Table.text; in the latter case the end of a longer name
 	start uint32 // its first entry; the end is the next name's start
@@ -45,7 +44,7 @@ type entry struct {
 
 const flag6 = 1 << 31
 
-// addr4 and addr6 are addresses with the first name that they got.
+// addr4 and addr6 are addresses with their first name.
 type addr4 struct {
 	addr         uint32
 	node, source uint32
@@ -56,25 +55,25 @@ type addr6 struct {
 	node, source uint32
 }
 
-// Addrs are the addresses of a name. The zero value has none.
+// Addrs are the addresses of a name. The zero value is empty.
 type Addrs struct {
 	t          *Table
 	start, end uint32
 }
 
-// Len returns how many addresses there are.
+// Len returns the number of addresses.
 func (a Addrs) Len() int { return int(a.end - a.start) }
 
-// At returns the address i, counted from 0.
+// At returns the address with the index i.
 func (a Addrs) At(i int) netip.Addr { return a.t.addr(*a.t.entries.at(a.start + uint32(i))) }
 
-// Source returns the file that gave the address i.
+// Source returns the file with the address i.
 func (a Addrs) Source(i int) string {
 	return a.t.sources[a.t.entries.at(a.start+uint32(i)).source&^flag6]
 }
 
-// Find returns the addresses of a canonical name. Without addresses, known tells
-// whether there are names below it.
+// Find returns the addresses of a canonical name. known reports whether it has any, or whether
+// there are names below it.
 func (t *Table) Find(name []byte) (addrs Addrs, known bool) {
 	if t == nil || t.nodes.len == 0 {
 		return Addrs{}, false
@@ -91,8 +90,8 @@ func (t *Table) Find(name []byte) (addrs Addrs, known bool) {
 	}
 }
 
-// Reverse returns the first name that an address was given, in wire form, and
-// the file that says so. The caller must not change the name.
+// Reverse returns the first name of an address, in wire form, and its file. The caller must not
+// change the name.
 func (t *Table) Reverse(addr netip.Addr) (name []byte, source string, ok bool) {
 	if t == nil {
 		return nil, "", false
@@ -110,9 +109,9 @@ func (t *Table) Reverse(addr netip.Addr) (name []byte, source string, ok bool) {
 	return nil, "", false
 }
 
-// Each calls do with every address of every name until it returns false. reverse
-// tells whether name is the first name of addr. The names come in the order of
-// their first lines; name is only valid during the call and must not be changed.
+// Each calls do with every address of every name, in the order of the names' first lines, until
+// do returns false. reverse reports whether name is the first name of addr. name is valid only
+// during the call, and must not be changed.
 func (t *Table) Each(do func(name []byte, addr netip.Addr, reverse bool, source string) bool) {
 	if t == nil {
 		return
@@ -136,7 +135,7 @@ func (t *Table) Len() int {
 	return int(t.entries.len)
 }
 
-// Bytes returns how much memory the table takes.
+// Bytes returns the size of the table in octets.
 func (t *Table) Bytes() int {
 	if t == nil {
 		return 0
@@ -191,8 +190,8 @@ func (t *Table) reverseOf(e entry) uint32 {
 	return math.MaxUint32
 }
 
-// lookUp4 and lookUp6 return the place of an address in addrs4 or addrs6. If it is not there, p
-// is the free place for it in the index.
+// lookUp4 and lookUp6 return the position of an address in addrs4 or addrs6. If it is missing, p
+// is the free slot for it in the index.
 func (t *Table) lookUp4(addr uint32) (i uint32, p probe, found bool) {
 	return t.by4.find(t.hash4(addr), func(i uint32) bool { return t.addrs4.at(i).addr == addr })
 }

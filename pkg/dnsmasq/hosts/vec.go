@@ -1,19 +1,18 @@
 package hosts
 
-// vec is a list that grows in chunks: growing copies nothing and leaves nothing
-// behind for the garbage collector.
+// vec is a list that grows in chunks, so that growing neither copies elements nor makes garbage.
 type vec[T any] struct {
 	chunks []*[chunkLen]T
 	len    uint32
 }
 
-// chunkLen is how many elements a chunk has.
+// chunkLen is the number of elements in a chunk.
 const (
 	chunkBits = 10
 	chunkLen  = 1 << chunkBits
 )
 
-// at returns the element i, which is there.
+// at returns the element i, which must exist.
 func (v *vec[T]) at(i uint32) *T { return &v.chunks[i>>chunkBits][i&(chunkLen-1)] }
 
 // push adds an element and returns its number.
@@ -24,8 +23,7 @@ func (v *vec[T]) push(x T) uint32 {
 	return i
 }
 
-// resize gives the list n elements. Elements that were never used before are
-// zero.
+// resize sets the number of elements. Elements that were never used before are zero.
 func (v *vec[T]) resize(n uint32) {
 	need := int((uint64(n) + chunkLen - 1) >> chunkBits)
 	for len(v.chunks) < need {
@@ -35,7 +33,7 @@ func (v *vec[T]) resize(n uint32) {
 	v.chunks, v.len = v.chunks[:need], n
 }
 
-// blob is octets in chunks. What is added at once lies in one chunk.
+// blob is a sequence of octets in chunks. Octets that are added together are in one chunk.
 type blob struct {
 	chunks []*[blobChunk]byte
 	used   int // octets of the last chunk
@@ -44,12 +42,12 @@ type blob struct {
 const (
 	blobBits  = 14
 	blobChunk = 1 << blobBits
-	// maxBlob is how many chunks an offset of 32 bits can address.
+	// maxBlob is the number of chunks that an offset of 32 bits can address.
 	maxBlob = 1 << (32 - blobBits)
 )
 
-// addText stores at most 255 octets and returns their offset, false when there is no
-// more room.
+// addText stores at most 255 octets and returns their offset. It returns false if the blob is
+// full.
 func (b *blob) addText(data []byte) (uint32, bool) {
 	if len(b.chunks) == 0 || b.used+len(data) > blobChunk {
 		if len(b.chunks) == maxBlob {

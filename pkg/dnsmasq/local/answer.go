@@ -7,7 +7,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// answer answers q from the data. False means that the data has nothing to say.
+// answer answers q from the data. It returns false if the data says nothing about the name.
 func (l *Data) answer(q *forwarder.Query) bool {
 	name, qtype := q.Name, q.Msg.Type
 	data, known := l.find(name)
@@ -50,8 +50,7 @@ func (l *Data) answer(q *forwarder.Query) bool {
 	return q.Answer(source)
 }
 
-// appendTargets adds the addresses of SRV and MX targets that are local, as
-// far as there is room (RFC 2782).
+// appendTargets adds the local addresses of SRV and MX targets, as many as fit (RFC 2782).
 func (l *Data) appendTargets(b *wire.Builder, qtype uint16, records []options.RecordOption) {
 	var fixed int // octets before the target in the data
 	switch qtype {
@@ -82,9 +81,8 @@ func (l *Data) appendTargets(b *wire.Builder, qtype uint16, records []options.Re
 	}
 }
 
-// append appends the records of one name, of which find returned data. shown is
-// the owner name to write. found tells whether there are any, whole whether all
-// fitted.
+// append appends the records of one name, for which find returned data. shown is the owner name
+// to write. found reports whether there are any records, and whole whether all of them fit.
 func (l *Data) append(b *wire.Builder, q *forwarder.Query, data *owner, name, shown []byte) (source string, found, whole bool) {
 	qtype := q.Msg.Type
 	wants := func(t uint16) bool { return qtype == t || qtype == wire.TypeANY }
@@ -123,8 +121,8 @@ func (l *Data) append(b *wire.Builder, q *forwarder.Query, data *owner, name, sh
 	return "", false, true
 }
 
-// appendAddrs appends the addresses of the types that q asks for, as far as there
-// is room; source is that of the last one.
+// appendAddrs appends the addresses of the types that q asks for, as many as fit. source is that
+// of the last one.
 func (l *Data) appendAddrs(b *wire.Builder, q *forwarder.Query, data *owner, shown []byte) (source string, found, whole bool) {
 	qtype := q.Msg.Type
 	n, start := data.len(), 0
@@ -153,7 +151,7 @@ func (l *Data) appendAddrs(b *wire.Builder, q *forwarder.Query, data *owner, sho
 	return data.source(last), true, true
 }
 
-// appendPTR appends the name of an address.
+// appendPTR appends the PTR record of an address.
 func (l *Data) appendPTR(b *wire.Builder, name, shown []byte) (source string, found, whole bool) {
 	addr, ok := dnsname.ReverseAddr(name)
 	if !ok {

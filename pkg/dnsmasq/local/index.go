@@ -12,8 +12,8 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Data is a Config ready for lookups. It does not change except for turn. Its
-// methods may be called from any goroutine.
+// Data is a Config ready for lookups. Only turn changes. Its methods may be called from any
+// goroutine.
 type Data struct {
 	names   map[dnsname.Name]*nameData  // the names that options define, with their data
 	above   map[dnsname.Name]bool       // names that have local names below them
@@ -45,8 +45,8 @@ type address struct {
 	source string
 }
 
-// owner is what is known of one name: by the options, which hold what the hosts
-// files add, or by the hosts files alone.
+// owner is the data of one name. It comes from the options, which include what the hosts files
+// add to it, or from the hosts files alone.
 type owner struct {
 	node  *nameData // nil if no option names it
 	hosts hosts.Addrs
@@ -69,7 +69,7 @@ func (o *owner) at(i int) (netip.Addr, uint32) {
 	return o.hosts.At(i), o.ttl
 }
 
-// source returns where an address is from.
+// source returns the source of an address for the query log.
 func (o *owner) source(i int) string {
 	if o.node != nil {
 		return o.node.addrs[i].source
@@ -77,7 +77,7 @@ func (o *owner) source(i int) string {
 	return o.hosts.Source(i)
 }
 
-// records are the records that options give the name.
+// records returns the name's records from options.
 func (o *owner) records() []options.RecordOption {
 	if o.node != nil {
 		return o.node.records
@@ -85,7 +85,7 @@ func (o *owner) records() []options.RecordOption {
 	return nil
 }
 
-// host reports whether some addresses are those of a host.
+// host reports whether some of the addresses are those of a host.
 func (o *owner) host() bool {
 	return o.node == nil && o.hosts.Len() > 0 || o.node != nil && o.node.host
 }
@@ -97,10 +97,10 @@ type reverseName struct {
 	dynamic bool // of an interface
 }
 
-// maxLocalChain bounds aliases of aliases.
+// maxLocalChain is the largest number of aliases in a chain.
 const maxLocalChain = 64
 
-// New returns the data of cfg, or an error that names every fault of it.
+// New returns the data of cfg, or an error that names every fault in it.
 func New(cfg *Config) (*Data, error) {
 	l := &Data{
 		names: map[dnsname.Name]*nameData{}, above: map[dnsname.Name]bool{}, aliases: map[dnsname.Name]*CNAME{},
@@ -154,7 +154,7 @@ func (l *Data) node(name dnsname.Name) *nameData {
 	return n
 }
 
-// markAbove notes that there are local names below up.
+// markAbove records that there are local names below up.
 func (l *Data) markAbove(up dnsname.Name) {
 	for ; up != dnsname.Root && up != ""; up = up.Parent() {
 		l.above[up] = true
@@ -184,7 +184,7 @@ func (l *Data) addHost(h *HostEntry, crowds crowds) {
 	}
 }
 
-// addFiles adds what the hosts files say of a name that options name too.
+// addFiles adds the hosts files' addresses of a name that also has data from options.
 func (l *Data) addFiles(name dnsname.Name, n *nameData, crowds crowds) {
 	if n.dynamic {
 		return
@@ -196,15 +196,14 @@ func (l *Data) addFiles(name dnsname.Name, n *nameData, crowds crowds) {
 	}
 }
 
-// crowds holds the addresses of names that have many, while data is built:
-// looking through a list for each new one would take time that grows with its
-// square.
+// crowds holds the addresses of names that have many, while data is built. Comparing each new one
+// with a list would take quadratic time.
 type crowds map[*nameData]map[netip.Addr]bool
 
 // crowd is the number of addresses from which on a name is in crowds.
 const crowd = 32
 
-// addAddr adds an address to the name, unless it has it.
+// addAddr adds an address to the name if it does not have it yet.
 func (n *nameData) addAddr(a address, crowds crowds) {
 	seen := crowds[n]
 	if seen == nil {
@@ -230,8 +229,8 @@ func (n *nameData) addAddr(a address, crowds crowds) {
 	n.addrs = append(n.addrs, a)
 }
 
-// checkChain returns an error for aliases that form a loop, or lead too far for an answer. dnsmasq
-// takes chains of any length.
+// checkChain returns an error if aliases form a loop, or a chain that is too long for an answer.
+// dnsmasq accepts chains of any length.
 func (l *Data) checkChain(c *CNAME) error {
 	first := c
 	for range maxLocalChain {
@@ -242,7 +241,7 @@ func (l *Data) checkChain(c *CNAME) error {
 	return fmt.Errorf("CNAME loop at %v, or a chain of more than %d aliases", first.Alias, maxLocalChain)
 }
 
-// find returns the local data of a canonical name; false means that there is none.
+// find returns the local data of a canonical name. It returns false if there is none.
 func (l *Data) find(name []byte) (owner, bool) {
 	if n := l.names[dnsname.Name(name)]; n != nil {
 		return owner{node: n}, true
@@ -251,8 +250,8 @@ func (l *Data) find(name []byte) (owner, bool) {
 	return owner{hosts: addrs, ttl: l.ttl}, addrs.Len() > 0
 }
 
-// aliasOf returns the alias that a name is of which find returned known and o,
-// nil if it is none.
+// aliasOf returns the alias of a name for which find returned known and o. It returns nil if the
+// name is not an alias.
 func (l *Data) aliasOf(name []byte, o *owner, known bool) *CNAME {
 	if known {
 		if o.node != nil {
@@ -269,7 +268,7 @@ func (l *Data) aliasOf(name []byte, o *owner, known bool) *CNAME {
 	return nil
 }
 
-// cnameOf returns the alias that name is, nil if it is none.
+// cnameOf returns the alias of name, or nil if name is not an alias.
 func (l *Data) cnameOf(name []byte) *CNAME {
 	o, known := l.find(name)
 	return l.aliasOf(name, &o, known)

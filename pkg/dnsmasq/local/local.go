@@ -2,8 +2,8 @@
 // --host-record and other records, --cname, --synth-domain, and the addresses of
 // --address.
 //
-// Use [New] to make the data of a [Config], and give its [Data.Stage] to a
-// forwarder. Data never changes; a new configuration has new Data.
+// Use [New] to make the data of a [Config], and give its [Data.Stage] to a forwarder. Data never
+// changes; make new Data for a new configuration.
 package local
 
 import (
@@ -26,10 +26,10 @@ func (l *Data) query(q *forwarder.Query) bool {
 	return q.Msg.Class == wire.ClassIN && l.answer(q)
 }
 
-// configSource is how the query log names computed names and addresses that come from routes.
+// configSource is the source, in the query log, of computed names and of addresses in routes.
 const configSource = "config"
 
-// miss answers for domains that have no servers.
+// miss answers questions about domains that have no servers.
 func (l *Data) miss(q *forwarder.Query, d upstream.Decision) bool {
 	switch d.Kind {
 	case upstream.Literal: // --address=/domain/addr
@@ -53,8 +53,8 @@ func (l *Data) miss(q *forwarder.Query, d upstream.Decision) bool {
 	return false
 }
 
-// reply corrects a server that does not know a name which exists here: the name
-// has no data of this type. As in dnsmasq the server's SOA stays.
+// reply corrects NXDOMAIN from a server about a name that exists here: the name has no data of
+// this type. As in dnsmasq, the server's SOA record remains.
 func (l *Data) reply(r *forwarder.Reply) bool {
 	q := r.Question
 	if r.Msg.Rcode != wire.RcodeNXDomain || q.Class != wire.ClassIN {

@@ -23,9 +23,8 @@ func nearby(networks []netip.Prefix) map[netip.Addr]netip.Prefix {
 	return near
 }
 
-// only returns the network to which a name's IPv4 addresses are limited for a query
-// that came to the address at: the network of at if it holds one of them. The
-// zero value limits nothing.
+// only returns the network to which a name's IPv4 addresses are limited for a query that came to
+// the address at: the network of at, if it contains one of them. The zero value limits nothing.
 func (l *Data) only(data *owner, at netip.Addr) netip.Prefix {
 	if l.near == nil {
 		return netip.Prefix{}
@@ -42,13 +41,13 @@ func (l *Data) only(data *owner, at netip.Addr) netip.Prefix {
 	return netip.Prefix{}
 }
 
-// hidden reports whether an address is left out because of only.
+// hidden reports whether only excludes an address.
 func hidden(only netip.Prefix, addr netip.Addr) bool {
 	return only.IsValid() && addr.Is4() && !only.Contains(addr)
 }
 
-// hostMX appends the MX record of a host without one of its own: the host
-// itself (--selfmx) or the mail server of all (--localmx).
+// hostMX appends the MX record of a host that has none of its own. It names the host itself
+// (--selfmx) or the mail server of all hosts (--localmx).
 func (l *Data) hostMX(b *wire.Builder, data *owner, name, shown []byte) (found, whole bool) {
 	if !data.host() || !l.selfMX && l.mailTarget == "" {
 		return false, true
@@ -69,8 +68,8 @@ func (l *Data) hostMX(b *wire.Builder, data *owner, name, shown []byte) (found, 
 	return true, b.Record(shown, wire.TypeMX, l.ttl, rdata)
 }
 
-// ifaceName returns the name that --interface-name or --dynamic-host gives the
-// address of a reverse name; it goes before PTR records.
+// ifaceName returns the name that --interface-name or --dynamic-host gives the address of a
+// reverse name. It takes precedence over PTR records.
 func (l *Data) ifaceName(owner []byte) *reverseName {
 	if !l.dynamic {
 		return nil

@@ -68,13 +68,13 @@ func (l *Data) synthAddr(name []byte) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// distance is b - a, for addresses that differ in the lower 64 bits only.
+// distance returns b - a for addresses that differ only in the lower 64 bits.
 func distance(a, b netip.Addr) (uint64, bool) {
 	x, y := a.As16(), b.As16()
 	return binary.BigEndian.Uint64(y[8:]) - binary.BigEndian.Uint64(x[8:]), [8]byte(x[:8]) == [8]byte(y[:8])
 }
 
-// forward is the address n after a, in the same 64 (or 32) bits.
+// forward returns the address that is n after a, within the lower 64 (IPv4: 32) bits.
 func forward(a netip.Addr, n uint64) (netip.Addr, bool) {
 	x := a.As16()
 	low := binary.BigEndian.Uint64(x[8:])
