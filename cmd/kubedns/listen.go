@@ -80,7 +80,7 @@ func (a *app) openHTTP(registry *prometheus.Registry) error {
 		mux.Handle(logging.Path, a.control)
 		mux.Handle(explain.Path, a.state.Explain)
 		status.Register(mux, &a.state)
-		cfg := httpserver.Config{Handler: mux, MaxConns: 8, WriteTimeout: -1}
+		cfg := httpserver.Config{Handler: httpserver.RefuseRebound(mux), MaxConns: 8, WriteTimeout: -1}
 		if err := serve("--debug-address", a.opts.DebugAddress, cfg); err != nil {
 			a.log.Error("cannot serve the debug pages", "error", err)
 		}

@@ -107,3 +107,27 @@ func TestStatusPageShowsConfiguration(t *testing.T) {
 		t.Errorf("%s", body)
 	}
 }
+
+// No page at the debug address answers for the host name of a web page that leads to it (DNS
+// rebinding).
+func TestDebugPagesRefuseOtherHosts(t *testing.T) {
+	p := newProgram(t, "--objects="+writeFile(t, "objects.yaml", objects), "--nameservers=none").start()
+	p.awaitReady()
+	for _, path := range []string{"/", "/status", "/explain?name=web", "/log", "/cache", "/debug/pprof/", "/debug/pprof/heap"} {
+		for host, want := range map[string]int{"evil.example": http.StatusForbidden, "localhost": http.StatusOK} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.dbg+path, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = host
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s for the host %s: %d, want %d", path, host, resp.StatusCode, want)
+			}
+		}
+	}
+}

@@ -77,6 +77,10 @@ func (c *Control) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	switch req.Method {
 	case http.MethodGet, http.MethodHead:
+		if req.URL.RawQuery != "" { // someone who expects a change must not believe in it
+			reply(http.StatusBadRequest, "GET has no parameters, and changes nothing; use POST")
+			return
+		}
 	case http.MethodPost:
 		if err := c.change(req.URL.RawQuery); err != nil {
 			reply(http.StatusBadRequest, err.Error())

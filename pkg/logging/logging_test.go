@@ -97,6 +97,8 @@ func TestControlRefuses(t *testing.T) {
 		{"POST", "/log?level=debug&quiet=1", nil, 400, "quiet: no such parameter; there are level, for, queries"},
 		{"POST", "/log?level=debug;a", nil, 400, "cannot read"},
 		{"POST", "/log?level=debug&queries=bad", nil, 400, "queries=bad"},
+		{"GET", "/log?level=debug", nil, 400, "use POST"},
+		{"HEAD", "/log?level=debug", nil, 400, "use POST"},
 		{"PUT", "/log?level=debug", nil, 405, "POST changes"},
 		{"DELETE", "/log", nil, 405, "POST changes"},
 		{"POST", "/log?level=debug", map[string]string{"peer": "10.1.2.3:40000"}, 403, "port-forward"},

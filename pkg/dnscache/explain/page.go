@@ -28,7 +28,7 @@ func serve(e *Explainer, w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	x, err := e.Explain(r.Context(), Question{Name: query.Get("name"), Type: query.Get("type")})
 	if err != nil {
-		http.Error(w, explain.Line(err.Error()), http.StatusBadRequest)
+		http.Error(w, explain.Lines(err.Error()), http.StatusBadRequest)
 		return
 	}
 	explain.Respond(w, r, x)

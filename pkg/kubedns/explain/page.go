@@ -57,7 +57,7 @@ func serve(e *Explainer, w http.ResponseWriter, r *http.Request) {
 	}
 	x, err := e.Explain(r.Context(), q)
 	if err != nil {
-		http.Error(w, explain.Line(err.Error()), http.StatusBadRequest)
+		http.Error(w, explain.Lines(err.Error()), http.StatusBadRequest)
 		return
 	}
 	explain.Respond(w, r, x)

@@ -5,9 +5,7 @@ import (
 	_ "embed" // the page
 	"encoding/base64"
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -84,10 +82,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "use GET", http.StatusMethodNotAllowed)
 		return
 	}
-	if rebound(r) {
-		http.Error(w, "only for the host localhost or an address, not for other names", http.StatusForbidden)
-		return
-	}
 	status, form, explanation := h.explain(r)
 	sections := h.current()
 	header.Set("Content-Type", "text/html; charset=utf-8")
@@ -144,25 +138,6 @@ func (h *handler) explain(r *http.Request) (status int, form, explanation string
 		writeError(&x, err)
 	}
 	return status, f.b.String(), x.b.String()
-}
-
-// rebound reports whether a request that came over the loopback interface is for a host name
-// other than that of this host. If such requests were answered, a web page could use a host
-// name of its own that leads to this address (DNS rebinding) to read the answer in the browser
-// of a person who forwards the port.
-func rebound(r *http.Request) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !peer.Addr().Unmap().IsLoopback() {
-		return false
-	}
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		return false
-	}
-	return host != "" && !strings.EqualFold(host, "localhost")
 }
 
 // index is the page at the root of the debug address.

@@ -70,32 +70,13 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// Requests that the page is not meant for are refused before they have any effect.
+// Requests that would change something are refused before they have any effect.
 func TestRefuses(t *testing.T) {
-	for _, tt := range []struct {
-		method, peer, host string
-		code               int
-	}{
-		{"POST", "127.0.0.1:4000", "localhost:6060", 405},
-		{"DELETE", "127.0.0.1:4000", "localhost:6060", 405},
-		{"GET", "127.0.0.1:4000", "evil.example:6060", 403},
-		{"GET", "[::1]:4000", "evil.example", 403},
-		{"GET", "[::ffff:127.0.0.1]:4000", "localhost.evil.example", 403},
-	} {
-		r := httptest.NewRequest(tt.method, "/status", http.NoBody)
-		r.RemoteAddr, r.Host = tt.peer, tt.host
+	for _, method := range []string{"POST", "DELETE", "PUT", "OPTIONS"} {
 		w := httptest.NewRecorder()
-		Handler(nil).ServeHTTP(w, r)
-		if w.Code != tt.code || w.Header().Get("Content-Security-Policy") == "" {
-			t.Errorf("%s %s %s: %d, want %d", tt.method, tt.peer, tt.host, w.Code, tt.code)
-		}
-	}
-	for host, peer := range map[string]string{
-		"localhost:6060": "127.0.0.1:1", "LOCALHOST": "127.0.0.1:1", "127.0.0.1:6060": "127.0.0.1:1", "[::1]:6060": "[::1]:1", "::1": "[::1]:1", "10.1.2.3:6060": "127.0.0.1:1",
-		"kube-dns.kube-system:6060": "10.1.2.4:1", "": "127.0.0.1:1",
-	} {
-		if rebound(&http.Request{Host: host, RemoteAddr: peer}) {
-			t.Errorf("%s from %s is refused", host, peer)
+		Handler(nil).ServeHTTP(w, httptest.NewRequest(method, "/status", http.NoBody))
+		if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: %d", method, w.Code)
 		}
 	}
 }
