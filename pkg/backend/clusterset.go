@@ -27,6 +27,9 @@ func NewClusterSet(tree *treecache.Tree, synced func() bool) *ClusterSet {
 // HasSynced reports whether every ServiceImport is known.
 func (c *ClusterSet) HasSynced() bool { return c.synced() }
 
+// Snapshot returns the records of the zone.
+func (c *ClusterSet) Snapshot() *treecache.Snapshot { return c.tree.Snapshot() }
+
 // Records answers for a canonical wire name at or below the clusterset zone, as
 // [Backend.Records] does for the cluster domain.
 func (c *ClusterSet) Records(name []byte) treecache.Answer {

@@ -89,15 +89,9 @@ func (b *importBuilder) importedSlice(s *Slice) {
 // nestedName returns the name of endpoint i of s, given its cluster id from the node
 // downwards: "" if there is no room for it.
 func (b *importBuilder) nestedName(s *Slice, i int, cluster string) string {
-	e := s.At(i)
-	host := strings.ToLower(e.Hostname)
-	if host != "" && !dnsname.IsLabel1123(host) {
+	host, valid := importedHost(s, i)
+	if !valid {
 		b.problem(s.Name, fmt.Sprintf("endpoints[%d].hostname", i), "not an RFC 1123 label: named by address")
-		host = ""
-	}
-	if host == "" {
-		var buf [dnsname.MaxLabel]byte
-		host = string(dnsname.AppendDashed(buf[:0], e.Addr))
 	}
 	// In wire form each of the two parts takes an octet more than its text.
 	if len(cluster)+1+len(host)+1+len(b.spec.Path)+b.zone > dnsname.MaxName {
@@ -105,6 +99,30 @@ func (b *importBuilder) nestedName(s *Slice, i int, cluster string) string {
 		return ""
 	}
 	return cluster + "." + host
+}
+
+// importedHost returns the label of endpoint i of s: its hostname or, if that is missing or not
+// valid, its address in dashes.
+func importedHost(s *Slice, i int) (host string, valid bool) {
+	e := s.At(i)
+	host = strings.ToLower(e.Hostname)
+	if dnsname.IsLabel1123(host) {
+		return host, true
+	}
+	var buf [dnsname.MaxLabel]byte
+	return string(dnsname.AppendDashed(buf[:0], e.Addr)), host == ""
+}
+
+// ImportedName returns the name of endpoint i of s below a headless ServiceImport, in the form
+// "host.cluster"; "" if its cluster is unknown, so that it has no name. It does not check that
+// the whole name is short enough.
+func ImportedName(s *Slice, i int) string {
+	cluster := strings.ToLower(s.Cluster())
+	if _, fault := clusterOf(cluster); fault != "" {
+		return ""
+	}
+	host, _ := importedHost(s, i)
+	return host + "." + cluster
 }
 
 // clusterOf returns the labels of a cluster id from right to left, or why there are

@@ -152,7 +152,7 @@ func withServer(ctx context.Context, o *options.Options, env Env, use func(*Expl
 		stop()
 		<-ended
 	}()
-	for ticker := time.NewTicker(5 * time.Millisecond); !e.Watcher.HasSynced() || e.Ready != nil && !e.Ready(); {
+	for ticker := time.NewTicker(5 * time.Millisecond); !e.loaded(); {
 		select {
 		case <-ctx.Done():
 			ticker.Stop()
@@ -169,6 +169,16 @@ func withServer(ctx context.Context, o *options.Options, env Env, use func(*Expl
 	}
 	use(e)
 	return nil
+}
+
+// loaded reports whether all objects are loaded and the live configuration is in effect. As
+// in a running kubedns, names of the cluster do not depend on ServiceImports: if the first
+// attempt to list them has failed, they are not waited for.
+func (e *Explainer) loaded() bool {
+	if !e.Watcher.HasSynced() || e.Ready != nil && !e.Ready() {
+		return false
+	}
+	return e.ClusterSet == nil || e.ClusterSet.HasSynced() || e.Watcher.Status().ClusterSet.Resource.LastError != ""
 }
 
 // refused returns an error if the API server refuses to list a resource, because waiting would

@@ -16,6 +16,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 	"github.com/kube-dns/kube-dns/pkg/records"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -32,9 +33,10 @@ Usage: kubedns diff A B [flags]
 A and B are files or folders of objects, as for --objects, or the word "cluster" for the
 API server of --kubecfg-file, --kube-master-url or the Pod's service account. Records that
 only A has begin with "-", records that only B has with "+". The names of Services, of
-their named ports and of the hosts of headless Services are compared. ExternalNames are
-not followed, and no upstream server is asked. Rights to list Services and EndpointSlices
-are enough. --timeout (default 1m) bounds how long loading the objects may take.
+their named ports and of the hosts of headless Services are compared and, with
+--clusterset-domain, those of ServiceImports. ExternalNames are not followed, and no
+upstream server is asked. Rights to list these objects and EndpointSlices are enough.
+--timeout (default 1m) bounds how long loading the objects may take.
 
 Exit code: 0 no difference, 1 differences, 2 failure.
 `
@@ -95,27 +97,37 @@ func allRecords(ctx context.Context, what string, o options.Options, env Env) (m
 	}
 	o.NoNameserver, o.Nameservers = true, nil
 	all := map[string]bool{}
+	var missing error
 	err := withServer(ctx, &o, env, func(e *Explainer) {
-		var namespaces []string
-		snapshot := e.Tree.Snapshot()
-		snapshot.Labels("", func(label string) bool { namespaces = append(namespaces, label); return true })
-		for _, namespace := range namespaces {
-			snapshot.Labels(namespace, func(service string) bool {
-				e.serviceRecords(ctx, all, namespace, service)
-				return ctx.Err() == nil
-			})
+		e.addRecords(ctx, all, e.Tree.Snapshot(), e.Watcher.Service)
+		switch {
+		case e.ClusterSet == nil:
+		case e.ClusterSet.HasSynced():
+			e.addRecords(ctx, all, e.ClusterSet.Snapshot(), e.Watcher.Import)
+		default:
+			missing = fmt.Errorf("the ServiceImports are not loaded: %s", explain.Line(e.Watcher.Status().ClusterSet.Resource.LastError))
 		}
 	})
-	return all, errors.Join(err, ctx.Err())
+	return all, errors.Join(err, missing, ctx.Err())
 }
 
-// serviceRecords adds the records of one Service to all.
-func (e *Explainer) serviceRecords(ctx context.Context, all map[string]bool, namespace, service string) {
-	svc, list := e.Watcher.Service(namespace, service)
-	if svc == nil {
-		return
+// addRecords adds the records of a zone to all. object returns the Service or ServiceImport
+// with a name, and its slices.
+func (e *Explainer) addRecords(ctx context.Context, all map[string]bool, zone *treecache.Snapshot, object func(namespace, name string) (*records.Service, []*records.Slice)) {
+	var namespaces []string
+	zone.Labels("", func(label string) bool { namespaces = append(namespaces, label); return true })
+	for _, namespace := range namespaces {
+		zone.Labels(namespace, func(name string) bool {
+			if svc, list := object(namespace, name); svc != nil {
+				e.objectRecords(ctx, all, name+"."+namespace+".svc."+zone.Zone().String(), svc, list)
+			}
+			return ctx.Err() == nil
+		})
 	}
-	base := service + "." + namespace + ".svc." + e.Domain.String()
+}
+
+// objectRecords adds the records of the Service or ServiceImport with the name base to all.
+func (e *Explainer) objectRecords(ctx context.Context, all map[string]bool, base string, svc *records.Service, list []*records.Slice) {
 	add := func(text string, types ...uint16) {
 		name, err := dnsname.Parse(text)
 		if err != nil {
@@ -135,12 +147,15 @@ func (e *Explainer) serviceRecords(ctx context.Context, all map[string]bool, nam
 		return
 	}
 	add(base, wire.TypeA, wire.TypeAAAA)
+	if svc.Kind == records.ClusterSetIP || svc.Kind == records.ClusterSetHeadless {
+		add(base, wire.TypeSRV) // in a clusterset zone, these are records of their own
+	}
 	ports := slices.Clone(svc.Ports)
 	hosts := map[string]bool{}
 	for _, s := range list {
 		ports = append(ports, s.Ports...)
 		for i := range s.Len() {
-			if host := strings.ToLower(s.At(i).Hostname); host != "" && svc.Kind == records.Headless {
+			if host := endpointName(svc, s, i); host != "" {
 				hosts[host] = true
 			}
 		}

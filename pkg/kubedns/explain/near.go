@@ -7,6 +7,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/records"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
 const (
@@ -38,10 +39,11 @@ func (e *Explainer) searchOnce() func(name dnsname.Name) []string {
 // differ by a typing error, by the namespace or by the port. It returns at most most names, the
 // nearest first.
 func (e *Explainer) similar(name dnsname.Name, most int) []string {
-	if _, in := dnsname.CutZone([]byte(name), e.Domain); !in {
+	zone, ok := e.zoneOf(name)
+	if !ok {
 		return nil
 	}
-	labels := relative(name, e.Domain)
+	labels := relative(name, zone.domain)
 	n := len(labels)
 	if n > 0 && labels[n-1] != "svc" {
 		if n < 2 || distance(labels[n-1], "svc") > 1 && n != 2 {
@@ -58,9 +60,9 @@ func (e *Explainer) similar(name dnsname.Name, most int) []string {
 		return nil
 	}
 	namespace, service, below := labels[n-2], labels[n-3], labels[:n-3]
-	s := search{e: e, budget: maxVisited}
+	s := search{zone: zone, budget: maxVisited}
 	s.addName(strings.Join(labels, "."), 0) // this name exists if only "svc" was wrong
-	if svc, slices := e.Watcher.Service(namespace, service); svc != nil && len(below) > 0 {
+	if svc, slices := zone.object(namespace, service); svc != nil && len(below) > 0 {
 		s.ports(svc, slices, below)
 	} else {
 		s.services(service, namespace)
@@ -76,6 +78,27 @@ func (e *Explainer) similar(name dnsname.Name, most int) []string {
 	return names
 }
 
+// zone is a zone of the server, with the objects and the records in it.
+type zone struct {
+	domain  dnsname.Name
+	names   *treecache.Snapshot
+	object  func(namespace, name string) (*records.Service, []*records.Slice)
+	records func(name []byte) treecache.Answer
+}
+
+// zoneOf returns the zone of the server that name is in.
+func (e *Explainer) zoneOf(name dnsname.Name) (z zone, ok bool) {
+	if _, ok = dnsname.CutZone([]byte(name), e.Domain); ok {
+		return zone{e.Domain, e.Tree.Snapshot(), e.Watcher.Service, e.Backend.Records}, true
+	}
+	if e.ClusterSet == nil {
+		return zone{}, false
+	}
+	names := e.ClusterSet.Snapshot()
+	_, ok = dnsname.CutZone([]byte(name), names.Zone())
+	return zone{names.Zone(), names, e.Watcher.Import, e.ClusterSet.Records}, ok
+}
+
 // found is a similar name and its distance from the name in the question.
 type found struct {
 	name     string
@@ -84,14 +107,14 @@ type found struct {
 
 // search collects similar names.
 type search struct {
-	e      *Explainer
+	zone   zone
 	budget int // number of labels that may still be compared
 	found  []found
 }
 
 // addName adds a name to the result if it exists. name lacks the zone, and far is its distance.
 func (s *search) addName(name string, far int) {
-	full, err := dnsname.Parse(name + "." + s.e.Domain.String())
+	full, err := dnsname.Parse(name + "." + s.zone.domain.String())
 	if err != nil {
 		return
 	}
@@ -107,7 +130,7 @@ func (s *search) addName(name string, far int) {
 		}
 	}
 	text := full.String()
-	if a := s.e.Backend.Records([]byte(full)); a.Len() == 0 || slices.ContainsFunc(s.found, func(f found) bool { return f.name == text }) {
+	if a := s.zone.records([]byte(full)); a.Len() == 0 || slices.ContainsFunc(s.found, func(f found) bool { return f.name == text }) {
 		return
 	}
 	if at == len(s.found) {
@@ -119,7 +142,7 @@ func (s *search) addName(name string, far int) {
 // labels calls visit for each Service in a namespace, or for each namespace if that is "", as
 // far as the budget allows.
 func (s *search) labels(namespace string, visit func(label string)) {
-	s.e.Tree.Snapshot().Labels(namespace, func(label string) bool {
+	s.zone.names.Labels(namespace, func(label string) bool {
 		s.budget--
 		visit(label)
 		return s.budget > 0
@@ -157,7 +180,7 @@ func (s *search) ports(svc *records.Service, list []*records.Slice, below []stri
 		ports = append(ports, slice.Ports...)
 		for i := 0; i < slice.Len() && s.budget > 0; i++ {
 			s.budget--
-			if host := strings.ToLower(slice.At(i).Hostname); host != "" && distance(host, want) <= maxDistance {
+			if host := endpointName(svc, slice, i); host != "" && distance(host, want) <= maxDistance {
 				s.addName(host+base, distance(host, want))
 			}
 		}

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -63,11 +64,14 @@ func (e *Explainer) explainObject(x *Explanation, kind string, labels []string, 
 		age = "created " + time.Since(time.Unix(svc.Created, 0)).Round(time.Second).String() + " ago"
 	}
 	x.addf("%s %s/%s exists: %s, %s; its records have a TTL of %s", kind, namespace, service, kindText(svc), age, e.TTL)
-	if kind == "Service" {
-		_, problems := records.Build(svc, slices, uint32(e.TTL/time.Second))
-		for _, p := range problems {
-			x.addf("left out: %s", problemText(&p))
-		}
+	var problems []records.Problem
+	if ttl := uint32(e.TTL / time.Second); kind == "Service" {
+		_, problems = records.Build(svc, slices, ttl)
+	} else {
+		_, problems = records.BuildImport(svc, slices, len(e.ClusterSet.Snapshot().Zone()), ttl)
+	}
+	for _, p := range problems {
+		x.addf("left out: %s", problemText(&p))
 	}
 	if svc.Kind == records.Headless || svc.Kind == records.ClusterSetHeadless {
 		explainSlices(x, labels[:n-3], svc, slices)
@@ -91,13 +95,19 @@ func kindText(svc *records.Service) string {
 	case records.Headless:
 		return "headless (clusterIP: None), so it has a record for each endpoint that is published"
 	case records.ClusterSetHeadless:
-		return "headless"
+		return "headless, so it has a record for each endpoint that is ready"
+	case records.UnknownImport:
+		return "of an unknown type"
 	}
 	var addrs []string
 	for _, a := range svc.ClusterIPs {
 		addrs = append(addrs, a.String())
 	}
-	return "ClusterIP " + strings.Join(addrs, ", ") + " (it is answered whether or not endpoints are ready)"
+	list := strings.Join(addrs, ", ")
+	if svc.Kind == records.ClusterSetIP {
+		return "ClusterSetIP " + cmp.Or(list, "without an address") + " (answered whether or not endpoints are ready)"
+	}
+	return "ClusterIP " + list + " (it is answered whether or not endpoints are ready)"
 }
 
 // maxEndpoints is the largest number of endpoints that are described one by one. An endpoint
@@ -114,6 +124,9 @@ func explainSlices(x *Explanation, below []string, svc *records.Service, slices 
 	host := ""
 	if len(below) > 0 && !strings.HasPrefix(below[0], "_") {
 		host = below[0]
+		if svc.Kind == records.ClusterSetHeadless {
+			host = strings.Join(below, ".")
+		}
 	}
 	if svc.PublishNotReady {
 		x.addf("the Service publishes endpoints that are not ready (spec.publishNotReadyAddresses, or the annotation tolerate-unready-endpoints)")
@@ -128,23 +141,25 @@ func explainSlices(x *Explanation, below []string, svc *records.Service, slices 
 			}
 			if svc.Publishes(ep) {
 				published++
-				owners[strings.ToLower(ep.Hostname)]++
+				owners[endpointName(svc, s, i)]++
 			}
-			matches := host == "" || strings.EqualFold(ep.Hostname, host)
+			matches := host == "" || endpointName(svc, s, i) == host
 			if matches && host != "" {
 				found++
 			}
 			if matches && shown < maxEndpoints {
 				shown++
-				x.addf("endpoint %v%s in EndpointSlice %s: %s", ep.Addr, hostText(ep.Hostname), s.Name, endpointState(svc, ep))
+				x.addf("endpoint %v%s in EndpointSlice %s: %s", ep.Addr, hostText(svc, s, i), s.Name, endpointState(svc, ep))
 			}
 		}
-		if len(below) > 1 || len(below) == 1 && host == "" {
+		if len(below) > 0 && host == "" || len(below) > 1 && svc.Kind == records.Headless {
 			explainPorts(x, below, s.Ports)
 		}
 	}
 	x.addf("%d EndpointSlices: %d endpoints ready, %d published in DNS", len(slices), ready, published)
 	switch {
+	case host != "" && found == 0 && svc.Kind == records.ClusterSetHeadless:
+		x.addf("no endpoint has the name %q: the names are HOST.CLUSTER, with the endpoint's host name, or its address with dashes, and the label multicluster.kubernetes.io/source-cluster of its EndpointSlice", host)
 	case host != "" && found == 0:
 		x.addf("no endpoint has the host name %q: a Pod needs spec.hostname and spec.subdomain, as StatefulSets set them; others are named by a hash", host)
 	case host != "" && owners[host] > 1:
@@ -154,11 +169,27 @@ func explainSlices(x *Explanation, below []string, svc *records.Service, slices 
 	}
 }
 
-func hostText(hostname string) string {
-	if hostname == "" {
-		return ""
+// endpointName returns the name below svc that endpoint i of s has, whether or not it is
+// published; "" if it has none, or one that is a hash.
+func endpointName(svc *records.Service, s *records.Slice, i int) string {
+	switch svc.Kind {
+	case records.Headless:
+		return strings.ToLower(s.At(i).Hostname)
+	case records.ClusterSetHeadless:
+		return records.ImportedName(s, i)
 	}
-	return " (host name " + hostname + ")"
+	return ""
+}
+
+func hostText(svc *records.Service, s *records.Slice, i int) string {
+	switch name := endpointName(svc, s, i); {
+	case name == "":
+		return ""
+	case svc.Kind == records.ClusterSetHeadless:
+		return " (name " + name + ")"
+	default:
+		return " (host name " + s.At(i).Hostname + ")"
+	}
 }
 
 func endpointState(svc *records.Service, ep records.Endpoint) string {
