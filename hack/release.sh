@@ -11,7 +11,11 @@ cd "$(dirname "$0")/.."
 export LC_ALL=C TZ=UTC
 
 version=${1:-}
-if [[ ! $version =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$ ]]; then
+# Semantic Versioning 2.0.0, without build metadata, because "+" is not allowed in image tags; and
+# short enough for labels.
+number='(0|[1-9][0-9]*)'
+word='(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)'
+if [[ ! $version =~ ^v$number\.$number\.$number(-$word(\.$word)*)?$ || ${#version} -gt 50 ]]; then
 	echo "release.sh: invalid version: \"$version\"; want for example v1.2.3 or v1.2.3-rc.1 (make release VERSION=v1.2.3)" >&2
 	exit 2
 fi

@@ -265,7 +265,7 @@ func parseStubServer(text string) (Server, error) {
 func parseStubDomains(text string) (map[dnsname.Name][]Server, error) {
 	var raw map[string][]string
 	if err := json.Unmarshal([]byte(text), &raw); err != nil {
-		return nil, fmt.Errorf("not a JSON object of arrays of strings%s: %w", jsonHint(text), err)
+		return nil, &formError{"object of arrays of strings", text, err}
 	}
 	domains := make(map[dnsname.Name][]Server, len(raw))
 	for _, domain := range slices.Sorted(maps.Keys(raw)) {
@@ -295,7 +295,7 @@ func parseStubDomains(text string) (map[dnsname.Name][]Server, error) {
 func parseSearches(text string) ([]dnsname.Name, error) {
 	raw := []string{}
 	if err := json.Unmarshal([]byte(text), &raw); err != nil {
-		return nil, fmt.Errorf("not a JSON array of strings%s: %w", jsonHint(text), err)
+		return nil, &formError{"array of strings", text, err}
 	}
 	if raw == nil { // null
 		raw = []string{}
@@ -306,7 +306,7 @@ func parseSearches(text string) ([]dnsname.Name, error) {
 func parseUpstream(text string) ([]Server, error) {
 	var raw []string
 	if err := json.Unmarshal([]byte(text), &raw); err != nil {
-		return nil, fmt.Errorf("not a JSON array of strings%s: %w", jsonHint(text), err)
+		return nil, &formError{"array of strings", text, err}
 	}
 	if len(raw) > MaxUpstreamNameservers {
 		return nil, fmt.Errorf("%d servers given, at most %d are allowed", len(raw), MaxUpstreamNameservers)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	serializer "k8s.io/apimachinery/pkg/runtime/serializer/json"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/jsonfault"
 	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
@@ -68,10 +69,21 @@ func newDocumentDecoder() *documentDecoder {
 	}
 }
 
-// header holds the fields of a document that decide how to decode it.
+// header holds the fields of a document that decide how to decode it, and its name for messages.
 type header struct {
-	metav1.TypeMeta `json:",inline"`
-	Items           *[]json.RawMessage `json:"items"`
+	APIVersion string             `json:"apiVersion"`
+	Kind       string             `json:"kind"`
+	Items      *[]json.RawMessage `json:"items"`
+	Metadata   json.RawMessage    `json:"metadata"`
+}
+
+// named returns a space and the name in the metadata of h, or nothing if it has none.
+func named(h *header) string {
+	var metadata struct{ Name, Namespace string }
+	if json.Unmarshal(h.Metadata, &metadata) != nil || metadata.Name == "" {
+		return ""
+	}
+	return " " + quoted(strings.TrimPrefix(metadata.Namespace+"/"+metadata.Name, "/"))
 }
 
 // decodeDocument decodes one document or, if it is a list, its items. outer is the
@@ -79,13 +91,13 @@ type header struct {
 func (d *documentDecoder) decodeDocument(at position, data []byte, outer metav1.TypeMeta) {
 	var h header
 	if err := json.Unmarshal(data, &h); err != nil {
-		d.errs = append(d.errs, fmt.Errorf("%s: %w", at, err))
+		d.errs = append(d.errs, fmt.Errorf("%s: %w", at, jsonfault.Explain(err)))
 		return
 	}
 	if h.Kind == "" && h.APIVersion == "" && outer.Kind != "" {
 		// The items of a typed list, such as the API returns, have no type of
 		// their own.
-		h.TypeMeta = outer
+		h.APIVersion, h.Kind = outer.APIVersion, outer.Kind
 	}
 	if h.Kind == "" || h.APIVersion == "" {
 		d.errs = append(d.errs, fmt.Errorf("%s: apiVersion or kind is missing", at))
@@ -101,11 +113,12 @@ func (d *documentDecoder) decodeDocument(at position, data []byte, outer metav1.
 		}
 		return
 	}
-	if !wanted(h.TypeMeta) {
+	of := metav1.TypeMeta{APIVersion: h.APIVersion, Kind: h.Kind}
+	if !wanted(of) {
 		d.skipped[h.APIVersion+" "+h.Kind]++
 		return
 	}
-	gvk := h.GroupVersionKind()
+	gvk := of.GroupVersionKind()
 	decoded, _, err := d.strict.Decode(data, &gvk, nil)
 	if strict, ok := runtime.AsStrictDecodingError(err); ok && decoded != nil {
 		for _, e := range strict.Errors() {
@@ -115,7 +128,7 @@ func (d *documentDecoder) decodeDocument(at position, data []byte, outer metav1.
 	}
 	obj, ok := decoded.(object)
 	if err != nil || !ok {
-		d.errs = append(d.errs, fmt.Errorf("%s: %s: %w", at, h.Kind, err))
+		d.errs = append(d.errs, fmt.Errorf("%s: %s%s: %w", at, h.Kind, named(&h), jsonfault.Explain(err)))
 		return
 	}
 	if obj.GetNamespace() == "" && h.Kind != "Node" {

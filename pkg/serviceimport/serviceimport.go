@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/jsonfault"
 )
 
 // Names of the API.
@@ -77,7 +79,7 @@ func (s *Spec) UnmarshalJSON(data []byte) error {
 	type fields Spec // without this method
 	var f fields
 	if err := json.Unmarshal(data, &f); err != nil {
-		*s = Spec{Fault: err.Error()}
+		*s = Spec{Fault: jsonfault.Explain(err).Error()}
 		return nil //nolint:nilerr // the error is in Fault
 	}
 	*s = Spec(f)

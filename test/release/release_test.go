@@ -248,3 +248,17 @@ func TestReleaseRefuses(t *testing.T) {
 	}
 	refused(version, "commit or remove these changes")
 }
+
+// Versions that Helm, an image tag or a label would refuse later are refused at once.
+func TestRefusesVersions(t *testing.T) {
+	for _, v := range []string{
+		"", "1.2.3", "v1.2", "v1.2.3.4", "latest", "V1.2.3", "v01.2.3", "v1.2.3-", "v1.2.3-rc..1", "v1.2.3-rc.01", "v1.2.3-rc_1",
+		"v1.2.3+build", "v1.2.3 ", "v1.2.3\nv1.2.4", "v1.2.3;x", "../v1.2.3", "v1.2.3-" + strings.Repeat("a", 50),
+	} {
+		cmd := exec.Command(filepath.Join(addon.Root(), "hack/release.sh"), v)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "invalid version: \""+v+"\"") {
+			t.Errorf("%q: %v: %s", v, err, out)
+		}
+	}
+}

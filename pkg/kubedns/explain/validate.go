@@ -20,6 +20,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/autopath"
 	"github.com/kube-dns/kube-dns/pkg/dnsconfig"
 	"github.com/kube-dns/kube-dns/pkg/explain"
+	"github.com/kube-dns/kube-dns/pkg/internal/jsonfault"
 )
 
 const validateUsage = `kubedns validate says what a configuration means, and what is wrong with it.
@@ -57,7 +58,10 @@ func runValidate(args []string, env Env) int {
 	case flags.NArg() > 0 || (dir == "") == (file == ""):
 		return fail(errors.New("want either --config-dir=DIR or --config-map-file=FILE, and nothing else"))
 	}
-	var data map[string]string
+	var (
+		data  map[string]string
+		wrong map[string]any // the values that are not strings
+	)
 	place := func(key string, line int) string { return fmt.Sprintf("%s:%d", filepath.Join(dir, key), line) }
 	if dir != "" {
 		if _, data, err = dnsconfig.ReadDir(os.DirFS(dir)); err != nil {
@@ -65,23 +69,45 @@ func runValidate(args []string, env Env) int {
 		}
 	} else {
 		var text string
-		if text, data, err = readConfigMap(file, env.Stdin); err != nil {
+		if text, data, wrong, err = readConfigMap(file, env.Stdin); err != nil {
 			return fail(fmt.Errorf("--config-map-file=%s: %w", file, err))
 		}
 		place = func(key string, line int) string { return file + ":" + lineOf(text, key, line) }
 	}
-	return report(data, place, env.Stdout)
+	for _, key := range slices.Sorted(maps.Keys(wrong)) {
+		fmt.Fprintf(env.Stdout, "%s: key %s: %s\n", explain.Line(place(key, 1)), explain.Line(key), notString(wrong[key]))
+	}
+	code := report(data, place, env.Stdout)
+	if len(wrong) > 0 {
+		fmt.Fprintln(env.Stdout, "The API server rejects a ConfigMap with values that are not strings.")
+		return 1
+	}
+	return code
 }
 
-// readConfigMap reads the data of the ConfigMap in a manifest. text is the manifest up to the
+// notString says what is wrong with the value of a key that is not a string.
+func notString(value any) string {
+	switch value := value.(type) {
+	case bool:
+		return fmt.Sprintf("the value is %v, not a string: YAML reads on, off, yes and no so; put it in quotes", value)
+	case float64:
+		return "the value is a number, not a string; put it in quotes"
+	case []any:
+		return "the value is a list, not a string; put it in quotes, as JSON"
+	}
+	return "the value is an object, not a string; put it in quotes, as JSON, or begin it with |"
+}
+
+// readConfigMap reads the data of the ConfigMap in a manifest; wrong holds the values that are
+// not strings. text is the manifest up to the
 // end of the ConfigMap, with empty lines in place of earlier documents, so that line numbers
 // stay right.
-func readConfigMap(path string, stdin io.Reader) (text string, data map[string]string, err error) {
+func readConfigMap(path string, stdin io.Reader) (text string, data map[string]string, wrong map[string]any, err error) {
 	in := stdin
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
-			return "", nil, err
+			return "", nil, nil, err
 		}
 		defer f.Close()
 		in = f
@@ -89,16 +115,16 @@ func readConfigMap(path string, stdin io.Reader) (text string, data map[string]s
 	manifest, err := io.ReadAll(io.LimitReader(in, maxManifest+1))
 	switch {
 	case err != nil:
-		return "", nil, err
+		return "", nil, nil, err
 	case len(manifest) > maxManifest:
-		return "", nil, errors.New("larger than 4 MiB")
+		return "", nil, nil, errors.New("larger than 4 MiB")
 	}
 	var found, kinds []string
 	for _, document := range documents(string(manifest)) {
 		var object struct {
 			Kind     string                `json:"kind"`
 			Metadata struct{ Name string } `json:"metadata"`
-			Data     map[string]string     `json:"data"`
+			Data     map[string]any        `json:"data"`
 		}
 		asJSON, err := yaml.YAMLToJSONStrict([]byte(document)) // rejects duplicate keys
 		if err == nil {
@@ -106,10 +132,11 @@ func readConfigMap(path string, stdin io.Reader) (text string, data map[string]s
 		}
 		switch {
 		case err != nil:
-			return "", nil, fmt.Errorf("not a ConfigMap: %w", err)
+			return "", nil, nil, fmt.Errorf("not a ConfigMap: %w", jsonfault.Explain(err))
 		case object.Kind == "ConfigMap":
 			if len(found) == 0 || object.Metadata.Name == "kube-dns" {
-				text, data = document, object.Data
+				text = document
+				data, wrong = split(object.Data)
 			}
 			found = append(found, object.Metadata.Name)
 		case object.Kind != "" || len(strings.TrimSpace(document)) > 0:
@@ -118,13 +145,29 @@ func readConfigMap(path string, stdin io.Reader) (text string, data map[string]s
 	}
 	switch {
 	case len(found) == 0 && len(kinds) == 0:
-		return "", nil, errors.New("empty; want a manifest of the ConfigMap")
+		return "", nil, nil, errors.New("empty; want a manifest of the ConfigMap")
 	case len(found) == 0:
-		return "", nil, fmt.Errorf("kind is %s, want ConfigMap", strings.Join(kinds[:min(len(kinds), 5)], ", "))
+		return "", nil, nil, fmt.Errorf("kind is %s, want ConfigMap", strings.Join(kinds[:min(len(kinds), 5)], ", "))
 	case len(found) > 1 && !slices.Contains(found, "kube-dns"):
-		return "", nil, fmt.Errorf("%d ConfigMaps, and none has the name kube-dns", len(found))
+		return "", nil, nil, fmt.Errorf("%d ConfigMaps, and none has the name kube-dns", len(found))
 	}
-	return text, data, nil
+	return text, data, wrong, nil
+}
+
+// split splits the data of a ConfigMap into strings and other values, which are wrong.
+func split(all map[string]any) (data map[string]string, wrong map[string]any) {
+	data, wrong = map[string]string{}, map[string]any{}
+	for key, value := range all {
+		switch value := value.(type) {
+		case string:
+			data[key] = value
+		case nil:
+			data[key] = "" // as for the API server
+		default:
+			wrong[key] = value
+		}
+	}
+	return data, wrong
 }
 
 // documents splits a manifest at the lines "---". Before each document stand as many empty
@@ -184,10 +227,13 @@ func report(data map[string]string, place func(key string, line int) string, out
 			continue
 		}
 		code = 1
-		line := 1
+		offset := 0
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-			line += strings.Count(data[key][:min(max(int(syntax.Offset)-1, 0), len(data[key]))], "\n")
+			offset = int(syntax.Offset)
+		} else if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			offset = int(wrong.Offset)
 		}
+		line := 1 + strings.Count(data[key][:min(max(offset-1, 0), len(data[key]))], "\n")
 		where := explain.Line(place(key, line))
 		fmt.Fprintf(out, "%s: %s\n", where, explain.Line(err.Error()))
 	}
