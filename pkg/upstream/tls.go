@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -233,36 +234,52 @@ func (g *Group) explain(err error) error {
 }
 
 // unmixed returns an error if the routes could send a domain's names over TLS at one time and
-// in clear text at another.
+// in clear text at another, or give servers over TLS for a domain that goes to the standard
+// servers in clear text.
 func unmixed(routes []Route) error {
 	profiled := func(s Server) bool { return s.TLS != TLS{} }
 	if !slices.ContainsFunc(routes, func(r Route) bool { return slices.ContainsFunc(r.Servers, profiled) }) {
 		return nil
 	}
-	type kinds struct{ plain, secure string }
-	domains := map[dnsname.Domain]*kinds{}
+	domains := map[dnsname.Domain]kinds{}
 	for i := range routes {
-		for _, srv := range routes[i].Servers {
-			k := domains[routes[i].Domain]
-			if k == nil {
-				k = new(kinds)
-				domains[routes[i].Domain] = k
-			}
-			if srv.TLS.Encrypted() {
-				k.secure = srv.String()
-			} else {
-				k.plain = srv.String()
-			}
-			if k.plain != "" && k.secure != "" {
-				return fmt.Errorf("%s would be asked over TLS, but %s in clear text about the same names%s; use one kind of servers for a domain",
-					k.secure, k.plain, of(routes[i].Domain))
-			}
-			if n := len(srv.TLS.Pins); n%32 != 0 || !srv.TLS.Encrypted() && srv.TLS != (TLS{On: srv.TLS.On, Clear: srv.TLS.On}) {
-				return fmt.Errorf("server %v: invalid TLS profile", srv)
-			}
+		k, err := domains[routes[i].Domain].with(routes[i].Servers)
+		if err != nil {
+			return err
+		}
+		domains[routes[i].Domain] = k
+	}
+	for i := range routes { // now that all servers without a domain are known
+		domain, all := routes[i].Domain, domains[dnsname.Domain{}]
+		k := domains[domain]
+		if routes[i].Standard {
+			k = kinds{plain: cmp.Or(k.plain, all.plain), secure: cmp.Or(k.secure, all.secure)}
+		}
+		if k.plain != "" && k.secure != "" {
+			return fmt.Errorf("%s would be asked over TLS, but %s in clear text about the same names%s; use one kind of servers for a domain",
+				k.secure, k.plain, of(domain))
 		}
 	}
 	return nil
+}
+
+// kinds are one plain server and one TLS server of a domain, "" for none.
+type kinds struct{ plain, secure string }
+
+// with returns k with the last server of each kind, or an error if a server's TLS profile is not
+// valid.
+func (k kinds) with(servers []Server) (kinds, error) {
+	for _, srv := range servers {
+		if srv.TLS.Encrypted() {
+			k.secure = srv.String()
+		} else {
+			k.plain = srv.String()
+		}
+		if n := len(srv.TLS.Pins); n%32 != 0 || !srv.TLS.Encrypted() && srv.TLS != (TLS{On: srv.TLS.On, Clear: srv.TLS.On}) {
+			return k, fmt.Errorf("server %v: invalid TLS profile", srv)
+		}
+	}
+	return k, nil
 }
 
 func of(d dnsname.Domain) string {

@@ -71,6 +71,11 @@ func TestTLSReload(t *testing.T) {
 	if err := s.Reload(mixed); err == nil || !strings.Contains(err.Error(), "clear text") {
 		t.Errorf("B8: mixed servers: %v", err)
 	}
+	domain := dnstest.Suffix("secure.")
+	mixed.Routes = []Route{{Domain: domain, Standard: true}, {Domain: domain, Servers: []Server{other}}, {Servers: []Server{{Addr: server.Addr}}}}
+	if err := s.Reload(mixed); err == nil || !strings.Contains(err.Error(), "clear text") {
+		t.Errorf("B8: a TLS server, and standard servers in clear text: %v", err)
+	}
 	cfg.Routes = []Route{{Servers: []Server{other}}, {Domain: dnstest.Suffix("plain."), Servers: []Server{{Addr: server.Addr}}}}
 	if err := s.Reload(cfg); err != nil {
 		t.Fatal(err)

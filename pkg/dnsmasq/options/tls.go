@@ -1,6 +1,7 @@
 package options
 
 import (
+	"cmp"
 	"encoding/hex"
 	"net/netip"
 	"slices"
@@ -211,27 +212,42 @@ func tlsInSlash(domains []dnsname.Domain, rest string) error {
 
 // mixedServers returns a TLS server and a plain one that are asked for the same names, or ""
 // if there are none. resolv says whether the servers of resolv.conf are asked for names in
-// no server's domain.
+// no server's domain. A domain that goes to the standard servers ("#") has theirs, too.
 func mixedServers(servers []Server, resolv bool) (secure, plain string) {
-	first := map[dnsname.Domain]map[bool]string{}
+	all := kinds{}
 	if resolv {
-		first[dnsname.Domain{}] = map[bool]string{false: "the servers of resolv.conf (add --no-resolv)"}
+		all.plain = "the servers of resolv.conf (add --no-resolv)"
 	}
 	for _, s := range servers {
-		if s.Kind != ServerAsk {
-			continue
-		}
-		of := first[s.Domain]
-		if of == nil {
-			of = map[bool]string{}
-			first[s.Domain] = of
-		}
-		if of[s.TLS.Encrypted()] == "" {
-			of[s.TLS.Encrypted()] = "--server=" + s.String()
-		}
-		if of[true] != "" && of[false] != "" {
-			return of[true], of[false]
+		if s.Domain.Match == dnsname.MatchAll {
+			all = all.with(s)
 		}
 	}
+	first := map[dnsname.Domain]kinds{{}: all}
+	for _, s := range servers {
+		of := first[s.Domain].with(s)
+		if s.Kind == ServerStandard {
+			of = kinds{cmp.Or(of.secure, all.secure), cmp.Or(of.plain, all.plain)}
+		}
+		if of.secure != "" && of.plain != "" {
+			return of.secure, of.plain
+		}
+		first[s.Domain] = of
+	}
 	return "", ""
+}
+
+// kinds are the first TLS server and the first plain one of a domain, "" for none.
+type kinds struct{ secure, plain string }
+
+// with returns k with s, if s is asked and the first of its kind.
+func (k kinds) with(s Server) kinds {
+	switch {
+	case s.Kind != ServerAsk:
+	case s.TLS.Encrypted():
+		k.secure = cmp.Or(k.secure, "--server="+s.String())
+	default:
+		k.plain = cmp.Or(k.plain, "--server="+s.String())
+	}
+	return k
 }

@@ -101,13 +101,21 @@ func TestTLSMixed(t *testing.T) {
 		"--server=/a/tls:192.0.2.1 --server=/b/192.0.2.1":                         true,
 		"--server=tls:192.0.2.1 --local=/a/":                                      true,
 		"--rev-server=10.0.0.0/8,tls:192.0.2.1 --rev-server=10.0.0.0/8,192.0.2.1": false,
+		// The standard servers are those of a domain with "#", whatever else it has.
+		"--server=/a/tls:192.0.2.1 --server=/a/# --server=192.0.2.2":                            false,
+		"--server=192.0.2.2 --server=/a/# --server=/a/tls:192.0.2.1":                            false,
+		"--server=/a/192.0.2.1 --server=/b/a/# --server=tls:192.0.2.2":                          false,
+		"--rev-server=10.0.0.0/9,tls:192.0.2.1 --rev-server=10.0.0.0/9,# --server=/#/192.0.2.2": false,
+		"--server=/a/tls:192.0.2.1 --server=/a/# --server=tls:192.0.2.2":                        true,
+		"--server=/a/tls:192.0.2.1 --server=/a/#":                                               true,
+		"--server=/a/tls:192.0.2.1 --server=/b.a/# --server=192.0.2.2":                          true,
 	} {
 		if _, err := parsed(t, strings.Fields(args)...); (err == nil) != ok {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
-	for args, ok := range map[string]bool{"--server=tls:192.0.2.1": false, "--server=/a/tls:192.0.2.1": true} {
-		o, err := Parse([]string{"--conf-file=", args}, NoFiles())
+	for args, ok := range map[string]bool{"--server=tls:192.0.2.1": false, "--server=/a/tls:192.0.2.1": true, "--server=/a/tls:192.0.2.1 --server=/a/#": false} {
+		o, err := Parse(append([]string{"--conf-file="}, strings.Fields(args)...), NoFiles())
 		if err == nil {
 			err = o.Validate()
 		}
