@@ -104,7 +104,8 @@ type streamPool struct {
 	singleUntil int64             // until then, each connection carries one question
 	closed      bool              // takes no more questions
 	// lostAt is when a connection last ended with a question open. lostSince is when the
-	// first one of the same burst did: a server that restarts ends all its connections.
+	// first one of the same burst did: a server that restarts ends all its connections. Both
+	// are 0 before the first loss, which may come in the program's first second.
 	lostAt, lostSince int64
 }
 
@@ -223,7 +224,7 @@ func (p *streamPool) remove(s *stream, lost bool, now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if lost {
-		if now-p.lostAt > burst {
+		if p.lostAt == 0 || now-p.lostAt > burst {
 			p.lostSince = now
 		}
 		p.lostAt = now

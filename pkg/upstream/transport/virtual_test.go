@@ -56,13 +56,17 @@ func (v *virtual) serverConfig(below bool) *tls.Config {
 	return config
 }
 
+// now returns the transport's time. It begins with 1, as in a program that has just started,
+// because 0 often stands for "never".
+func (v *virtual) now() int64 { return 1 + int64(time.Since(v.began)) }
+
 // inVirtualTime runs test in a bubble. secure is whether the server is asked over TLS.
 func inVirtualTime(t *testing.T, secure bool, serve func(number int, nc net.Conn), test func(v *virtual)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		v := &virtual{t: t, began: time.Now(), got: make(outcomes, 1000)}
 		env := envOf(noting{v.got})
-		env.Now = func() int64 { return int64(time.Hour + time.Since(v.began)) }
+		env.Now = v.now
 		env.Crashed = func(_ netip.AddrPort, _ []byte, cause any) {
 			v.mu.Lock()
 			defer v.mu.Unlock()
@@ -122,7 +126,7 @@ func inVirtualTime(t *testing.T, secure bool, serve func(number int, nc net.Conn
 // ask asks a question, and returns when there is an outcome, which must be want.
 func (v *virtual) ask(want string) {
 	v.t.Helper()
-	if err := v.link.Send(&Call{Question: fuzzQuestion(), EDNS: true}, int64(time.Hour+time.Since(v.began))); err != nil {
+	if err := v.link.Send(&Call{Question: fuzzQuestion(), EDNS: true}, v.now()); err != nil {
 		v.t.Fatal(err)
 	}
 	if outcome := <-v.got; outcome != want {
@@ -328,7 +332,7 @@ func TestSilentConnection(t *testing.T) {
 		}
 	}, func(v *virtual) {
 		send := func() {
-			if err := v.link.Send(&Call{Question: fuzzQuestion(), EDNS: true}, int64(time.Hour+time.Since(v.began))); err != nil {
+			if err := v.link.Send(&Call{Question: fuzzQuestion(), EDNS: true}, v.now()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -375,7 +379,7 @@ func TestOtherTrust(t *testing.T) {
 			}
 			inVirtualTime(t, true, slow, func(v *virtual) {
 				v.ask("NOERROR")
-				if err := v.link.Send(&Call{Question: fuzzQuestion(), EDNS: true}, int64(time.Hour+time.Since(v.began))); err != nil {
+				if err := v.link.Send(&Call{Question: fuzzQuestion(), EDNS: true}, v.now()); err != nil {
 					t.Fatal(err)
 				}
 				synctest.Wait()
@@ -385,7 +389,7 @@ func TestOtherTrust(t *testing.T) {
 					want = "NOERROR"
 				}
 				v.trust = func() *Trust { return next }
-				v.link.Retire(int64(time.Hour + time.Since(v.began)))
+				v.link.Retire(v.now())
 				if n, ended := v.connections(); n != 1 || ended != 0 {
 					t.Fatalf("%d connections, %d ended with a question open", n, ended)
 				}
@@ -419,12 +423,12 @@ func TestRepeatedOnFreshConnection(t *testing.T) {
 			return
 		}
 		go waitForEnd(nc)
-		time.Sleep(time.Second + time.Duration(number)*50*time.Millisecond)
+		time.Sleep(time.Duration(1+number) * 50 * time.Millisecond) // within the first second, as right after a start
 		_ = nc.Close()
 	}, func(v *virtual) {
 		send := func(alone bool) {
 			t.Helper()
-			if err := v.link.Send(&Call{Question: fuzzQuestion(), EDNS: true, Alone: alone}, int64(time.Hour+time.Since(v.began))); err != nil {
+			if err := v.link.Send(&Call{Question: fuzzQuestion(), EDNS: true, Alone: alone}, v.now()); err != nil {
 				t.Fatal(err)
 			}
 		}
