@@ -110,11 +110,10 @@ func (a *app) open(ctx context.Context, id privilege.Identity) (err error) {
 	}
 	if a.sockets, err = sockets.Open(sockets.Config{
 		Options: &a.options.Listen, Addrs: a.env.addrs, Interfaces: a.host.Interfaces, Share: own.SharePort,
-		Inherited: a.env.node.Inherited(), Handler: a.forward.Batched(), Log: a.log, Logger: a.logger,
+		Inherited: a.env.node.Inherited(), HandOver: a.env.node.HandOver, Handler: a.forward.Batched(), Log: a.log, Logger: a.logger,
 	}); err != nil {
 		return err
 	}
-	a.env.node.HandOver(a.sockets.Files)
 	if a.replicas, err = replicas.New(replicas.Config{
 		Replicas: own.Replicas, Servers: a.sources.Options, Listening: a.sockets.Addrs(), Logger: a.logger,
 	}); err != nil {

@@ -2,8 +2,10 @@ package nodelocal
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -114,15 +116,20 @@ func (n *Node) Inherited() Sockets {
 
 // HandOver passes duplicates of the cache's sockets, which the function duplicate makes, to the
 // supervisor. It must be called once, when all addresses have been bound. A nil *Node ignores it.
-// If it fails, the supervisor only has no sockets to pass on.
-func (n *Node) HandOver(duplicate func() (Sockets, error)) {
+// It returns an error if the supervisor will not be able to ask this cache. If it fails in
+// another way, the supervisor only has no sockets to pass on.
+func (n *Node) HandOver(duplicate func() (Sockets, error)) error {
 	if n == nil {
-		return
+		return nil
 	}
 	defer n.handOver.Close()
 	sockets, err := duplicate()
 	if err != nil {
-		return
+		return nil // the next cache then binds new ones
+	}
+	private := func(at netip.AddrPort) bool { return isPrivate(at.Addr()) && at.Port() == dnsPort }
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(sockets)), private) {
+		err = errNotAsked
 	}
 	for _, rest := range []Sockets{sockets, n.inherited} { // nobody reads what was not used
 		defer func() {
@@ -132,20 +139,24 @@ func (n *Node) HandOver(duplicate func() (Sockets, error)) {
 		}()
 	}
 	for at, files := range sockets {
-		if isPrivate(at.Addr()) || len(files) > maxHanded {
+		if err != nil || isPrivate(at.Addr()) || len(files) > maxHanded {
 			continue
 		}
 		fds := make([]int, len(files))
 		for i, f := range files {
-			raw, err := f.SyscallConn()
-			if err != nil {
-				return
+			raw, rawErr := f.SyscallConn()
+			if rawErr != nil {
+				return err
 			}
 			_ = raw.Control(func(fd uintptr) { fds[i] = int(fd) })
 		}
 		_ = unix.Sendmsg(int(n.handOver.Fd()), []byte(at.String()), unix.UnixRights(fds...), nil, 0)
 	}
+	return err
 }
+
+// errNotAsked means that the supervisor's checks could never be answered.
+var errNotAsked = errors.New("the cache does not listen on port 53 of its private loopback address, where --node-local checks it; remove --port and --except-interface")
 
 // receiveSockets passes the sockets that a cache hands over at conn to got, until the cache
 // has handed over all. It closes conn.

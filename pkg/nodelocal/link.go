@@ -1,11 +1,14 @@
 package nodelocal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -65,25 +68,58 @@ func (l *link) ensure(addrs []netip.Addr) (changed bool, err error) {
 	return true, nil
 }
 
-// remove deletes the link or, from lo, the addresses.
+// remove deletes the link if it is a dummy link, and otherwise the addresses from it, or from lo
+// if there is no such link. Any other link is used by more than this cache.
 func (l *link) remove(addrs []netip.Addr) error {
 	c, err := dial(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	if i, err := net.InterfaceByName(l.name); err == nil {
+	i, err := net.InterfaceByName(l.name)
+	switch {
+	case err != nil:
+		return removeAddresses(c, "lo", addrs)
+	case isDummy(i.Index):
 		seq := c.next()
 		m := newMessage(unix.RTM_DELLINK, unix.NLM_F_ACK, seq, linkBody(i.Index, 0))
 		return c.send(m.finish(), map[uint32]bool{seq: true})
 	}
+	return removeAddresses(c, l.name, addrs)
+}
+
+// removeAddresses removes those of addrs that an interface has.
+func removeAddresses(c *conn, from string, addrs []netip.Addr) error {
 	for _, addr := range addrs {
-		err := changeAddress(c, "lo", addr, unix.RTM_DELADDR, 0)
+		err := changeAddress(c, from, addr, unix.RTM_DELADDR, 0)
 		if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
-			return fmt.Errorf("removing the address %v from lo: %w", addr, err)
+			return fmt.Errorf("removing the address %v from %s: %w", addr, from, err)
 		}
 	}
 	return nil
+}
+
+// isDummy reports whether the interface with this index is a dummy link.
+func isDummy(index int) bool {
+	rib, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
+	if err != nil {
+		return false
+	}
+	messages, err := syscall.ParseNetlinkMessage(rib)
+	if err != nil {
+		return false
+	}
+	for i := range messages {
+		m := &messages[i]
+		if m.Header.Type != unix.RTM_NEWLINK || len(m.Data) < unix.SizeofIfInfomsg || binary.NativeEndian.Uint32(m.Data[4:]) != uint32(index) {
+			continue
+		}
+		attrs, err := syscall.ParseNetlinkRouteAttr(m)
+		return err == nil && slices.ContainsFunc(attrs, func(a syscall.NetlinkRouteAttr) bool {
+			return a.Attr.Type&^unix.NLA_F_NESTED == unix.IFLA_LINKINFO && bytes.Contains(a.Value, []byte("dummy\x00"))
+		})
+	}
+	return false
 }
 
 func (l *link) exists() bool {

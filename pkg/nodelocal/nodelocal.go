@@ -13,6 +13,7 @@ package nodelocal
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -82,6 +83,7 @@ func Main(ctx context.Context, args []string, stderr io.Writer) (node *Node, cod
 
 // runMode does what the options of this mode ask for, and returns the exit code.
 func runMode(ctx context.Context, args []string, stderr io.Writer) int {
+	signals := watchSignals()
 	cfg, err := parse(args)
 	switch {
 	case err != nil:
@@ -104,7 +106,7 @@ func runMode(ctx context.Context, args []string, stderr io.Writer) int {
 		}
 		return 0
 	}
-	return supervise(ctx, cfg, stderr)
+	return supervise(ctx, cfg, signals, stderr)
 }
 
 // parse reads the arguments up to "--". Those after it are the cache's.
@@ -136,6 +138,9 @@ func parse(args []string) (*config, error) {
 	if cfg.link == "" || len(cfg.link) >= unix.IFNAMSIZ || strings.ContainsAny(cfg.link, "/ \t\n:") {
 		return nil, fmt.Errorf("invalid interface name %q", cfg.link)
 	}
+	if *list == "" && cfg.cleanup {
+		return cfg, nil
+	}
 	for text := range strings.SplitSeq(*list, ",") {
 		addr, err := parseAddr(strings.TrimSpace(text))
 		if err != nil {
@@ -152,8 +157,12 @@ func parse(args []string) (*config, error) {
 func parseAddr(text string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(text)
 	switch {
+	case text == "":
+		return addr, errors.New("an address is missing; write --node-local=ADDRESS[,ADDRESS...]")
 	case err != nil:
 		return addr, fmt.Errorf("invalid address %q", text)
+	case addr.Zone() != "" && !addr.IsLinkLocalUnicast():
+		return addr, fmt.Errorf("%v has a zone, which only link-local addresses have; write %v", addr, addr.WithZone(""))
 	case addr.Is4In6():
 		return addr, fmt.Errorf("the IPv4 address %v is written as an IPv6 address; write %v", addr, addr.Unmap())
 	case addr.Is6() && addr.IsLinkLocalUnicast():

@@ -13,11 +13,25 @@ import (
 // upstream server, so that a check does not depend on the cluster's DNS.
 const question = "\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x09cachesize\x04bind\x00\x00\x10\x00\x03"
 
+// notImplemented is the response code with which dnscache answers questions of class CH that it
+// does not know, such as this one with --no-ident.
+const notImplemented = 4
+
 // The faults of an answer.
 var (
 	errBadAnswer = errors.New("the answer is an error")
 	errNoAnswer  = errors.New("no answer")
 )
+
+// reach sends question to an address and returns an error unless it is answered within
+// patience, in whatever way. The address may answer with an error, for example because another
+// client there has exceeded --rate-limit, and still be reached.
+func reach(at netip.AddrPort, patience time.Duration) error {
+	if err := ask(at, patience); !errors.Is(err, errBadAnswer) {
+		return err
+	}
+	return nil
+}
 
 // ask sends question to an address and returns an error unless a good answer comes within
 // patience. It blocks an operating-system thread while it waits. It is called twice a second
@@ -67,9 +81,11 @@ func await(fd int, id uint16, end time.Time) error {
 			return err
 		case n < 12 || binary.BigEndian.Uint16(reply[:]) != id:
 			continue
-		case reply[2]&0x80 == 0 || reply[3]&0xf != 0 || binary.BigEndian.Uint16(reply[6:]) == 0:
+		case reply[2]&0x80 == 0:
 			return errBadAnswer
+		case reply[3]&0xf == notImplemented, reply[3]&0xf == 0 && binary.BigEndian.Uint16(reply[6:]) > 0:
+			return nil
 		}
-		return nil
+		return errBadAnswer
 	}
 }

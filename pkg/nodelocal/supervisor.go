@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -75,7 +74,7 @@ type outcome struct {
 }
 
 // supervise runs until the policy ends it, and returns the exit code.
-func supervise(ctx context.Context, cfg *config, stderr io.Writer) int {
+func supervise(ctx context.Context, cfg *config, signals signals, stderr io.Writer) int {
 	s := &supervisor{
 		cfg:     cfg,
 		log:     slog.New(slog.NewTextHandler(stderr, nil)).With("part", "node-local"),
@@ -94,8 +93,6 @@ func supervise(ctx context.Context, cfg *config, stderr io.Writer) int {
 	if ended := endOrphans(); len(ended) > 0 {
 		s.log.Info("ended caches whose supervisor had gone", "pid", ended)
 	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var moved <-chan struct{}
@@ -108,7 +105,7 @@ func supervise(ctx context.Context, cfg *config, stderr io.Writer) int {
 	return s.run(signals, moved)
 }
 
-func (s *supervisor) run(signals <-chan os.Signal, moved <-chan struct{}) int {
+func (s *supervisor) run(signals signals, moved <-chan struct{}) int {
 	if code, over := s.step(policy.Event{Kind: policy.Begin}); over {
 		return code
 	}
@@ -120,16 +117,13 @@ func (s *supervisor) run(signals <-chan os.Signal, moved <-chan struct{}) int {
 	for {
 		event := policy.Event{Kind: policy.Tick}
 		select {
-		case sig := <-signals:
-			switch sig {
-			case syscall.SIGTERM:
-				event.Kind = policy.Terminate
-			case syscall.SIGINT:
-				event.Kind = policy.Interrupt
-			default: // those that dnscache knows
-				if s.machine.Running() {
-					_ = s.child.cmd.Process.Signal(sig)
-				}
+		case <-signals.term:
+			event.Kind = policy.Terminate
+		case <-signals.interrupt:
+			event.Kind = policy.Interrupt
+		case sig := <-s.forwarded(signals):
+			if s.machine.Running() {
+				_ = s.child.cmd.Process.Signal(sig)
 			}
 		case <-check.C:
 			check.Reset(s.period())
@@ -169,6 +163,15 @@ func (s *supervisor) run(signals <-chan os.Signal, moved <-chan struct{}) int {
 	}
 }
 
+// forwarded returns the signals for the cache, or nil while it is starting: SIGHUP would end a
+// cache that does not handle it yet. Such signals wait until the cache answers.
+func (s *supervisor) forwarded(signals signals) <-chan os.Signal {
+	if s.machine.Running() && !s.answered {
+		return nil
+	}
+	return signals.forCache
+}
+
 func (s *supervisor) period() time.Duration {
 	if s.answered {
 		return policy.CheckEvery
@@ -190,7 +193,7 @@ func (s *supervisor) check(ctx context.Context) {
 		o := outcome{child: r.child, err: ask(r.child.private, policy.CheckPatience)}
 		for _, addr := range s.cfg.addrs {
 			if r.path && o.err == nil && o.path == nil {
-				o.path = ask(netip.AddrPortFrom(addr, dnsPort), policy.CheckPatience)
+				o.path = reach(netip.AddrPortFrom(addr, dnsPort), policy.CheckPatience)
 			}
 		}
 		select {

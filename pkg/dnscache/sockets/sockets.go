@@ -38,6 +38,9 @@ type Config struct {
 	Share bool
 	// Inherited are the sockets of a previous process ([listener.Config.Inherited]).
 	Inherited map[netip.AddrPort][]*os.File
+	// HandOver is called once when the first addresses have been bound, with a function that
+	// returns duplicates of the sockets. Its error is one of the configuration. It may be nil.
+	HandOver func(func() (map[netip.AddrPort][]*os.File, error)) error
 	// Handler answers the queries.
 	Handler listener.Splitter
 	Log     *linelog.Log // receives what dnsmasq would log
@@ -83,6 +86,13 @@ func Open(cfg Config) (*Sockets, error) {
 	} else if err := s.bindFirst(); err != nil {
 		s.Close()
 		return nil, err
+	}
+	if cfg.HandOver == nil {
+		return s, nil
+	}
+	if err := cfg.HandOver(s.Files); err != nil {
+		s.Close()
+		return nil, options.Faultf(options.ExitConfig, "%v", err)
 	}
 	return s, nil
 }
