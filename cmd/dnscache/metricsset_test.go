@@ -20,6 +20,22 @@ import (
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
 
+// TestMetricsOfOneAddress: the page of metrics also shows servers that differ only in how they
+// are asked, and in the name of the certificate.
+func TestMetricsOfOneAddress(t *testing.T) {
+	in := start(t, "--metrics-address=127.0.0.1:0", "--server=/a.test/tls:192.0.2.1,name=a.example", "--server=/b.test/tls:192.0.2.1,name=b.example",
+		"--server=/c.test/192.0.2.1", "--server=/d.test/192.0.2.1@lo", "--server=/e.test/192.0.2.1@127.0.0.1")
+	resp, err := http.Get("http://" + in.metrics.String() + "/metrics") //nolint:noctx // a test's own server
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if n := strings.Count(string(body), "\ndnscache_upstream_down{"); err != nil || resp.StatusCode != http.StatusOK || n != 5 {
+		t.Errorf("%v, %s, %d servers:\n%s", err, resp.Status, n, body)
+	}
+}
+
 // TestMetricsSet: --metrics-set=essential, the set for the cache of a node, has at most
 // metrics.MaxEssential series when everything that a node may have is in use, for any number of
 // servers. docs/metrics.md describes each of them.

@@ -297,8 +297,15 @@ func (s *Set) Stats() Stats {
 	defer s.health.Unlock()
 	st.TCPExchanges, st.TCPRefused = s.streams.Taken, s.streams.Refused
 	now := s.now()
+	labels := make(map[string]int, len(s.order))
 	for _, srv := range s.order {
 		st.Servers = append(st.Servers, srv.statsNow(now))
+		labels[srv.label()]++
+	}
+	for i, srv := range s.order {
+		if labels[srv.label()] > 1 {
+			st.Servers[i].Label = srv.spec.Full()
+		}
 	}
 	return st
 }

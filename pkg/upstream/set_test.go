@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kube-dns/kube-dns/pkg/upstream/policy"
+	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 	"github.com/kube-dns/kube-dns/test/testkit"
 )
@@ -440,6 +441,39 @@ func TestReloadKeepsHealth(t *testing.T) {
 	st := s.Stats().Servers
 	if len(st) != 2 || st[0].Addr != b.Addr || st[0].Sent != 0 || st[1].Sent != 1 || st[1].SmoothedRTT == 0 {
 		t.Errorf("stats %+v", st)
+	}
+}
+
+// TestLabels: servers that differ in anything have different labels, short ones where the
+// address is enough.
+func TestLabels(t *testing.T) {
+	plain := Server{Addr: netip.MustParseAddrPort("192.0.2.1:53")}
+	servers := []Server{{Addr: netip.MustParseAddrPort("192.0.2.2:53")}, plain}
+	vary := func(change func(*Server)) {
+		for _, s := range servers[1:] { // also in combination with all changes before
+			change(&s)
+			servers = append(servers, s)
+		}
+	}
+	vary(func(s *Server) { s.Interface = "lo" })
+	vary(func(s *Server) { s.Source = netip.MustParseAddrPort("192.0.2.9:0") })
+	vary(func(s *Server) { s.Role = route.Replica })
+	plainOnes := len(servers)
+	vary(func(s *Server) { s.TLS.On = true })
+	servers = append([]Server{{Addr: servers[0].Addr, TLS: TLS{On: true}}}, servers[plainOnes:]...)
+	vary(func(s *Server) { s.TLS.Name = "dns.example" })
+	vary(func(s *Server) { s.TLS.Pins += strings.Repeat("x", 32) })
+	vary(func(s *Server) { s.TLS.Pins += strings.Repeat("y", 32) })
+	s, _ := running(t, Config{Routes: all(servers...), Trust: func() *Trust { return new(Trust) }})
+	seen := map[string]bool{}
+	for _, st := range s.Stats().Servers {
+		if seen[st.Label] {
+			t.Errorf("%s twice", st.Label)
+		}
+		seen[st.Label] = true
+	}
+	if len(seen) != len(servers) {
+		t.Errorf("%d labels for %d servers", len(seen), len(servers))
 	}
 }
 

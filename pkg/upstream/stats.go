@@ -24,15 +24,17 @@ func LatencyBounds() []float64 {
 
 // ServerStats holds the counters of one server since it was configured.
 type ServerStats struct {
-	Addr      netip.AddrPort // of the server
-	Label     string         // the server in logs and metrics: tls:ADDRESS#PORT over TLS
-	Sent      uint64         // packets, and questions over TCP
-	Retried   uint64         // second and later attempts at a question, counted in Sent too
-	Answered  uint64         // replies that matched
-	Failed    uint64         // SERVFAIL, REFUSED, malformed, refused ports, timeouts
-	NXDomain  uint64         // NXDOMAIN replies
-	Truncated uint64         // replies with TC, asked again over TCP
-	Miscased  uint64         // replies that would match but for Config.MixCase
+	Addr netip.AddrPort // of the server
+	// Label is the server in metrics, which no other server has: tls:ADDRESS#PORT over TLS. Of
+	// several servers at one address and port it has everything in which they differ.
+	Label     string
+	Sent      uint64 // packets, and questions over TCP
+	Retried   uint64 // second and later attempts at a question, counted in Sent too
+	Answered  uint64 // replies that matched
+	Failed    uint64 // SERVFAIL, REFUSED, malformed, refused ports, timeouts
+	NXDomain  uint64 // NXDOMAIN replies
+	Truncated uint64 // replies with TC, asked again over TCP
+	Miscased  uint64 // replies that would match but for Config.MixCase
 	// Latency counts replies by round-trip time: bucket i counts those below 64 µs << i, the
 	// last one all others. LatencySum is the sum of all round-trip times.
 	Latency    [LatencyBuckets]uint64

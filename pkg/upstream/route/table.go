@@ -5,6 +5,7 @@ package route
 
 import (
 	"cmp"
+	"encoding/hex"
 	"maps"
 	"net/netip"
 	"slices"
@@ -71,6 +72,30 @@ func (s Server) String() string {
 		scheme = "tcp:"
 	}
 	return scheme + s.Addr.Addr().String() + "#" + strconv.Itoa(int(s.Addr.Port()))
+}
+
+// Full returns String with all that distinguishes the server from others at the same address, in
+// the form of the option --server.
+func (s Server) Full() string {
+	var b strings.Builder
+	b.WriteString(s.String())
+	if s.Interface != "" {
+		b.WriteString("@" + s.Interface)
+	}
+	if s.Source.IsValid() {
+		b.WriteString("@" + s.Source.Addr().String())
+		if port := s.Source.Port(); port != 0 {
+			b.WriteString("#" + strconv.Itoa(int(port)))
+		}
+	}
+	if s.TLS.Name != "" {
+		b.WriteString(",name=" + s.TLS.Name)
+	}
+	for pin := range slices.Chunk([]byte(s.TLS.Pins), 32) {
+		b.WriteString(",pin=" + hex.EncodeToString(pin))
+	}
+	b.WriteString([...]string{Peer: "", Replica: ",replica", Reserve: ",reserve"}[s.Role])
+	return b.String()
 }
 
 // Route says what to do with the names of a domain. Several routes of one domain are combined
