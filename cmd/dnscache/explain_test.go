@@ -142,6 +142,11 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%v: %d %s", args, code, out)
 		}
 	}
+	for arg, want := range map[string]string{"--nosuch": "unknown flag --nosuch", "--timeout": "--timeout: want a value"} {
+		if code, out := explainCommand(t, "a", arg, "--", "--no-resolv"); code != 2 || !strings.Contains(out, want) {
+			t.Errorf("%s: %d %s", arg, code, out)
+		}
+	}
 }
 
 // A stale answer is distinguished from a fresh one, and a remembered failure from both.

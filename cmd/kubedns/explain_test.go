@@ -188,6 +188,12 @@ func TestExplainOverHTTP(t *testing.T) {
 			t.Errorf("%s: %d %s", server, code, out)
 		}
 	}
+	if code, out := explainCommand(t, "web", "--server=http://"+p.dbg, "--objects="+x.Files); code != 2 || !strings.Contains(out, "give it without --objects") {
+		t.Errorf("both --server and --objects: %d %s", code, out)
+	}
+	if code, body := p.get(p.dbg, "/explain?name=web&output=xml"); code != 400 || !strings.Contains(body, "want text or json") {
+		t.Errorf("output=xml: %d %s", code, body)
+	}
 	limited := false
 	for range 40 {
 		code, _ := p.get(p.dbg, "/explain?name=web")

@@ -55,6 +55,10 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "use GET", http.StatusMethodNotAllowed)
 		return
 	}
+	if output := r.URL.Query().Get("output"); output != "" && output != "text" && output != "json" {
+		http.Error(w, "output: want text or json", http.StatusBadRequest)
+		return
+	}
 	if errors.Is(p.Do(r.Context(), func() { p.serve(w, r) }), ErrTooMany) {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, ErrTooMany.Error(), http.StatusTooManyRequests)

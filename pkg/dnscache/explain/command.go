@@ -121,7 +121,7 @@ func parse(args []string) (*command, error) {
 		}
 		if !has && len(args) > 0 {
 			value, args = args[0], args[1:]
-		} else if !has {
+		} else if !has && slices.Contains([]string{"--server", "--output", "-o", "--timeout"}, name) {
 			return nil, fmt.Errorf("%s: want a value", name)
 		}
 		if err := c.set(name, value); err != nil {

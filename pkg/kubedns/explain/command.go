@@ -99,6 +99,8 @@ func Command(ctx context.Context, args []string, env Env) int {
 		return fail(errors.New("want NAME and, if it is not A, TYPE"))
 	case output != "text" && output != "json":
 		return fail(fmt.Errorf("--output=%s: want text or json", output))
+	case server != "" && (o.ObjectsPath != "" || o.Kubeconfig != "" || o.MasterURL != ""):
+		return fail(errors.New("--server asks a running kubedns, so give it without --objects, --kubecfg-file and --kube-master-url"))
 	case q.NDots < 0 || q.NDots > 15:
 		return fail(fmt.Errorf("--ndots=%d: want a number from 0 to 15", q.NDots))
 	}
