@@ -103,3 +103,20 @@ func TestAutopathConfigMap(t *testing.T) {
 	p.awaitReady()
 	p.await("completion", func() bool { return strings.Contains(p.asked(), "10.96.0.11") })
 }
+
+// explain says that autopath made the answer, and to which name it leads.
+func TestAutopathExplained(t *testing.T) {
+	const other = "---\napiVersion: v1\nkind: Service\nmetadata: {name: api, namespace: prod}\nspec: {clusterIP: 10.96.0.77}\n"
+	file := writeFile(t, "objects.yaml", objects+"\n"+other)
+	const want = "the name does not exist, and autopath completes it: api.prod.svc.cluster.local. is"
+	for mode, completed := range map[string]bool{"cluster": true, "off": false} {
+		code, out := explainCommand(t, "api.prod", "--objects="+file, "--nameservers=none", "--autopath="+mode)
+		if code != 0 || strings.Contains(out, want) != completed || strings.Contains(out, "Similar names") {
+			t.Errorf("autopath %s: %d %s", mode, code, out)
+		}
+	}
+	if code, out := explainCommand(t, "api.prod", "AAAA", "--objects="+file, "--nameservers=none", "--autopath=cluster"); code != 4 || !strings.Contains(out, want) ||
+		strings.Contains(out, "  api.prod.svc.cluster.local.\n\nThe objects") {
+		t.Errorf("AAAA: %d %s", code, out)
+	}
+}

@@ -140,6 +140,10 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 				}
 			}
 		}
+		// Names that were tried are shown already.
+		x.Suggestions = slices.DeleteFunc(x.Suggestions, func(s string) bool {
+			return slices.ContainsFunc(x.Search, func(c Candidate) bool { return c.Name == s })
+		})
 	}
 	return x, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/records"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
 // explainOwn explains a name in one of the zones that the server is authoritative for.
@@ -22,6 +23,9 @@ func (e *Explainer) explainOwn(x *Explanation, name, zone dnsname.Name) {
 	}
 	_, rule := e.Backend.Decide([]byte(name))
 	x.addf("rule: %s", rule)
+	if target := e.completedTo(x, name); target != "" {
+		x.addf("the name does not exist, and autopath completes it: %s is the first name with records that the search list of a Pod leads to", target)
+	}
 	n := len(labels)
 	if n == 0 || labels[n-1] != "svc" {
 		if n > 0 && labels[n-1] != "pod" {
@@ -39,6 +43,20 @@ func (e *Explainer) explainOwn(x *Explanation, name, zone dnsname.Name) {
 	}
 	svc, slices := e.Watcher.Service(namespace, service)
 	e.explainObject(x, "Service", labels, svc, slices)
+}
+
+// completedTo returns the name to which autopath completes name, according to the answer in x;
+// "" if it does not.
+func (e *Explainer) completedTo(x *Explanation, name dnsname.Name) string {
+	if len(x.Answer) == 0 || e.Backend.Records([]byte(name)).Status != treecache.NoSuchName {
+		return ""
+	}
+	const fields = 5 // owner, TTL, class, type and data
+	record := strings.SplitN(x.Answer[0], "\t", fields)
+	if len(record) != fields || record[3] != "CNAME" {
+		return ""
+	}
+	return record[4]
 }
 
 // relative returns the labels of name that stand before zone, leftmost first.
