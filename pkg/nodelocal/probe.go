@@ -3,7 +3,10 @@ package nodelocal
 import (
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +19,9 @@ const question = "\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x09cachesize\
 // notImplemented is the response code with which dnscache answers questions of class CH that it
 // does not know, such as this one with --no-ident.
 const notImplemented = 4
+
+// nameError is the response code for a name that does not exist (NXDOMAIN).
+const nameError = 3
 
 // The faults of an answer.
 var (
@@ -34,9 +40,35 @@ func reach(at netip.AddrPort, patience time.Duration) error {
 }
 
 // ask sends question to an address and returns an error unless a good answer comes within
-// patience. It blocks an operating-system thread while it waits. It is called twice a second
-// for as long as the node runs, so it uses as few resources as it can.
+// patience.
 func ask(at netip.AddrPort, patience time.Duration) error {
+	var query [len(question)]byte
+	copy(query[:], question)
+	return exchange(at, patience, query[:], func(reply []byte) bool {
+		rcode := reply[3] & 0xf
+		return rcode == notImplemented || rcode == 0 && binary.BigEndian.Uint16(reply[6:]) > 0
+	})
+}
+
+// askUpstream asks the cache at an address about a random name below one that its upstream
+// servers know. It returns an error unless they say within patience whether the name exists.
+func askUpstream(at netip.AddrPort, name string, patience time.Duration) error {
+	query := append(make([]byte, 0, 300), "\x00\x00\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"...)
+	for label := range strings.SplitSeq("ready-"+strconv.FormatUint(rand.Uint64(), 36)+"."+strings.TrimSuffix(name, "."), ".") {
+		query = append(append(query, byte(len(label))), label...)
+	}
+	query = append(query, "\x00\x00\x01\x00\x01"...) // type A, class IN
+	return exchange(at, patience, query, func(reply []byte) bool {
+		rcode := reply[3] & 0xf
+		return rcode == 0 || rcode == nameError
+	})
+}
+
+// exchange sends a query, whose ID it sets, to an address. It returns an error unless an answer
+// comes within patience for which good returns true. It blocks an operating-system thread while
+// it waits. It is called twice a second for as long as the node runs, so it uses as few resources
+// as it can.
+func exchange(at netip.AddrPort, patience time.Duration, query []byte, good func(reply []byte) bool) error {
 	family, to := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()})
 	if at.Addr().Is4() {
 		family, to = unix.AF_INET, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
@@ -51,17 +83,15 @@ func ask(at netip.AddrPort, patience time.Duration) error {
 	}
 	end := time.Now().Add(patience)
 	id := uint16(end.UnixNano())
-	var query [len(question)]byte
-	copy(query[:], question)
-	binary.BigEndian.PutUint16(query[:], id)
-	if _, err := unix.Write(fd, query[:]); err != nil {
+	binary.BigEndian.PutUint16(query, id)
+	if _, err := unix.Write(fd, query); err != nil {
 		return err
 	}
-	return await(fd, id, end)
+	return await(fd, id, end, good)
 }
 
 // await reads until the answer with the given id has come, or until end.
-func await(fd int, id uint16, end time.Time) error {
+func await(fd int, id uint16, end time.Time, good func(reply []byte) bool) error {
 	var reply [512]byte
 	for {
 		left := time.Until(end)
@@ -81,11 +111,9 @@ func await(fd int, id uint16, end time.Time) error {
 			return err
 		case n < 12 || binary.BigEndian.Uint16(reply[:]) != id:
 			continue
-		case reply[2]&0x80 == 0:
+		case reply[2]&0x80 == 0, !good(reply[:n]):
 			return errBadAnswer
-		case reply[3]&0xf == notImplemented, reply[3]&0xf == 0 && binary.BigEndian.Uint16(reply[6:]) > 0:
-			return nil
 		}
-		return errBadAnswer
+		return nil
 	}
 }

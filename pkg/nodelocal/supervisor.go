@@ -41,13 +41,16 @@ type supervisor struct {
 	state, told state
 	// answered is whether the running child has answered; only then do failed checks count.
 	answered bool
-	filter   filterWatch  // notices a packet filter that drops queries
-	exits    chan exit    // the end of each child
-	sockets  held         // of the last cache, for the next one
-	holds    bool         // whether sockets are held
-	handed   chan handed  // sockets of the running child
-	asked    chan request // for checks
-	checks   chan outcome // of each check
+	// waits is whether the running child must reach its upstream servers before the rules are
+	// installed.
+	waits   bool
+	filter  filterWatch  // notices a packet filter that drops queries
+	exits   chan exit    // the end of each child
+	sockets held         // of the last cache, for the next one
+	holds   bool         // whether sockets are held
+	handed  chan handed  // sockets of the running child
+	asked   chan request // for checks
+	checks  chan outcome // of each check
 }
 
 // exit is the end of a child, handed are the sockets of one of its addresses, request asks for a
@@ -65,12 +68,16 @@ type handed struct {
 type request struct {
 	child *child
 	path  bool // ask at the addresses too
+	// upstream is whether to ask about a name that only the upstream servers know.
+	upstream bool
 }
 
 type outcome struct {
 	child *child
 	err   error // of the private address
 	path  error // of the addresses
+	// upstream is the fault of the upstream servers.
+	upstream error
 }
 
 // supervise runs until the policy ends it, and returns the exit code.
@@ -129,7 +136,7 @@ func (s *supervisor) run(signals signals, moved <-chan struct{}) int {
 			check.Reset(s.period())
 			if s.machine.Running() {
 				select {
-				case s.asked <- request{s.child, s.rules != nil}:
+				case s.asked <- request{s.child, s.rules != nil, s.waits}:
 				default: // the one before is not over
 				}
 			}
@@ -173,7 +180,7 @@ func (s *supervisor) forwarded(signals signals) <-chan os.Signal {
 }
 
 func (s *supervisor) period() time.Duration {
-	if s.answered {
+	if s.answered && !s.waits {
 		return policy.CheckEvery
 	}
 	return startCheckEvery
@@ -195,6 +202,9 @@ func (s *supervisor) check(ctx context.Context) {
 			if r.path && o.err == nil && o.path == nil {
 				o.path = reach(netip.AddrPortFrom(addr, dnsPort), policy.CheckPatience)
 			}
+		}
+		if r.upstream && o.err == nil {
+			o.upstream = askUpstream(r.child.private, s.cfg.upstream, policy.CheckPatience)
 		}
 		select {
 		case s.checks <- o:
@@ -230,6 +240,9 @@ func (s *supervisor) judge(o outcome) policy.Kind {
 		limitCapabilities(supervisorCaps)
 	}
 	s.answered = true
+	if o.upstream != nil {
+		return policy.Alone
+	}
 	return policy.Hit
 }
 
@@ -245,7 +258,7 @@ func (s *supervisor) step(e policy.Event) (code int, over bool) {
 				return s.step(policy.Event{Kind: policy.Exited, Code: exitConfig})
 			}
 		case policy.Install:
-			s.linked = true
+			s.linked, s.waits = true, false
 			s.repair()
 			s.install()
 		case policy.Remove:
@@ -279,7 +292,7 @@ func (s *supervisor) tellCache() {
 }
 
 func (s *supervisor) start() (err error) {
-	s.answered, s.holds = false, true
+	s.answered, s.holds, s.waits = false, true, s.cfg.upstream != ""
 	if s.child != nil {
 		s.state.Restarts++
 	}

@@ -24,6 +24,10 @@ const (
 	CheckPatience = 250 * time.Millisecond
 	// MissesToFlip is how many checks in a row must fail before the rules are removed.
 	MissesToFlip = 3
+	// UpstreamWait is how long a new cache may wait for its upstream servers before the rules
+	// are installed all the same. Until then, queries go where they went before. kube-proxy
+	// may take some seconds to serve a new Service.
+	UpstreamWait = 3 * time.Second
 	// HitsToReturn is how many checks in a row must succeed before the rules come back.
 	HitsToReturn = 5
 	// StuckLimit is how long a cache may answer nothing before it is killed.
@@ -59,6 +63,8 @@ const (
 	// Hit and Miss are the outcomes of a check of the running cache.
 	Hit
 	Miss
+	// Alone is a Hit of a new cache that could not reach its upstream servers.
+	Alone
 	// PathMiss is a check that the cache answered at its private address, but not at the
 	// node's addresses. Blocked means that queries from other hosts and Pods do not arrive.
 	PathMiss
@@ -152,8 +158,8 @@ func (m *Machine) Step(now time.Time, e Event) []Action {
 	switch e.Kind {
 	case Begin:
 		return m.start(now)
-	case Hit:
-		return m.hit(now)
+	case Hit, Alone:
+		return m.hit(now, e.Kind == Alone)
 	case Miss:
 		return append(m.miss(), m.overdue(now)...)
 	case PathMiss:
@@ -177,7 +183,7 @@ func (m *Machine) start(now time.Time) []Action {
 	return []Action{{Do: Start}}
 }
 
-func (m *Machine) hit(now time.Time) []Action {
+func (m *Machine) hit(now time.Time, alone bool) []Action {
 	if !m.running {
 		return nil // the answer of a cache that has ended since
 	}
@@ -186,7 +192,7 @@ func (m *Machine) hit(now time.Time) []Action {
 	if m.firstHit.IsZero() {
 		m.firstHit = now
 	}
-	if m.installed || m.ending || m.hits < m.needHits || now.Before(m.blockedUntil) {
+	if m.installed || m.ending || m.hits < m.needHits || now.Before(m.blockedUntil) || alone && now.Sub(m.firstHit) < UpstreamWait {
 		return nil
 	}
 	m.installed, m.installedAt = true, now

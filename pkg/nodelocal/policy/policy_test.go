@@ -9,7 +9,7 @@ import (
 )
 
 var names = map[string]Event{
-	"begin": {Kind: Begin}, "hit": {Kind: Hit}, "miss": {Kind: Miss}, "path": {Kind: PathMiss}, "blocked": {Kind: Blocked}, "tick": {Kind: Tick},
+	"begin": {Kind: Begin}, "hit": {Kind: Hit}, "miss": {Kind: Miss}, "alone": {Kind: Alone}, "path": {Kind: PathMiss}, "blocked": {Kind: Blocked}, "tick": {Kind: Tick},
 	"exit2": {Kind: Exited, Code: 2}, "killed": {Kind: Exited, Code: -9}, "term": {Kind: Terminate}, "int": {Kind: Interrupt},
 }
 
@@ -31,28 +31,31 @@ func text(actions []Action) string {
 // Each word of a scenario is "time event[=actions]", the time in milliseconds.
 func TestScenarios(t *testing.T) {
 	for name, script := range map[string]string{
-		"no rules before an answer":              `0 begin=start; 500 miss; 1000 miss; 1500 miss; 2000 miss; 2500 hit; 3000 hit; 3500 hit; 4000 hit; 4500 hit=install`,
-		"rules with the first answer":            `0 begin=start; 20 hit=install; 520 hit`,
-		"a first cache that fails ends it":       `0 begin=start; 30 exit2=exit2`,
-		"a first cache killed ends it":           `0 begin=start; 30 killed=exit1`,
-		"stuck after three misses, back after 5": `0 begin=start; 20 hit=install; 520 miss; 1020 miss; 1520 miss=remove:cache_stuck; 2020 miss; 2520 hit; 3020 hit; 3520 hit; 4020 hit; 4520 hit=install`,
-		"addresses that do not answer":           `0 begin=start; 20 hit=install; 520 path; 1020 path; 1520 path=remove:addresses_unreachable; 2020 hit; 61519 hit; 61519 hit; 61519 hit; 61519 hit; 61520 hit=install`,
-		"two of them do nothing":                 `0 begin=start; 20 hit=install; 520 path; 1020 path; 1520 hit; 2020 path; 2520 path`,
-		"a filter that drops queries":            `0 begin=start; 20 hit=install; 1000 blocked=remove:addresses_unreachable; 1001 blocked; 1500 hit; 2000 hit; 2500 hit; 3000 hit; 60500 hit; 61000 hit=install; 62000 blocked=remove:addresses_unreachable; 62001 hit; 62002 hit; 62003 hit; 62004 hit; 62005 hit; 181999 hit; 182000 hit=install`,
-		"blocked anew after a quiet hour":        `0 begin=start; 20 hit=install; 1000 blocked=remove:addresses_unreachable; 61000 hit; 61001 hit; 61002 hit; 61003 hit; 61004 hit=install; 3661004 blocked=remove:addresses_unreachable; 3661005 hit; 3661006 hit; 3661007 hit; 3661008 hit; 3721003 hit; 3721004 hit=install`,
-		"blocked before there are rules":         `0 begin=start; 10 blocked; 20 hit; 30 hit; 40 hit; 50 hit; 60 hit=install`,
-		"blocked, and then the cache ends":       `0 begin=start; 20 hit=install; 1000 blocked=remove:addresses_unreachable; 2000 killed; 2250 tick=start; 2260 hit; 61260 hit=install`,
-		"two misses do nothing":                  `0 begin=start; 20 hit=install; 520 miss; 1020 miss; 1520 hit; 2020 miss; 2520 miss; 3020 hit`,
-		"crash flips, restarts, returns":         `0 begin=start; 20 hit=install; 70000 killed=remove:cache_exited; 70100 tick; 70250 tick=start; 70300 hit=install`,
-		"backoff doubles":                        `0 begin=start; 20 hit=install; 100 exit2=remove:cache_exited; 350 tick=start; 400 exit2; 899 tick; 900 tick=start; 1000 exit2; 1999 tick; 2000 tick=start`,
-		"sockets are held in short pauses":       `0 begin=start; 20 hit=install; 100 exit2=remove:cache_exited; 350 tick=start; 400 exit2; 900 tick=start; 1000 exit2; 2000 tick=start; 2100 exit2=release; 4100 tick=start; 4200 hit=install; 70000 killed=remove:cache_exited`,
-		"backoff begins anew once settled":       `0 begin=start; 20 hit=install; 100 exit2=remove:cache_exited; 350 tick=start; 400 hit=install; 60400 exit2=remove:cache_exited; 60650 tick=start`,
-		"SIGTERM flips first":                    `0 begin=start; 20 hit=install; 1000 term=remove:stopping,release,term; 1500 hit; 2000 term; 6000 hit; 6100 exit2=exit0`,
-		"SIGTERM, then a cache that stays":       `0 begin=start; 20 hit=install; 1000 term=remove:stopping,release,term; 8999 tick; 9000 tick=kill; 9001 tick; 9010 killed=exit0`,
-		"SIGINT does not wait":                   `0 begin=start; 20 hit=install; 1000 int=remove:stopping,release,term; 4000 tick=kill`,
-		"SIGTERM while there is no cache":        `0 begin=start; 20 hit=install; 100 killed=remove:cache_exited; 110 term=exit0`,
-		"stuck for ever is killed":               `0 begin=start; 20 hit=install; 520 miss; 1020 miss; 1520 miss=remove:cache_stuck; 30019 miss; 30020 miss=kill; 30030 killed; 30280 tick=start; 30290 hit=install`,
-		"late answer of a dead cache":            `0 begin=start; 20 hit=install; 100 killed=remove:cache_exited; 101 hit; 350 tick=start; 400 hit=install`,
+		"no rules before an answer":               `0 begin=start; 500 miss; 1000 miss; 1500 miss; 2000 miss; 2500 hit; 3000 hit; 3500 hit; 4000 hit; 4500 hit=install`,
+		"rules with the first answer":             `0 begin=start; 20 hit=install; 520 hit`,
+		"no rules before an answer from upstream": `0 begin=start; 20 alone; 70 alone; 120 hit=install; 620 alone`,
+		"rules without one after 3 s":             `0 begin=start; 20 alone; 3019 alone; 3020 alone=install`,
+		"a restart without an answer":             `0 begin=start; 20 hit=install; 70000 killed=remove:cache_exited; 70250 tick=start; 70300 alone; 73299 alone; 73300 alone=install`,
+		"a first cache that fails ends it":        `0 begin=start; 30 exit2=exit2`,
+		"a first cache killed ends it":            `0 begin=start; 30 killed=exit1`,
+		"stuck after three misses, back after 5":  `0 begin=start; 20 hit=install; 520 miss; 1020 miss; 1520 miss=remove:cache_stuck; 2020 miss; 2520 hit; 3020 hit; 3520 hit; 4020 hit; 4520 hit=install`,
+		"addresses that do not answer":            `0 begin=start; 20 hit=install; 520 path; 1020 path; 1520 path=remove:addresses_unreachable; 2020 hit; 61519 hit; 61519 hit; 61519 hit; 61519 hit; 61520 hit=install`,
+		"two of them do nothing":                  `0 begin=start; 20 hit=install; 520 path; 1020 path; 1520 hit; 2020 path; 2520 path`,
+		"a filter that drops queries":             `0 begin=start; 20 hit=install; 1000 blocked=remove:addresses_unreachable; 1001 blocked; 1500 hit; 2000 hit; 2500 hit; 3000 hit; 60500 hit; 61000 hit=install; 62000 blocked=remove:addresses_unreachable; 62001 hit; 62002 hit; 62003 hit; 62004 hit; 62005 hit; 181999 hit; 182000 hit=install`,
+		"blocked anew after a quiet hour":         `0 begin=start; 20 hit=install; 1000 blocked=remove:addresses_unreachable; 61000 hit; 61001 hit; 61002 hit; 61003 hit; 61004 hit=install; 3661004 blocked=remove:addresses_unreachable; 3661005 hit; 3661006 hit; 3661007 hit; 3661008 hit; 3721003 hit; 3721004 hit=install`,
+		"blocked before there are rules":          `0 begin=start; 10 blocked; 20 hit; 30 hit; 40 hit; 50 hit; 60 hit=install`,
+		"blocked, and then the cache ends":        `0 begin=start; 20 hit=install; 1000 blocked=remove:addresses_unreachable; 2000 killed; 2250 tick=start; 2260 hit; 61260 hit=install`,
+		"two misses do nothing":                   `0 begin=start; 20 hit=install; 520 miss; 1020 miss; 1520 hit; 2020 miss; 2520 miss; 3020 hit`,
+		"crash flips, restarts, returns":          `0 begin=start; 20 hit=install; 70000 killed=remove:cache_exited; 70100 tick; 70250 tick=start; 70300 hit=install`,
+		"backoff doubles":                         `0 begin=start; 20 hit=install; 100 exit2=remove:cache_exited; 350 tick=start; 400 exit2; 899 tick; 900 tick=start; 1000 exit2; 1999 tick; 2000 tick=start`,
+		"sockets are held in short pauses":        `0 begin=start; 20 hit=install; 100 exit2=remove:cache_exited; 350 tick=start; 400 exit2; 900 tick=start; 1000 exit2; 2000 tick=start; 2100 exit2=release; 4100 tick=start; 4200 hit=install; 70000 killed=remove:cache_exited`,
+		"backoff begins anew once settled":        `0 begin=start; 20 hit=install; 100 exit2=remove:cache_exited; 350 tick=start; 400 hit=install; 60400 exit2=remove:cache_exited; 60650 tick=start`,
+		"SIGTERM flips first":                     `0 begin=start; 20 hit=install; 1000 term=remove:stopping,release,term; 1500 hit; 2000 term; 6000 hit; 6100 exit2=exit0`,
+		"SIGTERM, then a cache that stays":        `0 begin=start; 20 hit=install; 1000 term=remove:stopping,release,term; 8999 tick; 9000 tick=kill; 9001 tick; 9010 killed=exit0`,
+		"SIGINT does not wait":                    `0 begin=start; 20 hit=install; 1000 int=remove:stopping,release,term; 4000 tick=kill`,
+		"SIGTERM while there is no cache":         `0 begin=start; 20 hit=install; 100 killed=remove:cache_exited; 110 term=exit0`,
+		"stuck for ever is killed":                `0 begin=start; 20 hit=install; 520 miss; 1020 miss; 1520 miss=remove:cache_stuck; 30019 miss; 30020 miss=kill; 30030 killed; 30280 tick=start; 30290 hit=install`,
+		"late answer of a dead cache":             `0 begin=start; 20 hit=install; 100 killed=remove:cache_exited; 101 hit; 350 tick=start; 400 hit=install`,
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			m := Machine{Lameduck: 5 * time.Second}
@@ -130,7 +133,7 @@ func TestInvariants(t *testing.T) {
 				break
 			}
 			now = now.Add(time.Duration(r.IntN(2000)) * time.Millisecond)
-			e := Event{Kind: Kind(1 + r.IntN(8))}
+			e := Event{Kind: Kind(1 + r.IntN(9))}
 			if r.IntN(4) > 0 && (e.Kind == Terminate || e.Kind == Interrupt) {
 				e.Kind = Tick
 			}
@@ -140,7 +143,7 @@ func TestInvariants(t *testing.T) {
 					continue
 				}
 				alive, e.Code = false, r.IntN(4)-1
-			case Hit:
+			case Hit, Alone:
 				answered = answered || alive
 			case Miss, PathMiss, Blocked:
 				if !alive {
