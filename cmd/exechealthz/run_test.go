@@ -55,7 +55,7 @@ func TestParseOptions(t *testing.T) {
 		{args: []string{"--listen-address=127.0.0.1"}, want: with(func(o *options) { o.listenAddress = "127.0.0.1" })},
 		{args: []string{"--version", "--port=99999"}, want: options{port: 99999, period: 2 * time.Second, latency: 30 * time.Second, version: true, logFormat: "text"}},
 		{args: []string{"--log-format=json"}, want: with(func(o *options) { o.logFormat = "json" })},
-		{args: []string{"--log-format=yaml"}, errs: []string{`--log-format=yaml: "yaml" is no format`}},
+		{args: []string{"--log-format=yaml"}, errs: []string{`--log-format=yaml: "yaml" is not a format`}},
 		{args: []string{"--cmd=a", "--cmd=b"}, errs: []string{"2 --cmd and 1 --url"}},
 		{args: []string{"--url=/a", "--url=/b"}, errs: []string{"1 --cmd and 2 --url"}},
 		{args: []string{"--cmd=a", "--url=/a", "--cmd=b", "--url=/a"}, errs: []string{`--url="/a": given twice`}},

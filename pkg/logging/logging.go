@@ -21,7 +21,7 @@ const (
 // CheckFormat returns an error if the format is unknown.
 func CheckFormat(format string) error {
 	if format != Text && format != JSON {
-		return fmt.Errorf("%q is no format: want text or json", format)
+		return fmt.Errorf("%q is not a format; use text or json", format)
 	}
 	return nil
 }

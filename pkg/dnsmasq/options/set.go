@@ -297,7 +297,7 @@ func setRateLimit(p *parser, value string, _ bool) error {
 
 func setLogFormat(p *parser, value string, _ bool) error {
 	if value != "text" && value != "json" {
-		return bad("", "%q is no format: want text or json", value)
+		return bad("", "%q is not a format; use text or json", value)
 	}
 	p.o.Own.LogFormat = value
 	return nil

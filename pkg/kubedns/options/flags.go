@@ -317,10 +317,8 @@ func (o *Options) fill(raw *rawFlags, flags *pflag.FlagSet) error {
 	if o.DebugAddress == "" && raw.profiling {
 		o.DebugAddress = "127.0.0.1:6060"
 	}
-	if o.DebugAddress != "" {
-		if _, _, err := net.SplitHostPort(o.DebugAddress); err != nil {
-			bad("debug-address", o.DebugAddress, err)
-		}
+	if err := checkAddress(o.DebugAddress); err != nil {
+		bad("debug-address", o.DebugAddress, err)
 	}
 	o.checkTTLs(bad)
 	o.parseModes(raw, bad)
@@ -404,6 +402,21 @@ func (o *Options) parseClusterSet(text string) (dnsname.Name, error) {
 		return "", errors.New("must not be equal to, above or below --domain=" + o.Domain.String())
 	}
 	return domain, nil
+}
+
+// checkAddress checks that text is "" or has the form address:port.
+func checkAddress(text string) error {
+	if text == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return err
+	}
+	if _, err = strconv.ParseUint(port, 10, 16); err != nil {
+		return errors.New("the port must be a number from 0 to 65535")
+	}
+	return nil
 }
 
 func parsePort(n int) (uint16, error) {
