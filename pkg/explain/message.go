@@ -74,21 +74,20 @@ func Read(msg []byte) *Answer {
 	return a
 }
 
-// reasonWords returns the name of an extended error that our programs send (RFC 8914 §4).
+// reasonWords returns the name of an extended error (RFC 8914 §4), or "" if it is not known. Those
+// of upstream servers are relayed.
 func reasonWords(code int) string {
-	return map[uint16]string{
-		wire.EDEStaleAnswer:          "stale answer",
-		wire.EDECachedError:          "cached error",
-		wire.EDENotReady:             "not ready",
-		wire.EDEBlocked:              "blocked",
-		wire.EDEFiltered:             "filtered",
-		wire.EDEProhibited:           "prohibited",
-		wire.EDEStaleNXDomain:        "stale NXDOMAIN answer",
-		wire.EDENotSupported:         "not supported",
-		wire.EDENoReachableAuthority: "no reachable authority",
-		wire.EDENetworkError:         "network error",
-		wire.EDEInvalidData:          "invalid data",
-	}[uint16(code)]
+	names := [...]string{ // by their codes
+		"other error", "unsupported DNSKEY algorithm", "unsupported DS digest type", "stale answer", "forged answer",
+		"DNSSEC indeterminate", "DNSSEC bogus", "signature expired", "signature not yet valid", "DNSKEY missing",
+		"RRSIGs missing", "no zone key bit set", "NSEC missing", "cached error", "not ready",
+		"blocked", "censored", "filtered", "prohibited", "stale NXDOMAIN answer",
+		"not authoritative", "not supported", "no reachable authority", "network error", "invalid data",
+	}
+	if code < 0 || code >= len(names) {
+		return ""
+	}
+	return names[code]
 }
 
 // ParseName parses the name in a question.
