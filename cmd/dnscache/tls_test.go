@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -234,5 +235,22 @@ func TestTLSNannyRejectedAtStart(t *testing.T) {
 	in.logged("using nameserver " + strings.TrimSuffix(option, ",name="+tlsName))
 	if got := in.answers("www2.example."); got != "NOERROR" {
 		t.Error(got)
+	}
+}
+
+// TestTLSServersFile: an invalid line in a --servers-file that has TLS servers does not send
+// their names to the servers in clear text.
+func TestTLSServersFile(t *testing.T) {
+	for _, content := range []string{"server=/a.example/tls://127.0.0.1#1\n", "server=/a.example/TLS:name\nserver=/b.example/127.0.0.1#1\n"} {
+		plain := upstreamServer(t, "192.0.2.1", nil)
+		file := filepath.Join(t.TempDir(), "servers")
+		dnstest.Replace(t, file, "server=/a.example/tls:127.0.0.1#1\n")
+		in := start(t, "--servers-file="+file, "--server="+plain.option())
+		dnstest.Replace(t, file, content)
+		in.signals <- syscall.SIGHUP
+		in.logged("error: .* has TLS servers and errors; keeping its previous servers")
+		if got := in.answers("x.a.example"); !strings.HasPrefix(got, "SERVFAIL") || plain.count("x.a.example. A") != 0 {
+			t.Errorf("with %q: %s", content, got)
+		}
 	}
 }

@@ -5,6 +5,7 @@
 package servers
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -145,7 +146,8 @@ func (s *Sources) UseLive(live Live) {
 }
 
 // ReadFile reads the file of --servers-file again. Errors are only logged; lines without errors
-// apply. If the file cannot be read, its previous servers stay.
+// apply. If the file cannot be read, its previous servers stay. So they do if it has errors and
+// TLS servers: without one of these, names could be asked in clear text.
 func (s *Sources) ReadFile(ctx context.Context, path string, lookup Lookup, log *linelog.Log) {
 	data, err := files.Read(path)
 	if err != nil {
@@ -155,6 +157,10 @@ func (s *Sources) ReadFile(ctx context.Context, path string, lookup Lookup, log 
 	servers, faults := options.ParseServersFile(path, data)
 	for _, f := range faults {
 		log.Printf("%s", f.Text)
+	}
+	if len(faults) > 0 && len(s.file) > 0 && bytes.Contains(bytes.ToLower(data), []byte("tls:")) {
+		log.Printf("error: %s has TLS servers and errors; keeping its previous servers", path)
+		return
 	}
 	servers, err = Resolve(ctx, servers, lookup)
 	if err != nil {
