@@ -20,13 +20,3 @@ func TestDomain(t *testing.T) {
 		}
 	}
 }
-
-// wireName is name in wire form, in its own case.
-func wireName(t *testing.T, name string) []byte {
-	t.Helper()
-	wire, err := AppendText(nil, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return wire
-}
