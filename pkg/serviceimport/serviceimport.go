@@ -80,7 +80,7 @@ func (s *Spec) UnmarshalJSON(data []byte) error {
 	var f fields
 	if err := json.Unmarshal(data, &f); err != nil {
 		*s = Spec{Fault: jsonfault.Explain(err).Error()}
-		return nil //nolint:nilerr // the error is in Fault
+		return nil // the error is in Fault
 	}
 	*s = Spec(f)
 	return nil
