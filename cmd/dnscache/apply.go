@@ -59,13 +59,6 @@ func (a *app) apply(again bool) {
 	a.hosts.Settle(a.sources.Bytes())
 }
 
-// readServersFile reads the file of --servers-file, if that option is given.
-func (a *app) readServersFile(ctx context.Context) {
-	if path := a.options.Process.ServersFile; path != "" {
-		a.sources.ReadFile(ctx, path, a.env.lookup, a.log)
-	}
-}
-
 // openLog makes the loggers, with the level and format that the options ask for.
 func (a *app) openLog() {
 	p := &a.options.Process

@@ -90,7 +90,9 @@ func (a *app) logStatistics() {
 func (a *app) reload(ctx context.Context) {
 	a.hosts.Read(a.host.Interfaces.Networks, false)
 	a.hosts.LogCleared(&a.options.Cache)
-	a.readServersFile(ctx)
+	if err := a.sources.ReadFile(ctx, a.options.Process.ServersFile, a.env.lookup, a.log); err != nil {
+		a.log.Printf("error: %v", err)
+	}
 	again := a.options.Upstream.NoPoll // otherwise poll notices a change
 	a.sources.Resolv.Poll(again)
 	a.apply(again && a.sources.Resolv != nil || a.options.Process.ServersFile != "")

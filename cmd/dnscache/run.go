@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -62,6 +63,9 @@ func run(ctx context.Context, args []string, e env) int {
 	}
 	defer a.close()
 	if err := a.run(ctx); err != nil {
+		if fault, ok := errors.AsType[*options.Fault](err); ok {
+			return fail(e.stderr, fault)
+		}
 		a.log.Printf("FAILED to go on answering: %v", err)
 		return options.ExitOther
 	}

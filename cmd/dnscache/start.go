@@ -8,12 +8,13 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/cgroup"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/servers"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
 
 // start logs the messages that dnsmasq logs at its start. It reads all files that may change
 // later, and applies their content.
-func (a *app) start(ctx context.Context) {
+func (a *app) start(ctx context.Context) error {
 	size := fmt.Sprintf("cachesize %d", a.options.Cache.Size)
 	if a.options.Cache.Size == 0 {
 		size = "cache disabled"
@@ -25,12 +26,15 @@ func (a *app) start(ctx context.Context) {
 	if facility := a.options.Process.LogFacility.Facility; facility != "" {
 		a.log.Printf("logging to standard error, not to syslog facility %s", facility)
 	}
-	a.readServersFile(ctx)
+	if err := a.sources.ReadFile(ctx, a.options.Process.ServersFile, a.env.lookup, a.log); err != nil {
+		return options.Faultf(options.ExitConfig, "%v", err)
+	}
 	a.openLive(ctx)
 	a.openResolv()
 	a.sources.Show(a.log, false) // logged before the hosts files, as in dnsmasq
 	a.hosts.Read(a.host.Interfaces.Networks, false)
 	a.apply(false)
+	return nil
 }
 
 // run answers queries until a signal arrives, ctx ends or a part of the program fails.
@@ -45,7 +49,9 @@ func (a *app) run(ctx context.Context) error {
 		stopLog()
 		<-logDone
 	}()
-	a.start(ctx)
+	if err := a.start(ctx); err != nil {
+		return err
+	}
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

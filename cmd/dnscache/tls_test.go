@@ -17,6 +17,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
 	"github.com/kube-dns/kube-dns/test/dnstest"
 	"github.com/kube-dns/kube-dns/test/testkit"
@@ -251,6 +252,12 @@ func TestTLSServersFile(t *testing.T) {
 		in.logged("error: .* has TLS servers and errors; keeping its previous servers")
 		if got := in.answers("x.a.example"); !strings.HasPrefix(got, "SERVFAIL") || plain.count("x.a.example. A") != 0 {
 			t.Errorf("with %q: %s", content, got)
+		}
+		var log testkit.Buffer
+		again := env{stdin: strings.NewReader(""), stdout: &log, stderr: &log, addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}}
+		code := run(t.Context(), []string{"--user=root", "--conf-file=", "--no-resolv", "--no-hosts", "--servers-file=" + file, "--server=" + plain.option()}, again)
+		if code != options.ExitConfig || !strings.Contains(log.String(), file+" has TLS servers and errors: ") {
+			t.Errorf("at the start with %q: exit code %d, %s", content, code, &log)
 		}
 	}
 }

@@ -80,8 +80,8 @@ func serversOf(ctx context.Context, o *options.Options, nanny *options.Nanny, en
 		return nil, fmt.Errorf("--server: %w", err)
 	}
 	sources := servers.Sources{Options: named, NoResolv: o.Upstream.NoResolv}
-	if path := o.Process.ServersFile; path != "" {
-		sources.ReadFile(ctx, path, env.Lookup, quiet)
+	if err := sources.ReadFile(ctx, o.Process.ServersFile, env.Lookup, quiet); err != nil {
+		return nil, err
 	}
 	if nanny != nil && nanny.ConfigDir != "" {
 		follow := live.New(live.Config{Nanny: *nanny, Lookup: env.Lookup, Servers: o.Upstream.Servers, Logger: slog.New(slog.DiscardHandler)})

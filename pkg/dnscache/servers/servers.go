@@ -31,10 +31,11 @@ type Sources struct {
 	// NoResolv is --no-resolv.
 	NoResolv bool
 
-	expand func([]options.Server) []options.Server // see Follow
-	own    []netip.AddrPort                        // see Follow
-	file   []options.Server                        // servers of --servers-file
-	shown  []string                                // the lines that Show logged last
+	expand   func([]options.Server) []options.Server // see Follow
+	own      []netip.AddrPort                        // see Follow
+	file     []options.Server                        // servers of --servers-file
+	fileRead bool                                    // file is the content that was read last, if only empty
+	shown    []string                                // the lines that Show logged last
 }
 
 // Live is the content of dnsmasq-nanny's directory, with the names of servers replaced by their
@@ -145,28 +146,36 @@ func (s *Sources) UseLive(live Live) {
 	}
 }
 
-// ReadFile reads the file of --servers-file again. Errors are only logged; lines without errors
-// apply. If the file cannot be read, its previous servers stay. So they do if it has errors and
-// TLS servers: without one of these, names could be asked in clear text.
-func (s *Sources) ReadFile(ctx context.Context, path string, lookup Lookup, log *linelog.Log) {
+// ReadFile reads the file of --servers-file again; a path of "" means none. Faults are only logged; lines without faults
+// apply. If the file cannot be read, its previous servers stay. So they do if it has faults and
+// TLS servers: without one of these, names could be asked in clear text. If no reading
+// has succeeded yet, ReadFile then returns an error.
+func (s *Sources) ReadFile(ctx context.Context, path string, lookup Lookup, log *linelog.Log) error {
+	if path == "" {
+		return nil
+	}
 	data, err := files.Read(path)
 	if err != nil {
 		log.Printf("cannot read %s: %s", path, linelog.ErrorText(err))
-		return
+		return nil
 	}
 	servers, faults := options.ParseServersFile(path, data)
 	for _, f := range faults {
 		log.Printf("%s", f.Text)
 	}
-	if len(faults) > 0 && len(s.file) > 0 && bytes.Contains(bytes.ToLower(data), []byte("tls:")) {
+	if len(faults) > 0 && bytes.Contains(bytes.ToLower(data), []byte("tls:")) {
+		if !s.fileRead {
+			return fmt.Errorf("%s has TLS servers and errors: %s", path, faults[0].Text)
+		}
 		log.Printf("error: %s has TLS servers and errors; keeping its previous servers", path)
-		return
+		return nil
 	}
 	servers, err = Resolve(ctx, servers, lookup)
 	if err != nil {
 		log.Printf("%s: %v", path, err)
 	}
-	s.file = servers
+	s.file, s.fileRead = servers, true
+	return nil
 }
 
 // Show logs the servers in effect if they have changed since the last call or if always is
