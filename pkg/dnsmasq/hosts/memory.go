@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"time"
 )
 
 // largeTable is the size, in octets, from which on a table matters to the garbage collector.
@@ -12,6 +13,10 @@ const largeTable = 1 << 20
 // leastPercent keeps the garbage collector from running all the time if the heap has little else
 // than the table.
 const leastPercent = 20
+
+// settleAgain is after how long memory is freed once more. A query that was being answered at the
+// first time may have kept the previous table.
+const settleAgain = time.Second
 
 // Settle returns free memory to the system after a change. Call it when Table is in use and
 // nobody uses an older one any more. others is the size, in octets, of other long-lived data that
@@ -29,6 +34,7 @@ func (l *Loader) Settle(others int) {
 	}
 	l.changed = false
 	debug.FreeOSMemory()
+	time.AfterFunc(settleAgain, debug.FreeOSMemory) //nolint:forbidigo // nothing depends on the time
 	if os.Getenv("GOGC") != "" {
 		return
 	}
