@@ -22,9 +22,9 @@ const maxVolumeReads = 4
 // ReadDir reads every regular file in the root of fsys: the name of a file is a key,
 // its content the value. Subdirectories and names that begin with a dot are ignored. If fsys
 // is a ConfigMap volume, which has a link "..data", the files are those in the directory that
-// the link names, so that all of them are of one version. A missing
-// directory and a file that cannot be read or is not UTF-8 are errors; data then is
-// what could be read, the latter included.
+// the link names, so that all of them are of one version. A missing directory, a file that
+// cannot be read or is not UTF-8, and a volume that changes each time it is read are errors;
+// data then is what could be read, including what is not UTF-8.
 //
 // The version is the SHA-256, in hex, over name, NUL, content, NUL of each file in
 // order of names. It is empty if there are no files.

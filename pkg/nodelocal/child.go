@@ -92,7 +92,7 @@ func startChild(cfg *config, sockets held, watch watcher) (*child, error) {
 	}
 	defer theirs.Close()
 	files, text := sockets.files(cfg.addrs)
-	defer closed(files)
+	defer closeFiles(files)
 	c.pipe = write
 	c.cmd = exec.Command("/proc/self/exe", args...)
 	c.cmd.Args[0] = os.Args[0]

@@ -2,10 +2,8 @@ package nodelocal
 
 import (
 	"errors"
-	"maps"
 	"net/netip"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,13 +57,15 @@ func (h held) files(addrs []netip.Addr) (files []*os.File, text string) {
 	for _, addr := range addrs {
 		at := netip.AddrPortFrom(addr, dnsPort)
 		if len(h[at]) == 0 {
-			return closed(files)
+			closeFiles(files)
+			return nil, ""
 		}
 		text += " " + at.String() + " " + strconv.Itoa(len(h[at]))
 		for _, fd := range h[at] {
 			fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 			if err != nil {
-				return closed(files)
+				closeFiles(files)
+				return nil, ""
 			}
 			files = append(files, os.NewFile(uintptr(fd), at.String()))
 		}
@@ -73,11 +73,10 @@ func (h held) files(addrs []netip.Addr) (files []*os.File, text string) {
 	return files, text
 }
 
-func closed(files []*os.File) (none []*os.File, text string) {
+func closeFiles(files []*os.File) {
 	for _, f := range files {
 		_ = f.Close()
 	}
-	return nil, ""
 }
 
 func closeAll(fds []int) {
@@ -123,36 +122,42 @@ func (n *Node) HandOver(duplicate func() (Sockets, error)) error {
 		return nil
 	}
 	defer n.handOver.Close()
+	for _, unused := range n.inherited { // nobody would read them
+		closeFiles(unused)
+	}
 	sockets, err := duplicate()
 	if err != nil {
 		return nil // the next cache then binds new ones
 	}
-	private := func(at netip.AddrPort) bool { return isPrivate(at.Addr()) && at.Port() == dnsPort }
-	if !slices.ContainsFunc(slices.Collect(maps.Keys(sockets)), private) {
-		err = errNotAsked
-	}
-	for _, rest := range []Sockets{sockets, n.inherited} { // nobody reads what was not used
-		defer func() {
-			for _, files := range rest {
-				closed(files)
-			}
-		}()
-	}
+	private := false
 	for at, files := range sockets {
-		if err != nil || isPrivate(at.Addr()) || len(files) > maxHanded {
-			continue
+		if isPrivate(at.Addr()) {
+			private = private || at.Port() == dnsPort
+		} else {
+			n.pass(at, files)
 		}
-		fds := make([]int, len(files))
-		for i, f := range files {
-			raw, rawErr := f.SyscallConn()
-			if rawErr != nil {
-				return err
-			}
-			_ = raw.Control(func(fd uintptr) { fds[i] = int(fd) })
-		}
-		_ = unix.Sendmsg(int(n.handOver.Fd()), []byte(at.String()), unix.UnixRights(fds...), nil, 0)
+		closeFiles(files)
 	}
-	return err
+	if !private {
+		return errNotAsked
+	}
+	return nil
+}
+
+// pass sends the sockets of an address to the supervisor.
+func (n *Node) pass(at netip.AddrPort, files []*os.File) {
+	if len(files) > maxHanded {
+		return
+	}
+	fds := make([]int, len(files))
+	for i, f := range files {
+		raw, err := f.SyscallConn()
+		if err != nil {
+			return
+		}
+		_ = raw.Control(func(fd uintptr) { fds[i] = int(fd) })
+	}
+	_ = unix.Sendmsg(int(n.handOver.Fd()), []byte(at.String()), unix.UnixRights(fds...), nil, 0)
 }
 
 // errNotAsked means that the supervisor's checks could never be answered.

@@ -34,7 +34,7 @@ type Sources struct {
 	expand   func([]options.Server) []options.Server // see Follow
 	own      []netip.AddrPort                        // see Follow
 	file     []options.Server                        // servers of --servers-file
-	fileRead bool                                    // file is the content that was read last, if only empty
+	fileRead bool                                    // file is what the last valid reading gave
 	shown    []string                                // the lines that Show logged last
 }
 
@@ -146,10 +146,10 @@ func (s *Sources) UseLive(live Live) {
 	}
 }
 
-// ReadFile reads the file of --servers-file again; a path of "" means none. Faults are only logged; lines without faults
-// apply. If the file cannot be read, its previous servers stay. So they do if it has faults and
-// TLS servers: without one of these, names could be asked in clear text. If no reading
-// has succeeded yet, ReadFile then returns an error.
+// ReadFile reads the file of --servers-file again; a path of "" means none. Faults are only
+// logged; lines without faults apply. If the file cannot be read, its previous servers stay. So
+// they do if it has faults and TLS servers: without one of these, names could be asked in clear
+// text. If no reading has succeeded yet, ReadFile then returns an error.
 func (s *Sources) ReadFile(ctx context.Context, path string, lookup Lookup, log *linelog.Log) error {
 	if path == "" {
 		return nil
