@@ -4,6 +4,7 @@
 package trust
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
@@ -34,20 +36,23 @@ func (f Files) Empty() bool { return len(f.CA) == 0 && f.Cert == "" && f.Key == 
 
 // Source holds the content of the files. It is safe for concurrent use.
 type Source struct {
-	files  Files
-	logger *slog.Logger
+	files  Files        // the paths
+	logger *slog.Logger // receives failures to read them again
 
-	mu      sync.Mutex // guards what follows
-	current *upstream.Trust
-	stamp   []stamp
-	looked  time.Time
-	failed  string // what was last logged, "" if the last reading succeeded
+	mu      sync.Mutex        // guards what follows
+	current *upstream.Trust   // their content
+	digest  [sha256.Size]byte // of that content
+	stamp   []stamp           // of the files at the last successful reading
+	looked  time.Time         // when they were last checked
+	failed  string            // what was last logged, "" if the last reading succeeded
 }
 
-// stamp identifies a version of a file.
+// stamp identifies a version of a file, also if a file with the same size and time of
+// modification takes its place.
 type stamp struct {
-	modified time.Time
-	size     int64
+	modified, changed time.Time
+	size              int64
+	inode             uint64
 }
 
 // lookEvery is the least time between two checks whether the files have changed.
@@ -63,8 +68,12 @@ func Open(files Files, logger *slog.Logger) (*Source, error) {
 		return nil, errors.New("a client certificate needs both its certificate (--tls-cert-file) and its key (--tls-key-file)")
 	}
 	s := &Source{files: files, logger: logger, stamp: files.stamps(), looked: time.Now()}
-	var err error
-	if s.current, err = files.read(); err != nil {
+	data, err := files.read()
+	if err != nil {
+		return nil, err
+	}
+	s.digest = digest(data)
+	if s.current, err = files.parse(data); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -89,7 +98,7 @@ var embedded = sync.OnceFunc(func() {
 	x509.SetFallbackRoots(pool)
 })
 
-// Current returns the content of the files: the same pointer as before unless they have
+// Current returns the content of the files: the same pointer as before unless it has
 // changed. Call it before each handshake. The caller must not change the result.
 func (s *Source) Current() *upstream.Trust {
 	if len(s.files.CA) == 0 {
@@ -105,16 +114,33 @@ func (s *Source) Current() *upstream.Trust {
 	if slices.Equal(now, s.stamp) && s.failed == "" {
 		return s.current
 	}
-	next, err := s.files.read()
-	switch {
-	case err == nil:
-		s.current, s.failed, s.stamp = next, "", now
-		s.logger.Info("read the certificate files for TLS servers again")
-	case err.Error() != s.failed:
+	if err := s.again(); err == nil {
+		s.failed, s.stamp = "", now
+	} else if err.Error() != s.failed {
 		s.failed = err.Error()
 		s.logger.Error("cannot read the certificate files for TLS servers; keeping the previous certificates", "error", err)
 	}
 	return s.current
+}
+
+// again reads the files once more. If they were written anew with the same content, nothing
+// changes, because other certificates end all connections.
+func (s *Source) again() error {
+	data, err := s.files.read()
+	if err != nil {
+		return err
+	}
+	sum := digest(data)
+	if sum == s.digest {
+		return nil
+	}
+	next, err := s.files.parse(data)
+	if err != nil {
+		return err
+	}
+	s.current, s.digest = next, sum
+	s.logger.Info("read the certificate files for TLS servers again")
+	return nil
 }
 
 func (f Files) paths() []string {
@@ -130,7 +156,10 @@ func (f Files) stamps() []stamp {
 	for _, path := range f.paths() {
 		var st stamp
 		if info, err := os.Stat(path); err == nil {
-			st = stamp{info.ModTime(), info.Size()}
+			st = stamp{modified: info.ModTime(), size: info.Size()}
+			if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+				st.inode, st.changed = sys.Ino, time.Unix(sys.Ctim.Unix())
+			}
 		}
 		list = append(list, st)
 	}
@@ -150,32 +179,42 @@ func readFile(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-func (f Files) read() (*upstream.Trust, error) {
-	t := new(upstream.Trust)
-	for _, path := range f.CA {
-		data, err := readFile(path)
+// read returns the content of all files, in the order of paths.
+func (f Files) read() (data [][]byte, err error) {
+	for _, path := range f.paths() {
+		content, err := readFile(path)
 		if err != nil {
 			return nil, err
 		}
+		data = append(data, content)
+	}
+	return data, nil
+}
+
+func digest(data [][]byte) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, content := range data {
+		each := sha256.Sum256(content)
+		_, _ = h.Write(each[:])
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// parse returns the certificates in data, which comes from read.
+func (f Files) parse(data [][]byte) (*upstream.Trust, error) {
+	t := new(upstream.Trust)
+	for i, path := range f.CA {
 		if t.Roots == nil {
 			t.Roots = x509.NewCertPool()
 		}
-		if err := addRoots(t.Roots, data); err != nil {
+		if err := addRoots(t.Roots, data[i]); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	if f.Cert == "" {
 		return t, nil
 	}
-	cert, err := readFile(f.Cert)
-	if err != nil {
-		return nil, err
-	}
-	key, err := readFile(f.Key)
-	if err != nil {
-		return nil, err
-	}
-	pair, err := tls.X509KeyPair(cert, key)
+	pair, err := tls.X509KeyPair(data[len(f.CA)], data[len(f.CA)+1])
 	if err != nil {
 		return nil, fmt.Errorf("%s with %s: %w", f.Cert, f.Key, err)
 	}

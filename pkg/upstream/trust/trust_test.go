@@ -3,6 +3,7 @@ package trust
 import (
 	"bytes"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -49,6 +50,10 @@ func TestChanges(t *testing.T) {
 		if n := strings.Count(log.String(), "keeping the previous"); n != 1 {
 			t.Errorf("%d lines: %s", n, log.String())
 		}
+		write(first) // with another time
+		if s.Current() != good {
+			t.Error("the same content, written anew, is a change")
+		}
 		write(append(second, first...))
 		if next := s.Current(); next == good || next.Roots.Equal(good.Roots) {
 			t.Error("the new content is not used")
@@ -59,6 +64,52 @@ func TestChanges(t *testing.T) {
 		time.Sleep(2 * lookEvery)
 		if next := s.Current(); next == nil || next.Roots == nil {
 			t.Error("nothing is trusted once the file is gone")
+		}
+	})
+}
+
+// TestPairReplaced: a certificate and its key are replaced one after the other, in either order.
+// Until both are there, the previous pair stays in use. The files have the same size and time.
+func TestPairReplaced(t *testing.T) {
+	ca := dnstest.NewCA(t, "ca")
+	dir, other := t.TempDir(), t.TempDir()
+	cert, key := dnstest.WritePair(t, dir, ca.Leaf(t, dnstest.Leaf{}))
+	newCert, newKey := dnstest.WritePair(t, other, ca.Leaf(t, dnstest.Leaf{}))
+	for _, path := range []string{cert, key, newCert, newKey} {
+		if err := os.Chtimes(path, time.Time{}, time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s, err := Open(Files{Cert: cert, Key: key}, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		swap := func(a, b string) {
+			t.Helper()
+			if err := errors.Join(os.Rename(a, a+".old"), os.Rename(b, a), os.Rename(a+".old", b)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * lookEvery)
+		}
+		for _, order := range [][2][2]string{{{cert, newCert}, {key, newKey}}, {{key, newKey}, {cert, newCert}}} {
+			before := s.Current()
+			swap(order[0][0], order[0][1])
+			for range 3 {
+				if s.Current() != before {
+					t.Error("a certificate without its key is used")
+				}
+				time.Sleep(2 * lookEvery)
+			}
+			swap(order[1][0], order[1][1])
+			after := s.Current()
+			if after == before || bytes.Equal(after.Certificate.Certificate[0], before.Certificate.Certificate[0]) {
+				t.Error("the new pair is not used")
+			}
+		}
+		if n := strings.Count(log.String(), "keeping the previous"); n != 2 {
+			t.Errorf("%d lines: %s", n, log.String())
 		}
 	})
 }
