@@ -89,6 +89,7 @@ func TestFaults(t *testing.T) {
 		{args: "--rate-limit=5,5,5", want: general},
 		{args: "--rate-limit=99999999999999999999", want: general},
 		{args: "--metrics-address=10054", want: general},
+		{args: "--metrics-address=10.0.0.1]:10054", want: general},
 		// dnsmasq knows these; dnscache refuses them by name.
 		{args: "--dnssec", want: general},
 		{args: "--dhcp-range=1.2.3.4,1.2.3.9", want: general},

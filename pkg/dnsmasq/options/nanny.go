@@ -148,13 +148,7 @@ func ParseNanny(args []string) (Nanny, error) {
 	if set.NArg() > 0 {
 		return n, fault(fmt.Sprintf("%q is not a flag of dnsmasq-nanny; the options of dnsmasq must come after the --", set.Arg(0)))
 	}
-	// In manifests, an address of an unknown family is best written in brackets.
-	if inside, bracket := strings.CutPrefix(n.KubeDNSServer, "["); bracket {
-		host, port, _ := strings.Cut(inside, "]:")
-		if addr, err := netip.ParseAddr(host); err == nil && addr.Is4() {
-			n.KubeDNSServer = host + ":" + port
-		}
-	}
+	n.KubeDNSServer = unbracketIPv4(n.KubeDNSServer)
 	var faults []error
 	if n.SyncInterval <= 0 {
 		faults = append(faults, fault("-syncInterval must be greater than 0"))
@@ -163,4 +157,15 @@ func ParseNanny(args []string) (Nanny, error) {
 		faults = append(faults, fault("-logInterval must not be negative"))
 	}
 	return n, errors.Join(faults...)
+}
+
+// unbracketIPv4 removes the brackets around an IPv4 address in host:port. In manifests, an
+// address of an unknown family is best written in brackets.
+func unbracketIPv4(hostPort string) string {
+	inside, bracketed := strings.CutPrefix(hostPort, "[")
+	host, port, _ := strings.Cut(inside, "]:")
+	if addr, err := netip.ParseAddr(host); bracketed && err == nil && addr.Is4() {
+		return host + ":" + port
+	}
+	return hostPort
 }

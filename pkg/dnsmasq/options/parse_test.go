@@ -108,6 +108,8 @@ func TestKubernetesCommandLines(t *testing.T) {
 			o.Cache.Size = 10000
 			o.Own = Own{ServeStale: 24 * time.Hour, Lameduck: 15 * time.Second, MetricsAddress: ":10054"}
 		}},
+		{"metrics, in brackets", "--metrics-address=[10.0.0.1]:10056", func(o *Options) { o.Own.MetricsAddress = "10.0.0.1:10056" }},
+		{"metrics at an IPv6 address", "--metrics-address=[fd00::5]:10056", func(o *Options) { o.Own.MetricsAddress = "[fd00::5]:10056" }},
 		{"once again without a change", "--server=1.2.3.4 --server=1.2.3.4 --server=1.2.3.4#53", func(o *Options) {
 			o.Upstream.Servers = []Server{server("", "1.2.3.4", 53)}
 		}},

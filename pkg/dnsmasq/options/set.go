@@ -304,7 +304,8 @@ func setLogFormat(p *parser, value string, _ bool) error {
 }
 
 func setMetricsAddress(p *parser, value string, _ bool) error {
-	host, portText, ok := cutPort(unhide(value))
+	value = unbracketIPv4(unhide(value))
+	host, portText, ok := cutPort(value)
 	if _, portOK := parsePort(portText); !ok || !portOK {
 		return bad("", "%q is not host:port", value)
 	}
@@ -313,7 +314,7 @@ func setMetricsAddress(p *parser, value string, _ bool) error {
 			return bad("", "%q is not an address", host)
 		}
 	}
-	p.o.Own.MetricsAddress = unhide(value)
+	p.o.Own.MetricsAddress = value
 	return nil
 }
 
