@@ -24,20 +24,17 @@ func check(cfg *config) error {
 	if err != nil {
 		return fmt.Errorf("listing the interfaces: %w", err)
 	}
-	cfg.addrs = slices.DeleteFunc(cfg.addrs, func(a netip.Addr) bool {
-		if list.NameOf(a) != ipvsLink {
-			return false
-		}
-		cfg.byIPVS = append(cfg.byIPVS, a)
-		return true
-	})
+	cfg.byIPVS = inIPVS(list, cfg.addrs)
+	cfg.addrs = slices.DeleteFunc(cfg.addrs, func(a netip.Addr) bool { return slices.Contains(cfg.byIPVS, a) })
 	if len(cfg.addrs) == 0 {
 		return errNoAddress
 	}
 	missing := missingAddrs(list, cfg.addrs)
 	for _, addr := range missing {
-		if addr.Is6() && noIPv6() {
-			return fmt.Errorf("IPv6 is off on this host, so %v cannot be used", addr)
+		if addr.Is6() {
+			if where := ipv6Off(cfg.link); where != "" {
+				return fmt.Errorf("IPv6 is off on %s, so %v cannot be used", where, addr)
+			}
 		}
 		if name := neighbourOn(list, addr); name != "" {
 			return fmt.Errorf("%v is in the network of the interface %s, so it is the address of another host; use the cluster IP of the Service kube-dns, or a link-local address such as 169.254.20.10", addr, name)
@@ -46,13 +43,28 @@ func check(cfg *config) error {
 	return checkCapabilities(missing)
 }
 
-// noIPv6 reports whether no interface can get an IPv6 address.
-func noIPv6() bool {
+// ipv6Off returns where IPv6 is off, so that the link cannot get an IPv6 address, or "".
+func ipv6Off(link string) (where string) {
 	if _, err := os.Stat("/proc/net/if_inet6"); err != nil {
-		return true
+		return "this host"
 	}
-	off, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/disable_ipv6")
-	return err == nil && strings.TrimSpace(string(off)) == "1"
+	off := func(name string) (off, known bool) {
+		value, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + name + "/disable_ipv6")
+		return strings.TrimSpace(string(value)) == "1", err == nil
+	}
+	if all, _ := off("all"); all {
+		return "this host"
+	}
+	switch its, exists := off(link); {
+	case its:
+		return "the interface " + link
+	case exists:
+		return ""
+	}
+	if newOnes, _ := off("default"); newOnes {
+		return "new interfaces (net.ipv6.conf.default.disable_ipv6)"
+	}
+	return ""
 }
 
 // neighbourOn returns the interface whose network contains addr, or "" if there is none. It

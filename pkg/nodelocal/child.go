@@ -2,6 +2,7 @@ package nodelocal
 
 import (
 	"crypto/rand"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/cgroup"
 )
 
 // childEnv is the environment variable that marks a process as the child, and describes the
@@ -97,6 +100,8 @@ func startChild(cfg *config, sockets held, watch watcher) (*child, error) {
 	c.cmd = exec.Command("/proc/self/exe", args...)
 	c.cmd.Args[0] = os.Args[0]
 	c.cmd.Env = append(os.Environ(), childEnv+"="+childMark+text)
+	memory, _ := cgroup.MemoryLimit(os.DirFS("/"))
+	c.cmd.Env = append(c.cmd.Env, limits(cfg.cpus, memory)...)
 	c.cmd.Stdout, c.cmd.Stderr = os.Stdout, os.Stderr
 	c.cmd.ExtraFiles = append([]*os.File{read, theirs}, files...) // from stateFD on
 	// A terminal's signals reach only the supervisor, which passes them on in the order that
@@ -117,6 +122,24 @@ func startChild(cfg *config, sockets held, watch watcher) (*child, error) {
 		watch.exited(c, code)
 	}()
 	return c, nil
+}
+
+// limits returns the environment variables that keep the cache small, except those that are
+// set already. cpus is the number of CPUs that it may use; memory is the container's limit in octets, or 0.
+func limits(cpus int, memory int64) (env []string) {
+	// The cache has sockets and buffers for each CPU that it may use, but needs only a few: one
+	// answers more than 100 000 queries in a second.
+	const mostCPUs = 8
+	if cpus > mostCPUs && os.Getenv("GOMAXPROCS") == "" {
+		env = append(env, fmt.Sprintf("GOMAXPROCS=%d", mostCPUs))
+	}
+	// Some of the memory is for the supervisor and a probe: if the container exceeds its limit,
+	// the kernel may end all of its processes.
+	const others = 8 << 20
+	if memory > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		env = append(env, fmt.Sprintf("GOMEMLIMIT=%d", cgroup.Share(memory-min(others, memory/4))))
+	}
+	return env
 }
 
 // privateAddr is a random loopback address, which no other instance has.

@@ -19,6 +19,17 @@ import (
 // Services.
 const ipvsLink = "kube-ipvs0"
 
+// inIPVS returns those of addrs that kube-proxy has in IPVS mode, even if other interfaces have
+// them too.
+func inIPVS(list netif.List, addrs []netip.Addr) (taken []netip.Addr) {
+	for _, network := range list.Networks(ipvsLink) {
+		if slices.Contains(addrs, network.Addr()) {
+			taken = append(taken, network.Addr())
+		}
+	}
+	return taken
+}
+
 // link is the interface that holds the addresses. If an interface of that name already
 // exists, for example from NodeLocal DNSCache, it is used unchanged and never removed.
 type link struct {
@@ -26,13 +37,10 @@ type link struct {
 	used string // the one that has the addresses: name, or lo
 }
 
-// ensure creates the link if it is missing, adds the addresses that no interface has, and
-// sets the link up. It reports whether it changed anything.
-func (l *link) ensure(addrs []netip.Addr) (changed bool, err error) {
-	list, err := netif.All()
-	if err != nil {
-		return false, err
-	}
+// ensure creates the link if it is missing, adds the addresses that no interface in list has,
+// and sets the link up. It reports whether it changed anything. An address that cannot be added
+// does not keep the others from being added.
+func (l *link) ensure(list netif.List, addrs []netip.Addr) (changed bool, err error) {
 	missing := missingAddrs(list, addrs)
 	if l.used == "" && l.exists() {
 		l.used = l.name
@@ -60,12 +68,12 @@ func (l *link) ensure(addrs []netip.Addr) (changed bool, err error) {
 		return true, fmt.Errorf("setting the interface %s up: %w", l.used, err)
 	}
 	for _, addr := range missing {
-		err := changeAddress(c, l.used, addr, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
-		if err != nil && !errors.Is(err, unix.EEXIST) {
-			return true, fmt.Errorf("adding the address %v to %s: %w", addr, l.used, err)
+		failed := changeAddress(c, l.used, addr, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+		if failed != nil && !errors.Is(failed, unix.EEXIST) && err == nil {
+			err = fmt.Errorf("adding the address %v to %s: %w", addr, l.used, failed)
 		}
 	}
-	return true, nil
+	return true, err
 }
 
 // remove deletes the link if it is a dummy link, and otherwise the addresses from it, or from lo

@@ -86,17 +86,6 @@ func (c *conn) next() uint32 {
 	return c.seq
 }
 
-// portID returns the socket's port ID, which is unique among the sockets of its protocol in
-// this network namespace.
-func (c *conn) portID() uint32 {
-	if name, err := unix.Getsockname(c.fd); err == nil {
-		if nl, ok := name.(*unix.SockaddrNetlink); ok {
-			return nl.Pid
-		}
-	}
-	return 0
-}
-
 // send sends messages and waits until the kernel has acknowledged those whose sequence
 // numbers are in acks. It returns the first error that the kernel reports.
 func (c *conn) send(b []byte, acks map[uint32]bool) error {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -68,9 +69,10 @@ const (
 func installRules(addrs []netip.Addr, of traffic) (*rules, error) {
 	c, err := dial(unix.NETLINK_NETFILTER)
 	if err != nil {
-		return nil, errors.Join(errNoOwner, err)
+		return nil, ruleFault(err)
 	}
-	r := &rules{conn: c, name: fmt.Sprintf("dnscache_%s_%d", of, c.portID())}
+	// A random name, because anybody may have made a table of any name.
+	r := &rules{conn: c, name: fmt.Sprintf("dnscache_%s_%08x", of, rand.Uint32())}
 	batch, acks := r.build(addrs, of)
 	err = c.send(batch, acks)
 	if err == nil {
@@ -84,7 +86,7 @@ func installRules(addrs []netip.Addr, of traffic) (*rules, error) {
 // kernel cannot have such a table.
 func ruleFault(err error) error {
 	switch {
-	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EPROTONOSUPPORT):
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EAFNOSUPPORT):
 		return fmt.Errorf("%w: %w", errNoOwner, err)
 	}
 	return fmt.Errorf("adding an nftables table: %w", err)

@@ -52,6 +52,8 @@ type config struct {
 	// upstream is the DNS name whose addresses are the upstream servers for the cluster's
 	// names; "" means none.
 	upstream string
+	// cpus is the number of CPUs that the Go runtime would use.
+	cpus int
 	// rest are the arguments to pass to the cache.
 	rest []string
 }
@@ -135,7 +137,8 @@ func parse(args []string) (*config, error) {
 	if cfg.lameduck < 0 || cfg.lameduck > time.Hour {
 		return nil, fmt.Errorf("the lame-duck time %v is not between 0 and 1h", cfg.lameduck)
 	}
-	if cfg.link == "" || len(cfg.link) >= unix.IFNAMSIZ || strings.ContainsAny(cfg.link, "/ \t\n:") {
+	// The kernel would replace a % by a number.
+	if slices.Contains([]string{"", ".", ".."}, cfg.link) || len(cfg.link) >= unix.IFNAMSIZ || strings.ContainsAny(cfg.link, "/ \t\n:%") {
 		return nil, fmt.Errorf("invalid interface name %q", cfg.link)
 	}
 	if *list == "" && cfg.cleanup {

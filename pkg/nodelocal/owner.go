@@ -13,10 +13,11 @@ import (
 	"strings"
 )
 
-// portOwner describes the process that holds port 53 of one of the addresses, or of all
-// addresses. It returns "" if there is none. It can name the process only if that is in the
+// portOwner describes the processes that hold port 53 of one of the addresses, or of all
+// addresses. It returns "" if there is none. It can name a process only if that is in the
 // same process namespace.
 func portOwner(addrs []netip.Addr) string {
+	var owners []string
 	for _, file := range []string{"udp", "tcp", "udp6", "tcp6"} {
 		f, err := os.Open("/proc/net/" + file)
 		if err != nil {
@@ -32,10 +33,13 @@ func portOwner(addrs []netip.Addr) string {
 			if !ok || at.Port() != dnsPort || !at.Addr().IsUnspecified() && !slices.Contains(addrs, at.Addr()) {
 				continue
 			}
-			return fmt.Sprintf("%s %v belongs to %s", strings.TrimSuffix(file, "6"), at, holder(fields[9], fields[7]))
+			socket := fmt.Sprintf("%s %v belongs to ", strings.TrimSuffix(file, "6"), at)
+			if !slices.ContainsFunc(owners, func(o string) bool { return strings.HasPrefix(o, socket) }) { // not shared by several
+				owners = append(owners, socket+holder(fields[9], fields[7]))
+			}
 		}
 	}
-	return ""
+	return strings.Join(owners, "; ")
 }
 
 // parseSocket reads an address as /proc/net/udp writes it: 32-bit words in host byte order,

@@ -3,6 +3,7 @@ package nodelocal
 import (
 	"io"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,5 +96,32 @@ func TestReasons(t *testing.T) {
 		if s.flipped(r); s == (state{}) {
 			t.Errorf("a flip because of %s is not counted", r)
 		}
+	}
+}
+
+// TestLimits: a cache on a large node has no more threads and sockets than on a small one. The
+// cache, the supervisor and a probe fit the container. What the operator sets holds.
+func TestLimits(t *testing.T) {
+	t.Setenv("GOMAXPROCS", "")
+	t.Setenv("GOMEMLIMIT", "")
+	for _, row := range []struct {
+		cpus   int
+		memory int64
+		want   string
+	}{
+		{2, 0, ""},
+		{8, 0, ""},
+		{9, 0, "GOMAXPROCS=8"},
+		{256, 64 << 20, "GOMAXPROCS=8 GOMEMLIMIT=51380224"},
+		{1, 16 << 20, "GOMEMLIMIT=11010048"},
+	} {
+		if got := strings.Join(limits(row.cpus, row.memory), " "); got != row.want {
+			t.Errorf("%d CPUs, %d octets: %s, want %s", row.cpus, row.memory, got, row.want)
+		}
+	}
+	t.Setenv("GOMAXPROCS", "100")
+	t.Setenv("GOMEMLIMIT", "1GiB")
+	if got := limits(256, 64<<20); len(got) > 0 {
+		t.Errorf("what is set is replaced by %v", got)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,7 +26,7 @@ const repairEvery = 30 * time.Second
 // supervisor carries out what the policy decides, and reports events to it. Only the
 // goroutine of run uses it.
 type supervisor struct {
-	cfg     *config        // the command line; read only
+	cfg     *config        // the command line; read only while it runs
 	log     *slog.Logger   // standard error
 	machine policy.Machine // decides
 	child   *child         // the last cache that was started
@@ -33,8 +35,12 @@ type supervisor struct {
 	link    link           // holds the addresses
 	// linked is whether missing addresses are put back; it is true from the first Install on.
 	linked bool
-	// linkFailed is whether the last attempt to put the addresses on the host failed.
-	linkFailed bool
+	// wanted is whether the policy wants the rules in the kernel. While they cannot be there,
+	// the supervisor tries again every second.
+	wanted bool
+	// linkFault and ruleFault are why the addresses are not on the host, and why the rules are
+	// not in the kernel; "" if they are, or were not tried.
+	linkFault, ruleFault string
 	// noRules is set once the kernel has turned out not to support the table.
 	noRules bool
 	// state is the current state for the cache's metrics; told is the state last sent to it.
@@ -109,6 +115,8 @@ func supervise(ctx context.Context, cfg *config, signals signals, stderr io.Writ
 	}
 	go s.check(ctx)
 	saveMemory()
+	cfg.cpus = runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(min(2, cfg.cpus)) // one for the checks, which block
 	return s.run(signals, moved)
 }
 
@@ -154,13 +162,14 @@ func (s *supervisor) run(signals signals, moved <-chan struct{}) int {
 				s.sockets.release()
 			}
 		case <-moved:
-			s.repair()
+			event.Kind = s.repair()
 		case now := <-tick.C:
-			if moved == nil || s.linkFailed || now.Sub(repaired) >= repairEvery {
+			if moved == nil || s.linkFault != "" || now.Sub(repaired) >= repairEvery {
 				repaired = now
-				s.repair()
+				event.Kind = s.repair()
 			}
-			if s.filtered() {
+			s.install()
+			if event.Kind == policy.Tick && s.filtered() {
 				event.Kind = policy.Blocked
 			}
 		}
@@ -204,7 +213,8 @@ func (s *supervisor) check(ctx context.Context) {
 			}
 		}
 		if r.upstream && o.err == nil {
-			o.upstream = askUpstream(r.child.private, s.cfg.upstream, policy.CheckPatience)
+			name, _, _ := strings.Cut(s.cfg.upstream, "#") // without the port
+			o.upstream = askUpstream(r.child.private, name, policy.CheckPatience)
 		}
 		select {
 		case s.checks <- o:
@@ -258,8 +268,10 @@ func (s *supervisor) step(e policy.Event) (code int, over bool) {
 				return s.step(policy.Event{Kind: policy.Exited, Code: exitConfig})
 			}
 		case policy.Install:
-			s.linked, s.waits = true, false
-			s.repair()
+			s.linked, s.wanted, s.waits = true, true, false
+			if s.repair() == policy.Terminate {
+				return s.step(policy.Event{Kind: policy.Terminate})
+			}
 			s.install()
 		case policy.Remove:
 			s.remove(a.Reason)
@@ -307,9 +319,10 @@ func (s *supervisor) start() (err error) {
 	return err
 }
 
-// install puts the rules into the kernel if it supports rules that end with this process.
+// install puts the rules into the kernel if the policy wants them there, all addresses are on
+// the host, and the kernel supports rules that end with this process.
 func (s *supervisor) install() {
-	if s.noRules {
+	if !s.wanted || s.rules != nil || s.noRules || s.linkFault != "" {
 		return
 	}
 	var err error
@@ -321,17 +334,19 @@ func (s *supervisor) install() {
 	}
 	switch {
 	case err == nil:
-		s.state.Installed, s.filter = 1, filterWatch{}
+		s.state.Installed, s.filter, s.ruleFault = 1, filterWatch{}, ""
 		s.log.Info("queries come to this cache", "table", s.rules.name)
 	case errors.Is(err, errNoOwner), errors.Is(err, syscall.EPERM):
 		s.noRules, s.state.NoRules = true, 1
 		s.log.Warn("no rules: only clients that ask an address of this cache itself, not that of a Service, use it", "reason", err)
-	default:
-		s.log.Error("cannot lead queries to this cache; trying again when it starts again", "error", err)
+	case err.Error() != s.ruleFault:
+		s.ruleFault = err.Error()
+		s.log.Error("cannot lead queries to this cache; trying again every second", "error", err)
 	}
 }
 
 func (s *supervisor) remove(why policy.Reason) {
+	s.wanted = false
 	if s.rules == nil {
 		return
 	}
@@ -345,20 +360,35 @@ func (s *supervisor) remove(why policy.Reason) {
 	s.log.Warn("queries go to cluster DNS", "reason", string(why))
 }
 
-// repair puts the link and the addresses back if they are missing.
-func (s *supervisor) repair() {
+// repair puts the link and the addresses back if they are missing. It returns
+// [policy.Terminate] if kube-proxy has taken over one of them, as on a node where it starts in
+// IPVS mode after this cache. The next start leaves that address to it.
+func (s *supervisor) repair() policy.Kind {
 	if !s.linked {
-		return
+		return policy.Tick
 	}
-	before := s.link.used
-	changed, err := s.link.ensure(s.cfg.addrs)
-	s.linkFailed = err != nil
+	list, err := netif.All()
+	if taken := inIPVS(list, s.cfg.addrs); len(taken) > 0 {
+		s.linked = false
+		s.log.Error("kube-proxy in IPVS mode has taken over addresses of this cache, which ends in order to start again without them", "taken", taken)
+		return policy.Terminate
+	}
+	before, changed := s.link.used, false
+	if err == nil {
+		changed, err = s.link.ensure(list, s.cfg.addrs)
+	}
 	switch {
 	case err != nil:
-		s.log.Error("cannot put the addresses on the host", "error", err)
+		if err.Error() != s.linkFault {
+			s.linkFault = err.Error()
+			s.log.Error("cannot put the addresses on the host; trying again every second", "error", err)
+		}
+		return policy.Tick
 	case changed && before == "" && s.link.used == "lo":
 		s.log.Info("this kernel has no dummy links; the addresses are on lo")
 	case changed:
 		s.log.Info("the addresses are on the host", "interface", s.link.used)
 	}
+	s.linkFault = ""
+	return policy.Tick
 }

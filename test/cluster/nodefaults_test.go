@@ -176,7 +176,7 @@ func nodeStuck(t *testing.T, s *storm) {
 			return ""
 		})
 		t.Logf("cluster DNS answers after %v", time.Since(begin).Round(100*time.Millisecond))
-		ctl(t, "in", "kill", "-CONT", pid)
+		_, _ = tryCtl("in", "kill", "-CONT", pid) // on a busy machine it has been replaced already
 		wantAnswering(t, clusterIP, true)
 	})
 	wantRetried(t, "stuck", tolls, clusterIP, clusterIP6)

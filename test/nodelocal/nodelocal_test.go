@@ -383,14 +383,20 @@ func TestRefused(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	taken, err := net.ListenPacket("udp", "0.0.0.0:53")
+	taken, err := net.ListenPacket("udp4", "0.0.0.0:53")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	takenTCP, err := net.Listen("tcp4", "0.0.0.0:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer takenTCP.Close()
 	before, _ := exec.Command("ip", "addr").Output()
 	for _, c := range []struct{ args, want string }{
-		{"--node-local=" + local + " -- -k", fmt.Sprintf("process %d (", os.Getpid())},
+		{"--node-local=" + local + " -- -k", fmt.Sprintf("udp 0.0.0.0:53 belongs to process %d (", os.Getpid())},
+		{"--node-local=" + local + " -- -k", fmt.Sprintf("tcp 0.0.0.0:53 belongs to process %d (", os.Getpid())},
 		{"--node-local=" + local + " -- -k --no-such-option", "try --help"},
 		{"--node-local=127.0.0.1 -- -k", "cannot be the address of a node's cache"},
 		{"--node-local=224.0.0.1 -- -k", "cannot be the address of a node's cache"},
@@ -403,6 +409,8 @@ func TestRefused(t *testing.T) {
 		{"--node-local=" + local + " -k", "follow an argument --"},
 		{"--node-local-interface=nodelocaldns -- -k", "an address is missing"},
 		{"--node-local=" + local + " --node-local-interface=a/b -- -k", "invalid interface name"},
+		{"--node-local=" + local + " --node-local-interface=a%d -- -k", "invalid interface name"},
+		{"--node-local=" + local + " --node-local-interface=.. -- -k", "invalid interface name"},
 		{"--node-local=" + local + " --node-local-lameduck=-1s -- -k", "lame-duck time"},
 		{"--node-local=" + local + " --node-local-no-such=1 -- -k", "not defined"},
 	} {

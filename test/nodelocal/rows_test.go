@@ -400,8 +400,9 @@ func TestAskHelper(t *testing.T) {
 	fmt.Println("answer " + ask(server))
 }
 
-// TestKilledAtAnyMoment kills supervisor, cache or both at random moments from the start on:
-// no table outlives its supervisor, and the Service's address is answered within two seconds.
+// TestKilledAtAnyMoment kills supervisor, cache or both at random moments from the start on, and
+// after SIGTERM: no table outlives its supervisor, and the Service's address is answered within
+// two seconds.
 func TestKilledAtAnyMoment(t *testing.T) {
 	if !inside(t) {
 		return
@@ -417,6 +418,10 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			if n, _ := fmt.Sscan(string(b), &child); n == 1 {
 				break
 			}
+		}
+		if round%2 == 1 {
+			_ = p.Process.Signal(syscall.SIGTERM)
+			time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
 		}
 		what := round % 3
 		if what != 0 && child != 0 {
@@ -503,6 +508,11 @@ func TestBadHost(t *testing.T) {
 	setting(t, "net/ipv6/conf/all/disable_ipv6", "1")
 	refuse(vip+","+vip6, "IPv6 is off on this host")
 	setting(t, "net/ipv6/conf/all/disable_ipv6", "0")
+	setting(t, "net/ipv6/conf/default/disable_ipv6", "1")
+	refuse(vip+","+vip6, "IPv6 is off on new interfaces")
+	setting(t, "net/ipv6/conf/lo/disable_ipv6", "1")
+	refuse(vip+","+vip6+" --node-local-interface=lo", "IPv6 is off on the interface lo")
+	setting(t, "net/ipv6/conf/lo/disable_ipv6", "0")
 	if after, _ := exec.Command("ip", "-o", "-4", "addr").Output(); strings.Contains(string(after), vip) || !strings.Contains(string(before), "10.6.0.1") {
 		t.Errorf("the host changed:\n%s", after)
 	}

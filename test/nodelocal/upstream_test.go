@@ -35,6 +35,11 @@ type cluster struct {
 
 func newCluster(t *testing.T, replicas ...string) *cluster {
 	t.Helper()
+	return newClusterAt(t, bootstrap, replicas...)
+}
+
+func newClusterAt(t *testing.T, bootstrap string, replicas ...string) *cluster {
+	t.Helper()
 	c := &cluster{t: t, replicas: replicas, asked: map[string]int{}, lookups: map[string]int{}, closers: map[string]func(){}}
 	for _, addr := range append([]string{bootstrap}, replicas...) {
 		c.serve(addr)
@@ -50,12 +55,16 @@ func newCluster(t *testing.T, replicas ...string) *cluster {
 // serve begins to answer at an address.
 func (c *cluster) serve(addr string) {
 	c.t.Helper()
-	run(c.t, "ip addr replace "+addr+"/32 dev lo")
-	pc, err := net.ListenPacket("udp", addr+":53")
+	network := addr + "/32 dev lo"
+	if strings.Contains(addr, ":") {
+		network = addr + "/128 dev lo nodad"
+	}
+	run(c.t, "ip addr replace "+network)
+	pc, err := net.ListenPacket("udp", net.JoinHostPort(addr, "53"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", addr+":53")
+	l, err := net.Listen("tcp", net.JoinHostPort(addr, "53"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -86,7 +95,9 @@ func (c *cluster) answer(addr string, q *dns.Msg) *dns.Msg {
 	case name == headless:
 		c.lookups[addr]++
 		for _, replica := range c.replicas {
-			record(name + " 1 IN A " + replica)
+			if strings.Contains(replica, ":") == (q.Question[0].Qtype == dns.TypeAAAA) {
+				record(name + " 1 IN " + dns.TypeToString[q.Question[0].Qtype] + " " + replica)
+			}
 		}
 		return m
 	case c.missing:

@@ -30,8 +30,13 @@ const (
 	UpstreamWait = 3 * time.Second
 	// HitsToReturn is how many checks in a row must succeed before the rules come back.
 	HitsToReturn = 5
-	// StuckLimit is how long a cache may answer nothing before it is killed.
-	StuckLimit = 30 * time.Second
+	// MissesToKill is how many checks in a row must fail before the cache is killed, so that
+	// the next one answers the queries that wait. The time is short enough for musl, which waits
+	// 5 s in all. Checks are counted, not seconds, because a supervisor that was stopped together
+	// with its cache must not blame the cache.
+	MissesToKill = 6
+	// StartLimit is how long a cache may take to its first answer before it is killed.
+	StartLimit = 30 * time.Second
 	// FirstBackoff and MaxBackoff bound the pause before a restart, which doubles each time.
 	FirstBackoff = 250 * time.Millisecond
 	MaxBackoff   = 30 * time.Second
@@ -140,7 +145,7 @@ type Machine struct {
 	backoff   time.Duration // the pause before the last restart
 	restartAt time.Time     // when to start the cache, if it is not running
 	firstHit  time.Time     // when the running cache answered first, zero before
-	lastHit   time.Time     // when it answered last, or was started
+	startedAt time.Time     // when it was started
 	killAt    time.Time     // when an ending cache is killed
 
 	pathMisses   int           // PathMiss in a row
@@ -163,7 +168,7 @@ func (m *Machine) Step(now time.Time, e Event) []Action {
 	case Miss:
 		return append(m.miss(), m.overdue(now)...)
 	case PathMiss:
-		m.misses, m.lastHit = 0, now
+		m.misses = 0
 		if m.pathMisses++; m.pathMisses >= MissesToFlip {
 			return m.blocked(now)
 		}
@@ -179,7 +184,7 @@ func (m *Machine) Step(now time.Time, e Event) []Action {
 
 func (m *Machine) start(now time.Time) []Action {
 	m.running, m.killed, m.hits, m.misses, m.needHits = true, false, 0, 0, 1
-	m.firstHit, m.lastHit = time.Time{}, now
+	m.firstHit, m.startedAt = time.Time{}, now
 	return []Action{{Do: Start}}
 }
 
@@ -187,7 +192,7 @@ func (m *Machine) hit(now time.Time, alone bool) []Action {
 	if !m.running {
 		return nil // the answer of a cache that has ended since
 	}
-	m.answered, m.misses, m.pathMisses, m.lastHit = true, 0, 0, now
+	m.answered, m.misses, m.pathMisses = true, 0, 0
 	m.hits++
 	if m.firstHit.IsZero() {
 		m.firstHit = now
@@ -279,9 +284,14 @@ func (m *Machine) overdue(now time.Time) []Action {
 	case !m.running && !m.ending && m.answered && !now.Before(m.restartAt):
 		return m.start(now)
 	case m.running && !m.killed && m.ending && !now.Before(m.killAt),
-		m.running && !m.killed && !m.ending && now.Sub(m.lastHit) >= StuckLimit:
+		m.running && !m.killed && !m.ending && m.stuck(now):
 		m.killed = true
 		return []Action{{Do: Kill}}
 	}
 	return nil
+}
+
+// stuck reports whether the running cache is not expected to answer any more.
+func (m *Machine) stuck(now time.Time) bool {
+	return m.misses >= MissesToKill || m.firstHit.IsZero() && now.Sub(m.startedAt) >= StartLimit
 }
