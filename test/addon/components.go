@@ -19,6 +19,8 @@ var exclusive = map[[2]string]string{
 	{"domain", "ipv6"}:               "both set the Service's address",
 	{"direct", "tls-upstream"}:       "with direct, names do not go through kubedns, which asks over TLS",
 	{"monitoring", "servicemonitor"}: "both scrape the Pods, and have the same rules",
+
+	{"node-local", "node-local-metrics"}: "the second contains the first",
 }
 
 // Components returns the names of the components of the manifests, sorted.
@@ -79,7 +81,7 @@ func goTogether(set []string, name string) bool {
 
 // ordered sorts components in the order that manifests/README.md requires.
 func ordered(components []string) []string {
-	first := []string{"node-local", "domain", "direct", "tls-upstream", "clusterset"}
+	first := []string{"node-local", "node-local-metrics", "domain", "direct", "tls-upstream", "clusterset"}
 	rank := func(name string) int {
 		if i := slices.Index(first, name); i >= 0 {
 			return i

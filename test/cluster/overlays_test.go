@@ -12,7 +12,7 @@ import (
 // The API server accepts the objects of the overlays. The overlay domain is for another
 // cluster; ipv6 and dual-stack have their own tests.
 func testOverlaysAreAccepted(t *testing.T) {
-	for _, name := range []string{"autopath", "autopath-all", "autoscaler", "clusterset", "direct", "federations", "ha", "hpa", "kubedns-port", "networkpolicy", "node-local", "scrape", "tls-upstream"} {
+	for _, name := range []string{"autopath", "autopath-all", "autoscaler", "clusterset", "direct", "federations", "ha", "hpa", "kubedns-port", "networkpolicy", "node-local", "node-local-metrics", "scrape", "tls-upstream"} {
 		kubectl(t, "-n", system, "apply", "-k", manifests+"/overlays/"+name, "--dry-run=server")
 	}
 }

@@ -1,9 +1,12 @@
 package manifests
 
 import (
+	"bytes"
 	"net/netip"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -14,12 +17,13 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kube-dns/kube-dns/test/addon"
 )
 
 // The addresses of Services, as the kubelet writes them into the arguments.
-var serviceHosts = strings.NewReplacer("$(KUBE_DNS_SERVICE_HOST)", "10.96.0.10", "$(KUBE_DNS_UPSTREAM_SERVICE_HOST)", "10.96.0.77")
+var serviceHosts = strings.NewReplacer("$(KUBE_DNS_SERVICE_HOST)", "10.96.0.10", "$(KUBE_DNS_UPSTREAM_SERVICE_HOST)", "10.96.0.77", "$(NODE_ADDRESS)", "10.0.0.1")
 
 func nodeCache(t *testing.T, objects []runtime.Object) (*appsv1.DaemonSet, corev1.Container) {
 	t.Helper()
@@ -39,6 +43,19 @@ func isOnEveryNode(t *testing.T, objects []runtime.Object) {
 	checkNodeRights(t, objects, d, c)
 	checkNodeServices(t, objects, d)
 	checkNodeArguments(t, c)
+}
+
+// isMeasuredOnEveryNode is isOnEveryNode, with metrics at the node's own address only: not at
+// those that Pods send queries to. Prometheus finds the port in the annotations.
+func isMeasuredOnEveryNode(t *testing.T, objects []runtime.Object) {
+	t.Helper()
+	isOnEveryNode(t, objects)
+	d, c := nodeCache(t, objects)
+	annotations := d.Spec.Template.Annotations
+	if len(c.Env) != 1 || c.Env[0].ValueFrom.FieldRef.FieldPath != "status.hostIP" ||
+		!slices.Contains(c.Args, "--metrics-address=[$("+c.Env[0].Name+")]:"+annotations["prometheus.io/port"]) || annotations["prometheus.io/scrape"] != "true" {
+		t.Errorf("annotations %v, environment %v, arguments %q", annotations, c.Env, c.Args)
+	}
 }
 
 // checkNodeUpdate checks that two Pods fit on a node, and that the second is ready only when
@@ -208,5 +225,40 @@ func TestNodeLocalTogether(t *testing.T) {
 				t.Errorf("%s in %q", c.not, container.Args)
 			}
 		})
+	}
+}
+
+// TestSecondDaemonSet: the command of docs/node-local.md makes a second DaemonSet of the first
+// that selects only its own Pods, and is otherwise the same.
+func TestSecondDaemonSet(t *testing.T) {
+	text, err := os.ReadFile("../../docs/node-local.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, command, found := strings.Cut(string(text), "    sed ")
+	command, _, ends := strings.Cut(command, " |\n")
+	if !found || !ends {
+		t.Fatal("docs/node-local.md has no such command")
+	}
+	first, _ := nodeCache(t, together(t, "node-local"))
+	first.UID, first.ResourceVersion = "1-2", "3"
+	b, err := yaml.Marshal(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", "sed "+command)
+	cmd.Stdin = bytes.NewReader(b)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := find[*appsv1.DaemonSet](t, decode(t, out), first.Name+"-2")
+	own := labels.SelectorFromSet(second.Spec.Selector.MatchLabels)
+	if !own.Matches(labels.Set(second.Spec.Template.Labels)) || own.Matches(labels.Set(first.Spec.Template.Labels)) ||
+		labels.SelectorFromSet(first.Spec.Selector.MatchLabels).Matches(labels.Set(second.Spec.Template.Labels)) {
+		t.Errorf("selectors %v and %v, labels %v", first.Spec.Selector, second.Spec.Selector, second.Spec.Template.Labels)
+	}
+	if second.UID != "" || second.ResourceVersion != "" || !reflect.DeepEqual(first.Spec.Template.Spec, second.Spec.Template.Spec) {
+		t.Errorf("it differs in more than name and labels:\n%s", out)
 	}
 }
