@@ -384,6 +384,32 @@ func TestLameduck(t *testing.T) {
 	}
 }
 
+// TestLameduckEndsQuietly: a question that is in flight at the end of the lame-duck time is
+// still answered.
+func TestLameduckEndsQuietly(t *testing.T) {
+	asked, release := make(chan struct{}), make(chan struct{})
+	up := upstreamServer(t, "", func(m *dns.Msg) bool {
+		asked <- struct{}{}
+		<-release
+		m.Answer = append(m.Answer, record(m.Question[0].Name+" 100 A 192.0.2.1"))
+		return true
+	})
+	in := start(t, "--lameduck=10ms", "--server="+up.option())
+	answer := make(chan string)
+	go func() { answer <- in.answers("a.example") }()
+	<-asked
+	in.signals <- syscall.SIGTERM
+	in.logged("received SIGTERM, answering for another 10ms")
+	time.Sleep(100 * time.Millisecond)
+	close(release)
+	if got := <-answer; got != "NOERROR 192.0.2.1" {
+		t.Errorf("got %s", got)
+	}
+	if code := in.wait(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
 func TestLogFileIsReopened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	in := start(t, "--log-facility="+path)

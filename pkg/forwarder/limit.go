@@ -94,6 +94,16 @@ func (f *Forwarder) inFlight() (questions, waiters int) {
 	return questions, waiters
 }
 
+// AwaitQuiet waits until no question is in flight, but not longer than limit. Call it before the
+// sockets are closed: whoever waits for an answer then would get none.
+func (f *Forwarder) AwaitQuiet(limit time.Duration) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if questions, _ := f.inFlight(); questions == 0 {
+			return
+		}
+	}
+}
+
 // bucket returns the index of the counter for a client. Questions of this program itself, and a
 // nil a, have the first counter.
 func (f *Forwarder) bucket(a *recipient) int {
