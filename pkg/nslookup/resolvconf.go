@@ -6,13 +6,17 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"os"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/readfile"
 )
 
 // maxServers is how many servers libc uses from resolv.conf (MAXNS).
 const maxServers = 3
+
+// maxResolvConf is the size of the largest resolv.conf file, in octets.
+const maxResolvConf = 1 << 20
 
 // resolvConf is the content of a resolv.conf(5) file, with the servers as addresses.
 type resolvConf struct {
@@ -24,7 +28,7 @@ type resolvConf struct {
 // 127.0.0.1, as resolv.conf(5) says.
 func readResolvConf(path string, port uint16) (resolvConf, error) {
 	conf := resolvConf{ClientConfig: &dns.ClientConfig{Ndots: 1}}
-	text, err := os.ReadFile(path)
+	text, err := readfile.All(path, maxResolvConf)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:

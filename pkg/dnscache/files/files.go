@@ -10,13 +10,15 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
+	"syscall"
 
 	"github.com/kube-dns/kube-dns/pkg/dnscache/script"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/internal/readfile"
 )
 
-// maxBytes is the largest number of octets read from one file, so that a device or a wrong path
-// does not fill the memory.
+// maxBytes is the size of the largest configuration file, in octets.
 const maxBytes = 64 << 20
 
 // Options returns the access to files, standard input and scripts that the option parser needs.
@@ -26,7 +28,7 @@ func Options(ctx context.Context, stdin io.Reader, stderr io.Writer) options.Fil
 			if path == "-" {
 				return io.ReadAll(io.LimitReader(stdin, maxBytes))
 			}
-			return Read(path)
+			return readfile.All(path, maxBytes)
 		},
 		ReadDir: Regular,
 		Run: func(command string) ([]byte, error) {
@@ -53,20 +55,16 @@ func ParseArgs(ctx context.Context, args []string, stdin io.Reader, stderr io.Wr
 	return o, &nanny, errors.Join(nannyErr, err)
 }
 
-// Read returns the content of a file, but at most its first 64 MiB.
-func Read(path string) ([]byte, error) {
-	file, err := os.Open(path)
+// Regular returns the names of the regular files in a directory, sorted. Symbolic links are
+// followed.
+func Regular(dir string) ([]string, error) {
+	// O_DIRECTORY: a named pipe in its place must not wait for a writer.
+	file, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, maxBytes))
-}
-
-// Regular returns the names of the regular files in a directory, sorted. Symbolic links are
-// followed.
-func Regular(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+	entries, err := file.ReadDir(-1)
 	if err != nil {
 		return nil, err
 	}
@@ -76,5 +74,6 @@ func Regular(dir string) ([]string, error) {
 			names = append(names, e.Name())
 		}
 	}
+	slices.Sort(names)
 	return names, nil
 }

@@ -9,11 +9,15 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/internal/readfile"
 	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
 // defaultResolv is the file that is read unless --resolv-file names others.
 const defaultResolv = "/etc/resolv.conf"
+
+// maxResolv is the size of the largest resolv.conf file, in octets.
+const maxResolv = 1 << 20
 
 // Resolv follows the files of --resolv-file. Only the newest file is used. It must not be used
 // from two goroutines at once.
@@ -87,7 +91,7 @@ func (r *Resolv) Poll(force bool) (changed bool) {
 	if now == r.seen && !force {
 		return false
 	}
-	data, err := Read(now.path)
+	data, err := readfile.All(now.path, maxResolv)
 	if err != nil {
 		r.complain("failed to read " + now.path + ": " + linelog.ErrorText(err))
 		return false

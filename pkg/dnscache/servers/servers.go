@@ -20,6 +20,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/internal/readfile"
 )
 
 // Sources are the places that upstream servers come from. It must not be used from two
@@ -146,6 +147,9 @@ func (s *Sources) UseLive(live Live) {
 	}
 }
 
+// maxFile is the size of the largest --servers-file, in octets.
+const maxFile = 64 << 20
+
 // ReadFile reads the file of --servers-file again; a path of "" means none. Faults are only
 // logged; lines without faults apply. If the file cannot be read, its previous servers stay. So
 // they do if it has faults and TLS servers: without one of these, names could be asked in clear
@@ -154,7 +158,7 @@ func (s *Sources) ReadFile(ctx context.Context, path string, lookup Lookup, log 
 	if path == "" {
 		return nil
 	}
-	data, err := files.Read(path)
+	data, err := readfile.All(path, maxFile)
 	if err != nil {
 		log.Printf("cannot read %s: %s", path, linelog.ErrorText(err))
 		return nil

@@ -1,18 +1,14 @@
 package hosts
 
 import (
-	"errors"
 	"hash/maphash"
 	"io"
-	"os"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/readfile"
 )
 
-// maxFile is how much of one file is read, in octets, so that a device or a wrong path does not
-// use up the memory.
+// maxFile is how much of one file is read, in octets.
 const maxFile = 64 << 20
-
-// ErrTooLarge means that only the beginning of a file was read.
-var ErrTooLarge = errors.New("larger than 64 MiB; the rest is ignored")
 
 // File is a hosts file and the outcome of reading it.
 type File struct {
@@ -79,21 +75,11 @@ func (l *Loader) unchanged(paths []string) bool {
 func read(path string, digest *maphash.Hash, do func(io.Reader) error) error {
 	digest.WriteString(path)
 	digest.WriteByte(0)
-	err := func() error {
-		file, err := os.Open(path)
-		if err != nil {
-			return err
-		}
+	file, err := readfile.Open(path, maxFile)
+	if err == nil {
 		defer file.Close()
-		limited := &io.LimitedReader{R: file, N: maxFile}
-		if err := do(io.TeeReader(limited, digest)); err != nil || limited.N > 0 {
-			return err
-		}
-		if n, _ := file.Read(make([]byte, 1)); n > 0 {
-			return ErrTooLarge
-		}
-		return nil
-	}()
+		err = do(io.TeeReader(file, digest))
+	}
 	if err != nil {
 		digest.WriteString(err.Error())
 	}

@@ -7,18 +7,17 @@ package resolv
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/readfile"
 	"github.com/kube-dns/kube-dns/pkg/resolvconf"
 )
 
-// maxSize is the number of octets of a file that are read.
+// maxSize is the size of the largest file, in octets.
 const maxSize = 1 << 20
 
 // keyword begins a line with a server.
@@ -41,7 +40,7 @@ type Skipped struct {
 // possibly to the calling program itself, and not to the node's resolver. It returns
 // an error if the file cannot be read.
 func Read(path string) (servers []netip.Addr, skipped []Skipped, err error) {
-	text, err := content(path)
+	text, err := readfile.All(path, maxSize)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -49,21 +48,11 @@ func Read(path string) (servers []netip.Addr, skipped []Skipped, err error) {
 	return servers, skipped, nil
 }
 
-// content returns the beginning of a file.
-func content(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, maxSize))
-}
-
 // Search returns the search list of a file: the entries of its last line "search", or the one
 // of its last line "domain" if that comes later, as resolv.conf(5) says. It returns an
 // error if the file cannot be read.
 func Search(path string) ([]string, error) {
-	text, err := content(path)
+	text, err := readfile.All(path, maxSize)
 	if err != nil {
 		return nil, err
 	}
