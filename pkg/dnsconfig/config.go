@@ -237,8 +237,8 @@ func serverAt(text string, addr netip.Addr, port uint16) (Server, error) {
 	switch {
 	case addr.Zone() != "":
 		return Server{}, fmt.Errorf("%q: an address with a zone is not supported", text)
-	case addr.IsUnspecified(), addr.IsMulticast():
-		return Server{}, fmt.Errorf("%q is an unspecified or multicast address, not the address of a server", text)
+	case !dnsname.IsUnicast(addr):
+		return Server{}, fmt.Errorf("%q is an unspecified, multicast or broadcast address, not the address of a server", text)
 	}
 	return Server{Addr: netip.AddrPortFrom(addr, port)}, nil
 }

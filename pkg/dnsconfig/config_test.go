@@ -118,6 +118,7 @@ func TestParseRejects(t *testing.T) {
 		{"bracketed v4", KeyUpstreamNameservers, `["[1.2.3.4]:53"]`, "1.2.3.4"},
 		{"unspecified", KeyUpstreamNameservers, `["0.0.0.0"]`, "not the address of a server"},
 		{"unspecified v6", KeyUpstreamNameservers, `["[::]:53"]`, "not the address of a server"},
+		{"broadcast stub", KeyStubDomains, `{"foo.com":["255.255.255.255:5353"]}`, "not the address of a server"},
 		{"multicast stub", KeyStubDomains, `{"foo.com":["224.0.0.1"]}`, "not the address of a server"},
 		{"no address", KeyStubDomains, `{"foo.com":["10.0.0.256"]}`, "10.0.0.256"},
 		{"leading zeros", KeyStubDomains, `{"foo.com":["010.0.0.1"]}`, "010.0.0.1"},

@@ -54,12 +54,15 @@ func parseTLSServer(text string) (Server, error) {
 	return server, err
 }
 
+// isAddr reports whether text is an address.
+func isAddr(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err == nil
+}
+
 // isServerName reports whether a certificate can be valid for name.
 func isServerName(name string) bool {
-	if _, err := netip.ParseAddr(name); err == nil {
-		return true
-	}
-	return dnsname.IsSubdomain1123(strings.ToLower(strings.TrimSuffix(name, ".")))
+	return isAddr(name) || dnsname.IsSubdomain1123(strings.ToLower(strings.TrimSuffix(name, ".")))
 }
 
 // cutTLSPort splits the text after tls:// into the address with its name, and the
@@ -79,8 +82,8 @@ func cutTLSPort(text string) (host string, port uint16, err error) {
 			if i := strings.LastIndexByte(text, ':'); i >= 0 {
 				host, portText = text[:i], text[i:]
 			}
-		} else if strings.Contains(name, ":") {
-			return "", 0, errors.New("an IPv6 address with a port must be in brackets")
+		} else if before, ok := strings.CutSuffix(addr, ":853"); strings.Contains(name, ":") || ok && isAddr(before) {
+			return "", 0, errors.New("an IPv6 address with a port, or one that ends in :853, must be in brackets")
 		}
 	}
 	if portText == "" {

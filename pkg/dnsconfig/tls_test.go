@@ -46,7 +46,7 @@ func TestTLSServersRejected(t *testing.T) {
 	for _, text := range []string{
 		"tls://", "tls://dns.example.net", "tls://dns.example.net:853", "tls://192.0.2.1#dns.example.net", "tls://192.0.2.1:853#dns.example.net",
 		"tls://192.0.2.1:0", "tls://192.0.2.1:65536", "tls://192.0.2.1:", "tls://192.0.2.1:x", "tls://192.0.2.1%", "tls://192.0.2.1%a b",
-		"tls://192.0.2.1/", "tls://192.0.2.1/dns-query", "tls://[192.0.2.1]:853", "tls://[2001:db8::1", "tls://[2001:db8::1]x", "tls://2001:db8::1%n:853",
+		"tls://192.0.2.1/", "tls://192.0.2.1/dns-query", "tls://[192.0.2.1]:853", "tls://[2001:db8::1", "tls://[2001:db8::1]x", "tls://2001:db8::1%n:853", "tls://2001:db8::1:853", "tls://2001:db8::1:853%n", "tls://255.255.255.255",
 		"tls://0.0.0.0", "tls://[::]", "tls://224.0.0.1", "tls:192.0.2.1", "tls:/192.0.2.1", "https://192.0.2.1/dns-query", "dns://192.0.2.1",
 		"tls://tls://192.0.2.1", "tls://192.0.2.1 192.0.2.2",
 	} {

@@ -13,6 +13,13 @@ const (
 
 const hexDigits = "0123456789abcdef"
 
+// IsUnicast reports whether an address can be that of a server: it is not unspecified, multicast or
+// the broadcast address of IPv4.
+func IsUnicast(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
 // ReverseName returns the owner name of the PTR records of a, without an IPv6 zone. An IPv4-mapped
 // IPv6 address counts as IPv6. If a is not valid, the result is the zero Name.
 func ReverseName(a netip.Addr) Name {

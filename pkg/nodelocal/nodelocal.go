@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // Exit codes: the ones that dnscache uses for the same kinds of fault.
@@ -170,7 +172,7 @@ func parseAddr(text string) (netip.Addr, error) {
 		return addr, fmt.Errorf("the IPv4 address %v is written as an IPv6 address; write %v", addr, addr.Unmap())
 	case addr.Is6() && addr.IsLinkLocalUnicast():
 		return addr, fmt.Errorf("resolv.conf cannot name %v without a zone; use a unique local address such as fd00::10", addr)
-	case addr.IsUnspecified(), addr.IsMulticast(), addr.IsLoopback(), addr == netip.MustParseAddr("255.255.255.255"):
+	case addr.IsLoopback(), !dnsname.IsUnicast(addr):
 		return addr, fmt.Errorf("%v cannot be the address of a node's cache; use the cluster IP of the Service kube-dns, or a link-local address such as 169.254.20.10", addr)
 	}
 	return addr, nil

@@ -68,7 +68,14 @@ func TestResolvFiles(t *testing.T) {
 			"own and loopback addresses", func() { dnstest.Replace(t, a, "nameserver 127.0.0.53\nnameserver 10.0.0.1\nnameserver 10.0.0.2\n") }, true, "10.0.0.2",
 			"ignoring nameserver 127.0.0.53 - local interface\nignoring nameserver 10.0.0.1 - local interface\nreading " + a + "\n",
 		},
-		{"empty keeps the servers", func() { dnstest.Replace(t, a, "search x\n") }, false, "10.0.0.2", "no servers found in " + a + ", will retry\n"},
+		{
+			"addresses of many servers", func() {
+				dnstest.Replace(t, a, "nameserver 255.255.255.255\nnameserver ::ffff:224.0.0.1\nnameserver ff02::1%lo\nnameserver 10.0.0.4\n")
+			}, true, "10.0.0.4",
+			"ignoring nameserver 255.255.255.255 - not the address of one server\nignoring nameserver ::ffff:224.0.0.1 - not the address of one server\n" +
+				"ignoring nameserver ff02::1%lo - not the address of one server\nreading " + a + "\n",
+		},
+		{"empty keeps the servers", func() { dnstest.Replace(t, a, "search x\n") }, false, "10.0.0.4", "no servers found in " + a + ", will retry\n"},
 		{"gone, the older one counts", func() {
 			if err := os.Remove(a); err != nil {
 				t.Fatal(err)

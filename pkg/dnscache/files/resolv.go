@@ -9,6 +9,7 @@ import (
 
 	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/internal/readfile"
 	"github.com/kube-dns/kube-dns/pkg/netif"
 )
@@ -99,14 +100,18 @@ func (r *Resolv) Poll(force bool) (changed bool) {
 	r.seen = now
 	var servers []netip.Addr
 	for _, addr := range options.ParseResolvConf(data) {
-		if r.own(addr) {
-			if r.unused {
-				continue
-			}
-			r.log.Printf("ignoring nameserver %s - local interface", addr)
-			continue
+		reason := ""
+		switch {
+		case r.own(addr):
+			reason = "local interface"
+		case !dnsname.IsUnicast(addr):
+			reason = "not the address of one server"
+		default:
+			servers = append(servers, addr)
 		}
-		servers = append(servers, addr)
+		if reason != "" && !r.unused {
+			r.log.Printf("ignoring nameserver %s - %s", addr, reason)
+		}
 	}
 	if len(servers) == 0 {
 		r.complain("no servers found in " + now.path + ", will retry")

@@ -174,6 +174,7 @@ func (s *Source) lookUp(ctx context.Context, lookup servers.Lookup, domain dnsna
 	ctx, cancel := context.WithTimeout(ctx, servers.LookupTimeout)
 	defer cancel()
 	addrs, err := lookup(ctx, host)
+	addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return !dnsname.IsUnicast(a) })
 	if err != nil || len(addrs) == 0 {
 		if now := time.Now(); now.Sub(s.warned[host]) >= nameWarnPeriod && ctx.Err() == nil {
 			s.warned[host] = now

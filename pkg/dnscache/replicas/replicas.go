@@ -71,7 +71,7 @@ func New(cfg Config) (*Follower, error) {
 	}
 	f.machine.Port = f.port(f.bootstrap[0])
 	f.machine.Valid = func(a netip.Addr) bool {
-		return !own(a, f.machine.Port) && !a.IsUnspecified() && !a.IsMulticast() && (loopback || !a.IsLoopback())
+		return !own(a, f.machine.Port) && dnsname.IsUnicast(a) && (loopback || !a.IsLoopback())
 	}
 	seed := maphash.MakeSeed()
 	f.machine.Rank = func(a netip.Addr) uint64 { return maphash.Comparable(seed, a) }

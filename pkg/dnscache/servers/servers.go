@@ -230,9 +230,9 @@ func Resolve(ctx context.Context, servers []options.Server, lookup Lookup) ([]op
 		ctx, cancel := context.WithTimeout(ctx, LookupTimeout)
 		addrs, err := lookup(ctx, s.Host)
 		cancel()
-		if err == nil && s.Source.IsValid() {
-			addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return a.Unmap().Is4() != s.Source.Is4() })
-		}
+		addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool {
+			return !dnsname.IsUnicast(a) || s.Source.IsValid() && a.Unmap().Is4() != s.Source.Is4()
+		})
 		if err != nil || len(addrs) == 0 {
 			faults = append(faults, s.Host)
 			continue

@@ -195,7 +195,7 @@ func parseAddr(text string) (netip.Addr, error) {
 func (s *Server) setHost(text string) error {
 	if addr, err := parseAddr(text); err == nil {
 		s.Addr = addr.Unmap().WithZone(addr.Zone())
-		if s.Addr.IsUnspecified() || s.Addr.IsMulticast() {
+		if !dnsname.IsUnicast(s.Addr) {
 			return bad("bad address", "invalid server address %s; use the address of one server", text)
 		}
 		return nil

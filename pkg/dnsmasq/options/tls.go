@@ -81,6 +81,9 @@ func parseTLS(text string) (Server, error) {
 	if _, err := parseAddr(host); err != nil {
 		return Server{}, notTLSAddress(host)
 	}
+	if before, ok := strings.CutSuffix(host, ":853"); ok && parsesAsAddr(before) {
+		return Server{}, bad(notAServer, "%q ends in a port or in the last part of an address; write %s#853 or [%s]; %s", host, before, host, tlsForm)
+	}
 	if at, _, _ := cut(from, '#'); hasFrom && at != "" && strings.Trim(at, "0123456789") == "" {
 		return Server{}, bad("bad interface name", "%q looks like a port; %s", from, tlsForm)
 	}

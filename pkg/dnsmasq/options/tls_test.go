@@ -66,7 +66,7 @@ func TestTLSServerRefused(t *testing.T) {
 		"tls:192.0.2.1,pin=" + pin[1:] + "x", "tls:192.0.2.1,", "tls:192.0.2.1,verify=no", "tls:tls:192.0.2.1", "tls :192.0.2.1",
 		"https://192.0.2.1/dns-query", "/example.org/https://192.0.2.1", "/d/tcp://192.0.2.1", "tcp://192.0.2.1", "tcp:", "tcp:192.0.2.1:53", "tcp:192.0.2.1#0",
 		"tcp:192.0.2.1,name=n", "tcp:192.0.2.1@192.0.2.9#53", "tcp:tls:192.0.2.1", "tcp:tcp:192.0.2.1", "/d/tcp:192.0.2.1/24", "tls:tcp:192.0.2.1", "tls:192.0.2.1%n.example", "tls:192.0.2.1@853",
-		"tls:192.0.2.1@853#n.example", "tls:[2001:db8::1]:853", "tls:192.0.2.1%n.example:853", "tls:n.example:853", "192.0.2.1#853,name=n", "192.0.2.1,pin=" + pin, "/d/dns://192.0.2.1",
+		"tls:192.0.2.1@853#n.example", "tls:[2001:db8::1]:853", "tls:2001:db8::1:853", "tls:255.255.255.255", "tls:192.0.2.1%n.example:853", "tls:n.example:853", "192.0.2.1#853,name=n", "192.0.2.1,pin=" + pin, "/d/dns://192.0.2.1",
 	} {
 		o, err := parsed(t, "--server="+value)
 		if err == nil {

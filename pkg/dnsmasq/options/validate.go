@@ -33,8 +33,8 @@ func (o *Options) Validate() error {
 		wrong("CNAME loop involving "+strings.TrimSuffix(alias.String(), "."), "")
 	}
 	for _, a := range o.Listen.Addresses {
-		if a.IsMulticast() {
-			wrong("bad command line options: try --help", "--listen-address="+a.String()+": dnscache cannot listen on a multicast address")
+		if !dnsname.IsUnicast(a) && !a.IsUnspecified() {
+			wrong("bad command line options: try --help", "--listen-address="+a.String()+": dnscache cannot listen on a multicast or broadcast address")
 		}
 	}
 	if o.Own.ServeStale > 0 && o.Cache.UseStale {

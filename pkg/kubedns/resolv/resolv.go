@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/internal/readfile"
 	"github.com/kube-dns/kube-dns/pkg/resolvconf"
 )
@@ -121,7 +122,7 @@ func server(text string, hasInterface func(zone string) bool) (addr netip.Addr, 
 		return addr, "a loopback address in resolv.conf would lead to this Pod, not to the node"
 	case addr.IsUnspecified():
 		return addr, "the unspecified address would lead to this Pod, not to the node"
-	case addr.IsMulticast(), addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+	case !dnsname.IsUnicast(addr):
 		return addr, "a multicast or broadcast address is not the address of one server"
 	case addr.Zone() != "" && !hasInterface(addr.Zone()):
 		return addr, fmt.Sprintf("this Pod has no network interface %q; the interface may be one of the node's", addr.Zone())
