@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // fetched is the content of the page in the test.
@@ -168,18 +166,4 @@ func FuzzFetchedResponse(f *testing.F) {
 			t.Errorf("%q", err)
 		}
 	})
-}
-
-// The names of extended errors are in the order of their codes, and none is missing.
-func TestReasonWords(t *testing.T) {
-	for code, want := range map[uint16]string{
-		wire.EDEOther: "other error", wire.EDEStaleAnswer: "stale answer", wire.EDECachedError: "cached error", wire.EDENotReady: "not ready",
-		wire.EDEBlocked: "blocked", wire.EDEFiltered: "filtered", wire.EDEProhibited: "prohibited", wire.EDEStaleNXDomain: "stale NXDOMAIN answer",
-		wire.EDENotAuthoritative: "not authoritative", wire.EDENotSupported: "not supported", wire.EDENoReachableAuthority: "no reachable authority",
-		wire.EDENetworkError: "network error", wire.EDEInvalidData: "invalid data", 6: "DNSSEC bogus", 25: "", 65535: "",
-	} {
-		if got := reasonWords(int(code)); got != want {
-			t.Errorf("%d: %q, want %q", code, got, want)
-		}
-	}
 }

@@ -64,7 +64,7 @@ func Read(msg []byte) *Answer {
 	if e := r.EDNS.ExtendedError(); e.Present {
 		a.Code = int(e.Code)
 		a.Reason = fmt.Sprintf("extended error %d", a.Code)
-		if words := reasonWords(a.Code); words != "" {
+		if words := wire.ExtendedErrorText(e.Code); words != "" {
 			a.Reason += " (" + words + ")"
 		}
 		if e.Text != "" {
@@ -72,22 +72,6 @@ func Read(msg []byte) *Answer {
 		}
 	}
 	return a
-}
-
-// reasonWords returns the name of an extended error (RFC 8914 §4), or "" if it is not known. Those
-// of upstream servers are relayed.
-func reasonWords(code int) string {
-	names := [...]string{ // by their codes
-		"other error", "unsupported DNSKEY algorithm", "unsupported DS digest type", "stale answer", "forged answer",
-		"DNSSEC indeterminate", "DNSSEC bogus", "signature expired", "signature not yet valid", "DNSKEY missing",
-		"RRSIGs missing", "no zone key bit set", "NSEC missing", "cached error", "not ready",
-		"blocked", "censored", "filtered", "prohibited", "stale NXDOMAIN answer",
-		"not authoritative", "not supported", "no reachable authority", "network error", "invalid data",
-	}
-	if code < 0 || code >= len(names) {
-		return ""
-	}
-	return names[code]
 }
 
 // ParseName parses the name in a question.
@@ -103,19 +87,11 @@ var errName = errors.New("labels have 1 to 63 characters, and a name at most 255
 
 // ParseType parses the name of a record type, in upper or lower case. An empty text means A.
 func ParseType(text string) (uint16, error) {
-	text = strings.ToUpper(text)
 	if text == "" {
 		return wire.TypeA, nil
 	}
-	if number, ok := strings.CutPrefix(text, "TYPE"); ok {
-		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
-			return uint16(n), nil
-		}
-	}
-	for t := uint16(1); t <= 260; t++ {
-		if wire.TypeText(t) == text {
-			return t, nil
-		}
+	if t, ok := wire.ParseType(text); ok {
+		return t, nil
 	}
 	return 0, fmt.Errorf("unknown record type %q: give a name such as A, AAAA, SRV or PTR, or TYPEn", text)
 }

@@ -82,6 +82,7 @@ const (
 	TypeIXFR   uint16 = 251
 	TypeAXFR   uint16 = 252
 	TypeANY    uint16 = 255
+	TypeCAA    uint16 = 257
 )
 
 // Classes.

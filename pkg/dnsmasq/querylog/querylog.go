@@ -131,11 +131,8 @@ func reasonText(e *forwarder.Event) string {
 	if !e.HasReason {
 		return ""
 	}
-	text := strconv.Itoa(int(e.Reason))
-	if int(e.Reason) < len(reasonTexts) {
-		text = reasonTexts[e.Reason]
-	}
-	return " (EDE: " + text + ")"
+	text := strings.ToLower(wire.ExtendedErrorText(e.Reason))
+	return " (EDE: " + cmp.Or(text, strconv.Itoa(int(e.Reason))) + ")"
 }
 
 // shortServer returns the text for a server without the port if that is 53.

@@ -40,14 +40,3 @@ func RecordName(name []byte) string {
 	}
 	return text
 }
-
-// reasonTexts are the names of extended errors (RFC 8914 §4 and IANA's registry).
-//
-//nolint:gochecknoglobals // a constant table
-var reasonTexts = [...]string{
-	"other", "unsupported dnskey algorithm", "unsupported ds digest type", "stale answer", "forged answer", "dnssec indeterminate",
-	"dnssec bogus", "signature expired", "signature not yet valid", "dnskey missing", "rrsigs missing", "no zone key bit set",
-	"nsec missing", "cached error", "not ready", "blocked", "censored", "filtered", "prohibited", "stale nxdomain answer",
-	"not authoritative", "not supported", "no reachable authority", "network error", "invalid data", "signature expired before valid",
-	"too early", "unsupported nsec3 iterations value", "unable to conform to policy", "synthesized", "invalid query type",
-}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // The texts are those of miekg/dns, which another program may have learned to read.
@@ -18,7 +20,7 @@ func TestTextsAreThoseOfAnotherLibrary(t *testing.T) {
 		}
 	}
 	for code, text := range dns.ExtendedErrorCodeToString {
-		if got := reasonTexts[code]; got != strings.ToLower(text) {
+		if got := strings.ToLower(wire.ExtendedErrorText(code)); got != strings.ToLower(text) {
 			t.Errorf("extended error %d: %s, want %s", code, got, text)
 		}
 	}
