@@ -206,11 +206,11 @@ func routes(servers []options.Server, addresses []options.Address) []upstream.Ro
 // of an address becomes its reverse name, so interfaces come first, then --host-record, then
 // the hosts files.
 func LocalData(l *options.Local, files *hosts.Table, around *Surroundings) local.Config {
-	out := local.Config{TTL: ttl(l.TTL), Hosts: interfaceHosts(around.Interfaces, l), Files: files, Synth: l.SynthDomains}
+	out := local.Config{TTL: ttl(l.TTL), Hosts: interfaceHosts(around.Interfaces, l), Files: files, Synth: l.SynthDomains, CNAMEs: l.CNAMEs}
 	addMail(&out, l, around.Host)
 	for _, r := range l.HostRecords {
 		out.Hosts = append(out.Hosts, local.HostEntry{
-			Names: r.Names, Addrs: r.Addrs, TTL: ttl(r.TTL), HasTTL: r.HasTTL, Source: querylog.ConfigSource,
+			Names: r.Names, Addrs: r.Addrs, TTL: r.TTL, HasTTL: r.HasTTL, Source: querylog.ConfigSource,
 		})
 	}
 	for _, r := range l.Records {
@@ -218,12 +218,6 @@ func LocalData(l *options.Local, files *hosts.Table, around *Surroundings) local
 			r.Name = below(r.Name, l.Domain)
 		}
 		out.Records = append(out.Records, r)
-	}
-	for _, c := range l.CNAMEs {
-		out.CNAMEs = append(out.CNAMEs, local.CNAME{
-			Alias: c.Alias.Name, Below: c.Alias.Match == dnsname.MatchBelow,
-			Target: c.Target, TTL: ttl(c.TTL), HasTTL: c.HasTTL,
-		})
 	}
 	return out
 }

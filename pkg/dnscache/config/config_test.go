@@ -109,9 +109,9 @@ func TestForwarderConfig(t *testing.T) {
 			p.local.Hosts = []local.HostEntry{{Names: []dnsname.Name{name("a"), name("b")}, Addrs: addrs("1.2.3.4 ::1"), TTL: 60, HasTTL: true, Source: "config"}}
 		}},
 		{"--cname=a,*.b,t,60", func(p *Plan) {
-			p.local.CNAMEs = []local.CNAME{
-				{Alias: name("a"), Target: name("t"), TTL: 60, HasTTL: true},
-				{Alias: name("b"), Below: true, Target: name("t"), TTL: 60, HasTTL: true},
+			p.local.CNAMEs = []options.CNAME{
+				{Alias: dnsname.Domain{Match: dnsname.MatchSuffix, Name: name("a")}, Target: name("t"), TTL: 60, HasTTL: true},
+				{Alias: dnsname.Domain{Match: dnsname.MatchBelow, Name: name("b")}, Target: name("t"), TTL: 60, HasTTL: true},
 			}
 		}},
 		{"--txt-record=a,b,c --ptr-record=p,q --mx-host=m,n,5 --dns-rr=r,65,0001", func(p *Plan) {

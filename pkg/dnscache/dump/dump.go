@@ -109,8 +109,8 @@ func (d *Dump) eachHost(add func(*row)) {
 		}
 	}
 	for _, c := range d.Local.CNAMEs {
-		if !c.Below {
-			add(&row{host: querylog.NameText([]byte(c.Alias)), address: querylog.NameText([]byte(c.Target)), kind: 'C'})
+		if c.Alias.Match == dnsname.MatchSuffix {
+			add(&row{host: querylog.NameText([]byte(c.Alias.Name)), address: querylog.NameText([]byte(c.Target)), kind: 'C'})
 		}
 	}
 	d.Files.Each(func(name []byte, addr netip.Addr, reverse bool, source string) bool {

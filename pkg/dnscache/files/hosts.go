@@ -44,11 +44,7 @@ func hostsDir(dir string, log *linelog.Log) []string {
 		return nil
 	}
 	var paths []string
-	for _, name := range names {
-		if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") ||
-			strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#") {
-			continue
-		}
+	for _, name := range options.SelectNames(names, nil) {
 		paths = append(paths, filepath.Join(dir, name))
 	}
 	return paths

@@ -38,7 +38,8 @@ type Resolv struct {
 	problem string
 }
 
-// FollowResolv returns a Resolv for the files at paths. It does not read them yet. own reports
+// FollowResolv returns a Resolv for the files at paths, of which there is at least one. It does not
+// read them yet. own reports
 // whether an address must not be asked; see [OwnServer].
 func FollowResolv(paths []string, log *linelog.Log, own func(netip.Addr) bool) *Resolv {
 	return &Resolv{paths: paths, log: log, own: own}
@@ -86,7 +87,7 @@ func (r *Resolv) Poll(force bool) (changed bool) {
 	}
 	now, err := r.newest()
 	if err != nil {
-		r.complain("failed to access " + firstPath(r.paths) + ": " + linelog.ErrorText(err))
+		r.complain("failed to access " + r.paths[0] + ": " + linelog.ErrorText(err))
 		return false
 	}
 	if now == r.seen && !force {
@@ -145,13 +146,6 @@ func (r *Resolv) Use(count bool) {
 	if again {
 		r.Poll(true)
 	}
-}
-
-func firstPath(paths []string) string {
-	if len(paths) == 0 {
-		return "resolv.conf"
-	}
-	return paths[0]
 }
 
 // OwnServer returns a function that reports whether a server in the files at paths must not be

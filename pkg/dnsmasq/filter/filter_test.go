@@ -219,9 +219,9 @@ func TestKnownNames(t *testing.T) {
 				{Name: dnstest.Name("text."), Type: dns.TypeTXT, Data: []byte("\x01x")},
 				{Name: dnstest.Name("9.0.0.10.in-addr.arpa."), Type: dns.TypePTR, Data: []byte("\x03own\x00")},
 			},
-			CNAMEs: []local.CNAME{
-				{Alias: dnstest.Name("alias."), Target: dnstest.Name("nas.")},
-				{Alias: dnstest.Name("wild."), Below: true, Target: dnstest.Name("nas.")},
+			CNAMEs: []options.CNAME{
+				{Alias: dnstest.Suffix("alias."), Target: dnstest.Name("nas.")},
+				{Alias: dnsname.Domain{Match: dnsname.MatchBelow, Name: dnstest.Name("wild.")}, Target: dnstest.Name("nas.")},
 			},
 			Synth: []options.SynthDomain{{
 				Domain: dnstest.Name("synth."), First: netip.MustParseAddr("10.3.0.0"), Last: netip.MustParseAddr("10.3.0.9"), Prefix: "ip-",

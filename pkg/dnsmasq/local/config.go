@@ -1,7 +1,6 @@
 package local
 
 import (
-	"fmt"
 	"net/netip"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
@@ -22,7 +21,7 @@ type Config struct {
 	// Records are records of any type, with the TTL above.
 	Records []options.RecordOption
 	// CNAMEs are aliases of names in Hosts or Records (--cname).
-	CNAMEs []CNAME
+	CNAMEs []options.CNAME
 	// Synth are computed names (--synth-domain).
 	Synth []options.SynthDomain
 	// Networks are the addresses of this host with their networks (--localise-queries). If there
@@ -51,22 +50,4 @@ type HostEntry struct {
 	// name, even if there are none now. Their reverse names take precedence over PTR records, and
 	// they have no mail server.
 	Interface bool
-}
-
-// CNAME is an alias. Below means that all names below Alias are aliases, but not Alias itself
-// ("*.alias").
-type CNAME struct {
-	Alias  dnsname.Name
-	Below  bool
-	Target dnsname.Name
-	TTL    uint32 // holds if HasTTL is set
-	HasTTL bool
-}
-
-// checkRecord returns an error if a record is invalid.
-func checkRecord(r *options.RecordOption) error {
-	if len(r.Data) > 65535 || !dnsname.Valid([]byte(r.Name)) {
-		return fmt.Errorf("local record of %q cannot be sent", r.Name)
-	}
-	return nil
 }

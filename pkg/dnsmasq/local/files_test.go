@@ -129,10 +129,10 @@ func randomConfig(r *rand.Rand) (*Config, string) {
 		cfg.Records = append(cfg.Records, record)
 	}
 	if r.IntN(2) == 0 {
-		cfg.CNAMEs = append(cfg.CNAMEs, CNAME{Alias: dnsname.MustParse("wild.lan"), Below: true, Target: dnsname.MustParse("a.lan")})
+		cfg.CNAMEs = append(cfg.CNAMEs, options.CNAME{Alias: dnsname.Domain{Match: dnsname.MatchBelow, Name: dnsname.MustParse("wild.lan")}, Target: dnsname.MustParse("a.lan")})
 	}
 	if r.IntN(2) == 0 {
-		cfg.CNAMEs = append(cfg.CNAMEs, CNAME{Alias: dnsname.MustParse("lan"), Target: dnsname.MustParse("deep.x.y.lan")})
+		cfg.CNAMEs = append(cfg.CNAMEs, options.CNAME{Alias: dnstest.Suffix("lan"), Target: dnsname.MustParse("deep.x.y.lan")})
 	}
 	if r.IntN(2) == 0 {
 		cfg.Synth = []options.SynthDomain{{Domain: dnsname.MustParse("syn"), First: netip.MustParseAddr("10.0.0.0"), Last: netip.MustParseAddr("10.0.0.9"), Prefix: "ip-"}}

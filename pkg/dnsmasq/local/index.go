@@ -1,7 +1,6 @@
 package local
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
@@ -15,14 +14,14 @@ import (
 // Data is a Config ready for lookups. Only turn changes. Its methods may be called from any
 // goroutine.
 type Data struct {
-	names   map[dnsname.Name]*nameData  // the names that options define, with their data
-	above   map[dnsname.Name]bool       // names that have local names below them
-	aliases map[dnsname.Name]*CNAME     // "*.name"
-	reverse map[netip.Addr]*reverseName // the names of the addresses that options define
-	hosts   *hosts.Table                // all names that are not in names, all addresses not in reverse
-	synth   []options.SynthDomain       // Config.Synth
-	ttl     uint32                      // Config.TTL, in seconds
-	turn    atomic.Uint32               // the addresses' order changes with each answer
+	names   map[dnsname.Name]*nameData      // the names that options define, with their data
+	above   map[dnsname.Name]bool           // names that have local names below them
+	aliases map[dnsname.Name]*options.CNAME // "*.name"
+	reverse map[netip.Addr]*reverseName     // the names of the addresses that options define
+	hosts   *hosts.Table                    // all names that are not in names, all addresses not in reverse
+	synth   []options.SynthDomain           // Config.Synth
+	ttl     uint32                          // Config.TTL, in seconds
+	turn    atomic.Uint32                   // the addresses' order changes with each answer
 
 	near       map[netip.Addr]netip.Prefix // nil without --localise-queries
 	selfMX     bool                        // Config.SelfMX
@@ -34,7 +33,7 @@ type Data struct {
 type nameData struct {
 	addrs   []address
 	records []options.RecordOption
-	cname   *CNAME
+	cname   *options.CNAME
 	host    bool // some addresses are those of a host
 	dynamic bool // the addresses are those of an interface
 }
@@ -100,33 +99,28 @@ type reverseName struct {
 // maxLocalChain is the largest number of aliases in a chain.
 const maxLocalChain = 64
 
-// New returns the data of cfg, or an error that names every fault in it.
+// New returns the data of cfg, or an error if aliases form a loop or a chain that is too long.
 func New(cfg *Config) (*Data, error) {
 	l := &Data{
-		names: map[dnsname.Name]*nameData{}, above: map[dnsname.Name]bool{}, aliases: map[dnsname.Name]*CNAME{},
+		names: map[dnsname.Name]*nameData{}, above: map[dnsname.Name]bool{}, aliases: map[dnsname.Name]*options.CNAME{},
 		reverse: map[netip.Addr]*reverseName{}, hosts: cfg.Files, synth: cfg.Synth, ttl: cfg.TTL,
 		near: nearby(cfg.Networks), selfMX: cfg.SelfMX, mailTarget: cfg.MailTarget,
 	}
-	var errs []error
 	crowds := crowds{}
 	for i := range cfg.Hosts {
 		l.addHost(&cfg.Hosts[i], crowds)
 	}
 	for _, r := range cfg.Records {
-		if err := checkRecord(&r); err != nil {
-			errs = append(errs, err)
-			continue
-		}
 		n := l.node(r.Name)
 		n.records = append(n.records, r)
 	}
 	for i := range cfg.CNAMEs {
 		c := &cfg.CNAMEs[i]
-		if c.Below {
-			l.aliases[c.Alias] = c
-			l.markAbove(c.Alias)
+		if c.Alias.Match == dnsname.MatchBelow {
+			l.aliases[c.Alias.Name] = c
+			l.markAbove(c.Alias.Name)
 		} else {
-			l.node(c.Alias).cname = c
+			l.node(c.Alias.Name).cname = c
 		}
 	}
 	for name, n := range l.names {
@@ -134,12 +128,8 @@ func New(cfg *Config) (*Data, error) {
 	}
 	for i := range cfg.CNAMEs {
 		if err := l.checkChain(&cfg.CNAMEs[i]); err != nil {
-			errs = append(errs, err)
-			break // the next aliases of the same chain would be named too
+			return nil, err
 		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
 	}
 	return l, nil
 }
@@ -231,14 +221,14 @@ func (n *nameData) addAddr(a address, crowds crowds) {
 
 // checkChain returns an error if aliases form a loop, or a chain that is too long for an answer.
 // dnsmasq accepts chains of any length.
-func (l *Data) checkChain(c *CNAME) error {
+func (l *Data) checkChain(c *options.CNAME) error {
 	first := c
 	for range maxLocalChain {
 		if c = l.cnameOf([]byte(c.Target)); c == nil {
 			return nil
 		}
 	}
-	return fmt.Errorf("CNAME loop at %v, or a chain of more than %d aliases", first.Alias, maxLocalChain)
+	return fmt.Errorf("CNAME loop at %v, or a chain of more than %d aliases", first.Alias.Name, maxLocalChain)
 }
 
 // find returns the local data of a canonical name. It returns false if there is none.
@@ -252,7 +242,7 @@ func (l *Data) find(name []byte) (owner, bool) {
 
 // aliasOf returns the alias of a name for which find returned known and o. It returns nil if the
 // name is not an alias.
-func (l *Data) aliasOf(name []byte, o *owner, known bool) *CNAME {
+func (l *Data) aliasOf(name []byte, o *owner, known bool) *options.CNAME {
 	if known {
 		if o.node != nil {
 			return o.node.cname
@@ -269,7 +259,7 @@ func (l *Data) aliasOf(name []byte, o *owner, known bool) *CNAME {
 }
 
 // cnameOf returns the alias of name, or nil if name is not an alias.
-func (l *Data) cnameOf(name []byte) *CNAME {
+func (l *Data) cnameOf(name []byte) *options.CNAME {
 	o, known := l.find(name)
 	return l.aliasOf(name, &o, known)
 }

@@ -32,10 +32,10 @@ func TestLocalData(t *testing.T) {
 			{Name: dnstest.Name("_srv.lan."), Type: dns.TypeSRV, Data: []byte("\x00\x01\x00\x02\x00\x50\x04host\x07example\x00")},
 			{Name: dnstest.Name("below.deep.lan."), Type: dns.TypeTXT, Data: []byte("\x00")},
 		},
-		CNAMEs: []CNAME{
-			{Alias: dnstest.Name("c.lan."), Target: dnstest.Name("d.lan.")},
-			{Alias: dnstest.Name("d.lan."), Target: dnstest.Name("host.lan."), TTL: 3, HasTTL: true},
-			{Alias: dnstest.Name("wild.lan."), Below: true, Target: dnstest.Name("host.lan.")},
+		CNAMEs: []options.CNAME{
+			{Alias: dnstest.Suffix("c.lan."), Target: dnstest.Name("d.lan.")},
+			{Alias: dnstest.Suffix("d.lan."), Target: dnstest.Name("host.lan."), TTL: 3, HasTTL: true},
+			{Alias: dnsname.Domain{Match: dnsname.MatchBelow, Name: dnstest.Name("wild.lan.")}, Target: dnstest.Name("host.lan.")},
 		},
 		Synth: []options.SynthDomain{
 			{Domain: dnstest.Name("syn."), First: netip.MustParseAddr("127.4.0.0"), Last: netip.MustParseAddr("127.4.0.9"), Prefix: "ip-"},
@@ -94,8 +94,8 @@ func TestLocalData(t *testing.T) {
 }
 
 func TestAliasLoop(t *testing.T) {
-	_, err := New(&Config{CNAMEs: []CNAME{
-		{Alias: dnstest.Name("a."), Target: dnstest.Name("b.")}, {Alias: dnstest.Name("b."), Target: dnstest.Name("a.")},
+	_, err := New(&Config{CNAMEs: []options.CNAME{
+		{Alias: dnstest.Suffix("a."), Target: dnstest.Name("b.")}, {Alias: dnstest.Suffix("b."), Target: dnstest.Name("a.")},
 	}})
 	if err == nil {
 		t.Error("aliases in a circle were taken")
@@ -209,14 +209,14 @@ func TestChains(t *testing.T) {
 	}{{1, false, true}, {maxLocalChain, false, true}, {maxLocalChain + 1, false, false}, {5000, false, false}, {3, true, false}} {
 		cfg := Config{}
 		for i := range tt.links {
-			cfg.CNAMEs = append(cfg.CNAMEs, CNAME{
-				Alias: dnsname.MustParse(fmt.Sprintf("c%d.ex", i)), Target: dnsname.MustParse(fmt.Sprintf("c%d.ex", i+1)),
+			cfg.CNAMEs = append(cfg.CNAMEs, options.CNAME{
+				Alias: dnstest.Suffix(fmt.Sprintf("c%d.ex", i)), Target: dnsname.MustParse(fmt.Sprintf("c%d.ex", i+1)),
 			})
 		}
 		if tt.loop {
 			last := &cfg.CNAMEs[tt.links-1]
 			last.Target = dnsname.MustParse("x.below.ex")
-			cfg.CNAMEs = append(cfg.CNAMEs, CNAME{Alias: dnsname.MustParse("below.ex"), Below: true, Target: dnsname.MustParse("c0.ex")})
+			cfg.CNAMEs = append(cfg.CNAMEs, options.CNAME{Alias: dnsname.Domain{Match: dnsname.MatchBelow, Name: dnsname.MustParse("below.ex")}, Target: dnsname.MustParse("c0.ex")})
 		}
 		_, err := New(&cfg)
 		if (err == nil) != tt.ok || err != nil && (strings.Count(err.Error(), "\n") > 0 || !strings.Contains(err.Error(), "c0.ex")) {

@@ -18,11 +18,7 @@ func (l *Data) synthName(addr netip.Addr) (dnsname.Name, bool) {
 		}
 		label := s.Prefix
 		if s.Indexed {
-			index, ok := distance(s.First, addr)
-			if !ok {
-				continue
-			}
-			label += strconv.FormatUint(index, 10)
+			label += strconv.FormatUint(distance(s.First, addr), 10)
 		} else {
 			label += strings.Map(dashed, addr.String())
 		}
@@ -54,10 +50,11 @@ func (l *Data) synthAddr(name []byte) (netip.Addr, bool) {
 		}
 		var addr netip.Addr
 		if s.Indexed {
-			index, err := strconv.ParseUint(rest, 10, 63)
-			if addr, ok = forward(s.First, index); err != nil || !ok {
+			index, err := strconv.ParseUint(rest, 10, 64)
+			if err != nil || index > distance(s.First, s.Last) {
 				continue
 			}
+			addr = forward(s.First, index)
 		} else if addr, ok = dnsname.ParseDashed(rest); !ok {
 			continue
 		}
@@ -69,22 +66,18 @@ func (l *Data) synthAddr(name []byte) (netip.Addr, bool) {
 }
 
 // distance returns b - a for addresses that differ only in the lower 64 bits.
-func distance(a, b netip.Addr) (uint64, bool) {
+func distance(a, b netip.Addr) uint64 {
 	x, y := a.As16(), b.As16()
-	return binary.BigEndian.Uint64(y[8:]) - binary.BigEndian.Uint64(x[8:]), [8]byte(x[:8]) == [8]byte(y[:8])
+	return binary.BigEndian.Uint64(y[8:]) - binary.BigEndian.Uint64(x[8:])
 }
 
-// forward returns the address that is n after a, within the lower 64 (IPv4: 32) bits.
-func forward(a netip.Addr, n uint64) (netip.Addr, bool) {
+// forward returns the address that is n after a. Only the lower 64 bits change.
+func forward(a netip.Addr, n uint64) netip.Addr {
 	x := a.As16()
-	low := binary.BigEndian.Uint64(x[8:])
-	if a.Is4() && n > 1<<32-1-(low&(1<<32-1)) || low+n < low {
-		return netip.Addr{}, false
-	}
-	binary.BigEndian.PutUint64(x[8:], low+n)
+	binary.BigEndian.PutUint64(x[8:], binary.BigEndian.Uint64(x[8:])+n)
 	to := netip.AddrFrom16(x)
 	if a.Is4() {
-		to = to.Unmap()
+		return to.Unmap()
 	}
-	return to, true
+	return to
 }

@@ -1,9 +1,6 @@
 package options
 
-import (
-	"errors"
-	"strings"
-)
+import "strings"
 
 // use is one option as given on the command line or in a file.
 type use struct {
@@ -12,10 +9,6 @@ type use struct {
 	value string
 	given bool // whether there is a value
 }
-
-// errTryHelp returns dnsmasq's error about arguments that getopt_long does not
-// understand, with our hint.
-func errTryHelp(hint string, args ...any) error { return bad("", hint, args...) }
 
 // argv reads arguments by the rules of getopt_long. It calls found for each option and
 // wrong for each fault, and returns the arguments that belong to no option. It stops
@@ -30,14 +23,15 @@ func (x *index) argv(args []string, found func(use) bool, wrong func(shown strin
 			u, err := x.longOption(word[2:])
 			if err == nil && u.spec.Arg == RequiredArgument && !u.given {
 				if i+1 == len(args) {
-					err = errTryHelp("needs a value")
+					err = bad("", "needs a value")
 				} else {
 					i++
 					u.value, u.given = args[i], true
 				}
 			}
 			if err != nil {
-				wrong(firstPart(word), err)
+				name, _, _ := strings.Cut(word, "=")
+				wrong(name, err)
 			} else if !found(u) {
 				return junk
 			}
@@ -55,23 +49,17 @@ func (x *index) argv(args []string, found func(use) bool, wrong func(shown strin
 	return junk
 }
 
-// firstPart returns an argument without its value, for messages that name the option.
-func firstPart(word string) string {
-	name, _, _ := strings.Cut(word, "=")
-	return name
-}
-
 // longOption parses one argument, given without its dashes.
 func (x *index) longOption(word string) (use, error) {
 	name, value, given := strings.Cut(word, "=")
 	spec, candidates := x.abbreviation(name)
 	switch {
 	case len(candidates) > 0:
-		return use{}, errTryHelp("ambiguous, could be %s", strings.Join(candidates, " "))
+		return use{}, bad("", "ambiguous, could be %s", strings.Join(candidates, " "))
 	case spec == nil:
-		return use{}, errTryHelp("unknown option")
+		return use{}, bad("", "unknown option")
 	case given && spec.Arg == NoArgument && spec.Status != Refused:
-		return use{}, errTryHelp("takes no value")
+		return use{}, bad("", "takes no value")
 	}
 	return use{spec: spec, shown: "--" + spec.Name, value: value, given: given}, nil
 }
@@ -83,7 +71,7 @@ func (x *index) shortOptions(word string, rest []string, found func(use) bool, w
 		shown := "-" + word[j:j+1]
 		spec := x.short[word[j]]
 		if spec == nil {
-			wrong(shown, errTryHelp("unknown option"))
+			wrong(shown, bad("", "unknown option"))
 			continue
 		}
 		u := use{spec: spec, shown: shown}
@@ -94,7 +82,7 @@ func (x *index) shortOptions(word string, rest []string, found func(use) bool, w
 			case len(rest) > 0:
 				u.value, taken = rest[0], 1
 			default:
-				wrong(shown, errTryHelp("needs a value"))
+				wrong(shown, bad("", "needs a value"))
 				return 0, true
 			}
 			u.given = true
@@ -137,18 +125,19 @@ func (p *parser) all(args []string) (*Options, error) {
 		done = (p.o.Help || p.o.Version) && len(p.faults) == 0
 		return !done
 	}, func(shown string, err error) {
-		p.faults = append(p.faults, source{}.fault(shown, err))
+		p.addFault(source{}.fault(shown, err))
 	})
 	if done {
 		return p.o, nil
 	}
 	for _, word := range words {
-		p.faults = append(p.faults, &Fault{Text: "junk found in command line", Detail: junk(word), Exit: ExitConfig})
+		p.addFault(&Fault{Text: "junk found in command line", Detail: junk(word), Exit: ExitConfig})
 	}
 	p.readPending()
+	p.o.Upstream.NoResolv = p.o.Upstream.NoResolv || len(p.o.Upstream.ResolvFiles) == 0
 	p.resolvDomain()
 	if err := p.o.Validate(); err != nil {
-		p.faults = append(p.faults, err)
+		p.addFault(err)
 	}
-	return p.o, errors.Join(p.faults...)
+	return p.o, p.err()
 }

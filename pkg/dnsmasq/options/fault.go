@@ -66,16 +66,22 @@ func Report(program string, err error) (text string, exit int) {
 		return "", 0
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%s: %s\n", program, faults[0].Text)
+	fmt.Fprintf(&b, "\n%s: %s\n", program, shorten(faults[0].Text))
 	for i, f := range faults {
-		switch {
-		case f.Detail != "":
-			fmt.Fprintf(&b, "%s: %s\n", program, f.Detail)
-		case i > 0:
-			fmt.Fprintf(&b, "%s: %s\n", program, f.Text)
+		if i > 0 || f.Detail != "" {
+			fmt.Fprintf(&b, "%s: %s\n", program, shorten(cmp.Or(f.Detail, f.Text)))
 		}
 	}
 	return b.String(), faults[0].Exit
+}
+
+// shorten leaves out the middle of a text with a very long value.
+func shorten(text string) string {
+	const part = 500
+	if len(text) <= 2*part {
+		return text
+	}
+	return strings.ToValidUTF8(text[:part]+" ... "+text[len(text)-part:], "?")
 }
 
 // badValue is an error about an option's value. text is dnsmasq's message, "" for its
@@ -110,7 +116,7 @@ type source struct {
 
 // fault returns the fault for err, which is about the option shown, with dnsmasq's text.
 func (p source) fault(shown string, err error) *Fault {
-	f := &Fault{Exit: ExitConfig}
+	f, shown := &Fault{Exit: ExitConfig}, printable(shown)
 	value, ok := errors.AsType[*badValue](err)
 	text := err.Error()
 	if ok {

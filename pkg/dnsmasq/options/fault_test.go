@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // TestFaults holds the first line of every report, as dnsmasq 2.90 was seen to
@@ -165,5 +166,41 @@ func TestEveryRefusedOptionIsRefusedByName(t *testing.T) {
 		if exit != ExitConfig || !strings.Contains(report, "--"+spec.Name+": not supported: "+spec.Help) {
 			t.Errorf("%s: exit %d, report %q", word, exit, report)
 		}
+	}
+}
+
+// TestReportIsShort holds that a very long value neither hides the reason nor
+// fills the log.
+func TestReportIsShort(t *testing.T) {
+	for _, option := range []string{"--dns-rr=a,51,", "--server=", "--host-record=", "--", "-", ""} {
+		_, err := parsed(t, option+strings.Repeat("é", 70_000))
+		if text, _ := Report("p", err); err == nil || len(text) > 3000 || !strings.Contains(text, option) || !utf8.ValidString(text) {
+			t.Errorf("%s: %d octets, %.2000s", option, len(text), text)
+		}
+	}
+	for _, option := range []string{"--dns-rr=a,51,", "--caa-record=a,0,issue,", "--txt-record=a,"} {
+		if _, err := parsed(t, option+strings.Repeat("00", 70_000)); err == nil || !strings.Contains(err.Error(), "65535 octets") {
+			t.Errorf("%s: %.1000v", option, err)
+		}
+	}
+}
+
+// TestNoConfigurationFile holds that a file with a fault on each line takes little
+// memory and time, and does not fill the log. Valid lines of a --servers-file apply.
+func TestNoConfigurationFile(t *testing.T) {
+	bad := []byte(strings.Repeat("x\n", 10<<20))
+	files := NoFiles()
+	files.ReadFile = func(string) ([]byte, error) { return bad, nil }
+	_, err := Parse([]string{"--conf-file=/f"}, files)
+	if faults := Faults(err); len(faults) != maxFaults+1 || faults[maxFaults].Text != "10000 more errors" {
+		t.Errorf("%d faults, %.1000v", len(faults), err)
+	}
+	some := strings.Repeat("x\n", 100) + "server=192.0.2.1\n"
+	servers, faults := ParseServersFile("/f", []byte(some))
+	if len(servers) != 1 || len(faults) != maxFaults+1 || faults[maxFaults].Text != "80 more errors" {
+		t.Errorf("%v, %v", servers, faults)
+	}
+	if _, faults = ParseServersFile("/f", bad); len(faults) != maxFaults+1 {
+		t.Errorf("%d faults", len(faults))
 	}
 }

@@ -22,20 +22,11 @@ type Files struct {
 // NoFiles returns Files without any files.
 func NoFiles() Files {
 	return Files{
-		ReadFile: func(path string) ([]byte, error) {
-			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
-		},
-		ReadDir: func(path string) ([]string, error) {
-			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
-		},
-		Run: func(command string) ([]byte, error) {
-			return nil, &fs.PathError{Op: "fork/exec", Path: command, Err: fs.ErrNotExist}
-		},
+		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
+		ReadDir:  func(string) ([]string, error) { return nil, fs.ErrNotExist },
+		Run:      func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 	}
 }
-
-// notExist reports whether err means that a file does not exist.
-func notExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // reason returns the text for an error of the system, in the words of the C library if
 // scripts may look for them.
@@ -64,12 +55,14 @@ func (p *parser) lines(path string, data []byte) { p.eachLine(path, data, p.appl
 func (p *parser) eachLine(path string, data []byte, apply func(use, source)) {
 	line := 0
 	for raw := range bytes.Lines(data) {
-		line++
+		if line++; p.more >= maxMore {
+			return
+		}
 		at := source{file: path, line: line, script: p.fromScript > 0}
 		u, ok, err := p.index.line(string(raw))
 		switch {
 		case err != nil:
-			p.faults = append(p.faults, at.fault(u.shown, err))
+			p.addFault(at.fault(u.shown, err))
 		case ok:
 			apply(u, at)
 		}
@@ -103,35 +96,33 @@ func (x *index) line(raw string) (u use, ok bool, err error) {
 // blanks are the characters that count as white space.
 const blanks = " \t\r\n\v\f"
 
-// Quoted characters that would have a meaning in values are replaced by control
-// characters until the value has been split.
+// Characters that have a meaning in values, and the control characters that stand for them in
+// quotes until the value has been split.
 const (
-	hiddenComma = "\x01"
-	hiddenColon = "\x02"
-	hiddenDot   = "\x03"
-	hiddenHash  = "\x04"
-	hiddenBlank = "\x05"
-	hiddenTab   = "\x06"
-	hiddenLF    = "\x07"
-	hiddenCR    = "\x0e"
-
-	hidden = hiddenComma + hiddenColon + hiddenDot + hiddenHash + hiddenBlank + hiddenTab + hiddenLF + hiddenCR
+	special = ",:.# \t\n\r"
+	hidden  = "\x01\x02\x03\x04\x05\x06\x07\x0e"
 )
 
-// plain restores the hidden characters.
-//
-//nolint:gochecknoglobals // a constant table
-var plain = strings.NewReplacer(
-	hiddenComma, ",", hiddenColon, ":", hiddenDot, ".", hiddenHash, "#",
-	hiddenBlank, " ", hiddenTab, "\t", hiddenLF, "\n", hiddenCR, "\r",
-)
+// hide returns what stands for a quoted character.
+func hide(c byte) byte {
+	if i := strings.IndexByte(special, c); i >= 0 {
+		return hidden[i]
+	}
+	return c
+}
 
 // unhide restores the quoted characters.
 func unhide(s string) string {
 	if !strings.ContainsAny(s, hidden) {
 		return s
 	}
-	return plain.Replace(s)
+	text := []byte(s)
+	for i, c := range text {
+		if at := strings.IndexByte(hidden, c); at >= 0 {
+			text[i] = special[at]
+		}
+	}
+	return string(text)
 }
 
 // cleanLine removes comments, quotes and surrounding white space from a line, and replaces
@@ -172,46 +163,19 @@ func cleanLine(raw string) (string, error) {
 // quote.
 func quoted(b *strings.Builder, raw string, i int) (int, error) {
 	for ; i < len(raw); i++ {
-		switch c := raw[i]; c {
-		case '"':
+		c := raw[i]
+		if c == '"' {
 			return i, nil
-		case ',':
-			b.WriteString(hiddenComma)
-		case ':':
-			b.WriteString(hiddenColon)
-		case '.':
-			b.WriteString(hiddenDot)
-		case '#':
-			b.WriteString(hiddenHash)
-		case ' ':
-			b.WriteString(hiddenBlank)
-		case '\\':
-			if i+1 < len(raw) {
-				if escaped, ok := escape(raw[i+1]); ok {
-					b.WriteString(hide(escaped))
-					i++
-					continue
-				}
-			}
-			b.WriteByte(c)
-		default:
-			b.WriteByte(c)
 		}
+		if c == '\\' && i+1 < len(raw) {
+			if escaped, ok := escape(raw[i+1]); ok {
+				c = escaped
+				i++
+			}
+		}
+		b.WriteByte(hide(c))
 	}
 	return 0, bad(`missing "`, "")
-}
-
-// hide returns an escaped character in a form that is not taken for white space.
-func hide(c byte) string {
-	switch c {
-	case '\t':
-		return hiddenTab
-	case '\n':
-		return hiddenLF
-	case '\r':
-		return hiddenCR
-	}
-	return string(rune(c))
 }
 
 // escape returns the character that a letter after a backslash stands for in quotes.
@@ -234,10 +198,10 @@ func ParseServersFile(path string, data []byte) ([]Server, []*Fault) {
 			p.apply(u, at)
 			return
 		}
-		p.faults = append(p.faults, &Fault{
+		p.addFault(&Fault{
 			Text: fmt.Sprintf("illegal option at line %d of %s", at.line, path),
 			Exit: ExitConfig,
 		})
 	})
-	return p.o.Upstream.Servers, Faults(errors.Join(p.faults...))
+	return p.o.Upstream.Servers, Faults(p.err())
 }

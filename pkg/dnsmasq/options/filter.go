@@ -22,20 +22,10 @@ func setRebindDomain(p *parser, value string, _ bool) error {
 	return nil
 }
 
-// network removes the white space around the slash of address/bits.
-func network(text string) string { return strings.Join(split(text, '/'), "/") }
-
 // parsePrefix parses address[/bits].
 func parsePrefix(value string) ([]netip.Prefix, error) {
-	value = network(unhide(value))
-	if addr, err := netip.ParseAddr(value); err == nil && addr.Zone() == "" {
-		return []netip.Prefix{netip.PrefixFrom(addr, addr.BitLen())}, nil
-	}
-	prefix, err := netip.ParsePrefix(value)
-	if err != nil {
-		return nil, bad("", "%q is not an address or network", value)
-	}
-	return []netip.Prefix{prefix.Masked()}, nil
+	prefix, err := parseNetwork(value, 0, "")
+	return []netip.Prefix{prefix}, err
 }
 
 func setAlias(p *parser, value string, _ bool) error {
@@ -61,12 +51,12 @@ func setAlias(p *parser, value string, _ bool) error {
 		addrs[i] = addr
 	}
 	a := Alias{First: addrs[0], Last: addrs[1], To: addrs[2], Mask: addrs[3]}
-	if a.Last.Less(a.First) {
-		return bad("invalid alias range", "%s is before %s", a.Last, a.First)
-	}
-	if !ranged {
-		a.First, a.Last = widen(a.First, a.Mask)
-		a.Masked = true
+	low, high := widen(a.First, a.Mask)
+	switch from, _ := widen(a.Last, a.Mask); {
+	case !ranged:
+		a.First, a.Last, a.Masked = low, high, true
+	case from != low || a.Last.Less(a.First):
+		return bad("invalid alias range", "%s to %s is not a range in one network of the mask %s", a.First, a.Last, a.Mask)
 	}
 	p.o.Filter.Aliases = append(p.o.Filter.Aliases, a)
 	return nil

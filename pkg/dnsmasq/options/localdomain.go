@@ -67,71 +67,22 @@ func (p *parser) addDomainRange(name string, list []string) error {
 		return err
 	}
 	r := DomainRange{Domain: domain}
-	first := unhide(list[0])
-	if strings.Contains(first, "/") {
-		prefix, err := rangeNetwork(first)
-		if err != nil {
+	if _, err := netip.ParseAddr(unhide(list[0])); err != nil && isInterface(unhide(list[0])) && len(list) == 1 {
+		r.Interface = unhide(list[0])
+	} else {
+		given, rest, err := parseRange(list)
+		switch {
+		case err != nil:
 			return err
+		case len(rest) > 0 && (!given.network.IsValid() || len(rest) > 1 || rest[0] != "local"):
+			return bad("", "%q: only the word local is allowed, after address/bits", strings.Join(rest, ","))
+		case len(rest) > 0:
+			p.addLocalNetwork(domain, given.network)
 		}
-		r.First, r.Last = prefix.Addr(), lastAddr(prefix)
-		if len(list) > 2 || len(list) == 2 && list[1] != "local" {
-			return bad("", "%q: after a network, only the word local is allowed", strings.Join(list[1:], ","))
-		}
-		if len(list) == 2 {
-			p.addLocalNetwork(domain, prefix)
-		}
-		p.o.Local.DomainRanges = append(p.o.Local.DomainRanges, r)
-		return nil
-	}
-	if err := r.setRange(first, list[1:]); err != nil {
-		return err
+		r.First, r.Last = given.first, given.last
 	}
 	p.o.Local.DomainRanges = append(p.o.Local.DomainRanges, r)
 	return nil
-}
-
-// setRange parses the first and, optionally, the last address of a range, or an interface.
-func (r *DomainRange) setRange(first string, rest []string) error {
-	addr, err := netip.ParseAddr(first)
-	if err != nil || addr.Zone() != "" {
-		if len(rest) > 0 || !isInterface(first) {
-			return bad("", "%q is not a network, an address, or an interface without further values", first)
-		}
-		r.Interface = first
-		return nil
-	}
-	r.First, r.Last = addr, addr
-	if len(rest) == 0 {
-		return nil
-	}
-	last, err := netip.ParseAddr(unhide(rest[0]))
-	switch {
-	case err != nil || last.BitLen() != addr.BitLen() || last.Zone() != "":
-		return bad("", "%q is not an address of the same address family", rest[0])
-	case len(rest) > 1:
-		return bad("", "too many values; the word local is only allowed after address/bits")
-	case last.Less(addr):
-		return bad("", "the range from %s to %s is empty", addr, last)
-	}
-	r.Last = last
-	return nil
-}
-
-// rangeNetwork parses address/bits. Unlike in --rev-server, the bits may be 0.
-func rangeNetwork(text string) (netip.Prefix, error) {
-	addrText, bitsText, _ := cut(text, '/')
-	addr, err := netip.ParseAddr(addrText)
-	if err != nil || addr.Zone() != "" {
-		return netip.Prefix{}, bad("", "%q is not an address", addrText)
-	}
-	bits, err := digits(bitsText)
-	switch {
-	case err != nil:
-		return netip.Prefix{}, err
-	case bits > addr.BitLen():
-		return netip.Prefix{}, bad("bad prefix length", "%q", bitsText)
-	}
-	return netip.PrefixFrom(addr, bits).Masked(), nil
 }
 
 // addLocalNetwork implements "local" after a network: upstream servers are asked neither
@@ -159,7 +110,7 @@ func (p *parser) resolvDomain() {
 		return
 	}
 	fault := func(exit int, text string) {
-		p.faults = append(p.faults, &Fault{Text: text, Exit: exit})
+		p.addFault(&Fault{Text: text, Exit: exit})
 	}
 	if u.NoResolv || len(u.ResolvFiles) != 1 {
 		fault(ExitConfig, "must have exactly one resolv.conf to read domain from.")

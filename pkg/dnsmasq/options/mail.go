@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // MailHost is one --mx-host without the name of a mail server, which is then --mx-target
@@ -20,7 +21,7 @@ const defaultPreference = 1
 func setMX(p *parser, value string, _ bool) error {
 	list := items(value)
 	preference := uint16(defaultPreference)
-	if len(list) > 2 && list[2] != "" {
+	if len(list) > 2 {
 		var err error
 		if preference, err = number16(strings.Join(list[2:], ","), "bad MX preference"); err != nil {
 			return err
@@ -39,7 +40,7 @@ func setMX(p *parser, value string, _ bool) error {
 	if err != nil {
 		return err
 	}
-	return p.addRecord(list[0], typeMX, append(binary.BigEndian.AppendUint16(nil, preference), target...))
+	return p.addRecord(list[0], wire.TypeMX, append(binary.BigEndian.AppendUint16(nil, preference), target...))
 }
 
 func setMXTarget(p *parser, value string, _ bool) error {

@@ -89,8 +89,7 @@ type nannyFlag struct {
 
 // nannyFlags lists dnsmasq-nanny's own flags, then those of its log library.
 func nannyFlags() []nannyFlag {
-	const logs = "dnscache logs to --log-facility"
-	return []nannyFlag{
+	flags := []nannyFlag{
 		{"configDir", Implemented, "directory of the ConfigMap, with stubDomains and upstreamNameservers"},
 		{"restartDnsmasq", Implemented, "apply changes of the directory while running; dnscache does not restart, and keeps cached answers for names whose servers have not changed"},
 		{"syncInterval", Implemented, "how often the directory is read"},
@@ -98,19 +97,13 @@ func nannyFlags() []nannyFlag {
 		{"logInterval", Implemented, "log statistics at this interval"},
 		{"v", Implemented, "log level; from 3, debug messages are logged"},
 		{"dnsmasqExec", Accepted, "dnscache is the server itself"},
-		{"logtostderr", Accepted, logs},
-		{"alsologtostderr", Accepted, logs},
-		{"stderrthreshold", Accepted, logs},
-		{"log_dir", Accepted, logs},
-		{"log_file", Accepted, logs},
-		{"log_file_max_size", Accepted, logs},
-		{"log_backtrace_at", Accepted, logs},
-		{"vmodule", Accepted, logs},
-		{"skip_headers", Accepted, logs},
-		{"skip_log_headers", Accepted, logs},
-		{"add_dir_header", Accepted, logs},
-		{"one_output", Accepted, logs},
 	}
+	for name := range strings.FieldsSeq(`
+		logtostderr alsologtostderr stderrthreshold log_dir log_file log_file_max_size log_backtrace_at vmodule skip_headers
+		skip_log_headers add_dir_header one_output`) {
+		flags = append(flags, nannyFlag{name, Accepted, "dnscache logs to --log-facility"})
+	}
+	return flags
 }
 
 // ParseNanny parses the arguments before "--", in the syntax of Go's flag package. The

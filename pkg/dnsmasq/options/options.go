@@ -142,8 +142,6 @@ type Cache struct {
 	UseStale bool
 	// UseStaleMax is its value: the largest age after expiry; 0 means no limit.
 	UseStaleMax time.Duration
-	// CacheRR is --cache-rr. It has no effect: the cache stores all types.
-	CacheRR []uint16
 	// NoRoundRobin and NoIdent are the options of the same name.
 	NoRoundRobin, NoIdent bool
 }

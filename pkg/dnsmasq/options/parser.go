@@ -1,8 +1,10 @@
 package options
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -17,15 +19,16 @@ type parser struct {
 	files Files
 	// o is the result.
 	o *Options
-	// faults are the faults found so far.
+	// faults are the first faults, at most maxFaults, and more is the number of further ones.
 	faults []error
+	more   int // see faults
 	// onLine and inFile hold the options with Repeat Once that have been given on the
 	// command line and in files.
 	onLine, inFile map[string]bool
 	// resolvGiven says whether --resolv-file has replaced the default.
 	resolvGiven bool
-	// pending holds the files that the command line has named, in order.
-	pending []pendingFile
+	// pending read the files that the command line has named, in order.
+	pending []func()
 	// confGiven says whether --conf-file has replaced the default file.
 	confGiven bool
 	// read holds the paths of the files that have been read; none is read twice.
@@ -58,14 +61,38 @@ func newParser(files Files) *parser {
 	}
 }
 
+// A file that is no configuration file has a fault on each line. The first maxFaults are reported;
+// after maxMore further ones, the rest of the file is not read.
+const (
+	maxFaults = 20
+	maxMore   = 10_000
+)
+
+// addFault records a fault.
+func (p *parser) addFault(err error) {
+	if len(p.faults) < maxFaults {
+		p.faults = append(p.faults, err)
+	} else {
+		p.more++
+	}
+}
+
+// err returns all faults, joined.
+func (p *parser) err() error {
+	if p.more > 0 {
+		return errors.Join(append(p.faults, &Fault{Text: fmt.Sprintf("%d more errors", p.more), Exit: ExitConfig})...)
+	}
+	return errors.Join(p.faults...)
+}
+
 // apply checks the repeat rule and the status of an option, then sets it.
 func (p *parser) apply(u use, at source) {
-	if err := p.repeat(u.spec, at); err != nil {
-		p.faults = append(p.faults, at.fault(u.shown, err))
-		return
-	}
+	err := p.repeat(u.spec, at)
 	if u.spec.Status == Refused {
-		p.faults = append(p.faults, at.fault(u.shown, refusal(u.spec, at)))
+		err = refusal(u.spec, at)
+	}
+	if err != nil {
+		p.addFault(at.fault(u.shown, err))
 		return
 	}
 	if u.spec.set == nil {
@@ -78,10 +105,10 @@ func (p *parser) apply(u use, at source) {
 			shown = fmt.Sprintf("%s=%s", u.shown, printable(unhide(u.value)))
 		}
 		if fault, ok := err.(*Fault); ok { //nolint:errorlint // a setter's own fault, never wrapped
-			p.faults = append(p.faults, fault)
+			p.addFault(fault)
 			return
 		}
-		p.faults = append(p.faults, at.fault(shown, err))
+		p.addFault(at.fault(shown, err))
 	}
 }
 
@@ -121,36 +148,29 @@ func printable(s string) string {
 	}, s)
 }
 
-// pendingFile is a file or directory to read after the command line.
-type pendingFile struct {
-	path  string
-	rules []string // suffix rules of --conf-dir
-	dir   bool
-	// script says whether path is the command of --conf-script.
-	script bool
+// inTurn calls read, which reads what an option names: at once if the option is in a file, and
+// after the command line otherwise.
+func (p *parser) inTurn(read func()) {
+	if p.at.file != "" {
+		read()
+		return
+	}
+	p.pending = append(p.pending, read)
 }
 
 // readPending reads the default configuration file, unless --conf-file has replaced it, and
 // the files and directories that the command line has named.
 func (p *parser) readPending() {
-	pending := p.pending
 	if !p.confGiven {
 		if data, err := p.files.ReadFile(DefaultConfFile); err == nil {
 			p.read[DefaultConfFile] = true
 			p.lines(DefaultConfFile, data)
-		} else if !notExist(err) {
-			p.faults = append(p.faults, unreadable(DefaultConfFile, err))
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			p.addFault(unreadable(DefaultConfFile, err))
 		}
 	}
-	for _, f := range pending {
-		switch {
-		case f.dir:
-			p.readDir(f)
-		case f.script:
-			p.readScript(f.path)
-		default:
-			p.readFile(f.path)
-		}
+	for _, read := range p.pending {
+		read()
 	}
 }
 
@@ -163,12 +183,12 @@ func (p *parser) readFile(path string) {
 		return
 	}
 	if p.depth >= maxDepth {
-		p.faults = append(p.faults, &Fault{Text: "cannot read " + path + ": too many nested files", Exit: ExitFile})
+		p.addFault(&Fault{Text: "cannot read " + path + ": too many nested files", Exit: ExitFile})
 		return
 	}
 	data, err := p.files.ReadFile(path)
 	if err != nil {
-		p.faults = append(p.faults, unreadable(path, err))
+		p.addFault(unreadable(path, err))
 		return
 	}
 	p.read[path] = true
@@ -180,27 +200,27 @@ func (p *parser) readFile(path string) {
 	p.depth--
 }
 
-// readDir reads the files in a configuration directory that its rules select.
-func (p *parser) readDir(f pendingFile) {
-	if f.path == "" {
+// readDir reads the files in a configuration directory that rules select.
+func (p *parser) readDir(path string, rules []string) {
+	if path == "" {
 		return
 	}
-	names, err := p.files.ReadDir(f.path)
+	names, err := p.files.ReadDir(path)
 	if err != nil {
-		p.faults = append(p.faults, &Fault{
-			Text: fmt.Sprintf("cannot access directory %s: %s", f.path, reason(err)),
+		p.addFault(&Fault{
+			Text: fmt.Sprintf("cannot access directory %s: %s", path, reason(err)),
 			Exit: ExitFile,
 		})
 		return
 	}
-	for _, name := range selectNames(names, f.rules) {
-		p.readFile(strings.TrimSuffix(f.path, "/") + "/" + name)
+	for _, name := range SelectNames(names, rules) {
+		p.readFile(strings.TrimSuffix(path, "/") + "/" + name)
 	}
 }
 
-// selectNames applies the rules of --conf-dir. It returns the names in byte order, without
+// SelectNames applies the rules of --conf-dir. It returns the names in byte order, without
 // editors' backup files. A rule "*.conf" selects a suffix, a rule ".bak" excludes one.
-func selectNames(names, rules []string) []string {
+func SelectNames(names, rules []string) []string {
 	var include, exclude []string
 	for _, r := range rules {
 		if suffix, ok := strings.CutPrefix(r, "*"); ok {

@@ -4,21 +4,10 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
-)
-
-// The types of records that options define (RFC 1035 §3.2.2 and the IANA registry).
-const (
-	typePTR   = 12
-	typeMX    = 15
-	typeTXT   = 16
-	typeSRV   = 33
-	typeNAPTR = 35
-	typeCAA   = 257
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // RecordOption is a local record of any type. Its TTL is --local-ttl.
@@ -34,8 +23,8 @@ type RecordOption struct {
 type HostRecord struct {
 	Names []dnsname.Name
 	Addrs []netip.Addr
-	// TTL is valid if HasTTL is true; otherwise the TTL is --local-ttl.
-	TTL    time.Duration
+	// TTL, in seconds, is valid if HasTTL is true; otherwise the TTL is --local-ttl.
+	TTL    uint32
 	HasTTL bool
 }
 
@@ -45,14 +34,14 @@ type CNAME struct {
 	// "*.name".
 	Alias  dnsname.Domain
 	Target dnsname.Name
-	// TTL is valid if HasTTL is true; otherwise the TTL is --local-ttl.
-	TTL    time.Duration
+	// TTL, in seconds, is valid if HasTTL is true; otherwise the TTL is --local-ttl.
+	TTL    uint32
 	HasTTL bool
 }
 
 // SynthDomain is one --synth-domain. The name of an address in the range is Prefix, the
 // address with dashes (or, if Indexed is true, its position in the range, from 0), and
-// Domain.
+// Domain. With Indexed, the addresses differ only in the lower 64 bits.
 type SynthDomain struct {
 	Domain      dnsname.Name
 	First, Last netip.Addr
@@ -84,7 +73,7 @@ func setHostRecord(p *parser, value string, _ bool) error {
 			continue
 		}
 		if n, err := digits(item); err == nil && item != "" && i > 0 && i == len(list)-1 {
-			r.TTL, r.HasTTL = time.Duration(n)*time.Second, true
+			r.TTL, r.HasTTL = uint32(n), true
 			continue
 		}
 		if item == "" {
@@ -112,7 +101,7 @@ func setCNAME(p *parser, value string, _ bool) error {
 	var r CNAME
 	if last := list[len(list)-1]; len(list) > 2 {
 		if n, err := digits(last); err == nil && last != "" {
-			r.TTL, r.HasTTL = time.Duration(n)*time.Second, true
+			r.TTL, r.HasTTL = uint32(n), true
 			list = list[:len(list)-1]
 		}
 	}
@@ -148,6 +137,9 @@ func (p *parser) addRecord(owner string, rrtype uint16, data []byte) error {
 	if err != nil {
 		return err
 	}
+	if len(data) > 65535 {
+		return bad("", "the data of a record has at most 65535 octets, not %d", len(data))
+	}
 	p.o.Local.Records = append(p.o.Local.Records, RecordOption{Name: name, Type: rrtype, Data: data})
 	return nil
 }
@@ -163,10 +155,7 @@ func setTXT(p *parser, value string, _ bool) error {
 	} else {
 		data = []byte{0}
 	}
-	if len(data) > 65535 {
-		return bad("", "the text is too long for a record")
-	}
-	return p.addRecord(owner, typeTXT, data)
+	return p.addRecord(owner, wire.TypeTXT, data)
 }
 
 // appendStrings appends text as character strings of at most 255 octets.
@@ -180,13 +169,13 @@ func appendStrings(data []byte, text string) []byte {
 	}
 }
 
-// number16 parses a number of 16 bits. wrong is dnsmasq's text for the error.
+// number16 parses a number of 16 bits; an empty text is 0. wrong is dnsmasq's text for the error.
 func number16(item, wrong string) (uint16, error) {
-	n, ok := parsePort(item)
-	if !ok {
-		return 0, bad(wrong, "%q", item)
+	n, err := digits(item)
+	if err != nil || n > 65535 {
+		return 0, bad(wrong, "%q is not a number from 0 to 65535", item)
 	}
-	return n, nil
+	return uint16(n), nil
 }
 
 func setSRV(p *parser, value string, _ bool) error {
@@ -214,19 +203,16 @@ func setSRV(p *parser, value string, _ bool) error {
 	data := binary.BigEndian.AppendUint16(nil, numbers[1])
 	data = binary.BigEndian.AppendUint16(data, numbers[2])
 	data = binary.BigEndian.AppendUint16(data, numbers[0])
-	return p.addRecord(list[0], typeSRV, append(data, target...))
+	return p.addRecord(list[0], wire.TypeSRV, append(data, target...))
 }
 
 func setPTR(p *parser, value string, _ bool) error {
-	owner, targetText, hasTarget := cut(value, ',')
-	target := dnsname.Root
-	if hasTarget && targetText != "" {
-		var err error
-		if target, err = nameItem(targetText); err != nil {
-			return err
-		}
+	owner, targetText, _ := cut(value, ',')
+	target, err := targetItem(targetText)
+	if err != nil {
+		return err
 	}
-	return p.addRecord(owner, typePTR, []byte(target))
+	return p.addRecord(owner, wire.TypePTR, []byte(target))
 }
 
 func setNAPTR(p *parser, value string, _ bool) error {
@@ -256,7 +242,7 @@ func setNAPTR(p *parser, value string, _ bool) error {
 			return bad(wrong, "%v", err)
 		}
 	}
-	return p.addRecord(list[0], typeNAPTR, append(data, replacement...))
+	return p.addRecord(list[0], wire.TypeNAPTR, append(data, replacement...))
 }
 
 func setCAA(p *parser, value string, _ bool) error {
@@ -271,7 +257,7 @@ func setCAA(p *parser, value string, _ bool) error {
 		return bad(wrong, "flags must be from 0 to 255, and the tag must have 1 to 255 octets")
 	}
 	data := append([]byte{byte(flags), byte(len(tag))}, tag...)
-	return p.addRecord(list[0], typeCAA, append(data, unhide(list[3])...))
+	return p.addRecord(list[0], wire.TypeCAA, append(data, unhide(list[3])...))
 }
 
 func setRR(p *parser, value string, _ bool) error {
@@ -303,29 +289,18 @@ func setSynthDomain(p *parser, value string, _ bool) error {
 		return err
 	}
 	s := SynthDomain{Domain: domain}
-	rest := list[2:]
-	if prefix, err := netip.ParsePrefix(network(unhide(list[1]))); err == nil {
-		s.First, s.Last = prefix.Masked().Addr(), lastAddr(prefix)
-	} else {
-		first, err := netip.ParseAddr(unhide(list[1]))
-		if err != nil || first.Zone() != "" {
-			return bad("", "%q is not an address or network", list[1])
-		}
-		s.First, s.Last = first, first
-		if len(rest) > 0 {
-			if last, err := netip.ParseAddr(unhide(rest[0])); err == nil {
-				s.Last, rest = last, rest[1:]
-			}
-		}
+	r, rest, err := parseRange(list[1:])
+	if err != nil {
+		return err
 	}
-	if s.First.Is4() != s.Last.Is4() || s.Last.Less(s.First) {
-		return bad("", "the range from %s to %s is empty", s.First, s.Last)
-	}
-	if len(rest) > 1 {
+	if s.First, s.Last = r.first, r.last; len(rest) > 1 {
 		return bad("", "too many values")
 	}
 	if len(rest) == 1 {
 		s.Prefix, s.Indexed = strings.CutSuffix(strings.ToLower(unhide(rest[0])), "*")
+	}
+	if low, high := s.First.As16(), s.Last.As16(); s.Indexed && [8]byte(low[:8]) != [8]byte(high[:8]) {
+		return bad("prefix length too small", "addresses can only be numbered in a network of 64 bits or more")
 	}
 	if s.Prefix != "" {
 		if _, err := parseName(s.Prefix + "0"); err != nil || strings.Contains(s.Prefix, ".") {
@@ -336,60 +311,21 @@ func setSynthDomain(p *parser, value string, _ bool) error {
 	return nil
 }
 
-// lastAddr returns the last address of a network.
-func lastAddr(prefix netip.Prefix) netip.Addr {
-	bytes := prefix.Masked().Addr().AsSlice()
-	for bit := prefix.Bits(); bit < 8*len(bytes); bit++ {
-		bytes[bit/8] |= 0x80 >> (bit % 8)
-	}
-	last, _ := netip.AddrFromSlice(bytes)
-	return last
-}
-
-// typeNumber parses a record type, given by name or by number (RFC 3597 §5).
-func typeNumber(item string) (uint16, error) {
-	item = strings.ToUpper(item)
-	for i, name := range typeNames() {
-		if name != "" && name == item {
-			return uint16(i), nil
-		}
-	}
-	switch item {
-	case "ANY":
-		return 255, nil
-	case "URI":
-		return 256, nil
-	case "CAA":
-		return typeCAA, nil
-	}
-	n, err := strconv.ParseUint(strings.TrimPrefix(item, "TYPE"), 10, 16)
-	if err != nil || n == 0 {
-		return 0, bad("bad RR type", "%q", item)
-	}
-	return uint16(n), nil
-}
-
-// typeNames returns the names of the types below 66 by number; unused ones are "".
-func typeNames() []string {
-	return []string{
-		1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 11: "WKS", 12: "PTR", 13: "HINFO", 14: "MINFO",
-		15: "MX", 16: "TXT", 17: "RP", 18: "AFSDB", 24: "SIG", 25: "KEY", 28: "AAAA", 29: "LOC",
-		33: "SRV", 35: "NAPTR", 36: "KX", 37: "CERT", 39: "DNAME", 42: "APL", 43: "DS",
-		44: "SSHFP", 45: "IPSECKEY", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY", 49: "DHCID",
-		50: "NSEC3", 51: "NSEC3PARAM", 52: "TLSA", 53: "SMIMEA", 55: "HIP", 59: "CDS",
-		60: "CDNSKEY", 61: "OPENPGPKEY", 62: "CSYNC", 63: "ZONEMD", 64: "SVCB", 65: "HTTPS",
-	}
-}
-
 // typeList parses a list of record types.
 func typeList(value string) ([]uint16, error) {
 	var list uniq[uint16]
 	for _, item := range words(value) {
-		n, err := typeNumber(item)
-		if err != nil {
-			return nil, err
+		n, ok := wire.ParseType(item)
+		if !ok {
+			return nil, bad("bad RR type", "%q", item)
 		}
 		list.addItem(n)
 	}
 	return list.list, nil
+}
+
+// checkTypes checks the types of an option that has no effect.
+func checkTypes(_ *parser, value string, _ bool) error {
+	_, err := typeList(value)
+	return err
 }

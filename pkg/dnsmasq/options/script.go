@@ -16,12 +16,7 @@ type ScriptError struct{ Code int }
 func (e *ScriptError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
 
 func setConfScript(p *parser, value string, _ bool) error {
-	command := unhide(value)
-	if p.at.file != "" {
-		p.readScript(command)
-		return nil
-	}
-	p.pending = append(p.pending, pendingFile{path: command, script: true})
+	p.inTurn(func() { p.readScript(unhide(value)) })
 	return nil
 }
 
@@ -31,13 +26,13 @@ func (p *parser) readScript(command string) {
 		return
 	}
 	if p.depth >= maxDepth {
-		p.faults = append(p.faults, &Fault{Text: "cannot execute " + printable(command) + ": too many nested files", Exit: ExitFile})
+		p.addFault(&Fault{Text: "cannot execute " + printable(command) + ": too many nested files", Exit: ExitFile})
 		return
 	}
 	output, err := p.files.Run(command)
 	code, failed := errors.AsType[*ScriptError](err)
 	if err != nil && !failed {
-		p.faults = append(p.faults, &Fault{Text: "cannot execute " + printable(command) + ": " + reason(err), Exit: ExitFile})
+		p.addFault(&Fault{Text: "cannot execute " + printable(command) + ": " + reason(err), Exit: ExitFile})
 		return
 	}
 	p.depth++
@@ -46,7 +41,7 @@ func (p *parser) readScript(command string) {
 	p.fromScript--
 	p.depth--
 	if failed {
-		p.faults = append(p.faults, &Fault{
+		p.addFault(&Fault{
 			Text: printable(command) + " returns non-zero error code", Detail: code.Error(),
 			Exit: exitScript + code.Code,
 		})

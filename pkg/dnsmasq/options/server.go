@@ -215,8 +215,7 @@ func (s *Server) setHost(text string) error {
 }
 
 func (s *Server) setInterface(name string) error {
-	// Linux's limit is IFNAMSIZ, with the final zero.
-	if name == "" || len(name) > 15 || strings.ContainsAny(name, "/# ") {
+	if !isInterface(name) || strings.Contains(name, "#") {
 		return bad("bad interface name", "%q", name)
 	}
 	s.Interface = name
@@ -246,18 +245,15 @@ func (s *Server) setSource(text string) error {
 
 // parsePort parses a number from 0 to 65535.
 func parsePort(text string) (uint16, bool) {
-	if text == "" || strings.Trim(text, "0123456789") != "" {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(text, 10, 16)
-	return uint16(n), err == nil
+	n, err := number16(text, "")
+	return n, err == nil && text != ""
 }
 
 // parseRevServer parses the value of --rev-server: network[/bits][,server]. It returns a
 // Server for each reverse zone; there are several if bits is not the boundary of a label.
 func parseRevServer(value string) ([]Server, error) {
 	network, rest, hasServer := cut(value, ',')
-	prefix, err := parseNetwork(network)
+	prefix, err := parseNetwork(network, 1, "bad IP prefix length")
 	if err != nil {
 		return nil, err
 	}
@@ -279,28 +275,6 @@ func parseRevServer(value string) ([]Server, error) {
 		servers = append(servers, target)
 	}
 	return servers, nil
-}
-
-// parseNetwork parses address[/bits]. Without bits, the network is the single address.
-func parseNetwork(text string) (netip.Prefix, error) {
-	addrText, bitsText, hasBits := cut(text, '/')
-	addr, err := parseAddr(unhide(addrText))
-	if err != nil || addr.Zone() != "" {
-		return netip.Prefix{}, bad("", "%q is not an address", addrText)
-	}
-	bits := addr.BitLen()
-	if hasBits {
-		n, convErr := strconv.Atoi(bitsText)
-		if convErr != nil || n < 1 || n > bits || strings.Trim(bitsText, "0123456789") != "" {
-			family := "IPv6"
-			if addr.Is4() {
-				family = "IPv4"
-			}
-			return netip.Prefix{}, bad("bad "+family+" prefix length", "%q", bitsText)
-		}
-		bits = n
-	}
-	return netip.PrefixFrom(addr, bits).Masked(), nil
 }
 
 // reverseZones returns the zones of a network's reverse names, in the order of the addresses.

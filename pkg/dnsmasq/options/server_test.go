@@ -154,7 +154,7 @@ func FuzzRevServer(f *testing.F) {
 			return
 		}
 		network, _, _ := strings.Cut(value, ",")
-		prefix, err := parseNetwork(network)
+		prefix, err := parseNetwork(network, 1, "")
 		if err != nil || len(servers) == 0 {
 			t.Fatalf("%q: %v, %d servers", value, err, len(servers))
 		}

@@ -37,6 +37,17 @@ func str(field func(*Options) *string) setter {
 	}
 }
 
+// either sets a string that is one of two.
+func either(one, other string, field func(*Options) *string) setter {
+	return func(p *parser, value string, _ bool) error {
+		if value != one && value != other {
+			return bad("", "%q is not valid; use %s or %s", value, one, other)
+		}
+		*field(p.o) = value
+		return nil
+	}
+}
+
 // digits parses a decimal number as dnsmasq does: only digits; an empty text is 0. A number
 // that is too large becomes the largest int32.
 func digits(value string) (int, error) {
@@ -53,26 +64,27 @@ func digits(value string) (int, error) {
 	return int(n), nil
 }
 
-// checkNumber checks the number of an option that has no effect.
-func checkNumber(_ *parser, value string, _ bool) error {
-	_, err := digits(value)
-	return err
-}
-
-// number applies a number that is not negative.
-func number(apply func(o *Options, n int)) setter {
+// number applies a number that is not below least.
+func number(least int, apply func(o *Options, n int)) setter {
 	return func(p *parser, value string, _ bool) error {
 		n, err := digits(value)
-		if err == nil {
-			apply(p.o, n)
+		switch {
+		case err != nil:
+			return err
+		case n < least:
+			return bad("", "%q is below %d", value, least)
 		}
-		return err
+		apply(p.o, n)
+		return nil
 	}
 }
 
+// unused is what number applies for an option that has no effect.
+func unused(*Options, int) {}
+
 // seconds sets a time that is given in whole seconds.
 func seconds(field func(*Options) *duration) setter {
-	return number(func(o *Options, n int) { *field(o) = time.Duration(n) * time.Second })
+	return number(0, func(o *Options, n int) { *field(o) = time.Duration(n) * time.Second })
 }
 
 // port sets a port.
@@ -91,13 +103,13 @@ func port(field func(*Options) *uint16) setter {
 
 // own sets the duration of an option that dnsmasq does not have, given as "90s" or in whole
 // seconds.
-func own(name string, field func(*Options) *duration) setter {
+func own(field func(*Options) *duration) setter {
 	return func(p *parser, value string, _ bool) error {
 		var d time.Duration
 		if n, err := digits(value); err == nil && value != "" {
 			d = time.Duration(n) * time.Second
 		} else if d, err = time.ParseDuration(value); err != nil || d < 0 {
-			return bad("", "%q is not a valid duration for --%s; write it as in 90s", value, name)
+			return bad("", "%q is not a valid duration; write it as in 90s", value)
 		}
 		*field(p.o) = d
 		return nil
@@ -114,15 +126,6 @@ func setUseStale(p *parser, value string, given bool) error {
 	if !given {
 		p.o.Cache.UseStaleMax = DefaultUseStaleMax
 	}
-	return nil
-}
-
-func setTCPConnections(p *parser, value string, _ bool) error {
-	n, err := digits(value)
-	if err != nil || n < 1 {
-		return bad("", "%q is not a number greater than 0", value)
-	}
-	p.o.Listen.MaxTCPConnections = n
 	return nil
 }
 
@@ -145,13 +148,6 @@ func names(field func(*Options) *[]string) setter {
 // paths adds a file name.
 func paths(field func(*Options) *[]string) setter {
 	return list(field, func(value string) ([]string, error) { return []string{unhide(value)}, nil })
-}
-
-func setPortLimit(_ *parser, value string, _ bool) error {
-	if n, err := digits(value); err != nil || n < 1 {
-		return bad("", "%q is not a number greater than 0", value)
-	}
-	return nil
 }
 
 func setLocalService(p *parser, value string, given bool) error {
@@ -207,7 +203,7 @@ func setLogFacility(p *parser, value string, _ bool) error {
 		p.o.Process.LogFacility = LogTarget{}
 	case strings.Contains(value, "/"):
 		p.o.Process.LogFacility = LogTarget{File: unhide(value)}
-	case isFacility(value):
+	case isFacility(strings.ToLower(value)):
 		p.o.Process.LogFacility = LogTarget{Facility: value}
 	default:
 		return bad("bad log facility", "%q", value)
@@ -227,27 +223,14 @@ func isFacility(name string) bool {
 }
 
 func setConfFile(p *parser, value string, _ bool) error {
-	path := unhide(value)
-	if p.at.file != "" {
-		p.readFile(path)
-		return nil
-	}
-	p.confGiven = true
-	p.pending = append(p.pending, pendingFile{path: path})
+	p.confGiven = p.confGiven || p.at.file == ""
+	p.inTurn(func() { p.readFile(unhide(value)) })
 	return nil
 }
 
 func setConfDir(p *parser, value string, _ bool) error {
-	list := items(value)
-	f := pendingFile{path: unhide(list[0]), dir: true}
-	for _, item := range list[1:] {
-		f.rules = append(f.rules, unhide(item))
-	}
-	if p.at.file != "" {
-		p.readDir(f)
-		return nil
-	}
-	p.pending = append(p.pending, f)
+	path, rules, _ := cut(value, ',')
+	p.inTurn(func() { p.readDir(unhide(path), words(rules)) })
 	return nil
 }
 
@@ -295,14 +278,6 @@ func setRateLimit(p *parser, value string, _ bool) error {
 	return nil
 }
 
-func setLogFormat(p *parser, value string, _ bool) error {
-	if value != "text" && value != "json" {
-		return bad("", "%q is not a format; use text or json", value)
-	}
-	p.o.Own.LogFormat = value
-	return nil
-}
-
 func setMetricsAddress(p *parser, value string, _ bool) error {
 	value = unbracketIPv4(unhide(value))
 	host, portText, ok := cutPort(value)
@@ -315,14 +290,6 @@ func setMetricsAddress(p *parser, value string, _ bool) error {
 		}
 	}
 	p.o.Own.MetricsAddress = value
-	return nil
-}
-
-func setMetricsSet(p *parser, value string, _ bool) error {
-	if value != "all" && value != "essential" {
-		return bad("", "%q is not a set of metrics; use all or essential", value)
-	}
-	p.o.Own.MetricsSet = value
 	return nil
 }
 
