@@ -15,7 +15,7 @@ type Config struct {
 	// 0 means 1 KiB per entry, but at least 1 MiB.
 	Bytes int64
 	// MinTTL is the shortest lifetime of an entry (--min-cache-ttl), at most 3600. It
-	// makes answers with a TTL of 0 cacheable.
+	// makes answers with a TTL of 0 cacheable, and negative answers without an SOA record.
 	MinTTL uint32
 	// MaxCacheTTL is the longest lifetime of an entry (--max-cache-ttl). With 0, answers
 	// are kept for at most 7 days with their TTLs unchanged (RFC 8767 §4). Negative
@@ -24,7 +24,7 @@ type Config struct {
 	// MaxTTL is the largest TTL that clients get (--max-ttl). 0 means no limit.
 	MaxTTL uint32
 	// NegativeTTL is the lifetime of negative answers without an SOA record (--neg-ttl).
-	// With 0 they are not stored (RFC 2308 §5).
+	// With 0 and without MinTTL they are not stored (RFC 2308 §5).
 	NegativeTTL uint32
 	// NoNegative turns off the storing of negative answers (--no-negcache). It overrides
 	// NegativeTTL. Failures are not negative answers.

@@ -131,7 +131,7 @@ func (s *scratch) chooseNegative(name []byte, cfg *Config) bool {
 		s.chosen = append(s.chosen, choice{soa, negativeTTL(soa.TTL, minimum)})
 		return s.chooseProofs()
 	}
-	return cfg.NegativeTTL > 0
+	return storedTTL(cfg.NegativeTTL, cfg) > 0
 }
 
 // clamp applies the limits to every TTL and returns the entry's lifetime in seconds. It is the

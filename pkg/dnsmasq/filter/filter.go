@@ -7,7 +7,6 @@
 package filter
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
@@ -102,41 +101,28 @@ func (fl *filter) refuse(q *forwarder.Query) bool {
 			return false
 		}
 		// If the network has servers of its own, they know it.
-		if d := q.Route(name, qtype); d.Kind != upstream.Ask || d.Group.Domain() == "" {
+		if d := q.Route(name, qtype); d.Kind != upstream.Literal && (d.Kind != upstream.Ask || d.Group.Domain() == "") {
 			q.Because("--bogus-priv: reverse names of private addresses are not forwarded")
-			return fl.denyAddress(q, addr)
+			if fl.knownLocally(q) {
+				return q.AnswerEmpty(wire.FlagAA, wire.ExtendedError{})
+			}
+			return q.AnswerNoName(addr, wire.FlagAA)
 		}
 	}
 	return false
 }
 
 // deny answers that the name does not exist or, if local data has it, that it has no data of
-// this type. It does not answer for names with addresses in the routing table.
+// this type. It does not answer for names that the routing table answers itself.
 func (fl *filter) deny(q *forwarder.Query) bool {
-	if fl.routed(q) {
+	k := q.Route(q.Name, q.Msg.Type).Kind
+	switch {
+	case k == upstream.Literal || k == upstream.LocalOnly:
 		return false
-	}
-	if fl.knownLocally(q) {
+	case fl.knownLocally(q):
 		return q.AnswerEmpty(wire.RcodeSuccess, wire.ExtendedError{})
 	}
 	return q.AnswerEmpty(wire.RcodeNXDomain, wire.ExtendedError{})
-}
-
-// denyAddress is deny for the reverse name of addr, or of a network that begins with it.
-func (fl *filter) denyAddress(q *forwarder.Query, addr netip.Addr) bool {
-	if fl.routed(q) {
-		return false
-	}
-	if fl.knownLocally(q) {
-		return q.AnswerEmpty(wire.FlagAA, wire.ExtendedError{})
-	}
-	return q.AnswerNoName(addr, wire.FlagAA)
-}
-
-// routed reports whether the routing table answers q itself.
-func (fl *filter) routed(q *forwarder.Query) bool {
-	k := q.Route(q.Name, q.Msg.Type).Kind
-	return k == upstream.Literal || k == upstream.LocalOnly
 }
 
 // knownLocally reports whether local data or the routing table has the name, or a name below

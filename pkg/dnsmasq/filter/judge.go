@@ -26,6 +26,9 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 	if q.Class != wire.ClassIN {
 		return false
 	}
+	if len(fl.Aliases) > 0 { // the addresses that clients get are those that count below
+		fl.move(r)
+	}
 	rebind := fl.StopRebind && !fl.rebindable.contains(q.Name)
 	var rec wire.Record
 	for it := r.Msg.Records(); it.Next(&rec) && rec.Section == wire.Answer; {
@@ -42,9 +45,6 @@ func (fl *filter) judge(r *forwarder.Reply) bool {
 			r.Reason = wire.Extended(wire.EDEBlocked, "private address")
 			return true
 		}
-	}
-	if len(fl.Aliases) > 0 {
-		fl.move(r)
 	}
 	if len(fl.types) > 0 && fl.touches(q.Type, r.Msg) {
 		r.Reason = wire.Extended(wire.EDEFiltered, "")

@@ -52,19 +52,17 @@ func (l *Data) answer(q *forwarder.Query) bool {
 
 // appendTargets adds the local addresses of SRV and MX targets, as many as fit (RFC 2782).
 func (l *Data) appendTargets(b *wire.Builder, qtype uint16, records []options.RecordOption) {
-	var fixed int // octets before the target in the data
-	switch qtype {
-	case wire.TypeSRV:
-		fixed = 6
-	case wire.TypeMX:
-		fixed = 2
-	default:
+	if qtype != wire.TypeSRV && qtype != wire.TypeMX && qtype != wire.TypeANY {
 		return
 	}
 	b.Open(wire.Additional)
 	done := map[string]bool{}
 	for _, r := range records {
-		if r.Type != qtype || len(r.Data) <= fixed {
+		fixed := 2 // octets before the target in the data
+		if r.Type == wire.TypeSRV {
+			fixed = 6
+		}
+		if r.Type != qtype && (qtype != wire.TypeANY || r.Type != wire.TypeSRV && r.Type != wire.TypeMX) || len(r.Data) <= fixed {
 			continue
 		}
 		target := r.Data[fixed:]

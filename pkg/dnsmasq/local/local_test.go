@@ -69,7 +69,10 @@ func TestLocalData(t *testing.T) {
 			"_srv.lan.", dns.TypeSRV, "NOERROR; aa; rd; _srv.lan. 7 IN SRV 1 2 80 host.lan.; _srv.lan. 7 IN SRV 1 2 81 host.lan.; " +
 				"_srv.lan. 7 IN SRV 1 2 80 host.example.; host.lan. 7 IN A 127.3.0.1; host.lan. 7 IN AAAA ::3", false,
 		},
-		{"text.lan.", dns.TypeANY, `NOERROR; aa; rd; text.lan. 7 IN TXT "hi"; text.lan. 7 IN MX 5 host.lan.`, false},
+		{
+			"text.lan.", dns.TypeANY,
+			`NOERROR; aa; rd; text.lan. 7 IN TXT "hi"; text.lan. 7 IN MX 5 host.lan.; host.lan. 7 IN A 127.3.0.1; host.lan. 7 IN AAAA ::3`, false,
+		},
 		{"c.lan.", dns.TypeA, "NOERROR; aa; rd; c.lan. 7 IN CNAME d.lan.; d.lan. 3 IN CNAME host.lan.; host.lan. 7 IN A 127.3.0.1", false},
 		{"c.lan.", dns.TypeCNAME, "NOERROR; aa; rd; c.lan. 7 IN CNAME d.lan.", false},
 		{"c.lan.", dns.TypeTXT, "NOERROR; aa; rd; c.lan. 7 IN CNAME d.lan.; d.lan. 3 IN CNAME host.lan.", false},
