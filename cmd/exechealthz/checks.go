@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
+	"github.com/kube-dns/kube-dns/pkg/logging"
 	"github.com/kube-dns/kube-dns/pkg/shell"
 )
 
@@ -15,6 +17,24 @@ type check struct {
 	program shell.Program
 }
 
+// parsePath parses the path of a --url as in a request: %20 is a space.
+func parsePath(text string) (string, error) {
+	switch {
+	case !strings.HasPrefix(text, "/"):
+		return "", errors.New("must begin with /")
+	case strings.ContainsAny(text, "?#"):
+		return "", errors.New("must be a path, without ? and #")
+	}
+	parsed, err := url.ParseRequestURI(text)
+	switch {
+	case err != nil:
+		return "", errors.New("not a valid path; write % as %25")
+	case parsed.Path == metricsURL || parsed.Path == logging.Path:
+		return "", errors.New("reserved for a page of this program itself")
+	}
+	return parsed.Path, nil
+}
+
 // pair joins the commands and urls by position and parses the commands.
 func pair(commands, urls []string) ([]check, error) {
 	var errs []error
@@ -22,18 +42,16 @@ func pair(commands, urls []string) ([]check, error) {
 		errs = append(errs, fmt.Errorf("%d --cmd and %d --url: each --cmd needs its own --url, in the same order", len(commands), len(urls)))
 	}
 	seen := make(map[string]bool)
-	for _, url := range urls {
-		switch {
-		case !strings.HasPrefix(url, "/"):
-			errs = append(errs, fmt.Errorf("--url=%q: must begin with /", url))
-		case strings.ContainsAny(url, "?#"):
-			errs = append(errs, fmt.Errorf("--url=%q: must be a path, without ? and #", url))
-		case url == metricsURL:
-			errs = append(errs, fmt.Errorf("--url=%q: reserved for this program's metrics", url))
-		case seen[url]:
-			errs = append(errs, fmt.Errorf("--url=%q: given twice", url))
+	paths := make([]string, len(urls))
+	for i, text := range urls {
+		path, err := parsePath(text)
+		if err == nil && seen[path] {
+			err = errors.New("given twice")
 		}
-		seen[url] = true
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--url=%q: %w", text, err))
+		}
+		paths[i], seen[path] = path, true
 	}
 	var checks []check
 	for i, command := range commands {
@@ -42,8 +60,8 @@ func pair(commands, urls []string) ([]check, error) {
 			errs = append(errs, fmt.Errorf("--cmd=%q: %w", command, err))
 			continue
 		}
-		if i < len(urls) {
-			checks = append(checks, check{url: urls[i], command: command, program: program})
+		if i < len(paths) {
+			checks = append(checks, check{url: paths[i], command: command, program: program})
 		}
 	}
 	if len(errs) > 0 {

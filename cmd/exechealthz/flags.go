@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -82,6 +83,7 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	if len(urls) == 0 {
 		urls = []string{defaultURL}
 	}
+	opts.listenAddress = strings.Trim(opts.listenAddress, "[]") // of an IPv6 address
 	errs := []error{opts.validate()}
 	if fs.NArg() > 0 {
 		errs = append(errs, fmt.Errorf("unexpected argument %q", fs.Arg(0)))
@@ -117,6 +119,9 @@ func (o options) validate() error {
 	var errs []error
 	if o.port < 0 || o.port > 65535 {
 		errs = append(errs, fmt.Errorf("--port=%d: not a port", o.port))
+	}
+	if _, err := netip.ParseAddr(o.listenAddress); err != nil && o.listenAddress != "" {
+		errs = append(errs, fmt.Errorf("--listen-address=%s: not an address", o.listenAddress))
 	}
 	for _, d := range []struct {
 		name  string

@@ -68,7 +68,7 @@ func serve(ctx context.Context, opts options, ln net.Listener, control http.Hand
 	probers := make(map[string]*prober.Prober)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, c := range opts.checks {
-		p, err := prober.New(prober.Config{
+		p := prober.New(prober.Config{
 			Check: func(ctx context.Context, out io.Writer) error {
 				return sh.Run(ctx, c.program, out)
 			},
@@ -77,10 +77,6 @@ func serve(ctx context.Context, opts options, ln net.Listener, control http.Hand
 			Rules:   prober.Rules{Path: c.url, Latency: opts.latency, ShowOutput: opts.output},
 			Observe: observer(c, metrics, logger, opts),
 		})
-		if err != nil {
-			ln.Close()
-			return fmt.Errorf("check %s: %w", c.url, err)
-		}
 		probers[c.url] = p
 		metrics.addCheck(c.url, p)
 	}

@@ -62,6 +62,13 @@ func TestParseOptions(t *testing.T) {
 		{args: []string{"--url=healthz"}, errs: []string{`--url="healthz": must begin with /`}},
 		{args: []string{"--url="}, errs: []string{`--url="": must begin with /`}},
 		{args: []string{"--url=/metrics"}, errs: []string{`--url="/metrics": reserved`}},
+		{args: []string{"--url=/%6Cog"}, errs: []string{`--url="/%6Cog": reserved`}},
+		{args: []string{"--url=/100%"}, errs: []string{`--url="/100%": not a valid path`}},
+		{args: []string{"--url=/a\nb"}, errs: []string{`--url="/a\nb": not a valid path`}},
+		{args: []string{"--cmd=a", "--url=/a", "--cmd=b", "--url=/%61"}, errs: []string{`--url="/%61": given twice`}},
+		{args: []string{"--url=/a%20b"}, want: with(func(o *options) { o.checks[0].url = "/a b" })},
+		{args: []string{"--listen-address=[::1]"}, want: with(func(o *options) { o.listenAddress = "::1" })},
+		{args: []string{"--listen-address=localhost"}, errs: []string{`--listen-address=localhost: not an address`}},
 		{args: []string{"--url=/a?b"}, errs: []string{`--url="/a?b": must be a path`}},
 		{args: []string{"--cmd=a &&"}, errs: []string{`--cmd="a &&": 1:3: `}},
 		{args: []string{"--cmd="}, errs: []string{`--cmd="": the command is empty`}},
@@ -100,14 +107,11 @@ func TestHandler(t *testing.T) {
 	m := newMetrics()
 	probers := make(map[string]*prober.Prober)
 	add := func(path string, period time.Duration, c prober.Check) {
-		p, err := prober.New(prober.Config{
+		p := prober.New(prober.Config{
 			Check: c, Period: period, Timeout: time.Minute,
 			Rules:   prober.Rules{Path: path, Latency: time.Minute},
 			Observe: func(r prober.CheckResult) { m.observe(path, r) },
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		probers[path] = p
 		m.addCheck(path, p)
 	}

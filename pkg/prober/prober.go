@@ -49,19 +49,8 @@ type Prober struct {
 	last atomic.Pointer[CheckResult]
 }
 
-// New returns a prober that has not started. It fails if cfg violates a rule that
-// [Config] states.
-func New(cfg Config) (*Prober, error) {
-	switch {
-	case cfg.Check == nil:
-		return nil, errors.New("no check")
-	case cfg.Period <= 0:
-		return nil, fmt.Errorf("period %v is not positive", cfg.Period)
-	case cfg.Timeout <= 0:
-		return nil, fmt.Errorf("timeout %v is not positive", cfg.Timeout)
-	}
-	return &Prober{cfg: cfg}, nil
-}
+// New returns a prober that has not started.
+func New(cfg Config) *Prober { return &Prober{cfg: cfg} }
 
 // Last returns the latest result, or the zero Result before the first run has ended.
 func (p *Prober) Last() CheckResult {
@@ -86,8 +75,8 @@ func (p *Prober) Run(ctx context.Context) error {
 			}
 			p.last.Store(&result)
 		}
-		if err := p.comeBack(ctx, done); err != nil {
-			return err
+		if !ended(ctx, done) {
+			return ErrStuck
 		}
 		// Wait for the next multiple of the period.
 		passed := time.Since(first)
@@ -117,19 +106,13 @@ func (p *Prober) start(ctx context.Context) (<-chan struct{}, CheckResult) {
 		err = guarded(runCtx, p.cfg.Check, &out)
 		late = runCtx.Err() != nil
 	}()
-	select {
-	case <-done:
-	case <-runCtx.Done():
-		waitFor(done, stopGrace)
-	}
-	select {
-	case <-done:
-		res.Err = err
-		if late {
-			res.Err = p.timedOut("")
-		}
-	default:
+	switch {
+	case !ended(runCtx, done):
 		res.Err = p.timedOut(" and is still running")
+	case late:
+		res.Err = p.timedOut("")
+	default:
+		res.Err = err
 	}
 	res.Output = out.takeText()
 	res.End = time.Now()
@@ -140,28 +123,19 @@ func (p *Prober) timedOut(more string) error {
 	return fmt.Errorf("%w after %v%s", ErrTimeout, p.cfg.Timeout, more)
 }
 
-// comeBack waits for a check that has exceeded its deadline: without limit until ctx
-// ends, and then for stopGrace.
-func (p *Prober) comeBack(ctx context.Context, done <-chan struct{}) error {
+// ended waits for a check until its context has ended, and then for stopGrace. It reports whether
+// done was closed.
+func ended(ctx context.Context, done <-chan struct{}) bool {
 	select {
 	case <-done:
-		return nil
+		return true
 	case <-ctx.Done():
 	}
-	waitFor(done, stopGrace)
 	select {
 	case <-done:
-		return nil
-	default:
-		return ErrStuck
-	}
-}
-
-// waitFor returns when done is closed or d has passed.
-func waitFor(done <-chan struct{}, d time.Duration) {
-	select {
-	case <-done:
-	case <-time.After(d):
+		return true
+	case <-time.After(stopGrace):
+		return false
 	}
 }
 

@@ -25,36 +25,13 @@ func start(t *testing.T, cfg Config) (*Prober, func() error) {
 		cfg.Timeout = 10 * time.Second
 	}
 	cfg.Rules = Rules{Path: "/h", Latency: 30 * time.Second}
-	p, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := New(cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
 	return p, func() error {
 		cancel()
 		return <-ended
-	}
-}
-
-func TestNewRefuses(t *testing.T) {
-	ok := func(context.Context, io.Writer) error { return nil }
-	tests := []struct {
-		name string
-		cfg  Config
-		want string
-	}{
-		{"no check", Config{Period: 1, Timeout: 1}, "no check"},
-		{"no period", Config{Check: ok, Timeout: 1}, "period 0s is not positive"},
-		{"negative timeout", Config{Check: ok, Period: 1, Timeout: -1}, "timeout -1ns is not positive"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if _, err := New(tt.cfg); err == nil || err.Error() != tt.want {
-				t.Errorf("New: %v, want %q", err, tt.want)
-			}
-		})
 	}
 }
 
