@@ -31,9 +31,6 @@ type Server struct {
 	Port uint16
 }
 
-// IsZero reports whether no server was named.
-func (s Server) IsZero() bool { return s == Server{} }
-
 // ParseArgs reads the arguments, without the program's name.
 func ParseArgs(args []string) (Request, error) {
 	var (

@@ -58,7 +58,7 @@ func (c Command) exchange(ctx context.Context, servers []netip.AddrPort, name st
 		switch {
 		case ctx.Err() != nil:
 			return nil, servers[i], errTimeout
-		case errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, errTimeout):
 			continue
 		case err != nil:
 			lastErr = err
@@ -170,14 +170,13 @@ func answers(reply, query *dns.Msg) bool {
 		strings.EqualFold(got.Name, want.Name)
 }
 
-// plain shortens a network error to what the reader of a health check needs. An
-// exceeded deadline can still be recognised.
+// plain shortens a network error to what the reader of a health check needs.
 func plain(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return errRefused
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return os.ErrDeadlineExceeded
+		return errTimeout
 	}
 	return err
 }

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // LookupAnswer is the result of a successful lookup.
@@ -79,7 +80,7 @@ func (c Command) plan(ctx context.Context, req Request) ([]netip.AddrPort, []str
 	if err != nil {
 		return nil, nil, "", err
 	}
-	if req.Server.IsZero() {
+	if req.Server == (Server{}) {
 		return conf.servers, conf.NameList(req.Name), "", nil
 	}
 	addrs, err := c.serverAddrs(ctx, conf, req.Server.Host)
@@ -185,7 +186,7 @@ func (c Command) judge(outcomes []outcome, name string, types []uint16) (LookupA
 	for i, o := range outcomes {
 		if o.err != nil {
 			if worst == nil {
-				worst = fmt.Errorf("%v: %w", o.server, silence(o.err))
+				worst = fmt.Errorf("%v: %w", o.server, o.err)
 			}
 			continue
 		}
@@ -203,7 +204,7 @@ func (c Command) judge(outcomes []outcome, name string, types []uint16) (LookupA
 		case o.reply.Rcode == dns.RcodeNameError:
 			absent = rcodeError{o.server, "NXDOMAIN"}
 		default:
-			worst = rcodeError{o.server, rcodeText(o.reply.Rcode)}
+			worst = rcodeError{o.server, wire.RcodeText(o.reply.Rcode)}
 		}
 	}
 	switch {
@@ -215,26 +216,12 @@ func (c Command) judge(outcomes []outcome, name string, types []uint16) (LookupA
 	return LookupAnswer{}, absent
 }
 
-func silence(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return errTimeout
-	}
-	return err
-}
-
 func wanted(types []uint16) string {
 	texts := make([]string, len(types))
 	for i, t := range types {
 		texts[i] = dns.TypeToString[t]
 	}
 	return strings.Join(texts, " or ")
-}
-
-func rcodeText(rcode int) string {
-	if text, ok := dns.RcodeToString[rcode]; ok {
-		return text
-	}
-	return fmt.Sprintf("RCODE%d", rcode)
 }
 
 // records returns the chain of aliases that starts at name and the records of qtype at

@@ -146,16 +146,15 @@ func itemRows(item *answercache.Item, expires time.Time) []row {
 	if item.Rcode != wire.RcodeSuccess && item.Rcode != wire.RcodeNXDomain {
 		return nil
 	}
-	records := querylog.Answer(item.AppendMessage(nil))
 	var rows []row
 	// last is the last name of the chain of aliases that has been found so far.
 	last, complete := item.Name, false
-	for i := range records {
-		r := recordRow(&records[i])
+	for rec := range querylog.Records(item.AppendMessage(nil)) {
+		r, target := recordRow(&rec)
 		r.expires = expires
 		rows = append(rows, r)
-		if records[i].Type == wire.TypeCNAME {
-			last = dnsname.AppendLower(nil, records[i].Target)
+		if rec.Type == wire.TypeCNAME {
+			last = dnsname.AppendLower(nil, target)
 		} else {
 			complete = true
 		}
@@ -173,23 +172,21 @@ func itemRows(item *answercache.Item, expires time.Time) []row {
 	return append(rows, none)
 }
 
-// recordRow returns the row of one record.
-func recordRow(r *querylog.Record) row {
-	out := row{host: querylog.RecordName(r.Owner), kind: typeKind(r.Type)}
-	switch {
-	case r.Addr.IsValid():
-		out.address = r.Addr.String()
-	case r.Type == wire.TypeCNAME:
-		out.address = querylog.RecordName(r.Target)
-	case r.Type == wire.TypePTR:
-		out.address = querylog.RecordName(r.Target)
-		if addr, ok := dnsname.ReverseAddr(dnsname.AppendLower(nil, r.Owner)); ok {
-			out = row{host: out.address, address: addr.String(), kind: familyKind(addr), reverse: true}
-		}
-	default:
-		out.address = "<" + querylog.TypeText(r.Type) + ">"
+// recordRow returns the row of one record, and the target of an alias.
+func recordRow(r *querylog.Record) (out row, target []byte) {
+	out = row{host: querylog.RecordName(r.Owner), kind: typeKind(r.Type), address: "<" + querylog.TypeText(r.Type) + ">"}
+	if addr, ok := r.Addr(); ok {
+		out.address = addr.String()
 	}
-	return out
+	if r.Type != wire.TypeCNAME && r.Type != wire.TypePTR {
+		return out, nil
+	}
+	target, _ = r.Name()
+	out.address = querylog.RecordName(target)
+	if addr, ok := dnsname.ReverseAddr(dnsname.AppendLower(nil, r.Owner)); ok && r.Type == wire.TypePTR {
+		out = row{host: out.address, address: addr.String(), kind: familyKind(addr), reverse: true}
+	}
+	return out, target
 }
 
 func typeKind(qtype uint16) byte {

@@ -9,6 +9,7 @@ package explain
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
@@ -108,7 +109,9 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 	local := trace.Stage != ""
 	if !local {
 		e.explainRoute(x, name, typ)
-		x.list(e.changing(), "these options can change what servers reply")
+		if changing := e.changing(); len(changing) > 0 {
+			x.addf("these options can change what servers reply: %s", strings.Join(changing, ", "))
+		}
 	}
 	if trace.Source == forwarder.SourceUpstream {
 		e.explainStored(x, e.Forward.Cached([]byte(name), typ, false))

@@ -1,7 +1,7 @@
 package explain
 
 import (
-	"strings"
+	"cmp"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/querylog"
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -91,7 +91,7 @@ func (e *Explainer) explainDecision(x *Explanation, trace *forwarder.Trace) {
 	case trace.Stage == "local data":
 		x.addf("local data answers: %s", localText(trace))
 	case trace.Stage != "":
-		x.addf("the %s answers: %s", trace.Stage, ruleText(trace))
+		x.addf("the %s answers: %s", trace.Stage, cmp.Or(trace.Rule, "by its rules"))
 	case trace.Source == forwarder.SourceCache:
 		x.addf("the cache answers, and no server is asked")
 	case trace.Source == forwarder.SourceStale:
@@ -106,13 +106,6 @@ func (e *Explainer) explainDecision(x *Explanation, trace *forwarder.Trace) {
 	for _, name := range trace.Changed {
 		x.addf("the %s removed records from the cached answer", name)
 	}
-}
-
-func ruleText(trace *forwarder.Trace) string {
-	if trace.Rule == "" {
-		return "by its rules"
-	}
-	return trace.Rule
 }
 
 // localText tells where the local data that answered comes from.
@@ -196,11 +189,4 @@ func (e *Explainer) changing() []string {
 		}
 	}
 	return list
-}
-
-// list adds a reason that ends with a list of items, unless there are none.
-func (x *Explanation) list(items []string, what string) {
-	if len(items) > 0 {
-		x.addf("%s: %s", what, strings.Join(items, ", "))
-	}
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/kube-dns/kube-dns/pkg/dnsmasq/answermetrics"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/internal/collect"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
@@ -30,15 +29,16 @@ var essentialNames = []string{
 // collector reads the counters at each scrape, so that nothing but counting costs time on the
 // path of a query.
 type collector struct {
-	counters  func() *Counters       // returns the current counters
-	essential bool                   // export sums, without series for each server, source, reason and bucket
-	set       collect.Set            // the metrics below
-	plain     []plainMetric          // the metrics without labels
-	answers   *answermetrics.Metrics // answers to clients
-	dropped   collect.Metric         // messages and connections dropped, by reason
-	rejected  collect.Metric         // queries answered with an error, by verdict
-	queries   collect.Metric         // messages received, by transport
-	completed collect.Metric         // names that dnscache completed for kubedns, by outcome
+	counters  func() *Counters // returns the current counters
+	essential bool             // export sums, without series for each server, source, reason and bucket
+	set       collect.Set      // the metrics below
+	plain     []plainMetric    // the metrics without labels
+	answers   collect.Metric   // answers to clients, by source and rcode
+	duration  collect.Metric   // time until an answer, by source
+	dropped   collect.Metric   // messages and connections dropped, by reason
+	rejected  collect.Metric   // queries answered with an error, by verdict
+	queries   collect.Metric   // messages received, by transport
+	completed collect.Metric   // names that dnscache completed for kubedns, by outcome
 
 	sent, retried, failed, nxdomain, miscased, latency, down collect.Metric      // metrics of each server
 	tls                                                      *tlsmetrics.Metrics // metrics of each server
@@ -57,7 +57,9 @@ func newCollector(counters func() *Counters, essential bool) *collector {
 	c.addPlain()
 	set := &c.set
 	set.Prefix = "dnscache_"
-	c.answers = answermetrics.New(set)
+	c.answers = set.Counter("answers_total", "Answers to clients, by where they came from and by rcode.", "source", "rcode")
+	c.duration = set.Histogram("answer_duration_seconds",
+		"Time from reading a query to handing over its answer. Of the answers that are given at once, one in 16 is measured.", "source")
 	c.dropped = set.Counter("dropped_total", "Messages and connections dropped, by reason.", "reason")
 	c.rejected = set.Counter("rejected_total", "Queries answered with an error because they are malformed or of an unsupported kind, by verdict.", "verdict")
 	c.queries = set.Counter("queries_total", "Messages received, by transport.", "transport")
@@ -93,7 +95,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		c.collectSums(ch, counts)
 		return
 	}
-	c.answers.Collect(ch, &counts.forward.Answers)
+	a, bounds := &counts.forward.Answers, forwarder.DurationBounds()
+	for s := range forwarder.Sources {
+		for slot, n := range a.Count[s] {
+			c.answers.Send(ch, float64(n), s.String(), wire.RcodeSlotName(slot))
+		}
+		c.duration.SendHistogram(ch, bounds[:], a.Durations[s][:], a.Sum[s].Seconds(), s.String())
+	}
 	for i, n := range counts.forward.Completions {
 		c.completed.Send(ch, float64(n), forwarder.Completion(i).String())
 	}
@@ -161,25 +169,23 @@ func (c *collector) addPlain() {
 			}
 		}
 	}
-	add(counter, "Queries answered without asking an upstream server.", func(c *Counters) float64 { return float64(c.hits) },
+	add(counter, "Queries answered without asking an upstream server.", func(c *Counters) float64 { return float64(c.hits()) },
 		"dnscache_hits_total", "kubedns_dnsmasq_hits")
-	add(counter, "Queries for which an upstream server was asked.", func(c *Counters) float64 { return float64(c.misses) },
+	add(counter, "Queries for which an upstream server was asked.", func(c *Counters) float64 { return float64(c.forward.Forwarded) },
 		"dnscache_misses_total", "kubedns_dnsmasq_misses")
-	add(counter, "Answers stored in the cache.", func(c *Counters) float64 { return float64(c.insertions) },
+	add(counter, "Answers stored in the cache.", func(c *Counters) float64 { return float64(c.forward.Cache.Insertions) },
 		"dnscache_insertions_total", "kubedns_dnsmasq_insertions")
-	add(counter, "Answers removed from the cache before they expired, to make room.", func(c *Counters) float64 { return float64(c.evicts) },
+	add(counter, "Answers removed from the cache before they expired, to make room.", func(c *Counters) float64 { return float64(c.forward.Cache.Evictions) },
 		"dnscache_evictions_total", "kubedns_dnsmasq_evictions")
-	add(gauge, "Maximum number of answers in the cache.", func(c *Counters) float64 { return float64(c.cacheSize) },
+	add(gauge, "Maximum number of answers in the cache.", func(c *Counters) float64 { return float64(c.options.Cache.Size) },
 		"dnscache_cache_max_entries", "kubedns_dnsmasq_max_size")
 	add(counter, "Always 0, because reading the statistics cannot fail in this program.", func(*Counters) float64 { return 0 },
 		"kubedns_dnsmasq_errors")
-	add(counter, "Queries answered from expired cache entries.", func(c *Counters) float64 { return float64(c.stale) },
-		"dnscache_stale_answers_total")
-	add(gauge, "Questions waiting for an upstream server's reply.", func(c *Counters) float64 { return float64(c.inFlight) },
-		"dnscache_in_flight")
 	forward := func(kind newMetric, name, help string, value func(f *forwarder.Stats) float64) {
 		add(kind, help, func(c *Counters) float64 { return value(&c.forward) }, name)
 	}
+	forward(counter, "dnscache_stale_answers_total", "Queries answered from expired cache entries.", func(f *forwarder.Stats) float64 { return float64(f.Stale) })
+	forward(gauge, "dnscache_in_flight", "Questions waiting for an upstream server's reply.", func(f *forwarder.Stats) float64 { return float64(f.InFlight) })
 	forward(gauge, "dnscache_waiting", "Queries waiting for the reply to an identical query.", func(f *forwarder.Stats) float64 { return float64(f.Waiting) })
 	forward(counter, "dnscache_coalesced_total", "Queries answered by the reply to an identical query.", func(f *forwarder.Stats) float64 { return float64(f.Coalesced) })
 	forward(counter, "dnscache_refreshes_total", "Questions sent to refresh expired cache entries.", func(f *forwarder.Stats) float64 { return float64(f.Refreshed) })

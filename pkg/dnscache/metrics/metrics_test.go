@@ -11,18 +11,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/kube-dns/kube-dns/pkg/answercache"
+	"github.com/kube-dns/kube-dns/pkg/dnsmasq/options"
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
 
 func exampleCounters() *Counters {
+	o := options.Defaults()
+	o.Cache.Size, o.Listen.MaxTCPConnections = 1000, 20
 	return &Counters{
-		cacheSize: 1000, insertions: 256, evicts: 3, hits: 19, misses: 18, stale: 2, inFlight: 1, maxFlows: 150, listener: listener.Stats{TCPOpen: 4, UDPShort: 5, UDPQueries: 37}, maxTCP: 20,
-		forward: forwarder.Stats{Upstream: upstream.Stats{Servers: []upstream.ServerStats{{
-			Addr: netip.MustParseAddrPort("127.0.0.1:10053"), Sent: 18, Retried: 2, Answered: 10, NXDomain: 3, Down: true,
-			Latency: [upstream.LatencyBuckets]uint64{0: 4, 2: 5, upstream.LatencyBuckets - 1: 1}, LatencySum: 700 * time.Millisecond,
-		}}}},
+		options:  o,
+		listener: listener.Stats{TCPOpen: 4, UDPShort: 5, UDPQueries: 37},
+		forward: forwarder.Stats{
+			Hits: 15, Coalesced: 4, Forwarded: 18, Stale: 2, InFlight: 1, Cache: answercache.Stats{Insertions: 256, Evictions: 3},
+			Upstream: upstream.Stats{Servers: []upstream.ServerStats{{
+				Addr: netip.MustParseAddrPort("127.0.0.1:10053"), Sent: 18, Retried: 2, Answered: 10, NXDomain: 3, Down: true,
+				Latency: [upstream.LatencyBuckets]uint64{0: 4, 2: 5, upstream.LatencyBuckets - 1: 1}, LatencySum: 700 * time.Millisecond,
+			}}},
+		},
 	}
 }
 
@@ -40,7 +48,7 @@ func TestStatisticsBlock(t *testing.T) {
 	if diff := cmp.Diff(want, c.Lines(time.Unix(1700000000, 0))); diff != "" {
 		t.Errorf("block (-want +got):\n%s", diff)
 	}
-	c.staleMode = true
+	c.options.Cache.UseStale = true
 	if got := c.Lines(time.Now())[3]; got != "queries answered from stale cache 2" {
 		t.Errorf("with stale answers the fourth line is %q", got)
 	}

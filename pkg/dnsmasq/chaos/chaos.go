@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/kube-dns/kube-dns/pkg/forwarder"
+	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -55,38 +56,34 @@ func texts(q *forwarder.Query, version string) []string {
 		return nil
 	}
 	count := func(n uint64) []string { return []string{strconv.FormatUint(n, 10)} }
-	name := string(q.Name)
-	switch name {
+	switch string(q.Name) {
 	case nameVersion:
 		return []string{version}
 	case nameAuthors, nameCopyright:
 		return []string{"The kube-dns authors"}
 	case nameAuth:
 		return count(0)
-	case nameSize, nameServers, nameInsertions, nameEvictions, nameMisses, nameHits:
-	default:
-		return nil
-	}
-	s := q.Stats()
-	switch name {
 	case nameSize:
-		return count(uint64(s.CacheSize))
-	case nameServers:
-		return servers(&s)
+		return count(uint64(q.Stats().CacheSize))
 	case nameInsertions:
-		return count(s.Cache.Insertions)
+		return count(q.Stats().Cache.Insertions)
 	case nameEvictions:
-		return count(s.Cache.Evictions)
+		return count(q.Stats().Cache.Evictions)
 	case nameMisses:
-		return count(s.Forwarded)
+		return count(q.Stats().Forwarded)
+	case nameHits:
+		s := q.Stats()
+		return count(s.Hits + s.Coalesced)
+	case nameServers:
+		return servers(q.Stats().Upstream.Servers)
 	}
-	return count(s.Hits + s.Coalesced)
+	return nil
 }
 
 // servers returns one text for each server: address#port, queries sent, queries failed.
-func servers(s *forwarder.Stats) []string {
+func servers(list []upstream.ServerStats) []string {
 	var texts []string
-	for _, s := range s.Upstream.Servers {
+	for _, s := range list {
 		texts = append(texts, fmt.Sprintf("%s#%d %d %d", s.Addr.Addr(), s.Addr.Port(), s.Sent, s.Failed))
 	}
 	if len(texts) == 0 {

@@ -1,8 +1,6 @@
 package querylog
 
 import (
-	"encoding/binary"
-	"net/netip"
 	"strings"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -22,7 +20,7 @@ func answerLines(source string, e *forwarder.Event) []string {
 	if e.HasReason && e.Reason == wire.EDEFiltered {
 		a.negative = ConfigSource // the records that a filter removed are not the server's to lack
 	}
-	for rec := range records(e.Msg) {
+	for rec := range Records(e.Msg) {
 		a.record(&rec)
 	}
 	if text := a.lacks(); text != "" {
@@ -47,45 +45,45 @@ func (a *answer) line(source, name, value string) {
 }
 
 // record appends the lines about a record.
-func (a *answer) record(rec *record) {
+func (a *answer) record(rec *Record) {
 	e := a.event
-	owner := NameText(rec.owner)
+	owner := NameText(rec.Owner)
 	if strings.EqualFold(owner, a.last) {
 		owner = a.last // as the alias spells it
 	}
-	if rec.typ == wire.TypeCNAME {
+	if rec.Type == wire.TypeCNAME {
 		a.found = a.found || e.Type == wire.TypeCNAME
 		a.line(a.source, owner, "<CNAME>")
-		if target, ok := rec.name(); ok {
+		if target, ok := rec.Name(); ok {
 			a.last = NameText(target)
 		}
 		return
 	}
-	a.found = a.found || rec.typ == e.Type
+	a.found = a.found || rec.Type == e.Type
 	for _, value := range a.values(rec) {
-		if rec.typ == wire.TypePTR && value[0] != '<' {
-			owner = a.pointed(rec.owner, owner)
+		if rec.Type == wire.TypePTR && value[0] != '<' {
+			owner = a.pointed(rec.Owner, owner)
 		}
 		a.line(a.source, owner, value)
 	}
 }
 
 // values returns what to show of a record: one text for each line.
-func (a *answer) values(rec *record) []string {
+func (a *answer) values(rec *Record) []string {
 	local := a.event.Kind == forwarder.EventLocal
-	byType := []string{"<" + TypeText(rec.typ) + ">"}
-	if local && a.event.Source == "" || !local && rec.typ != a.event.Type {
+	byType := []string{"<" + TypeText(rec.Type) + ">"}
+	if local && a.event.Source == "" || !local && rec.Type != a.event.Type {
 		return byType // what options like --dns-rr give, or what nobody asked for
 	}
-	switch {
-	case rec.typ == wire.TypeA && len(rec.data) == 4, rec.typ == wire.TypeAAAA && len(rec.data) == 16:
-		addr, _ := netip.AddrFromSlice(rec.data)
+	if addr, ok := rec.Addr(); ok {
 		return []string{addr.String()}
-	case rec.typ == wire.TypePTR:
-		if target, ok := rec.name(); ok {
+	}
+	switch {
+	case rec.Type == wire.TypePTR:
+		if target, ok := rec.Name(); ok {
 			return []string{NameText(target)}
 		}
-	case rec.typ == wire.TypeTXT && !local:
+	case rec.Type == wire.TypeTXT && !local:
 		return texts(rec.data)
 	}
 	return byType
@@ -141,8 +139,8 @@ func (a *answer) lacks() string {
 // blocked returns the lines about a reply that was replaced because of an address in it. After
 // --stop-dns-rebind there is a message of its own.
 func (a *answer) blocked() []string {
-	for rec := range records(a.event.Msg) {
-		if rec.typ == wire.TypeCNAME {
+	for rec := range Records(a.event.Msg) {
+		if rec.Type == wire.TypeCNAME {
 			a.record(&rec)
 		}
 	}
@@ -150,52 +148,6 @@ func (a *answer) blocked() []string {
 		return a.lines
 	}
 	return []string{ConfigSource + " " + a.last + " is NXDOMAIN"}
-}
-
-// record is a record in an answer section. Its data may be anything (--dns-rr).
-type record struct {
-	owner []byte // wire form
-	typ   uint16
-	data  []byte
-	msg   []byte // the whole message
-	at    int    // where data begins in it
-}
-
-// name returns the name that the data consists of or begins with.
-func (r *record) name() (name []byte, ok bool) {
-	name, end, ok := wire.AppendName(nil, r.msg, r.at)
-	return name, ok && end <= r.at+len(r.data)
-}
-
-// records yields the records of the answer section of msg, up to the first that is unreadable.
-func records(msg []byte) func(yield func(record) bool) {
-	const header, question, fixed = 12, 4, 10
-	return func(yield func(record) bool) {
-		if len(msg) < header {
-			return
-		}
-		at := header
-		for range wire.Count(msg, wire.Question) {
-			end, ok := wire.NameEnd(msg, at)
-			if at = end + question; !ok {
-				return
-			}
-		}
-		for range wire.Count(msg, wire.Answer) {
-			owner, end, ok := wire.AppendName(nil, msg, min(at, len(msg)))
-			if !ok || len(msg) < end+fixed {
-				return
-			}
-			size := int(binary.BigEndian.Uint16(msg[end+8:]))
-			at = end + fixed + size
-			if len(msg) < at {
-				return
-			}
-			if !yield(record{owner, binary.BigEndian.Uint16(msg[end:]), msg[end+fixed : at], msg, end + fixed}) {
-				return
-			}
-		}
-	}
 }
 
 // texts returns the strings of a TXT record. Octets that could forge or split a line are
