@@ -271,9 +271,13 @@ func setRR(p *parser, value string, _ bool) error {
 		return bad(wrong, "the type %q is not a number from 1 to 65535", list[1])
 	}
 	var data []byte
-	if len(list) == 3 {
-		if data, err = hex.DecodeString(strings.NewReplacer(":", "", " ", "").Replace(unhide(list[2]))); err != nil {
-			return bad(wrong, "%q is not hexadecimal", list[2])
+	separator := func(r rune) bool { return strings.ContainsRune(":- ", r) }
+	for group := range strings.FieldsFuncSeq(unhide(strings.Join(list[2:], "")), separator) {
+		if len(group) == 1 {
+			group = "0" + group
+		}
+		if data, err = hex.AppendDecode(data, []byte(group)); err != nil {
+			return bad(wrong, "%q is not hexadecimal", group)
 		}
 	}
 	return p.addRecord(list[0], rrtype, data)
