@@ -3,7 +3,12 @@ package explain
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,17 +26,40 @@ const (
 // serves 5 a second; others get status 429. Use [NewPage] to make one. It is safe for
 // concurrent use.
 type Page struct {
-	serve http.HandlerFunc
-	one   chan struct{} // full while a request is served
+	serve  http.HandlerFunc
+	params []string      // besides output
+	one    chan struct{} // full while a request is served
 
 	mu     sync.Mutex // protects the fields below
 	tokens float64    // number of requests that may be served at the time last
 	last   time.Time  // when tokens was computed
 }
 
-// NewPage returns a page that calls serve for each request within the limits.
-func NewPage(serve http.HandlerFunc) *Page {
-	return &Page{serve: serve, one: make(chan struct{}, 1), tokens: burst, last: time.Now()}
+// NewPage returns a page that calls serve for each request within the limits. A request may have
+// the parameter output and params, each once.
+func NewPage(serve http.HandlerFunc, params ...string) *Page {
+	return &Page{serve: serve, params: params, one: make(chan struct{}, 1), tokens: burst, last: time.Now()}
+}
+
+// check returns what is wrong with the parameters of a request. A misspelt one must not be
+// ignored: the explanation would be about something else.
+func (p *Page) check(rawQuery string) error {
+	query, err := url.ParseQuery(rawQuery)
+	if err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(query)) {
+		switch {
+		case key != "output" && !slices.Contains(p.params, key):
+			return fmt.Errorf("unknown parameter %q; the parameters are %s and output", key, strings.Join(p.params, ", "))
+		case len(query[key]) > 1:
+			return fmt.Errorf("the parameter %s is given more than once", key)
+		}
+	}
+	if output := query.Get("output"); output != "" && output != "text" && output != "json" {
+		return errors.New("output: want text or json")
+	}
+	return nil
 }
 
 func (p *Page) allow(now time.Time) bool {
@@ -55,8 +83,8 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "use GET", http.StatusMethodNotAllowed)
 		return
 	}
-	if output := r.URL.Query().Get("output"); output != "" && output != "text" && output != "json" {
-		http.Error(w, "output: want text or json", http.StatusBadRequest)
+	if err := p.check(r.URL.RawQuery); err != nil {
+		http.Error(w, Lines(err.Error()), http.StatusBadRequest)
 		return
 	}
 	if errors.Is(p.Do(r.Context(), func() { p.serve(w, r) }), ErrTooMany) {

@@ -46,3 +46,33 @@ func TestPageMethods(t *testing.T) {
 		}
 	}
 }
+
+// A request with a parameter that the page does not have, or that is not clear, is refused.
+func TestPageParameters(t *testing.T) {
+	p := NewPage(func(http.ResponseWriter, *http.Request) {}, "name", "type")
+	for query, want := range map[string]string{
+		"":                               "",
+		"name=a&type=A":                  "",
+		"type=&name=a&output=":           "",
+		"name=a&output=json":             "",
+		"name=a&output=xml":              "output: want text or json",
+		"nam=a":                          `unknown parameter "nam"; the parameters are name, type and output`,
+		"name=a&typ=AAAA":                `unknown parameter "typ"`,
+		"Name=a":                         `unknown parameter "Name"`,
+		"name=a&name=b":                  "name is given more than once",
+		"name=a&output=json&output=text": "output is given more than once",
+		"name=%zz":                       "invalid URL escape",
+		"name=a;type=A":                  "semicolon",
+		"%1b%5b31m=a":                    `unknown parameter "\x1b[31m"`,
+	} {
+		w := httptest.NewRecorder()
+		p.tokens = burst
+		p.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, Path+"?"+query, http.NoBody))
+		switch {
+		case want == "" && w.Code != http.StatusOK:
+			t.Errorf("%q: %d %s", query, w.Code, w.Body)
+		case want != "" && (w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), want)):
+			t.Errorf("%q: %d %s, want %s", query, w.Code, w.Body, want)
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 // explanation names the files of local data and sends questions to upstream servers, which
 // others who may read the metrics at the same address must not be able to do.
 func Handler(e *Explainer) http.Handler {
-	page := explain.NewPage(func(w http.ResponseWriter, r *http.Request) { serve(e, w, r) })
+	page := explain.NewPage(func(w http.ResponseWriter, r *http.Request) { serve(e, w, r) }, "name", "type")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := logging.FromHere(r); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)

@@ -26,7 +26,8 @@ type Limited struct {
 
 // NewLimited returns a Limited that explains names with e.
 func NewLimited(e *Explainer) *Limited {
-	return &Limited{explainer: e, Page: explain.NewPage(func(w http.ResponseWriter, r *http.Request) { serve(e, w, r) })}
+	page := explain.NewPage(func(w http.ResponseWriter, r *http.Request) { serve(e, w, r) }, "name", "type", "namespace", "ndots")
+	return &Limited{explainer: e, Page: page}
 }
 
 // Explain is like [Explainer.Explain], but the error may also be [explain.ErrTooMany] or that
