@@ -142,10 +142,27 @@ func ParseCommand(args []string, getenv func(string) string, out io.Writer, add 
 	flags := newFlagSet(o, raw, out)
 	add(flags)
 	if err := flags.Parse(doubleDashes(flags, args)); err != nil {
-		return nil, nil, err
+		return nil, nil, plainError(err)
 	}
 	o, err := o.finish(raw, flags, getenv)
 	return o, flags.Args(), err
+}
+
+// plainError returns err, in other words if pflag names a function of Go to say that a value has
+// the wrong form.
+func plainError(err error) error {
+	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	forms := map[string]string{
+		"int": "a whole number of at most 64 bits", "uint64": "a whole number of at most 64 bits, not below 0",
+		"bool": "true or false", "duration": "a duration such as 30s or 5m",
+	}
+	if form := forms[wrong.GetFlag().Value.Type()]; form != "" {
+		return fmt.Errorf("--%s=%s: want %s", wrong.GetFlag().Name, wrong.GetValue(), form)
+	}
+	return err
 }
 
 // finish checks the flags that were parsed, and the environment.

@@ -108,6 +108,26 @@ func TestParseOptions(t *testing.T) {
 	}
 }
 
+// A value of the wrong form is named with the form that is right, not with a function of Go.
+func TestWrongFormIsInPlainWords(t *testing.T) {
+	for args, want := range map[string]string{
+		"--v=x":                         "--v=x: want a whole number",
+		"-v x":                          "--v=x: want a whole number",
+		"--dns_port=53.5":               "--dns-port=53.5: want a whole number",
+		"-healthz-port=99999999999999999999": "want a whole number of at most 64 bits",
+		"--ttl=30":                      "--ttl=30: want a duration such as 30s",
+		"--wildcards=maybe":             "--wildcards=maybe: want true or false",
+		"--log-file-max-size=-1":        "--log-file-max-size=-1: want a whole number",
+		"--nosuch=1":                    "unknown flag: --nosuch",
+		"--domain":                      "flag needs an argument",
+	} {
+		_, err := Parse(strings.Fields(args), noEnv, &bytes.Buffer{})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "strconv") {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+}
+
 func TestParseOptionsRejects(t *testing.T) {
 	tests := []struct{ args, want string }{
 		{"--domain=Cluster.Local", "--domain"},
