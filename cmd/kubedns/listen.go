@@ -19,6 +19,7 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/kubedns/status"
 	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/logging"
+	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
 // openDNS binds the DNS port. An unspecified address stands for all addresses of
@@ -74,7 +75,13 @@ func (a *app) openHTTP(registry *prometheus.Registry) error {
 		}
 	}
 	if a.opts.DebugAddress != "" {
-		writeCache := func(w io.Writer) error { return a.tree.Snapshot().WriteJSON(w) }
+		writeCache := func(w io.Writer) error {
+			zones := []*treecache.Snapshot{a.tree.Snapshot()}
+			if a.clusterSet != nil {
+				zones = append(zones, a.clusterSet.Snapshot())
+			}
+			return treecache.WriteJSON(w, zones...)
+		}
 		// A profile takes as long as its reader asks for.
 		mux := pages.Debug(writeCache, a.log)
 		mux.Handle(logging.Path, a.control)

@@ -87,7 +87,7 @@ func dump(t *testing.T, tree *treecache.Tree, addrs []netip.Addr) string {
 	t.Helper()
 	var b bytes.Buffer
 	snapshot := tree.Snapshot()
-	if err := snapshot.WriteJSON(&b); err != nil {
+	if err := treecache.WriteJSON(&b, snapshot); err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range addrs {

@@ -174,7 +174,7 @@ func (z *zone) names(t *testing.T) {
 		Entries    map[string]any
 	}
 	var b strings.Builder
-	if err := z.snapshot.WriteJSON(&b); err != nil {
+	if err := treecache.WriteJSON(&b, z.snapshot); err != nil {
 		t.Fatal(err)
 	}
 	var top tree

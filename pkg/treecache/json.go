@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 // rawWeight is the weight that dumps show: a record's weight before the shares are computed.
@@ -22,19 +24,18 @@ type jsonRecord struct {
 	TTL      uint32 `json:"ttl,omitempty"`
 }
 
-// WriteJSON writes the forward tree as kube-dns's /cache does: at each level an
-// object with ChildNodes and Entries, keys sorted, indented with tabs. The labels
-// of the zone are levels too. It keeps only one Service's records in memory at a
-// time.
-func (s *Snapshot) WriteJSON(w io.Writer) error {
-	d := dumper{w: bufio.NewWriter(w), snapshot: s}
-	var labels []string
-	for label := range strings.SplitSeq(strings.TrimSuffix(s.zone.String(), "."), ".") {
-		if label != "" {
-			labels = append([]string{label}, labels...)
-		}
+// WriteJSON writes forward trees as kube-dns's /cache does: at each level an object with
+// ChildNodes and Entries, keys sorted, indented with tabs. The labels of the zones are levels too.
+// No zone may contain another. It keeps only one Service's records in memory at a time.
+func WriteJSON(w io.Writer, snapshots ...*Snapshot) error {
+	d := dumper{w: bufio.NewWriter(w)}
+	zones := make([]zoneDump, 0, len(snapshots))
+	for _, s := range snapshots {
+		labels := strings.Split(strings.TrimSuffix(s.zone.String(), "."), ".")
+		slices.Reverse(labels)
+		zones = append(zones, zoneDump{labels, s})
 	}
-	d.zone(labels)
+	d.zones(zones)
 	d.raw("\n")
 	if d.err != nil {
 		return d.err
@@ -42,12 +43,17 @@ func (s *Snapshot) WriteJSON(w io.Writer) error {
 	return d.w.Flush()
 }
 
+// zoneDump is a zone with those of its labels, the topmost first, that have not been written.
+type zoneDump struct {
+	labels   []string
+	snapshot *Snapshot
+}
+
 // dumper writes one dump. After an error it writes nothing more.
 type dumper struct {
-	w        *bufio.Writer
-	snapshot *Snapshot
-	depth    int
-	err      error
+	w     *bufio.Writer
+	depth int
+	err   error
 }
 
 func (d *dumper) raw(text string) {
@@ -104,23 +110,28 @@ func (d *dumper) node(kids []string, kid func(i int), entries []string, entry fu
 	})
 }
 
-// zone writes the nodes of the zone's labels, top first, and the tree below.
-func (d *dumper) zone(labels []string) {
-	if len(labels) == 0 {
-		d.dir(&d.snapshot.top)
+// zones writes the nodes of the labels of zones that are below the same node, and their trees.
+func (d *dumper) zones(zones []zoneDump) {
+	if len(zones) == 1 && (len(zones[0].labels) == 0 || zones[0].labels[0] == "") {
+		d.dir(zones[0].snapshot.zone, &zones[0].snapshot.top)
 		return
 	}
-	d.node(labels[:1], func(int) { d.zone(labels[1:]) }, nil, nil)
+	below := map[string][]zoneDump{}
+	for _, z := range zones {
+		below[z.labels[0]] = append(below[z.labels[0]], zoneDump{z.labels[1:], z.snapshot})
+	}
+	labels := slices.Sorted(maps.Keys(below))
+	d.node(labels, func(i int) { d.zones(below[labels[i]]) }, nil, nil)
 }
 
-func (d *dumper) dir(dir *dir) {
+func (d *dumper) dir(zone dnsname.Name, dir *dir) {
 	kids, kidNodes := sorted(&dir.nodes)
 	entries, entryNodes := sorted(&dir.entries)
 	d.node(kids, func(i int) {
 		if n := kidNodes[i]; n.dir != nil {
-			d.dir(n.dir)
+			d.dir(zone, n.dir)
 		} else {
-			d.set(n.set)
+			d.set(zone, n.set)
 		}
 	}, entries, func(i int) {
 		s := entryNodes[i].set
@@ -152,16 +163,17 @@ func sorted(t *trie[string, node]) ([]string, []*node) {
 }
 
 // set writes an owner's node with its hosts as entries and its ports below.
-func (d *dumper) set(s *Set) {
+func (d *dumper) set(zone dnsname.Name, s *Set) {
 	var protocols []string
 	for i := range s.ports { // ordered by protocol
 		label := "_" + s.ports[i].protocol.String()
-		if !slices.Contains(protocols, label) {
+		if s.ports[i].protocol != 0 && !slices.Contains(protocols, label) { // 0: see clusterset.go
 			protocols = append(protocols, label)
 		}
 	}
 	slices.Sort(protocols)
-	hosts, records := s.dump(s.node(d.snapshot.zone))
+	all := Answer{Status: Found, zone: zone, part: part{set: s, view: viewHosts, hi: int32(s.numHosts())}}
+	hosts, records := s.dump(all)
 	d.node(protocols, func(i int) {
 		var ports []string
 		for j := range s.ports {
@@ -170,16 +182,24 @@ func (d *dumper) set(s *Set) {
 			}
 		}
 		d.node(ports, func(j int) {
-			labels, services := s.dump(s.service(d.snapshot.zone, s.port(protocols[i], ports[j])))
+			labels, services := s.dump(s.service(zone, s.port(protocols[i], ports[j])))
 			d.node(nil, nil, labels, func(k int) { d.value(services[k]) })
 		}, nil, nil)
 	}, hosts, func(i int) { d.value(records[i]) })
 }
 
-// entryLabel returns the label under which kube-dns keeps the record.
+// entryLabel returns the label under which kube-dns keeps the record. Records of multi-cluster
+// Services, which it does not have, are kept under the labels of their host.
 func (r *Record) entryLabel() string {
-	if r.hashed {
+	switch {
+	case r.hashed:
 		return string(appendHashLabel(nil, r.hash)[1:])
+	case r.nested:
+		labels := strings.Split(r.label, ".")
+		slices.Reverse(labels)
+		return strings.Join(labels, ".")
+	case r.label == "" && r.Addr.IsValid():
+		return HashLabel(r.Addr)
 	}
 	return r.label
 }

@@ -3,10 +3,15 @@ package treecache
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 )
 
 func TestWriteJSON(t *testing.T) {
@@ -145,6 +150,60 @@ func TestWriteJSONEmpty(t *testing.T) {
 	}
 }
 
+// Several zones are one tree, with multi-cluster Services as they can be asked for.
+func TestWriteJSONSeveralZones(t *testing.T) {
+	set := New(dnsname.MustParse("clusterset.local"))
+	set.Replace(NewSet(spec(t, "web.default", ClusterSetIP).hosts("10.96.0.10").port("http", TCP, 80).port("", TCP, 81)))
+	set.Replace(NewSet(spec(t, "new.default", ClusterSetIP)))
+	set.Replace(NewSet(spec(t, "hl.default", ClusterSetHeadless).hosts("10.0.0.1=c1.pod-0", "10.0.0.2=reg.c2.pod-0", "10.0.0.3").port("p", UDP, 7, 0, 1)))
+	other := New(dnsname.MustParse("example"))
+	other.Replace(NewSet(spec(t, "ext.default", ExternalName).alias("example.com")))
+	var b strings.Builder
+	if err := WriteJSON(&b, set.Snapshot(), newTree(t).Snapshot(), other.Snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	type node struct {
+		ChildNodes map[string]*node
+		Entries    map[string]jsonRecord
+	}
+	var top node
+	d := json.NewDecoder(strings.NewReader(b.String()))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&top); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	var walk func(path string, n *node)
+	walk = func(path string, n *node) {
+		for label, kid := range n.ChildNodes {
+			walk(label+" "+path, kid)
+		}
+		for label, r := range n.Entries {
+			got = append(got, fmt.Sprintf("%s| %s %s:%d", path, label, r.Host, r.Port))
+		}
+		if len(n.ChildNodes)+len(n.Entries) == 0 {
+			got = append(got, path)
+		}
+	}
+	walk("", &top)
+	slices.Sort(got)
+	want := []string{
+		"_http _tcp web default svc clusterset local | 6464633335393634 web.default.svc.clusterset.local.:80",
+		"_p _udp hl default svc clusterset local | pod-0.c1 pod-0.c1.hl.default.svc.clusterset.local.:7",
+		"_p _udp hl default svc clusterset local | pod-0.c2.reg pod-0.c2.reg.hl.default.svc.clusterset.local.:7",
+		"cluster local ",
+		"default svc example | ext example.com:0",
+		"hl default svc clusterset local | " + HashLabel(netip.MustParseAddr("10.0.0.3")) + " 10.0.0.3:0",
+		"hl default svc clusterset local | pod-0.c1 10.0.0.1:0",
+		"hl default svc clusterset local | pod-0.c2.reg 10.0.0.2:0",
+		"new default svc clusterset local ",
+		"web default svc clusterset local | 6464633335393634 10.96.0.10:0",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // fullWriter takes n octets, then fails.
 type fullWriter struct{ left int }
 
@@ -164,7 +223,7 @@ func TestWriteJSONError(t *testing.T) {
 	}
 	tree := newTree(t, s)
 	for _, room := range []int{0, 5000} {
-		if err := tree.Snapshot().WriteJSON(&fullWriter{room}); !errors.Is(err, errFull) {
+		if err := WriteJSON(&fullWriter{room}, tree.Snapshot()); !errors.Is(err, errFull) {
 			t.Errorf("with room for %d octets: %v, want %v", room, err, errFull)
 		}
 	}

@@ -120,7 +120,7 @@ func TestKindChange(t *testing.T) {
 func dump(tb testing.TB, tree *Tree) string {
 	tb.Helper()
 	var b strings.Builder
-	if err := tree.Snapshot().WriteJSON(&b); err != nil {
+	if err := WriteJSON(&b, tree.Snapshot()); err != nil {
 		tb.Fatal(err)
 	}
 	return b.String()
