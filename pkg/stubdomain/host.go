@@ -35,6 +35,11 @@ const (
 	warnPeriod = time.Minute
 	// maxAliases is how many ExternalName Services are followed.
 	maxAliases = 8
+	// maxAddrs is how many addresses of one server are used: whoever creates the Service, or
+	// answers for its name, may give it thousands.
+	maxAddrs = 16
+	// maxNamed is how many of the domains of one server are named in a message.
+	maxNamed = 10
 )
 
 // namedServer is a server that is given by name. Router.mu protects it.
@@ -55,6 +60,15 @@ type namedServer struct {
 	busy bool
 	// warned is when a failure was last logged; zero if not since the last success.
 	warned time.Time
+}
+
+// domainsText returns the stub domains that the server is for, or some of them.
+func (h *namedServer) domainsText() string {
+	text := strings.Join(h.domains[:min(len(h.domains), maxNamed)], " ")
+	if more := len(h.domains) - maxNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // problem says why the server has no address.
@@ -189,9 +203,10 @@ func (r *Router) recordLookup(h *namedServer, addrs []netip.Addr, err error, now
 	}
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	addrs = slices.Compact(addrs)
+	addrs = addrs[:min(len(addrs), maxAddrs)]
 	changed = !slices.Equal(addrs, h.addrs) || h.err != nil && len(h.addrs) == 0
 	if changed {
-		r.cfg.Logger.Info("resolved the server of a stub domain", "domain", strings.Join(h.domains, " "),
+		r.cfg.Logger.Info("resolved the server of a stub domain", "domain", h.domainsText(),
 			"server", display(h.name), "addresses", fmt.Sprint(addrs))
 	}
 	h.addrs, h.err, h.failures, h.due = addrs, nil, 0, now.Add(remotePeriod)
@@ -210,7 +225,7 @@ func (r *Router) warn(h *namedServer, now time.Time) {
 	if len(h.addrs) > 0 {
 		consequence = "keeping its previous addresses"
 	}
-	r.cfg.Logger.Warn("cannot resolve the server of a stub domain", "domain", strings.Join(h.domains, " "),
+	r.cfg.Logger.Warn("cannot resolve the server of a stub domain", "domain", h.domainsText(),
 		"server", display(h.name), "error", h.err, "consequence", consequence)
 }
 
@@ -282,7 +297,7 @@ func (r *Router) localAddrs(name dnsname.Name) ([]netip.Addr, error) {
 		var addrs []netip.Addr
 		for _, v6 := range [...]bool{false, true} {
 			walk := answer.Addrs(v6)
-			for addr, ok := walk.Next(); ok; addr, ok = walk.Next() {
+			for addr, ok := walk.Next(); ok && len(addrs) < maxAddrs; addr, ok = walk.Next() {
 				addrs = append(addrs, addr)
 			}
 		}

@@ -83,8 +83,8 @@ type Router struct {
 	hosts map[dnsname.Name]*namedServer
 	// looking counts the lookups that wait for other servers.
 	looking int
-	// logged holds the lines that logChanges logged last.
-	logged []string
+	// logged holds the lines about the current servers, which logChanges has logged.
+	logged map[string]bool
 }
 
 // New returns a Router without servers.
@@ -118,7 +118,7 @@ func (r *Router) Set(servers []dnsconfig.Server, stubs map[dnsname.Name][]dnscon
 				h.domains = nil
 				hosts[server.Name] = h
 			}
-			if text := display(domain); !slices.Contains(h.domains, text) {
+			if text := display(domain); len(h.domains) == 0 || h.domains[len(h.domains)-1] != text {
 				h.domains = append(h.domains, text)
 			}
 		}
@@ -178,11 +178,11 @@ const verbose = slog.Level(-2)
 
 // logChanges logs the servers of all names with --v=2, if they have changed.
 func (r *Router) logChanges(t *table) {
-	var lines []string
+	lines := make(map[string]bool, len(t.list))
 	for _, d := range t.list {
 		line := d.String()
-		lines = append(lines, line)
-		if !slices.Contains(r.logged, line) {
+		lines[line] = true
+		if !r.logged[line] {
 			//nolint:forbidigo // the logger ignores the context
 			r.cfg.Logger.Log(context.Background(), verbose, "the servers for some names have changed", "where", line)
 		}

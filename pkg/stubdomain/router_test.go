@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +59,11 @@ func newWorld(t *testing.T) *world {
 			case value[0] == '@':
 				return treecache.ListAnswer([]treecache.Record{treecache.AliasRecord(dnsname.MustParse(value[1:]), 30)})
 			}
-			return treecache.ListAnswer([]treecache.Record{treecache.AddressRecord(netip.MustParseAddr(value), 30)})
+			var list []treecache.Record
+			for addr := range strings.FieldsSeq(value) {
+				list = append(list, treecache.AddressRecord(netip.MustParseAddr(addr), 30))
+			}
+			return treecache.ListAnswer(list)
 		},
 		Lookup: func(_ context.Context, servers []netip.AddrPort, name dnsname.Name) ([]netip.Addr, error) {
 			w.mu.Lock()
@@ -412,4 +418,47 @@ func TestAskServers(t *testing.T) {
 func pass(d time.Duration) {
 	time.Sleep(d + time.Millisecond)
 	synctest.Wait()
+}
+
+// Whoever creates the Service of a server, or answers for its name, decides how many addresses it
+// has. Few of them are used, always the same, and messages stay short.
+func TestServerWithVeryManyAddresses(t *testing.T) {
+	run(t, func(w *world) {
+		var remote, local []string
+		for i := range 1000 {
+			remote = append(remote, netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}).String())
+			local = append(local, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String())
+		}
+		w.set(w.remote, "ns.example.", strings.Join(remote, " "))
+		w.set(w.local, "dns.corp.svc.cluster.local.", strings.Join(local, " "))
+		var domains []string
+		for i := range 500 {
+			domains = append(domains, fmt.Sprintf(`"d%d.example": ["ns.example"], "l%d.example": ["dns.corp.svc.cluster.local"]`, i, i))
+		}
+		w.config("{" + strings.Join(domains, ",") + "}")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		w.mu.Lock()
+		first := w.routes
+		w.mu.Unlock()
+		for line := range strings.Lines(first) {
+			if servers := strings.Fields(line)[1:]; len(servers) > maxAddrs || len(servers) == maxAddrs-1 {
+				t.Fatalf("%d servers: %s", len(servers), line)
+			}
+		}
+		slices.Reverse(remote)
+		w.set(w.remote, "ns.example.", strings.Join(remote, " "))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.routes != first {
+			t.Error("the servers depend on the order of the answer")
+		}
+		for line := range strings.Lines(w.log.String()) {
+			if len(line) > 1000 {
+				t.Errorf("a message of %d octets: %.300s", len(line), line)
+			}
+		}
+	})
 }
