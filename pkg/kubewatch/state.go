@@ -44,7 +44,18 @@ type clusterState struct {
 // serviceState is what is known under the key of one Service.
 type serviceState struct {
 	service *records.Service // nil while there is none
-	slices  []*records.Slice // sorted by name; immutable, copied when it changes
+	slices  []*records.Slice // sorted by name
+	// lent is true if others may read slices, which then must not change in place.
+	lent bool
+}
+
+// replace puts parts in the place of slices[from:to]. A Service may have any number of slices,
+// so it does not copy them each time.
+func (e *serviceState) replace(from, to int, parts []*records.Slice) {
+	if e.lent {
+		e.slices, e.lent = slices.Clone(e.slices), false
+	}
+	e.slices = slices.Replace(e.slices, from, to, parts...)
 }
 
 func newClusterState() *clusterState {
@@ -112,6 +123,7 @@ func (s *clusterState) service(k key) (*records.Service, []*records.Slice) {
 	if e == nil || e.service == nil {
 		return nil, nil
 	}
+	e.lent = true
 	return e.service, e.slices
 }
 
@@ -244,8 +256,8 @@ func (s sliceSink) shareKept(k key, value sliceValue) sliceValue {
 		return value
 	}
 	from, to := named(e.slices, k.name)
-	if kept := e.slices[from:to:to]; reflect.DeepEqual(value.parts, kept) {
-		value.parts = kept
+	if kept := e.slices[from:to]; reflect.DeepEqual(value.parts, kept) {
+		copy(value.parts, kept)
 		if value.service == owner {
 			value.service = owner // shares its memory
 		}
@@ -318,7 +330,7 @@ func (s *clusterState) setSlice(k key, owner string, parts []*records.Slice) boo
 	}
 	s.owners[k] = owner
 	s.endpoints += length(parts) - length(e.slices[from:to])
-	e.slices = slices.Concat(e.slices[:from], parts, e.slices[to:])
+	e.replace(from, to, parts)
 	s.mark(service)
 	return true
 }
@@ -333,7 +345,7 @@ func (s *clusterState) removeSlice(k key) {
 	if e := s.serviceStates[service]; e != nil {
 		from, to := named(e.slices, k.name)
 		s.endpoints -= length(e.slices[from:to])
-		e.slices = slices.Concat(e.slices[:from], e.slices[to:])
+		e.replace(from, to, nil)
 	}
 	s.mark(service)
 }
