@@ -262,9 +262,13 @@ func deref[T any](p *T) T {
 	return *p
 }
 
-// maxShared is how many values of each kind an interner remembers. Further values
-// are stored once for each object, which costs memory and nothing else.
-const maxShared = 10_000
+// maxShared is how many values of each kind an interner remembers, and maxSharedSize the size of
+// the largest of them, in octets as text. All others are stored once for each object, which costs
+// memory and nothing else. What is remembered is never forgotten, so it must be little.
+const (
+	maxShared     = 10_000
+	maxSharedSize = 256
+)
 
 // interner lets equal namespaces, port names and port lists share memory: a cluster
 // has few different ones. The zero value is ready to use.
@@ -323,12 +327,12 @@ func (in *interner) internPorts(ports []records.Port) []records.Port {
 	return own
 }
 
-// remember stores value under id unless shared is full.
+// remember stores value under id unless shared is full, or the value is large.
 func remember[V any](shared *map[string]V, id string, value V) {
 	if *shared == nil {
 		*shared = map[string]V{}
 	}
-	if len(*shared) < maxShared {
+	if len(*shared) < maxShared && len(id) <= maxSharedSize {
 		(*shared)[id] = value
 	}
 }

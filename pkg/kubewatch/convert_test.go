@@ -1,8 +1,11 @@
 package kubewatch
 
 import (
+	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,6 +161,31 @@ func TestIntern(t *testing.T) {
 		t.Errorf("%d texts and %d lists kept, want at most %d", len(in.texts), len(in.ports), maxShared)
 	}
 }
+
+// What is remembered for ever is small, however large the objects are.
+func TestInternKeepsOnlySmallValues(t *testing.T) {
+	var in interner
+	for n := range 400 {
+		ports := make([]records.Port, n)
+		for i := range ports {
+			ports[i] = records.Port{Name: fmt.Sprintf("p-%d-%d", n, i), Protocol: records.TCP, Number: uint16(i + 1)}
+		}
+		if got := in.internPorts(ports); !slices.Equal(got, ports) {
+			t.Fatalf("internPorts of %d ports returns %d others", n, len(got))
+		}
+		text := strings.Repeat("x", n)
+		if got, pointed := in.intern([]byte(text)), in.internPointer([]byte(text)); got != text || *pointed != text {
+			t.Fatalf("intern(%q) = %q, %q", text, got, *pointed)
+		}
+	}
+	for _, size := range []int{len(slices.MaxFunc(slices.Collect(maps.Keys(in.texts)), byLength)), len(slices.MaxFunc(slices.Collect(maps.Keys(in.ports)), byLength))} {
+		if size > maxSharedSize || size < maxSharedSize/2 {
+			t.Errorf("the largest value that is remembered has %d octets, want nearly %d", size, maxSharedSize)
+		}
+	}
+}
+
+func byLength(a, b string) int { return len(a) - len(b) }
 
 // Lists that differ anywhere must not share memory.
 func TestInternPortsTellsApart(t *testing.T) {
