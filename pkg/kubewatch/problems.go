@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
@@ -18,7 +20,15 @@ type problems struct {
 	mu       sync.Mutex
 	services map[key][]records.Problem
 	pieces   int // the sum of the lengths in services
+
+	minute     time.Time // when the minute began in which messages are counted
+	messages   int       // logged in this minute
+	suppressed uint64    // messages not logged since the last one
 }
+
+// maxMessages is how many messages may be logged in a minute. Whoever creates a Service decides
+// how often its faults change.
+const maxMessages = 100
 
 // The kinds of object that problems reports about.
 const (
@@ -45,6 +55,13 @@ func (p *problems) note(k key, found []records.Problem) {
 		return
 	}
 	p.services[k] = found
+	if now := time.Now(); now.Sub(p.minute) >= time.Minute {
+		p.minute, p.messages = now, 0
+	}
+	if p.messages++; p.messages > maxMessages {
+		p.suppressed++
+		return
+	}
 	texts := make([]string, len(found))
 	for i, f := range found {
 		texts[i] = f.Field + ": " + f.Reason
@@ -52,12 +69,14 @@ func (p *problems) note(k key, found []records.Problem) {
 			texts[i] = "endpointslice " + f.Slice + " " + texts[i]
 		}
 	}
+	log := p.log.With("namespace", k.namespace, lograte.Suppressed(p.suppressed))
 	parts := strings.Join(texts, "; ")
+	p.suppressed = 0
 	if p.kind == kindImport {
-		p.log.Warn("skipping invalid parts of a ServiceImport", "namespace", k.namespace, "import", k.name, "parts", parts)
+		log.Warn("skipping invalid parts of a ServiceImport", "import", k.name, "parts", parts)
 		return
 	}
-	p.log.Warn("skipping invalid parts of a Service", "namespace", k.namespace, "service", k.name, "parts", parts)
+	log.Warn("skipping invalid parts of a Service", "service", k.name, "parts", parts)
 }
 
 // count returns the number of Services with invalid parts and the number of these
