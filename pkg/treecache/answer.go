@@ -198,16 +198,17 @@ func (a *Answer) record(p *part, i int) Record {
 	case viewPorts:
 		s.setLabel(&r, at)
 		r.Repeat = i > 0 && s.sameLabel(at-1, at)
-	case viewRefs:
-		r.Port = p.port.refs.list[at].port
-		s.setLabel(&r, int(p.port.refs.list[at].host))
+	case viewRefs, viewImport:
+		if p.port == nil {
+			break
+		}
+		ref := p.port.refs.list[at]
+		if ref.port != 0 {
+			r.Port = ref.port
+		}
+		s.setLabel(&r, int(ref.host))
 	case viewAlias:
 		r.Alias, r.path, r.zone = true, "", s.alias
-	case viewImport:
-		if p.port != nil {
-			r.Port = p.port.refs.list[at].port
-			s.setLabel(&r, int(p.port.refs.list[at].host))
-		}
 	}
 	return r
 }

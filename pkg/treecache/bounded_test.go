@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -170,5 +171,112 @@ func TestManyClaimantsChange(t *testing.T) {
 	}
 	if a := tree.Reverse(netip.MustParseAddr("10.0.0.2"), nil); a.Len() != MaxNames {
 		t.Errorf("%d names, want %d", a.Len(), MaxNames)
+	}
+}
+
+// A Set takes memory in proportion to the object that it comes from, even though each port leads
+// to each of its endpoints.
+func TestPortsTimesHostsIsBounded(t *testing.T) {
+	const ports, hosts = 20_000, 1000
+	base := spec(t, "wide.default", Headless)
+	var all, half, quarter []int
+	for i := range hosts {
+		base.Hosts = append(base.Hosts, SetHost{Addr: addr4(i)})
+		all = append(all, i)
+		if i%2 == 0 {
+			half = append(half, i)
+		}
+		if i%4 == 0 {
+			quarter = append(quarter, i)
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		add     func(s *SetSpec, i int, name string)
+		leftOut int // the least number
+		most    int // the largest one
+	}{
+		{"all hosts", func(s *SetSpec, i int, name string) { s.port(name, TCP, uint16(i+1), all...) }, 0, 0},
+		{"half of the hosts", func(s *SetSpec, i int, name string) {
+			s.Ports = append(s.Ports, SetPort{Name: name, Protocol: TCP, Number: uint16(i + 1), Hosts: half})
+		}, 0, 0},
+		{"some in two slices", func(s *SetSpec, i int, name string) {
+			s.Ports = append(s.Ports, SetPort{Name: name, Protocol: TCP, Number: uint16(i + 1), Hosts: half}, SetPort{Name: name, Protocol: TCP, Number: uint16(i + 1), Hosts: quarter})
+		}, 0, 0},
+		{"numbers differ", func(s *SetSpec, i int, name string) {
+			s.Ports = append(s.Ports, SetPort{Name: name, Protocol: TCP, Number: uint16(i + 1), Hosts: half}, SetPort{Name: name, Protocol: TCP, Number: 1, Hosts: quarter})
+		}, ports - 100, ports - 10},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := *base
+			s.Ports = nil
+			for i := range ports {
+				tt.add(&s, i, fmt.Sprintf("p%05d", i))
+			}
+			if tt.name == "all hosts" { // one list, as Build has for a slice
+				for i := range s.Ports {
+					s.Ports[i].Hosts = all
+				}
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			set := NewSet(&s)
+			runtime.ReadMemStats(&after)
+			if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
+				t.Errorf("%d octets", used)
+			}
+			if n := set.PortsLeftOut(); n < tt.leftOut || n > tt.most {
+				t.Errorf("%d ports left out, want %d to %d", n, tt.leftOut, tt.most)
+			}
+			tree := newTree(t)
+			tree.Replace(set)
+			want := map[string]int{"all hosts": hosts}[tt.name]
+			if want == 0 {
+				want = hosts / 2
+			}
+			for _, i := range []int{0, 7, ports - 1} {
+				a := tree.Snapshot().Lookup(wireName(fmt.Sprintf("_p%05d._tcp.wide.default", i)))
+				if tt.leftOut > 0 {
+					if i == ports-1 && a.Status != NoSuchName {
+						t.Errorf("port %d: %v", i, a.Status)
+					}
+					continue
+				}
+				if r := a.At(a.Len() - 1); a.Len() != want || r.Port != uint16(i+1) {
+					t.Errorf("port %d: %d records, the last with port %d", i, a.Len(), r.Port)
+				}
+			}
+		})
+	}
+}
+
+// Ports of a multi-cluster Service are bounded too: its own name has a record for each of its
+// ports and endpoints.
+func TestImportedPortsTimesHostsIsBounded(t *testing.T) {
+	s := spec(t, "wide.default", ClusterSetHeadless)
+	var all []int
+	for i := range 1000 {
+		s.Hosts = append(s.Hosts, SetHost{Name: fmt.Sprintf("c.h%d", i), Addr: addr4(i)})
+		all = append(all, i)
+	}
+	for i := range 20_000 {
+		s.Ports = append(s.Ports, SetPort{Name: fmt.Sprintf("p%05d", i), Protocol: TCP, Number: uint16(i + 1), Hosts: all})
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	set := NewSet(s)
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
+		t.Errorf("%d octets", used)
+	}
+	tree := newTree(t)
+	tree.Replace(set)
+	for name, want := range map[string]int{"wide.default": 20 * 1000, "_p19999._tcp.wide.default": 1000} {
+		if a := tree.Snapshot().Lookup(wireName(name)); a.Len() != want {
+			t.Errorf("%s: %d records, want %d", name, a.Len(), want)
+		}
+	}
+	if n := set.PortsLeftOut(); n != 20_000-20 {
+		t.Errorf("%d ports left out", n)
 	}
 }

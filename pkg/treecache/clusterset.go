@@ -35,22 +35,23 @@ func appendNested(dst []byte, name string) []byte {
 	return dst
 }
 
-// addImportedPorts adds the services of the Set's own name: one for each host, or
-// virtual address, and port number.
-func (s *Set) addImportedPorts(ports []SetPort, first []uint32) {
-	if s.kind == ClusterSetIP {
-		first = []uint32{0} // the node itself, whatever its addresses
-	}
-	all := make([]*SetPort, 0, len(ports))
+// addOwnServices adds the services of the Set's own name: one for each host, or virtual
+// address, and port number.
+func (m *portMerger) addOwnServices(ports []SetPort) {
+	m.left = allowedPairs(len(m.first))
+	var list []portRef
 	for i := range ports {
-		p := ports[i]
-		if s.kind == ClusterSetIP {
-			p.Hosts = nil
+		p := &ports[i]
+		if m.set.kind == ClusterSetIP { // the target is the node itself, whatever its addresses
+			list = append(list, portRef{port: p.Number})
+		} else if more, ok := m.pairs(p); ok {
+			list = append(list, more...)
+		} else {
+			m.set.portsLeftOut++
 		}
-		all = append(all, &p)
 	}
-	if refs := portRefsOf(all, first); len(refs) > 0 {
-		s.ports = with(s.ports, 0, portNode{refs: &portRefs{list: slices.Clip(refs)}})
+	if list = sortedRefs(list); len(list) > 0 {
+		m.set.ports = with(m.set.ports, 0, portNode{refs: &portRefs{list: slices.Clip(list)}})
 	}
 }
 

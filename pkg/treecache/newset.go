@@ -2,9 +2,11 @@ package treecache
 
 import (
 	"cmp"
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
+	"unsafe"
 )
 
 // sortHost is a host that is being added to a Set.
@@ -50,9 +52,6 @@ func NewSet(spec *SetSpec) *Set {
 		return nil
 	}
 	s.addPorts(spec.Ports, first)
-	if s.kind.imported() {
-		s.addImportedPorts(spec.Ports, first)
-	}
 	return s.compact()
 }
 
@@ -160,8 +159,35 @@ func adoptNames(hosts []sortHost) {
 	}
 }
 
-// addPorts fills the port nodes. first maps an index into Spec.Hosts to the
-// host that stands for its label.
+// A port that not all hosts serve at one number needs a reference to each of its hosts. Whoever
+// creates EndpointSlices decides how many there are: 20 000 ports of 1000 endpoints, all in one
+// object, would take a gigabyte. A Set therefore has basePairs such references, and pairsPerHost
+// more for each of its hosts. Ports with the same hosts share them.
+const (
+	basePairs    = 1 << 12
+	pairsPerHost = 16
+)
+
+func allowedPairs(hosts int) int { return basePairs + pairsPerHost*hosts }
+
+// portMerger makes the ports of one Set.
+type portMerger struct {
+	set   *Set
+	first []uint32 // for each host in the SetSpec, the first host of the Set with its label
+	left  int      // pairs of a port and a host that may still be looked at
+	// oneNumber has the result of merging for each combination of lists of hosts that were
+	// given for one name, all with the same port number.
+	oneNumber map[string]merged
+}
+
+// merged is how a port is served: by no host if some is false, by all hosts if refs is nil, else
+// by the hosts in refs.
+type merged struct {
+	refs *portRefs
+	some bool
+}
+
+// addPorts fills the port nodes. first is what addHosts has returned.
 func (s *Set) addPorts(ports []SetPort, first []uint32) {
 	order := make([]*SetPort, 0, len(ports))
 	for i := range ports {
@@ -173,6 +199,7 @@ func (s *Set) addPorts(ports []SetPort, first []uint32) {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), strings.Compare(a.Name, b.Name))
 	}
 	slices.SortStableFunc(order, compare)
+	m := portMerger{set: s, first: first, left: allowedPairs(len(first)), oneNumber: map[string]merged{}}
 	for len(order) > 0 {
 		n := 1
 		for n < len(order) && compare(order[0], order[n]) == 0 {
@@ -180,57 +207,97 @@ func (s *Set) addPorts(ports []SetPort, first []uint32) {
 		}
 		node := portNode{name: order[0].Name, protocol: order[0].Protocol, number: order[0].Number}
 		known := node.protocol.String() != ""
-		if known && (s.kind == ClusterIP || s.kind == ClusterSetIP || s.mergePorts(&node, order[:n], first)) {
+		if known && (s.kind == ClusterIP || s.kind == ClusterSetIP || m.merge(&node, order[:n])) {
 			s.ports = append(s.ports, node)
 		}
 		order = order[n:]
 	}
+	if s.kind.imported() {
+		m.addOwnServices(ports)
+	}
 	s.ports = slices.Clip(s.ports)
 }
 
-// mergePorts builds the records of one port name from all ports that have it. It reports
+// merge builds the records of one port name from all ports that have it. It reports
 // whether there are any records.
-func (s *Set) mergePorts(node *portNode, ports []*SetPort, first []uint32) bool {
-	if len(ports) == 1 && ports[0].Hosts == nil {
-		return true
+func (m *portMerger) merge(node *portNode, ports []*SetPort) bool {
+	same := !slices.ContainsFunc(ports, func(p *SetPort) bool { return p.Number != node.number })
+	var key []byte
+	if same {
+		for _, p := range ports {
+			hosts := uintptr(unsafe.Pointer(unsafe.SliceData(p.Hosts))) // the same list, not an equal one
+			key = binary.NativeEndian.AppendUint64(key, uint64(hosts))
+			key = binary.NativeEndian.AppendUint64(key, uint64(len(p.Hosts)))
+		}
+		if before, ok := m.oneNumber[string(key)]; ok {
+			node.refs = before.refs
+			return before.some
+		}
 	}
-	refs := portRefsOf(ports, first)
-	if len(refs) == 0 {
+	list, ok := m.pairs(ports...)
+	if !ok {
+		m.set.portsLeftOut++
 		return false
 	}
-	// The usual case: every target occurs once, all with the same port number.
-	oneNumber := !slices.ContainsFunc(refs, func(r portRef) bool { return r.port != refs[0].port })
-	if oneNumber && len(refs) == int(s.targets) {
-		node.number = refs[0].port
-		return true
+	// Equal numbers are kept once, in the node.
+	one := !slices.ContainsFunc(list, func(r portRef) bool { return r.port != list[0].port })
+	if one && len(list) > 0 {
+		node.number = list[0].port
+		for i := range list {
+			list[i].port = 0
+		}
 	}
-	node.number, node.refs = 0, s.newPortRefs(refs)
-	return true
+	switch {
+	case len(list) == 0, one && len(list) == int(m.set.targets): // by none, or by all
+	case one:
+		node.refs = m.set.newPortRefs(list)
+	default:
+		node.number, node.refs = 0, m.set.newPortRefs(list)
+	}
+	if same {
+		m.oneNumber[string(key)] = merged{node.refs, len(list) > 0}
+	}
+	return len(list) > 0
 }
 
-// portRefsOf returns the hosts of the ports with their port numbers, in order and without
-// duplicates.
-func portRefsOf(ports []*SetPort, first []uint32) []portRef {
-	var refs []portRef
+// pairs returns the hosts of the ports with their port numbers, in order and without duplicates.
+// It returns false if there are more pairs than may still be looked at.
+func (m *portMerger) pairs(ports ...*SetPort) (list []portRef, ok bool) {
+	n := 0
+	for _, p := range ports {
+		if n += len(p.Hosts); p.Hosts == nil {
+			n += len(m.first)
+		}
+	}
+	if n > m.left {
+		return nil, false
+	}
+	m.left -= n
+	list = make([]portRef, 0, n)
 	for _, p := range ports {
 		if p.Hosts == nil {
-			for _, host := range first {
+			for _, host := range m.first {
 				if host != noHost {
-					refs = append(refs, portRef{host: host, port: p.Number})
+					list = append(list, portRef{host: host, port: p.Number})
 				}
 			}
 			continue
 		}
 		for _, i := range p.Hosts {
-			if i < len(first) && first[i] != noHost {
-				refs = append(refs, portRef{host: first[i], port: p.Number})
+			if i < len(m.first) && m.first[i] != noHost {
+				list = append(list, portRef{host: m.first[i], port: p.Number})
 			}
 		}
 	}
-	slices.SortFunc(refs, func(a, b portRef) int {
+	return sortedRefs(list), true
+}
+
+// sortedRefs sorts list in place and removes duplicates.
+func sortedRefs(list []portRef) []portRef {
+	slices.SortFunc(list, func(a, b portRef) int {
 		return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.port, b.port))
 	})
-	return slices.Compact(refs)
+	return slices.Compact(list)
 }
 
 // newPortRefs finds the addresses of the targets of refs, each once.
@@ -268,14 +335,6 @@ func (s *Set) equal(o *Set) bool {
 		s.hashed == o.hashed && slices.Equal(s.named.all(), o.named.all()) &&
 		slices.EqualFunc(s.ports, o.ports, func(a, b portNode) bool {
 			return a.name == b.name && a.protocol == b.protocol && a.number == b.number &&
-				slices.Equal(a.records(), b.records())
+				(a.refs == b.refs || a.refs != nil && b.refs != nil && slices.Equal(a.refs.list, b.refs.list))
 		})
-}
-
-// records returns the list of refs, nil when there are none.
-func (p *portNode) records() []portRef {
-	if p.refs == nil {
-		return nil
-	}
-	return p.refs.list
 }

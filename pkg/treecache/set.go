@@ -131,6 +131,7 @@ type Set struct {
 	hashed       hashedHosts // the hosts without a hostname
 	ttl          uint32      // of all records, in seconds
 	targets      uint32      // number of distinct labels among the hosts
+	portsLeftOut uint32      // SetPorts that would take too many references to hosts
 	priority     uint16      // of SRV records
 	kind         Kind        // of the Service
 	hasEndpoints bool        // Spec.HasEndpoints
@@ -140,9 +141,9 @@ type Set struct {
 type portNode struct {
 	name string
 	// refs are the records where hosts have different numbers, or some have
-	// none. nil, the usual case: all hosts at the one port number.
+	// none. nil, the usual case: all hosts at the one port number. Ports may share them.
 	refs     *portRefs
-	number   uint16
+	number   uint16 // 0 if the records in refs have numbers of their own
 	protocol Protocol
 }
 
@@ -157,7 +158,7 @@ type portRefs struct {
 
 type portRef struct {
 	host uint32 // the first host with the target's label
-	port uint16
+	port uint16 // 0 if it is that of the portNode
 }
 
 // Path returns the position of the Set below the zone.
@@ -178,6 +179,10 @@ func (s *Set) Kind() Kind { return s.kind }
 func (s *Set) Before(o *Set) bool {
 	return cmp.Or(cmp.Compare(s.created, o.created), cmp.Compare(s.path, o.path)) < 0
 }
+
+// PortsLeftOut returns the number of ports that have no records because there would be too many:
+// ports that only some of very many hosts serve, or each at another number.
+func (s *Set) PortsLeftOut() int { return int(s.portsLeftOut) }
 
 // HasEndpoints reports whether the Service has endpoints, ready or not.
 func (s *Set) HasEndpoints() bool { return s.hasEndpoints }
