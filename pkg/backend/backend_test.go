@@ -42,7 +42,7 @@ func slice(ports []records.Port, endpoints ...string) []*records.Slice {
 
 func add(tb testing.TB, tree *treecache.Tree, svc records.Service, slices []*records.Slice) {
 	tb.Helper()
-	set, problems := records.Build(&svc, slices, records.DefaultTTL)
+	set, problems := records.Build(&svc, slices, 15, records.DefaultTTL)
 	if len(problems) > 0 {
 		tb.Fatal(problems)
 	}

@@ -14,7 +14,7 @@ func ExampleBackend() {
 	tree := treecache.New(dnsname.MustParse("cluster.local"))
 	set, _ := records.Build(&records.Service{
 		Namespace: "default", Name: "web", ClusterIPs: []netip.Addr{netip.MustParseAddr("10.96.0.10")},
-	}, nil, records.DefaultTTL)
+	}, nil, len("\x07cluster\x05local\x00"), records.DefaultTTL)
 	tree.Replace(set)
 	b := backend.New(backend.Config{Tree: tree, Wildcards: true})
 

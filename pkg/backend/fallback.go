@@ -15,7 +15,7 @@ func fallback(zone dnsname.Name, api netip.AddrPort, ttl uint32) *treecache.Snap
 		Namespace: "default", Name: "kubernetes", Kind: records.ClusterIP,
 		ClusterIPs: []netip.Addr{api.Addr()},
 		Ports:      []records.Port{{Name: "https", Protocol: records.TCP, Number: api.Port()}},
-	}, nil, ttl)
+	}, nil, len(zone), ttl)
 	if set == nil {
 		return nil
 	}

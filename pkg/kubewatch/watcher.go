@@ -103,8 +103,9 @@ func New(cfg Config) *Watcher {
 		log: cfg.Logger,
 	}
 	w.metrics = newMetrics(cfg.Registerer, w)
+	zone := len(cfg.Tree.Snapshot().Zone())
 	w.cluster = w.newBuilder(cfg.Tree, kindService, func(service *records.Service, list []*records.Slice) (*treecache.Set, []records.Problem) {
-		return records.Build(service, list, w.ttl())
+		return records.Build(service, list, zone, w.ttl())
 	})
 	w.cluster.programmed = w.metrics.programmed
 	w.cluster.loaded = func(c counts) {

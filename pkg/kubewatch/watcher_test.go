@@ -113,7 +113,7 @@ func (f *fixture) naive() *treecache.Tree {
 				list = append(list, v.parts...)
 			}
 		}
-		if set, _ := records.Build(service, list, 0); set != nil {
+		if set, _ := records.Build(service, list, 15, 0); set != nil {
 			tree.Replace(set)
 		}
 	}
@@ -186,8 +186,12 @@ func randomHistory(t *testing.T, seed uint64) {
 				sl.Endpoints[0].Hostname = new("h")
 			}
 			sl.Endpoints[1].Conditions.Ready = new(rng.IntN(2) == 0)
-			if rng.IntN(8) == 0 {
+			switch rng.IntN(10) {
+			case 0:
 				sl.Labels = nil
+			case 1, 2: // label values that are no names of Services, but nearly
+				odd := []string{strings.ToUpper(name), name + ".default", name + "_"}[rng.IntN(3)]
+				sl.Labels[discoveryv1.LabelServiceName] = odd
 			}
 			f.slices.put(sl)
 		}

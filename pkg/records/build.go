@@ -12,19 +12,15 @@ import (
 )
 
 // Build makes everything that DNS says about svc, given all EndpointSlices of that
-// Service in any order. ttl is that of all records, in seconds. The Set is nil if
-// the Service has no names at all, such as a headless one without a ready endpoint
+// Service in any order. zone is the length of the zone's name in octets of wire form,
+// ttl that of all records in seconds. The Set is nil if the Service has no names at all, such as a headless one without a ready endpoint
 // (DNS specification 1.1.0, §2.4.1): then what was stored at its Path must be
-// removed. Problems are in the order of svc's fields and of the slices.
-func Build(svc *Service, slices []*Slice, ttl uint32) (*treecache.Set, []Problem) {
-	b := builder{svc: svc}
-	path, ok := Path(svc.Namespace, svc.Name)
-	if !dnsname.IsLabel1123(svc.Namespace) {
-		b.problem("", "metadata.namespace", "not an RFC 1123 label")
-		ok = false
-	}
-	if !dnsname.IsLabel1123(svc.Name) {
-		b.problem("", "metadata.name", "not an RFC 1123 label")
+// removed. At most maxProblems problems are returned, in the order of svc's fields and of the slices.
+func Build(svc *Service, slices []*Slice, zone int, ttl uint32) (*treecache.Set, []Problem) {
+	b := builder{svc: svc, zone: zone}
+	path, ok := b.path()
+	if ok && svc.Kind != ExternalName && treecache.MaxHashLabel+len(path)+zone > dnsname.MaxName {
+		b.problem("", "metadata.name", tooLong)
 		ok = false
 	}
 	if !ok {
@@ -52,7 +48,7 @@ func Build(svc *Service, slices []*Slice, ttl uint32) (*treecache.Set, []Problem
 	case ExternalName:
 		b.externalName()
 	}
-	return treecache.NewSet(&b.spec), b.problems
+	return b.finish()
 }
 
 // hasEndpoints reports whether any slice has an endpoint, ready or not.
@@ -63,12 +59,44 @@ func hasEndpoints(list []*Slice) bool {
 // builder collects the Spec of one Service.
 type builder struct {
 	svc      *Service
-	imported bool // svc is a ServiceImport, whose ports count even without a name
+	zone     int // octets of the zone's name in wire form
 	spec     treecache.SetSpec
 	problems []Problem
 }
 
+// tooLong is the reason of a problem.
+const tooLong = "the name would be longer than 255 octets"
+
+// path returns the Path of the object, and false if it cannot have one.
+func (b *builder) path() (treecache.Path, bool) {
+	if !dnsname.IsLabel1123(b.svc.Namespace) {
+		b.problem("", "metadata.namespace", "not an RFC 1123 label")
+	}
+	if !dnsname.IsLabel1123(b.svc.Name) {
+		b.problem("", "metadata.name", "not an RFC 1123 label")
+	}
+	return Path(b.svc.Namespace, b.svc.Name)
+}
+
+// finish returns the result.
+func (b *builder) finish() (*treecache.Set, []Problem) {
+	set := treecache.NewSet(&b.spec)
+	if set != nil && set.PortsLeftOut() > 0 {
+		b.problem("", "ports", fmt.Sprintf("%d have no SRV records: too many combinations of port and endpoint", set.PortsLeftOut()))
+	}
+	return set, b.problems
+}
+
+// maxProblems is the largest number of problems of one object. It may have thousands.
+const maxProblems = 50
+
 func (b *builder) problem(slice, field, reason string) {
+	switch n := len(b.problems); {
+	case n > maxProblems-1:
+		return
+	case n == maxProblems-1:
+		slice, field, reason = "", "further parts", "left out too"
+	}
 	b.problems = append(b.problems, Problem{
 		Namespace: b.svc.Namespace, Name: b.svc.Name, Slice: slice, Field: field, Reason: reason,
 	})
@@ -109,8 +137,13 @@ func (b *builder) slice(s *Slice) {
 			continue
 		}
 		hostname := strings.ToLower(e.Hostname)
-		if hostname != "" && !dnsname.IsLabel1123(hostname) {
+		switch {
+		case hostname == "":
+		case !dnsname.IsLabel1123(hostname):
 			b.problem(s.Name, fmt.Sprintf("endpoints[%d].hostname", i), "not an RFC 1123 label: named by hash")
+			hostname = ""
+		case 1+len(hostname)+len(b.spec.Path)+b.zone > dnsname.MaxName:
+			b.problem(s.Name, fmt.Sprintf("endpoints[%d].hostname", i), tooLong+": named by hash")
 			hostname = ""
 		}
 		hosts = append(hosts, len(b.spec.Hosts))
@@ -126,6 +159,7 @@ const maxPortName = dnsname.MaxLabel - 1
 
 // ports adds the ports of hosts: those with a name or, of a ServiceImport, all.
 func (b *builder) ports(slice, field string, ports []Port, hosts []int) {
+	imported := b.svc.Kind == ClusterSetIP || b.svc.Kind == ClusterSetHeadless
 	for i, p := range ports {
 		at := field + "[" + strconv.Itoa(i) + "]"
 		name := strings.ToLower(p.Name)
@@ -134,7 +168,7 @@ func (b *builder) ports(slice, field string, ports []Port, hosts []int) {
 			name = ""
 		}
 		switch {
-		case name == "" && !b.imported:
+		case name == "" && !imported:
 		case p.Protocol < TCP || p.Protocol > SCTP:
 			b.problem(slice, at+".protocol", "not TCP, UDP or SCTP")
 		case p.Number == 0:

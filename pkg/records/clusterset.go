@@ -20,42 +20,32 @@ import (
 // <address in dashes>.<cluster id>. An endpoint whose cluster is unknown is an address
 // of the import, without a name of its own.
 func BuildImport(imp *Service, slices []*Slice, zone int, ttl uint32) (*treecache.Set, []Problem) {
-	b := importBuilder{builder: builder{svc: imp, imported: true}, zone: zone}
-	path, ok := Path(imp.Namespace, imp.Name)
-	if !dnsname.IsLabel1123(imp.Name) {
-		b.problem("", "metadata.name", "not an RFC 1123 label")
-		ok = false
-	}
+	b := builder{svc: imp, zone: zone}
+	path, ok := b.path()
 	if imp.Kind != ClusterSetIP && imp.Kind != ClusterSetHeadless {
 		b.problem("", "spec.type", "not ClusterSetIP or Headless, or the spec cannot be read")
 		ok = false
 	}
-	if !ok || !dnsname.IsLabel1123(imp.Namespace) {
+	if !ok {
 		return nil, b.problems
 	}
 	b.spec = treecache.SetSpec{Path: path, Kind: imp.Kind, TTL: ttl, Priority: Priority, Created: imp.Created}
 	if imp.Kind == ClusterSetIP {
 		b.virtualAddrs("spec.ips")
 		b.ports("", "spec.ports", imp.Ports, nil)
-		return treecache.NewSet(&b.spec), b.problems
+		return b.finish()
 	}
 	for _, s := range slices {
 		b.importedSlice(s)
 	}
-	return treecache.NewSet(&b.spec), b.problems
-}
-
-// importBuilder collects the Spec of one ServiceImport.
-type importBuilder struct {
-	builder
-	zone int // octets of the zone's name in wire form
+	return b.finish()
 }
 
 // sourceCluster is the field that names the cluster of a slice.
 const sourceCluster = "metadata.labels[multicluster.kubernetes.io/source-cluster]"
 
 // importedSlice adds the ready endpoints of s, with the ports of s.
-func (b *importBuilder) importedSlice(s *Slice) {
+func (b *builder) importedSlice(s *Slice) {
 	cluster, fault := clusterOf(s.Cluster())
 	hosts := make([]int, 0, s.Len()) // those with a name
 	added := false
@@ -88,14 +78,14 @@ func (b *importBuilder) importedSlice(s *Slice) {
 
 // nestedName returns the name of endpoint i of s, given its cluster id from the node
 // downwards: "" if there is no room for it.
-func (b *importBuilder) nestedName(s *Slice, i int, cluster string) string {
+func (b *builder) nestedName(s *Slice, i int, cluster string) string {
 	host, valid := importedHost(s, i)
 	if !valid {
 		b.problem(s.Name, fmt.Sprintf("endpoints[%d].hostname", i), "not an RFC 1123 label: named by address")
 	}
 	// In wire form each of the two parts takes an octet more than its text.
 	if len(cluster)+1+len(host)+1+len(b.spec.Path)+b.zone > dnsname.MaxName {
-		b.problem(s.Name, fmt.Sprintf("endpoints[%d]", i), "its name would be longer than 255 octets")
+		b.problem(s.Name, fmt.Sprintf("endpoints[%d]", i), tooLong)
 		return ""
 	}
 	return cluster + "." + host

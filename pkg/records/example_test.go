@@ -17,7 +17,7 @@ func ExampleBuild() {
 			{Name: "http", Protocol: records.TCP, Number: 80},
 			{Name: "not a name", Protocol: records.TCP, Number: 81},
 		},
-	}, nil, records.DefaultTTL)
+	}, nil, len("\x07cluster\x05local\x00"), records.DefaultTTL)
 	tree := treecache.New(dnsname.MustParse("cluster.local"))
 	tree.Replace(set)
 

@@ -126,7 +126,7 @@ func zoneText(t *testing.T, objects []byte) string {
 	var problems []string
 	for i := range services {
 		svc, list := services[i].convert()
-		set, found := Build(svc, list, DefaultTTL)
+		set, found := Build(svc, list, zoneLen, DefaultTTL)
 		if set != nil {
 			tree.Replace(set)
 		}
@@ -146,7 +146,7 @@ func checkOrder(t *testing.T, svc *Service, list []*Slice, want *treecache.Set) 
 	t.Helper()
 	reversed := slices.Clone(list)
 	slices.Reverse(reversed)
-	set, _ := Build(svc, reversed, DefaultTTL)
+	set, _ := Build(svc, reversed, zoneLen, DefaultTTL)
 	if (set == nil) != (want == nil) {
 		t.Errorf("%s/%s: slices in reverse order give %v", svc.Namespace, svc.Name, set)
 	}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
 
@@ -196,9 +197,12 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s: %s: %s", where, p.Field, p.Reason)
 }
 
-// Path returns the place of a Service's Set in the tree, and whether the two names
-// can be labels in DNS.
+// Path returns the place of a Service's Set in the tree. It returns false if one of the names is
+// not an RFC 1123 label: such an object has no records. EndpointSlices may nevertheless name it.
 func Path(namespace, name string) (treecache.Path, bool) {
+	if !dnsname.IsLabel1123(namespace) || !dnsname.IsLabel1123(name) {
+		return "", false
+	}
 	p, err := treecache.MakePath(name, namespace)
 	return p, err == nil
 }

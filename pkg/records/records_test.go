@@ -2,15 +2,20 @@ package records
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
 )
+
+const zoneLen = len("\x07cluster\x05local\x00")
 
 func TestSliceKeepsEndpoints(t *testing.T) {
 	want := []Endpoint{
@@ -108,7 +113,7 @@ func TestBuildKeepsItsInput(t *testing.T) {
 	slice.Add(Endpoint{Addr: netip.MustParseAddr("10.0.0.2"), Hostname: "B", Ready: true})
 	slice.Add(Endpoint{Addr: netip.MustParseAddr("10.0.0.1"), Ready: true})
 	ports, endpoints := slices.Clone(slice.Ports), slices.Clone(slice.endpoints)
-	if set, problems := Build(svc, []*Slice{slice}, DefaultTTL); set == nil || len(problems) > 0 {
+	if set, problems := Build(svc, []*Slice{slice}, zoneLen, DefaultTTL); set == nil || len(problems) > 0 {
 		t.Fatalf("Build = %v, %v", set, problems)
 	}
 	if !slices.Equal(slice.Ports, ports) || !slices.Equal(slice.endpoints, endpoints) {
@@ -129,7 +134,7 @@ func TestBuildFacts(t *testing.T) {
 		{"empty slice", []*Slice{{}}, false},
 		{"one endpoint, not ready", []*Slice{{}, notReady}, true},
 	} {
-		set, _ := Build(svc, tt.slices, DefaultTTL)
+		set, _ := Build(svc, tt.slices, zoneLen, DefaultTTL)
 		if set.HasEndpoints() != tt.want || set.Kind() != ClusterIP {
 			t.Errorf("%s: HasEndpoints = %v, kind %d, want %v, %d", tt.name, set.HasEndpoints(), set.Kind(), tt.want, ClusterIP)
 		}
@@ -137,8 +142,101 @@ func TestBuildFacts(t *testing.T) {
 			t.Errorf("Path = %q, %v, the Set's %q", path, ok, set.Path())
 		}
 	}
-	if path, ok := Path("default", ""); ok {
-		t.Errorf("Path of no name = %q", path)
+	for _, names := range [][2]string{{"default", ""}, {"", "web"}, {"default", "WEB"}, {"Default", "web"}, {"default", "web.x"}, {"default", "*"}, {"default", "_web"}} {
+		if path, ok := Path(names[0], names[1]); ok {
+			t.Errorf("Path of %q = %q", names, path)
+		}
+	}
+}
+
+// An object has a bounded number of problems, however many of its parts are wrong.
+func TestProblemsAreBounded(t *testing.T) {
+	wide := &Slice{Name: "wide"}
+	for range 1000 {
+		wide.Add(Endpoint{Ready: true})
+	}
+	for i := range 2000 {
+		wide.Ports = append(wide.Ports, Port{fmt.Sprintf("%063d", i), TCP, 80})
+	}
+	svc := &Service{Namespace: "default", Name: "s", Kind: Headless}
+	imp := &Service{Namespace: "default", Name: "s", Kind: ClusterSetHeadless}
+	_, one := Build(svc, []*Slice{wide}, zoneLen, DefaultTTL)
+	_, other := BuildImport(imp, []*Slice{wide, wide}, 18, DefaultTTL)
+	for _, problems := range [][]Problem{one, other} {
+		if len(problems) != maxProblems || problems[maxProblems-2].Slice != "wide" {
+			t.Fatalf("%d problems", len(problems))
+		}
+		if got := problems[maxProblems-1].String(); got != "service default/s: further parts: left out too" {
+			t.Errorf("the last problem is %q", got)
+		}
+	}
+}
+
+// However long the names are, nothing in an answer is longer than a domain name, and the
+// Service has its addresses if its own name fits.
+func TestLongNames(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	label := func(most int) string { return strings.Repeat("x", 1+rng.IntN(most)) }
+	for range 2000 {
+		zone := dnsname.MustParse("cluster.local")
+		for rng.IntN(3) > 0 {
+			if l := label(63); 1+len(l)+len(zone) <= treecache.MaxZone {
+				zone = dnsname.MustParse(l + "." + zone.String())
+			}
+		}
+		s := &Slice{Name: "s", Ports: []Port{{"http", TCP, 80}}}
+		s.Add(Endpoint{Addr: netip.MustParseAddr("10.0.0.1"), Hostname: label(63), Ready: true})
+		s.Add(Endpoint{Addr: netip.MustParseAddr("10.0.0.2"), Ready: true})
+		svc := &Service{
+			Namespace: label(63), Name: label(63), Kind: Kind(rng.IntN(2)), ClusterIPs: []netip.Addr{netip.MustParseAddr("10.96.0.1")},
+			Ports: []Port{{"http", TCP, 80}},
+		}
+		set, problems := Build(svc, []*Slice{s}, len(zone), DefaultTTL)
+		own := len(svc.Namespace) + len(svc.Name) + 2 + 4 + len(zone)
+		if want := own+treecache.MaxHashLabel <= dnsname.MaxName; (set != nil) != want || !want && len(problems) == 0 {
+			t.Fatalf("%d octets: a Set: %v, problems %v", own, set != nil, problems)
+		}
+		if set == nil {
+			continue
+		}
+		tree := treecache.New(zone)
+		tree.Replace(set)
+		answers := []treecache.Answer{tree.Snapshot().Reverse(netip.MustParseAddr("10.0.0.1"), nil), tree.Snapshot().Reverse(netip.MustParseAddr("10.96.0.1"), nil)}
+		for _, prefix := range []string{"", "_http._tcp."} {
+			if name, err := dnsname.Parse(prefix + svc.Name + "." + svc.Namespace + ".svc." + zone.String()); err == nil {
+				answers = append(answers, tree.Snapshot().Lookup([]byte(name)))
+			}
+		}
+		for _, a := range answers {
+			for i := range a.Len() {
+				r := a.At(i)
+				if target := r.AppendTarget(nil); !dnsname.Valid(target) {
+					t.Fatalf("in a zone of %d octets, %s/%s: a target of %d octets", len(zone), svc.Namespace, svc.Name, len(target))
+				}
+			}
+		}
+		if answers[2].Status != treecache.Found {
+			t.Errorf("the Service itself: %v", answers[2].Status)
+		}
+	}
+}
+
+// Ports that would take too much memory are left out, and that is a problem of the object.
+func TestTooManyPortsAndEndpoints(t *testing.T) {
+	var slices []*Slice
+	for i := range 2 {
+		s := &Slice{Name: fmt.Sprint(i)}
+		for j := range 500 {
+			s.Add(Endpoint{Addr: netip.AddrFrom4([4]byte{10, byte(i), byte(j >> 8), byte(j)}), Ready: true})
+		}
+		for j := range 1000 {
+			s.Ports = append(s.Ports, Port{fmt.Sprintf("p%d", j), TCP, uint16(1000*i + j + 1)})
+		}
+		slices = append(slices, s)
+	}
+	set, problems := Build(&Service{Namespace: "default", Name: "s", Kind: Headless}, slices, zoneLen, DefaultTTL)
+	if set.PortsLeftOut() == 0 || len(problems) != 1 || !strings.Contains(problems[0].String(), "too many combinations of port and endpoint") {
+		t.Errorf("%d ports left out, problems %v", set.PortsLeftOut(), problems)
 	}
 }
 
@@ -153,7 +251,7 @@ func TestUpdates(t *testing.T) {
 	}
 	tree := treecache.New("\x01z\x00")
 	replace := func(s ...*Slice) {
-		set, problems := Build(svc, s, DefaultTTL)
+		set, problems := Build(svc, s, zoneLen, DefaultTTL)
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
@@ -210,7 +308,7 @@ func BenchmarkBuildHeadless(b *testing.B) {
 		b.Run(fmt.Sprintf("endpoints=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if set, _ := Build(svc, list, DefaultTTL); set == nil {
+				if set, _ := Build(svc, list, zoneLen, DefaultTTL); set == nil {
 					b.Fatal("no Set")
 				}
 			}

@@ -53,7 +53,7 @@ func (f *fakeBackend) Warm(names [][]byte) uint64 { return f.tree.Warm(names) }
 // add puts a Service into the tree.
 func (f *fakeBackend) add(tb testing.TB, svc *records.Service, slices ...*records.Slice) {
 	tb.Helper()
-	set, problems := records.Build(svc, slices, records.DefaultTTL)
+	set, problems := records.Build(svc, slices, 15, records.DefaultTTL)
 	if len(problems) > 0 {
 		tb.Fatalf("service %s/%s: %v", svc.Namespace, svc.Name, problems)
 	}

@@ -32,7 +32,7 @@ var worstCluster = sync.OnceValue(func() *fakeBackend {
 	}
 	var changes []treecache.Change
 	put := func(svc *records.Service, slices ...*records.Slice) {
-		if set, _ := records.Build(svc, slices, records.DefaultTTL); set != nil {
+		if set, _ := records.Build(svc, slices, 15, records.DefaultTTL); set != nil {
 			changes = append(changes, treecache.Change{Path: set.Path(), Set: set})
 		}
 	}

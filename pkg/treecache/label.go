@@ -49,7 +49,7 @@ func hashLabel(addr netip.Addr) uint32 {
 
 // HashLabel returns the label of a host without hostname, as text.
 func HashLabel(addr netip.Addr) string {
-	var buf [17]byte
+	var buf [MaxHashLabel]byte
 	return string(appendHashLabel(buf[:0], hashLabel(addr.Unmap()))[1:])
 }
 
@@ -73,7 +73,7 @@ func appendHashLabel(dst []byte, h uint32) []byte {
 // length octet, exact forms only.
 func parseHashLabel(label string) (uint32, bool) {
 	n := len(label)
-	if n == 0 || n > 16 || n%2 != 0 {
+	if n == 0 || n >= MaxHashLabel || n%2 != 0 {
 		return 0, false
 	}
 	var h uint32

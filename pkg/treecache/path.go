@@ -18,9 +18,13 @@ const pathLabels = 3
 // svc is the last label of every Path.
 const svc = "\x03svc"
 
+// MaxHashLabel is the length of the longest hash label, in octets of wire form.
+const MaxHashLabel = 1 + 16
+
 // MaxZone is the length of the longest zone that a Tree accepts, in octets of wire
-// form: 255 minus the largest target <host>.<service>.<namespace>.svc.
-const MaxZone = dnsname.MaxName - pathLabels*(dnsname.MaxLabel+1) - len(svc)
+// form: one in which a Service with short names can have hosts. Whoever makes a Set must
+// see to it that the targets of its records are not too long in the zone.
+const MaxZone = dnsname.MaxName - MaxHashLabel - len("\x01s\x01n") - len(svc)
 
 // MakePath returns the Path of a Service, letters lower-cased. It reports an
 // error if a name is empty or too long for a label. The caller must refuse names

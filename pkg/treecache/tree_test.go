@@ -173,9 +173,9 @@ func TestReverseOrder(t *testing.T) {
 }
 
 func TestNewPanics(t *testing.T) {
-	long := dnsname.MustParse(strings.Repeat("x", 57))
-	New(long) // 59 octets
-	for _, zone := range []dnsname.Name{"", "local", long[:len(long)-1], dnsname.MustParse(strings.Repeat("x", 58))} {
+	long := dnsname.MustParse(strings.Repeat("x.", 113) + "xx")
+	New(long) // 230 octets
+	for _, zone := range []dnsname.Name{"", "local", long[:len(long)-1], dnsname.MustParse(strings.Repeat("x.", 113) + "xxx")} {
 		func() {
 			defer func() {
 				if recover() == nil {

@@ -84,7 +84,7 @@ func (e *Explainer) explainObject(x *Explanation, kind string, labels []string, 
 	x.addf("%s %s/%s exists: %s, %s; its records have a TTL of %s", kind, namespace, service, kindText(svc), age, e.TTL)
 	var problems []records.Problem
 	if ttl := uint32(e.TTL / time.Second); kind == "Service" {
-		_, problems = records.Build(svc, slices, ttl)
+		_, problems = records.Build(svc, slices, len(e.Domain), ttl)
 	} else {
 		_, problems = records.BuildImport(svc, slices, len(e.ClusterSet.Snapshot().Zone()), ttl)
 	}

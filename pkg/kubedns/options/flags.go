@@ -400,7 +400,11 @@ func parseDomain(text string) (dnsname.Name, error) {
 	if !dnsname.IsSubdomain1123(trimmed) {
 		return "", errors.New("each label must be an RFC 1123 label: lower-case letters, digits and inner dashes")
 	}
-	return dnsname.Parse(trimmed)
+	domain, err := dnsname.Parse(trimmed)
+	if len(domain) > treecache.MaxZone {
+		return "", fmt.Errorf("must have at most %d characters, so that names of Services fit", treecache.MaxZone-2)
+	}
+	return domain, err
 }
 
 // parseClusterSet parses the clusterset domain, which may be "". It must not overlap with the
@@ -413,8 +417,6 @@ func (o *Options) parseClusterSet(text string) (dnsname.Name, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case len(domain) > treecache.MaxZone:
-		return "", fmt.Errorf("must have at most %d octets in wire form, but has %d", treecache.MaxZone, len(domain))
 	case o.Domain != "" && (domain.HasSuffix(o.Domain) || o.Domain.HasSuffix(domain)):
 		return "", errors.New("must not be equal to, above or below --domain=" + o.Domain.String())
 	}

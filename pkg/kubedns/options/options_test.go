@@ -28,6 +28,9 @@ func defaults() Options {
 	}
 }
 
+// longDomain is as long as a domain may be.
+var longDomain = strings.Repeat("a.", 113) + "bb"
+
 func TestParseOptions(t *testing.T) {
 	tests := []struct {
 		name string
@@ -37,6 +40,7 @@ func TestParseOptions(t *testing.T) {
 		{"defaults", "", func(*Options) {}},
 		{"domain with dot", "--domain=a.b.", func(o *Options) { o.Domain = dnsname.MustParse("a.b.") }},
 		{"domain without dot", "--domain=a.b", func(o *Options) { o.Domain = dnsname.MustParse("a.b.") }},
+		{"long domain", "--domain=" + longDomain, func(o *Options) { o.Domain = dnsname.MustParse(longDomain) }},
 		{"clusterset domain", "--clusterset-domain=clusterset.local", func(o *Options) { o.ClusterSetDomain = dnsname.MustParse("clusterset.local.") }},
 		{"autopath", "--autopath=cluster", func(o *Options) { o.Autopath = autopath.Cluster }},
 		{"autopath for all names", "--autopath=all --autopath-searches=corp.internal,b.", func(o *Options) {
@@ -111,15 +115,15 @@ func TestParseOptions(t *testing.T) {
 // A value of the wrong form is named with the form that is right, not with a function of Go.
 func TestWrongFormIsInPlainWords(t *testing.T) {
 	for args, want := range map[string]string{
-		"--v=x":                         "--v=x: want a whole number",
-		"-v x":                          "--v=x: want a whole number",
-		"--dns_port=53.5":               "--dns-port=53.5: want a whole number",
+		"--v=x":                              "--v=x: want a whole number",
+		"-v x":                               "--v=x: want a whole number",
+		"--dns_port=53.5":                    "--dns-port=53.5: want a whole number",
 		"-healthz-port=99999999999999999999": "want a whole number of at most 64 bits",
-		"--ttl=30":                      "--ttl=30: want a duration such as 30s",
-		"--wildcards=maybe":             "--wildcards=maybe: want true or false",
-		"--log-file-max-size=-1":        "--log-file-max-size=-1: want a whole number",
-		"--nosuch=1":                    "unknown flag: --nosuch",
-		"--domain":                      "flag needs an argument",
+		"--ttl=30":                           "--ttl=30: want a duration such as 30s",
+		"--wildcards=maybe":                  "--wildcards=maybe: want true or false",
+		"--log-file-max-size=-1":             "--log-file-max-size=-1: want a whole number",
+		"--nosuch=1":                         "unknown flag: --nosuch",
+		"--domain":                           "flag needs an argument",
 	} {
 		_, err := Parse(strings.Fields(args), noEnv, &bytes.Buffer{})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "strconv") {
@@ -133,13 +137,14 @@ func TestParseOptionsRejects(t *testing.T) {
 		{"--domain=Cluster.Local", "--domain"},
 		{"--domain=a_b", "--domain"},
 		{"--domain=", "--domain"},
+		{"--domain=x" + longDomain, "--domain=x" + longDomain + ": must have at most 228 characters"},
 		{"--domain=a..b", "--domain"},
 		{"--clusterset-domain=Clusterset", "--clusterset-domain"},
 		{"--clusterset-domain=.", "--clusterset-domain"},
 		{"--clusterset-domain=cluster.local", "--clusterset-domain"},
 		{"--clusterset-domain=set.cluster.local.", "--clusterset-domain"},
 		{"--clusterset-domain=local", "--clusterset-domain"},
-		{"--clusterset-domain=" + strings.Repeat("long.", 12) + "test", "--clusterset-domain"},
+		{"--clusterset-domain=x" + longDomain, "--clusterset-domain"},
 		{"--dns-port=0", "--dns-port"},
 		{"--dns-port=65536", "--dns-port"},
 		{"--dns-port=x", "--dns-port"},
