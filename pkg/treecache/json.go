@@ -149,7 +149,7 @@ func (d *dumper) dir(zone dnsname.Name, dir *dir) {
 func sorted(t *trie[string, node]) ([]string, []*node) {
 	labels := make([]string, 0, t.size)
 	byLabel := make(map[string]*node, t.size)
-	t.all(func(label string, n *node) bool {
+	t.from(0, func(label string, n *node) bool {
 		labels = append(labels, label)
 		byLabel[label] = n
 		return true

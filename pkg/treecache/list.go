@@ -17,7 +17,7 @@ func (s *Snapshot) Labels(namespace string, visit func(label string) bool) {
 		d = n.dir
 	}
 	each := func(label string, _ *node) bool { return visit(label) }
-	if d.nodes.all(each) {
-		d.entries.all(each)
+	if d.nodes.from(0, each) {
+		d.entries.from(0, each)
 	}
 }

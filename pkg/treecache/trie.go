@@ -190,28 +190,8 @@ func (n *trieNode[K, V]) own(edit uint64) *trieNode[K, V] {
 	return &c
 }
 
-// all calls yield for every key, in the order of the hashes, until it returns
-// false. It reports whether it reached the end.
-func (t *trie[K, V]) all(yield func(K, *V) bool) bool {
-	return t.root == nil || t.root.all(yield)
-}
-
-func (n *trieNode[K, V]) all(yield func(K, *V) bool) bool {
-	for i := range n.leaves {
-		if !yield(n.leaves[i].key, &n.leaves[i].val) {
-			return false
-		}
-	}
-	for _, kid := range n.kids {
-		if !kid.all(yield) {
-			return false
-		}
-	}
-	return true
-}
-
-// from calls yield like all, but begins at a place chosen by the bits of start and
-// wraps around.
+// from calls yield for every key until it returns false, beginning at a place chosen by the bits
+// of start, and wraps around. It reports whether yield never returned false.
 func (t *trie[K, V]) from(start uint64, yield func(K, *V) bool) bool {
 	return t.root == nil || t.root.from(start, yield)
 }

@@ -70,7 +70,7 @@ func checkTrie(t *testing.T, tr *trie[int, int], want map[int]int, hash func(int
 		}
 	}
 	seen := map[int]int{}
-	tr.all(func(k int, v *int) bool {
+	tr.from(0, func(k int, v *int) bool {
 		seen[k] = *v
 		return true
 	})
@@ -100,7 +100,7 @@ func TestTrieAllStops(t *testing.T) {
 		tr.put(1, hash(k), k, k, hash)
 	}
 	n := 0
-	if tr.all(func(int, *int) bool { n++; return n < 10 }) || n != 10 {
+	if tr.from(0, func(int, *int) bool { n++; return n < 10 }) || n != 10 {
 		t.Errorf("all went on after false, %d keys", n)
 	}
 }
