@@ -98,34 +98,18 @@ func (s *Set) nestedHost(zone dnsname.Name, labels []string) Answer {
 	}
 	below := unsafe.String(&key[0], len(key)) // not kept
 	name := below[:len(below)-1]
-	hosts := s.named.all()
-	if at := firstFrom(hosts, name); at < len(hosts) && hosts[at].name == name {
+	if lo, hi := s.named.withName(name); lo < hi {
 		n := s.hashed.len()
-		first := hosts[at].name
-		end := runEnd(at, len(hosts), func(i int) bool { return hosts[i].name == first })
 		return Answer{
 			Status: Found, weight: fullWeight, zone: zone,
-			part: part{set: s, view: viewHosts, lo: int32(n + at), hi: int32(n + end)},
+			part: part{set: s, view: viewHosts, lo: int32(n + lo), hi: int32(n + hi)},
 		}
 	}
+	hosts := s.named.all()
 	if at := firstFrom(hosts, below); at < len(hosts) && strings.HasPrefix(hosts[at].name, below) {
 		return Answer{Status: NoRecords}
 	}
 	return Answer{}
-}
-
-// firstFrom returns the index of the first of the sorted hosts whose name is not less than
-// name. It is not a closure, because a closure would keep name.
-func firstFrom(hosts []namedHost, name string) int {
-	lo, hi := 0, len(hosts)
-	for lo < hi {
-		if mid := (lo + hi) / 2; hosts[mid].name < name {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo
 }
 
 // target returns the view of what the services of p lead to.

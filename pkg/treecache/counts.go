@@ -14,16 +14,11 @@ type Counts struct {
 // Counts returns what s holds.
 func (s *Snapshot) Counts() Counts { return s.counts }
 
-func (c *Counts) include(o Counts) {
-	c.Addresses += o.Addresses
-	c.Services += o.Services
-	c.Aliases += o.Aliases
-}
-
-func (c *Counts) exclude(o Counts) {
-	c.Addresses -= o.Addresses
-	c.Services -= o.Services
-	c.Aliases -= o.Aliases
+// change adds o to c, or subtracts it if sign is -1.
+func (c *Counts) change(o Counts, sign int) {
+	c.Addresses += sign * o.Addresses
+	c.Services += sign * o.Services
+	c.Aliases += sign * o.Aliases
 }
 
 // counts returns what s contributes to the counts. A nil s contributes nothing.

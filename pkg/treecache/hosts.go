@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // hashedHosts are the hosts without a hostname. A cluster has one for almost every endpoint
@@ -184,16 +183,29 @@ func (n *namedHosts) address(at int) netip.Addr {
 	return netip.AddrFrom16(n.hosts[at].addr).Unmap()
 }
 
-// withName returns the hosts [lo, hi) that have this name.
+// withName returns the hosts [lo, hi) that have this name. It does not keep name.
 func (n *namedHosts) withName(name string) (lo, hi int) {
-	lo, found := slices.BinarySearchFunc(n.all(), name, func(h namedHost, name string) int {
-		return strings.Compare(h.name, name)
-	})
-	if !found {
+	hosts := n.all()
+	lo = firstFrom(hosts, name)
+	if lo == len(hosts) || hosts[lo].name != name {
 		return 0, 0
 	}
-	same := func(at int) bool { return n.hosts[at].name == name }
-	return lo, runEnd(lo, n.len(), same)
+	first := hosts[lo].name
+	return lo, runEnd(lo, len(hosts), func(at int) bool { return hosts[at].name == first })
+}
+
+// firstFrom returns the index of the first of the sorted hosts whose name is not less than
+// name. It is not a closure, because a closure would keep name.
+func firstFrom(hosts []namedHost, name string) int {
+	lo, hi := 0, len(hosts)
+	for lo < hi {
+		if mid := (lo + hi) / 2; hosts[mid].name < name {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
 }
 
 // at returns the hosts with this address, as a subslice of byAddr.

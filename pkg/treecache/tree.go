@@ -136,8 +136,8 @@ func (w *writer) change(c Change) bool {
 	}
 	self.current.Store(set)
 	w.reclaim(old, was, self, set)
-	s.counts.exclude(was.counts())
-	s.counts.include(set.counts())
+	s.counts.change(was.counts(), -1)
+	s.counts.change(set.counts(), 1)
 	return true
 }
 
