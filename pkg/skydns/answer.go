@@ -143,8 +143,8 @@ const maxSteps = 1 << 13
 // appendAddrs appends the addresses of a family until the reply is full. It begins at a
 // random one, so that clients that use the first address are spread over all of them.
 func (w *worker) appendAddrs(owner []byte, ttl uint32, a *treecache.Answer, v6 bool) (found, complete bool) {
-	few, ok := a.AppendFew(w.addrs.list[:0], v6)
-	w.addrs.list = few
+	few, ok := a.AppendFew(w.few[:0], v6)
+	w.few = few
 	if ok {
 		return w.appendFew(owner, min(ttl, a.TTL()), few)
 	}
@@ -167,7 +167,7 @@ func (w *worker) appendAddrs(owner []byte, ttl uint32, a *treecache.Answer, v6 b
 		switch {
 		case !ok:
 			return true, true
-		case !distinct && !w.addrs.insert(addr):
+		case !distinct && !w.addrs.insertAddr(w.s.seed, addr):
 		case first && !w.b.Addr(owner, ttl, addr), !first && !w.b.AddrAgain(addr):
 			return true, false
 		default:
@@ -277,7 +277,7 @@ func (w *worker) appendTargetAddrs(walk *treecache.Services) bool {
 		}
 		ttl := glue.TTL()
 		for addr, ok := addrs.Next(); ok; addr, ok = addrs.Next() {
-			if !distinct && !w.addrs.insert(addr) {
+			if !distinct && !w.addrs.insertAddr(w.s.seed, addr) {
 				continue
 			}
 			if !w.b.Addr(owner, ttl, addr) {

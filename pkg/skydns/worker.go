@@ -1,6 +1,7 @@
 package skydns
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/answerlog"
@@ -39,7 +40,8 @@ type worker struct {
 	// hint is the EDNS option with them; it is in the next reply unless empty.
 	hint    []byte
 	cookie  wire.Cookie        // of the OPT record
-	addrs   addrSet            // addresses that the reply has already
+	few     []netip.Addr       // of a small Service
+	addrs   hashSet            // addresses that the reply has already: an endpoint may have several names
 	record  treecache.Record   // the service at hand
 	records []treecache.Record // of a reverse answer
 	seen    hashSet            // SRV targets that the reply has already
@@ -54,7 +56,6 @@ func newWorker(s *Server) *worker {
 		name:      make([]byte, 0, dnsname.MaxName),
 		target:    make([]byte, 0, dnsname.MaxName),
 		candidate: make([]byte, 0, dnsname.MaxName),
-		addrs:     addrSet{seed: s.seed},
 	}
 }
 
