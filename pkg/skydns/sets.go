@@ -12,7 +12,18 @@ type hashSet struct {
 }
 
 // reset empties the set, which will get at most n hashes.
-func (s *hashSet) reset(n int) { s.slots = zeroed(s.slots, tableSize(n)) }
+func (s *hashSet) reset(n int) {
+	size := 4 // a power of two, of which n fill at most half
+	for size < 2*n {
+		size *= 2
+	}
+	if cap(s.slots) < size {
+		s.slots = make([]uint64, size)
+		return
+	}
+	s.slots = s.slots[:size]
+	clear(s.slots)
+}
 
 // insertAddr puts an address into the set and reports whether it is new there. seed keeps others
 // from making up addresses that collide.
@@ -45,23 +56,4 @@ func (s *hashSet) has(h uint64) bool {
 		i = (i + 1) & mask
 	}
 	return s.slots[i] == h
-}
-
-// tableSize returns a power of two that n entries fill at most half.
-func tableSize(n int) int {
-	size := 4
-	for size < 2*n {
-		size *= 2
-	}
-	return size
-}
-
-// zeroed returns a slice of n zeros, made of s if that is large enough.
-func zeroed(s []uint64, n int) []uint64 {
-	if cap(s) < n {
-		return make([]uint64, n)
-	}
-	s = s[:n]
-	clear(s)
-	return s
 }
