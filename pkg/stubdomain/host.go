@@ -313,17 +313,18 @@ func (r *Router) localAddrs(name dnsname.Name) ([]netip.Addr, error) {
 // question about the name would go to.
 func (r *Router) serversOf(name dnsname.Name) ([]dnsconfig.Server, error) {
 	domain, found := r.stubOf(name)
-	if !found {
-		if len(r.servers) == 0 {
-			return nil, errors.New("there is no upstream server to ask for it")
-		}
-		return r.servers, nil
+	configured := r.servers
+	if found {
+		configured = r.stubs[domain]
 	}
-	servers := newDestination(domain, r.stubs[domain], r.hosts).servers
-	if len(servers) == 0 {
+	servers := newDestination(domain, configured, r.hosts).servers
+	switch {
+	case len(servers) > 0:
+		return servers, nil
+	case found:
 		return nil, fmt.Errorf("it is in stub domain %s, none of whose servers has an address", display(domain))
 	}
-	return servers, nil
+	return nil, errors.New("there is no upstream server to ask for it")
 }
 
 // askServers looks up a name by asking servers, one after the other until one answers. The

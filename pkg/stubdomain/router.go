@@ -102,7 +102,7 @@ func New(cfg Config) *Router {
 // keep their addresses; Run looks up new ones. Set keeps neither servers nor stubs.
 func (r *Router) Set(servers []dnsconfig.Server, stubs map[dnsname.Name][]dnsconfig.Server) {
 	r.mu.Lock()
-	r.servers = unique(servers)
+	r.servers = slices.Clone(servers)
 	r.stubs = r.usable(stubs)
 	hosts := map[dnsname.Name]*namedServer{}
 	for _, domain := range slices.Sorted(maps.Keys(r.stubs)) {
@@ -247,15 +247,4 @@ func display(name dnsname.Name) string {
 		return text
 	}
 	return "."
-}
-
-// unique returns list without duplicates, in the same order.
-func unique[T comparable](list []T) []T {
-	var out []T
-	for _, x := range list {
-		if !slices.Contains(out, x) {
-			out = append(out, x)
-		}
-	}
-	return out
 }

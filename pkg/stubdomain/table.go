@@ -43,7 +43,7 @@ type destination struct {
 func newTable(zones []dnsname.Name, servers []dnsconfig.Server, stubs map[dnsname.Name][]dnsconfig.Server, hosts map[dnsname.Name]*namedServer) *table {
 	t := &table{
 		domains:  make(map[dnsname.Name]*destination, len(stubs)),
-		fallback: &destination{name: dnsname.Root, servers: servers},
+		fallback: newDestination(dnsname.Root, servers, nil),
 	}
 	if len(servers) == 0 {
 		t.fallback.reason = "there is no upstream server"
@@ -63,8 +63,10 @@ func newTable(zones []dnsname.Name, servers []dnsconfig.Server, stubs map[dnsnam
 // newDestination returns the destination for a stub domain, or for the root.
 func newDestination(name dnsname.Name, servers []dnsconfig.Server, hosts map[dnsname.Name]*namedServer) *destination {
 	d := &destination{name: name}
+	added := map[dnsconfig.Server]bool{}
 	add := func(server dnsconfig.Server, origin string) {
-		if !slices.Contains(d.servers, server) {
+		if !added[server] {
+			added[server] = true
 			d.servers, d.origins = append(d.servers, server), append(d.origins, origin)
 		}
 	}
@@ -89,16 +91,10 @@ func newDestination(name dnsname.Name, servers []dnsconfig.Server, hosts map[dns
 	return d
 }
 
-// The reverse zones of both address families.
-const (
-	reverse4 dnsname.Name = "\x07in-addr\x04arpa\x00"
-	reverse6 dnsname.Name = "\x03ip6\x04arpa\x00"
-)
-
 // delegable reports whether name is below one of the cluster's zones, or in a reverse zone.
 func delegable(name dnsname.Name, zones []dnsname.Name) bool {
 	below := func(zone dnsname.Name) bool { return name != zone && name.HasSuffix(zone) }
-	return slices.ContainsFunc(zones, below) || below(reverse4) || below(reverse6)
+	return slices.ContainsFunc(zones, below) || below(dnsname.InAddrArpa) || below(dnsname.IP6Arpa)
 }
 
 // find returns the longest stub domain that a canonical wire name is in, or nil.
@@ -164,7 +160,7 @@ func (d *destination) serverTexts() []string {
 	var out []string
 	for i, s := range d.servers {
 		text := s.String()
-		if i < len(d.origins) && d.origins[i] != "" {
+		if d.origins[i] != "" {
 			text += " (" + d.origins[i] + ")"
 		}
 		out = append(out, text)
