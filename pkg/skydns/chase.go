@@ -149,10 +149,6 @@ func (p *pending) done(reply *wire.Reply, err error) {
 	p.s.buffers.Put(buffer)
 }
 
-// ErrNobody is the error that Resolve passes to done when there is no server to ask about the
-// name. The answer then ends with the CNAME record.
-var ErrNobody = errors.New("no server for the name")
-
 // errNoAnswer means that the reply does not answer the question.
 var errNoAnswer = errors.New("the reply does not answer the question")
 
@@ -168,7 +164,6 @@ func (w *worker) answerResolved(buffer []byte, p *pending, up *wire.Reply, err e
 		}
 	}
 	switch {
-	case errors.Is(err, ErrNobody):
 	case err != nil:
 		w.s.log.Debug("external name not resolved", "name", nameText(last), "error", err)
 		return w.unreachable(start, "external name not resolved")
@@ -184,9 +179,6 @@ func (w *worker) answerResolved(buffer []byte, p *pending, up *wire.Reply, err e
 			return w.tooLong(result{})
 		}
 		owner = p.chain.at(i)
-	}
-	if err != nil {
-		return result{} // RFC 1034 §4.3.2: the CNAME is all that we know
 	}
 	return w.copyResolved(start, p, up)
 }

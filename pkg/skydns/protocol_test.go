@@ -360,15 +360,9 @@ func TestFlushReachesOutside(t *testing.T) {
 }
 
 func TestNobodyToResolve(t *testing.T) {
-	for name, resolve := range map[string]func(*wire.Query, func(*wire.Reply, error)){
-		"nil":       nil,
-		"at once":   func(_ *wire.Query, done func(*wire.Reply, error)) { done(nil, ErrNobody) },
-		"some time": func(_ *wire.Query, done func(*wire.Reply, error)) { go done(nil, ErrNobody) },
-	} {
-		c := newClient(t, Config{Resolve: resolve})
-		if got, want := render(c.ask(question(t, "e1.ext A"))), "NOERROR aa\ne1.ext.S 30 CNAME ext.example.com."; got != want {
-			t.Errorf("%s: %s, want %s", name, got, want)
-		}
+	c := newClient(t, Config{})
+	if got, want := render(c.ask(question(t, "e1.ext A"))), "NOERROR aa\ne1.ext.S 30 CNAME ext.example.com."; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 

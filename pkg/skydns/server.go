@@ -81,7 +81,7 @@ type Config struct {
 	// Resolve asks other servers about targets of external names outside the domain. Of
 	// question, only Name, Type, Class, Flags and EDNS.DO are set; it is valid until Resolve
 	// returns. Resolve must call done exactly once, on any goroutine; reply is valid only
-	// during that call. Nil acts like a function that always passes ErrNobody to done.
+	// during that call. Nil: the answer ends with the CNAME record.
 	Resolve func(question *wire.Query, done func(reply *wire.Reply, err error))
 
 	// RouteList returns, for caches, the list of servers that Outside and Resolve ask. It is
