@@ -2,6 +2,8 @@ package kubewatch
 
 import (
 	"cmp"
+	"iter"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -185,34 +187,39 @@ func (s serviceSink) remove(k key) {
 func (s serviceSink) replace(items []*item[*records.Service]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var keep map[key]struct{} // nil if nothing can have been removed
-	if s.services > 0 {
-		keep = make(map[key]struct{}, len(items))
-	}
-	for _, it := range items {
-		if !it.kept {
-			delete(keep, it.key)
-			s.removeService(it.key)
-			continue
-		}
-		if keep != nil {
-			keep[it.key] = struct{}{}
-		}
-		s.setService(it.key, it.value)
-	}
-	if keep != nil {
-		var gone []key
+	exist := func(yield func(key) bool) {
 		for k, e := range s.serviceStates {
-			if _, ok := keep[k]; !ok && e.service != nil {
-				gone = append(gone, k)
+			if e.service != nil && !yield(k) {
+				return
 			}
 		}
-		for _, k := range gone {
-			s.removeService(k)
-		}
 	}
+	replaceAll(items, exist, func(it *item[*records.Service]) bool {
+		if it.kept {
+			s.setService(it.key, it.value)
+		}
+		return it.kept
+	}, s.removeService)
 	s.servicesListed, s.relisted = true, true
 	s.nudge()
+}
+
+// replaceAll stores items with set, and removes those for which set returns false, and all others
+// that exist.
+func replaceAll[V any](items []*item[V], exist iter.Seq[key], set func(*item[V]) bool, remove func(key)) {
+	gone := map[key]struct{}{}
+	for k := range exist {
+		gone[k] = struct{}{}
+	}
+	for _, it := range items {
+		delete(gone, it.key)
+		if !set(it) {
+			remove(it.key)
+		}
+	}
+	for k := range gone {
+		remove(k)
+	}
 }
 
 func (s *clusterState) setService(k key, service *records.Service) {
@@ -288,29 +295,14 @@ func (s sliceSink) remove(k key) {
 func (s sliceSink) replace(items []*item[sliceValue]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var keep map[key]struct{} // nil if nothing can have been removed
-	if len(s.owners) > 0 {
-		keep = make(map[key]struct{}, len(items))
-	}
-	for _, it := range items {
+	replaceAll(items, maps.Keys(s.owners), func(it *item[sliceValue]) bool {
 		owner := s.owner(&it.value)
 		if !it.kept || owner == "" {
-			delete(keep, it.key)
-			s.removeSlice(it.key)
-			continue
-		}
-		if keep != nil {
-			keep[it.key] = struct{}{}
+			return false
 		}
 		s.setSlice(it.key, owner, it.value.parts)
-	}
-	if keep != nil {
-		for k := range s.owners {
-			if _, ok := keep[k]; !ok {
-				s.removeSlice(k)
-			}
-		}
-	}
+		return true
+	}, s.removeSlice)
 	s.slicesListed, s.relisted = true, true
 	s.nudge()
 }
