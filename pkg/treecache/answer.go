@@ -261,51 +261,42 @@ func (a *Answer) TTL() uint32 {
 // of multi-cluster Services have no addresses.
 func (a *Answer) AtNode() bool { return a.view == viewNode && a.set.kind == ClusterIP }
 
-// Aliases returns the number of external names among the records.
-func (a *Answer) Aliases() int {
-	n := 0
-	switch a.view {
-	case viewAlias:
-		n = 1
-	case viewList:
+// aliases calls yield for each external name, with the index of its part or, of a list, its own,
+// until it returns false. It does not pass pointers, because the answer would escape.
+func (a *Answer) aliases(yield func(at int) bool) {
+	if a.view == viewList {
 		for i := range a.list {
-			if a.list[i].Alias {
-				n++
+			if a.list[i].Alias && !yield(i) {
+				return
 			}
 		}
-	case viewSeveral:
-		for _, p := range *a.several {
-			if p.view == viewAlias {
-				n++
-			}
+		return
+	}
+	for k := range a.parts() {
+		if a.partAt(k).view == viewAlias && !yield(k) {
+			return
 		}
 	}
+}
+
+// Aliases returns the number of external names among the records.
+func (a *Answer) Aliases() (n int) {
+	a.aliases(func(int) bool { n++; return true })
 	return n
 }
 
 // Alias returns external name i, from 0 to Aliases()-1.
-func (a *Answer) Alias(i int) Record {
-	switch a.view {
-	case viewAlias:
-		return a.record(&a.part, 0)
-	case viewList:
-		for k := range a.list {
-			if a.list[k].Alias {
-				if i == 0 {
-					return a.list[k]
-				}
-				i--
-			}
+func (a *Answer) Alias(i int) (r Record) {
+	a.aliases(func(at int) bool {
+		switch i--; {
+		case i >= 0:
+			return true
+		case a.view == viewList:
+			r = a.list[at]
+		default:
+			r = a.record(a.partAt(at), 0)
 		}
-	case viewSeveral:
-		for k := range *a.several {
-			if p := &(*a.several)[k]; p.view == viewAlias {
-				if i == 0 {
-					return a.record(p, 0)
-				}
-				i--
-			}
-		}
-	}
-	return Record{}
+		return false
+	})
+	return r
 }
