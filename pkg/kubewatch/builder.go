@@ -22,7 +22,7 @@ type treeBuilder struct {
 	// problems remembers and logs what cannot be used of each object.
 	problems *problems
 	// buildSet builds the record set of one Service or ServiceImport.
-	buildSet func(*records.Service, []*records.Slice) (*treecache.Set, []records.Problem)
+	buildSet func(*records.Service, []*records.Slice) (*treecache.Set, []string)
 	// resync is Config.Resync.
 	resync time.Duration
 	// loaded is called once, before synced is closed.
@@ -140,7 +140,7 @@ func (b *treeBuilder) rebuild(work pendingWork) {
 func (b *treeBuilder) change(k key) (treecache.Change, bool) {
 	service, list := b.state.service(k)
 	var set *treecache.Set
-	var found []records.Problem
+	var found []string
 	if service != nil {
 		set, found = b.buildSet(service, list)
 	}

@@ -8,18 +8,17 @@ import (
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/internal/lograte"
-	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
 // problems remembers which invalid parts of which Services are left out, to log each
 // once and to count them. It is safe for concurrent use.
 type problems struct {
-	log  *slog.Logger
-	kind string // kindService or kindImport
+	log  *slog.Logger // does not change
+	kind string       // kindService or kindImport; does not change
 
-	mu       sync.Mutex
-	services map[key][]records.Problem
-	pieces   int // the sum of the lengths in services
+	mu       sync.Mutex       // protects the fields below
+	services map[key][]string // the problems of each Service that has any
+	pieces   int              // the sum of the lengths in services
 
 	minute     time.Time // when the minute began in which messages are counted
 	messages   int       // logged in this minute
@@ -37,12 +36,12 @@ const (
 )
 
 func newProblems(log *slog.Logger, kind string) *problems {
-	return &problems{log: log, kind: kind, services: map[key][]records.Problem{}}
+	return &problems{log: log, kind: kind, services: map[key][]string{}}
 }
 
 // note records which parts of a Service and its slices are left out now, and logs
 // them unless they are the same as before.
-func (p *problems) note(k key, found []records.Problem) {
+func (p *problems) note(k key, found []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.services[k]
@@ -62,15 +61,8 @@ func (p *problems) note(k key, found []records.Problem) {
 		p.suppressed++
 		return
 	}
-	texts := make([]string, len(found))
-	for i, f := range found {
-		texts[i] = f.Field + ": " + f.Reason
-		if f.Slice != "" {
-			texts[i] = "endpointslice " + f.Slice + " " + texts[i]
-		}
-	}
-	log := p.log.With("namespace", k.namespace, lograte.Suppressed(p.suppressed))
-	parts := strings.Join(texts, "; ")
+	log := p.log.With(slog.String("namespace", k.namespace), lograte.Suppressed(p.suppressed))
+	parts := strings.Join(found, "; ")
 	p.suppressed = 0
 	if p.kind == kindImport {
 		log.Warn("skipping invalid parts of a ServiceImport", "import", k.name, "parts", parts)

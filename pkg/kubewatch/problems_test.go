@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/kube-dns/kube-dns/pkg/records"
 )
 
 // However often the faults of objects change, the log grows slowly, and says what it leaves out.
@@ -19,7 +17,7 @@ func TestProblemsAreLoggedSlowly(t *testing.T) {
 		p := newProblems(slog.New(slog.NewTextHandler(&log, nil)), kindService)
 		for i := range 60_000 {
 			k := key{"default", fmt.Sprintf("s%d", i%7)}
-			p.note(k, []records.Problem{{Field: "ports", Reason: fmt.Sprint(i)}})
+			p.note(k, []string{fmt.Sprint(i)})
 			if i%2 == 0 {
 				p.note(k, nil)
 			}

@@ -104,7 +104,7 @@ func New(cfg Config) *Watcher {
 	}
 	w.metrics = newMetrics(cfg.Registerer, w)
 	zone := len(cfg.Tree.Snapshot().Zone())
-	w.cluster = w.newBuilder(cfg.Tree, kindService, func(service *records.Service, list []*records.Slice) (*treecache.Set, []records.Problem) {
+	w.cluster = w.newBuilder(cfg.Tree, kindService, func(service *records.Service, list []*records.Slice) (*treecache.Set, []string) {
 		return records.Build(service, list, zone, w.ttl())
 	})
 	w.cluster.programmed = w.metrics.programmed
@@ -128,7 +128,7 @@ func New(cfg Config) *Watcher {
 // ttl returns Config.TTL in seconds.
 func (w *Watcher) ttl() uint32 { return uint32(w.cfg.TTL / time.Second) }
 
-func (w *Watcher) newBuilder(tree *treecache.Tree, kind string, build func(*records.Service, []*records.Slice) (*treecache.Set, []records.Problem)) *treeBuilder {
+func (w *Watcher) newBuilder(tree *treecache.Tree, kind string, build func(*records.Service, []*records.Slice) (*treecache.Set, []string)) *treeBuilder {
 	return &treeBuilder{
 		state: newClusterState(), tree: tree, problems: newProblems(w.log, kind), buildSet: build,
 		resync: w.cfg.Resync, built: w.metrics.built, synced: make(chan struct{}),
@@ -139,7 +139,7 @@ func (w *Watcher) newBuilder(tree *treecache.Tree, kind string, build func(*reco
 // zone, and returns the sink for their slices.
 func (w *Watcher) followImports(c *converter) sliceSink {
 	zone := len(w.cfg.ClusterSet.Snapshot().Zone())
-	b := w.newBuilder(w.cfg.ClusterSet, kindImport, func(imp *records.Service, list []*records.Slice) (*treecache.Set, []records.Problem) {
+	b := w.newBuilder(w.cfg.ClusterSet, kindImport, func(imp *records.Service, list []*records.Slice) (*treecache.Set, []string) {
 		return records.BuildImport(imp, list, zone, w.ttl())
 	})
 	b.loaded = func(c counts) {

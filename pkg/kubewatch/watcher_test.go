@@ -493,7 +493,7 @@ func TestInvalidPieces(t *testing.T) {
 			t.Errorf("skipped %d pieces of %d services, want 3 of 2", s.SkippedPieces, s.SkippedServices)
 		}
 		log := f.log.String()
-		if n := strings.Count(log, "level=WARN"); n != 2 || !strings.Contains(log, "service=web") || !strings.Contains(log, "endpointslice db-1") {
+		if n := strings.Count(log, "level=WARN"); n != 2 || !strings.Contains(log, "service=web") || !strings.Contains(log, "EndpointSlice db-1") {
 			t.Errorf("%d warnings, want one for each service:\n%s", n, log)
 		}
 		f.services.remove(key{"default", "web"})

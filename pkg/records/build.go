@@ -15,8 +15,9 @@ import (
 // Service in any order. zone is the length of the zone's name in octets of wire form,
 // ttl that of all records in seconds. The Set is nil if the Service has no names at all, such as a headless one without a ready endpoint
 // (DNS specification 1.1.0, §2.4.1): then what was stored at its Path must be
-// removed. At most maxProblems problems are returned, in the order of svc's fields and of the slices.
-func Build(svc *Service, slices []*Slice, zone int, ttl uint32) (*treecache.Set, []Problem) {
+// removed. The texts say which parts of the objects have no records, or not the intended ones, and
+// why: at most maxProblems, in the order of svc's fields and of the slices.
+func Build(svc *Service, slices []*Slice, zone int, ttl uint32) (*treecache.Set, []string) {
 	b := builder{svc: svc, zone: zone}
 	path, ok := b.path()
 	if ok && svc.Kind != ExternalName && treecache.MaxHashLabel+len(path)+zone > dnsname.MaxName {
@@ -61,7 +62,7 @@ type builder struct {
 	svc      *Service
 	zone     int // octets of the zone's name in wire form
 	spec     treecache.SetSpec
-	problems []Problem
+	problems []string
 }
 
 // tooLong is the reason of a problem.
@@ -79,7 +80,7 @@ func (b *builder) path() (treecache.Path, bool) {
 }
 
 // finish returns the result.
-func (b *builder) finish() (*treecache.Set, []Problem) {
+func (b *builder) finish() (*treecache.Set, []string) {
 	set := treecache.NewSet(&b.spec)
 	if set != nil && set.PortsLeftOut() > 0 {
 		b.problem("", "ports", fmt.Sprintf("%d have no SRV records: too many combinations of port and endpoint", set.PortsLeftOut()))
@@ -90,16 +91,19 @@ func (b *builder) finish() (*treecache.Set, []Problem) {
 // maxProblems is the largest number of problems of one object. It may have thousands.
 const maxProblems = 50
 
+// problem adds a problem with a field, given by its path such as "spec.ports[1].name", of an
+// EndpointSlice, or of the object itself if slice is "".
 func (b *builder) problem(slice, field, reason string) {
+	text := field + ": " + reason
 	switch n := len(b.problems); {
-	case n > maxProblems-1:
+	case n == maxProblems:
 		return
 	case n == maxProblems-1:
-		slice, field, reason = "", "further parts", "left out too"
+		text = "further parts: left out too"
+	case slice != "":
+		text = "EndpointSlice " + slice + " " + text
 	}
-	b.problems = append(b.problems, Problem{
-		Namespace: b.svc.Namespace, Name: b.svc.Name, Slice: slice, Field: field, Reason: reason,
-	})
+	b.problems = append(b.problems, text)
 }
 
 // virtualAddrs adds the addresses of the Service, which are in this field of the object.

@@ -19,7 +19,7 @@ import (
 // endpoints of all clusters, each named <hostname>.<cluster id>, or
 // <address in dashes>.<cluster id>. An endpoint whose cluster is unknown is an address
 // of the import, without a name of its own.
-func BuildImport(imp *Service, slices []*Slice, zone int, ttl uint32) (*treecache.Set, []Problem) {
+func BuildImport(imp *Service, slices []*Slice, zone int, ttl uint32) (*treecache.Set, []string) {
 	b := builder{svc: imp, zone: zone}
 	path, ok := b.path()
 	if imp.Kind != ClusterSetIP && imp.Kind != ClusterSetHeadless {

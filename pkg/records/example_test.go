@@ -27,5 +27,5 @@ func ExampleBuild() {
 	fmt.Println(problems)
 	// Output:
 	// Found 10 100 80 web.default.svc.cluster.local.
-	// [service default/web: spec.ports[1].name: not an RFC 1123 label of at most 62 characters]
+	// [spec.ports[1].name: not an RFC 1123 label of at most 62 characters]
 }

@@ -131,7 +131,7 @@ func zoneText(t *testing.T, objects []byte) string {
 			tree.Replace(set)
 		}
 		for _, p := range found {
-			problems = append(problems, "; "+p.String())
+			problems = append(problems, "; service "+svc.Namespace+"/"+svc.Name+": "+p)
 		}
 		checkOrder(t, svc, list, set)
 	}

@@ -10,7 +10,6 @@
 package records
 
 import (
-	"fmt"
 	"net/netip"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -174,27 +173,6 @@ func (s *Slice) At(i int) Endpoint {
 		e.Hostname = s.hostnames[at-1]
 	}
 	return e
-}
-
-// Problem is one part of an object that has no records, or not the intended ones.
-// Only that part is left out.
-type Problem struct {
-	Namespace, Name string // of the Service or ServiceImport
-	// Slice is the EndpointSlice that the part is in, "" for the object itself.
-	Slice string
-	// Field is the path of the part in its object, such as "spec.ports[1].name".
-	Field string
-	// Reason says what is wrong, without the object's name.
-	Reason string
-}
-
-// String returns the problem as one line for people.
-func (p Problem) String() string {
-	where := "service " + p.Namespace + "/" + p.Name
-	if p.Slice != "" {
-		where += ", endpointslice " + p.Slice
-	}
-	return fmt.Sprintf("%s: %s: %s", where, p.Field, p.Reason)
 }
 
 // Path returns the place of a Service's Set in the tree. It returns false if one of the names is

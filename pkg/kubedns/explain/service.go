@@ -82,28 +82,20 @@ func (e *Explainer) explainObject(x *Explanation, kind string, labels []string, 
 		age = "created " + time.Since(time.Unix(svc.Created, 0)).Round(time.Second).String() + " ago"
 	}
 	x.addf("%s %s/%s exists: %s, %s; its records have a TTL of %s", kind, namespace, service, kindText(svc), age, e.TTL)
-	var problems []records.Problem
+	var problems []string
 	if ttl := uint32(e.TTL / time.Second); kind == "Service" {
 		_, problems = records.Build(svc, slices, len(e.Domain), ttl)
 	} else {
 		_, problems = records.BuildImport(svc, slices, len(e.ClusterSet.Snapshot().Zone()), ttl)
 	}
 	for _, p := range problems {
-		x.addf("left out: %s", problemText(&p))
+		x.addf("left out: %s", p)
 	}
 	if svc.Kind == records.Headless || svc.Kind == records.ClusterSetHeadless {
 		explainSlices(x, labels[:n-3], svc, slices)
 	} else if len(labels) > 3 {
 		explainPorts(x, labels[:n-3], svc.Ports)
 	}
-}
-
-func problemText(p *records.Problem) string {
-	text := p.Field + ": " + p.Reason
-	if p.Slice != "" {
-		text = "EndpointSlice " + p.Slice + " " + text
-	}
-	return text
 }
 
 func kindText(svc *records.Service) string {
