@@ -278,7 +278,7 @@ func TestValidate(t *testing.T) {
 		{manifest("  # stubDomains: \n  upstreamNameservers: |\n    [\"192.0.2.1\",\n    ]\n"), 1, []string{"cm.yaml:8: key upstreamNameservers"}},
 		{manifest("  {stubDomains: '{\"a.example\": [', upstreamNameservers: '[]'}\n"), 1, []string{"cm.yaml:5: key stubDomains"}},
 		{manifest("  upstreamNameservers: \"[\\n\\n]x\"\n"), 1, []string{"cm.yaml:5 (line 3 of the value): key upstreamNameservers"}},
-		{manifest("  autopath: cluster\n"), 0, []string{"(autopath): cluster"}},
+		{manifest("  autopath: cluster\n"), 0, []string{"search lists -> names inside the cluster are completed"}},
 		{manifest("  autopath: everything\n"), 1, []string{"cm.yaml:5: key autopath: \"everything\" is not a mode"}},
 		{manifest("  autopath: cluster\n  autopath: off\n"), 2, []string{"autopath"}},
 		{manifest("  stubDomains: '{\"\\e[2J.example\": [\"nonsense\"]}'\n"), 1, []string{"cm.yaml:5: "}},

@@ -253,9 +253,6 @@ func report(data map[string]string, place func(key string, line int) string, out
 	for _, name := range slices.Sorted(maps.Keys(config.Federations)) {
 		fmt.Fprintf(out, "federation %s -> %s\n", name, config.Federations[name])
 	}
-	if config.Autopath != autopath.Unset {
-		fmt.Fprintf(out, "names of a Pod's search list that do not exist are completed (autopath): %s\n", config.Autopath)
-	}
 	return code
 }
 
