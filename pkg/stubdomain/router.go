@@ -180,7 +180,7 @@ const verbose = slog.Level(-2)
 func (r *Router) logChanges(t *table) {
 	lines := make(map[string]bool, len(t.list))
 	for _, d := range t.list {
-		line := d.String()
+		line := d.describe().String()
 		lines[line] = true
 		if !r.logged[line] {
 			//nolint:forbidigo // the logger ignores the context
@@ -208,35 +208,11 @@ func (r *Router) Delegated(name []byte) bool {
 	return v.current.delegates(name) || v.next != nil && v.next.delegates(name)
 }
 
-// Describe returns a line for each stub domain, and one for all other names, with their
-// servers, for people.
-func (r *Router) Describe() []string {
-	var lines []string
-	for _, d := range r.view.Load().current.list {
-		lines = append(lines, d.String())
-	}
-	return lines
-}
-
-// Destination is a stub domain, or all other names, with its upstream servers.
-type Destination struct {
-	// Domain is the stub domain, without a final dot; "" stands for all other names.
-	Domain string
-	// Servers are the servers as they were configured, with their addresses.
-	Servers []string
-	// Reason says why there is no server; "" if there is one.
-	Reason string
-}
-
 // Destinations returns the stub domains in use, sorted by name, and then all other names.
 func (r *Router) Destinations() []Destination {
 	var list []Destination
 	for _, d := range r.view.Load().current.list {
-		out := Destination{Servers: d.serverTexts(), Reason: d.reason}
-		if d.name != dnsname.Root {
-			out.Domain = display(d.name)
-		}
-		list = append(list, out)
+		list = append(list, d.describe())
 	}
 	return list
 }

@@ -313,7 +313,7 @@ func TestLongestDomain(t *testing.T) {
 			}
 		}
 		want := "stub domain us-east.svc.cluster.local: 1.1.1.2:53"
-		if lines := strings.Join(w.Describe(), "\n"); !strings.Contains(lines, want) || !strings.Contains(lines, "other names: 9.9.9.9:53") ||
+		if lines := fmt.Sprint(w.Destinations()); !strings.Contains(lines, want) || !strings.Contains(lines, "other names: 9.9.9.9:53") ||
 			!strings.Contains(lines, "stub domain db.us-east.svc.cluster.local: no server (no address for server nosuch.dns.svc.cluster.local: no such Service") {
 			t.Errorf("Describe:\n%s", lines)
 		}

@@ -155,27 +155,40 @@ func (t *table) upstreamRoutes() []upstream.Route {
 	return list
 }
 
-// serverTexts returns the servers as they were configured, with their addresses.
-func (d *destination) serverTexts() []string {
-	var out []string
+// Destination is a stub domain, or all other names, with its upstream servers.
+type Destination struct {
+	// Domain is the stub domain, without a final dot; "" stands for all other names.
+	Domain string
+	// Servers are the servers as they were configured, with their addresses.
+	Servers []string
+	// Reason says why there is no server; "" if there is one.
+	Reason string
+}
+
+// describe returns the destination for people.
+func (d *destination) describe() Destination {
+	out := Destination{Reason: d.reason}
+	if d.name != dnsname.Root {
+		out.Domain = display(d.name)
+	}
 	for i, s := range d.servers {
 		text := s.String()
 		if d.origins[i] != "" {
 			text += " (" + d.origins[i] + ")"
 		}
-		out = append(out, text)
+		out.Servers = append(out.Servers, text)
 	}
 	return out
 }
 
-// String describes the destination for people.
-func (d *destination) String() string {
+// String describes the destination in one line.
+func (d Destination) String() string {
 	what := "other names"
-	if d.name != dnsname.Root {
-		what = "stub domain " + display(d.name)
+	if d.Domain != "" {
+		what = "stub domain " + d.Domain
 	}
-	if d.reason != "" {
-		return what + ": no server (" + strings.TrimPrefix(d.reason, what+": ") + ")"
+	if d.Reason != "" {
+		return what + ": no server (" + strings.TrimPrefix(d.Reason, what+": ") + ")"
 	}
-	return what + ": " + strings.Join(d.serverTexts(), ", ")
+	return what + ": " + strings.Join(d.Servers, ", ")
 }

@@ -76,7 +76,9 @@ func (s *State) Health() pages.Health {
 	if settings := s.Autopath.Settings(); settings.Mode == autopath.Cluster || settings.Mode == autopath.All {
 		h.Detail = append(h.Detail, "autopath: "+settings.String())
 	}
-	h.Detail = append(h.Detail, s.Routes.Describe()...)
+	for _, d := range s.Routes.Destinations() {
+		h.Detail = append(h.Detail, d.String())
+	}
 	h.Detail = append(h.Detail, explainer.Troubles(s.Forward.Stats().Upstream.Servers)...)
 	return h
 }
