@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kube-dns/kube-dns/pkg/records"
-	"github.com/kube-dns/kube-dns/pkg/serviceimport"
 )
 
 // converter turns API objects into the compact values that are kept. Invalid parts
@@ -20,8 +19,8 @@ import (
 // values, which records.Build leaves out and reports. It is safe for concurrent
 // use.
 //
-// Its convert methods take decoded API objects. The decoder calls the methods that
-// they are built on, so both give the same result.
+// The decoder calls its methods for the objects of an API server; decoded objects are encoded first
+// (see reencoded).
 type converter struct{ shared interner }
 
 // serviceFields are the fields of a Service that records depend on.
@@ -44,30 +43,6 @@ func (f *serviceFields) publishes() bool {
 	}
 	tolerate, err := strconv.ParseBool(string(f.tolerateUnready))
 	return err == nil && tolerate
-}
-
-// convertService converts a Service.
-func (c *converter) convertService(obj any) conversion[*records.Service] {
-	in, ok := obj.(*corev1.Service)
-	if !ok {
-		return conversion[*records.Service]{}
-	}
-	f := serviceFields{
-		kind:            []byte(in.Spec.Type),
-		externalName:    []byte(in.Spec.ExternalName),
-		clusterIP:       []byte(in.Spec.ClusterIP),
-		publishNotReady: in.Spec.PublishNotReadyAddresses,
-		tolerateUnready: []byte(in.Annotations[tolerateUnready]),
-	}
-	for _, text := range in.Spec.ClusterIPs {
-		f.clusterIPs = append(f.clusterIPs, []byte(text))
-	}
-	for i := range in.Spec.Ports {
-		p := &in.Spec.Ports[i]
-		f.ports = append(f.ports, c.port([]byte(p.Name), []byte(p.Protocol), p.Port))
-	}
-	k := key{c.shared.intern([]byte(in.Namespace)), in.Name}
-	return conversion[*records.Service]{c.service(k, in.CreationTimestamp, &f), true, true}
 }
 
 // service returns the Service k. The result shares the memory of k's strings.
@@ -114,36 +89,6 @@ type sliceFields struct {
 	imported, cluster    []byte // labels of the Multi-Cluster Services API
 	ports                []records.Port
 	endpoints            []records.Endpoint
-}
-
-// convertSlice converts an EndpointSlice. A slice that belongs to no Service or
-// ServiceImport, or that holds names instead of addresses, is not kept.
-func (c *converter) convertSlice(obj any) conversion[sliceValue] {
-	in, ok := obj.(*discoveryv1.EndpointSlice)
-	if !ok {
-		return conversion[sliceValue]{}
-	}
-	f := sliceFields{
-		service: []byte(in.Labels[discoveryv1.LabelServiceName]), addressType: []byte(in.AddressType),
-		imported: []byte(in.Labels[serviceimport.LabelServiceName]), cluster: []byte(in.Labels[serviceimport.LabelSourceCluster]),
-	}
-	for i := range in.Ports {
-		// A port without a number means all ports, which no record can express.
-		if p := &in.Ports[i]; p.Port != nil {
-			f.ports = append(f.ports, c.port([]byte(deref(p.Name)), []byte(deref(p.Protocol)), *p.Port))
-		}
-	}
-	for i := range in.Endpoints {
-		e := &in.Endpoints[i]
-		// A nil ready means unknown and is to be read as ready (discovery/v1,
-		// EndpointConditions).
-		ready := e.Conditions.Ready == nil || *e.Conditions.Ready
-		for _, text := range e.Addresses {
-			f.endpoints = append(f.endpoints, records.Endpoint{Addr: parseAddr([]byte(text)), Hostname: deref(e.Hostname), Ready: ready})
-		}
-	}
-	value, kept := c.slice(in.Name, &f)
-	return conversion[sliceValue]{value, kept, true}
 }
 
 // slice returns the compact form of the slice name, and whether it is to be kept.
@@ -252,14 +197,6 @@ func parseIPv4(text []byte) (netip.Addr, bool) {
 	}
 	octets[at] = byte(n)
 	return netip.AddrFrom4(octets), digits > 0 && at == len(octets)-1
-}
-
-func deref[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
 }
 
 // maxShared is how many values of each kind an interner remembers, and maxSharedSize the size of

@@ -72,7 +72,7 @@ func TestConvertService(t *testing.T) {
 				Spec:       tt.spec,
 			}
 			tt.want.Namespace, tt.want.Name, tt.want.Created = "n", "s", 1234
-			got := (&converter{}).convertService(in).value
+			got := newDecoder().convertService(in).value
 			if diff := cmp.Diff(&tt.want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
@@ -93,7 +93,7 @@ func TestConvertSlice(t *testing.T) {
 		{Addresses: []string{"10.0.0.4"}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}},
 		{Addresses: []string{"x"}},
 	}
-	got := (&converter{}).convertSlice(in).value
+	got := newDecoder().convertSlice(in).value
 	if got.service != "s" || len(got.parts) != 1 || got.parts[0].Name != "s-1" {
 		t.Fatalf("got %+v", got)
 	}
@@ -123,7 +123,7 @@ func TestConvertNothing(t *testing.T) {
 	noLabel, names := testSlice("a", ""), testSlice("a", "s")
 	noLabel.Labels = nil
 	names.AddressType = discoveryv1.AddressTypeFQDN
-	c := &converter{}
+	c := newDecoder()
 	for _, tt := range []struct {
 		name    string
 		convert convertFunc[sliceValue]
@@ -133,8 +133,8 @@ func TestConvertNothing(t *testing.T) {
 		{"slice of no service", c.convertSlice, noLabel, true},
 		{"slice of names", c.convertSlice, names, true},
 		{"another kind as slice", c.convertSlice, &corev1.Service{}, false},
-		{"endpoints without subsets", c.convertEndpoints, &corev1.Endpoints{}, true}, //nolint:staticcheck // the fallback
-		{"another kind as endpoints", c.convertEndpoints, names, false},
+		{"endpoints without subsets", c.converter.convertEndpoints, &corev1.Endpoints{}, true}, //nolint:staticcheck // the fallback
+		{"another kind as endpoints", c.converter.convertEndpoints, names, false},
 	} {
 		if got := tt.convert(tt.obj); got.kept || got.ok != tt.ok {
 			t.Errorf("%s: %+v; want nothing kept, %t", tt.name, got, tt.ok)

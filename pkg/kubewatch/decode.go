@@ -204,6 +204,33 @@ func (d *decoder) sliceItem(dr *draft, data []byte) runtime.Object {
 	return it
 }
 
+// reencoded converts an object of type T that is decoded already, as those of files are. It encodes
+// the object and decodes the result with read, so that there is one way to read objects, wherever
+// they come from.
+func reencoded[T interface{ Marshal() ([]byte, error) }, V any](obj any, read itemFunc) (c conversion[V]) {
+	in, ok := obj.(T)
+	if !ok {
+		return c
+	}
+	if data, err := in.Marshal(); err == nil {
+		if it, ok := read(&draft{}, data).(*item[V]); ok {
+			c = conversion[V]{it.value, it.kept, true}
+		}
+	}
+	return c
+}
+
+// convertService converts a Service.
+func (d *decoder) convertService(obj any) conversion[*records.Service] {
+	return reencoded[*corev1.Service, *records.Service](obj, d.serviceItem)
+}
+
+// convertSlice converts an EndpointSlice. A slice that belongs to no Service or
+// ServiceImport, or that holds names instead of addresses, is not kept.
+func (d *decoder) convertSlice(obj any) conversion[sliceValue] {
+	return reencoded[*discoveryv1.EndpointSlice, sliceValue](obj, d.sliceItem)
+}
+
 // newItem returns an item with the metadata of a draft.
 func newItem[V any](d *decoder, dr *draft) *item[V] {
 	return &item[V]{

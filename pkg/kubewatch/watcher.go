@@ -111,14 +111,15 @@ func New(cfg Config) *Watcher {
 	w.cluster.loaded = func(c counts) {
 		w.log.Info("loaded all Services and endpoints", "services", c.services, "slices", c.slices, "endpoints", c.endpoints)
 	}
-	c := &converter{}
-	w.services = newFeed(cfg.Sources.Services, newHealth("services", cfg.Logger), c.convertService, serviceSink{w.cluster.state})
+	d := newDecoder()
+	c := &d.converter
+	w.services = newFeed(cfg.Sources.Services, newHealth("services", cfg.Logger), d.convertService, serviceSink{w.cluster.state})
 	ofServices := sliceSink{w.cluster.state, ofService}
 	var to sink[sliceValue] = ofServices
 	if cfg.ClusterSet != nil {
 		to = bothSlices{ofServices, w.followImports(c)}
 	}
-	w.slices = newFeed(cfg.Sources.Slices, newHealth("endpointslices.discovery.k8s.io", cfg.Logger), c.convertSlice, to)
+	w.slices = newFeed(cfg.Sources.Slices, newHealth("endpointslices.discovery.k8s.io", cfg.Logger), d.convertSlice, to)
 	if cfg.Sources.Endpoints != nil {
 		w.endpoints = newFeed(cfg.Sources.Endpoints, newHealth("endpoints", cfg.Logger), c.convertEndpoints, ofServices)
 	}

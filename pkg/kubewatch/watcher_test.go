@@ -544,7 +544,7 @@ func TestStreamedList(t *testing.T) {
 
 func TestTombstone(t *testing.T) {
 	s := newClusterState()
-	store := newStore(newHealth("services", slog.New(slog.DiscardHandler)), (&converter{}).convertService, serviceSink{s})
+	store := newStore(newHealth("services", slog.New(slog.DiscardHandler)), newDecoder().convertService, serviceSink{s})
 	for _, obj := range []any{testService("a", "10.0.0.1"), testService("b", "10.0.0.2"), testService("c", "10.0.0.3")} {
 		if err := store.Add(obj); err != nil {
 			t.Fatal(err)
