@@ -17,9 +17,11 @@ type Upstream struct {
 	Down bool `json:"down"`
 	// Looping means that the server sends our questions back to us.
 	Looping bool `json:"looping,omitempty"`
-	// Answers is the number of usable replies, and Fails the number of attempts without one.
-	Answers uint64 `json:"answers"`
-	Fails   uint64 `json:"failures"` // see Answers
+	// Sent is the number of packets, and of questions over TCP. Answers is the number of usable
+	// replies, and Fails the number of attempts without one.
+	Sent    uint64 `json:"queries"`
+	Answers uint64 `json:"answers"`  // see Sent
+	Fails   uint64 `json:"failures"` // see Sent
 	// RTT is the average round-trip time; "" if it is not known.
 	RTT string `json:"rtt,omitempty"`
 	// LastError is the error of the last failed attempt, "" if none has failed. LastErrorAge is
@@ -38,7 +40,7 @@ func Servers(addrs []netip.AddrPort, known []upstream.ServerStats) []Upstream {
 		u := Upstream{Address: addr.String()}
 		for i := range known {
 			if known[i].Addr == addr {
-				u = describe(&known[i])
+				u = Describe(&known[i])
 			}
 		}
 		list = append(list, u)
@@ -46,8 +48,9 @@ func Servers(addrs []netip.AddrPort, known []upstream.ServerStats) []Upstream {
 	return list
 }
 
-func describe(s *upstream.ServerStats) Upstream {
-	u := Upstream{Address: s.Addr.String(), Down: s.Down, Looping: s.Looping, Answers: s.Answered, Fails: s.Failed, LastError: Line(s.LastError)}
+// Describe describes a server.
+func Describe(s *upstream.ServerStats) Upstream {
+	u := Upstream{Address: s.Addr.String(), Down: s.Down, Looping: s.Looping, Sent: s.Sent, Answers: s.Answered, Fails: s.Failed, LastError: Line(s.LastError)}
 	if s.SmoothedRTT > 0 {
 		u.RTT = s.SmoothedRTT.Round(time.Microsecond).String()
 	}
@@ -108,7 +111,7 @@ func Troubles(known []upstream.ServerStats) []string {
 	for i := range known {
 		s := &known[i]
 		if s.Down || s.Looping || !s.LastErrorAt.IsZero() && time.Since(s.LastErrorAt) < time.Minute {
-			u := describe(s)
+			u := Describe(s)
 			lines = append(lines, "upstream server "+u.Text())
 		}
 	}

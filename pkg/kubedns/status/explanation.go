@@ -5,11 +5,7 @@ import (
 
 	reasons "github.com/kube-dns/kube-dns/pkg/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubedns/explain"
-	"github.com/kube-dns/kube-dns/pkg/upstream"
 )
-
-// Server is the state of an upstream server.
-type Server = upstream.ServerStats
 
 // writeForm writes the fields of the search form, filled with the question.
 func writeForm(w *writer, q *explain.Question) {
@@ -67,7 +63,9 @@ func writeExplanation(w *writer, x *explain.Explanation) {
 		w.raw("</li>\n")
 	}
 	w.raw("</ol>\n")
-	writeAsked(w, x.Servers)
+	if len(x.Servers) > 0 {
+		writeUpstreams(w, "c-asked", "Upstream servers for the name", x.Servers)
+	}
 	if len(x.Suggestions) > 0 {
 		w.raw("<h3>Similar names that exist</h3>\n<ul>\n")
 		for _, name := range x.Suggestions {
@@ -105,28 +103,31 @@ func writeRecords(w *writer, title markup, records []string) {
 	w.raw("</pre>\n")
 }
 
-// writeAsked writes the upstream servers that are asked about the name.
-func writeAsked(w *writer, servers []reasons.Upstream) {
-	if len(servers) == 0 {
-		return
-	}
-	w.table("c-asked", "Upstream servers for the name", "Server", "State", "Replies", "Failures", "Last error")
+// writeUpstreams writes a table of upstream servers.
+func writeUpstreams(w *writer, id, caption markup, servers []reasons.Upstream) {
+	w.table(id, caption, "Server", "State", "Questions", "Replies", "Failures", "Round trip", "Last error")
 	for i := range servers[:min(len(servers), maxRows)] {
 		u := &servers[i]
 		w.raw("<tr>")
 		w.header(u.Address)
 		switch {
 		case u.Looping:
-			w.state(false, "sends questions back")
+			w.state(false, "sends questions back; asked once a minute")
 		case u.Down:
-			w.state(false, "down")
+			w.state(false, "down; asked once a second")
+		case u.Problem != "":
+			w.state(false, u.Problem)
+		case u.Answers == 0 && u.Fails == 0:
+			w.raw("<td>not asked yet</td>")
 		default:
 			w.state(true, "up")
 		}
+		w.number(u.Sent)
 		w.number(u.Answers)
 		w.number(u.Fails)
-		problem := u.Problem
-		if problem == "" && u.LastError != "" {
+		w.cell("number", u.RTT)
+		problem := ""
+		if u.LastError != "" {
 			problem = durationText(u.LastErrorAge) + " ago: " + u.LastError
 		}
 		w.cell("text", problem)

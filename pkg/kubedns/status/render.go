@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	reasons "github.com/kube-dns/kube-dns/pkg/explain"
 	"github.com/kube-dns/kube-dns/pkg/kubewatch"
 	"github.com/kube-dns/kube-dns/pkg/version"
 )
@@ -187,49 +188,18 @@ func (s *State) writeDestinations(w *writer) {
 	w.more(last-maxRows, "<code>/readiness?verbose</code> lists all.")
 }
 
-func (s *State) writeServers(w *writer, now time.Time) {
-	servers := s.Forward.Stats().Upstream.Servers
+func (s *State) writeServers(w *writer, _ time.Time) {
+	var servers []reasons.Upstream
+	for _, u := range s.Forward.Stats().Upstream.Servers {
+		servers = append(servers, reasons.Describe(&u))
+	}
 	if len(servers) == 0 {
 		w.raw("<p>There are none: names outside the cluster cannot be resolved.</p>\n")
 		return
 	}
 	// Servers with problems come first.
-	slices.SortStableFunc(servers, func(a, b Server) int { return cmp.Compare(rank(&a), rank(&b)) })
-	w.table("c-servers", "Health since the start of the program; servers that are down come first",
-		"Server", "State", "Questions", "Replies", "Failures", "Round trip", "Last error")
-	for i := range servers[:min(len(servers), maxRows)] {
-		u := &servers[i]
-		w.raw("<tr>")
-		w.header(cmp.Or(u.Label, u.Addr.String()))
-		switch {
-		case u.Looping:
-			w.state(false, "sends questions back; asked once a minute")
-		case u.Down:
-			w.state(false, "down; asked once a second")
-		case u.TLS != nil && u.TLS.Problem != "":
-			w.state(false, u.TLS.Problem)
-		case u.Answered == 0 && u.Failed == 0:
-			w.raw("<td>not asked yet</td>")
-		default:
-			w.state(true, "up")
-		}
-		w.number(u.Sent)
-		w.number(u.Answered)
-		w.number(u.Failed)
-		rtt := ""
-		if u.SmoothedRTT > 0 {
-			rtt = u.SmoothedRTT.Round(10 * time.Microsecond).String()
-		}
-		w.cell("number", rtt)
-		w.raw(`<td class="text">`)
-		if u.LastError != "" {
-			w.ago(now, u.LastErrorAt)
-			w.text(": " + u.LastError)
-		}
-		w.raw("</td></tr>\n")
-	}
-	w.endTable()
-	w.more(len(servers)-maxRows, "see the metrics.")
+	slices.SortStableFunc(servers, func(a, b reasons.Upstream) int { return cmp.Compare(rank(&a), rank(&b)) })
+	writeUpstreams(w, "c-servers", "Health since the start of the program; servers that are down come first", servers)
 }
 
 func (s *State) writeFailures(w *writer, now time.Time) {
@@ -287,11 +257,11 @@ func (s *State) writeMessages(w *writer, now time.Time) {
 }
 
 // rank returns the sort key of a server: servers with problems come first.
-func rank(u *Server) int {
+func rank(u *reasons.Upstream) int {
 	switch {
 	case u.Down, u.Looping:
 		return 0
-	case u.TLS != nil && u.TLS.Problem != "":
+	case u.Problem != "":
 		return 1
 	}
 	return 2
