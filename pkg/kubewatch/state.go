@@ -263,7 +263,7 @@ func (s sliceSink) shareKept(k key, value sliceValue) sliceValue {
 		return value
 	}
 	from, to := named(e.slices, k.name)
-	if kept := e.slices[from:to]; reflect.DeepEqual(value.parts, kept) {
+	if kept := e.slices[from:to]; slices.EqualFunc(value.parts, kept, (*records.Slice).Equal) {
 		copy(value.parts, kept)
 		if value.service == owner {
 			value.service = owner // shares its memory
@@ -317,7 +317,7 @@ func (s *clusterState) setSlice(k key, owner string, parts []*records.Slice) boo
 	service := key{k.namespace, owner}
 	e := s.stateOf(service)
 	from, to := named(e.slices, k.name)
-	if ok && reflect.DeepEqual(e.slices[from:to], parts) {
+	if ok && slices.EqualFunc(e.slices[from:to], parts, (*records.Slice).Equal) {
 		return false
 	}
 	s.owners[k] = owner

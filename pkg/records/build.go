@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
@@ -165,18 +164,18 @@ const maxPortName = dnsname.MaxLabel - 1
 func (b *builder) ports(slice, field string, ports []Port, hosts []int) {
 	imported := b.svc.Kind == ClusterSetIP || b.svc.Kind == ClusterSetHeadless
 	for i, p := range ports {
-		at := field + "[" + strconv.Itoa(i) + "]"
+		problem := func(part, reason string) { b.problem(slice, fmt.Sprintf("%s[%d].%s", field, i, part), reason) }
 		name := strings.ToLower(p.Name)
 		if name != "" && (!dnsname.IsLabel1123(name) || len(name) > maxPortName) {
-			b.problem(slice, at+".name", "not an RFC 1123 label of at most 62 characters")
+			problem("name", "not an RFC 1123 label of at most 62 characters")
 			name = ""
 		}
 		switch {
 		case name == "" && !imported:
 		case p.Protocol < TCP || p.Protocol > SCTP:
-			b.problem(slice, at+".protocol", "not TCP, UDP or SCTP")
+			problem("protocol", "not TCP, UDP or SCTP")
 		case p.Number == 0:
-			b.problem(slice, at+".port", "not a port number")
+			problem("port", "not a port number")
 		default:
 			b.spec.Ports = append(b.spec.Ports, treecache.SetPort{
 				Name: name, Protocol: p.Protocol, Number: p.Number, Hosts: hosts,

@@ -11,6 +11,7 @@ package records
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/kube-dns/kube-dns/pkg/dnsname"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
@@ -110,6 +111,12 @@ type Slice struct {
 // SetCluster says which cluster of a ClusterSet the endpoints are in, by the label
 // multicluster.kubernetes.io/source-cluster. The slice keeps the pointer.
 func (s *Slice) SetCluster(id *string) { s.cluster = id }
+
+// Equal reports whether both slices say the same.
+func (s *Slice) Equal(o *Slice) bool {
+	return s == o || s.Name == o.Name && s.Cluster() == o.Cluster() && slices.Equal(s.Ports, o.Ports) &&
+		slices.Equal(s.endpoints, o.endpoints) && slices.Equal(s.hostnames, o.hostnames)
+}
 
 // Cluster returns what SetCluster set, "" if nothing.
 func (s *Slice) Cluster() string {

@@ -149,6 +149,52 @@ func TestBuildFacts(t *testing.T) {
 	}
 }
 
+// Slices are equal only if everything in them is.
+func TestSliceEqual(t *testing.T) {
+	addr := netip.MustParseAddr
+	made := func() []*Slice {
+		var list []*Slice
+		for _, endpoints := range [][]Endpoint{
+			nil,
+			{{}},
+			{{Ready: true}},
+			{{Addr: addr("10.0.0.1")}},
+			{{Addr: addr("10.0.0.2")}},
+			{{Addr: addr("::1")}},
+			{{Addr: addr("::")}},
+			{{Addr: addr("10.0.0.1"), Hostname: "a"}},
+			{{Addr: addr("10.0.0.1"), Hostname: "b"}},
+			{{Addr: addr("10.0.0.1"), Ready: true}},
+			{{Addr: addr("10.0.0.1")}, {Addr: addr("10.0.0.2")}},
+			{{Addr: addr("10.0.0.2")}, {Addr: addr("10.0.0.1")}},
+		} {
+			for _, ports := range [][]Port{nil, {{"a", TCP, 1}}, {{"a", UDP, 1}}, {{"a", TCP, 2}}, {{"b", TCP, 1}}} {
+				for _, name := range []string{"x", "y"} {
+					for _, cluster := range []string{"", "c", "d"} {
+						s := &Slice{Name: name, Ports: ports}
+						for _, e := range endpoints {
+							s.Add(e)
+						}
+						if cluster != "" {
+							s.SetCluster(&cluster)
+						}
+						list = append(list, s)
+					}
+				}
+			}
+		}
+		return list
+	}
+	left, right := made(), made()
+	for i := range left {
+		for j := range right {
+			if left[i].Equal(right[j]) != (i == j) {
+				t.Errorf("%+v and %+v: Equal returns %v", left[i], right[j], i != j)
+			}
+		}
+	}
+}
+
 // An object has a bounded number of problems, however many of its parts are wrong.
 func TestProblemsAreBounded(t *testing.T) {
 	wide := &Slice{Name: "wide"}
