@@ -1,6 +1,7 @@
 package autopath
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -141,7 +142,7 @@ func TestSwitch(t *testing.T) {
 			t.Errorf("%v equal to %v is not %v", tt.a, tt.b, tt.want)
 		}
 	}
-	if Unset.Or(Cluster) != Cluster || Off.Or(Cluster) != Off || Cluster.Or(Off) != Cluster {
+	if cmp.Or(Unset, Cluster) != Cluster || cmp.Or(Off, Cluster) != Off || cmp.Or(Cluster, Off) != Cluster { // so do flags and the ConfigMap combine
 		t.Error("Or")
 	}
 }

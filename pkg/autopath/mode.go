@@ -51,14 +51,6 @@ func (m Mode) String() string {
 	return "off"
 }
 
-// Or returns m, or other if m is Unset.
-func (m Mode) Or(other Mode) Mode {
-	if m == Unset {
-		return other
-	}
-	return m
-}
-
 var errTooManySearches = fmt.Errorf("more than %d search entries", MaxSearches)
 
 // ParseSearches parses search entries, with or without a final dot. Duplicates are dropped. The

@@ -15,19 +15,20 @@ type Log interface {
 	Error(msg string, args ...any)
 }
 
-// Poller reads a directory and passes each new valid configuration to Apply. The
-// caller must call Load periodically. It is not safe for concurrent use.
+// Poller passes each new valid configuration to Apply. For a directory, the caller must call
+// Load periodically; for another source, Offer with each new content. It is not safe for
+// concurrent use.
 type Poller struct {
-	// FS is the directory, and Dir its path for log messages.
-	FS  fs.FS
-	Dir string // see FS
-	// Apply is called by Load with each accepted configuration.
+	// FS is the directory that Load reads.
+	FS fs.FS
+	// Apply is called with each accepted configuration.
 	Apply func(Config)
-	// Result, if not nil, is called by Load for each new content with the error, or
+	// Result, if not nil, is called for each new content with the error, or
 	// with nil if it was accepted, and once for each reason why the directory cannot
 	// be read. When it can be read again, the outcome of its content follows once more.
 	Result func(error)
-	// Logger must not be nil. Each fault is logged once.
+	// Logger must not be nil, and should have an attribute with the source. Each fault is
+	// logged once.
 	Logger Log
 
 	tracker   Tracker // the configuration in effect
@@ -47,21 +48,27 @@ func (p *Poller) Load() {
 		if p.readError != err.Error() {
 			p.readError = err.Error()
 			p.result(err)
-			p.Logger.Error("cannot read the configuration; "+p.tracker.Fallback(), "directory", p.Dir, "error", err)
+			p.Logger.Error("cannot read the configuration; "+p.tracker.Fallback(), "error", err)
 		}
 		p.withhold(withheld)
 		return
 	}
+	p.Offer(version, data)
+}
+
+// Offer is Load for content from elsewhere.
+func (p *Poller) Offer(version string, data map[string]string) {
+	withheld := p.tracker.Current().Withheld
 	again := p.readError != ""
 	p.readError = ""
 	changed, err := p.tracker.Offer(version, data)
 	for _, warning := range p.tracker.NewWarnings() {
-		p.Logger.Warn("configuration: "+warning, "directory", p.Dir)
+		p.Logger.Warn("configuration: " + warning)
 	}
 	if err != nil {
 		p.rejected = err
 		p.result(err)
-		p.Logger.Error("configuration rejected; "+p.tracker.Fallback(), "directory", p.Dir, "version", version, "error", err)
+		p.Logger.Error("configuration rejected; "+p.tracker.Fallback(), "version", version, "error", err)
 		p.withhold(withheld)
 		return
 	}
@@ -69,12 +76,12 @@ func (p *Poller) Load() {
 	case changed:
 		p.rejected = nil
 		c := p.tracker.Current()
-		p.Logger.Info("configuration accepted", "directory", p.Dir, "version", version, "federations", len(c.Federations),
+		p.Logger.Info("configuration accepted", "version", version, "federations", len(c.Federations),
 			"stub_domains", len(c.StubDomains), "upstream_nameservers", len(c.UpstreamNameservers))
 		p.Apply(c)
 		p.result(nil)
 	case again: // the content is as it was
-		p.Logger.Info("the configuration can be read again", "directory", p.Dir)
+		p.Logger.Info("the configuration can be read again")
 		p.result(p.rejected)
 	}
 }

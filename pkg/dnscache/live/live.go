@@ -70,12 +70,12 @@ func New(cfg Config) *Source {
 		nanny: cfg.Nanny, lookup: cfg.Lookup, logger: cfg.Logger, own: zonesOf(cfg.Servers, cfg.Nanny.KubeDNSServer),
 		known: map[string]netip.Addr{}, warned: map[string]time.Time{},
 	}
+	log := cfg.Logger
 	s.poller = dnsconfig.Poller{
 		FS:     os.DirFS(cfg.Nanny.ConfigDir),
-		Dir:    cfg.Nanny.ConfigDir,
 		Apply:  func(c dnsconfig.Config) { s.current = s.usable(c) },
 		Result: cfg.Result,
-		Logger: cfg.Logger,
+		Logger: log.With("directory", cfg.Nanny.ConfigDir),
 	}
 	return s
 }

@@ -6,6 +6,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ type Config struct {
 type Live struct {
 	cfg     Config                      // does not change
 	metrics *configmetrics.Metrics      // counts new configurations; safe for concurrent use
-	poller  *dnsconfig.Poller           // nil without a directory; used by Open, then by Run
+	poller  dnsconfig.Poller            // used by Open, then by Run
 	watcher *kubewatch.ConfigMapWatcher // nil without a ConfigMap; does not change
 
 	// stateMu protects state. No lock of another package is taken while it is held.
@@ -87,16 +88,17 @@ const configMapPatience = 5 * time.Second
 func Open(cfg Config) *Live {
 	l := &Live{cfg: cfg, metrics: configmetrics.New(cfg.Registerer, "kubedns_"), federated: make(chan struct{})}
 	l.state.Source = "the flags"
+	l.poller = dnsconfig.Poller{Apply: l.apply, Result: l.result}
+	log := cfg.Logger
 	switch opts := cfg.Options; {
 	case opts.ConfigDir != "":
 		l.state.Source = "the files in " + opts.ConfigDir
-		l.poller = &dnsconfig.Poller{
-			FS: os.DirFS(opts.ConfigDir), Dir: opts.ConfigDir, Apply: l.apply, Result: l.result, Logger: cfg.Logger,
-		}
+		l.poller.FS, l.poller.Logger = os.DirFS(opts.ConfigDir), log.With("directory", opts.ConfigDir)
 		l.poller.Load()
 	case opts.ConfigMap != "":
 		l.state.Source = "the ConfigMap " + opts.ConfigNamespace + "/" + opts.ConfigMap
-		l.watcher = kubewatch.NewConfigMapWatcher(cfg.Sources, opts.ConfigNamespace, opts.ConfigMap, cfg.Logger, l.offer(&dnsconfig.Tracker{}))
+		l.poller.Logger = log.With("config_map", opts.ConfigMap)
+		l.watcher = kubewatch.NewConfigMapWatcher(cfg.Sources, opts.ConfigNamespace, opts.ConfigMap, log, l.offer)
 		cfg.Watcher.Export(l.watcher)
 	}
 	if l.watcher == nil {
@@ -113,22 +115,18 @@ func (l *Live) Applied() bool {
 }
 
 // applyFlags applies the flags alone, unless a configuration has been applied.
-func (l *Live) applyFlags() { l.applyFirst(dnsconfig.Config{}) }
-
-// applyFirst applies a configuration unless one has been applied, or it asks no upstream
-// servers and none has been accepted.
-func (l *Live) applyFirst(config dnsconfig.Config) {
+func (l *Live) applyFlags() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.applied || config.Withheld {
-		l.applyLocked(config)
+	if !l.applied {
+		l.applyLocked(dnsconfig.Config{})
 	}
 }
 
 // Run follows the configuration until ctx ends. It returns nil.
 func (l *Live) Run(ctx context.Context) error {
 	var group errgroup.Group
-	if l.poller != nil {
+	if l.poller.FS != nil {
 		group.Go(func() error { poll(ctx, l.cfg.Options.ConfigPeriod, l.poller.Load); return nil })
 	}
 	if l.watcher != nil {
@@ -156,27 +154,15 @@ func poll(ctx context.Context, period time.Duration, load func()) {
 	}
 }
 
-// offer returns the function that a ConfigMapWatcher calls with each state of the ConfigMap.
-// If the ConfigMap does not exist, the defaults apply.
-func (l *Live) offer(tracker *dnsconfig.Tracker) func(kubewatch.ConfigMapState) {
-	name := l.cfg.Options.ConfigMap
-	return func(state kubewatch.ConfigMapState) {
-		changed, err := tracker.Offer(state.Version, state.Data)
-		for _, warning := range tracker.NewWarnings() {
-			l.cfg.Logger.Warn("problem in the configuration", "config_map", name, "problem", warning)
-		}
-		if err != nil {
-			l.result(err)
-			l.cfg.Logger.Error("configuration rejected", "consequence", tracker.Fallback(), "config_map", name, "version", state.Version, "error", err)
-			l.applyFirst(tracker.Current()) // unless a configuration was accepted before
-			return
-		}
-		if changed {
-			l.result(nil)
-			l.cfg.Logger.Info("configuration accepted", "config_map", name, "version", state.Version, "found", state.Found)
-			l.apply(tracker.Current())
-		}
+// offer is called with each state of the ConfigMap. If it does not exist, the defaults apply. If
+// it is invalid and no other was applied, the flags do.
+func (l *Live) offer(state kubewatch.ConfigMapState) {
+	version := state.Version
+	if !state.Found {
+		version = "none: there is no such ConfigMap"
 	}
+	l.poller.Offer(version, state.Data)
+	l.applyFlags()
 }
 
 // apply applies a configuration.
@@ -194,7 +180,7 @@ func (l *Live) applyLocked(config dnsconfig.Config) {
 	if len(federations) > 0 {
 		l.federatedOnce.Do(func() { close(l.federated) })
 	}
-	completing := autopath.Settings{Mode: config.Autopath.Or(l.cfg.Options.Autopath)}
+	completing := autopath.Settings{Mode: cmp.Or(config.Autopath, l.cfg.Options.Autopath)}
 	if completing.Mode == autopath.All {
 		completing.Searches = l.searches(config)
 	}
