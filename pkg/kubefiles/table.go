@@ -13,7 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -112,27 +111,19 @@ var _ cache.ListerWatcherWithContext = tableView{}
 // not streamed.
 func (v tableView) IsWatchListSemanticsUnSupported() bool { return true }
 
-// selects reports whether v includes obj, given a field selector on metadata.
-func (v tableView) selects(obj object, selector fields.Selector) bool {
-	if v.only != (id{}) && v.only != (id{obj.GetNamespace(), obj.GetName()}) {
-		return false
-	}
-	return selector.Matches(fields.Set{metav1.ObjectNameField: obj.GetName(), "metadata.namespace": obj.GetNamespace()})
+// selects reports whether v includes obj.
+func (v tableView) selects(obj object) bool {
+	return v.only == (id{}) || v.only == (id{obj.GetNamespace(), obj.GetName()})
 }
 
-// ListWithContext returns all objects, in order of namespace and name. It ignores
-// limits.
-func (v tableView) ListWithContext(_ context.Context, options metav1.ListOptions) (runtime.Object, error) {
-	selector, err := fields.ParseSelector(options.FieldSelector)
-	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
-	}
+// ListWithContext returns all objects, in order of namespace and name. It ignores the options.
+func (v tableView) ListWithContext(context.Context, metav1.ListOptions) (runtime.Object, error) {
 	v.table.mu.Lock()
 	defer v.table.mu.Unlock()
 	list := &metainternalversion.List{}
 	list.ResourceVersion = strconv.FormatUint(v.table.version, 10)
 	for _, k := range sorted(v.table.objects) {
-		if obj := v.table.objects[k]; v.selects(obj, selector) {
+		if obj := v.table.objects[k]; v.selects(obj) {
 			list.Items = append(list.Items, obj)
 		}
 	}
@@ -142,10 +133,6 @@ func (v tableView) ListWithContext(_ context.Context, options metav1.ListOptions
 // WatchWithContext delivers the changes after options.ResourceVersion, which must be
 // the version of a list. The watch ends with ctx, Stop, or the timeout.
 func (v tableView) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-	selector, err := fields.ParseSelector(options.FieldSelector)
-	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
-	}
 	from, err := strconv.ParseUint(options.ResourceVersion, 10, 64)
 	if err != nil {
 		return nil, apierrors.NewBadRequest("resourceVersion: " + err.Error())
@@ -160,17 +147,16 @@ func (v tableView) WatchWithContext(ctx context.Context, options metav1.ListOpti
 	if options.TimeoutSeconds != nil {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(*options.TimeoutSeconds)*time.Second)
 	}
-	w := &watcher{view: v, selector: selector, result: make(chan watch.Event), cancel: cancel}
+	w := &watcher{view: v, result: make(chan watch.Event), cancel: cancel}
 	go w.run(ctx, from)
 	return w, nil
 }
 
 // watcher is one watch.
 type watcher struct {
-	view     tableView
-	selector fields.Selector
-	result   chan watch.Event
-	cancel   context.CancelFunc
+	view   tableView
+	result chan watch.Event
+	cancel context.CancelFunc
 }
 
 // ResultChan implements watch.Interface.
@@ -202,7 +188,7 @@ func (w *watcher) run(ctx context.Context, from uint64) {
 		version, changed := t.version, t.changed
 		t.mu.Unlock()
 		for _, c := range pending {
-			if w.view.selects(c.event.Object.(object), w.selector) && !w.send(ctx, c.event) {
+			if w.view.selects(c.event.Object.(object)) && !w.send(ctx, c.event) {
 				return
 			}
 		}

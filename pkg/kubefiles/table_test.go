@@ -115,10 +115,10 @@ func TestWatchExpires(t *testing.T) {
 	}
 }
 
-func TestFieldSelector(t *testing.T) {
+func TestOneObject(t *testing.T) {
 	table := newObjectTable()
 	table.replace(1, fill(map[int]string{1: "a", 2: "b"}))
-	got, err := tableView{table: table}.ListWithContext(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=2"})
+	got, err := tableView{table: table, only: id{"d", "2"}}.ListWithContext(t.Context(), metav1.ListOptions{})
 	if err != nil || meta.LenList(got) != 1 {
 		t.Errorf("%d objects, %v; want 1", meta.LenList(got), err)
 	}
