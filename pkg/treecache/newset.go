@@ -329,12 +329,19 @@ func (s *Set) equal(o *Set) bool {
 	if s == nil || o == nil {
 		return s == o
 	}
+	var refs, others *portRefs // of the last port; many may share them
 	return s.path == o.path && s.alias == o.alias && s.created == o.created &&
 		s.ttl == o.ttl && s.priority == o.priority && s.kind == o.kind &&
 		s.hasEndpoints == o.hasEndpoints &&
 		s.hashed == o.hashed && slices.Equal(s.named.all(), o.named.all()) &&
 		slices.EqualFunc(s.ports, o.ports, func(a, b portNode) bool {
-			return a.name == b.name && a.protocol == b.protocol && a.number == b.number &&
-				(a.refs == b.refs || a.refs != nil && b.refs != nil && slices.Equal(a.refs.list, b.refs.list))
+			switch {
+			case a.name != b.name || a.protocol != b.protocol || a.number != b.number || (a.refs == nil) != (b.refs == nil):
+				return false
+			case a.refs == refs && b.refs == others:
+				return true
+			}
+			refs, others = a.refs, b.refs
+			return a.refs == nil || slices.Equal(a.refs.list, b.refs.list)
 		})
 }
