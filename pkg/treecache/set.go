@@ -224,11 +224,6 @@ func (s *Set) sameLabel(a, b int) bool {
 	return s.named.hosts[a-n].name == s.named.hosts[b-n].name
 }
 
-// labelRange returns the hosts [lo, hi) that share the label of host at.
-func (s *Set) labelRange(at int) (lo, hi int) {
-	return s.labelStart(at), s.labelEnd(at)
-}
-
 // hasNeighbour reports whether host at shares its label with another.
 func (s *Set) hasNeighbour(at int) bool {
 	if int(s.targets) == s.numHosts() {
@@ -237,33 +232,20 @@ func (s *Set) hasNeighbour(at int) bool {
 	return at > 0 && s.sameLabel(at-1, at) || at+1 < s.numHosts() && s.sameLabel(at, at+1)
 }
 
-// labelStart returns the first host that has the label of host at.
-func (s *Set) labelStart(at int) int {
-	if at == 0 || int(s.targets) == s.numHosts() || !s.sameLabel(at-1, at) { // nearly always
-		return at
+// labelRange returns the hosts [lo, hi) that share the label of host at.
+func (s *Set) labelRange(at int) (lo, hi int) {
+	if !s.hasNeighbour(at) { // nearly always
+		return at, at + 1
 	}
 	n := s.hashed.len()
 	if at < n {
 		hash := s.hashed.hash(at)
-		return runStart(0, at, func(i int) bool { return s.hashed.hash(i) == hash })
+		same := func(i int) bool { return s.hashed.hash(i) == hash }
+		return runStart(0, at, same), runEnd(at, n, same)
 	}
 	name := s.named.hosts[at-n].name
-	return runStart(n, at, func(i int) bool { return s.named.hosts[i-n].name == name })
-}
-
-// labelEnd returns the end of the hosts that have the label of host at.
-func (s *Set) labelEnd(at int) int {
-	all := s.numHosts()
-	if at+1 == all || int(s.targets) == all || !s.sameLabel(at, at+1) {
-		return at + 1
-	}
-	n := s.hashed.len()
-	if at < n {
-		hash := s.hashed.hash(at)
-		return runEnd(at, n, func(i int) bool { return s.hashed.hash(i) == hash })
-	}
-	name := s.named.hosts[at-n].name
-	return runEnd(at, all, func(i int) bool { return s.named.hosts[i-n].name == name })
+	same := func(i int) bool { return s.named.hosts[i-n].name == name }
+	return runStart(n, at, same), runEnd(at, s.numHosts(), same)
 }
 
 // node answers for the owner's own name.

@@ -257,7 +257,8 @@ func (a *Answer) Services(start int) Services {
 		return w
 	}
 	if p.view == viewHosts || p.view == viewPorts {
-		w.pos = max(0, p.set.labelStart(int(p.lo)+w.pos)-int(p.lo))
+		first, _ := p.set.labelRange(int(p.lo) + w.pos)
+		w.pos = max(0, first-int(p.lo))
 	}
 	return w
 }
@@ -283,7 +284,8 @@ func (w *Services) Next(r *Record) bool {
 		w.last, w.from = w.pos, w.k
 		w.pos++
 		if p.view == viewHosts || p.view == viewPorts {
-			w.pos = min(n, p.set.labelEnd(int(p.lo)+w.last)-int(p.lo))
+			_, end := p.set.labelRange(int(p.lo) + w.last)
+			w.pos = min(n, end-int(p.lo))
 		}
 		w.left -= w.pos - w.last
 		if p.view != viewAlias {
