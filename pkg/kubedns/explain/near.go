@@ -28,7 +28,7 @@ func (e *Explainer) searchOnce() func(name dnsname.Name) []string {
 	return func(name dnsname.Name) []string {
 		list, ok := found[name]
 		if !ok {
-			list = e.similar(name, maxSuggestions)
+			list = e.similar(name)
 			found[name] = list
 		}
 		return list
@@ -36,9 +36,9 @@ func (e *Explainer) searchOnce() func(name dnsname.Name) []string {
 }
 
 // similar returns names that exist and that are similar to the name of a Service: those that
-// differ by a typing error, by the namespace or by the port. It returns at most most names, the
-// nearest first.
-func (e *Explainer) similar(name dnsname.Name, most int) []string {
+// differ by a typing error, by the namespace or by the port. It returns at most
+// maxSuggestions names, the nearest first.
+func (e *Explainer) similar(name dnsname.Name) []string {
 	zone, ok := e.zoneOf(name)
 	if !ok {
 		return nil
@@ -72,7 +72,7 @@ func (e *Explainer) similar(name dnsname.Name, most int) []string {
 		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.name, b.name))
 	})
 	var names []string
-	for _, f := range s.found[:min(len(s.found), most)] {
+	for _, f := range s.found[:min(len(s.found), maxSuggestions)] {
 		names = append(names, f.name)
 	}
 	return names
