@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"strings"
@@ -71,17 +72,15 @@ func readDir(fsys fs.FS, dir string) (version string, data map[string]string, er
 		if strings.HasPrefix(name, ".") {
 			continue
 		}
-		content, fault := readFile(fsys, path.Join(dir, name))
+		content, regular, fault := readFile(fsys, path.Join(dir, name))
 		if fault != nil && err == nil {
 			err = fault
 		}
-		if content == nil {
+		if !regular {
 			continue
 		}
-		data[name] = string(content)
-		for _, part := range [][]byte{[]byte(name), {0}, content, {0}} {
-			sum.Write(part)
-		}
+		data[name] = content
+		_, _ = io.WriteString(sum, name+"\x00"+content+"\x00") // never fails
 	}
 	if err != nil {
 		return "", data, err
@@ -92,25 +91,30 @@ func readDir(fsys fs.FS, dir string) (version string, data map[string]string, er
 	return hex.EncodeToString(sum.Sum(nil)), data, nil
 }
 
-// readFile reads a file. The content is nil if that is not a regular one, and that of a
-// file that is not UTF-8 comes with an error.
-func readFile(fsys fs.FS, name string) ([]byte, error) {
+// maxFile is the largest size of a file in octets. A ConfigMap has at most 1 MiB.
+const maxFile = 4 << 20
+
+// readFile reads a file, if it is a regular one. The content of a file that is not UTF-8 comes with
+// an error.
+func readFile(fsys fs.FS, name string) (content string, regular bool, err error) {
 	// Unlike the entry's own information, Stat follows the links of a volume.
 	info, err := fs.Stat(fsys, name)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("reading the configuration directory: %w", err)
+		return "", false, fmt.Errorf("reading the configuration directory: %w", err)
 	case !info.Mode().IsRegular():
-		return nil, nil
+		return "", false, nil
+	case info.Size() > maxFile:
+		return "", false, fmt.Errorf("configuration file %q has %d octets, at most %d are allowed", path.Base(name), info.Size(), maxFile)
 	}
-	content, err := fs.ReadFile(fsys, name)
+	octets, err := fs.ReadFile(fsys, name)
 	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return "", false, fmt.Errorf("reading the configuration: %w", err)
 	}
-	if !utf8.Valid(content) {
-		return content, fmt.Errorf("configuration file %q is not UTF-8 text", path.Base(name))
+	if content = string(octets); !utf8.ValidString(content) {
+		err = fmt.Errorf("configuration file %q is not UTF-8 text", path.Base(name))
 	}
-	return append([]byte{}, content...), nil
+	return content, true, err
 }
 
 // Tracker follows the versions of a configuration and keeps the last valid one. The

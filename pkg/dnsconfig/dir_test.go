@@ -200,3 +200,21 @@ func TestPollerReadsAgain(t *testing.T) {
 		t.Errorf("results: -want +got:\n%s", diff)
 	}
 }
+
+// A file that cannot be that of a ConfigMap is an error, and is not read.
+func TestReadDirRefusesHugeFiles(t *testing.T) {
+	dir := t.TempDir()
+	for name, size := range map[string]int64{"a": maxFile, "b": maxFile + 1, "c": 1 << 40} {
+		f, err := os.Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, data, err := ReadDir(os.DirFS(dir))
+	if err == nil || !strings.Contains(err.Error(), `configuration file "b" has 4194305 octets`) || len(data) != 1 || len(data["a"]) != maxFile {
+		t.Errorf("%d files, %v", len(data), err)
+	}
+}
