@@ -79,7 +79,7 @@ func (e *Explainer) explainObject(x *Explanation, kind string, labels []string, 
 	}
 	age := "unknown age"
 	if svc.Created != 0 {
-		age = "created " + time.Since(time.Unix(svc.Created, 0)).Round(time.Second).String() + " ago"
+		age = "created " + max(time.Since(time.Unix(svc.Created, 0)).Round(time.Second), 0).String() + " ago"
 	}
 	x.addf("%s %s/%s exists: %s, %s; its records have a TTL of %s", kind, namespace, service, kindText(svc), age, e.TTL)
 	var problems []string
