@@ -82,7 +82,7 @@ func (b *builder) path() (treecache.Path, bool) {
 func (b *builder) finish() (*treecache.Set, []string) {
 	set := treecache.NewSet(&b.spec)
 	if set != nil && set.PortsLeftOut() > 0 {
-		b.problem("", "ports", fmt.Sprintf("%d have no SRV records: too many combinations of port and endpoint", set.PortsLeftOut()))
+		b.problem("", "ports", fmt.Sprintf("%d lack SRV records: too many combinations of port and endpoint", set.PortsLeftOut()))
 	}
 	return set, b.problems
 }

@@ -180,7 +180,7 @@ func (s *Set) Before(o *Set) bool {
 	return cmp.Or(cmp.Compare(s.created, o.created), cmp.Compare(s.path, o.path)) < 0
 }
 
-// PortsLeftOut returns the number of ports that have no records because there would be too many:
+// PortsLeftOut returns the number of ports that lack records because there would be too many:
 // ports that only some of very many hosts serve, or each at another number.
 func (s *Set) PortsLeftOut() int { return int(s.portsLeftOut) }
 
