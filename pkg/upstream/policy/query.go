@@ -93,6 +93,7 @@ type attempt struct {
 	late          bool // it counts as silent
 	repeated      bool // it was asked once more, or is that repetition
 	misunderstood bool // the server did not understand it
+	postponed     bool // it was truncated, and may be asked over TCP once no other answer over TCP is awaited
 }
 
 // Reset prepares q for another question.
@@ -152,7 +153,6 @@ func (q *Query) Step(now Time, ev Event, dst []Action) []Action {
 		q.close(a)
 		q.refusals++
 		q.failure = EndUnreachable
-		q.awaiting = false
 		dst = q.advance(now, dst)
 	case Refused:
 		q.close(a)
@@ -301,6 +301,7 @@ func (q *Query) sendWhole(now Time, i int, edns, alone bool, dst []Action) ([]Ac
 	q.n++
 	q.open++
 	q.whole++
+	q.awaiting = true
 	q.retryAt = now.Add(max(wholePatience, q.start.Config.FirstRetry))
 	return dst, true
 }
@@ -310,6 +311,7 @@ func (q *Query) close(a *attempt) {
 	a.open = false
 	q.open--
 	if a.way == Whole {
+		q.awaiting = false
 		q.start.Config.Streams.release(q.server(a.server), q.start.Client)
 	}
 }
@@ -362,11 +364,20 @@ func (q *Query) tried(i int) int {
 	return n
 }
 
-// advance continues after an attempt that failed or brought an error: it asks a server that
-// was not yet asked or, if there is none, waits for the open attempts.
+// advance continues after an attempt that failed or brought an error: it asks another server whose
+// reply was truncated over TCP, or a server that was not yet asked. If there is none, it waits for
+// the open attempts.
 func (q *Query) advance(now Time, dst []Action) []Action {
 	if !q.client() {
 		return dst
+	}
+	if !q.awaiting {
+		for k := range q.attempts[:q.n] {
+			if a := &q.attempts[k]; a.postponed {
+				a.postponed = false
+				return q.truncated(now, a, dst)
+			}
+		}
 	}
 	if q.n < maxUsual && !q.awaiting {
 		if i := q.next(now); i >= 0 && !q.asked(i) {

@@ -121,10 +121,12 @@ func (q *Query) keep(rank Rank, ev *Event, dst []Action) []Action {
 // truncated asks again over TCP or, if TCP cannot be used, asks another server.
 func (q *Query) truncated(now Time, a *attempt, dst []Action) []Action {
 	if q.awaiting {
+		a.postponed = true
 		return dst
 	}
 	if !q.server(a.server).streams.missing(now) {
-		if dst, q.awaiting = q.sendWhole(now, a.server, a.edns, false, dst); q.awaiting {
+		var sent bool
+		if dst, sent = q.sendWhole(now, a.server, a.edns, false, dst); sent {
 			return dst
 		}
 	}
@@ -200,6 +202,5 @@ func (q *Query) disconnected(now Time, ev Event, dst []Action) []Action {
 	}
 	q.refusals++
 	q.failure = EndUnreachable
-	q.awaiting = false
 	return q.advance(now, dst)
 }

@@ -153,8 +153,7 @@ type Events interface {
 
 // Env is what a transport needs from the program.
 type Env struct {
-	// Now returns nanoseconds on a clock that never goes back; Deadline turns such
-	// a time into one for SetDeadline.
+	// Now returns nanoseconds on a clock that never goes back.
 	Now func() int64
 	// Events returns a new receiver for one more goroutine.
 	Events func() Events
