@@ -40,13 +40,8 @@ func definitive(q *wire.Query, r *wire.Reply) bool {
 
 // storable reports whether r, which is definitive, is of a kind that may be stored.
 func storable(q *wire.Query, r *wire.Reply) bool {
-	switch {
-	case r.Truncated(), scoped(r):
-		return false
-	case q.Type == 0, q.Type == wire.TypeOPT, q.Type >= wire.TypeTKEY && q.Type < wire.TypeANY:
-		return false // RFC 6895 §3.1: meta types
-	}
-	return true
+	meta := q.Type == 0 || q.Type == wire.TypeOPT || q.Type >= wire.TypeTKEY && q.Type < wire.TypeANY // RFC 6895 §3.1
+	return !meta && !scoped(r) && !r.Truncated()
 }
 
 // scoped reports whether r is meant for only some of the clients (RFC 7871 §7.3.1).

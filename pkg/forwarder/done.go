@@ -164,7 +164,7 @@ func (fl *flight) store(st *snapshot, r *Reply, hint []byte) {
 	case r.Msg == nil:
 		st.cache.StoreFailure(q, wire.RcodeServFail, asked, now)
 	case failure(r.Msg.Rcode):
-		st.cache.StoreFailure(q, r.Msg.Rcode, asked, now)
+		st.cache.StoreFailure(q, r.Msg.RelayedRcode(), asked, now)
 	case st.cfg.Cache.NXDomainCut && r.Msg.Rcode == wire.RcodeNXDomain && fl.routes.splits(dnsname.AppendLower(nil, q.Name)):
 		// If it were stored, it would hide names below that other servers know.
 	case r.Keep != nil:
@@ -323,8 +323,11 @@ func reasonOf(res *upstream.Result, r *Reply) (code uint16, reason error) {
 	return wire.EDENoReachableAuthority, res.Err
 }
 
-// failure reports whether rcode means that the question could not be resolved (RFC 9520 §2).
-func failure(rcode int) bool { return rcode == wire.RcodeServFail || rcode == wire.RcodeRefused }
+// failure reports whether rcode means that the question could not be resolved (RFC 9520 §2): each
+// does that is neither about records nor about a name without records.
+func failure(rcode int) bool {
+	return rcode != wire.RcodeSuccess && rcode != wire.RcodeNXDomain && rcode != wire.RcodeYXDomain
+}
 
 // extendedOf returns the first extended error in an upstream server's reply, which is relayed
 // to the client (RFC 8914 §3).

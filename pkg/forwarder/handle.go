@@ -74,7 +74,13 @@ func (q *Query) lookup() answercache.LookupResult {
 	if q.cache != st.cache { // the cache may change with the configuration
 		q.cache, q.spot = st.cache, st.cache.Spot(q.key)
 	}
-	out, result := st.cache.LookupKey(q.reply, q.Msg, q.key, q.spot, answercache.When{Now: q.now, AllowStale: st.cfg.StaleAtOnce || q.inner&innerStale != 0})
+	when := answercache.When{Now: q.now, AllowStale: q.inner&innerStale != 0 && !st.cfg.StaleAtOnce}
+	out, result := st.cache.LookupKey(q.reply, q.Msg, q.key, q.spot, when)
+	refresh := result == answercache.Expired && st.cfg.StaleAtOnce // and no failure to refresh it is remembered
+	if refresh {
+		when.AllowStale = true
+		out, result = st.cache.LookupKey(q.reply, q.Msg, q.key, q.spot, when)
+	}
 	switch result {
 	case answercache.Hit:
 		q.countHit()
@@ -91,7 +97,7 @@ func (q *Query) lookup() answercache.LookupResult {
 	case answercache.Stale:
 		q.countHit()
 		q.answerCached(out, result)
-		if st.cfg.StaleAtOnce {
+		if refresh {
 			q.refresh()
 		}
 	}

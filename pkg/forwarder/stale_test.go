@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -207,5 +208,67 @@ func TestStaleRecheck(t *testing.T) {
 	}
 	if st := f.Stats(); s.Seen() != seen || st.Forwarded != forwarded || st.Stale != 6 {
 		t.Errorf("upstream was asked %d times more, stats %+v", s.Seen()-seen, st)
+	}
+}
+
+// TestStaleAtOnceAfterFailure: while a failure to refresh an expired answer is remembered, hits do
+// not ask the server again.
+func TestStaleAtOnceAfterFailure(t *testing.T) {
+	f, c, s := stale(t, func(c *Config) { c.StaleAtOnce = true }, zone(2))
+	waitFor(t, func() bool { return f.Stats().InFlight == 0 })
+	before := s.Seen()
+	for range 50 {
+		if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != "NOERROR; rd; www.example. 0 IN A 127.1.0.1; opt ede3" {
+			t.Fatalf("got %q", got)
+		}
+		waitFor(t, func() bool { return f.Stats().InFlight == 0 })
+	}
+	if n := s.Seen() - before; n < 1 || n > 3 {
+		t.Errorf("the server was asked %d times within about a second", n)
+	}
+}
+
+// TestFailuresOfEveryKind: each rcode that is no answer is a failure: it is remembered, and it does not
+// replace an expired answer. An extended rcode is about the server's message to us, so clients get
+// SERVFAIL.
+func TestFailuresOfEveryKind(t *testing.T) {
+	for rcode := range 40 {
+		if rcode == dns.RcodeSuccess || rcode == dns.RcodeNameError || rcode == dns.RcodeYXDomain {
+			continue
+		}
+		t.Run(fmt.Sprint(rcode), func(t *testing.T) {
+			t.Parallel()
+			fails := func(q *dns.Msg, _ bool) [][]byte {
+				m := reply(q, rcode)
+				if rcode > 15 {
+					m.SetEdns0(1232, false)
+				}
+				return [][]byte{pack(m)}
+			}
+			f, c, s := stale(t, func(c *Config) {
+				rfc8767(c)
+				c.StaleAfter = hang
+			}, fails)
+			if got := summary(c.Ask(question("www.example.", dns.TypeA, "edns"))); got != staleAnswer {
+				t.Errorf("with an expired answer: %q", got)
+			}
+			want := rcode
+			if rcode > 15 {
+				want = dns.RcodeServerFailure
+			}
+			for _, options := range [][]string{nil, {"edns"}} {
+				for i := range 2 {
+					if m := c.Ask(question("new.example.", dns.TypeA, options...)); m.Rcode != want || len(m.Answer) > 0 {
+						t.Errorf("question %d %v: %v", i, options, m)
+					}
+				}
+			}
+			if n := s.Seen(); n > 5 { // two names with and without EDNS, and the answer that has expired
+				t.Errorf("the server was asked %d times", n)
+			}
+			if st := f.Stats(); st.FailedHits != 3 {
+				t.Errorf("%d answers from the remembered failure, want 3", st.FailedHits)
+			}
+		})
 	}
 }

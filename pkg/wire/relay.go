@@ -16,8 +16,8 @@ type Relay struct {
 }
 
 // AppendReply appends an upstream server's reply as the answer to the client's query q. Id,
-// opcode, RD, CD and the question, in the client's spelling, are copied from q; RA is set; AA,
-// TC and the rcode are those of the reply. A message that exceeds the limit is compressed
+// opcode, RD, CD and the question, in the client's spelling, are copied from q; RA is set; AA
+// and TC are those of the reply, and the rcode is its RelayedRcode. A message that exceeds the limit is compressed
 // again; what still does not fit is left out from the end, by RRsets except for the first one
 // of the answer, and TC is set if it was required (RFC 2181 §9). r must answer q
 // (Reply.Answers).
@@ -42,7 +42,7 @@ func AppendReply(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 	if r.optEnd != 0 {
 		SetCount(msg, Additional, Count(msg, Additional)-1)
 	}
-	rcode := relayRcode(q, r)
+	rcode := r.RelayedRcode()
 	SetID(msg, q.ID)
 	SetFlags(msg, relayFlags(q, r, o)|uint16(rcode)&rcodeMask)
 	if q.EDNS.Present {
@@ -52,10 +52,11 @@ func AppendReply(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 	return dst
 }
 
-// relayRcode returns the reply's rcode, or SERVFAIL if a client without EDNS cannot
-// receive it.
-func relayRcode(q *Query, r *Reply) int {
-	if r.Rcode > int(rcodeMask) && !q.EDNS.Present {
+// RelayedRcode returns the rcode of a reply that is relayed. An extended one, such as BADVERS or
+// BADCOOKIE, is about the message between us and the upstream server, as is the OPT record that
+// holds its upper bits. It means nothing to a client, who gets SERVFAIL.
+func (r *Reply) RelayedRcode() int {
+	if r.Rcode > int(rcodeMask) {
 		return RcodeServFail
 	}
 	return r.Rcode
@@ -91,7 +92,7 @@ func keepsTTLs(r *Reply, limit uint32) bool {
 func appendRebuilt(dst []byte, q *Query, r *Reply, o *Relay) []byte {
 	var b Builder
 	b.Start(dst, q, o.Limit)
-	b.SetRcode(r.Rcode)
+	b.SetRcode(r.RelayedRcode())
 	b.setFlag(relayFlags(q, r, o), true)
 	var (
 		rec     Record

@@ -78,15 +78,16 @@ func TestAppendReplyHugeTTL(t *testing.T) {
 }
 
 func TestAppendReplyRcode(t *testing.T) {
-	m := reply(t, "x.", dns.TypeA)
+	m := reply(t, "x.", dns.TypeA, "x. 60 IN A 192.0.2.1")
 	m.SetEdns0(1232, false)
 	m.Rcode = dns.RcodeBadVers
 	r := parse(t, pack(t, m))
 	for _, edns := range []bool{false, true} {
-		want := map[bool]int{false: RcodeServFail, true: RcodeBadVers}[edns]
-		got := unpack(t, AppendReply(nil, askQuery(t, "x.", TypeA, edns), r, &Relay{Limit: 512}))
-		if got.Rcode != want {
-			t.Errorf("EDNS %v: rcode %d, want %d", edns, got.Rcode, want)
+		for _, maxTTL := range []uint32{0, 1} { // copied, and written anew
+			got := unpack(t, AppendReply(nil, askQuery(t, "x.", TypeA, edns), r, &Relay{Limit: 512, MaxTTL: maxTTL}))
+			if got.Rcode != RcodeServFail {
+				t.Errorf("EDNS %v: rcode %d, want SERVFAIL", edns, got.Rcode)
+			}
 		}
 	}
 }

@@ -130,12 +130,13 @@ func cacheConfig(o *options.Options) answercache.Config {
 		NXDomainCut:   o.Own.NXDomainCut,
 		FailureTTL:    failureTTL,
 		FailureMaxTTL: failureMaxTTL,
+		StaleRecheck:  staleRecheck,
 		RoundRobin:    !o.Cache.NoRoundRobin,
 		KeepAD:        o.Upstream.ProxyDNSSEC,
 	}
 	switch {
 	case o.Own.ServeStale > 0:
-		cfg.StaleFor, cfg.StaleTTL, cfg.StaleRecheck = max(ttl(o.Own.ServeStale), 1), staleTTL, staleRecheck
+		cfg.StaleFor, cfg.StaleTTL = max(ttl(o.Own.ServeStale), 1), staleTTL
 	case o.Cache.UseStale && o.Cache.UseStaleMax == 0:
 		cfg.StaleFor = answercache.Forever
 	case o.Cache.UseStale:

@@ -53,7 +53,7 @@ func TestForwarderConfig(t *testing.T) {
 		{"--use-stale-cache=0", func(p *Plan) { p.resolve.StaleAtOnce, p.resolve.Cache.StaleFor = true, answercache.Forever }},
 		{"--nxdomain-cut", func(p *Plan) { p.resolve.Cache.NXDomainCut = true }},
 		{"--serve-stale=24h", func(p *Plan) {
-			p.resolve.Cache.StaleFor, p.resolve.Cache.StaleTTL, p.resolve.Cache.StaleRecheck = 86400, 30, 5
+			p.resolve.Cache.StaleFor, p.resolve.Cache.StaleTTL = 86400, 30
 		}},
 		{"--proxy-dnssec", func(p *Plan) { p.resolve.Cache.KeepAD = true }},
 		{"--dns-forward-max=9", func(p *Plan) { p.resolve.InFlight = 9 }},
@@ -141,7 +141,7 @@ func TestForwarderConfig(t *testing.T) {
 		want := Plan{
 			resolve: forwarder.Config{
 				Upstream: upstream.Config{Payload: 1232, Routes: []upstream.Route{}},
-				Cache:    answercache.Config{Entries: 150, FailureTTL: failureTTL, FailureMaxTTL: failureMaxTTL, RoundRobin: true},
+				Cache:    answercache.Config{Entries: 150, FailureTTL: failureTTL, FailureMaxTTL: failureMaxTTL, StaleRecheck: staleRecheck, RoundRobin: true},
 				InFlight: 150, FollowRoutes: true, Complete: true,
 			},
 			ident: true,

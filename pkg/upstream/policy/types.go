@@ -119,7 +119,7 @@ const (
 // OutcomeOf judges a reply by its (extended) rcode.
 func OutcomeOf(rcode int) Outcome {
 	switch rcode {
-	case wire.RcodeSuccess, wire.RcodeNXDomain, rcodeYXDomain:
+	case wire.RcodeSuccess, wire.RcodeNXDomain, wire.RcodeYXDomain:
 		return Good
 	case wire.RcodeFormErr, wire.RcodeNotImp, wire.RcodeBadVers:
 		return NotUnderstood
@@ -128,9 +128,6 @@ func OutcomeOf(rcode int) Outcome {
 	}
 	return ServerError
 }
-
-// rcodeYXDomain says that a DNAME leads to a name that is too long (RFC 6672 §2.2).
-const rcodeYXDomain = 6
 
 // Rank orders the replies that a client may get. The zero value means no reply.
 type Rank uint8
