@@ -84,7 +84,7 @@ func (fl *flight) complete(st *snapshot, s *answerSink, hint []byte, waiting *[]
 	}
 	sh := &f.shards[fl.hash%flightShards]
 	sh.mu.Lock()
-	fl.waiters, fl.extra, fl.completing = clients, 0, true
+	fl.waiters, fl.completing = clients, true
 	sh.insert(fl)
 	sh.mu.Unlock()
 	c.run()
@@ -113,7 +113,7 @@ func (f *Forwarder) joinCompletion(q *Query, g *upstream.Group, w *walk, nx []by
 	fl := f.newFlight(q, hash)
 	fl.limit, fl.counted, fl.nameHash = f.limiter(g), false, 0
 	fl.private, fl.serial, fl.client, fl.completing = q.Private, q.serial, q.to, true
-	fl.addWaiter(q)
+	fl.addWaiter(q, uncounted)
 	sh.insert(fl)
 	sh.mu.Unlock()
 	c := &completion{f: f, fl: fl, nx: slices.Clone(nx), w: f.getWalk(q.st), who: q.innerOf(0)}
@@ -253,8 +253,8 @@ func (c *completion) answer(v verdict) {
 	sh.mu.Lock()
 	sh.remove(fl)
 	waiting := fl.waiters
-	fl.limit.releaseWaiters(fl.extra)
 	sh.mu.Unlock()
+	fl.limit.releaseWaiters(waiting)
 	s, st := f.sinks.Get().(*answerSink), f.state.Load()
 	defer func() {
 		if cause := recover(); cause != nil {

@@ -94,7 +94,8 @@ func (fl *flight) Done(us upstream.Sink, res *upstream.Result) {
 	sh.mu.Lock()
 	sh.remove(fl)
 	sh.mu.Unlock()
-	fl.limit.release(fl, fl.extra)
+	fl.limit.release(fl)
+	fl.limit.releaseWaiters(fl.waiters)
 	waiting, goesOn := fl.waiters, false
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -245,16 +246,15 @@ func (fl *flight) Slow(us upstream.Sink) {
 	defer f.recovered(fl.name[:fl.nlen])
 	sh := &f.shards[fl.hash%flightShards]
 	sh.mu.Lock()
-	waiting, extra := fl.waiters, fl.extra
-	fl.waiters, fl.extra, fl.slow = nil, 0, true
+	d := fl.detach()
+	fl.slow = true
 	sh.mu.Unlock()
-	if rest := fl.giveStale(st, s, waiting); len(rest) > 0 {
+	fl.limit.releaseWaiters(d.waiters)
+	if rest := d.giveStale(st, s, d.waiters); len(rest) > 0 {
 		sh.mu.Lock()
-		fl.waiters, fl.extra, fl.slow = append(rest, fl.waiters...), fl.extra+extra, false
+		fl.waiters, fl.slow = append(rest, fl.waiters...), false
 		sh.mu.Unlock()
-		return
 	}
-	fl.limit.releaseWaiters(extra)
 }
 
 // giveStale answers the waiters with the expired answer. It returns the waiters that cannot get

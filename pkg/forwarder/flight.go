@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,7 +60,6 @@ type flight struct {
 	// The fields below are protected by the shard while the flight is in it.
 	waiters []waiter
 	names   []byte // other spellings of the name
-	extra   int    // the number of waiters that limit has counted
 	slow    bool   // clients get the expired answer meanwhile
 	// completing means that the question has been answered and its name is being completed.
 	completing bool
@@ -73,6 +73,7 @@ type waiter struct {
 	edns      bool    // it has an OPT record
 	hasCookie bool    // it has a client cookie
 	cookie    [8]byte // the client cookie
+	bucket    int     // index of the client's counter in flight.limit, or uncounted
 	nameAt    int32   // offset of its spelling in flight.names; negative for that in flight.name
 	since     int64   // Forwarder.now when the query's batch arrived
 }
@@ -191,7 +192,7 @@ func (f *Forwarder) join(q *Query, g *upstream.Group, stale bool) joinResult {
 		return refused
 	}
 	fl.private, fl.serial, fl.client = q.Private, q.serial, q.to
-	fl.addWaiter(q)
+	fl.addWaiter(q, uncounted)
 	sh.insert(fl)
 	sh.mu.Unlock()
 	var slowAfter time.Duration
@@ -227,7 +228,7 @@ func (f *Forwarder) begin(q *Query, g *upstream.Group) bool {
 // newFlight returns a flight for q's question, without waiters.
 func (f *Forwarder) newFlight(q *Query, hash uint64) *flight {
 	fl, m := f.flights.Get().(*flight), q.Msg
-	fl.hash, fl.extra, fl.slow, fl.completing = hash, 0, false, false
+	fl.hash, fl.slow, fl.completing = hash, false, false
 	fl.nlen = copy(fl.name[:], m.Name)
 	fl.typ, fl.class, fl.flags, fl.do = m.Type, m.Class, q.sentFlags(), m.EDNS.DO
 	fl.tags, fl.private, fl.serial, fl.asked = q.Options, false, 0, q.epoch
@@ -264,28 +265,40 @@ func (f *Forwarder) joinFlight(fl *flight, q *Query, stale bool) joinResult {
 	}
 	if q.resolve == nil && len(fl.waiters) <= dedupWaiters {
 		for i := range fl.waiters {
-			if w := &fl.waiters[i]; w.id == q.Msg.ID && w.to == q.to {
+			if w := &fl.waiters[i]; w.id == q.Msg.ID && w.to == q.to && fl.equals(w, q.Msg) {
 				q.to.Drop() // the client has repeated its query: one answer is enough
 				return joined
 			}
 		}
 	}
-	if !fl.limit.admitWaiter() {
+	bucket := f.bucket(&q.recipient)
+	if !fl.limit.admitWaiter(bucket) {
 		return refused
 	}
-	fl.extra++
-	fl.addWaiter(q)
+	fl.addWaiter(q, bucket)
 	if q.st.log != nil {
 		q.log(Event{Kind: EventDuplicate}, nil)
 	}
 	return joined
 }
 
-// addWaiter makes q wait for fl.
-func (fl *flight) addWaiter(q *Query) {
+// equals reports whether the query of w would get the same answer as m, which is a query for the
+// same question.
+func (fl *flight) equals(w *waiter, m *wire.Query) bool {
+	q := fl.query(w)
+	return q.Flags == m.Flags && q.EDNS.Present == m.EDNS.Present && q.EDNS.Size == m.EDNS.Size &&
+		string(q.Name) == string(m.Name) && string(q.EDNS.ClientCookie) == string(m.EDNS.ClientCookie)
+}
+
+// uncounted stands for waiter.bucket if the limiter does not count the waiter.
+const uncounted = -1
+
+// addWaiter makes q wait for fl. bucket is waiter.bucket.
+func (fl *flight) addWaiter(q *Query, bucket int) {
 	m := q.Msg
 	w := waiter{
 		recipient: q.recipient, id: m.ID, flags: m.Flags, size: m.EDNS.Size, edns: m.EDNS.Present, nameAt: -1, since: q.now,
+		bucket: bucket,
 	}
 	if string(m.Name) != string(fl.name[:fl.nlen]) {
 		w.nameAt = int32(len(fl.names))
@@ -309,6 +322,17 @@ func (fl *flight) query(w *waiter) wire.Query {
 		q.EDNS.ClientCookie = w.cookie[:]
 	}
 	return q
+}
+
+// detach takes the waiters off fl, and returns a flight that has them and shares no memory with fl,
+// which may end before the waiters are answered. The shard's lock must be held.
+func (fl *flight) detach() *flight {
+	d := &flight{
+		f: fl.f, name: fl.name, nlen: fl.nlen, names: slices.Clone(fl.names), typ: fl.typ, class: fl.class, do: fl.do, private: fl.private,
+		waiters: fl.waiters,
+	}
+	fl.waiters = nil
+	return d
 }
 
 // question returns the question that was sent, which is also the key for the cache. It shares

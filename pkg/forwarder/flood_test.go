@@ -80,7 +80,7 @@ func TestFloodMemory(t *testing.T) {
 			answered := int64(0)
 			for range rounds {
 				answered += int64(flood(f, c, &serial, count))
-				if st := f.Stats(); st.InFlight > 150+38 || st.Waiting > 4*150 {
+				if st := f.Stats(); st.InFlight > 150+38 || st.Waiting > 4*150*5/4 {
 					t.Errorf("%d in flight, %d waiting", st.InFlight, st.Waiting)
 				}
 				waitFor(t, func() bool { return answered+c.answers.Load() == int64(serial) })

@@ -11,25 +11,56 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// limiter limits the questions in flight to one group of servers and divides them among
-// clients.
-//
-// max questions may be in flight, whichever clients they are from. When there are that many, a
-// client that has less than an equal share is still admitted, up to a reserve of a quarter, so
-// that one client cannot lock the others out. For other new questions, the question that has
+// limiter limits the questions in flight to one group of servers, and the queries that join them,
+// and divides both among clients. If a new question is over the limit, the question that has
 // waited longest is answered early, if it has waited for patience: by then it has been sent
 // several times.
 type limiter struct {
-	mu      sync.Mutex           // protects all fields
-	max     int                  // largest total; Config.InFlight
-	total   int                  // questions in flight that count
-	waiters int                  // queries that have joined a question in flight
+	mu        sync.Mutex       // protects all fields
+	questions shares           // questions in flight that count; at most Config.InFlight
+	waiters   shares           // queries that have joined a question in flight
+	names     map[uint64]int32 // questions in flight by hash of their names
+	number    uint64           // number of the last flight
+	oldest    *flight          // the first flight that counts, in order of admission
+	newest    *flight          // the last flight that counts
+}
+
+// shares counts what clients hold of something that is limited.
+//
+// Until max is reached, it does not matter whose it is. Then a client that has less than an equal
+// share still gets more, up to a reserve of a quarter, so that one client cannot lock the others
+// out.
+type shares struct {
+	max     int                  // largest total without the reserve
+	total   int                  // held by all clients
 	active  int                  // number of elements of clients that are not 0
-	clients [clientBuckets]int32 // questions in flight by hash of their clients
-	names   map[uint64]int32     // questions in flight by hash of their names
-	number  uint64               // number of the last flight
-	oldest  *flight              // the first flight that counts, in order of admission
-	newest  *flight              // the last flight that counts
+	clients [clientBuckets]int32 // held, by hash of the client
+}
+
+// admit counts one more for the client with the counter bucket, unless it must be refused.
+func (s *shares) admit(bucket int) bool {
+	if s.total >= s.max {
+		active := s.active
+		if s.clients[bucket] == 0 {
+			active++
+		}
+		if s.total >= s.max+(s.max+3)/4 || int(s.clients[bucket]) >= s.max/max(active, 2) {
+			return false
+		}
+	}
+	s.total++
+	if s.clients[bucket]++; s.clients[bucket] == 1 {
+		s.active++
+	}
+	return true
+}
+
+// release undoes admit.
+func (s *shares) release(bucket int) {
+	s.total--
+	if s.clients[bucket]--; s.clients[bucket] == 0 {
+		s.active--
+	}
 }
 
 const (
@@ -40,7 +71,9 @@ const (
 	// that may be in flight.
 	waitersPerQuestion = 4
 	// questionsPerName is how many questions about one name, with different types or flags,
-	// may be in flight. An attacker that sends guessed replies needs many of them.
+	// may be in flight. An attacker that sends guessed replies needs many of them. Ordinary
+	// questions about addresses count, but are never refused, so that nobody can keep the
+	// addresses of a name from others by asking for other types.
 	questionsPerName = 8
 	// patience is the shortest time before a waiting question may be answered early.
 	patience = time.Second
@@ -61,10 +94,16 @@ func (f *Forwarder) limiter(g *upstream.Group) *limiter {
 		return l
 	}
 	next := maps.Clone(old)
-	l := &limiter{max: f.state.Load().cfg.InFlight, names: map[uint64]int32{}}
+	l := &limiter{names: map[uint64]int32{}}
+	l.setMax(f.state.Load().cfg.InFlight)
 	next[g.Domain()] = l
 	f.limits.Store(&next)
 	return l
+}
+
+// setMax applies Config.InFlight.
+func (l *limiter) setMax(inFlight int) {
+	l.questions.max, l.waiters.max = inFlight, waitersPerQuestion*inFlight
 }
 
 // setLimits applies Config.InFlight, and removes the limiters of domains without questions in
@@ -75,8 +114,8 @@ func (f *Forwarder) setLimits(inFlight int) {
 	next := map[string]*limiter{}
 	for domain, l := range *f.limits.Load() {
 		l.mu.Lock()
-		l.max = inFlight
-		if l.total > 0 || l.waiters > 0 {
+		l.setMax(inFlight)
+		if l.questions.total > 0 || l.waiters.total > 0 {
 			next[domain] = l
 		}
 		l.mu.Unlock()
@@ -88,7 +127,7 @@ func (f *Forwarder) setLimits(inFlight int) {
 func (f *Forwarder) inFlight() (questions, waiters int) {
 	for _, l := range *f.limits.Load() {
 		l.mu.Lock()
-		questions, waiters = questions+l.total, waiters+l.waiters
+		questions, waiters = questions+l.questions.total, waiters+l.waiters.total
 		l.mu.Unlock()
 	}
 	return questions, waiters
@@ -127,24 +166,14 @@ const (
 func (l *limiter) admit(fl *flight, bucket int, name uint64) admission {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if name != 0 && l.names[name] >= questionsPerName {
+	if name != 0 && l.names[name] >= questionsPerName && !fl.asksAddresses() {
 		return overTypes
 	}
-	if l.total >= l.max {
-		active := l.active
-		if l.clients[bucket] == 0 {
-			active++
-		}
-		if l.total >= l.max+(l.max+3)/4 || int(l.clients[bucket]) >= l.max/max(active, 2) {
-			return overMax
-		}
+	if !l.questions.admit(bucket) {
+		return overMax
 	}
-	l.total++
 	if name != 0 {
 		l.names[name]++
-	}
-	if l.clients[bucket]++; l.clients[bucket] == 1 {
-		l.active++
 	}
 	l.number++
 	fl.limit, fl.bucket, fl.number, fl.counted, fl.nameHash = l, bucket, l.number, true, name
@@ -158,11 +187,17 @@ func (l *limiter) admit(fl *flight, bucket int, name uint64) admission {
 	return admitted
 }
 
-// release undoes admit, unless uncount has done so, and extra calls of admitWaiter.
-func (l *limiter) release(fl *flight, extra int) {
+// asksAddresses reports whether the question is an ordinary one about addresses. As equal questions
+// join, there can be few of them about one name.
+func (fl *flight) asksAddresses() bool {
+	return (fl.typ == wire.TypeA || fl.typ == wire.TypeAAAA) && fl.class == wire.ClassIN &&
+		fl.flags&(wire.FlagRD|wire.FlagCD) == wire.FlagRD
+}
+
+// release undoes admit, unless uncount has done so.
+func (l *limiter) release(fl *flight) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiters -= extra
 	if fl.nameHash != 0 {
 		if l.names[fl.nameHash]--; l.names[fl.nameHash] == 0 {
 			delete(l.names, fl.nameHash)
@@ -175,10 +210,7 @@ func (l *limiter) release(fl *flight, extra int) {
 
 // uncount removes fl from the questions that count. l.mu must be held.
 func (l *limiter) uncount(fl *flight) {
-	l.total--
-	if l.clients[fl.bucket]--; l.clients[fl.bucket] == 0 {
-		l.active--
-	}
+	l.questions.release(fl.bucket)
 	if fl.older != nil {
 		fl.older.newer = fl.newer
 	} else {
@@ -192,22 +224,23 @@ func (l *limiter) uncount(fl *flight) {
 	fl.older, fl.newer, fl.counted = nil, nil, false
 }
 
-// admitWaiter counts a query that joins a question in flight. It returns false if there are too
-// many.
-func (l *limiter) admitWaiter() bool {
+// admitWaiter counts a query that joins a question in flight, unless it must be refused.
+func (l *limiter) admitWaiter(bucket int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiters >= waitersPerQuestion*l.max {
-		return false
-	}
-	l.waiters++
-	return true
+	return l.waiters.admit(bucket)
 }
 
-func (l *limiter) releaseWaiters(n int) {
+// releaseWaiters undoes admitWaiter for those of the waiters that count.
+func (l *limiter) releaseWaiters(waiters []waiter) {
 	l.mu.Lock()
-	l.waiters -= n
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	for i := range waiters {
+		if w := &waiters[i]; w.bucket != uncounted {
+			l.waiters.release(w.bucket)
+			w.bucket = uncounted
+		}
+	}
 }
 
 // takeOldest removes the question that has waited longest from those that count, if it has waited
@@ -240,13 +273,10 @@ func (f *Forwarder) makeRoom(l *limiter) bool {
 	f.madeRoom.Add(1)
 	s := f.sinks.Get().(*answerSink)
 	st := f.state.Load()
-	waiting := fl.waiters
-	l.releaseWaiters(fl.extra)
-	fl.waiters, fl.extra = nil, 0
-	ended := &flight{f: f, nlen: fl.nlen, name: fl.name, names: fl.names, typ: fl.typ, class: fl.class, do: fl.do, private: fl.private}
-	fl.names = nil
+	ended := fl.detach()
 	sh.mu.Unlock()
-	ended.giveUp(st, s, waiting, wire.EDENoReachableAuthority, errNoRoom)
+	l.releaseWaiters(ended.waiters)
+	ended.giveUp(st, s, wire.EDENoReachableAuthority, errNoRoom)
 	s.Flush()
 	f.sinks.Put(s)
 	return true
@@ -256,7 +286,7 @@ func (f *Forwarder) makeRoom(l *limiter) bool {
 var errNoRoom = errors.New("no answer so far, and too many questions are in flight")
 
 // giveUp answers the waiters with the expired answer or, if there is none, with SERVFAIL.
-func (fl *flight) giveUp(st *snapshot, s *answerSink, waiting []waiter, code uint16, err error) {
+func (fl *flight) giveUp(st *snapshot, s *answerSink, code uint16, err error) {
 	defer fl.f.recovered(fl.name[:fl.nlen])
-	fl.fail(st, s, fl.giveStale(st, s, waiting), code, err)
+	fl.fail(st, s, fl.giveStale(st, s, fl.waiters), code, err)
 }

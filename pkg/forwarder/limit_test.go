@@ -110,7 +110,8 @@ func TestSteadyFloodRefusesNobody(t *testing.T) {
 	}
 }
 
-// TestTypesOfOneName: the number of questions in flight about one name is limited.
+// TestTypesOfOneName: the number of questions in flight about one name is limited. At the limit,
+// ordinary questions about its addresses are still asked, and other clients' too.
 func TestTypesOfOneName(t *testing.T) {
 	release := make(chan struct{})
 	s := newFakeServer(t, func(q *dns.Msg, _ bool) [][]byte {
@@ -130,16 +131,25 @@ func TestTypesOfOneName(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	}
-	other := question("other.example.", dns.TypeA)
-	c.Start(other)
+	asked = append(asked[:questionsPerName:questionsPerName], question("other.example.", dns.TypeA))
+	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		asked = append(asked, question("www.example.", qtype), question("www.example.", qtype, "do"), question("www.example.", qtype, "ad"))
+	}
+	for _, q := range asked[questionsPerName:] {
+		c.Start(q)
+	}
+	odd := question("www.example.", dns.TypeA, "edns", "cd")
+	if got := summary(c.Ask(odd)); got != "REFUSED; rd; cd; opt ede0" {
+		t.Errorf("with CD: %q", got)
+	}
 	close(release)
-	for _, q := range append(asked[:questionsPerName:questionsPerName], other) {
+	for _, q := range asked {
 		if m := c.Wait(q.Id); m.Rcode != 0 {
 			t.Errorf("%v", m)
 		}
 	}
 	waitFor(t, func() bool { return f.Stats().InFlight == 0 })
-	if m := c.Ask(question("www.example.", 2000)); m.Rcode != 0 || f.Stats().OverLimit != 20-questionsPerName {
+	if m := c.Ask(question("www.example.", 2000)); m.Rcode != 0 || f.Stats().OverLimit != 20-questionsPerName+1 {
 		t.Errorf("afterwards: %v, %+v", m, f.Stats())
 	}
 }
@@ -172,7 +182,7 @@ func TestLimitsUnderChange(t *testing.T) {
 			for n := range 5 {
 				var asked []uint16
 				for j := range 3 {
-					q := question(fmt.Sprintf("n%d.example.", (n*7+j*3+i)%40), dns.TypeA)
+					q := question(fmt.Sprintf("n%d.%s.", (n*7+j*3+i)%40, []string{"example", "EXAMPLE", "eXample"}[i%3]), dns.TypeA)
 					c.Start(q)
 					asked = append(asked, q.Id)
 				}
