@@ -45,7 +45,7 @@ func (t *TCP) Dials() uint64 { return t.dialled.Load() }
 // Conns returns the number of open connections.
 func (t *TCP) Conns() int { return int(t.conns.Load()) }
 
-// Link implements Transport.
+// Link returns a new link to one server.
 func (t *TCP) Link(ep Endpoint) Link {
 	p := &streamPool{tcp: t, ep: ep}
 	if t.tls != nil {
@@ -54,7 +54,8 @@ func (t *TCP) Link(ep Endpoint) Link {
 	return p
 }
 
-// Run implements Transport: it starts the goroutine of each connection.
+// Run exchanges messages until ctx ends: it starts the goroutine of each connection. It returns when
+// all have ended. Calls that are open then get no event.
 func (t *TCP) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -70,12 +71,6 @@ func (t *TCP) Run(ctx context.Context) {
 		}
 	}
 }
-
-// Flush implements Transport. It does nothing: connections write without waiting for it.
-func (t *TCP) Flush(Events) {}
-
-// Close implements Transport.
-func (t *TCP) Close() {}
 
 const (
 	// maxStreams is how many shared connections a server gets. busyStream is the number of

@@ -42,7 +42,6 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"net/netip"
 )
@@ -92,19 +91,6 @@ type Call struct {
 	sock   *socket // over UDP
 	stream *stream // over TCP
 	sent   int64   // when it was sent, in nanoseconds of Env's clock
-}
-
-// Transport exchanges messages with servers.
-type Transport interface {
-	// Link returns a new link to one server.
-	Link(Endpoint) Link
-	// Run exchanges messages until ctx ends, and returns when all its goroutines have ended.
-	// Calls that are open then get no event.
-	Run(ctx context.Context)
-	// Flush sends the queued questions, and reports errors to ev.
-	Flush(ev Events)
-	// Close frees the resources that the constructor took. All links must be closed first.
-	Close()
 }
 
 // Link sends calls to one server. Its methods do not block.

@@ -135,10 +135,11 @@ func (c *UDPConfig) fixedPort(ep *Endpoint) uint16 {
 	return c.Port
 }
 
-// Link implements Transport.
+// Link returns a new link to one server.
 func (u *UDP) Link(ep Endpoint) Link { return &pool{udp: u, ep: ep} }
 
-// Run implements Transport.
+// Run exchanges messages until ctx ends, and returns when all its goroutines have ended. Calls
+// that are open then get no event.
 func (u *UDP) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, p := range u.pollers {
@@ -150,7 +151,7 @@ func (u *UDP) Run(ctx context.Context) {
 	wg.Wait()
 }
 
-// Close implements Transport.
+// Close frees the resources that NewUDP took. All links must be closed first.
 func (u *UDP) Close() {
 	if !u.closed.Swap(true) {
 		for _, p := range u.pollers {
@@ -211,7 +212,7 @@ func (u *UDP) write(c *Call) (queue bool) {
 // Queued reports whether Flush has anything to send.
 func (u *UDP) Queued() bool { return u.inQueue.Load() != 0 }
 
-// Flush implements Transport.
+// Flush sends the queued questions, and reports errors to ev.
 func (u *UDP) Flush(ev Events) {
 	for u.inQueue.Load() != 0 {
 		u.queueMu.Lock()
