@@ -9,7 +9,7 @@
 //		set.Flush()
 //	}
 //
-// The package connects three packages that do not import each other:
+// The package connects three others, of which transport knows only what a route.Server is:
 //
 //	route      which servers a name belongs to
 //	policy     which server to ask, when to ask again, what to accept: no I/O, no clock

@@ -178,9 +178,8 @@ func (s *Set) server(spec Server) *server {
 	if spec.TLS.On {
 		return s.secureServer(spec)
 	}
-	ep := endpoint(spec)
 	return &server{
-		spec: spec, links: [...]transport.Link{policy.Usual: s.udp.Link(ep), policy.Whole: s.tcp.Link(ep)},
+		spec: spec, links: [...]transport.Link{policy.Usual: s.udp.Link(spec), policy.Whole: s.tcp.Link(spec)},
 		health: policy.Server{}.Placed(policy.Role(spec.Role)),
 	}
 }

@@ -131,18 +131,10 @@ func (t *tlsState) answered() {
 // secureServer returns a new server to which all questions go over connections: TLS, or TCP
 // in clear text.
 func (s *Set) secureServer(spec Server) *server {
-	link := s.tls.Link(endpoint(spec))
+	link := s.tls.Link(spec)
 	return &server{
 		spec: spec, links: [...]transport.Link{policy.Usual: link, policy.Whole: link},
 		health: policy.NewSecure(rand.Float64()).Placed(policy.Role(spec.Role)),
-	}
-}
-
-// endpoint returns the transport's description of a server.
-func endpoint(spec Server) transport.Endpoint {
-	return transport.Endpoint{
-		Addr: spec.Addr, Source: spec.Source, Interface: spec.Interface, Profile: transport.Profile(spec.TLS),
-		Mark: uint8(spec.Role),
 	}
 }
 
@@ -157,8 +149,7 @@ func (s *Set) trust() *Trust {
 }
 
 // shaken handles an event of a connection: it counts it, and tells the policy and the log.
-func (s *Set) shaken(ep transport.Endpoint, h transport.Handshake, now int64) {
-	spec := Server{Addr: ep.Addr, Source: ep.Source, Interface: ep.Interface, TLS: TLS(ep.Profile), Role: Role(ep.Mark)}
+func (s *Set) shaken(spec Server, h transport.Handshake, now int64) {
 	srv := (*s.known.Load())[spec]
 	if srv == nil {
 		return

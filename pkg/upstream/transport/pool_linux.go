@@ -6,13 +6,15 @@ import (
 	mathrand "math/rand/v2"
 	"slices"
 	"sync"
+
+	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 )
 
 // pool holds the sockets to one server. A random one carries each question, so that a forger
 // has to guess the port too. It implements Link.
 type pool struct {
 	udp *UDP
-	ep  Endpoint
+	ep  route.Server
 
 	mu     sync.Mutex
 	random *mathrand.ChaCha8 // nil until the first question

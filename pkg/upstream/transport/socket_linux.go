@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kube-dns/kube-dns/pkg/internal/mmsg"
+	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -146,7 +147,7 @@ func openSocket(p *pool, poller *poller, port uint16, now int64) (*socket, error
 
 // receiveBuffer returns the size of a socket's receive buffer in octets, which is larger
 // where few sockets carry all questions.
-func (c *UDPConfig) receiveBuffer(ep *Endpoint) int {
+func (c *UDPConfig) receiveBuffer(ep *route.Server) int {
 	if sockets, _, _ := c.limits(ep); sockets <= loopbackSockets {
 		return 1 << 20
 	}
@@ -156,7 +157,7 @@ func (c *UDPConfig) receiveBuffer(ep *Endpoint) int {
 // dialUDP returns the descriptor of a connected, non-blocking UDP socket. port is the local
 // port, 0 for one that the kernel chooses. If it is shared, sockets that are connected to
 // other servers may use the same port.
-func dialUDP(ep *Endpoint, port uint16, shared bool) (int, error) {
+func dialUDP(ep *route.Server, port uint16, shared bool) (int, error) {
 	family := unix.AF_INET
 	if ep.Addr.Addr().Is6() {
 		family = unix.AF_INET6
@@ -172,7 +173,7 @@ func dialUDP(ep *Endpoint, port uint16, shared bool) (int, error) {
 	return fd, nil
 }
 
-func connectUDP(fd int, ep *Endpoint, port uint16, shared bool) error {
+func connectUDP(fd int, ep *route.Server, port uint16, shared bool) error {
 	if ep.Interface != "" {
 		if err := unix.BindToDevice(fd, ep.Interface); err != nil {
 			return os.NewSyscallError("bindtodevice", err)

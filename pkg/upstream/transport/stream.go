@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kube-dns/kube-dns/pkg/internal/wake"
+	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -266,7 +267,7 @@ func (s *stream) dial(ctx context.Context) (net.Conn, error) {
 			return nc, err
 		}
 		if err != nil {
-			return nil, p.fault(err, false)
+			return nil, p.fault(err, phase{})
 		}
 		if !p.encrypted() {
 			s.connected(nc, nil)
@@ -301,7 +302,7 @@ func (s *stream) connected(nc net.Conn, trust *Trust) {
 }
 
 // connect opens a TCP connection to ep from its source address and interface.
-func connect(ctx context.Context, ep *Endpoint) (net.Conn, error) {
+func connect(ctx context.Context, ep *route.Server) (net.Conn, error) {
 	d := &net.Dialer{KeepAlive: -1}
 	if source := ep.Source.Addr(); source.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 )
 
 // TCP is the transport over TCP, and over TLS if it was made by [NewTLS].
@@ -22,7 +24,7 @@ type TCP struct {
 	dialled  atomic.Uint64 // connections made so far
 	wrong    atomic.Uint64 // replies that matched no question
 	// connect makes a connection; tests in virtual time replace it.
-	connect func(context.Context, *Endpoint) (net.Conn, error)
+	connect func(context.Context, *route.Server) (net.Conn, error)
 }
 
 // NewTCP returns a transport. At most dials connections wait to be made at a time. A message
@@ -46,10 +48,10 @@ func (t *TCP) Dials() uint64 { return t.dialled.Load() }
 func (t *TCP) Conns() int { return int(t.conns.Load()) }
 
 // Link returns a new link to one server.
-func (t *TCP) Link(ep Endpoint) Link {
+func (t *TCP) Link(ep route.Server) Link {
 	p := &streamPool{tcp: t, ep: ep}
 	if t.tls != nil {
-		p.secure = &secure{env: t.tls, profile: ep.Profile, idle: t.idle}
+		p.secure = &secure{env: t.tls, idle: t.idle}
 	}
 	return p
 }
@@ -89,9 +91,9 @@ var errTooManyDials = errors.New("too many connections are being made")
 // streamPool holds the TCP connections to one server, as few as are needed. It implements
 // Link.
 type streamPool struct {
-	tcp    *TCP     // the transport that it belongs to
-	ep     Endpoint // the server
-	secure *secure  // nil: in clear
+	tcp    *TCP         // the transport that it belongs to
+	ep     route.Server // the server
+	secure *secure      // nil: in clear
 
 	mu          sync.Mutex        // guards what follows
 	random      *mathrand.ChaCha8 // makes ids; nil until the first question
@@ -108,7 +110,7 @@ type streamPool struct {
 const burst = int64(time.Second)
 
 // encrypted reports whether the connections are encrypted.
-func (p *streamPool) encrypted() bool { return p.secure != nil && !p.secure.profile.Clear }
+func (p *streamPool) encrypted() bool { return p.secure != nil && !p.ep.TLS.Clear }
 
 // Send implements Link.
 func (p *streamPool) Send(c *Call, now int64) error {

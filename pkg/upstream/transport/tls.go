@@ -1,25 +1,15 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"time"
-)
 
-// Profile says how a server is authenticated (RFC 8310). It is comparable.
-type Profile struct {
-	// On asks the server only over TLS. With Clear as well, it is asked only over TCP in
-	// clear text, without authentication.
-	On, Clear bool
-	// Name is the name that the certificate must be valid for; "" means the server's address.
-	Name string
-	// Pins are SHA-256 digests of public keys (RFC 7858 §4.2), 32 octets each, concatenated.
-	// If there are any, one of the keys must be in the certificate chain, and the chain must
-	// be valid as well.
-	Pins string
-}
+	"github.com/kube-dns/kube-dns/pkg/upstream/route"
+)
 
 // Trust holds the authorities that we trust in a handshake, and our own certificate. It must
 // not be changed once in use.
@@ -71,7 +61,7 @@ type TLSEnv struct {
 	Trust func() *Trust
 	// Handshake is called with each event of a connection to ep, before the calls on that
 	// connection are told that they failed.
-	Handshake func(ep Endpoint, h Handshake, now int64)
+	Handshake func(ep route.Server, h Handshake, now int64)
 }
 
 const (
@@ -106,8 +96,7 @@ func NewTLS(env Env, tlsEnv TLSEnv, dials int, patience time.Duration) *TCP {
 
 // secure is what the connections to one TLS server share.
 type secure struct {
-	env     *TLSEnv // what the transport needs from its user
-	profile Profile // how the server is authenticated
+	env *TLSEnv // what the transport needs from its user
 
 	// Guarded by streamPool.mu.
 
@@ -149,7 +138,7 @@ func (p *streamPool) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, *Tr
 	}()
 	conn := tls.Client(nc, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, nil, p.fault(err, asked)
+		return nil, nil, p.fault(err, phase{asked: asked})
 	}
 	shaken = true
 	return conn, trust, nil
@@ -167,7 +156,7 @@ func (p *streamPool) tlsConfig() (*tls.Config, *Trust) {
 		s.config = &tls.Config{
 			MinVersion: tls.VersionTLS12, ServerName: p.expected(), RootCAs: trust.Roots,
 			ClientSessionCache: tls.NewLRUClientSessionCache(tickets),
-			VerifyConnection:   func(cs tls.ConnectionState) error { return checkPins(s.profile.Pins, &cs) },
+			VerifyConnection:   func(cs tls.ConnectionState) error { return checkPins(p.ep.TLS.Pins, &cs) },
 		}
 	}
 	config := s.config.Clone()
@@ -195,19 +184,15 @@ func (p *streamPool) otherALPN(fault *TLSFault) bool {
 
 // expected returns the name or address that the certificate must be valid for.
 func (p *streamPool) expected() string {
-	if p.secure.profile.Name != "" {
-		return p.secure.profile.Name
-	}
-	return p.ep.Addr.Addr().WithZone("").String()
+	return cmp.Or(p.ep.TLS.Name, p.ep.Addr.Addr().WithZone("").String())
 }
 
-// fault describes an error that occurred before the server was authenticated. asked says that
-// the server requested a client certificate.
-func (p *streamPool) fault(err error, asked bool) *TLSFault {
-	if p.secure.profile.Clear {
-		return clearFault(p.ep.Addr, err)
+// fault describes an error of a connection that had got as far as at says.
+func (p *streamPool) fault(err error, at phase) *TLSFault {
+	if p.ep.TLS.Clear {
+		return clearFault(p.ep.String(), err)
 	}
-	return newTLSFault(p.ep.Addr, p.expected(), err, phase{asked: asked}, time.Now())
+	return newTLSFault(p.ep.String(), p.expected(), err, at, time.Now())
 }
 
 // expiry returns when the first certificate of the verified chain expires.
@@ -295,7 +280,12 @@ func (p *streamPool) over(s *stream, end streamEnd, now int64) Failure {
 		// Nobody waited for anything.
 	default:
 		sec.countBrief(s.made, now)
-		fault = p.faultOfEnd(s, err)
+		if s.stalled {
+			err = errStalled
+		}
+		// A server refuses a client certificate only after a successful handshake (RFC 8446
+		// §4.4.2.4).
+		fault = p.fault(err, phase{asked: true, shaken: true})
 		if open == 0 && !s.stalled || sec.brief < briefLimit && fault.Reason == FaultClosed {
 			fault = nil
 		}
@@ -334,17 +324,4 @@ func (p *streamPool) closedFirst() {
 		sec.closedIdle = 0
 		sec.idle = max(sec.idle/2, minTLSIdle)
 	}
-}
-
-// faultOfEnd describes the end of a connection that brought no reply.
-func (p *streamPool) faultOfEnd(s *stream, err error) *TLSFault {
-	if s.stalled {
-		err = errStalled
-	}
-	if p.secure.profile.Clear {
-		return clearFault(p.ep.Addr, err)
-	}
-	// A server refuses a client certificate only after a successful handshake (RFC 8446
-	// §4.4.2.4).
-	return newTLSFault(p.ep.Addr, p.expected(), err, phase{asked: true, shaken: true}, time.Now())
 }

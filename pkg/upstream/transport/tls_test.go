@@ -14,6 +14,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
@@ -44,7 +45,7 @@ func tlsLink(t *testing.T, server *dnstest.TLSServer, ca *dnstest.CA, shift *ato
 	var mu sync.Mutex
 	var list []Handshake
 	trust := &Trust{Roots: ca.Pool()}
-	tcp := NewTLS(env, TLSEnv{Trust: func() *Trust { return trust }, Handshake: func(_ Endpoint, h Handshake, _ int64) {
+	tcp := NewTLS(env, TLSEnv{Trust: func() *Trust { return trust }, Handshake: func(_ route.Server, h Handshake, _ int64) {
 		mu.Lock()
 		defer mu.Unlock()
 		list = append(list, h)
@@ -53,7 +54,7 @@ func tlsLink(t *testing.T, server *dnstest.TLSServer, ca *dnstest.CA, shift *ato
 	var wg sync.WaitGroup
 	wg.Go(func() { tcp.Run(ctx) })
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	link = tcp.Link(Endpoint{Addr: server.Addr, Profile: Profile{On: true, Name: tlsName}})
+	link = tcp.Link(route.Server{Addr: server.Addr, TLS: route.TLS{On: true, Name: tlsName}})
 	return link, now, got, func() []Handshake {
 		mu.Lock()
 		defer mu.Unlock()

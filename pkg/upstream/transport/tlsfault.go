@@ -126,11 +126,10 @@ type phase struct {
 	shaken bool // the handshake was over
 }
 
-// newTLSFault classifies err, an error of a connection to addr whose certificate must be
+// newTLSFault classifies err, an error of a connection to a server whose certificate must be
 // valid for the name expected.
-func newTLSFault(addr netip.AddrPort, expected string, err error, at phase, now time.Time) *TLSFault {
+func newTLSFault(server, expected string, err error, at phase, now time.Time) *TLSFault {
 	f := &TLSFault{cause: err}
-	server := "tls:" + addr.Addr().String() + "#" + fmt.Sprint(addr.Port())
 	say := func(reason FaultReason, format string, args ...any) *TLSFault {
 		f.Reason, f.text = reason, server+": "+fmt.Sprintf(format, args...)
 		return f
@@ -176,8 +175,8 @@ func newTLSFault(addr netip.AddrPort, expected string, err error, at phase, now 
 	return say(FaultProtocol, "handshake failed: %s", strings.TrimPrefix(err.Error(), "tls: "))
 }
 
-// clearFault describes err, an error of a connection in clear text.
-func clearFault(addr netip.AddrPort, err error) *TLSFault {
+// clearFault describes err, an error of a connection to a server in clear text.
+func clearFault(server string, err error) *TLSFault {
 	f := &TLSFault{Reason: FaultConnect, cause: err}
 	text := "cannot connect: " + lastPart(err)
 	switch {
@@ -188,7 +187,7 @@ func clearFault(addr netip.AddrPort, err error) *TLSFault {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		f.Reason, text = FaultClosed, "the server closed the connection without an answer"
 	}
-	f.text = "tcp:" + addr.Addr().String() + "#" + fmt.Sprint(addr.Port()) + ": " + text
+	f.text = server + ": " + text
 	return f
 }
 

@@ -46,21 +46,6 @@ import (
 	"net/netip"
 )
 
-// Endpoint is one server and the way to reach it.
-type Endpoint struct {
-	// Addr is the server's address, possibly with an IPv6 zone, and port.
-	Addr netip.AddrPort
-	// Source is the local address and port to send from. If it is not valid, the kernel
-	// chooses the address; port 0 means a random port.
-	Source netip.AddrPort
-	// Interface is the network interface to send through, "" for any.
-	Interface string
-	// Profile is how the server is authenticated; only for TLS.
-	Profile Profile
-	// Mark is for the caller's use. The transport only stores it.
-	Mark uint8
-}
-
 // Question is a question to send.
 type Question struct {
 	// Name is in wire form, spelled as the client did.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kube-dns/kube-dns/pkg/internal/mmsg"
+	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 )
 
 // UDPConfig says how sockets are used. The zero value of a field means its
@@ -87,7 +88,7 @@ func (u *UDP) WrongReplies() uint64 { return u.wrong.Load() }
 
 // limits returns the number of sockets in a server's pool, and the greatest number of
 // questions and age of a socket.
-func (c *UDPConfig) limits(ep *Endpoint) (sockets, uses int, age time.Duration) {
+func (c *UDPConfig) limits(ep *route.Server) (sockets, uses int, age time.Duration) {
 	if c.fixedPort(ep) != 0 {
 		// A second socket with the same two addresses would take the first one's replies.
 		return 1, math.MaxInt, math.MaxInt64
@@ -128,7 +129,7 @@ func openFilesLimit() uint64 {
 }
 
 // fixedPort returns the only local port for a server, or 0 if ports are chosen at random.
-func (c *UDPConfig) fixedPort(ep *Endpoint) uint16 {
+func (c *UDPConfig) fixedPort(ep *route.Server) uint16 {
 	if port := ep.Source.Port(); port != 0 {
 		return port
 	}
@@ -136,7 +137,7 @@ func (c *UDPConfig) fixedPort(ep *Endpoint) uint16 {
 }
 
 // Link returns a new link to one server.
-func (u *UDP) Link(ep Endpoint) Link { return &pool{udp: u, ep: ep} }
+func (u *UDP) Link(ep route.Server) Link { return &pool{udp: u, ep: ep} }
 
 // Run exchanges messages until ctx ends, and returns when all its goroutines have ended. Calls
 // that are open then get no event.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -27,7 +28,7 @@ func TestLongOptionsInOneBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer u.Close()
-	link := u.Link(Endpoint{Addr: pc.LocalAddr().(*net.UDPAddr).AddrPort()})
+	link := u.Link(route.Server{Addr: pc.LocalAddr().(*net.UDPAddr).AddrPort()})
 	defer link.Close()
 	label := append([]byte{63}, bytes.Repeat([]byte{'a'}, 63)...)
 	name := append(bytes.Repeat(label, 3), append(append([]byte{61}, bytes.Repeat([]byte{'b'}, 61)...), 0)...)
@@ -93,7 +94,7 @@ func TestRemotePool(t *testing.T) {
 			t.Errorf("%d files, %d servers: %d sockets, want %d", test.files, test.servers, got, test.want)
 		}
 	}
-	loopback := Endpoint{Addr: netip.MustParseAddrPort("127.0.0.1:53")}
+	loopback := route.Server{Addr: netip.MustParseAddrPort("127.0.0.1:53")}
 	if n, _, _ := new(UDPConfig).limits(&loopback); n != loopbackSockets {
 		t.Errorf("%d sockets to a loopback address", n)
 	}
@@ -127,7 +128,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 	tcp := NewTCP(env, 1, time.Millisecond)
 	tcp.idle = 50 * time.Millisecond
 	go tcp.Run(t.Context())
-	link := tcp.Link(Endpoint{Addr: l.Addr().(*net.TCPAddr).AddrPort()})
+	link := tcp.Link(route.Server{Addr: l.Addr().(*net.TCPAddr).AddrPort()})
 	c := &Call{Question: fuzzQuestion()}
 	if err := link.Send(c, env.Now()); err != nil {
 		t.Fatal(err)

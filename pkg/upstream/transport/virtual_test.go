@@ -13,6 +13,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 	"github.com/kube-dns/kube-dns/test/dnstest"
 )
@@ -72,7 +73,7 @@ func inVirtualTime(t *testing.T, secure bool, serve func(number int, nc net.Conn
 			defer v.mu.Unlock()
 			v.crashes = append(v.crashes, cause)
 		}
-		ep := Endpoint{Addr: netip.MustParseAddrPort("192.0.2.1:853")}
+		ep := route.Server{Addr: netip.MustParseAddrPort("192.0.2.1:853")}
 		tcp := NewTCP(env, 16, 4*time.Second)
 		config := new(tls.Config)
 		if secure {
@@ -80,15 +81,15 @@ func inVirtualTime(t *testing.T, secure bool, serve func(number int, nc net.Conn
 			config = v.serverConfig(false)
 			trust := &Trust{Roots: v.ca.Pool()}
 			v.trust = func() *Trust { return trust }
-			tcp = NewTLS(env, TLSEnv{Trust: func() *Trust { return v.trust() }, Handshake: func(_ Endpoint, h Handshake, _ int64) {
+			tcp = NewTLS(env, TLSEnv{Trust: func() *Trust { return v.trust() }, Handshake: func(_ route.Server, h Handshake, _ int64) {
 				v.mu.Lock()
 				defer v.mu.Unlock()
 				v.news = append(v.news, h)
 			}}, 16, 4*time.Second)
-			ep.Profile = Profile{On: true, Name: tlsName}
+			ep.TLS = route.TLS{On: true, Name: tlsName}
 		}
 		var servers sync.WaitGroup
-		tcp.connect = func(context.Context, *Endpoint) (net.Conn, error) {
+		tcp.connect = func(context.Context, *route.Server) (net.Conn, error) {
 			client, server := net.Pipe()
 			v.mu.Lock()
 			number := len(v.dials)
