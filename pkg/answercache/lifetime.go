@@ -7,16 +7,6 @@ const (
 	maxLife        = 7 * 24 * 3600 // RFC 8767 §4
 )
 
-// negativeTTL returns the lifetime of a negative answer: the smaller of the SOA record's TTL
-// and its MINIMUM field, at most maxNegativeTTL (RFC 2308 §5). It becomes the TTL of the
-// stored SOA record, so that a cache that asks this one cannot start MINIMUM again.
-func negativeTTL(soaTTL, minimum uint32) uint32 {
-	if minimum >= 1<<31 { // RFC 2181 §8
-		minimum = 0
-	}
-	return min(soaTTL, minimum, maxNegativeTTL)
-}
-
 // storedTTL returns a record's TTL after --max-cache-ttl and --min-cache-ttl are applied. As in
 // dnsmasq, the minimum takes precedence.
 func storedTTL(ttl uint32, cfg *Config) uint32 {

@@ -122,8 +122,8 @@ func (s *scratch) chooseNegative(name []byte, cfg *Config) bool {
 	if cfg.NoNegative {
 		return false
 	}
-	if soa, minimum, ok := s.r.SOA(name); ok && soa.Class == wire.ClassIN {
-		s.chosen = append(s.chosen, choice{soa, negativeTTL(soa.TTL, minimum)})
+	if soa, ok := s.r.SOA(name); ok && soa.Class == wire.ClassIN {
+		s.chosen = append(s.chosen, choice{soa, min(soa.TTL, maxNegativeTTL)})
 		return s.chooseProofs()
 	}
 	return storedTTL(cfg.NegativeTTL, cfg) > 0

@@ -323,13 +323,6 @@ func TestTTLNeverRises(t *testing.T) {
 }
 
 func TestLifetimeRules(t *testing.T) {
-	for _, tt := range []struct{ ttl, minimum, want uint32 }{
-		{60, 15, 15}, {5, 600, 5}, {0, 600, 0}, {60, 0, 0}, {60, 1<<31 - 1, 60}, {86400, 86400, 10800}, {60, 1 << 31, 0}, {60, 1<<32 - 1, 0},
-	} {
-		if got := negativeTTL(tt.ttl, tt.minimum); got != tt.want {
-			t.Errorf("negativeTTL(%d, %d) = %d, want %d", tt.ttl, tt.minimum, got, tt.want)
-		}
-	}
 	for _, tt := range []struct{ ttl, least, most, want uint32 }{
 		{60, 0, 0, 60}, {60, 0, 20, 20}, {60, 100, 0, 100}, {60, 100, 20, 100}, {0, 0, 20, 0},
 	} {

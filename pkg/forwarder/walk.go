@@ -76,11 +76,8 @@ func (w *walk) start(q *wire.Query, name, nx, hint []byte) (ok bool) {
 
 // negativeTTL returns how long a negative answer about name is valid, in seconds.
 func negativeTTL(r *wire.Reply, name []byte) uint32 {
-	soa, minimum, ok := r.SOA(name)
-	if !ok {
-		return 0
-	}
-	return min(soa.TTL, minimum)
+	soa, _ := r.SOA(name)
+	return soa.TTL
 }
 
 // next moves to the next candidate, and reports whether there is one.
@@ -196,8 +193,8 @@ func (w *walk) compose(dst []byte, q *wire.Query) []byte {
 		complete = complete && b.Copy(w.reply.Msg, rec, rec.TTL)
 	}
 	b.Open(wire.Authority)
-	if soa, minimum, ok := w.reply.SOA(w.chain.End); negative && ok {
-		complete = complete && b.Copy(w.reply.Msg, &soa, min(soa.TTL, minimum))
+	if soa, ok := w.reply.SOA(w.chain.End); negative && ok {
+		complete = complete && b.Copy(w.reply.Msg, &soa, soa.TTL)
 	}
 	if !w.appendProofs() || !complete {
 		b.SetTC()

@@ -184,9 +184,9 @@ func (w *worker) copyRRset(start wire.Mark, up *wire.Reply, owner []byte, ttl ui
 	if up.Truncated() {
 		r = w.tooLong(r)
 	}
-	if soa, minimum, ok := up.SOA(owner); !answered && ok {
+	if soa, ok := up.SOA(owner); !answered && ok {
 		w.b.Open(wire.Authority)
-		w.b.Copy(up.Msg, &soa, min(soa.TTL, minimum))
+		w.b.Copy(up.Msg, &soa, soa.TTL)
 	}
 	return r
 }

@@ -156,13 +156,18 @@ func (rec *Record) fill(msg []byte, off, at int) {
 	rec.Owner = off
 	rec.Type = binary.BigEndian.Uint16(head)
 	rec.Class = binary.BigEndian.Uint16(head[2:])
-	rec.TTL = binary.BigEndian.Uint32(head[4:])
-	if rec.TTL >= 1<<31 {
-		rec.TTL = 0
-	}
+	rec.TTL = readTTL(head[4:])
 	rec.TTLAt = at + 4
 	rec.Data = at + recordHead
 	rec.End = rec.Data + int(binary.BigEndian.Uint16(head[8:]))
+}
+
+// readTTL returns the TTL at the start of b, or 0 if its top bit is set (RFC 2181 §8).
+func readTTL(b []byte) uint32 {
+	if ttl := binary.BigEndian.Uint32(b); ttl < 1<<31 {
+		return ttl
+	}
+	return 0
 }
 
 // Iter visits the records of a Reply in order, except the OPT record.
@@ -215,9 +220,10 @@ func nameSkip(msg []byte, off int) int {
 }
 
 // SOA returns the first SOA record of the authority section whose owner is name or an
-// ancestor of it, and its MINIMUM field in seconds. Negative answers have it there (RFC 2308
-// §3).
-func (r *Reply) SOA(name []byte) (rec Record, minimum uint32, ok bool) {
+// ancestor of it. Negative answers have it there (RFC 2308 §3). Its TTL is how long such an
+// answer is valid: the smaller of its own and its MINIMUM field (RFC 2308 §5). Whoever passes
+// the record on must use this TTL, so that a cache behind us cannot start MINIMUM again.
+func (r *Reply) SOA(name []byte) (rec Record, ok bool) {
 	var buf [MaxName]byte
 	other := -1 // the target of the last owner that is only a pointer and did not match
 	for it := r.Records(); it.Next(&rec); {
@@ -229,11 +235,12 @@ func (r *Reply) SOA(name []byte) (rec Record, minimum uint32, ok bool) {
 			continue
 		}
 		if HasSuffix(name, appendKnownName(buf[:0], r.Msg, rec.Owner)) {
-			return rec, binary.BigEndian.Uint32(r.Msg[rec.End-4:]), true
+			rec.TTL = min(rec.TTL, readTTL(r.Msg[rec.End-4:]))
+			return rec, true
 		}
 		other = to
 	}
-	return Record{}, 0, false
+	return Record{}, false
 }
 
 // AppendTTLOffsets appends the offset of every record's TTL to dst, in order, except that of
