@@ -40,7 +40,9 @@ func New(cfg Config) *Cache {
 	c.shift = uint(64 - bits.TrailingZeros(uint(n)))
 	c.shards = make([]shard, n)
 	for i := range c.shards {
-		c.shards[i].init(c.cfg.Entries/n, c.cfg.Bytes/int64(n), c.cfg.StaleFor, c.cfg.StaleRecheck)
+		s := &c.shards[i]
+		s.cfg, s.maxEntries, s.maxBytes = &c.cfg, c.cfg.Entries/n, c.cfg.Bytes/int64(n)
+		s.clear()
 	}
 	c.pool.New = func() any { return new(scratch) }
 	return c
@@ -273,7 +275,7 @@ func (c *Cache) StoreFailure(q *wire.Query, rcode int, asked Epoch, now int64) b
 	s := c.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return c.current(asked) && s.fail(e, at, c.cfg.FailureMaxTTL, now)
+	return c.current(asked) && s.fail(e, at, now)
 }
 
 // StoreAbsent stores for ttl seconds, within Config's limits, that q's name does not exist,

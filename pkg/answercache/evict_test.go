@@ -239,7 +239,11 @@ func checkShards(t *testing.T, c *Cache) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		slots, bytes, queued, free := 0, int64(0), 0, 0
-		for _, e := range s.snapshot() {
+		var entries []*entry
+		for part := range s.parts() {
+			entries = append(entries, part...)
+		}
+		for _, e := range entries {
 			bytes += e.cost()
 			hash, at := c.locate(e.key())
 			own, nx := s.table.Load().find(e.key(), at, forgotten)

@@ -1,5 +1,7 @@
 package answercache
 
+import "iter"
+
 // Epoch identifies the time between two purges of one Cache. Call [Cache.Epoch] before you
 // decide which server to ask, and pass the result to the Store methods with the answer:
 // answers to questions asked before a purge are not stored after it. With the zero value
@@ -25,8 +27,8 @@ func (c *Cache) Epoch() Epoch {
 	return Epoch{cache: c, n: c.epoch.Load()}
 }
 
-// purgeStep is how many entries a purge copies while it holds a shard's lock. It limits how
-// long a Store has to wait.
+// purgeStep is how many entries are copied while a shard's lock is held. It limits how long a
+// Store has to wait.
 const purgeStep = 256
 
 // Purge removes every entry for which keep returns false, whether it is an answer, a negative
@@ -72,12 +74,9 @@ func (c *Cache) current(epoch Epoch) bool {
 // purge is Cache.Purge for one shard. Entries stored meanwhile belong to the
 // new epoch, so it does not matter whether it sees them.
 func (s *shard) purge(keep func(name []byte, typ uint16) bool) (removed int) {
-	var entries [purgeStep]*entry
-	for at := 0; at >= 0; {
-		var n int
-		n, at = s.copyEntries(&entries, at)
+	for entries := range s.parts() {
 		rejected := entries[:0]
-		for _, e := range entries[:n] {
+		for _, e := range entries {
 			key := e.key()
 			end := len(key) - keyTail
 			if !keep(key[:end:end], keyType(key)) {
@@ -89,21 +88,26 @@ func (s *shard) purge(keep func(name []byte, typ uint16) bool) (removed int) {
 	return removed
 }
 
-// copyEntries copies the entries of the next nodes of the queue, from index at. It returns
-// their number and the index to continue with, which is negative at the end.
-func (s *shard) copyEntries(to *[purgeStep]*entry, at int) (n, next int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for ; at < len(s.queue) && n < len(to); at++ {
-		if e := s.queue[at].entry; e != nil {
-			to[n] = e
-			n++
+// parts yields all entries, some at a time, in a slice that is used again. The lock is not held
+// meanwhile.
+func (s *shard) parts() iter.Seq[[]*entry] {
+	return func(yield func([]*entry) bool) {
+		part := make([]*entry, 0, purgeStep)
+		for at, more := 0, true; more; {
+			part = part[:0]
+			s.mu.Lock()
+			for ; at < len(s.queue) && len(part) < purgeStep; at++ {
+				if e := s.queue[at].entry; e != nil {
+					part = append(part, e)
+				}
+			}
+			more = at < len(s.queue)
+			s.mu.Unlock()
+			if !yield(part) {
+				return
+			}
 		}
 	}
-	if at >= len(s.queue) {
-		return n, -1
-	}
-	return n, at
 }
 
 // removeAll removes each of entries that is still stored, and returns the number of removed

@@ -25,11 +25,10 @@ type shard struct {
 	count int         // number of entries
 	bytes int64       // sum of their costs, in octets
 
-	maxEntries int    // largest count; does not change
-	maxBytes   int64  // largest bytes; does not change
-	staleFor   uint32 // Config.StaleFor, in seconds; does not change
-	recheck    uint32 // Config.StaleRecheck, in seconds; does not change
-	stats      Stats  // only Insertions and Evictions are used
+	cfg        *Config // of the cache; does not change, nor do the next two
+	maxEntries int     // largest count
+	maxBytes   int64   // largest bytes
+	stats      Stats   // only Insertions and Evictions are used
 }
 
 // queueNode is an entry's element of the queue, with data that only changes need.
@@ -46,34 +45,13 @@ type queueNode struct {
 // whole queue; here the entry at the limit is evicted, even if its bit is set.
 const sweepLimit = 256
 
-func (s *shard) init(maxEntries int, maxBytes int64, staleFor, recheck uint32) {
-	s.maxEntries, s.maxBytes, s.staleFor, s.recheck = maxEntries, maxBytes, staleFor, recheck
-	s.empty()
-}
-
-func (s *shard) empty() {
-	s.table.Store(newTable(firstSlots))
-	s.queue = make([]queueNode, 1, 16)
-	s.free, s.hand, s.count, s.bytes = 0, 0, 0, 0
-}
-
+// clear removes all entries.
 func (s *shard) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.empty()
-}
-
-// snapshot returns all entries in no particular order.
-func (s *shard) snapshot() []*entry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make([]*entry, 0, s.count)
-	for i := range s.queue {
-		if e := s.queue[i].entry; e != nil {
-			all = append(all, e)
-		}
-	}
-	return all
+	s.table.Store(newTable(firstSlots))
+	s.queue = make([]queueNode, 1, 16)
+	s.free, s.hand, s.count, s.bytes = 0, 0, 0, 0
 }
 
 // dead reports whether an entry can no longer be used at now, not even as a stale answer.
@@ -84,10 +62,10 @@ func (s *shard) dead(e *entry, now int64) bool {
 		return false
 	case e.flags&kindFailure != 0:
 		return over >= int64(e.life)*second // until then, it makes the next failure last longer
-	case s.staleFor == 0:
+	case s.cfg.StaleFor == 0:
 		return true
 	}
-	return s.staleFor != Forever && over >= int64(s.staleFor)*second
+	return s.cfg.StaleFor != Forever && over >= int64(s.cfg.StaleFor)*second
 }
 
 // lookup finds an entry under the lock, so that it misses none. It also finds expired answers.
@@ -204,9 +182,9 @@ func (s *shard) putEntry(e *entry, at probe, now int64) bool {
 const forgotten = 1<<63 - 1
 
 // fail stores a failure unless there is an answer. Each failure that follows another one is
-// remembered for twice as long, up to longest seconds. It reports whether it changed anything.
+// remembered for twice as long, up to Config.FailureMaxTTL. It reports whether it changed anything.
 // s.mu must be held.
-func (s *shard) fail(e *entry, at probe, longest uint32, now int64) bool {
+func (s *shard) fail(e *entry, at probe, now int64) bool {
 	own, nx := s.table.Load().find(e.key(), at, now)
 	answer := own
 	if own != nil && own.flags&kindFailure != 0 {
@@ -214,7 +192,7 @@ func (s *shard) fail(e *entry, at probe, longest uint32, now int64) bool {
 			return false // the failure is already stored
 		}
 		if !s.dead(own, now) {
-			e.life = min(2*own.life, longest)
+			e.life = min(2*own.life, s.cfg.FailureMaxTTL)
 			e.expires = now + int64(e.life)*second
 		}
 		answer = nx
@@ -227,7 +205,7 @@ func (s *shard) fail(e *entry, at probe, longest uint32, now int64) bool {
 	if answer.valid(now) || nx.valid(now) {
 		return false
 	}
-	s.queue[answer.node].failedUntil = now + int64(s.recheck)*second
+	s.queue[answer.node].failedUntil = now + int64(s.cfg.StaleRecheck)*second
 	return true
 }
 

@@ -62,16 +62,18 @@ func (i *Item) AppendMessage(dst []byte) []byte {
 	return i.entry.append(dst, &q, i.entry.stored(), false, &Config{})
 }
 
-// Each calls f for every entry, in no particular order, until f returns false. f may call the
-// cache's methods, because each shard's entries are copied first.
+// Each calls f for every entry, in no particular order, until f returns false. f is called without
+// a lock, so it may use c. It may miss entries that are stored meanwhile.
 func (c *Cache) Each(f func(Item) bool) {
 	if c == nil {
 		return
 	}
 	for i := range c.shards {
-		for _, e := range c.shards[i].snapshot() {
-			if !f(e.item()) {
-				return
+		for list := range c.shards[i].parts() {
+			for _, e := range list {
+				if !f(e.item()) {
+					return
+				}
 			}
 		}
 	}
