@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/wake"
 )
 
 const (
@@ -240,12 +242,7 @@ func (c *conn) wait(limit time.Duration, ready func() bool) bool {
 }
 
 // changed wakes run's goroutine if it waits.
-func (c *conn) changed() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
+func (c *conn) changed() { wake.Up(c.wake) }
 
 // Send implements [Sink].
 func (c *conn) Send(_ ReplyTo, msg []byte) {

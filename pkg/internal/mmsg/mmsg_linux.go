@@ -92,17 +92,12 @@ type Queue struct {
 
 // NewQueue returns a queue for batches of count messages.
 func NewQueue(count int) *Queue {
-	q := new(Queue)
-	q.init(count)
-	return q
-}
-
-func (q *Queue) init(count int) {
-	q.Headers, q.iovs = make([]Header, count), make([]unix.Iovec, count)
+	q := &Queue{Headers: make([]Header, count), iovs: make([]unix.Iovec, count)}
 	for i := range q.Headers {
 		q.Headers[i].Msg.Iov = &q.iovs[i]
 		q.Headers[i].Msg.SetIovlen(1)
 	}
+	return q
 }
 
 // Len returns the number of messages queued.
@@ -164,24 +159,16 @@ func (q *Queue) Flush(fd int) (sent int, last unix.Errno) {
 // of its own, by append, and is sent all the same. So a wrong guess of a size
 // costs an allocation and never a crash.
 type Outbox struct {
-	queue Queue
-	data  []byte
-	used  int // octets of data in use
+	*Queue
+	data []byte
+	used int // octets of data in use
 }
 
 // NewOutbox returns an outbox for batches of count messages with size octets of
 // memory together.
 func NewOutbox(count, size int) *Outbox {
-	b := &Outbox{data: make([]byte, size)}
-	b.queue.init(count)
-	return b
+	return &Outbox{Queue: NewQueue(count), data: make([]byte, size)}
 }
-
-// Len returns the number of messages queued.
-func (b *Outbox) Len() int { return b.queue.n }
-
-// Full reports whether the outbox must be flushed before another message.
-func (b *Outbox) Full() bool { return b.queue.Full() }
 
 // Room returns the capacity of the next Space, in octets.
 func (b *Outbox) Room() int { return len(b.data) - b.used }
@@ -195,23 +182,13 @@ func (b *Outbox) Put(msg []byte) *Header {
 	if len(msg) > 0 && b.used < len(b.data) && &msg[0] == &b.data[b.used] {
 		b.used += len(msg)
 	}
-	return b.queue.Add(msg)
-}
-
-// Drop forgets the queued messages without sending them.
-func (b *Outbox) Drop() {
-	// An outsized message must not stay in memory.
-	for i := range b.queue.n {
-		b.queue.iovs[i].Base = nil
-	}
-	b.queue.n, b.used = 0, 0
+	return b.Add(msg)
 }
 
 // Flush sends and forgets the queued messages as [Queue.Flush] does.
 func (b *Outbox) Flush(fd int) (sent int, last unix.Errno) {
-	n := b.queue.n
-	sent, last = b.queue.Flush(fd)
-	b.queue.n = n
-	b.Drop()
+	sent, last = b.Queue.Flush(fd)
+	b.Release() // an outsized message must not stay in memory
+	b.used = 0
 	return sent, last
 }
