@@ -60,7 +60,7 @@ func TestUDPAllocations(t *testing.T) {
 				return // sync.Pool drops at random under the race detector
 			}
 			addr := netip.MustParseAddrPort(tt.addr)
-			s := start(t, Config{Addrs: []netip.AddrPort{addr}, Sockets: 1, Handler: tt.handler})
+			s := start(t, Config{Addrs: []netip.AddrPort{addr}, sockets: 1, Handler: tt.handler})
 			target := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), s.Addrs()[0].Port())
 			if addr.Addr().Is6() {
 				target = netip.AddrPortFrom(netip.IPv6Loopback(), target.Port())
@@ -80,7 +80,7 @@ func TestUDPAllocations(t *testing.T) {
 func BenchmarkUDPEcho(b *testing.B) {
 	for _, bb := range []struct{ name, addr string }{{"bound", "127.0.0.1:0"}, {"wildcard", "0.0.0.0:0"}} {
 		b.Run(bb.name, func(b *testing.B) {
-			s := start(b, Config{Addrs: []netip.AddrPort{netip.MustParseAddrPort(bb.addr)}, Sockets: 1, Handler: handlerFunc(echo)})
+			s := start(b, Config{Addrs: []netip.AddrPort{netip.MustParseAddrPort(bb.addr)}, sockets: 1, Handler: handlerFunc(echo)})
 			c := dialUDP(b, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), s.Addrs()[0].Port()))
 			const window = 16
 			q, buf := query(1, 60), make([]byte, 512)

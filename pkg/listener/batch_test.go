@@ -124,7 +124,7 @@ func TestAnswerAfterStop(t *testing.T) {
 
 func TestBatchGroupsBySocket(t *testing.T) {
 	var col collector
-	cfg := Config{Sockets: 1, Handler: &col, Addrs: []netip.AddrPort{loopback4, netip.MustParseAddrPort("127.0.0.2:0")}}
+	cfg := Config{sockets: 1, Handler: &col, Addrs: []netip.AddrPort{loopback4, netip.MustParseAddrPort("127.0.0.2:0")}}
 	s := start(t, cfg)
 	one, two := dialUDP(t, s.Addrs()[0]), dialUDP(t, s.Addrs()[1])
 	one.Write(query(1, 12))

@@ -31,7 +31,7 @@ func (b *bound) close() {
 	}
 }
 
-// bind opens the TCP listener and cfg.Sockets UDP sockets of addr, unless it has inherited
+// bind opens the TCP listener and cfg.sockets UDP sockets of addr, unless it has inherited
 // them. For port 0 it chooses a port that is free for both protocols.
 func bind(addr netip.AddrPort, cfg *Config) (*bound, error) {
 	if files, ok := cfg.Inherited[addr]; ok {
@@ -67,7 +67,7 @@ func bindOnce(ctx context.Context, addr netip.AddrPort, cfg *Config) (b *bound, 
 	}
 	b.tcp = l.(*net.TCPListener)
 	b.addr = netip.AddrPortFrom(addr.Addr(), l.Addr().(*net.TCPAddr).AddrPort().Port())
-	for i := range cfg.Sockets {
+	for i := range cfg.sockets {
 		c, err := bindUDP(ctx, b.addr, i == 0 && !cfg.Share, cfg)
 		if err != nil {
 			return b, bindError("udp", b.addr, err)
@@ -127,8 +127,8 @@ func bindUDP(ctx context.Context, addr netip.AddrPort, exclusive bool, cfg *Conf
 		return nil, err
 	}
 	// The following options are optional: the server also works without them.
-	_ = c.SetReadBuffer(cfg.SocketBufferBytes)
-	_ = c.SetWriteBuffer(cfg.SocketBufferBytes)
+	_ = c.SetReadBuffer(socketBufferBytes)
+	_ = c.SetWriteBuffer(socketBufferBytes)
 	// A forged "fragmentation needed" must not shrink the path MTU of answers.
 	if addr.Addr().Is4() {
 		_ = setOptions(raw, option{unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT})

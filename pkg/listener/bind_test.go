@@ -85,7 +85,7 @@ func TestManyServersRaceForOnePort(t *testing.T) {
 	results := make(chan *Server, racers)
 	for range racers {
 		go func() {
-			s, _ := Listen(Config{Addrs: []netip.AddrPort{addr}, Sockets: 4, Handler: handlerFunc(echo)})
+			s, _ := Listen(Config{Addrs: []netip.AddrPort{addr}, sockets: 4, Handler: handlerFunc(echo)})
 			results <- s
 		}()
 	}

@@ -18,7 +18,7 @@ const (
 	// queuedBytes is the number of octets of unwritten answers at which a connection
 	// is no longer read.
 	queuedBytes = 256 << 10
-	// chunkBytes is how many octets must be written within Config.WriteTimeout.
+	// chunkBytes is how many octets must be written within Config.writeTimeout.
 	chunkBytes = 64 << 10
 	// lingerTime and lingerReads limit how long hangUp reads.
 	lingerTime  = 200 * time.Millisecond
@@ -46,7 +46,7 @@ type conn struct {
 	// mu protects the fields of this group.
 	mu      sync.Mutex
 	queue   []byte    // framed answers not written yet; nil if empty
-	counted int       // octets of queue's capacity that count against Config.MaxBufferBytes
+	counted int       // octets of queue's capacity that count against Config.maxBufferBytes
 	resting int       // the same for the octets that writeRest is writing
 	pending int       // queries without an answer
 	writing bool      // writeRest is running
@@ -167,8 +167,8 @@ func (c *conn) answer(msg []byte, to ReplyTo, reply []byte) (answer []byte) {
 // waitForRoom waits until another query may be handled, and counts it as pending. It
 // returns false if the connection must end.
 func (c *conn) waitForRoom() bool {
-	return c.wait(c.srv.cfg.PendingTimeout, func() bool {
-		if c.pending >= c.srv.cfg.MaxPending || len(c.queue) >= queuedBytes {
+	return c.wait(c.srv.cfg.pendingTimeout, func() bool {
+		if c.pending >= c.srv.cfg.maxPending || len(c.queue) >= queuedBytes {
 			return false
 		}
 		if c.writing && len(c.queue) >= smallBytes {
@@ -192,7 +192,7 @@ func (c *conn) awaitAnswers(limit time.Duration) {
 // closing a connection with unread octets resets it, and the client would lose the
 // answers that are still on their way.
 func (c *conn) hangUp() {
-	c.awaitAnswers(c.srv.cfg.Grace)
+	c.awaitAnswers(c.srv.cfg.grace)
 	if c.nc.CloseWrite() != nil || c.nc.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
@@ -208,7 +208,7 @@ func (c *conn) hangUp() {
 
 // wait calls ready, with mu held, after each change until ready returns true. It
 // returns false if the connection broke, if nothing changed for limit, or if
-// Config.Grace has passed since the server began to stop.
+// Config.grace has passed since the server began to stop.
 func (c *conn) wait(limit time.Duration, ready func() bool) bool {
 	var timer *time.Timer
 	for {
@@ -364,7 +364,7 @@ func (c *conn) tryWrite(fd uintptr) bool {
 	return true
 }
 
-// writeRest writes the queue until it is empty; the client has Config.WriteTimeout
+// writeRest writes the queue until it is empty; the client has Config.writeTimeout
 // for each chunk. finish waits for its end.
 func (c *conn) writeRest() {
 	c.mu.Lock()
@@ -394,7 +394,7 @@ func (c *conn) writeRest() {
 // errPanicked ends a connection whose writing panicked.
 var errPanicked = errors.New("listener: panic while writing")
 
-// writeChunks writes b in chunks of chunkBytes, each within Config.WriteTimeout. A panic
+// writeChunks writes b in chunks of chunkBytes, each within Config.writeTimeout. A panic
 // is logged and returned as an error, so that writeRest, which holds mu around the call,
 // closes the connection and keeps its counts right.
 func (c *conn) writeChunks(b []byte) (err error) {
@@ -405,7 +405,7 @@ func (c *conn) writeChunks(b []byte) (err error) {
 		}
 	}()
 	for len(b) > 0 {
-		if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.cfg.WriteTimeout)); err != nil {
+		if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.cfg.writeTimeout)); err != nil {
 			return err
 		}
 		n, err := c.nc.Write(b[:min(len(b), chunkBytes)])
@@ -432,12 +432,12 @@ func (c *conn) abort() {
 	c.breakOff()
 }
 
-// drain makes run stop reading, and end when everything is answered or Config.Grace
+// drain makes run stop reading, and end when everything is answered or Config.grace
 // has passed.
 func (c *conn) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ending = time.Now().Add(c.srv.cfg.Grace)
+	c.ending = time.Now().Add(c.srv.cfg.grace)
 	// If the connection is closed already, that ends the read as well.
 	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	c.changed()

@@ -95,7 +95,7 @@ func (f failingSplitter) Split() Worker {
 func TestPanicOutsideHandlers(t *testing.T) {
 	// The calls: the UDP socket twice, then one for each TCP connection.
 	h := failingSplitter{handlerFunc(echo), new(atomic.Int32), func(call int32) bool { return call == 1 || call == 3 }}
-	s := start(t, Config{Sockets: 1, Handler: h})
+	s := start(t, Config{sockets: 1, Handler: h})
 	q := query(1, 20)
 	wantBytes(t, answerTo(q), ask(t, dialUDP(t, s.Addrs()[0]), q))
 	refused := dialTCP(t, s.Addrs()[0])

@@ -39,7 +39,7 @@ func (t *connTable) admit(c *conn, now int64) (evicted *conn, ok bool) {
 	}
 	client := c.peer.Addr()
 	switch {
-	case t.clients[client] >= t.cfg.MaxConnsPerClient:
+	case t.clients[client] >= t.cfg.maxConnsPerClient:
 		evicted = t.victim(now, stalled, func(o *conn) bool { return o.peer.Addr() == client })
 	case len(t.conns) >= t.cfg.MaxConns:
 		evicted = t.victim(now, stalled, func(*conn) bool { return true })

@@ -55,7 +55,7 @@ func TestTCPCrowdsLeaveRoom(t *testing.T) {
 	for name, act := range crowds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, Config{MaxConns: maxConns, MaxConnsPerClient: perClient, Handler: handlerFunc(moody), Grace: 10 * time.Millisecond})
+			s := start(t, Config{MaxConns: maxConns, maxConnsPerClient: perClient, Handler: handlerFunc(moody), grace: 10 * time.Millisecond})
 			crowd := []string{"127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"}
 			for i := range maxConns {
 				act(dialFrom(t, crowd[i%len(crowd)], s.Addrs()[0]))
@@ -80,12 +80,12 @@ func TestTCPCrowdsLeaveRoom(t *testing.T) {
 // A dropped query is finished: its connection is closed like any idle one, and at once if the
 // client has finished sending.
 func TestTCPDroppedQueryIsOver(t *testing.T) {
-	s := start(t, Config{Handler: handlerFunc(moody), IdleTimeout: 50 * time.Millisecond, PendingTimeout: time.Hour})
+	s := start(t, Config{Handler: handlerFunc(moody), idleTimeout: 50 * time.Millisecond, pendingTimeout: time.Hour})
 	c := dialTCP(t, s.Addrs()[0])
 	write(t, c, query(1, 20))
 	wantClosed(t, c)
 
-	s = start(t, Config{Handler: handlerFunc(moody), IdleTimeout: time.Hour, PendingTimeout: time.Hour})
+	s = start(t, Config{Handler: handlerFunc(moody), idleTimeout: time.Hour, pendingTimeout: time.Hour})
 	c = dialTCP(t, s.Addrs()[0])
 	write(t, c, query(1, 20), query(2, 20), query(5, 20))
 	c.CloseWrite()
@@ -98,7 +98,7 @@ func TestTCPDroppedQueryIsOver(t *testing.T) {
 
 // A query whose handler panics is finished too.
 func TestTCPPanicIsOver(t *testing.T) {
-	s := start(t, Config{PendingTimeout: time.Hour, Handler: handlerFunc(func([]byte, ReplyTo, []byte) []byte { panic("handler") })})
+	s := start(t, Config{pendingTimeout: time.Hour, Handler: handlerFunc(func([]byte, ReplyTo, []byte) []byte { panic("handler") })})
 	c := dialTCP(t, s.Addrs()[0])
 	write(t, c, query(1, 20))
 	c.CloseWrite()

@@ -50,11 +50,11 @@ func (s *Server) closeAddress(addr netip.AddrPort) {
 	at := slices.Index(s.addrs, addr)
 	_ = s.listeners[at].Close()
 	s.listeners = slices.Delete(s.listeners, at, at+1)
-	first := at * s.cfg.Sockets
-	for _, u := range s.udp[first : first+s.cfg.Sockets] {
+	first := at * s.cfg.sockets
+	for _, u := range s.udp[first : first+s.cfg.sockets] {
 		u.close()
 		u.stats.addTo(&s.retired)
 	}
-	s.udp = slices.Delete(s.udp, first, first+s.cfg.Sockets)
+	s.udp = slices.Delete(s.udp, first, first+s.cfg.sockets)
 	s.addrs = slices.Delete(s.addrs, at, at+1)
 }

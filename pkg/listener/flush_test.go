@@ -140,7 +140,7 @@ func (crashing) Handle([]byte, ReplyTo, []byte) []byte { panic("handle") }
 // before it handles the packets. A panic affects no other packet.
 func TestSplitAndPreview(t *testing.T) {
 	for _, crash := range []bool{false, true} {
-		s := start(t, Config{Sockets: 1, Handler: splitting{crash}, OnPanic: func(p []byte, _ ReplyTo, r []byte) []byte {
+		s := start(t, Config{sockets: 1, Handler: splitting{crash}, OnPanic: func(p []byte, _ ReplyTo, r []byte) []byte {
 			return append(append(r, p...), 0xff)
 		}})
 		c := dialUDP(t, s.Addrs()[0])

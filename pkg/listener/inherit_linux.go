@@ -27,7 +27,7 @@ func (s *Server) Files() (files map[netip.AddrPort][]*os.File, err error) {
 			return files, fmt.Errorf("duplicating the socket of tcp %v: %w", addr, err)
 		}
 		files[addr] = append(files[addr], f)
-		for _, u := range s.udp[i*s.cfg.Sockets : (i+1)*s.cfg.Sockets] {
+		for _, u := range s.udp[i*s.cfg.sockets : (i+1)*s.cfg.sockets] {
 			if f, err = u.conn.File(); err != nil {
 				return files, fmt.Errorf("duplicating a socket of udp %v: %w", addr, err)
 			}

@@ -15,7 +15,7 @@ import (
 func TestInherit(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "[::1]"} {
 		addr := netip.MustParseAddrPort(host + ":0")
-		first, err := Listen(Config{Addrs: []netip.AddrPort{addr}, Handler: handlerFunc(echo), Share: true, Sockets: 3})
+		first, err := Listen(Config{Addrs: []netip.AddrPort{addr}, Handler: handlerFunc(echo), Share: true, sockets: 3})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,7 +37,7 @@ func TestInherit(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond) // until most have been sent
 		second := start(t, Config{
-			Addrs: []netip.AddrPort{addr}, Share: true, Sockets: 7, Inherited: files,
+			Addrs: []netip.AddrPort{addr}, Share: true, sockets: 7, Inherited: files,
 			Handler: handlerFunc(func(packet []byte, _ ReplyTo, reply []byte) []byte {
 				reply = append(reply, packet...)
 				reply[2] |= 0x80 // QR
@@ -52,8 +52,8 @@ func TestInherit(t *testing.T) {
 		if got := second.Addrs(); len(got) != 1 || got[0] != addr {
 			t.Errorf("%v, want %v", got, addr)
 		}
-		if second.cfg.Sockets != 3 {
-			t.Errorf("%d sockets", second.cfg.Sockets)
+		if second.cfg.sockets != 3 {
+			t.Errorf("%d sockets", second.cfg.sockets)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func TestInherit(t *testing.T) {
 // Sockets that are not those of the address are rejected, and closed.
 func TestInheritOthers(t *testing.T) {
 	files := func(addr string) (netip.AddrPort, []*os.File) {
-		s, err := Listen(Config{Addrs: []netip.AddrPort{netip.MustParseAddrPort(addr)}, Handler: handlerFunc(echo), Sockets: 1})
+		s, err := Listen(Config{Addrs: []netip.AddrPort{netip.MustParseAddrPort(addr)}, Handler: handlerFunc(echo), sockets: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

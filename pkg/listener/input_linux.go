@@ -19,7 +19,7 @@ type input struct {
 
 // keep removes everything but rest, the end of c.in.buf, from the input, and makes
 // room for more. The buffer grows only as octets arrive, not because a length prefix
-// announces many. keep returns false if Config.MaxBufferBytes does not allow more.
+// announces many. keep returns false if Config.maxBufferBytes does not allow more.
 func (c *conn) keep(rest []byte) bool {
 	switch buf := c.in.buf; {
 	case len(rest) == 0:
@@ -71,7 +71,7 @@ func (c *conn) readMore(started time.Time) bool {
 			if len(c.in.buf) != 0 {
 				c.srv.tcp.malformed.Add(1)
 			}
-			c.awaitAnswers(c.srv.cfg.PendingTimeout)
+			c.awaitAnswers(c.srv.cfg.pendingTimeout)
 			return false
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if c.expired(started) {
@@ -93,7 +93,7 @@ func (c *conn) readDeadline(started time.Time) (deadline time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	if c.partial {
-		return started.Add(c.srv.cfg.ReadTimeout), true
+		return started.Add(c.srv.cfg.readTimeout), true
 	}
 	return c.idleDeadline(), true
 }
@@ -101,9 +101,9 @@ func (c *conn) readDeadline(started time.Time) (deadline time.Time, ok bool) {
 // idleDeadline returns the time at which the connection has been idle for too long.
 // mu must be held.
 func (c *conn) idleDeadline() time.Time {
-	limit := c.srv.cfg.IdleTimeout
+	limit := c.srv.cfg.idleTimeout
 	if c.pending > 0 {
-		limit = max(limit, c.srv.cfg.PendingTimeout)
+		limit = max(limit, c.srv.cfg.pendingTimeout)
 	}
 	return time.Unix(0, c.last).Add(limit)
 }

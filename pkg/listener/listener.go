@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,19 +21,13 @@ const (
 	minMessageBytes = 12
 )
 
-// Defaults of [Config].
 const (
-	defaultPacketBytes    = 4096
-	defaultSocketBytes    = 1 << 20
-	defaultMaxConns       = 1024
-	defaultConnsPerClient = 256
-	defaultMaxPending     = 128
-	defaultMaxBufferBytes = 8 << 20
-	defaultIdleTimeout    = 10 * time.Second // RFC 7766 §6.2.3: "on the order of a few seconds"
-	defaultReadTimeout    = 5 * time.Second
-	defaultWriteTimeout   = 5 * time.Second
-	defaultPendingTimeout = 20 * time.Second
-	defaultGrace          = time.Second
+	// packetBytes is the size of the largest UDP query accepted, in octets. Larger ones are
+	// dropped and counted.
+	packetBytes = 4096
+	// socketBufferBytes is the size of the receive and of the send buffer that the kernel is
+	// asked for, for each UDP socket; it may grant less.
+	socketBufferBytes = 1 << 20
 )
 
 // Handler answers DNS messages.
@@ -85,8 +80,7 @@ type Sink interface {
 	Send(to ReplyTo, msg []byte)
 }
 
-// Config says where to listen and sets the limits. Every field except Addrs and
-// Handler has a default, which the zero value stands for.
+// Config says where to listen and sets the limits. Addrs and Handler are necessary.
 type Config struct {
 	// Addrs are the addresses to serve, each over UDP and TCP. For port 0 a free port
 	// is chosen, the same for both. An IPv4 wildcard serves only IPv4, an IPv6
@@ -101,7 +95,7 @@ type Config struct {
 	Share bool
 	// Inherited are the sockets of addresses that another process has bound and passed to
 	// this one, as [Server.Files] returns them. They are used in place of new ones, and set
-	// Sockets. Listen takes over the files, and may change the map.
+	// the number of UDP sockets. Listen takes over the files, and may change the map.
 	Inherited map[netip.AddrPort][]*os.File
 	// Handler answers the queries. It must not be nil.
 	Handler Handler
@@ -112,15 +106,6 @@ type Config struct {
 	// Logger receives socket errors and panics, at a limited rate. Nil discards them.
 	Logger *slog.Logger
 
-	// Sockets is the number of UDP sockets per address. Default: GOMAXPROCS.
-	Sockets int
-	// PacketBytes is the size of the largest UDP query accepted, at least 512. Larger
-	// ones are dropped and counted. Default: 4096.
-	PacketBytes int
-	// SocketBufferBytes is the size of the receive and of the send buffer that the
-	// kernel is asked for, for each UDP socket; it may grant less. Default: 1 MiB.
-	SocketBufferBytes int
-
 	// MaxConns is the largest number of TCP connections of all clients together. When
 	// it is reached, a new connection replaces an idle one; otherwise a stalled one,
 	// whose client sends a message or receives answers too slowly; otherwise a busy
@@ -129,34 +114,39 @@ type Config struct {
 	// answer is oldest is replaced. If there is none, the new connection is refused.
 	// Default: 1024.
 	MaxConns int
-	// MaxConnsPerClient is the largest number of TCP connections of one client
-	// address. When it is reached, a new connection replaces an idle or stalled one of
-	// the same client, or is refused. Default: 256, at most half of MaxConns.
-	MaxConnsPerClient int
-	// MaxPending is the largest number of unanswered queries of one TCP connection.
-	// When it is reached, the connection is not read. A query that the handler neither
-	// answers nor drops counts until the connection ends. Default: 128.
-	MaxPending int
-	// MaxBufferBytes is the most memory, in octets, that all TCP connections together
-	// may use for messages that clients send or receive slowly. One connection may use
-	// a quarter of it, and is closed if it needs more. Default: 8 MiB.
-	MaxBufferBytes int
-	// IdleTimeout is how long a TCP connection without unanswered queries stays open
-	// after its last query or answer. Default: 10 s.
-	IdleTimeout time.Duration
-	// ReadTimeout is the longest time from the first octet of a message on a TCP
-	// connection to its last. Default: 5 s.
-	ReadTimeout time.Duration
-	// WriteTimeout is the time within which a TCP client must receive 64 KiB of
-	// answers that the kernel could not accept at once. Default: 5 s.
-	WriteTimeout time.Duration
-	// PendingTimeout is how long a TCP connection with unanswered queries stays open
-	// after its last query or answer. It must be longer than the handler's slowest
-	// answer takes. Default: 20 s.
-	PendingTimeout time.Duration
-	// Grace is how long TCP connections may still send answers after the context of
-	// Run has ended. Default: 1 s.
-	Grace time.Duration
+	// The fields below are the same in all programs; only tests change them. Zero stands for
+	// the default.
+
+	// sockets is the number of UDP sockets for each address. Default: GOMAXPROCS, or what is
+	// inherited.
+	sockets int
+	// maxConnsPerClient is the largest number of TCP connections of one client address. When it
+	// is reached, a new connection replaces an idle or stalled one of the same client, or is
+	// refused. Default: 256, at most half of MaxConns.
+	maxConnsPerClient int
+	// maxPending is the largest number of unanswered queries of one TCP connection. When it is
+	// reached, the connection is not read. A query that the handler neither answers nor drops
+	// counts until the connection ends. Default: 128.
+	maxPending int
+	// maxBufferBytes is the most memory, in octets, that all TCP connections together may use
+	// for messages that clients send or receive slowly. One connection may use a quarter of it,
+	// and is closed if it needs more. Default: 8 MiB.
+	maxBufferBytes int
+	// idleTimeout is how long a TCP connection without unanswered queries stays open after its
+	// last query or answer. Default: 10 s (RFC 7766 §6.2.3: "on the order of a few seconds").
+	idleTimeout time.Duration
+	// readTimeout is the longest time from the first octet of a message on a TCP connection to
+	// its last. Default: 5 s.
+	readTimeout time.Duration
+	// writeTimeout is the time within which a TCP client must receive 64 KiB of answers that
+	// the kernel could not accept at once. Default: 5 s.
+	writeTimeout time.Duration
+	// pendingTimeout is how long a TCP connection with unanswered queries stays open after its
+	// last query or answer, longer than the slowest answer takes. Default: 20 s.
+	pendingTimeout time.Duration
+	// grace is how long TCP connections may still send answers after the context of Run has
+	// ended. Default: 1 s.
+	grace time.Duration
 }
 
 // withDefaults returns cfg with defaults in place of zero fields, and an error with
@@ -178,39 +168,16 @@ func (cfg Config) withDefaults() (Config, error) {
 	if err != nil {
 		errs = append(errs, err)
 	}
-	if inherited > 0 {
-		cfg.Sockets = inherited
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	errs = append(errs, fill("MaxConns", &cfg.MaxConns, defaultMaxConns))
-	errs = append(errs,
-		fill("Sockets", &cfg.Sockets, runtime.GOMAXPROCS(0)),
-		fill("PacketBytes", &cfg.PacketBytes, defaultPacketBytes),
-		fill("SocketBufferBytes", &cfg.SocketBufferBytes, defaultSocketBytes),
-		fill("MaxConnsPerClient", &cfg.MaxConnsPerClient, min(defaultConnsPerClient, (cfg.MaxConns+1)/2)),
-		fill("MaxPending", &cfg.MaxPending, defaultMaxPending),
-		fill("MaxBufferBytes", &cfg.MaxBufferBytes, defaultMaxBufferBytes),
-		fill("IdleTimeout", &cfg.IdleTimeout, defaultIdleTimeout),
-		fill("ReadTimeout", &cfg.ReadTimeout, defaultReadTimeout),
-		fill("WriteTimeout", &cfg.WriteTimeout, defaultWriteTimeout),
-		fill("PendingTimeout", &cfg.PendingTimeout, defaultPendingTimeout),
-		fill("Grace", &cfg.Grace, defaultGrace),
-	)
-	if cfg.PacketBytes < 512 {
-		errs = append(errs, fmt.Errorf("PacketBytes is %d, less than the 512 of RFC 1035 §4.2.1", cfg.PacketBytes))
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	cfg.MaxConns = cmp.Or(max(cfg.MaxConns, 0), 1024)
+	cfg.sockets = cmp.Or(inherited, cfg.sockets, runtime.GOMAXPROCS(0))
+	cfg.maxConnsPerClient = cmp.Or(cfg.maxConnsPerClient, min(256, (cfg.MaxConns+1)/2))
+	cfg.maxPending = cmp.Or(cfg.maxPending, 128)
+	cfg.maxBufferBytes = cmp.Or(cfg.maxBufferBytes, 8<<20)
+	cfg.idleTimeout = cmp.Or(cfg.idleTimeout, 10*time.Second)
+	cfg.readTimeout = cmp.Or(cfg.readTimeout, 5*time.Second)
+	cfg.writeTimeout = cmp.Or(cfg.writeTimeout, 5*time.Second)
+	cfg.pendingTimeout = cmp.Or(cfg.pendingTimeout, 20*time.Second)
+	cfg.grace = cmp.Or(cfg.grace, time.Second)
 	return cfg, errors.Join(errs...)
-}
-
-// fill sets a zero field to def and returns an error for a negative one.
-func fill[T int | time.Duration](name string, field *T, def T) error {
-	switch {
-	case *field < 0:
-		return fmt.Errorf("%s is negative: %v", name, *field)
-	case *field == 0:
-		*field = def
-	}
-	return nil
 }

@@ -165,25 +165,23 @@ func TestConfigDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Sockets: runtime.GOMAXPROCS(0), PacketBytes: 4096, SocketBufferBytes: 1 << 20,
-		MaxConns: 1024, MaxConnsPerClient: 256, MaxPending: 128, MaxBufferBytes: 8 << 20,
-		IdleTimeout: 10 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
-		PendingTimeout: 20 * time.Second, Grace: time.Second,
+		sockets:  runtime.GOMAXPROCS(0),
+		MaxConns: 1024, maxConnsPerClient: 256, maxPending: 128, maxBufferBytes: 8 << 20,
+		idleTimeout: 10 * time.Second, readTimeout: 5 * time.Second, writeTimeout: 5 * time.Second,
+		pendingTimeout: 20 * time.Second, grace: time.Second,
 	}
 	cfg.Addrs, cfg.Handler, cfg.Logger = nil, nil, nil
-	if diff := cmp.Diff(want, cfg); diff != "" {
+	if diff := cmp.Diff(want, cfg, cmp.AllowUnexported(Config{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
 func TestConfigErrors(t *testing.T) {
-	_, err := Listen(Config{Addrs: []netip.AddrPort{{}}, Sockets: -1, PacketBytes: 100, Grace: -time.Second})
+	_, err := Listen(Config{Addrs: []netip.AddrPort{{}}})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{
-		"invalid address", "no handler", "Sockets is negative: -1", "PacketBytes is 100", "Grace is negative: -1s",
-	} {
+	for _, want := range []string{"invalid address", "no handler"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error does not say %q:\n%v", want, err)
 		}

@@ -21,7 +21,7 @@ type memory struct {
 	small   sync.Pool    // of *[smallBytes]byte
 	large   sync.Pool    // of *[largeBytes]byte
 	replies chan []byte  // buffers for one reply each; nil elements are allocated when used
-	limit   int64        // octets; Config.MaxBufferBytes
+	limit   int64        // octets; Config.maxBufferBytes
 	used    atomic.Int64 // octets that count against limit
 }
 

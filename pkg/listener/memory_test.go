@@ -22,7 +22,7 @@ func heap() int64 {
 // last messages were.
 func TestTCPIdleMemory(t *testing.T) {
 	const conns = 200
-	s := start(t, Config{IdleTimeout: 3 * hang, Handler: handlerFunc(func(_ []byte, _ ReplyTo, r []byte) []byte {
+	s := start(t, Config{idleTimeout: 3 * hang, Handler: handlerFunc(func(_ []byte, _ ReplyTo, r []byte) []byte {
 		return append(r, query(1, 60000)...)
 	})})
 	var list []net.Conn
@@ -51,7 +51,7 @@ func TestTCPIdleMemory(t *testing.T) {
 func TestTCPShed(t *testing.T) {
 	const limit = 2 << 20
 	big := query(1, 60000)
-	s := start(t, Config{MaxBufferBytes: limit, Handler: handlerFunc(func(p []byte, to ReplyTo, r []byte) []byte {
+	s := start(t, Config{maxBufferBytes: limit, Handler: handlerFunc(func(p []byte, to ReplyTo, r []byte) []byte {
 		if len(p) < 100 {
 			return echo(p, to, r)
 		}
@@ -85,7 +85,7 @@ func TestTCPShed(t *testing.T) {
 
 // TestTCPShedInput: long messages that are not sent to their end count too.
 func TestTCPShedInput(t *testing.T) {
-	s := start(t, Config{MaxBufferBytes: 64 << 10, Handler: handlerFunc(echo)})
+	s := start(t, Config{maxBufferBytes: 64 << 10, Handler: handlerFunc(echo)})
 	short := dialTCP(t, s.Addrs()[0])
 	write(t, short, query(1, 7000))
 	wantBytes(t, answerTo(query(1, 7000)), read(t, short))

@@ -17,7 +17,7 @@ type Server struct {
 	cfg Config // with defaults; does not change
 
 	// mu protects the fields of this group. addrs[i] has the TCP listener
-	// listeners[i] and cfg.Sockets consecutive elements of udp.
+	// listeners[i] and cfg.sockets consecutive elements of udp.
 	mu        sync.Mutex
 	addrs     []netip.AddrPort   // the addresses served, with their real ports
 	udp       []*udpSocket       // the UDP sockets of all addresses
@@ -47,7 +47,7 @@ func Listen(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, stopped: make(chan struct{})}
 	s.conns.init(&s.cfg)
-	s.memory.init(s.cfg.MaxBufferBytes)
+	s.memory.init(s.cfg.maxBufferBytes)
 	s.stop = sync.OnceFunc(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -128,7 +128,7 @@ func (s *Server) Close() {
 }
 
 // Run answers queries until ctx ends. It then closes the sockets, gives TCP
-// connections Config.Grace to send their remaining answers, and returns nil when all
+// connections Config.grace to send their remaining answers, and returns nil when all
 // its goroutines have ended. It must be called at most once.
 func (s *Server) Run(ctx context.Context) error {
 	var wg sync.WaitGroup

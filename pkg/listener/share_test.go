@@ -11,7 +11,7 @@ import (
 func TestShare(t *testing.T) {
 	listen := func(addr string, share bool) (*Server, error) {
 		return Listen(Config{
-			Addrs: []netip.AddrPort{netip.MustParseAddrPort(addr)}, Handler: handlerFunc(echo), Share: share, Sockets: 2,
+			Addrs: []netip.AddrPort{netip.MustParseAddrPort(addr)}, Handler: handlerFunc(echo), Share: share, sockets: 2,
 		})
 	}
 	for _, host := range []string{"127.0.0.1", "[::1]"} {

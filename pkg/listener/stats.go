@@ -8,7 +8,7 @@ type Stats struct {
 	UDPQueries       uint64 // packets passed to the handler
 	UDPReplies       uint64 // packets accepted by the kernel
 	UDPBatches       uint64 // recvmmsg calls that returned packets
-	UDPOversize      uint64 // packets dropped: longer than Config.PacketBytes
+	UDPOversize      uint64 // packets dropped: longer than packetBytes
 	UDPShort         uint64 // packets dropped: shorter than a DNS header
 	UDPPortZero      uint64 // packets dropped: from port 0, to which nothing can be sent
 	UDPReceiveErrors uint64 // recvmmsg calls that failed
@@ -16,14 +16,14 @@ type Stats struct {
 	UDPLate          uint64 // replies dropped: the socket has been closed
 
 	TCPOpen          uint64 // connections open now
-	TCPBufferBytes   uint64 // octets of Config.MaxBufferBytes in use now
+	TCPBufferBytes   uint64 // octets of Config.maxBufferBytes in use now
 	TCPAccepted      uint64 // connections accepted
 	TCPRefused       uint64 // connections closed at once because of a limit
 	TCPEvicted       uint64 // connections closed to make room for others
-	TCPIdleClosed    uint64 // connections closed by IdleTimeout or PendingTimeout
+	TCPIdleClosed    uint64 // connections closed by idleTimeout or pendingTimeout
 	TCPMalformed     uint64 // connections closed because a message was too short or incomplete
 	TCPWriteTimeouts uint64 // connections closed because the client did not read its answers in time
-	TCPShed          uint64 // connections closed because of Config.MaxBufferBytes
+	TCPShed          uint64 // connections closed because of Config.maxBufferBytes
 	TCPAcceptErrors  uint64 // accept calls that failed
 	TCPQueries       uint64 // messages passed to the handler
 	TCPReplies       uint64 // messages queued for a connection

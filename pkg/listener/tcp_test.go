@@ -240,7 +240,7 @@ func TestTCPHangUpLosesNoAnswer(t *testing.T) {
 
 func TestTCPIdleTimeout(t *testing.T) {
 	t.Parallel()
-	s := start(t, Config{IdleTimeout: 3 * time.Second, Handler: handlerFunc(echo)})
+	s := start(t, Config{idleTimeout: 3 * time.Second, Handler: handlerFunc(echo)})
 	c := dialTCP(t, s.Addrs()[0])
 	for range 7 { // activity moves the end
 		time.Sleep(500 * time.Millisecond)
@@ -258,7 +258,7 @@ func TestTCPIdleTimeout(t *testing.T) {
 func TestTCPPendingTimeout(t *testing.T) {
 	t.Parallel()
 	var col collector
-	s := start(t, Config{IdleTimeout: 400 * time.Millisecond, PendingTimeout: 3 * time.Second, Handler: &col})
+	s := start(t, Config{idleTimeout: 400 * time.Millisecond, pendingTimeout: 3 * time.Second, Handler: &col})
 	c := dialTCP(t, s.Addrs()[0])
 	write(t, c, query(1, 20), query(2, 20))
 	to := col.wait(t, 1)
@@ -273,7 +273,7 @@ func TestTCPPendingTimeout(t *testing.T) {
 
 // Octets that trickle in do not move the end of a half-sent message.
 func TestTCPReadTimeout(t *testing.T) {
-	s := start(t, Config{ReadTimeout: 100 * time.Millisecond, Handler: handlerFunc(echo)})
+	s := start(t, Config{readTimeout: 100 * time.Millisecond, Handler: handlerFunc(echo)})
 	c := dialTCP(t, s.Addrs()[0])
 	ended := make(chan struct{})
 	go func() {
@@ -297,13 +297,13 @@ func TestTCPReadTimeout(t *testing.T) {
 // busy, the new one is refused.
 func TestTCPLimits(t *testing.T) {
 	for name, cfg := range map[string]Config{
-		"all clients": {MaxConns: 2, MaxConnsPerClient: 2},
-		"one client":  {MaxConnsPerClient: 2},
+		"all clients": {MaxConns: 2, maxConnsPerClient: 2},
+		"one client":  {maxConnsPerClient: 2},
 		"half of all": {MaxConns: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var col collector
-			cfg.Handler, cfg.Grace = &col, 10*time.Millisecond
+			cfg.Handler, cfg.grace = &col, 10*time.Millisecond
 			s := start(t, cfg)
 			busy := dialTCP(t, s.Addrs()[0])
 			write(t, busy, query(1, 20))
@@ -331,7 +331,7 @@ func TestTCPLimits(t *testing.T) {
 
 // The limit of one client does not affect another client.
 func TestTCPLimitIsPerClient(t *testing.T) {
-	s := start(t, Config{MaxConnsPerClient: 1, Handler: handlerFunc(echo)})
+	s := start(t, Config{maxConnsPerClient: 1, Handler: handlerFunc(echo)})
 	from := func(ip string) net.Conn {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
 		c, err := d.Dial("tcp", s.Addrs()[0].String())
@@ -357,7 +357,7 @@ func TestTCPLimitIsPerClient(t *testing.T) {
 // soon as answers leave.
 func TestTCPBackpressure(t *testing.T) {
 	var col collector
-	s := start(t, Config{MaxPending: 3, Handler: &col})
+	s := start(t, Config{maxPending: 3, Handler: &col})
 	c := dialTCP(t, s.Addrs()[0])
 	for id := range uint16(10) {
 		write(t, c, query(id, 20))
@@ -377,7 +377,7 @@ func TestTCPBackpressure(t *testing.T) {
 // and is thrown out.
 func TestTCPSlowReader(t *testing.T) {
 	big := query(1, MaxMessageBytes)
-	s := start(t, Config{WriteTimeout: 300 * time.Millisecond, Handler: handlerFunc(func(p []byte, to ReplyTo, r []byte) []byte {
+	s := start(t, Config{writeTimeout: 300 * time.Millisecond, Handler: handlerFunc(func(p []byte, to ReplyTo, r []byte) []byte {
 		if len(p) > 100 {
 			return append(r, big...)
 		}
@@ -498,7 +498,7 @@ func TestTCPPanic(t *testing.T) {
 }
 
 func TestTCPRandomBytes(t *testing.T) {
-	s := start(t, Config{Handler: handlerFunc(echo), ReadTimeout: 50 * time.Millisecond})
+	s := start(t, Config{Handler: handlerFunc(echo), readTimeout: 50 * time.Millisecond})
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 50 {
 		c := dialTCP(t, s.Addrs()[0])
@@ -523,7 +523,7 @@ func TestTCPRandomBytes(t *testing.T) {
 func TestTCPGrace(t *testing.T) {
 	var col collector
 	// With this grace stop fails, unless the connections end by themselves.
-	s, stop := startStoppable(t, Config{Handler: &col, Grace: 3 * hang})
+	s, stop := startStoppable(t, Config{Handler: &col, grace: 3 * hang})
 	c, idle := dialTCP(t, s.Addrs()[0]), dialTCP(t, s.Addrs()[0])
 	write(t, c, query(1, 20))
 	to := col.wait(t, 1)
@@ -538,7 +538,7 @@ func TestTCPGrace(t *testing.T) {
 // A connection whose answers never come does not hold up the end.
 func TestTCPGraceEnds(t *testing.T) {
 	var col collector
-	s, stop := startStoppable(t, Config{Handler: &col, Grace: 30 * time.Millisecond})
+	s, stop := startStoppable(t, Config{Handler: &col, grace: 30 * time.Millisecond})
 	c := dialTCP(t, s.Addrs()[0])
 	write(t, c, query(1, 20))
 	col.wait(t, 1)
@@ -552,7 +552,7 @@ func TestTCPGraceEnds(t *testing.T) {
 // the server stops: nothing hangs, nothing leaks.
 func TestTCPStopUnderLoad(t *testing.T) {
 	tos, done := make(chan ReplyTo, 1000), make(chan struct{})
-	s, stop := startStoppable(t, Config{Grace: 50 * time.Millisecond, Handler: handlerFunc(func(p []byte, to ReplyTo, r []byte) []byte {
+	s, stop := startStoppable(t, Config{grace: 50 * time.Millisecond, Handler: handlerFunc(func(p []byte, to ReplyTo, r []byte) []byte {
 		if p[1]%2 == 0 {
 			select {
 			case tos <- to:

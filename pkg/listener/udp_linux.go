@@ -124,7 +124,7 @@ func newUDPLoop(s *udpSocket) *udpLoop {
 	return &udpLoop{
 		udpSocket: s,
 		part:      newGuardedWorker(s.srv),
-		in:        newIncoming(batchPackets, s.srv.cfg.PacketBytes, s.v6, !s.local.IsValid()),
+		in:        newIncoming(batchPackets, packetBytes, s.v6, !s.local.IsValid()),
 		out:       newOutgoing(batchPackets, s.v6),
 		arena:     make([]byte, arenaBytes),
 	}

@@ -75,14 +75,14 @@ func TestWildcardsSideBySide(t *testing.T) {
 }
 
 func TestUDPDropsWhatCannotBeAQuery(t *testing.T) {
-	s := start(t, Config{PacketBytes: 512, Handler: handlerFunc(echo)})
+	s := start(t, Config{Handler: handlerFunc(echo)})
 	c := dialUDP(t, s.Addrs()[0])
-	for _, size := range []int{0, 1, 11, 513, 4000} {
+	for _, size := range []int{0, 1, 11, packetBytes + 1, 9000} {
 		if _, err := c.Write(make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	q := query(1, 512)
+	q := query(1, packetBytes)
 	wantBytes(t, answerTo(q), ask(t, c, q))
 	testkit.Eventually(t, "all counted", func() bool {
 		st := s.Stats()
@@ -115,7 +115,7 @@ func TestUDPReplySizes(t *testing.T) {
 
 // A packet with the forged source port 0 cannot be answered.
 func TestUDPPortZero(t *testing.T) {
-	s, err := Listen(Config{Addrs: []netip.AddrPort{loopback4}, Sockets: 1, Handler: handlerFunc(echo)})
+	s, err := Listen(Config{Addrs: []netip.AddrPort{loopback4}, sockets: 1, Handler: handlerFunc(echo)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestUDPForeignReply(t *testing.T) {
 // A reply that the kernel refuses must not take its neighbours with it: in one
 // batch, the second of three is too long for UDP.
 func TestFlushGoesOnAfterAFailure(t *testing.T) {
-	s := start(t, Config{Sockets: 1, Handler: handlerFunc(func([]byte, ReplyTo, []byte) []byte { return nil })})
+	s := start(t, Config{sockets: 1, Handler: handlerFunc(func([]byte, ReplyTo, []byte) []byte { return nil })})
 	c := dialUDP(t, s.Addrs()[0])
 	to := ReplyTo{sink: s.udp[0], peer: c.LocalAddr().(*net.UDPAddr).AddrPort()}
 	var b Batch
@@ -162,7 +162,7 @@ func TestFlushGoesOnAfterAFailure(t *testing.T) {
 func TestUDPPanic(t *testing.T) {
 	var log bytes.Buffer
 	cfg := Config{
-		Sockets: 1,
+		sockets: 1,
 		Logger:  slog.New(slog.NewTextHandler(&log, nil)),
 		Handler: handlerFunc(func(p []byte, to ReplyTo, r []byte) []byte {
 			if p[1] != 0 {
@@ -234,7 +234,7 @@ func TestUDPRandomBytes(t *testing.T) {
 // The kernel must spread clients over all sockets of the port: the first one
 // is bound without SO_REUSEPORT and joins its siblings later.
 func TestUDPSocketsShareTheLoad(t *testing.T) {
-	s := start(t, Config{Sockets: 3, Handler: handlerFunc(echo)})
+	s := start(t, Config{sockets: 3, Handler: handlerFunc(echo)})
 	for range 200 {
 		c := dialUDP(t, s.Addrs()[0])
 		ask(t, c, query(1, 12))

@@ -185,7 +185,7 @@ func (p *process) resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) 
 // freePort returns an address on loopback whose port was free for UDP and TCP.
 func freePort() (netip.AddrPort, error) {
 	s, err := listener.Listen(listener.Config{
-		Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Handler: echo{}, Sockets: 1,
+		Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Handler: echo{},
 	})
 	if err != nil {
 		return netip.AddrPort{}, err
