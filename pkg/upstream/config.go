@@ -31,6 +31,8 @@ type (
 	Role = route.Role
 	// Trust holds the certificates that TLS handshakes use.
 	Trust = transport.Trust
+	// UDPConfig says how UDP is used.
+	UDPConfig = transport.UDPConfig
 	// Strategy says which servers of a group to ask.
 	Strategy = policy.Strategy
 )
@@ -51,11 +53,9 @@ const (
 // Config says which servers to ask and how. The zero value of a field means its default.
 type Config struct {
 	// Routes may be empty: every lookup then returns [Nobody].
-	Routes   []Route
-	Strategy Strategy // how to choose among the servers of a domain
-	// Payload is the UDP payload size that we advertise (--edns-packet-max).
-	// Default: 1232.
-	Payload uint16
+	Routes    []Route
+	Strategy  Strategy // how to choose among the servers of a domain
+	UDPConfig          // how UDP is used; Payload is 1232 by default
 	// Timeout bounds one exchange. It should be below the 5 s after which
 	// clients give up. Default: 4 s.
 	Timeout time.Duration
@@ -63,17 +63,6 @@ type Config struct {
 	// (--fast-dns-retry). Over TCP it is at least 2 s. Default: derived from the measured
 	// round-trip times.
 	FirstRetry time.Duration
-	// Sockets is the number of UDP sockets per server. An attacker who cannot see the traffic
-	// has to guess the port of the right one as well as the message ID. Default: 4 for a
-	// loopback address, otherwise 256, or fewer where RLIMIT_NOFILE is low.
-	Sockets int
-	// SocketUses (questions) and SocketAge limit how long a socket is used. Defaults: 1<<16
-	// and 5 min for a loopback address, otherwise 1<<10 and 1 min.
-	SocketUses int
-	SocketAge  time.Duration // see SocketUses
-	// Port is the only local UDP port to use (--query-port). MinPort and MaxPort bound the
-	// random ports (--min-port, --max-port). 0 leaves the choice to the kernel.
-	Port, MinPort, MaxPort uint16
 	// MixCase chooses the case of each letter of a name at random in questions over UDP, and
 	// accepts only replies that repeat it (--do-0x20-encode). Servers that always change the
 	// case are asked without it. Owners get replies in the case in which they asked.
@@ -146,12 +135,4 @@ func (c Config) withDefaults() (Config, error) {
 		errs = append(errs, err)
 	}
 	return c, errors.Join(errs...)
-}
-
-// udp returns the part of c that the UDP transport needs.
-func (c *Config) udp(servers int) transport.UDPConfig {
-	return transport.UDPConfig{
-		Sockets: c.Sockets, Servers: servers, Uses: c.SocketUses, Age: c.SocketAge,
-		Port: c.Port, MinPort: c.MinPort, MaxPort: c.MaxPort, Payload: c.Payload,
-	}
 }

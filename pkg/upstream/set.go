@@ -86,7 +86,7 @@ func New(cfg Config) (*Set, error) {
 		Crashed: s.crashed,
 		Broken:  func(err error) { s.cfg.Load().Logger.Error("waiting for packets failed", "error", err) },
 	}
-	if s.udp, err = transport.NewUDP(env, cfg.udp(0)); err != nil {
+	if s.udp, err = transport.NewUDP(env, cfg.UDPConfig); err != nil {
 		return nil, err
 	}
 	s.tcp = transport.NewTCP(env, cfg.TCPExchanges, cfg.Timeout)
@@ -160,7 +160,7 @@ func (s *Set) apply(cfg Config) {
 		return &Group{g, domain}
 	})
 	s.publish(kept)
-	s.udp.Configure(cfg.udp(len(kept)))
+	s.udp.Configure(cfg.UDPConfig, len(kept))
 	s.table.Store(table)
 	for spec, srv := range s.servers {
 		if kept[spec] == nil {

@@ -190,7 +190,7 @@ func TestDoneOnce(t *testing.T) {
 	for range 4 {
 		servers = append(servers, scripted(t, rcode(0)))
 	}
-	s, _ := running(t, Config{Routes: all(servers...), Strategy: All, FirstRetry: time.Millisecond, Sockets: 2, SocketUses: 3})
+	s, _ := running(t, Config{Routes: all(servers...), Strategy: All, FirstRetry: time.Millisecond, UDPConfig: UDPConfig{Sockets: 2, SocketUses: 3}})
 	var list []*waiting
 	for range 500 {
 		list = append(list, s.askA("www.example.", time.Microsecond))
@@ -214,7 +214,7 @@ func TestDoneOnce(t *testing.T) {
 // TestStop: Run ends what is in flight, and leaves no file open.
 func TestStop(t *testing.T) {
 	before := openFiles(t)
-	s, stop := running(t, Config{Routes: all(scriptedSilent(t)), Sockets: 32, SocketUses: 2})
+	s, stop := running(t, Config{Routes: all(scriptedSilent(t)), UDPConfig: UDPConfig{Sockets: 32, SocketUses: 2}})
 	var list []*waiting
 	for range 200 {
 		list = append(list, s.askA("www.example.", 0))
@@ -303,7 +303,7 @@ func TestSocketsRotate(t *testing.T) {
 		}
 	}()
 	before := openFiles(t)
-	s, _ := running(t, Config{Routes: all(Server{Addr: netip.MustParseAddrPort(pc.LocalAddr().String())}), Sockets: 2, SocketUses: 1})
+	s, _ := running(t, Config{Routes: all(Server{Addr: netip.MustParseAddrPort(pc.LocalAddr().String())}), UDPConfig: UDPConfig{Sockets: 2, SocketUses: 1}})
 	for range 40 {
 		s.askA("www.example.", 0).wait(t)
 	}
@@ -319,7 +319,7 @@ func TestSocketsRotate(t *testing.T) {
 func TestSocketsAge(t *testing.T) {
 	before := openFiles(t)
 	srv := scripted(t, rcode(0))
-	s, _ := running(t, Config{Routes: all(srv), Sockets: 8, SocketAge: time.Minute})
+	s, _ := running(t, Config{Routes: all(srv), UDPConfig: UDPConfig{Sockets: 8, SocketAge: time.Minute}})
 	start := s.now()
 	for range 50 {
 		s.askA("www.example.", 0).wait(t)
@@ -367,8 +367,8 @@ func TestPorts(t *testing.T) {
 		cfg       Config
 		low, high uint16
 	}{
-		{"range", Config{Routes: all(srv), MinPort: low, MaxPort: low + 2, Sockets: 50, SocketUses: 1}, low, low + 2},
-		{"one", Config{Routes: all(srv), Port: low + 1}, low + 1, low + 1},
+		{"range", Config{Routes: all(srv), UDPConfig: UDPConfig{MinPort: low, MaxPort: low + 2, Sockets: 50, SocketUses: 1}}, low, low + 2},
+		{"one", Config{Routes: all(srv), UDPConfig: UDPConfig{Port: low + 1}}, low + 1, low + 1},
 		{"source", Config{Routes: all(fixed)}, low, low},
 	}
 	for _, test := range tests {
@@ -419,7 +419,7 @@ func TestSourceAddressKeepsRandomPorts(t *testing.T) {
 		}
 	}()
 	srv := Server{Addr: netip.MustParseAddrPort(pc.LocalAddr().String()), Source: netip.MustParseAddrPort("127.0.0.3:0")}
-	s, _ := running(t, Config{Routes: all(srv), Sockets: 50, SocketUses: 1})
+	s, _ := running(t, Config{Routes: all(srv), UDPConfig: UDPConfig{Sockets: 50, SocketUses: 1}})
 	for range 40 {
 		s.askA("www.example.", 0).wait(t)
 	}
@@ -481,7 +481,7 @@ func TestConfigErrors(t *testing.T) {
 	sink := func() Sink { return noSink{} }
 	v6 := Server{Addr: netip.MustParseAddrPort("[::1]:53"), Source: netip.MustParseAddrPort("127.0.0.1:0")}
 	for _, cfg := range []Config{
-		{}, {NewSink: sink, Routes: all(Server{})}, {NewSink: sink, Routes: all(v6)}, {NewSink: sink, MinPort: 5, MaxPort: 4},
+		{}, {NewSink: sink, Routes: all(Server{})}, {NewSink: sink, Routes: all(v6)}, {NewSink: sink, UDPConfig: UDPConfig{MinPort: 5, MaxPort: 4}},
 	} {
 		if s, err := New(cfg); err == nil {
 			s.Close()

@@ -68,14 +68,13 @@ func New(o *options.Options, servers []options.Server, files *hosts.Table, aroun
 	p := &Plan{
 		resolve: forwarder.Config{
 			Upstream: upstream.Config{
-				Routes:      routes(servers, o.Local.Addresses),
-				Strategy:    strategy(&o.Upstream),
-				Payload:     o.Upstream.EDNSPacketMax,
-				Timeout:     min(o.Upstream.FastRetryTotal, maxTimeout),
-				FirstRetry:  o.Upstream.FastRetry,
-				Port:        o.Upstream.QueryPort,
-				MinPort:     o.Upstream.MinPort,
-				MaxPort:     o.Upstream.MaxPort,
+				Routes:     routes(servers, o.Local.Addresses),
+				Strategy:   strategy(&o.Upstream),
+				Timeout:    min(o.Upstream.FastRetryTotal, maxTimeout),
+				FirstRetry: o.Upstream.FastRetry,
+				UDPConfig: upstream.UDPConfig{
+					Payload: o.Upstream.EDNSPacketMax, Port: o.Upstream.QueryPort, MinPort: o.Upstream.MinPort, MaxPort: o.Upstream.MaxPort,
+				},
 				DetectLoops: o.Upstream.LoopDetect,
 				MixCase:     o.Upstream.MixCase,
 			},

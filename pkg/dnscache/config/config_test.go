@@ -140,7 +140,7 @@ func TestForwarderConfig(t *testing.T) {
 	} {
 		want := Plan{
 			resolve: forwarder.Config{
-				Upstream: upstream.Config{Payload: 1232, Routes: []upstream.Route{}},
+				Upstream: upstream.Config{UDPConfig: upstream.UDPConfig{Payload: 1232}, Routes: []upstream.Route{}},
 				Cache:    answercache.Config{Entries: 150, FailureTTL: failureTTL, FailureMaxTTL: failureMaxTTL, StaleRecheck: staleRecheck, RoundRobin: true},
 				InFlight: 150, FollowRoutes: true, Complete: true,
 			},

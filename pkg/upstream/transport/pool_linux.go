@@ -92,7 +92,7 @@ func (p *pool) assign(c *Call, now int64) error {
 
 // renew puts a new socket into slot i. If none can be opened, for lack of ports or file
 // descriptors, it returns the old one or any other.
-func (p *pool) renew(i int, cfg *UDPConfig, now int64) (*socket, error) {
+func (p *pool) renew(i int, cfg *udpSettings, now int64) (*socket, error) {
 	fresh, err := p.open(cfg, now)
 	old := p.slots[i]
 	if err == nil {
@@ -116,7 +116,7 @@ const portTries = 16
 
 // open opens one more socket, on the configured port or on a random one of the configured
 // range.
-func (p *pool) open(cfg *UDPConfig, now int64) (*socket, error) {
+func (p *pool) open(cfg *udpSettings, now int64) (*socket, error) {
 	p.turn++
 	poller := p.udp.pollers[p.turn%len(p.udp.pollers)]
 	low, high := int(cfg.MinPort), int(cfg.MaxPort)

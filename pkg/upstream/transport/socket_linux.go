@@ -147,7 +147,7 @@ func openSocket(p *pool, poller *poller, port uint16, now int64) (*socket, error
 
 // receiveBuffer returns the size of a socket's receive buffer in octets, which is larger
 // where few sockets carry all questions.
-func (c *UDPConfig) receiveBuffer(ep *route.Server) int {
+func (c *udpSettings) receiveBuffer(ep *route.Server) int {
 	if sockets, _, _ := c.limits(ep); sockets <= loopbackSockets {
 		return 1 << 20
 	}

@@ -15,26 +15,27 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 )
 
-// UDPConfig says how sockets are used. The zero value of a field means its
-// default.
+// UDPConfig says how UDP is used. The zero value of a field means its default.
 type UDPConfig struct {
+	// Payload is the UDP payload size that we advertise (--edns-packet-max), and so that of the
+	// largest expected reply, in octets. Package upstream has the default.
+	Payload uint16
 	// Sockets is the number of sockets per server. An attacker who cannot see the traffic has
 	// to guess the port of the right one as well as the message ID. Default: 4 for a loopback
-	// address, otherwise 256, or fewer if the limit of open files requires it with this
-	// number of Servers.
+	// address, otherwise 256, or fewer if the limit of open files requires it.
 	Sockets int
-	// Servers is how many servers there are.
-	Servers int
-	// Uses (questions) and Age limit how long a socket is used. Defaults: 1<<16 and 5 min for
-	// a loopback address, otherwise 1<<10 and 1 min.
-	Uses int
-	Age  time.Duration // see Uses
-	// Port is the only local port to use. MinPort and MaxPort bound the random ports. 0
-	// leaves the choice to the kernel.
+	// SocketUses (questions) and SocketAge limit how long a socket is used. Defaults: 1<<16 and
+	// 5 min for a loopback address, otherwise 1<<10 and 1 min.
+	SocketUses int
+	SocketAge  time.Duration // see SocketUses
+	// Port is the only local UDP port to use (--query-port). MinPort and MaxPort bound the
+	// random ports (--min-port, --max-port). 0 leaves the choice to the kernel.
 	Port, MinPort, MaxPort uint16
-	// Payload is the size of the largest expected reply in octets.
-	Payload uint16
+}
 
+// udpSettings is the configuration in effect.
+type udpSettings struct {
+	UDPConfig
 	remote int // sockets per server that is not on loopback, unless Sockets says
 }
 
@@ -48,12 +49,12 @@ const (
 
 // UDP is the transport over UDP.
 type UDP struct {
-	env      Env                       // what the transport needs from its user
-	cfg      atomic.Pointer[UDPConfig] // the current configuration
-	pollers  []*poller                 // read from the sockets
-	outboxes sync.Pool                 // *mmsg.Outbox
-	closed   atomic.Bool               // the transport has been closed
-	wrong    atomic.Uint64             // replies that matched no question
+	env      Env                         // what the transport needs from its user
+	cfg      atomic.Pointer[udpSettings] // the current configuration
+	pollers  []*poller                   // read from the sockets
+	outboxes sync.Pool                   // *mmsg.Outbox
+	closed   atomic.Bool                 // the transport has been closed
+	wrong    atomic.Uint64               // replies that matched no question
 
 	queueMu sync.Mutex   // protects queue and spare
 	queue   []*socket    // with something to send; each with a reference
@@ -64,7 +65,7 @@ type UDP struct {
 // NewUDP returns a transport. It must be closed.
 func NewUDP(env Env, cfg UDPConfig) (*UDP, error) {
 	u := &UDP{env: env}
-	u.Configure(cfg)
+	u.Configure(cfg, 1)
 	u.outboxes.New = func() any { return mmsg.NewOutbox(sendPackets, sendBytes) }
 	for range min(runtime.GOMAXPROCS(0), 4) {
 		p, err := newPoller()
@@ -77,10 +78,10 @@ func NewUDP(env Env, cfg UDPConfig) (*UDP, error) {
 	return u, nil
 }
 
-// Configure replaces the configuration for the sockets that are opened from now on.
-func (u *UDP) Configure(cfg UDPConfig) {
-	cfg.remote = remotePool(openFilesLimit(), cfg.Servers)
-	u.cfg.Store(&cfg)
+// Configure replaces the configuration for the sockets that are opened from now on. servers is
+// how many servers there are.
+func (u *UDP) Configure(cfg UDPConfig, servers int) {
+	u.cfg.Store(&udpSettings{cfg, remotePool(openFilesLimit(), servers)})
 }
 
 // WrongReplies returns the number of packets that answered no call.
@@ -88,7 +89,7 @@ func (u *UDP) WrongReplies() uint64 { return u.wrong.Load() }
 
 // limits returns the number of sockets in a server's pool, and the greatest number of
 // questions and age of a socket.
-func (c *UDPConfig) limits(ep *route.Server) (sockets, uses int, age time.Duration) {
+func (c *udpSettings) limits(ep *route.Server) (sockets, uses int, age time.Duration) {
 	if c.fixedPort(ep) != 0 {
 		// A second socket with the same two addresses would take the first one's replies.
 		return 1, math.MaxInt, math.MaxInt64
@@ -101,11 +102,11 @@ func (c *UDPConfig) limits(ep *route.Server) (sockets, uses int, age time.Durati
 	if c.Sockets > 0 {
 		sockets = c.Sockets
 	}
-	if c.Uses > 0 {
-		uses = c.Uses
+	if c.SocketUses > 0 {
+		uses = c.SocketUses
 	}
-	if c.Age > 0 {
-		age = c.Age
+	if c.SocketAge > 0 {
+		age = c.SocketAge
 	}
 	return sockets, uses, age
 }
@@ -129,7 +130,7 @@ func openFilesLimit() uint64 {
 }
 
 // fixedPort returns the only local port for a server, or 0 if ports are chosen at random.
-func (c *UDPConfig) fixedPort(ep *route.Server) uint16 {
+func (c *udpSettings) fixedPort(ep *route.Server) uint16 {
 	if port := ep.Source.Port(); port != 0 {
 		return port
 	}

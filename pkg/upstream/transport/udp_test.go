@@ -95,7 +95,7 @@ func TestRemotePool(t *testing.T) {
 		}
 	}
 	loopback := route.Server{Addr: netip.MustParseAddrPort("127.0.0.1:53")}
-	if n, _, _ := new(UDPConfig).limits(&loopback); n != loopbackSockets {
+	if n, _, _ := new(udpSettings).limits(&loopback); n != loopbackSockets {
 		t.Errorf("%d sockets to a loopback address", n)
 	}
 }
