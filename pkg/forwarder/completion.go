@@ -112,7 +112,7 @@ func (f *Forwarder) joinCompletion(q *Query, g *upstream.Group, w *walk, nx []by
 	}
 	fl := f.newFlight(q, hash)
 	fl.limit, fl.counted, fl.nameHash = f.limiter(g), false, 0
-	fl.private, fl.serial, fl.client, fl.completing = q.Private, q.serial, q.to, true
+	fl.completing = true
 	fl.addWaiter(q, uncounted)
 	sh.insert(fl)
 	sh.mu.Unlock()

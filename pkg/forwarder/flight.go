@@ -172,57 +172,48 @@ func (sh *flightShard) remove(fl *flight) {
 	}
 }
 
-// join makes q wait for the answer to its question, and sends the question to g if it is not
-// in flight yet. stale says that the cache has an expired answer that may be given.
-func (f *Forwarder) join(q *Query, g *upstream.Group, stale bool) joinResult {
+// joinMode says who gets the answer.
+type joinMode uint8
+
+const (
+	joinWaits   joinMode = iota // the client, who waits
+	joinStale                   // the same, but the cache has an expired answer that may be given
+	joinRefresh                 // only the cache
+)
+
+// join makes q wait for the answer to its question, unless mode is joinRefresh, and sends the
+// question to g if it is not in flight yet.
+func (f *Forwarder) join(q *Query, g *upstream.Group, mode joinMode) joinResult {
 	hash := q.hash()
 	sh := &f.shards[hash%flightShards]
 	sh.mu.Lock()
 	if fl := sh.find(hash, q); fl != nil {
 		defer sh.mu.Unlock()
-		return f.joinFlight(fl, q, stale)
-	}
-	fl := f.newFlight(q, hash)
-	if result := f.limiter(g).admit(fl, f.bucket(&q.recipient), q.nameHash()); result != admitted {
-		sh.mu.Unlock()
-		f.flights.Put(fl)
-		if result == overTypes {
-			return refusedTypes
+		if mode == joinRefresh {
+			return joined
 		}
-		return refused
+		return f.joinFlight(fl, q, mode == joinStale)
 	}
-	fl.private, fl.serial, fl.client = q.Private, q.serial, q.to
-	fl.addWaiter(q, uncounted)
+	fl, bucket := f.newFlight(q, hash), 0
+	if mode == joinRefresh {
+		fl.serial, fl.client = 0, listener.ReplyTo{}
+	} else {
+		fl.addWaiter(q, uncounted)
+		bucket = f.bucket(&q.recipient)
+	}
+	if result := f.limiter(g).admit(fl, bucket, q.nameHash()); result != began {
+		sh.mu.Unlock()
+		fl.recycle()
+		return result
+	}
 	sh.insert(fl)
 	sh.mu.Unlock()
 	var slowAfter time.Duration
-	if stale {
+	if mode == joinStale {
 		slowAfter = q.st.cfg.StaleAfter
 	}
 	f.send(q, g, slowAfter, fl)
 	return began
-}
-
-// begin sends q's question to g only to refresh the cache, unless it is in flight already or
-// too many are. It reports whether it did.
-func (f *Forwarder) begin(q *Query, g *upstream.Group) bool {
-	hash := q.hash()
-	sh := &f.shards[hash%flightShards]
-	sh.mu.Lock()
-	if sh.find(hash, q) != nil {
-		sh.mu.Unlock()
-		return false
-	}
-	fl := f.newFlight(q, hash)
-	if f.limiter(g).admit(fl, f.bucket(nil), q.nameHash()) != admitted {
-		sh.mu.Unlock()
-		f.flights.Put(fl)
-		return false
-	}
-	sh.insert(fl)
-	sh.mu.Unlock()
-	f.send(q, g, 0, fl)
-	return true
 }
 
 // newFlight returns a flight for q's question, without waiters.
@@ -231,7 +222,7 @@ func (f *Forwarder) newFlight(q *Query, hash uint64) *flight {
 	fl.hash, fl.slow, fl.completing = hash, false, false
 	fl.nlen = copy(fl.name[:], m.Name)
 	fl.typ, fl.class, fl.flags, fl.do = m.Type, m.Class, q.sentFlags(), m.EDNS.DO
-	fl.tags, fl.private, fl.serial, fl.asked = q.Options, false, 0, q.epoch
+	fl.tags, fl.private, fl.serial, fl.client, fl.asked = q.Options, q.Private, q.serial, q.to, q.epoch
 	fl.routes, fl.began, fl.again = q.routes, q.now, false
 	fl.from = q.to.Peer().Addr()
 	return fl

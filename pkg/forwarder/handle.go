@@ -57,15 +57,17 @@ func (q *Query) answer() {
 		q.AnswerError(wire.RcodeNotImp, wire.ExtendedError{})
 		return
 	}
-	stale := false
+	mode := joinWaits
 	if q.usesCache() {
 		result := q.lookup()
 		if len(q.out) > 0 || result == answercache.Hinted {
 			return
 		}
-		stale = result == answercache.Expired && st.servesStale()
+		if result == answercache.Expired && st.servesStale() {
+			mode = joinStale
+		}
 	}
-	q.forward(stale)
+	q.forward(mode)
 }
 
 // lookup answers from the cache, and starts to refresh a stale answer.
@@ -116,9 +118,8 @@ func refusedType(t uint16) (rcode int, refused bool) {
 	return 0, false
 }
 
-// forward sends the question to the servers of its domain, unless a stage answers it. stale says
-// that the cache has an expired answer that may be given.
-func (q *Query) forward(stale bool) {
+// forward sends the question to the servers of its domain, unless a stage answers it.
+func (q *Query) forward(mode joinMode) {
 	f := q.f
 	q.epoch = q.st.cache.Epoch() // before the servers are chosen
 	q.routes = f.routing()
@@ -140,10 +141,10 @@ func (q *Query) forward(stale bool) {
 	if q.inner&innerLooks != 0 {
 		return
 	}
-	result := f.join(q, d.Group, stale)
+	result := f.join(q, d.Group, mode)
 	// Another question may have used the room that was made for this one.
 	for tries := 0; result == refused && tries < roomTries && f.makeRoom(f.limiter(d.Group)); tries++ {
-		result = f.join(q, d.Group, stale)
+		result = f.join(q, d.Group, mode)
 	}
 	switch result {
 	case joined:
@@ -157,7 +158,7 @@ func (q *Query) forward(stale bool) {
 		}
 		return
 	}
-	if stale {
+	if mode == joinStale {
 		if out, found := q.st.cache.Lookup(q.reply, q.Msg, f.now(), true); found != answercache.Miss {
 			q.countHit()
 			q.answerCached(out, found)
@@ -177,7 +178,7 @@ func (q *Query) refresh() {
 	q.epoch = q.st.cache.Epoch() // before the servers are chosen
 	q.routes = q.f.routing()
 	d := q.routes.table.Lookup(q.Name, q.Msg.Type)
-	if d.Kind == upstream.Ask && q.f.begin(q, d.Group) {
+	if d.Kind == upstream.Ask && q.f.join(q, d.Group, joinRefresh) == began {
 		q.f.tallies[0].refreshed.Add(1)
 	}
 }

@@ -143,34 +143,26 @@ func (f *Forwarder) AwaitQuiet(limit time.Duration) {
 	}
 }
 
-// bucket returns the index of the counter for a client. Questions of this program itself, and a
-// nil a, have the first counter.
+// bucket returns the index of the counter for a client. Questions of this program itself have the
+// first counter.
 func (f *Forwarder) bucket(a *recipient) int {
-	if a == nil || a.resolve != nil && a.inner == 0 {
+	if a.resolve != nil && a.inner == 0 {
 		return 0
 	}
 	return int(maphash.Comparable(f.seed, a.to.Peer().Addr()) % clientBuckets)
 }
 
-// admission says whether a question may be sent.
-type admission uint8
-
-const (
-	admitted  admission = iota
-	overMax             // too many questions are in flight
-	overTypes           // too many questions about this name are in flight
-)
-
-// admit counts fl, whose client's counter is bucket, unless it must be refused. name is a hash of
-// its name, or 0 for a question that depends on the client, for which names are not counted.
-func (l *limiter) admit(fl *flight, bucket int, name uint64) admission {
+// admit counts fl, whose client's counter is bucket, and returns began, unless fl must be refused.
+// name is a hash of its name, or 0 for a question that depends on the client, for which names are
+// not counted.
+func (l *limiter) admit(fl *flight, bucket int, name uint64) joinResult {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if name != 0 && l.names[name] >= questionsPerName && !fl.asksAddresses() {
-		return overTypes
+		return refusedTypes
 	}
 	if !l.questions.admit(bucket) {
-		return overMax
+		return refused
 	}
 	if name != 0 {
 		l.names[name]++
@@ -184,7 +176,7 @@ func (l *limiter) admit(fl *flight, bucket int, name uint64) admission {
 		l.oldest = fl
 	}
 	l.newest = fl
-	return admitted
+	return began
 }
 
 // asksAddresses reports whether the question is an ordinary one about addresses. As equal questions
