@@ -10,10 +10,7 @@
 // them.
 package dnsname
 
-import (
-	"encoding/binary"
-	"strings"
-)
+import "encoding/binary"
 
 // Limits of RFC 1035 §2.3.4, in octets of wire form.
 const (
@@ -43,15 +40,8 @@ func (n Name) Labels() int {
 // HasSuffix reports whether n is zone or is below it. It compares whole labels. The zero Name is
 // below no name, and no name is below it.
 func (n Name) HasSuffix(zone Name) bool {
-	if zone == "" || !strings.HasSuffix(string(n), string(zone)) {
-		return false
-	}
-	at := len(n) - len(zone)
-	i := 0
-	for i < at {
-		i += int(n[i]) + 1
-	}
-	return i == at
+	_, ok := CutZone([]byte(n), zone)
+	return ok
 }
 
 // Parent returns n without its leftmost label. The parent of the root and of
@@ -66,21 +56,8 @@ func (n Name) Parent() Name {
 // Valid reports whether wire is exactly one complete uncompressed name within
 // the limits of RFC 1035 §2.3.4, in upper or lower case.
 func Valid(wire []byte) bool {
-	if len(wire) > MaxName {
-		return false
-	}
-	i := 0
-	for i < len(wire) {
-		n := int(wire[i])
-		if n == 0 {
-			return i == len(wire)-1
-		}
-		if n > MaxLabel {
-			return false
-		}
-		i += n + 1
-	}
-	return false
+	var buf [MaxLabels]uint8
+	return Offsets(buf[:], wire) != nil
 }
 
 // AppendLower appends wire to dst with the ASCII letters A to Z, and nothing else, in lower case
