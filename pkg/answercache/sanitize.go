@@ -99,16 +99,12 @@ func oneTTL(set []choice) {
 	}
 }
 
-// chooseProofs selects the records with which a validating client can prove an answer: NSEC,
-// NSEC3 and their signatures (RFC 4035 §3.1.3). It returns true.
+// chooseProofs selects the records with which a validating client can prove an answer. It
+// returns true.
 func (s *scratch) chooseProofs() bool {
-	if !s.q.EDNS.DO {
-		return true
-	}
 	var rec wire.Record
-	for it := s.r.Records(); it.Next(&rec); {
-		if rec.Section == wire.Authority && rec.Class == wire.ClassIN &&
-			(rec.Type == wire.TypeNSEC || rec.Type == wire.TypeNSEC3 || rec.Type == wire.TypeRRSIG) {
+	for it := s.r.Records(); s.q.EDNS.DO && it.Next(&rec); {
+		if rec.Proves() {
 			s.chosen = append(s.chosen, choice{rec, rec.TTL})
 		}
 	}

@@ -179,6 +179,12 @@ func (f *Forwarder) Clear() {
 	f.state.Store(&st)
 }
 
+// WouldAsk returns which servers would be asked about a canonical wire name, according to the
+// current routing table. It sends nothing.
+func (f *Forwarder) WouldAsk(name []byte, qtype uint16) upstream.Decision {
+	return f.set.Table().Lookup(name, qtype)
+}
+
 // Run exchanges messages with upstream servers until ctx ends.
 func (f *Forwarder) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)

@@ -77,7 +77,7 @@ func (q *Query) RoundRobin() bool { return q.st.cfg.Cache.RoundRobin }
 
 // Route returns the decision of the routing table for a name in canonical form.
 func (q *Query) Route(name []byte, qtype uint16) upstream.Decision {
-	return q.f.set.Table().Lookup(name, qtype)
+	return q.f.WouldAsk(name, qtype)
 }
 
 // HasLiteral reports whether the routing table has an address for the name.

@@ -202,16 +202,12 @@ func (w *walk) compose(dst []byte, q *wire.Query) []byte {
 	return b.Finish(wire.OPT{})
 }
 
-// appendProofs appends the records with which a validating client can prove the answer (RFC
-// 4035 §3.1.3). It returns false if they did not fit.
+// appendProofs appends the records with which a validating client can prove the answer. It returns
+// false if they did not fit.
 func (w *walk) appendProofs() bool {
-	if !w.do {
-		return true
-	}
 	var rec wire.Record
-	for it := w.reply.Records(); it.Next(&rec); {
-		if rec.Section == wire.Authority && rec.Class == wire.ClassIN &&
-			(rec.Type == wire.TypeNSEC || rec.Type == wire.TypeNSEC3 || rec.Type == wire.TypeRRSIG) && !w.builder.Copy(w.reply.Msg, &rec, rec.TTL) {
+	for it := w.reply.Records(); w.do && it.Next(&rec); {
+		if rec.Proves() && !w.builder.Copy(w.reply.Msg, &rec, rec.TTL) {
 			return false
 		}
 	}

@@ -43,11 +43,19 @@ type crew struct {
 }
 
 // Domain returns the domain as written in the configuration, or "" for the servers for all
-// names.
-func (g *Group) Domain() string { return g.domain }
+// names and for no group.
+func (g *Group) Domain() string {
+	if g == nil {
+		return ""
+	}
+	return g.domain
+}
 
-// GroupServers returns the addresses of a group's servers.
+// GroupServers returns the addresses of a group's servers, none for no group.
 func (g *Group) GroupServers() []netip.AddrPort {
+	if g == nil {
+		return nil
+	}
 	addrs := make([]netip.AddrPort, len(g.servers))
 	for i, s := range g.servers {
 		addrs[i] = s.spec.Addr

@@ -170,6 +170,12 @@ func readTTL(b []byte) uint32 {
 	return 0
 }
 
+// Proves reports whether rec may be needed by a validating client to prove an answer: NSEC, NSEC3 and
+// signatures in the authority section (RFC 4035 §3.1.3).
+func (rec *Record) Proves() bool {
+	return rec.Section == Authority && rec.Class == ClassIN && (rec.Type == TypeNSEC || rec.Type == TypeNSEC3 || rec.Type == TypeRRSIG)
+}
+
 // Iter visits the records of a Reply in order, except the OPT record.
 type Iter struct {
 	msg      []byte

@@ -144,7 +144,7 @@ func (e *Explainer) explainRoute(x *Explanation, name dnsname.Name, typ uint16) 
 		x.addf("no --server and no resolv.conf has a server for the name, so it is answered REFUSED")
 		return
 	}
-	x.Domain, x.Servers = asked.Domain, explain.Servers(asked.Servers, e.Forward.Stats().Upstream.Servers)
+	x.Domain, x.Servers = asked.Group.Domain(), explain.Servers(asked.Group.GroupServers(), e.Forward.Stats().Upstream.Servers)
 	if x.Domain == "" {
 		x.addf("no domain of its own has the name, so its servers are those for all names")
 	} else {

@@ -233,12 +233,12 @@ func (e *Explainer) explainOutside(x *Explanation, name dnsname.Name, typ uint16
 		return
 	}
 	asked := e.Forward.WouldAsk([]byte(name), typ)
-	if asked.Domain == "" {
+	if domain := asked.Group.Domain(); domain == "" {
 		x.addf("no stub domain has it, so the default upstream servers are asked")
 	} else {
-		x.addf("the stub domain %s has it, so only the servers of that domain are asked", asked.Domain)
+		x.addf("the stub domain %s has it, so only the servers of that domain are asked", domain)
 	}
-	x.Servers = explain.Servers(asked.Servers, e.Forward.Stats().Upstream.Servers)
+	x.Servers = explain.Servers(asked.Group.GroupServers(), e.Forward.Stats().Upstream.Servers)
 }
 
 // addf adds a reason, up to [explain.MaxLines].
