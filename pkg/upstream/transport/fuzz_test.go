@@ -106,7 +106,7 @@ func FuzzReply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, packet []byte, mixed bool, mix uint64) {
 		o := newTold()
 		u := &UDP{env: envOf(o)}
-		s := new(socket)
+		s := &socket{table: calls{}}
 		s.refs.Store(1)
 		p := &pool{udp: u}
 		c := &Call{Question: fuzzQuestion(), EDNS: true, Mixed: mixed, mix: mix}
@@ -135,8 +135,8 @@ func FuzzReply(f *testing.F) {
 		if !p.Cancel(c) || p.Cancel(c) {
 			t.Error("the call was not waiting, or is cancelled twice")
 		}
-		if n := s.refs.Load(); n != 1 || s.table.count != 0 {
-			t.Errorf("%d references to the socket, %d calls are left", n, s.table.count)
+		if n := s.refs.Load(); n != 1 || len(s.table) != 0 {
+			t.Errorf("%d references to the socket, %d calls are left", n, len(s.table))
 		}
 	})
 }
@@ -180,7 +180,7 @@ func feed(t *testing.T, parts ...[]byte) map[int][]byte {
 	t.Helper()
 	o := newTold()
 	p := &streamPool{tcp: NewTCP(envOf(o), 1, time.Second), random: newRandom()}
-	s := &stream{pool: p, wake: make(chan struct{}, 1)}
+	s := &stream{pool: p, table: calls{}, wake: make(chan struct{}, 1)}
 	var calls []*Call
 	for id := range uint16(2) {
 		c := &Call{Question: fuzzQuestion(), Index: int(id), EDNS: true}
@@ -204,8 +204,8 @@ func feed(t *testing.T, parts ...[]byte) map[int][]byte {
 			t.Errorf("question %d: answered %v, and still waits or does not", i, answered)
 		}
 	}
-	if s.table.count != 0 {
-		t.Errorf("%d calls are left", s.table.count)
+	if len(s.table) != 0 {
+		t.Errorf("%d calls are left", len(s.table))
 	}
 	return o.replies
 }

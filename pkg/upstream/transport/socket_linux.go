@@ -28,7 +28,7 @@ type socket struct {
 	refs   atomic.Int32   // number of references; the last one closes the socket
 
 	mu    sync.Mutex // protects table
-	table idTable    // the calls that wait for replies, by id
+	table calls      // the calls that wait for replies, by id
 
 	outMu  sync.Mutex   // protects out and queued
 	out    *mmsg.Outbox // nil when nothing waits
@@ -62,9 +62,9 @@ func (s *socket) addCall(c *Call, ids uint64) bool {
 	defer s.mu.Unlock()
 	for range 3 {
 		id := uint16(ids)
-		if s.table.get(id) == nil {
+		if s.table[id] == nil {
 			c.id, c.sock = id, s
-			s.table.addCall(c)
+			s.table[c.id] = c
 			s.refs.Add(1)
 			return true
 		}
@@ -78,10 +78,10 @@ func (s *socket) addCall(c *Call, ids uint64) bool {
 func (s *socket) readd(c *Call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.table.get(c.id) != nil {
+	if s.table[c.id] != nil {
 		return false
 	}
-	s.table.addCall(c)
+	s.table[c.id] = c
 	s.refs.Add(1)
 	return true
 }
@@ -107,7 +107,7 @@ func (s *socket) match(msg []byte) (c *Call, miscased bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c = s.table.get(wire.ID(msg))
+	c = s.table[wire.ID(msg)]
 	if c == nil || !c.matches(msg) {
 		return nil, false
 	}
@@ -119,7 +119,7 @@ func (s *socket) match(msg []byte) (c *Call, miscased bool) {
 // takeAll removes and returns all calls, after an error of the socket.
 func (s *socket) takeAll() []*Call {
 	s.mu.Lock()
-	list := s.table.takeAll(nil)
+	list := s.table.takeAll()
 	s.mu.Unlock()
 	for range list {
 		s.release()
@@ -136,7 +136,7 @@ func openSocket(p *pool, poller *poller, port uint16, now int64) (*socket, error
 		return nil, fmt.Errorf("opening a socket for %v: %w", p.ep.Addr, err)
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, cfg.receiveBuffer(&p.ep))
-	s := &socket{server: p.ep.Addr, poller: poller, fd: fd, opened: now}
+	s := &socket{server: p.ep.Addr, poller: poller, fd: fd, opened: now, table: calls{}}
 	s.refs.Store(1)
 	if err := poller.watchSocket(s); err != nil {
 		_ = unix.Close(fd)

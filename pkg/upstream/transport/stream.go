@@ -50,7 +50,7 @@ type stream struct {
 
 	mu      sync.Mutex // guards what follows
 	nc      net.Conn   // nil until it is connected
-	table   idTable    // the calls that wait for replies, by id
+	table   calls      // the calls that wait for replies, by id
 	out     []byte     // framed questions, not yet written
 	shut    bool       // takes no more questions, ends when none is open
 	ended   bool       // the connection has ended
@@ -107,7 +107,7 @@ func (s *stream) keepAlive(idle time.Duration) {
 func (s *stream) load() (n int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.table.count, !s.shut && !s.ended && (!s.one || s.table.count == 0)
+	return len(s.table), !s.shut && !s.ended && (!s.one || len(s.table) == 0)
 }
 
 // addCall queues c's question under the first free one of ids. It returns false if s takes no
@@ -118,13 +118,13 @@ func (s *stream) addCall(c *Call, ids uint64, now int64) bool {
 	if s.shut || s.ended {
 		return false
 	}
-	for s.table.get(uint16(ids)) != nil {
+	for s.table[uint16(ids)] != nil {
 		if ids >>= 16; ids == 0 {
 			return false
 		}
 	}
 	c.id, c.stream, c.sent = uint16(ids), s, now
-	s.table.addCall(c)
+	s.table[c.id] = c
 	s.used = now
 	start := len(s.out)
 	s.out = append(s.out, 0, 0)
@@ -160,10 +160,10 @@ func (s *stream) remove(c *Call) bool {
 func (s *stream) readd(c *Call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || s.table.get(c.id) != nil {
+	if s.ended || s.table[c.id] != nil {
 		return false
 	}
-	s.table.addCall(c)
+	s.table[c.id] = c
 	return true
 }
 
@@ -174,14 +174,14 @@ func (s *stream) match(msg []byte, now int64) *Call {
 	if len(msg) < wire.HeaderLen || wire.Flags(msg)&wire.FlagQR == 0 {
 		return nil
 	}
-	c := s.table.get(wire.ID(msg))
+	c := s.table[wire.ID(msg)]
 	if c == nil || !c.matches(msg) {
 		return nil
 	}
 	s.table.remove(c)
 	s.replies++
 	s.replied = now
-	if s.table.count == 0 {
+	if len(s.table) == 0 {
 		s.waiting = 0
 	}
 	s.shut = s.shut || s.one
@@ -208,7 +208,7 @@ func (s *stream) close() {
 
 // endIfIdle makes run end if there is nothing left to do. mu must be held.
 func (s *stream) endIfIdle() {
-	if s.shut && s.table.count == 0 && s.nc != nil {
+	if s.shut && len(s.table) == 0 && s.nc != nil {
 		_ = s.nc.SetReadDeadline(time.Unix(1, 0))
 	}
 }
@@ -358,7 +358,7 @@ func (s *stream) end(connected bool, err error) {
 	now := p.tcp.env.Now()
 	s.mu.Lock()
 	s.ended, s.out, s.nc = true, nil, nil
-	list := s.table.takeAll(nil)
+	list := s.table.takeAll()
 	replies := s.replies
 	single := err != nil && s.replies == 1 && (len(list) > 0 || now-s.replied < lastGasp)
 	s.mu.Unlock()

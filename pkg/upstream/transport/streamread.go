@@ -104,7 +104,7 @@ func (s *stream) readMore(nc net.Conn, p []byte, began int64) (n int, err error)
 			s.mu.Lock()
 			s.used = s.pool.tcp.env.Now()
 			s.waiting = 0
-			if s.table.count > 0 {
+			if len(s.table) > 0 {
 				s.waiting = s.used
 			}
 			s.mu.Unlock()
@@ -126,14 +126,14 @@ func (s *stream) setDeadline(nc net.Conn, began int64) (over bool, err error) {
 	until := s.used + max(s.idle, patience)
 	if s.pool.secure != nil {
 		switch {
-		case s.table.count == 0:
+		case len(s.table) == 0:
 			until = s.used + s.idle
 		case s.waiting != 0:
 			until = min(until, s.waiting+patience)
 			s.stalled = s.stalled || now >= until
 		}
 	}
-	if s.shut && s.table.count == 0 || now >= until {
+	if s.shut && len(s.table) == 0 || now >= until {
 		s.shut = true
 		return true, nil
 	}

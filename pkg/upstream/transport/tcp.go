@@ -132,7 +132,7 @@ func (p *streamPool) Send(c *Call, now int64) error {
 			return nil
 		}
 	}
-	s := &stream{pool: p, one: alone, made: now, used: now, idle: p.idle(), wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	s := &stream{pool: p, table: calls{}, one: alone, made: now, used: now, idle: p.idle(), wake: make(chan struct{}, 1), gone: make(chan struct{})}
 	s.addCall(c, ids, now)
 	p.tcp.conns.Add(1)
 	select {

@@ -169,7 +169,7 @@ func FuzzRecords(f *testing.F) {
 		}
 		got := newTold()
 		p := &streamPool{tcp: NewTCP(envOf(got), 1, time.Hour), random: newRandom()}
-		s := &stream{pool: p, wake: make(chan struct{}, 1), idle: int64(time.Hour)}
+		s := &stream{pool: p, table: calls{}, wake: make(chan struct{}, 1), idle: int64(time.Hour)}
 		for id := range uint16(2) {
 			if c := (&Call{Question: fuzzQuestion(), Index: int(id), EDNS: true}); !s.addCall(c, uint64(id)|0x99<<16, int64(time.Hour)) {
 				t.Fatal("no id")

@@ -43,7 +43,9 @@ package transport
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 )
 
 // Question is a question to send.
@@ -95,6 +97,25 @@ type Link interface {
 	Retire(now int64)
 	// Close ends the link once no call waits on it.
 	Close()
+}
+
+// calls holds the calls that wait on one socket or connection, by message ID.
+type calls map[uint16]*Call
+
+// remove removes c and reports whether it was there.
+func (t calls) remove(c *Call) bool {
+	if t[c.id] != c {
+		return false
+	}
+	delete(t, c.id)
+	return true
+}
+
+// takeAll removes and returns all calls.
+func (t calls) takeAll() []*Call {
+	list := slices.Collect(maps.Values(t))
+	clear(t)
+	return list
 }
 
 // Failure says why a call brings no reply.
