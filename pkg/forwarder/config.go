@@ -15,7 +15,7 @@ import (
 // too are in their Config.
 type Config struct {
 	// Upstream says which servers to ask, and how. Its Payload also limits UDP answers to
-	// clients. NewSink, OnSend and Logger are set by New.
+	// clients. NewSink and Logger are set by New.
 	Upstream upstream.Config
 	// Cache says what is cached; if Entries is 0, nothing is. If Reload changes it, the cache
 	// starts empty. MaxTTL and KeepAD also apply to answers that are not cached. With

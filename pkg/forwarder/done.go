@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/answercache"
@@ -31,7 +32,7 @@ type answerSink struct {
 
 var (
 	_ upstream.Sink  = (*answerSink)(nil)
-	_ upstream.Judge = (*flight)(nil)
+	_ upstream.Owner = (*flight)(nil)
 )
 
 func newSink(f *Forwarder) *answerSink { return &answerSink{f: f, buf: make([]byte, 0, 2048)} }
@@ -226,17 +227,9 @@ func (fl *flight) logReply(st *snapshot, r *Reply) {
 	fl.log(st, e)
 }
 
-// Judge implements upstream.Judge.
-func (fl *flight) Judge(_ upstream.Sink, r *wire.Reply) upstream.Verdict {
-	if fl.class != wire.ClassIN {
-		return upstream.Accept
-	}
-	for _, hook := range fl.f.state.Load().ignore {
-		if hook(r) {
-			return upstream.Ignore
-		}
-	}
-	return upstream.Accept
+// Ignores implements upstream.Owner.
+func (fl *flight) Ignores(r *wire.Reply) bool {
+	return fl.class == wire.ClassIN && slices.ContainsFunc(fl.f.state.Load().ignore, func(hook func(*wire.Reply) bool) bool { return hook(r) })
 }
 
 // Slow implements upstream.Owner. The waiters get the expired answer, and the question

@@ -3,7 +3,6 @@ package forwarder
 import (
 	"net/netip"
 
-	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -79,12 +78,8 @@ func (fl *flight) log(st *snapshot, e Event) {
 	st.log.Log(&e)
 }
 
-// onSend logs each packet to an upstream server.
-func onSend(owner upstream.Owner, server netip.AddrPort) {
-	fl, ok := owner.(*flight)
-	if !ok {
-		return
-	}
+// Sent implements upstream.Owner. It logs each packet to an upstream server.
+func (fl *flight) Sent(server netip.AddrPort) {
 	if st := fl.f.state.Load(); st.log != nil {
 		fl.log(st, Event{Kind: EventForwarded, Server: server})
 	}

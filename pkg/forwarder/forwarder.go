@@ -111,9 +111,6 @@ func (f *Forwarder) newState(cfg Config, old *snapshot) *snapshot {
 	cfg = cfg.withDefaults()
 	cfg.Upstream.NewSink = func() upstream.Sink { return newSink(f) }
 	cfg.Upstream.Logger = cfg.Logger
-	if cfg.Log != nil {
-		cfg.Upstream.OnSend = onSend
-	}
 	st := &snapshot{cfg: cfg, log: cfg.Log}
 	for _, stage := range cfg.Stages {
 		if stage.Query != nil {

@@ -84,9 +84,6 @@ type Config struct {
 	// NewSink returns a new [Sink], in which one goroutine collects what follows from the
 	// ends of exchanges. It must not be nil.
 	NewSink func() Sink
-	// OnSend, if not nil, is called for every packet that is sent for an owner. It is called
-	// on the packet path with locks held: it must not block or call the set.
-	OnSend func(owner Owner, server netip.AddrPort)
 	// OnLoop is called when DetectLoops finds that a server loops. It must not call the set.
 	// If it is nil, the finding is logged to Logger.
 	OnLoop func(server netip.AddrPort)

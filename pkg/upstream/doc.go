@@ -30,5 +30,5 @@
 //
 // Locks, in the order in which they may be taken: exchange; then health (of all servers, held
 // for one step of a policy) or a lock of a transport. A registry's lock is taken alone.
-// Owners are called without any lock held, except for Owner.Slow and Judge.
+// Owners are called without any lock held, except for Owner.Slow, Sent and Ignores.
 package upstream

@@ -14,13 +14,11 @@ import (
 type exchange struct {
 	// Constant while the exchange is shared.
 	set      *Set
-	group    *Group                      // the servers to ask
-	owner    Owner                       // nil: only measures or looks for loops
-	judge    Judge                       // owner, if it judges replies
-	onSend   func(Owner, netip.AddrPort) // Config.OnSend
-	question transport.Question          // what is asked
-	name     [wire.MaxName]byte          // memory of question.Name
-	options  []byte                      // memory of question.Options
+	group    *Group             // the servers to ask
+	owner    Owner              // nil: only measures or looks for loops
+	question transport.Question // what is asked
+	name     [wire.MaxName]byte // memory of question.Name
+	options  []byte             // memory of question.Options
 
 	shard *registry // which guards prev and next
 	prev  *exchange // the exchange before this one in shard
@@ -60,7 +58,7 @@ func (ex *exchange) release() {
 }
 
 func (ex *exchange) recycle() {
-	ex.owner, ex.judge, ex.group, ex.shard, ex.onSend = nil, nil, nil, nil, nil
+	ex.owner, ex.group, ex.shard = nil, nil, nil
 	clear(ex.attempts[:ex.n])
 	ex.n, ex.done = 0, false
 	if cap(ex.best) > maxKept {
@@ -149,8 +147,8 @@ func (ex *exchange) send(now int64, a *policy.Action) bool {
 		srv.counters.retried.Add(1)
 	}
 	srv.counters.sent.Add(1)
-	if ex.onSend != nil && ex.owner != nil && a.Way == policy.Usual {
-		ex.onSend(ex.owner, srv.spec.Addr)
+	if ex.owner != nil && a.Way == policy.Usual {
+		ex.owner.Sent(srv.spec.Addr)
 	}
 	return true
 }

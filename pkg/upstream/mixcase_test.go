@@ -67,9 +67,10 @@ func textReply(q *dns.Msg) *dns.Msg {
 }
 
 // names is an owner that keeps the names in an answer.
-type names struct{ done chan string }
-
-func (o *names) Slow(Sink) {}
+type names struct {
+	quiet
+	done chan string
+}
 
 func (o *names) Done(_ Sink, r *Result) {
 	m := new(dns.Msg)

@@ -15,7 +15,7 @@ var (
 	ErrUnreachable = errors.New("no server reachable")
 	// ErrMalformed: the servers' replies could not be parsed.
 	ErrMalformed = errors.New("malformed answer")
-	// ErrIgnored: the owner, as [Judge], ignored all replies.
+	// ErrIgnored: the owner ignored all replies.
 	ErrIgnored = errors.New("answer was ignored as configured")
 	// ErrClosed: the set was closed.
 	ErrClosed = errors.New("closed")
@@ -44,28 +44,15 @@ type Owner interface {
 	// Slow is called at most once, before Done, when Send's slowAfter has passed. It must not
 	// call the set.
 	Slow(sink Sink)
+	// Sent is called for every packet that is sent for the owner, on the packet path and with
+	// locks held: it must not block or call the set.
+	Sent(server netip.AddrPort)
+	// Ignores is called before Done for each good reply that would end the exchange, on the
+	// goroutine that received the reply. If it returns true (--ignore-address), the exchange
+	// waits for another reply from the same server and asks other servers; if nothing better
+	// comes, it ends with ErrIgnored. Ignores must not call the set, or change or keep the reply.
+	Ignores(r *wire.Reply) bool
 }
-
-// Judge is an [Owner] that has a say in which good replies are accepted
-// (--ignore-address).
-type Judge interface {
-	Owner
-	// Judge is called before Done for each good reply that would end the exchange, on the
-	// goroutine that received the reply. If it returns Ignore, the exchange waits for another
-	// reply from the same server and asks other servers; if nothing better comes, it ends
-	// with ErrIgnored. Judge must not call the set, or change or keep the reply.
-	Judge(sink Sink, r *wire.Reply) Verdict
-}
-
-// Verdict is what a [Judge] says.
-type Verdict uint8
-
-const (
-	// Accept ends the exchange with the reply.
-	Accept Verdict = iota
-	// Ignore goes on as if the reply had not come.
-	Ignore
-)
 
 // Result is the outcome of an exchange.
 type Result struct {

@@ -103,21 +103,17 @@ func (*fakeLink) Close()                {}
 
 // verdicts is an owner that records how its exchange ended.
 type verdicts struct {
+	quiet
 	calls  int
 	ignore int // good replies to be ignored
 	judged int
 	reply  []byte
 }
 
-func (v *verdicts) Slow(Sink) {}
-
-func (v *verdicts) Judge(_ Sink, r *wire.Reply) Verdict {
+func (v *verdicts) Ignores(*wire.Reply) bool {
 	v.judged++
-	if v.ignore > 0 {
-		v.ignore--
-		return Ignore
-	}
-	return Accept
+	v.ignore--
+	return v.ignore >= 0
 }
 
 func (v *verdicts) Done(_ Sink, r *Result) {
@@ -232,11 +228,10 @@ func echo(tb testing.TB) Server {
 
 // ringing is an owner of many questions.
 type ringing struct {
+	quiet
 	done chan struct{}
 	name [17]byte
 }
-
-func (r *ringing) Slow(Sink) {}
 
 func (r *ringing) Done(Sink, *Result) { r.done <- struct{}{} }
 

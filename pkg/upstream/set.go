@@ -224,8 +224,7 @@ func isProxy(a netip.Addr) bool {
 func (s *Set) launch(g *Group, q *Question, start policy.Start, owner Owner) {
 	now, cfg := s.now(), s.cfg.Load()
 	ex := s.exchanges.Get().(*exchange)
-	ex.group, ex.owner, ex.onSend = g, owner, cfg.OnSend
-	ex.judge, _ = owner.(Judge)
+	ex.group, ex.owner = g, owner
 	n := copy(ex.name[:], q.Name)
 	ex.options = append(ex.options[:0], q.Options...)
 	ex.question = transport.Question{

@@ -28,8 +28,16 @@ type noSink struct{}
 
 func (noSink) Flush() {}
 
+// quiet is an owner that does not mind what happens before the end.
+type quiet struct{}
+
+func (quiet) Slow(Sink)                {}
+func (quiet) Sent(netip.AddrPort)      {}
+func (quiet) Ignores(*wire.Reply) bool { return false }
+
 // waiting is an owner that a test waits for.
 type waiting struct {
+	quiet
 	done  chan string
 	slow  atomic.Int32
 	calls atomic.Int32

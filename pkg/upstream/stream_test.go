@@ -132,9 +132,10 @@ func newTruncating(tb testing.TB, script tcpScript) *truncating {
 }
 
 // hearing is an owner that keeps what an answer says.
-type hearing struct{ done chan string }
-
-func (o *hearing) Slow(Sink) {}
+type hearing struct {
+	quiet
+	done chan string
+}
 
 func (o *hearing) Done(_ Sink, r *Result) {
 	if r.Reply == nil {

@@ -120,7 +120,7 @@ func (ex *exchange) handleEvent(now int64, ev policy.Event, in input, w *worker)
 		switch {
 		case ev.Outcome == policy.Truncated:
 			at.srv.counters.truncated.Add(1)
-		case ev.Outcome == policy.Good && ex.judge != nil && ex.judge.Judge(w.sink, &w.reply) == Ignore:
+		case ev.Outcome == policy.Good && ex.owner != nil && ex.owner.Ignores(&w.reply):
 			ev.Outcome = policy.Ignored
 		case ev.Outcome == policy.Good && w.reply.Rcode == wire.RcodeNXDomain:
 			at.srv.counters.nxdomain.Add(1)
