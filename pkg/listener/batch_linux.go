@@ -63,11 +63,7 @@ func (b *Batch) group(s *udpSocket) *batchGroup {
 			return g
 		}
 	}
-	g := &batchGroup{
-		late: &lateSend{sock: s, out: newOutgoing(batchMinPackets, s.v6)},
-		data: make([]byte, 0, batchMinBytes),
-	}
-	g.late.control = g.late.send
+	g := &batchGroup{late: newLateSend(s, batchMinPackets), data: make([]byte, 0, batchMinBytes)}
 	b.groups = append(b.groups, g)
 	return g
 }
@@ -96,9 +92,9 @@ type lateSend struct {
 	control func(fd uintptr) // the method value send, allocated once
 }
 
-// newLateSend returns a lateSend for single messages.
-func newLateSend(s *udpSocket) *lateSend {
-	l := &lateSend{sock: s, out: newOutgoing(1, s.v6)}
+// newLateSend returns a lateSend for batches of count messages.
+func newLateSend(s *udpSocket, count int) *lateSend {
+	l := &lateSend{sock: s, out: newOutgoing(count, s.v6)}
 	l.control = l.send
 	return l
 }

@@ -55,7 +55,7 @@ func newUDPSocket(srv *Server, conn *net.UDPConn, addr netip.Addr) (*udpSocket, 
 	if !addr.IsUnspecified() {
 		s.local = addr.WithZone("")
 	}
-	s.single.New = func() any { return newLateSend(s) }
+	s.single.New = func() any { return newLateSend(s, 1) }
 	return s, nil
 }
 
