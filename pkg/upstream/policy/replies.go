@@ -108,7 +108,7 @@ func (q *Query) failedWithEDNS(now Time, plain *attempt) bool {
 // with an OPT record, which may give a reason (RFC 8914), replaces one without.
 func (q *Query) keep(rank Rank, ev *Event, dst []Action) []Action {
 	explains := rank == q.best && ev.OPT && !q.bestOPT
-	if !ev.Keepable || !rank.Better(q.best) && !explains {
+	if !ev.Keepable || rank <= q.best && !explains {
 		return dst
 	}
 	q.best, q.bestOPT = rank, ev.OPT

@@ -129,7 +129,7 @@ func OutcomeOf(rcode int) Outcome {
 	return ServerError
 }
 
-// Rank orders the replies that a client may get. The zero value means no reply.
+// Rank orders the replies that a client may get; greater is better. The zero value means no reply.
 type Rank uint8
 
 const (
@@ -144,9 +144,6 @@ const (
 	// RankGood is an answer that ends the question.
 	RankGood
 )
-
-// Better reports whether r is a better reply than other.
-func (r Rank) Better(other Rank) bool { return r > other }
 
 // ActionKind says what the caller has to do.
 type ActionKind uint8
