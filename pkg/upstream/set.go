@@ -80,7 +80,6 @@ func New(cfg Config) (*Set, error) {
 	s.workers.New = func() any { return s.newWorker() }
 	env := transport.Env{
 		Now:     s.now,
-		Events:  func() transport.Events { return s.newWorker() },
 		Acquire: func() transport.Events { return s.workers.Get().(*worker) },
 		Recycle: func(ev transport.Events) { s.workers.Put(ev) },
 		Crashed: s.crashed,

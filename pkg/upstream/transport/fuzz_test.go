@@ -46,7 +46,6 @@ func (o *told) Flush() {}
 func envOf(o Events) Env {
 	return Env{
 		Now:     func() int64 { return int64(time.Hour) },
-		Events:  func() Events { return o },
 		Acquire: func() Events { return o },
 		Recycle: func(Events) {},
 		Crashed: func(_ netip.AddrPort, _ []byte, cause any) { panic(cause) },

@@ -147,9 +147,7 @@ type Events interface {
 type Env struct {
 	// Now returns nanoseconds on a clock that never goes back.
 	Now func() int64
-	// Events returns a new receiver for one more goroutine.
-	Events func() Events
-	// Acquire lends an Events to a goroutine for a short time; Recycle takes it back.
+	// Acquire lends an Events to a goroutine; Recycle takes it back.
 	Acquire func() Events
 	Recycle func(Events)
 	// Crashed is called when parsing a message panicked.

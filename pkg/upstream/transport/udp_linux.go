@@ -145,7 +145,7 @@ func (u *UDP) Link(ep route.Server) Link { return &pool{udp: u, ep: ep} }
 func (u *UDP) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, p := range u.pollers {
-		r := &reader{udp: u, poller: p, in: newInbox(int(u.cfg.Load().Payload)), events: u.env.Events()}
+		r := &reader{udp: u, poller: p, in: newInbox(int(u.cfg.Load().Payload)), events: u.env.Acquire()}
 		wg.Go(r.run)
 	}
 	<-ctx.Done()
