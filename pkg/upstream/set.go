@@ -174,13 +174,15 @@ func (s *Set) server(spec Server) *server {
 	if srv := s.servers[spec]; srv != nil {
 		return srv
 	}
-	if spec.TLS.On {
-		return s.secureServer(spec)
+	srv := &server{spec: spec}
+	if spec.TLS.On { // all questions go over connections: TLS, or TCP in clear text
+		link := s.tls.Link(spec)
+		srv.links, srv.health = [...]transport.Link{policy.Usual: link, policy.Whole: link}, policy.NewSecure(rand.Float64())
+	} else {
+		srv.links = [...]transport.Link{policy.Usual: s.udp.Link(spec), policy.Whole: s.tcp.Link(spec)}
 	}
-	return &server{
-		spec: spec, links: [...]transport.Link{policy.Usual: s.udp.Link(spec), policy.Whole: s.tcp.Link(spec)},
-		health: policy.Server{}.Placed(policy.Role(spec.Role)),
-	}
+	srv.health = srv.health.Placed(policy.Role(spec.Role))
+	return srv
 }
 
 // Table returns the routing table in effect. Look it up again for each question, because

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -125,16 +124,6 @@ func (t *tlsState) note(h *transport.Handshake) {
 func (t *tlsState) answered() {
 	if t.fault.Load() != nil {
 		t.fault.Store(nil)
-	}
-}
-
-// secureServer returns a new server to which all questions go over connections: TLS, or TCP
-// in clear text.
-func (s *Set) secureServer(spec Server) *server {
-	link := s.tls.Link(spec)
-	return &server{
-		spec: spec, links: [...]transport.Link{policy.Usual: link, policy.Whole: link},
-		health: policy.NewSecure(rand.Float64()).Placed(policy.Role(spec.Role)),
 	}
 }
 
