@@ -263,51 +263,6 @@ func redirects(msg []byte, rec *Record, above, name, target []byte) bool {
 	return EqualNames(appendKnownName(expected, msg, rec.Data), target)
 }
 
-// inOrder checks quickly whether the records in the answer section are in the order in
-// which a client reads them. It may return false although they are.
-func (r *Reply) inOrder() bool {
-	var (
-		rec     Record
-		owner   = HeaderLen // offset of the name whose records come next
-		final   bool
-		signed  bool // the last record was a signature
-		lastAt  = -1 // the owner of the last RRset
-		lastTyp uint16
-		buf     [MaxName]byte
-		name    = r.Name
-	)
-	for it := r.Records(); it.Next(&rec) && rec.Section == Answer; {
-		same := pointerAt(r.Msg, rec.Owner) == owner
-		switch {
-		case rec.Class != r.Class:
-			return false
-		case rec.Type == TypeRRSIG && r.Type != TypeRRSIG && r.Type != TypeANY:
-			if lastAt < 0 || binary.BigEndian.Uint16(r.Msg[rec.Data:]) != lastTyp || !sameOwner(r.Msg, rec.Owner, lastAt) {
-				return false
-			}
-			signed = true
-			continue
-		case !same && !EqualNameAt(r.Msg, rec.Owner, name):
-			return false
-		case rec.Type == r.Type || r.Type == TypeANY:
-			if final && signed {
-				return false
-			}
-			final = true
-		case rec.Type == TypeCNAME && !final:
-			owner = rec.Data
-			if to := pointerAt(r.Msg, owner); to >= 0 {
-				owner = to
-			}
-			name = appendKnownName(buf[:0], r.Msg, rec.Data)
-		default:
-			return false
-		}
-		lastAt, lastTyp, signed = rec.Owner, rec.Type, false
-	}
-	return true
-}
-
 // arranger is the scratch memory of Arrange.
 type arranger struct {
 	chain   Chain
@@ -325,7 +280,7 @@ var arrangers = sync.Pool{New: func() any { return new(arranger) }} //nolint:goc
 // Arrange returns dst unchanged if r is in order already, as almost all replies are, or
 // if r does not fit into a message in another order.
 func Arrange(dst []byte, r *Reply) []byte {
-	if r.Name == nil || Count(r.Msg, Answer) < 2 || r.inOrder() {
+	if r.Name == nil || Count(r.Msg, Answer) < 2 {
 		return dst
 	}
 	a := arrangers.Get().(*arranger)
