@@ -280,7 +280,14 @@ func (a *Answer) aliases(yield func(at int) bool) {
 }
 
 // Aliases returns the number of external names among the records.
-func (a *Answer) Aliases() (n int) {
+func (a *Answer) Aliases() int {
+	if a.several == nil && a.view != viewList && a.view != viewAlias { // nearly always, and inlined
+		return 0
+	}
+	return a.countAliases()
+}
+
+func (a *Answer) countAliases() (n int) {
 	a.aliases(func(int) bool { n++; return true })
 	return n
 }
