@@ -38,6 +38,7 @@ type fakeAPI struct {
 	log      []fakeEvent
 	oldest   int // version before which the log is forgotten
 	fail     error
+	hollow   error // lists fail with it, and streams end at once
 	watches  map[*fakeWatch]bool
 	lists    int // list requests, pages each count
 	streamed int // streamed lists
@@ -124,7 +125,7 @@ func (f *fakeAPI) ListWithContext(ctx context.Context, options metav1.ListOption
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lists++
-	if err := cmp.Or(ctx.Err(), f.fail); err != nil {
+	if err := cmp.Or(ctx.Err(), f.fail, f.hollow); err != nil {
 		return nil, err
 	}
 	// A real server pages through a snapshot; here a change in between expires
@@ -162,6 +163,10 @@ func (f *fakeAPI) WatchWithContext(ctx context.Context, options metav1.ListOptio
 		return nil, err
 	}
 	w := &fakeWatch{api: f, ch: make(chan watch.Event, 100_000)}
+	if f.hollow != nil {
+		close(w.ch)
+		return w, nil
+	}
 	if options.SendInitialEvents != nil {
 		if !f.streams {
 			return nil, apierrors.NewInvalid(schema.GroupKind{Kind: "ListOptions"}, "", field.ErrorList{

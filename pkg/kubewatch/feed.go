@@ -135,10 +135,10 @@ func (f *feed[V]) watch(ctx context.Context, options metav1.ListOptions) (watch.
 	w, err := f.src.WatchWithContext(ctx, options)
 	streaming := options.SendInitialEvents != nil && *options.SendInitialEvents
 	if err == nil {
-		f.health.succeeded()
 		if streaming {
-			w = gather(w, f.store)
+			return gather(w, f.store), nil
 		}
+		f.health.succeeded()
 		return w, nil
 	}
 	if streaming && apierrors.IsInvalid(err) {

@@ -63,6 +63,7 @@ func (g *gathering[V]) run() {
 			if !g.send(watch.Event{Type: watch.Added, Object: all}) {
 				return
 			}
+			g.store.health.succeeded() // a stream that ends before it has listed all does not count
 			all = nil
 		}
 		if !g.send(event) {

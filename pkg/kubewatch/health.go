@@ -50,7 +50,7 @@ func (h *health) listed() {
 	h.mu.Unlock()
 }
 
-// succeeded records that a watch was opened.
+// succeeded records that a watch was opened or, if it begins with a list, that the list is complete.
 func (h *health) succeeded() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -258,6 +258,32 @@ func TestNothingBeforeEveryList(t *testing.T) {
 	})
 }
 
+// A server that opens each stream, and ends it before it has sent anything, is a failing server:
+// the failure is logged once a minute.
+func TestHollowStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, true)
+		f.services.put(testService("web", "10.0.0.1"))
+		f.services.hollow = errors.New("the answer is empty")
+		f.run(t)
+		defer f.stop()
+		settled(10 * time.Minute)
+		if n := strings.Count(f.log.String(), "level=ERROR"); n < 9 || n > 11 || strings.Contains(f.log.String(), "succeed again") {
+			t.Errorf("%d errors in 10 minutes:\n%s", n, f.log)
+		}
+		if r := f.Status().Resources[0]; r.Connected || !strings.Contains(r.LastError, "the answer is empty") {
+			t.Errorf("status %+v", r)
+		}
+		f.services.mu.Lock()
+		f.services.hollow = nil
+		f.services.mu.Unlock()
+		settled(10 * time.Second)
+		if !f.HasSynced() || !f.Status().Resources[0].Connected || !strings.Contains(f.log.String(), "succeed again") {
+			t.Errorf("not well again:\n%s", f.log)
+		}
+	})
+}
+
 func TestAPIAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, true)
