@@ -68,10 +68,10 @@ func (s *State) Health() pages.Health {
 		if !r.LastHeard.IsZero() {
 			h.Age = max(h.Age, time.Since(r.LastHeard))
 		}
-		h.Detail = append(h.Detail, pages.DescribeResource(&r))
+		h.Detail = append(h.Detail, describeResource(&r))
 	}
 	if c := status.ClusterSet; c != nil {
-		h.Detail = append(h.Detail, pages.DescribeClusterSet(c), pages.DescribeResource(&c.Resource))
+		h.Detail = append(h.Detail, describeClusterSet(c), describeResource(&c.Resource))
 	}
 	if settings := s.Autopath.Settings(); settings.Mode == autopath.Cluster || settings.Mode == autopath.All {
 		h.Detail = append(h.Detail, "autopath: "+settings.String())
@@ -93,4 +93,29 @@ func (s *State) readiness() pages.Health {
 		h.Ready, h.Reason = false, "shutting down"
 	}
 	return h
+}
+
+// describeResource describes the state of the watch of a resource in one line.
+func describeResource(r *kubewatch.ResourceStatus) string {
+	state := "connected"
+	if !r.Connected {
+		state = "not connected"
+	}
+	line := fmt.Sprintf("%s: %s for %s", r.Resource, state, time.Since(r.Since).Round(time.Second))
+	if r.LastError != "" {
+		line += ": " + r.LastError
+	}
+	return line
+}
+
+// describeClusterSet describes the content of the clusterset zone in one line.
+func describeClusterSet(c *kubewatch.ClusterSetStatus) string {
+	line := fmt.Sprintf("clusterset: %d imports, %d slices, %d endpoints", c.Imports, c.Slices, c.Endpoints)
+	switch {
+	case c.Absent:
+		line += "; the cluster has no ServiceImports (CustomResourceDefinition not found)"
+	case !c.Synced:
+		line += "; not loaded yet, its names are answered with SERVFAIL"
+	}
+	return line
 }
