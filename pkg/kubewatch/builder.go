@@ -68,7 +68,7 @@ func (b *treeBuilder) run(ctx context.Context) {
 		if b.hasSynced.Load() {
 			b.waitForQuiet(ctx)
 		}
-		work := b.state.takeWork()
+		work := b.state.takeWork(!b.hasSynced.Load())
 		b.rebuild(work)
 		b.built(len(work.keys), time.Since(start))
 		if !b.hasSynced.Load() {
@@ -110,27 +110,34 @@ const atOnce = 64
 
 // rebuild builds the records of all Services of work again.
 func (b *treeBuilder) rebuild(work pendingWork) {
-	n := atOnce
-	if !b.hasSynced.Load() {
-		n = len(work.keys) // a partial tree must not be visible
+	n := len(work.keys)
+	if n == 0 || !b.hasSynced.Load() { // a partial tree must not be visible
+		b.rebuildTogether(work.keys, work.triggers)
+		return
 	}
-	for keys := range slices.Chunk(work.keys, max(n, 1)) {
-		changes := make([]treecache.Change, 0, len(keys))
-		for _, k := range keys {
-			if c, ok := b.change(k); ok {
-				changes = append(changes, c)
-			}
+	for keys := range slices.Chunk(work.keys[:n-1], atOnce) {
+		b.rebuildTogether(keys, work.triggers)
+	}
+	b.rebuildTogether(work.keys[n-1:], work.triggers) // the last one may be heavy
+}
+
+// rebuildTogether builds the records of Services again and makes them visible in one step.
+func (b *treeBuilder) rebuildTogether(keys []key, triggers map[key][]time.Time) {
+	changes := make([]treecache.Change, 0, len(keys))
+	for _, k := range keys {
+		if c, ok := b.change(k); ok {
+			changes = append(changes, c)
 		}
-		b.tree.Apply(changes...)
-		if len(work.triggers) == 0 || b.programmed == nil {
-			continue
-		}
-		now := time.Now()
-		for _, k := range keys {
-			if triggers := work.triggers[k]; len(triggers) > 0 {
-				service, _ := b.state.service(k)
-				b.programmed(service, triggers, now)
-			}
+	}
+	b.tree.Apply(changes...)
+	if len(triggers) == 0 || b.programmed == nil {
+		return
+	}
+	now := time.Now()
+	for _, k := range keys {
+		if times := triggers[k]; len(times) > 0 {
+			service, _ := b.state.service(k)
+			b.programmed(service, times, now)
 		}
 	}
 }

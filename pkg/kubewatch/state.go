@@ -97,16 +97,47 @@ type pendingWork struct {
 	relisted bool                // a whole list arrived
 }
 
-// takeWork returns the pending work, and removes it from s.
-func (s *clusterState) takeWork() pendingWork {
+// heavy is the number of endpoints from which a Service is heavy: building it takes some
+// milliseconds. One slice may have 100 000 addresses.
+const heavy = 5000
+
+// takeWork returns the pending work, and removes it from s. Unless whole is true, it leaves all
+// heavy Services but one for the next time, so that a change of another Service waits for one of
+// them at most, however many there are and however often they change. That one comes last.
+func (s *clusterState) takeWork(whole bool) pendingWork {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := pendingWork{keys: make([]key, 0, len(s.dirty)), triggers: s.triggers, relisted: s.relisted}
+	left := map[key]struct{}{}
+	var last []key
 	for k := range s.dirty {
-		t.keys = append(t.keys, k)
+		switch {
+		case whole || !s.isHeavy(k):
+			t.keys = append(t.keys, k)
+		case last == nil:
+			last = []key{k}
+		default:
+			left[k] = struct{}{}
+		}
 	}
-	s.dirty, s.triggers, s.relisted = map[key]struct{}{}, map[key][]time.Time{}, false
+	t.keys = append(t.keys, last...)
+	s.dirty, s.triggers, s.relisted = left, map[key][]time.Time{}, false
+	for k := range left {
+		if triggers, ok := t.triggers[k]; ok {
+			s.triggers[k] = triggers
+			delete(t.triggers, k)
+		}
+	}
+	if len(left) > 0 {
+		s.nudge()
+	}
 	return t
+}
+
+// isHeavy reports whether the Service k is heavy. s.mu must be held.
+func (s *clusterState) isHeavy(k key) bool {
+	e := s.serviceStates[k]
+	return e != nil && e.service != nil && length(e.slices) >= heavy
 }
 
 // listed reports whether every list is complete.

@@ -5,7 +5,9 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/kube-dns/kube-dns/pkg/records"
 )
@@ -54,5 +56,58 @@ func TestManySlicesOfOneService(t *testing.T) {
 	}
 	if c := state.counts(); c.slices != 0 || c.endpoints != 0 {
 		t.Errorf("%+v at the end", c)
+	}
+}
+
+// However many heavy Services change, those that are not heavy are all taken at once, with one
+// heavy one at most; each of these has its turn, and none is lost.
+func TestHeavyServicesTakeTurns(t *testing.T) {
+	state := newClusterState()
+	sink := sliceSink{state, ofService}
+	ip := netip.MustParseAddr("10.0.0.1")
+	put := func(name string, endpoints int) {
+		serviceSink{state}.set(&item[*records.Service]{key: key{"default", name}, kept: true, value: &records.Service{Namespace: "default", Name: name, Kind: records.Headless}})
+		s := &records.Slice{Name: name + "-a"}
+		for range endpoints {
+			s.Add(records.Endpoint{Addr: ip, Ready: true})
+		}
+		ip = ip.Next()
+		sink.set(&item[sliceValue]{key: key{"default", s.Name}, kept: true, value: sliceValue{service: name, parts: []*records.Slice{s}}, trigger: time.Unix(1, 0)})
+	}
+	sink.replace(nil)
+	serviceSink{state}.replace(nil)
+	for i := range 20 {
+		put(fmt.Sprint("heavy-", i), heavy)
+		put(fmt.Sprint("light-", i), heavy-1)
+	}
+	seen := map[key]int{}
+	for range 20 {
+		select {
+		case <-state.wake:
+		default:
+			t.Fatal("there is work left, but nobody is told")
+		}
+		put("light-again", 1)
+		work := state.takeWork(false)
+		for i, k := range work.keys {
+			seen[k]++
+			if isHeavy := strings.HasPrefix(k.name, "heavy-"); isHeavy != (i == len(work.keys)-1) {
+				t.Fatalf("%s at %d of %d", k.name, i, len(work.keys))
+			}
+			if len(work.triggers[k]) == 0 {
+				t.Errorf("%v: no triggers", k)
+			}
+		}
+		if len(work.triggers) != len(work.keys) {
+			t.Errorf("%d triggers for %d keys", len(work.triggers), len(work.keys))
+		}
+	}
+	if work := state.takeWork(false); len(work.keys) > 0 || len(seen) != 41 || seen[key{"default", "light-again"}] != 20 {
+		t.Errorf("%d keys at the end, %d Services seen", len(work.keys), len(seen))
+	}
+	put("heavy-0", heavy)
+	put("heavy-1", heavy)
+	if work := state.takeWork(true); len(work.keys) != 2 {
+		t.Errorf("%d keys, want the whole work", len(work.keys))
 	}
 }
