@@ -33,6 +33,7 @@ func (a *app) loop(ctx context.Context, changes <-chan func()) {
 		case <-ctx.Done():
 			return
 		case <-duck.Over():
+			a.sockets.StepBack()
 			a.forward.AwaitQuiet(time.Second)
 			return
 		case sig := <-a.env.signals:

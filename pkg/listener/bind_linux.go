@@ -60,6 +60,7 @@ func bindOnce(ctx context.Context, addr netip.AddrPort, cfg *Config) (b *bound, 
 	lc := net.ListenConfig{KeepAlive: -1}
 	if cfg.Share {
 		lc.Control = shareControl(addr)
+		lc.SetMultipathTCP(false) // which steerTo does not support
 	}
 	l, err := lc.Listen(ctx, network("tcp", addr), addr.String())
 	if err != nil {

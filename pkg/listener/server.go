@@ -82,6 +82,10 @@ func (s *Server) bindAddress(addr netip.AddrPort) ([]*udpSocket, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.cfg.Share { // of a process that has ended
+		unsteer(b.tcp)
+		unsteer(b.udp[0])
+	}
 	var udp []*udpSocket
 	for _, c := range b.udp {
 		u, err := newUDPSocket(s, c, addr.Addr())

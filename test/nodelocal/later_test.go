@@ -102,7 +102,9 @@ func TestUpstreamPort(t *testing.T) {
 	}
 }
 
-// TestRolloutIPv6 overlaps two instances in front of IPv6 replicas.
+// TestRolloutIPv6 overlaps two instances in front of IPv6 replicas: first the older one ends, as
+// in an update, then the newer one, as when an update is undone. Nothing is lost, although nearly
+// always a question is in flight.
 func TestRolloutIPv6(t *testing.T) {
 	if !inside(t) {
 		return
@@ -121,8 +123,7 @@ func TestRolloutIPv6(t *testing.T) {
 	go func() {
 		for sum, n := 0, 0; ; n++ {
 			name := fmt.Sprintf("roll%d.default.svc.cluster.local", n)
-			// A client's second try is never lost.
-			if resolve(name, time.Second) != "10.9.9.9" && resolve(name, 4*time.Second) != "10.9.9.9" {
+			if resolve(name, 4*time.Second) != "10.9.9.9" {
 				sum++
 			}
 			select {
@@ -133,9 +134,12 @@ func TestRolloutIPv6(t *testing.T) {
 		}
 	}()
 	fresh := instance()
-	_ = old.Process.Signal(syscall.SIGTERM)
-	if code := old.wait(10 * time.Second); code != 0 {
-		t.Errorf("exit code %d", code)
+	for _, ends := range []func() *process{func() *process { return old }, instance} {
+		p := ends()
+		_ = p.Process.Signal(syscall.SIGTERM)
+		if code := p.wait(10 * time.Second); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
 	}
 	if n := <-lost; n > 0 {
 		t.Errorf("lost %d", n)
