@@ -37,7 +37,7 @@ func (in *instance) explain(args ...string) (code int, out string) {
 	in.t.Helper()
 	testkit.Eventually(in.t, "an explanation comes", func() bool {
 		code, out = explainCommand(in.t, append(args, "--server="+in.metrics.String())...)
-		return !strings.Contains(out, "429")
+		return !strings.Contains(out, "429 Too Many Requests") // a port may contain 429, too
 	})
 	return code, out
 }
