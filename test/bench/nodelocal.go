@@ -33,7 +33,7 @@ func (s *session) nodeLocal(ctx context.Context) error {
 	}
 	defer os.RemoveAll(root)
 	list := []peer{s.programs.oursOnNode(), s.programs.theirsOnNode(), s.programs.echoOnNode()}
-	scripts := []string{nodeHost, nodeHost + theirLink + addTheirRules, nodeHost + theirLink + addTheirRules}
+	scripts := []string{nodeHost, nodeHost + theirLink + addTheirRules, nodeHost + theirLink + echoRules}
 	for i := range list {
 		stop, err := s.newNode(ctx, filepath.Join(root, list[i].name), scripts[i], &list[i])
 		if err != nil {
@@ -103,7 +103,7 @@ iptables -w -t nat -A OUTPUT -d ` + nodeService + ` -p udp --dport 53 -j DNAT --
 `
 
 // What NodeLocal DNSCache creates on a host, and removes when it is told to end, the rules
-// first. Rules in chains that a node's own programs do not pass are left out here.
+// first. Queries and answers on the loopback interface pass all these chains.
 const (
 	theirLink = `
 ip link add nodelocaldns type dummy 2>/dev/null || ip link add nodelocaldns type bridge
@@ -111,13 +111,26 @@ ip link set nodelocaldns up
 for a in ` + nodeAddress + ` ` + nodeService + `; do ip addr add $a/32 dev nodelocaldns; done
 `
 	theirRules = `
-for a in ` + nodeAddress + ` ` + nodeService + `; do for p in udp tcp; do
-	iptables -w -t raw -$DO OUTPUT -d $a -p $p --dport 53 -j NOTRACK
-	iptables -w -t raw -$DO OUTPUT -s $a -p $p --sport 53 -j NOTRACK
-done; done
+for a in ` + nodeAddress + ` ` + nodeService + `; do
+	for p in tcp udp; do
+		rule -t raw PREROUTING -d $a -p $p --dport 53 -j NOTRACK
+		rule -t filter INPUT -d $a -p $p --dport 53 -j ACCEPT
+		rule -t raw OUTPUT -s $a -p $p --sport 53 -j NOTRACK
+		rule -t filter OUTPUT -s $a -p $p --sport 53 -j ACCEPT
+		rule -t raw OUTPUT -d $a -p $p --dport 53 -j NOTRACK
+	done
+	rule -t raw OUTPUT -d $a -p tcp --dport 8080 -j NOTRACK
+	rule -t raw OUTPUT -s $a -p tcp --sport 8080 -j NOTRACK
+done
 `
-	addTheirRules    = "DO=I\n" + theirRules
-	removeTheirRules = "DO=D\n" + theirRules + "ip link del nodelocaldns\n"
+	addTheirRules    = "rule() { t=$2; shift 2; iptables -w -t $t -I \"$@\"; }\n" + theirRules
+	removeTheirRules = "rule() { t=$2; shift 2; iptables -w -t $t -D \"$@\"; }\n" + theirRules + "ip link del nodelocaldns\n"
+	// echoRules are the fewest rules with which queries at the Service's address reach a
+	// server on the node and no connection is tracked.
+	echoRules = `
+iptables -w -t raw -I OUTPUT -d ` + nodeService + ` -p udp --dport 53 -j NOTRACK
+iptables -w -t raw -I OUTPUT -s ` + nodeService + ` -p udp --sport 53 -j NOTRACK
+`
 )
 
 // oursOnNode and theirsOnNode are the two caches with the options of their manifests.
