@@ -111,9 +111,9 @@ func (f *Forwarder) joinCompletion(q *Query, g *upstream.Group, w *walk, nx []by
 		return refused
 	}
 	fl := f.newFlight(q, hash)
-	fl.limit, fl.counted, fl.nameHash = f.limiter(g), false, 0
+	f.limits.assign(fl, g.Domain())
 	fl.completing = true
-	fl.addWaiter(q, uncounted)
+	fl.addWaiter(q, false)
 	sh.insert(fl)
 	sh.mu.Unlock()
 	c := &completion{f: f, fl: fl, nx: slices.Clone(nx), w: f.getWalk(q.st), who: q.innerOf(0)}
@@ -254,7 +254,7 @@ func (c *completion) answer(v verdict) {
 	sh.remove(fl)
 	waiting := fl.waiters
 	sh.mu.Unlock()
-	fl.limit.releaseWaiters(waiting)
+	f.limits.releaseWaiters(fl, waiting)
 	s, st := f.sinks.Get().(*answerSink), f.state.Load()
 	defer func() {
 		if cause := recover(); cause != nil {

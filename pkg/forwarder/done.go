@@ -95,8 +95,8 @@ func (fl *flight) Done(us upstream.Sink, res *upstream.Result) {
 	sh.mu.Lock()
 	sh.remove(fl)
 	sh.mu.Unlock()
-	fl.limit.release(fl)
-	fl.limit.releaseWaiters(fl.waiters)
+	f.limits.release(fl)
+	f.limits.releaseWaiters(fl, fl.waiters)
 	waiting, goesOn := fl.waiters, false
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -242,7 +242,7 @@ func (fl *flight) Slow(us upstream.Sink) {
 	d := fl.detach()
 	fl.slow = true
 	sh.mu.Unlock()
-	fl.limit.releaseWaiters(d.waiters)
+	f.limits.releaseWaiters(fl, d.waiters)
 	if rest := d.giveStale(st, s, d.waiters); len(rest) > 0 {
 		sh.mu.Lock()
 		fl.waiters, fl.slow = append(rest, fl.waiters...), false

@@ -44,10 +44,9 @@ type flight struct {
 	again   bool    // the question was asked again because routes changed; askAgain sets it
 
 	limit    *limiter // counts the flight
-	bucket   int      // index of the client's counter in limit
-	number   uint64   // number of the flight in limit
+	number   uint64   // number of the flight in limits
 	nameHash uint64   // hash of the name in limit; 0 if limit does not count the name
-	counted  bool     // the flight is counted in limit; protected by limit, like the next two
+	counted  bool     // the flight is counted in limit; protected by limits, like the next two
 	older    *flight  // the flight admitted before, in limit
 	newer    *flight  // the flight admitted after, in limit
 
@@ -73,7 +72,7 @@ type waiter struct {
 	edns      bool    // it has an OPT record
 	hasCookie bool    // it has a client cookie
 	cookie    [8]byte // the client cookie
-	bucket    int     // index of the client's counter in flight.limit, or uncounted
+	counted   bool    // it is counted in flight.limit
 	nameAt    int32   // offset of its spelling in flight.names; negative for that in flight.name
 	since     int64   // Forwarder.now when the query's batch arrived
 }
@@ -194,14 +193,13 @@ func (f *Forwarder) join(q *Query, g *upstream.Group, mode joinMode) joinResult 
 		}
 		return f.joinFlight(fl, q, mode == joinStale)
 	}
-	fl, bucket := f.newFlight(q, hash), 0
+	fl := f.newFlight(q, hash)
 	if mode == joinRefresh {
 		fl.serial, fl.client = 0, listener.ReplyTo{}
 	} else {
-		fl.addWaiter(q, uncounted)
-		bucket = f.bucket(&q.recipient)
+		fl.addWaiter(q, false)
 	}
-	if result := f.limiter(g).admit(fl, bucket, q.nameHash()); result != began {
+	if result := f.limits.admit(fl, g.Domain(), q.st.cfg.InFlight, q.nameHash()); result != began {
 		sh.mu.Unlock()
 		fl.recycle()
 		return result
@@ -224,7 +222,7 @@ func (f *Forwarder) newFlight(q *Query, hash uint64) *flight {
 	fl.typ, fl.class, fl.flags, fl.do = m.Type, m.Class, q.sentFlags(), m.EDNS.DO
 	fl.tags, fl.private, fl.serial, fl.client, fl.asked = q.Options, q.Private, q.serial, q.to, q.epoch
 	fl.routes, fl.began, fl.again = q.routes, q.now, false
-	fl.from = q.to.Peer().Addr()
+	fl.from = q.Client()
 	return fl
 }
 
@@ -262,11 +260,10 @@ func (f *Forwarder) joinFlight(fl *flight, q *Query, stale bool) joinResult {
 			}
 		}
 	}
-	bucket := f.bucket(&q.recipient)
-	if !fl.limit.admitWaiter(bucket) {
+	if !f.limits.admitWaiter(fl, q.Client(), q.st.cfg.InFlight) {
 		return refused
 	}
-	fl.addWaiter(q, bucket)
+	fl.addWaiter(q, true)
 	if q.st.log != nil {
 		q.log(Event{Kind: EventDuplicate}, nil)
 	}
@@ -281,15 +278,12 @@ func (fl *flight) equals(w *waiter, m *wire.Query) bool {
 		string(q.Name) == string(m.Name) && string(q.EDNS.ClientCookie) == string(m.EDNS.ClientCookie)
 }
 
-// uncounted stands for waiter.bucket if the limiter does not count the waiter.
-const uncounted = -1
-
-// addWaiter makes q wait for fl. bucket is waiter.bucket.
-func (fl *flight) addWaiter(q *Query, bucket int) {
+// addWaiter makes q wait for fl. counted is waiter.counted.
+func (fl *flight) addWaiter(q *Query, counted bool) {
 	m := q.Msg
 	w := waiter{
 		recipient: q.recipient, id: m.ID, flags: m.Flags, size: m.EDNS.Size, edns: m.EDNS.Present, nameAt: -1, since: q.now,
-		bucket: bucket,
+		counted: counted,
 	}
 	if string(m.Name) != string(fl.name[:fl.nlen]) {
 		w.nameAt = int32(len(fl.names))

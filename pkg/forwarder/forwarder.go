@@ -22,26 +22,25 @@ import (
 // Forwarder answers queries. Its methods are safe for concurrent use, and so are its fields
 // unless noted otherwise.
 type Forwarder struct {
-	base      time.Time                           // the zero of now; does not change
-	set       *upstream.Set                       // asks upstream servers; does not change
-	state     atomic.Pointer[snapshot]            // the current configuration
-	reload    sync.Mutex                          // held while state or remote is replaced
-	seed      maphash.Seed                        // for hashes of questions and clients; does not change
-	secret    wire.CookieSecret                   // the key of cookies for clients; does not change
-	shards    [flightShards]flightShard           // the questions in flight
-	limits    atomic.Pointer[map[string]*limiter] // by domain of the servers; the map never changes
-	limitMu   sync.Mutex                          // held while limits is replaced
-	sinks     sync.Pool                           // of *answerSink, for makeRoom
-	flights   sync.Pool                           // of *flight
-	parts     sync.Pool                           // of *Part, for callers without one
-	buffers   sync.Pool                           // of *[]byte with room for any message, for resolve
-	tallies   [tallyShards]tally                  // the counters of Stats
-	nextTally atomic.Uint32                       // number of the tally of the next Part
-	serial    atomic.Uint64                       // number of the last query in the query log
-	remote    atomic.Pointer[remoteRoutes]        // the routes of upstream servers; never nil
-	follow    follower                            // reads the routes of upstream servers
-	purged    atomic.Uint64                       // entries removed by purge
-	origins   origins                             // the servers whose replies are stored
+	base      time.Time                    // the zero of now; does not change
+	set       *upstream.Set                // asks upstream servers; does not change
+	state     atomic.Pointer[snapshot]     // the current configuration
+	reload    sync.Mutex                   // held while state or remote is replaced
+	seed      maphash.Seed                 // for hashes of questions and clients; does not change
+	secret    wire.CookieSecret            // the key of cookies for clients; does not change
+	shards    [flightShards]flightShard    // the questions in flight
+	limits    limits                       // limits the questions in flight
+	sinks     sync.Pool                    // of *answerSink, for makeRoom
+	flights   sync.Pool                    // of *flight
+	parts     sync.Pool                    // of *Part, for callers without one
+	buffers   sync.Pool                    // of *[]byte with room for any message, for resolve
+	tallies   [tallyShards]tally           // the counters of Stats
+	nextTally atomic.Uint32                // number of the tally of the next Part
+	serial    atomic.Uint64                // number of the last query in the query log
+	remote    atomic.Pointer[remoteRoutes] // the routes of upstream servers; never nil
+	follow    follower                     // reads the routes of upstream servers
+	purged    atomic.Uint64                // entries removed by purge
+	origins   origins                      // the servers whose replies are stored
 	// completions is what completes names.
 	completions completer
 
@@ -89,7 +88,6 @@ func New(cfg Config) (*Forwarder, error) {
 	f.follow.init(f)
 	f.flights.New = func() any { return &flight{f: f} }
 	f.sinks.New = func() any { return newSink(f) }
-	f.limits.Store(&map[string]*limiter{})
 	f.parts.New = func() any { return f.newPart() }
 	f.buffers.New = func() any { return new(make([]byte, 0, wire.MaxMessage)) }
 	for i := range f.shards {
@@ -101,7 +99,7 @@ func New(cfg Config) (*Forwarder, error) {
 		return nil, err
 	}
 	st.cfg.Upstream.Routes = nil // f.set has them in its own form
-	f.use(st)
+	f.state.Store(st)
 	return f, nil
 }
 
@@ -141,12 +139,6 @@ func (f *Forwarder) newState(cfg Config, old *snapshot) *snapshot {
 	return st
 }
 
-// use publishes a snapshot.
-func (f *Forwarder) use(st *snapshot) {
-	f.state.Store(st)
-	f.setLimits(st.cfg.InFlight)
-}
-
 // Reload applies another configuration. Cache entries whose names now have other servers are
 // removed, and all entries if the cache's own configuration changes. Questions in flight whose
 // names have other servers are asked again. Call Clear afterwards if the stages now judge
@@ -160,7 +152,7 @@ func (f *Forwarder) Reload(cfg Config) error {
 		return err
 	}
 	st.cfg.Upstream.Routes = nil // f.set has them in its own form
-	f.use(st)
+	f.state.Store(st)
 	f.purge(st, old)
 	return nil
 }

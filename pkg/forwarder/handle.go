@@ -143,7 +143,7 @@ func (q *Query) forward(mode joinMode) {
 	}
 	result := f.join(q, d.Group, mode)
 	// Another question may have used the room that was made for this one.
-	for tries := 0; result == refused && tries < roomTries && f.makeRoom(f.limiter(d.Group)); tries++ {
+	for tries := 0; result == refused && tries < roomTries && f.makeRoom(d.Group.Domain()); tries++ {
 		result = f.join(q, d.Group, mode)
 	}
 	switch result {

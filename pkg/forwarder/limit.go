@@ -2,71 +2,75 @@ package forwarder
 
 import (
 	"errors"
-	"hash/maphash"
 	"maps"
+	"net/netip"
 	"sync"
 	"time"
 
-	"github.com/kube-dns/kube-dns/pkg/upstream"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// limiter limits the questions in flight to one group of servers, and the queries that join them,
-// and divides both among clients. If a new question is over the limit, the question that has
-// waited longest is answered early, if it has waited for patience: by then it has been sent
-// several times.
+// limits limits the questions in flight to the servers of each domain, and the queries that join
+// them, and divides both among clients. If a new question is over the limit, the question that has
+// waited longest is answered early, if it has waited for patience: by then it has been sent several
+// times. The zero value is ready.
+type limits struct {
+	mu      sync.Mutex          // protects all fields, and those of the limiters
+	domains map[string]*limiter // by the domain of the servers
+	tidyAt  int                 // number of domains at which those without questions are removed
+	number  uint64              // number of the last flight
+}
+
+// limiter counts what is in flight to the servers of one domain. limits.mu protects it.
 type limiter struct {
-	mu        sync.Mutex       // protects all fields
 	questions shares           // questions in flight that count; at most Config.InFlight
 	waiters   shares           // queries that have joined a question in flight
 	names     map[uint64]int32 // questions in flight by hash of their names
-	number    uint64           // number of the last flight
 	oldest    *flight          // the first flight that counts, in order of admission
 	newest    *flight          // the last flight that counts
 }
 
-// shares counts what clients hold of something that is limited.
+// shares counts what clients hold of something that is limited. This program's own questions have
+// the client that is not valid.
 //
-// Until max is reached, it does not matter whose it is. Then a client that has less than an equal
-// share still gets more, up to a reserve of a quarter, so that one client cannot lock the others
-// out.
+// Until the limit is reached, it does not matter whose it is. Then a client that has less than an
+// equal share still gets more, up to a reserve of a quarter, so that one client cannot lock the
+// others out.
 type shares struct {
-	max     int                  // largest total without the reserve
-	total   int                  // held by all clients
-	active  int                  // number of elements of clients that are not 0
-	clients [clientBuckets]int32 // held, by hash of the client
+	total   int                // held by all clients
+	clients map[netip.Addr]int // held by each client that holds something
 }
 
-// admit counts one more for the client with the counter bucket, unless it must be refused.
-func (s *shares) admit(bucket int) bool {
-	if s.total >= s.max {
-		active := s.active
-		if s.clients[bucket] == 0 {
+// admit counts one more for a client, unless it must be refused. most is the largest total without
+// the reserve.
+func (s *shares) admit(client netip.Addr, most int) bool {
+	held := s.clients[client]
+	if s.total >= most {
+		active := len(s.clients)
+		if held == 0 {
 			active++
 		}
-		if s.total >= s.max+(s.max+3)/4 || int(s.clients[bucket]) >= s.max/max(active, 2) {
+		if s.total >= most+(most+3)/4 || held >= most/max(active, 2) {
 			return false
 		}
 	}
-	s.total++
-	if s.clients[bucket]++; s.clients[bucket] == 1 {
-		s.active++
+	if s.clients == nil {
+		s.clients = map[netip.Addr]int{}
 	}
+	s.total++
+	s.clients[client]++
 	return true
 }
 
 // release undoes admit.
-func (s *shares) release(bucket int) {
+func (s *shares) release(client netip.Addr) {
 	s.total--
-	if s.clients[bucket]--; s.clients[bucket] == 0 {
-		s.active--
+	if s.clients[client]--; s.clients[client] == 0 {
+		delete(s.clients, client)
 	}
 }
 
 const (
-	// clientBuckets is the number of counters for clients. Clients with the same counter
-	// have one share together.
-	clientBuckets = 1024
 	// waitersPerQuestion is how many queries may join questions in flight, for each question
 	// that may be in flight.
 	waitersPerQuestion = 4
@@ -79,56 +83,43 @@ const (
 	patience = time.Second
 	// roomTries is how many other questions are answered early to make room for one.
 	roomTries = 8
+	// idleDomains is how many domains without questions are remembered in any case.
+	idleDomains = 64
 )
 
-// limiter returns the limiter of a group. All groups of one domain have the same limiter,
-// also after Reload.
-func (f *Forwarder) limiter(g *upstream.Group) *limiter {
-	if l := (*f.limits.Load())[g.Domain()]; l != nil {
-		return l
+// limiter returns the limiter of a domain. There may be very many domains, so those without
+// questions do not stay. l.mu must be held.
+func (l *limits) limiter(domain string) *limiter {
+	if of := l.domains[domain]; of != nil {
+		return of
 	}
-	f.limitMu.Lock()
-	defer f.limitMu.Unlock()
-	old := *f.limits.Load()
-	if l := old[g.Domain()]; l != nil {
-		return l
+	if len(l.domains) >= l.tidyAt {
+		maps.DeleteFunc(l.domains, func(_ string, of *limiter) bool {
+			return of.questions.total == 0 && of.waiters.total == 0 && len(of.names) == 0
+		})
+		l.tidyAt = 2*len(l.domains) + idleDomains
 	}
-	next := maps.Clone(old)
-	l := &limiter{names: map[uint64]int32{}}
-	l.setMax(f.state.Load().cfg.InFlight)
-	next[g.Domain()] = l
-	f.limits.Store(&next)
-	return l
+	if l.domains == nil {
+		l.domains = map[string]*limiter{}
+	}
+	of := &limiter{names: map[uint64]int32{}}
+	l.domains[domain] = of
+	return of
 }
 
-// setMax applies Config.InFlight.
-func (l *limiter) setMax(inFlight int) {
-	l.questions.max, l.waiters.max = inFlight, waitersPerQuestion*inFlight
-}
-
-// setLimits applies Config.InFlight, and removes the limiters of domains without questions in
-// flight.
-func (f *Forwarder) setLimits(inFlight int) {
-	f.limitMu.Lock()
-	defer f.limitMu.Unlock()
-	next := map[string]*limiter{}
-	for domain, l := range *f.limits.Load() {
-		l.mu.Lock()
-		l.setMax(inFlight)
-		if l.questions.total > 0 || l.waiters.total > 0 {
-			next[domain] = l
-		}
-		l.mu.Unlock()
-	}
-	f.limits.Store(&next)
+// assign makes fl join the limits of a domain without counting it.
+func (l *limits) assign(fl *flight, domain string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fl.limit, fl.counted, fl.nameHash = l.limiter(domain), false, 0
 }
 
 // inFlight returns the number of questions in flight, and of queries that have joined one.
-func (f *Forwarder) inFlight() (questions, waiters int) {
-	for _, l := range *f.limits.Load() {
-		l.mu.Lock()
-		questions, waiters = questions+l.questions.total, waiters+l.waiters.total
-		l.mu.Unlock()
+func (l *limits) inFlight() (questions, waiters int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, of := range l.domains {
+		questions, waiters = questions+of.questions.total, waiters+of.waiters.total
 	}
 	return questions, waiters
 }
@@ -137,45 +128,37 @@ func (f *Forwarder) inFlight() (questions, waiters int) {
 // sockets are closed: whoever waits for an answer then would get none.
 func (f *Forwarder) AwaitQuiet(limit time.Duration) {
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if questions, _ := f.inFlight(); questions == 0 {
+		if questions, _ := f.limits.inFlight(); questions == 0 {
 			return
 		}
 	}
 }
 
-// bucket returns the index of the counter for a client. Questions of this program itself have the
-// first counter.
-func (f *Forwarder) bucket(a *recipient) int {
-	if a.resolve != nil && a.inner == 0 {
-		return 0
-	}
-	return int(maphash.Comparable(f.seed, a.to.Peer().Addr()) % clientBuckets)
-}
-
-// admit counts fl, whose client's counter is bucket, and returns began, unless fl must be refused.
-// name is a hash of its name, or 0 for a question that depends on the client, for which names are
-// not counted.
-func (l *limiter) admit(fl *flight, bucket int, name uint64) joinResult {
+// admit counts fl among the questions to the servers of a domain and returns began, unless it must
+// be refused. most is Config.InFlight. name is a hash of its name, or 0 for a question that depends
+// on the client, for which names are not counted.
+func (l *limits) admit(fl *flight, domain string, most int, name uint64) joinResult {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if name != 0 && l.names[name] >= questionsPerName && !fl.asksAddresses() {
+	of := l.limiter(domain)
+	if name != 0 && of.names[name] >= questionsPerName && !fl.asksAddresses() {
 		return refusedTypes
 	}
-	if !l.questions.admit(bucket) {
+	if !of.questions.admit(fl.from, most) {
 		return refused
 	}
 	if name != 0 {
-		l.names[name]++
+		of.names[name]++
 	}
 	l.number++
-	fl.limit, fl.bucket, fl.number, fl.counted, fl.nameHash = l, bucket, l.number, true, name
-	fl.older, fl.newer = l.newest, nil
-	if l.newest != nil {
-		l.newest.newer = fl
+	fl.limit, fl.number, fl.counted, fl.nameHash = of, l.number, true, name
+	fl.older, fl.newer = of.newest, nil
+	if of.newest != nil {
+		of.newest.newer = fl
 	} else {
-		l.oldest = fl
+		of.oldest = fl
 	}
-	l.newest = fl
+	of.newest = fl
 	return began
 }
 
@@ -187,72 +170,74 @@ func (fl *flight) asksAddresses() bool {
 }
 
 // release undoes admit, unless uncount has done so.
-func (l *limiter) release(fl *flight) {
+func (l *limits) release(fl *flight) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if fl.nameHash != 0 {
-		if l.names[fl.nameHash]--; l.names[fl.nameHash] == 0 {
-			delete(l.names, fl.nameHash)
+	if names := fl.limit.names; fl.nameHash != 0 {
+		if names[fl.nameHash]--; names[fl.nameHash] == 0 {
+			delete(names, fl.nameHash)
 		}
 	}
 	if fl.counted {
-		l.uncount(fl)
+		fl.limit.uncount(fl)
 	}
 }
 
-// uncount removes fl from the questions that count. l.mu must be held.
-func (l *limiter) uncount(fl *flight) {
-	l.questions.release(fl.bucket)
+// uncount removes fl from the questions that count.
+func (of *limiter) uncount(fl *flight) {
+	of.questions.release(fl.from)
 	if fl.older != nil {
 		fl.older.newer = fl.newer
 	} else {
-		l.oldest = fl.newer
+		of.oldest = fl.newer
 	}
 	if fl.newer != nil {
 		fl.newer.older = fl.older
 	} else {
-		l.newest = fl.older
+		of.newest = fl.older
 	}
 	fl.older, fl.newer, fl.counted = nil, nil, false
 }
 
-// admitWaiter counts a query that joins a question in flight, unless it must be refused.
-func (l *limiter) admitWaiter(bucket int) bool {
+// admitWaiter counts the query of a client that joins fl, unless it must be refused. most is
+// Config.InFlight.
+func (l *limits) admitWaiter(fl *flight, client netip.Addr, most int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.waiters.admit(bucket)
+	return fl.limit.waiters.admit(client, waitersPerQuestion*most)
 }
 
-// releaseWaiters undoes admitWaiter for those of the waiters that count.
-func (l *limiter) releaseWaiters(waiters []waiter) {
+// releaseWaiters undoes admitWaiter for those of the waiters of fl that count.
+func (l *limits) releaseWaiters(fl *flight, waiters []waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range waiters {
-		if w := &waiters[i]; w.bucket != uncounted {
-			l.waiters.release(w.bucket)
-			w.bucket = uncounted
+		if w := &waiters[i]; w.counted {
+			fl.limit.waiters.release(w.to.Peer().Addr())
+			w.counted = false
 		}
 	}
 }
 
-// takeOldest removes the question that has waited longest from those that count, if it has waited
-// for patience, and returns it with what identifies it. Otherwise it returns nil.
-func (l *limiter) takeOldest(now int64) (fl *flight, hash, number uint64) {
+// takeOldest removes the question of a domain that has waited longest from those that count, if it
+// has waited for patience, and returns it with what identifies it. Otherwise it returns nil.
+func (l *limits) takeOldest(domain string, now int64) (fl *flight, hash, number uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fl = l.oldest
+	of := l.limiter(domain)
+	fl = of.oldest
 	if fl == nil || now-fl.began < int64(patience) {
 		return nil, 0, 0
 	}
-	l.uncount(fl)
+	of.uncount(fl)
 	return fl, fl.hash, fl.number
 }
 
-// makeRoom answers the waiters of the question of l that has waited longest, with an expired
+// makeRoom answers the waiters of the question of a domain that has waited longest, with an expired
 // answer or SERVFAIL. The question remains in flight, so that its answer is still cached. It
 // reports whether it made room. The caller must not hold a shard's lock.
-func (f *Forwarder) makeRoom(l *limiter) bool {
-	fl, hash, number := l.takeOldest(f.now())
+func (f *Forwarder) makeRoom(domain string) bool {
+	fl, hash, number := f.limits.takeOldest(domain, f.now())
 	if fl == nil {
 		return false
 	}
@@ -266,8 +251,8 @@ func (f *Forwarder) makeRoom(l *limiter) bool {
 	s := f.sinks.Get().(*answerSink)
 	st := f.state.Load()
 	ended := fl.detach()
+	f.limits.releaseWaiters(fl, ended.waiters)
 	sh.mu.Unlock()
-	l.releaseWaiters(ended.waiters)
 	ended.giveUp(st, s, wire.EDENoReachableAuthority, errNoRoom)
 	s.Flush()
 	f.sinks.Put(s)

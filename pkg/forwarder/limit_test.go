@@ -213,3 +213,51 @@ func TestLimitsUnderChange(t *testing.T) {
 		}
 	}
 }
+
+// TestManyDomains: there may be very many domains with servers of their own. Only those with
+// questions in flight take memory, and their limits hold whatever is asked about the others.
+func TestManyDomains(t *testing.T) {
+	const held, others = 100, 1000
+	release := make(chan struct{})
+	s := newFakeServer(t, func(q *dns.Msg, tcp bool) [][]byte {
+		if q.Question[0].Name[0] == 'x' {
+			<-release
+		}
+		return zone(0, rec)(q, tcp)
+	})
+	cfg := to(s)
+	cfg.InFlight = 1
+	servers := []upstream.Server{{Addr: s.Addr}}
+	for i := range held + others {
+		cfg.Upstream.Routes = append(cfg.Upstream.Routes, upstream.Route{Domain: suffix(fmt.Sprintf("d%d.", i)), Servers: servers})
+	}
+	f := run(t, cfg)
+	c := newClient(t, f, 2, false)
+	var waiting []uint16
+	for i := range held {
+		q := question(fmt.Sprintf("x.d%d.", i), dns.TypeA)
+		c.Start(q)
+		waiting = append(waiting, q.Id)
+	}
+	for i := range others {
+		if m := c.Ask(question(fmt.Sprintf("www.d%d.", held+i), dns.TypeA)); m.Rcode != dns.RcodeSuccess {
+			t.Fatalf("domain %d: %q", held+i, summary(m))
+		}
+	}
+	if st := f.Stats(); st.InFlight != held {
+		t.Errorf("%d questions in flight, want %d", st.InFlight, held)
+	}
+	for i := range held {
+		if m := c.Ask(question(fmt.Sprintf("www.d%d.", i), dns.TypeA)); m.Rcode != dns.RcodeRefused {
+			t.Fatalf("domain %d has forgotten its limit: %q", i, summary(m))
+		}
+	}
+	close(release)
+	for _, id := range waiting {
+		c.Wait(id)
+	}
+	waitFor(t, func() bool { return f.Stats().InFlight == 0 })
+	if n := len(f.limits.domains); n > 3*held+idleDomains {
+		t.Errorf("%d domains are remembered", n)
+	}
+}

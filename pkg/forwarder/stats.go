@@ -70,7 +70,7 @@ func (f *Forwarder) Stats() Stats {
 		CacheSize: max(st.cfg.Cache.Entries, 0),
 		Cache:     st.cache.Stats(), Upstream: f.set.Stats(),
 	}
-	s.InFlight, s.Waiting = f.inFlight()
+	s.InFlight, s.Waiting = f.limits.inFlight()
 	for i := range s.Completions {
 		s.Completions[i] = f.completions.outcomes[i].Load()
 	}

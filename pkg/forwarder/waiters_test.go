@@ -130,26 +130,26 @@ func TestWaitersAreShared(t *testing.T) {
 // than the limit and its reserve, and a client with nothing gets something while the reserve lasts.
 func TestShares(t *testing.T) {
 	const limit = 10
-	s := shares{max: limit}
-	held := map[int]int{}
+	var s shares
+	held := map[netip.Addr]int{}
 	total := 0
 	for i := range 10000 {
-		bucket := (i * 7919) % 13
-		if i%3 == 2 && held[bucket] > 0 {
-			s.release(bucket)
-			held[bucket]--
+		client := netip.AddrFrom4([4]byte{192, 0, 2, byte(i * 7919 % 13)})
+		if i%3 == 2 && held[client] > 0 {
+			s.release(client)
+			held[client]--
 			total--
 			continue
 		}
-		active := s.active
-		got := s.admit(bucket)
+		active := len(s.clients)
+		got := s.admit(client, limit)
 		switch {
 		case !got && total < limit:
 			t.Fatalf("step %d: refused with %d of %d held", i, total, limit)
-		case !got && held[bucket] == 0 && total < limit+limit/4 && active < limit:
+		case !got && held[client] == 0 && total < limit+limit/4 && active < limit:
 			t.Fatalf("step %d: a client with nothing was refused with %d of %d held", i, total, limit)
 		case got:
-			held[bucket]++
+			held[client]++
 			total++
 		}
 		active = 0
@@ -158,8 +158,8 @@ func TestShares(t *testing.T) {
 				active++
 			}
 		}
-		if s.total != total || s.active != active || total > limit+(limit+3)/4 {
-			t.Fatalf("step %d: %d held by %d, counted %d by %d", i, total, active, s.total, s.active)
+		if s.total != total || len(s.clients) != active || total > limit+(limit+3)/4 {
+			t.Fatalf("step %d: %d held by %d, counted %d by %d", i, total, active, s.total, len(s.clients))
 		}
 	}
 }
