@@ -90,76 +90,33 @@ func keepsTTLs(r *Reply, limit uint32) bool {
 // appendRebuilt is AppendReply for messages that cannot be copied as they are because they
 // are too long, have records after the OPT record, or have a TTL that must change.
 func appendRebuilt(dst []byte, q *Query, r *Reply, o *Relay) []byte {
-	var b Builder
-	b.Start(dst, q, o.Limit)
+	bare := *q
+	bare.EDNS = EDNS{}
+	var (
+		b    Builder
+		rec  Record
+		base = len(dst)
+		most = max(o.Limit, MinPayload)
+	)
+	b.Start(dst, &bare, 2*MaxMessage) // any record fits after those that are within the limit
 	b.SetRcode(r.RelayedRcode())
 	b.setFlag(relayFlags(q, r, o), true)
-	var (
-		rec     Record
-		sets    rrsets
-		set     = b.Mark() // where the current RRset began
-		answers = Count(r.Msg, Answer)
-	)
-	for it := r.Records(); it.Next(&rec); {
-		b.Open(rec.Section)
-		owner, begins := sets.next(r.Msg, &rec)
-		if begins {
-			set = b.Mark()
-		}
+	for it := r.Records(); it.Next(&rec) && len(b.buf)-base <= most; {
 		ttl := rec.TTL
 		if rec.Section == Answer && o.MaxTTL > 0 {
 			ttl = min(ttl, o.MaxTTL)
 		}
-		if b.copyOf(owner, r.Msg, &rec, ttl) {
-			continue
-		}
-		if sets.whole.only {
-			b.Rollback(set)
-		}
-		if required(rec.Section, rec.Type, answers) {
-			b.SetTC()
-		}
-		break
+		b.Open(rec.Section)
+		b.Copy(r.Msg, &rec, ttl)
 	}
-	return b.Finish(o.OPT)
+	return FinishReply(b.Finish(OPT{}), base, q, most, &o.OPT)
 }
 
-// rrsets finds where the RRsets of a message begin. It expands the name of each owner at most
-// once, because that costs much if a malicious message makes it so.
-type rrsets struct {
-	whole   wholeSets        // which RRsets are left out as a whole
-	any     bool             // there was a record
-	section Section          // of the last record
-	typ     uint16           // of the last record, like the following
-	pointer int              // the target of its owner, -1 if that is no pointer
-	bufs    [2][MaxName]byte // memory of two expanded owners
-	at      int              // which of bufs begins with its expanded owner
-	size    int              // of that, in octets
-}
-
-// next looks at the next record. owner is its expanded owner, good until the call after the
-// next one. begins tells whether it is the first of its RRset.
-func (s *rrsets) next(msg []byte, rec *Record) (owner []byte, begins bool) {
-	to := pointerAt(msg, rec.Owner)
-	same := s.any && to >= 0 && to == s.pointer
-	if !same {
-		last := s.bufs[s.at][:s.size]
-		s.at = 1 - s.at
-		s.size = len(appendKnownName(s.bufs[s.at][:0], msg, rec.Owner))
-		same = s.any && EqualNames(s.bufs[s.at][:s.size], last)
-	}
-	begins = !same || rec.Type != s.typ || rec.Section != s.section
-	if begins {
-		s.whole.begin(rec.Section, rec.Type)
-	}
-	s.any, s.section, s.typ, s.pointer = true, rec.Section, rec.Type, to
-	return s.bufs[s.at][:s.size], begins
-}
-
-// sameOwner compares two names of one message.
+// sameOwner compares two owners of a message that a Builder has written, which compresses equal
+// names alike.
 func sameOwner(msg []byte, a, b int) bool {
-	if to := pointerAt(msg, a); a == b || to >= 0 && to == pointerAt(msg, b) {
-		return true
+	if to, other := pointerAt(msg, a), pointerAt(msg, b); to >= 0 && other >= 0 {
+		return to == other
 	}
 	var buf [MaxName]byte
 	return EqualNameAt(msg, b, appendKnownName(buf[:0], msg, a))
@@ -176,18 +133,11 @@ type copiedOwner struct {
 // TTL in seconds. Its names, including those in its RDATA, are expanded and compressed
 // again. The class is the record's.
 func (b *Builder) Copy(msg []byte, rec *Record, ttl uint32) bool {
-	return b.copyOf(nil, msg, rec, ttl)
-}
-
-// copyOf is Copy of a record whose owner has been expanded already, if it is not nil.
-func (b *Builder) copyOf(owner, msg []byte, rec *Record, ttl uint32) bool {
 	to := pointerAt(msg, rec.Owner)
 	from := &msg[0]
 	var buf [MaxName]byte
-	switch {
-	case to >= 0 && b.last != 0 && b.copied == (copiedOwner{from, to, b.last}):
-		owner = SameOwner // as in most answers
-	case owner == nil:
+	owner := SameOwner // as in most answers
+	if to < 0 || b.last == 0 || b.copied != (copiedOwner{from, to, b.last}) {
 		owner = appendKnownName(buf[:0], msg, rec.Owner)
 	}
 	if !b.CopyAs(owner, msg, rec, ttl) {
