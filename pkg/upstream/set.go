@@ -31,10 +31,9 @@ type Set struct {
 	cfg   atomic.Pointer[settings] // the current settings
 	table atomic.Pointer[Table]    // the current routing table
 
-	reload  sync.Mutex                         // one Reload at a time; guards servers and order
-	servers map[Server]*server                 // the servers in use
-	order   []*server                          // the same, in the order of the configuration
-	known   atomic.Pointer[map[Server]*server] // those over TLS
+	reload  sync.Mutex         // one Reload at a time; guards servers and order
+	servers map[Server]*server // the servers in use
+	order   []*server          // the same, in the order of the configuration
 
 	health  sync.Mutex     // guards policy.Server and policy.Group of all, and streams
 	streams policy.Streams // counts the exchanges over TCP
@@ -89,7 +88,7 @@ func New(cfg Config) (*Set, error) {
 		return nil, err
 	}
 	s.tcp = transport.NewTCP(env, cfg.TCPExchanges, cfg.Timeout)
-	s.tls = transport.NewTLS(env, transport.TLSEnv{Trust: s.trust, Handshake: s.shaken}, maxTLSDials, cfg.Timeout)
+	s.tls = transport.NewTLS(env, s.trust, maxTLSDials, cfg.Timeout)
 	s.apply(cfg)
 	s.checkLoops()
 	return s, nil
@@ -158,7 +157,6 @@ func (s *Set) apply(cfg Config) {
 		g.health = policy.NewGroup(health, policy.Time(s.now()), rand.Uint64())
 		return &Group{g, domain}
 	})
-	s.publish(kept)
 	s.udp.Configure(cfg.UDPConfig, len(kept))
 	s.table.Store(table)
 	for spec, srv := range s.servers {
@@ -176,10 +174,10 @@ func (s *Set) server(spec Server) *server {
 	}
 	srv := &server{spec: spec}
 	if spec.TLS.On { // all questions go over connections: TLS, or TCP in clear text
-		link := s.tls.Link(spec)
+		link := s.tls.Link(spec, func(h transport.Handshake, now int64) { s.shaken(srv, &h, now) })
 		srv.links, srv.health = [...]transport.Link{policy.Usual: link, policy.Whole: link}, policy.NewSecure(rand.Float64())
 	} else {
-		srv.links = [...]transport.Link{policy.Usual: s.udp.Link(spec), policy.Whole: s.tcp.Link(spec)}
+		srv.links = [...]transport.Link{policy.Usual: s.udp.Link(spec), policy.Whole: s.tcp.Link(spec, nil)}
 	}
 	srv.health = srv.health.Placed(policy.Role(spec.Role))
 	return srv

@@ -137,13 +137,9 @@ func (s *Set) trust() *Trust {
 	return systemTrust
 }
 
-// shaken handles an event of a connection: it counts it, and tells the policy and the log.
-func (s *Set) shaken(spec Server, h transport.Handshake, now int64) {
-	srv := (*s.known.Load())[spec]
-	if srv == nil {
-		return
-	}
-	srv.tls.note(&h)
+// shaken handles an event of a connection to srv: it counts it, and tells the policy and the log.
+func (s *Set) shaken(srv *server, h *transport.Handshake, now int64) {
+	srv.tls.note(h)
 	switch h.Kind {
 	case transport.Opened:
 		s.health.Lock()
@@ -267,15 +263,4 @@ func of(d dnsname.Domain) string {
 		return " (domain " + text + ")"
 	}
 	return ""
-}
-
-// publish makes the TLS servers among servers known to shaken.
-func (s *Set) publish(servers map[Server]*server) {
-	secure := map[Server]*server{}
-	for spec, srv := range servers {
-		if spec.TLS.On {
-			secure[spec] = srv
-		}
-	}
-	s.known.Store(&secure)
 }

@@ -374,7 +374,7 @@ func (s *stream) end(connected bool, err error) {
 	if p.secure != nil && !errors.Is(err, context.Canceled) {
 		why = p.over(s, streamEnd{connected, err, len(list), replies}, now)
 		if single {
-			p.secure.env.Handshake(p.ep, Handshake{Kind: AnswersOnce}, now)
+			p.secure.report(Handshake{Kind: AnswersOnce}, now)
 		}
 	}
 	if len(list) == 0 {

@@ -18,7 +18,7 @@ type TCP struct {
 	env      Env           // what the transport needs from its user
 	patience atomic.Int64  // nanoseconds that a message may take
 	idle     time.Duration // how long a connection stays open without traffic
-	tls      *TLSEnv       // nil: in clear
+	trust    func() *Trust // of NewTLS; nil: in clear
 	dials    chan *stream  // connections to be made
 	conns    atomic.Int32  // number of open connections
 	dialled  atomic.Uint64 // connections made so far
@@ -47,11 +47,12 @@ func (t *TCP) Dials() uint64 { return t.dialled.Load() }
 // Conns returns the number of open connections.
 func (t *TCP) Conns() int { return int(t.conns.Load()) }
 
-// Link returns a new link to one server.
-func (t *TCP) Link(ep route.Server) Link {
+// Link returns a new link to one server. Over TLS, report is called with each event of a
+// connection, before the calls on that connection are told that they failed.
+func (t *TCP) Link(ep route.Server, report func(h Handshake, now int64)) Link {
 	p := &streamPool{tcp: t, ep: ep}
-	if t.tls != nil {
-		p.secure = &secure{env: t.tls, idle: t.idle}
+	if t.trust != nil {
+		p.secure = &secure{report: report, idle: t.idle}
 	}
 	return p
 }
@@ -153,7 +154,7 @@ func (p *streamPool) trust() *Trust {
 	if !p.encrypted() {
 		return nil
 	}
-	return p.secure.env.Trust()
+	return p.tcp.trust()
 }
 
 // idle returns how long a connection stays open without traffic, in nanoseconds. mu must be

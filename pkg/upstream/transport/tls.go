@@ -7,8 +7,6 @@ import (
 	"crypto/x509"
 	"net"
 	"time"
-
-	"github.com/kube-dns/kube-dns/pkg/upstream/route"
 )
 
 // Trust holds the authorities that we trust in a handshake, and our own certificate. It must
@@ -54,16 +52,6 @@ type Handshake struct {
 	Others int
 }
 
-// TLSEnv is what the transport over TLS needs from the program besides [Env].
-type TLSEnv struct {
-	// Trust returns the certificates for the next handshake. Values are compared by pointer:
-	// after a change, no session is resumed, and the open connections take no more questions.
-	Trust func() *Trust
-	// Handshake is called with each event of a connection to ep, before the calls on that
-	// connection are told that they failed.
-	Handshake func(ep route.Server, h Handshake, now int64)
-}
-
 const (
 	// tlsIdle is how long a connection stays open without traffic, unless the
 	// server says otherwise (RFC 7828); maxTLSIdle bounds that.
@@ -88,15 +76,20 @@ const (
 
 // NewTLS returns a transport over TLS. At most dials connections wait to be made. See
 // [NewTCP] for patience.
-func NewTLS(env Env, tlsEnv TLSEnv, dials int, patience time.Duration) *TCP {
+//
+// trust returns the certificates for the next handshake. Values are compared by pointer: after a
+// change, no session is resumed, and the open connections take no more questions.
+func NewTLS(env Env, trust func() *Trust, dials int, patience time.Duration) *TCP {
 	t := NewTCP(env, dials, patience)
-	t.idle, t.tls = tlsIdle, &tlsEnv
+	t.idle, t.trust = tlsIdle, trust
 	return t
 }
 
 // secure is what the connections to one TLS server share.
 type secure struct {
-	env *TLSEnv // what the transport needs from its user
+	// report is called with each event of a connection, before the calls on that connection are
+	// told that they failed.
+	report func(h Handshake, now int64)
 
 	// Guarded by streamPool.mu.
 
@@ -147,7 +140,7 @@ func (p *streamPool) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, *Tr
 // tlsConfig returns the configuration for the next handshake, a copy whose fields the
 // caller may replace, and the trust that it was made for.
 func (p *streamPool) tlsConfig() (*tls.Config, *Trust) {
-	trust := p.secure.env.Trust()
+	trust := p.tcp.trust()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.secure
@@ -226,7 +219,7 @@ func (p *streamPool) opened(s *stream, conn *tls.Conn, took time.Duration) {
 		cs := conn.ConnectionState()
 		news.Resumed, news.Expiry = cs.DidResume, expiry(&cs)
 	}
-	p.secure.env.Handshake(p.ep, news, p.tcp.env.Now())
+	p.secure.report(news, p.tcp.env.Now())
 }
 
 // others returns the number of open connections other than s.
@@ -296,10 +289,10 @@ func (p *streamPool) over(s *stream, end streamEnd, now int64) Failure {
 	p.mu.Unlock()
 	others := p.others(s)
 	if fault != nil {
-		sec.env.Handshake(p.ep, Handshake{Kind: Refused, Fault: fault, Early: !connected, Others: others}, now)
+		sec.report(Handshake{Kind: Refused, Fault: fault, Early: !connected, Others: others}, now)
 	}
 	if connected {
-		sec.env.Handshake(p.ep, Handshake{Kind: Gone, Others: others}, now)
+		sec.report(Handshake{Kind: Gone, Others: others}, now)
 	}
 	if fault != nil && others == 0 {
 		return NotConnected

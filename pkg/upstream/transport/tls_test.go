@@ -45,16 +45,16 @@ func tlsLink(t *testing.T, server *dnstest.TLSServer, ca *dnstest.CA, shift *ato
 	var mu sync.Mutex
 	var list []Handshake
 	trust := &Trust{Roots: ca.Pool()}
-	tcp := NewTLS(env, TLSEnv{Trust: func() *Trust { return trust }, Handshake: func(_ route.Server, h Handshake, _ int64) {
-		mu.Lock()
-		defer mu.Unlock()
-		list = append(list, h)
-	}}, 16, 4*time.Second)
+	tcp := NewTLS(env, func() *Trust { return trust }, 16, 4*time.Second)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { tcp.Run(ctx) })
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	link = tcp.Link(route.Server{Addr: server.Addr, TLS: route.TLS{On: true, Name: tlsName}})
+	link = tcp.Link(route.Server{Addr: server.Addr, TLS: route.TLS{On: true, Name: tlsName}}, func(h Handshake, _ int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		list = append(list, h)
+	})
 	return link, now, got, func() []Handshake {
 		mu.Lock()
 		defer mu.Unlock()

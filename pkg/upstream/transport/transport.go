@@ -29,7 +29,7 @@
 // [NewTLS] returns the same transport over TLS (RFC 7858), with the strict profile: a server
 // that cannot be authenticated is not asked (RFC 8310 §5). Questions are padded (RFC 8467),
 // and connections stay open as long as the server says (RFC 7828). Events of connections are
-// reported to TLSEnv.Handshake.
+// reported to the function that was passed to Link.
 //
 // # Ownership and locks
 //

@@ -128,7 +128,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 	tcp := NewTCP(env, 1, time.Millisecond)
 	tcp.idle = 50 * time.Millisecond
 	go tcp.Run(t.Context())
-	link := tcp.Link(route.Server{Addr: l.Addr().(*net.TCPAddr).AddrPort()})
+	link := tcp.Link(route.Server{Addr: l.Addr().(*net.TCPAddr).AddrPort()}, nil)
 	c := &Call{Question: fuzzQuestion()}
 	if err := link.Send(c, env.Now()); err != nil {
 		t.Fatal(err)

@@ -81,11 +81,7 @@ func inVirtualTime(t *testing.T, secure bool, serve func(number int, nc net.Conn
 			config = v.serverConfig(false)
 			trust := &Trust{Roots: v.ca.Pool()}
 			v.trust = func() *Trust { return trust }
-			tcp = NewTLS(env, TLSEnv{Trust: func() *Trust { return v.trust() }, Handshake: func(_ route.Server, h Handshake, _ int64) {
-				v.mu.Lock()
-				defer v.mu.Unlock()
-				v.news = append(v.news, h)
-			}}, 16, 4*time.Second)
+			tcp = NewTLS(env, func() *Trust { return v.trust() }, 16, 4*time.Second)
 			ep.TLS = route.TLS{On: true, Name: tlsName}
 		}
 		var servers sync.WaitGroup
@@ -111,7 +107,11 @@ func inVirtualTime(t *testing.T, secure bool, serve func(number int, nc net.Conn
 			}
 			return client, nil
 		}
-		v.link = tcp.Link(ep)
+		v.link = tcp.Link(ep, func(h Handshake, _ int64) {
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			v.news = append(v.news, h)
+		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { tcp.Run(ctx) })
