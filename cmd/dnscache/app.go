@@ -110,7 +110,7 @@ func (a *app) open(ctx context.Context, id privilege.Identity) (err error) {
 	}
 	if a.sockets, err = sockets.Open(sockets.Config{
 		Options: &a.options.Listen, Addrs: a.env.addrs, Interfaces: a.host.Interfaces, Share: own.SharePort,
-		Inherited: a.env.node.Inherited(), HandOver: a.env.node.HandOver, Handler: a.forward.Batched(), Log: a.log, Logger: a.logger,
+		Inherited: a.env.node.Inherited(), HandOver: a.env.node.HandOver, Handler: a.forward, Log: a.log, Logger: a.logger,
 	}); err != nil {
 		return err
 	}

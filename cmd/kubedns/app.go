@@ -116,7 +116,7 @@ func newCore(opts *options.Options, env environment, log *slog.Logger, control *
 		return nil, fmt.Errorf("reading the host name: %w", err)
 	}
 	a.server, err = skydns.New(skydns.Config{
-		Domain: opts.Domain, Backend: a.backend, Others: a.otherZones(), Outside: a.forward.Batched(), Resolve: a.forward.Resolve,
+		Domain: opts.Domain, Backend: a.backend, Others: a.otherZones(), Outside: a.forward, Resolve: a.forward.Resolve,
 		RouteList: a.routeList.Load, Autopath: &a.autopath,
 		Route: a.routes.Route, Delegated: a.routes.Delegated, RefuseUncovered: opts.NoNameserver,
 		TTL: opts.TTL, NegativeTTL: opts.NegativeTTL, NameServer: "\x08kube-dns\x0bkube-system\x03svc" + opts.Domain,

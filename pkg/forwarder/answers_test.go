@@ -128,7 +128,7 @@ func TestCountingHitsAllocatesNothing(t *testing.T) {
 		Cache:    answercache.Config{Entries: 10},
 	})
 	newClient(t, f, 2, false).Ask(question("www.example.", dns.TypeA))
-	p := f.Batched().Split().(*Part)
+	p := f.Split().(*Part)
 	packet, out := pack(question("www.example.", dns.TypeA)), make([]byte, 0, 512)
 	before := f.Stats().Answers.Count[SourceCache][0]
 	to := listener.NewReplyTo(nil, netip.MustParseAddrPort("127.0.0.1:4000"), netip.Addr{}, false)

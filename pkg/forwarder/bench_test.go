@@ -70,7 +70,7 @@ func forwarding(tb testing.TB, f *Forwarder, c *counter, serial *uint64, count, 
 	to := listener.NewReplyTo(c, netip.MustParseAddrPort("127.0.0.9:4000"), netip.MustParseAddr("127.0.0.1"), false)
 	q := []byte("\x00\x00\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x10................\x07example\x00\x00\x01\x00\x01")
 	out := make([]byte, 0, wire.MaxMessage)
-	h := f.Batched().Split().(*Part)
+	h := f.Split().(*Part)
 	start := c.answers.Load()
 	for sent := 0; sent < count; {
 		for range min(window, count-sent) {
@@ -163,7 +163,7 @@ func BenchmarkHits(b *testing.B) {
 				packets[i] = pack(q)
 			}
 			to := listener.NewReplyTo(c, netip.MustParseAddrPort("127.0.0.9:4000"), netip.MustParseAddr("127.0.0.1"), false)
-			h, out := f.Batched().Split().(*Part), make([]byte, 0, wire.MaxMessage)
+			h, out := f.Split().(*Part), make([]byte, 0, wire.MaxMessage)
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {

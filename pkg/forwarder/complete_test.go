@@ -480,7 +480,7 @@ func completedPacket(tb testing.TB, x string) (p *Part, packet []byte, to listen
 		}
 	}
 	to = listener.NewReplyTo(&counter{}, netip.MustParseAddrPort("127.0.0.9:4000"), netip.MustParseAddr("127.0.0.1"), false)
-	return f.Batched().Split().(*Part), pack(q), to, make([]byte, 0, wire.MaxMessage)
+	return f.Split().(*Part), pack(q), to, make([]byte, 0, wire.MaxMessage)
 }
 
 // Completing a name allocates nothing if all answers are in the cache.

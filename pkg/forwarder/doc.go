@@ -1,7 +1,7 @@
 // Package forwarder answers DNS queries from a cache or by asking upstream servers, with
 // policies of its caller before and after both.
 //
-// Use [New] with a [Config], run [Forwarder.Run], and pass [Forwarder.Batched] to a
+// Use [New] with a [Config], run [Forwarder.Run], and pass the forwarder to a
 // listener. Use [Forwarder.Resolve] for questions of the program itself.
 //
 //	Part.Handle ─ Query ─ stages ─ cache ─────────────────────► answer at once

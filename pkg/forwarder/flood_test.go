@@ -20,7 +20,6 @@ import (
 func flood(f *Forwarder, c *counter, serial *uint64, count int) (atOnce int) {
 	q := []byte("\x00\x00\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x10................\x07example\x00\x00\x01\x00\x01")
 	out := make([]byte, 0, wire.MaxMessage)
-	h := f.Batched()
 	for i := range count {
 		*serial++
 		n := uint16(*serial % 5000)
@@ -30,14 +29,14 @@ func flood(f *Forwarder, c *counter, serial *uint64, count int) (atOnce int) {
 			q[13+i] = hex[*serial>>(4*i)&15]
 		}
 		binary.BigEndian.PutUint16(q, n)
-		if len(h.Handle(q, to, out)) > 0 {
+		if len(f.Handle(q, to, out)) > 0 {
 			atOnce++
 		}
 		if i%32 == 31 {
-			h.Flush()
+			f.Flush()
 		}
 	}
-	h.Flush()
+	f.Flush()
 	return atOnce
 }
 

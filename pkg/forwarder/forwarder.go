@@ -76,7 +76,7 @@ type snapshot struct {
 // 8767).
 func (st *snapshot) servesStale() bool { return st.cfg.Cache.StaleFor > 0 && !st.cfg.StaleAtOnce }
 
-var _ listener.Handler = (*Forwarder)(nil)
+var _ listener.Splitter = (*Forwarder)(nil)
 
 // New returns a forwarder. It gets replies from upstream servers only while Run runs; if Run is
 // never called, the caller must call Close. It returns an error if Config.Upstream is not
@@ -188,15 +188,9 @@ func (f *Forwarder) Close() { f.set.Close() }
 // now returns the time for the cache: nanoseconds of a monotonic clock.
 func (f *Forwarder) now() int64 { return int64(time.Since(f.base)) }
 
-// Handle implements listener.Handler.
-func (f *Forwarder) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
-	out := f.handleSafely(packet, to, reply)
-	f.set.Flush()
-	return out
-}
-
-// handleSafely handles a query on a Part of the pool, and answers SERVFAIL if that panics.
-func (f *Forwarder) handleSafely(packet []byte, to listener.ReplyTo, reply []byte) (out []byte) {
+// Handle implements listener.Handler, for callers without a [Part]. If it panics, the answer is
+// SERVFAIL.
+func (f *Forwarder) Handle(packet []byte, to listener.ReplyTo, reply []byte) (out []byte) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			f.crashed(cause, packet)
@@ -210,6 +204,10 @@ func (f *Forwarder) handleSafely(packet []byte, to listener.ReplyTo, reply []byt
 	f.parts.Put(p)
 	return out
 }
+
+// Flush sends the questions that Handle left waiting, so that those of a batch of packets are sent
+// together.
+func (f *Forwarder) Flush() { f.set.Flush() }
 
 // OnPanic answers SERVFAIL to a packet for which a [Part] panicked. It is for
 // listener.Config.OnPanic.

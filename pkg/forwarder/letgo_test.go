@@ -32,7 +32,7 @@ func TestReloadLetsGo(t *testing.T) {
 	}
 	cfg, old := config()
 	f := run(t, cfg)
-	server, err := listener.Listen(listener.Config{Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Handler: f.Batched()})
+	server, err := listener.Listen(listener.Config{Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Handler: f})
 	if err != nil {
 		t.Fatal(err)
 	}

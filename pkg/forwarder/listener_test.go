@@ -24,7 +24,7 @@ func TestThroughListener(t *testing.T) {
 	cfg.InFlight = 1000
 	f := run(t, cfg)
 	server, err := listener.Listen(listener.Config{
-		Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("[::1]:0")}, Handler: f.Batched(),
+		Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("[::1]:0")}, Handler: f,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestPart(t *testing.T) {
 		return q.Answer("")
 	}}}
 	f := run(t, cfg)
-	p := f.Batched().Split().(*Part)
+	p := f.Split().(*Part)
 	out, q := make([]byte, 0, wire.MaxMessage), pack(question("own.", dns.TypeA))
 	last := int64(0)
 	for range 100 {
@@ -98,7 +98,7 @@ func TestPreview(t *testing.T) {
 	f := run(t, cfg)
 	c := newClient(t, f, 2, false)
 	c.Ask(question("www.example.", dns.TypeA))
-	p := f.Batched().Split().(*Part)
+	p := f.Split().(*Part)
 	var packets [][]byte
 	for i := range 40 {
 		q := question([]string{"www.example.", "WWW.Example."}[i%2], dns.TypeA)

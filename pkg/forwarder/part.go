@@ -8,13 +8,9 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
-// Batched is a handler for a listener that calls Flush after the packets of a batch, so that
-// the questions to upstream servers are sent together. A listener makes a [Part] of it for each
-// of its goroutines.
-type Batched struct{ f *Forwarder }
-
-// Part is a [Batched] that only one goroutine uses at a time. It reads the clock and updates the
-// counters once for each batch. It does not recover from panics: pass [OnPanic] to the listener.
+// Part is a handler of a [Forwarder] that only one goroutine uses at a time. It reads the clock and
+// updates the counters once for each batch. It does not recover from panics: pass [OnPanic] to the
+// listener.
 type Part struct {
 	f       *Forwarder               // does not change
 	now     int64                    // the time of the batch; 0 between batches
@@ -45,24 +41,10 @@ type previewed struct {
 	spot    answercache.Spot
 }
 
-var (
-	_ listener.Splitter = Batched{}
-	_ listener.Worker   = (*Part)(nil)
-)
-
-// Batched returns a handler whose questions to upstream servers wait for Flush.
-func (f *Forwarder) Batched() Batched { return Batched{f} }
-
-// Handle implements listener.Handler.
-func (b Batched) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
-	return b.f.handleSafely(packet, to, reply)
-}
-
-// Flush sends the questions that Handle left waiting.
-func (b Batched) Flush() { b.f.set.Flush() }
+var _ listener.Worker = (*Part)(nil)
 
 // Split implements listener.Splitter: it returns a *Part.
-func (b Batched) Split() listener.Worker { return b.f.newPart() }
+func (f *Forwarder) Split() listener.Worker { return f.newPart() }
 
 func (f *Forwarder) newPart() *Part {
 	return &Part{f: f, tally: &f.tallies[f.nextTally.Add(1)%tallyShards]}
@@ -70,11 +52,16 @@ func (f *Forwarder) newPart() *Part {
 
 // Handle implements listener.Handler.
 func (p *Part) Handle(packet []byte, to listener.ReplyTo, reply []byte) []byte {
+	return p.handlePacket(p.f.state.Load(), packet, to, reply)
+}
+
+// handlePacket is Handle with a certain configuration.
+func (p *Part) handlePacket(st *snapshot, packet []byte, to listener.ReplyTo, reply []byte) []byte {
 	if p.now == 0 {
 		p.now, p.logs = p.f.now(), p.f.answerLog.On()
 	}
 	q := &p.q
-	q.f, q.st, q.part = p.f, p.f.state.Load(), p
+	q.f, q.st, q.part = p.f, st, p
 	q.to, q.resolve, q.serial = to, nil, 0
 	q.Options, q.Private, q.source, q.extended = "", false, SourceCache, false
 	q.now, q.reply, q.out = p.now, reply, nil

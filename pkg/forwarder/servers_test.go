@@ -264,6 +264,7 @@ func TestLoop(t *testing.T) {
 		}
 		c := newClient(t, f.Load(), 8, false)
 		out := f.Load().Handle(pack(q), c.To, make([]byte, 0, 65535))
+		f.Load().Flush()
 		if len(out) == 0 {
 			return nil
 		}

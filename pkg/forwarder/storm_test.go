@@ -84,6 +84,7 @@ func TestStorm(t *testing.T) {
 				if b := f.Handle(pack(q), to, out); len(b) > 0 {
 					c.Send(to, b)
 				}
+				f.Flush()
 				if i%20 == 19 {
 					time.Sleep(10 * time.Millisecond)
 				}

@@ -51,17 +51,11 @@ func (t *Tracer) Handle(packet []byte, to listener.ReplyTo, reply []byte) (out [
 			out = OnPanic(packet, to, reply)
 		}
 	}()
-	st := t.watched(f.state.Load())
 	p := f.newPart()
-	p.now, p.logs = f.now(), f.answerLog.On()
-	q := &p.q
-	q.f, q.st, q.part, q.to, q.now, q.reply = f, st, p, to, p.now, reply
-	q.Msg, q.key = &p.msg, p.key[:0]
-	q.handleVerdict(wire.ParseQuery(packet, &p.msg))
-	p.count()
+	out = p.handlePacket(t.watched(f.state.Load()), packet, to, reply)
 	p.end()
-	if out = q.out; len(out) > 0 {
-		t.trace.Source, t.trace.Rule = q.source, q.rule
+	if len(out) > 0 {
+		t.trace.Source, t.trace.Rule = p.q.source, p.q.rule
 	}
 	return out
 }

@@ -71,6 +71,7 @@ func TestRepeatedQuery(t *testing.T) {
 				if out := f.Handle(pack(q), client, make([]byte, 0, listener.MaxMessageBytes)); len(out) > 0 {
 					t.Fatalf("answered at once: %x", out)
 				}
+				f.Flush()
 			}
 			g.lift()
 			waitFor(t, func() bool { st := f.Stats(); return st.InFlight == 0 && box.count() >= test.answers })

@@ -49,8 +49,11 @@ func (c *Client) Start(q *dns.Msg) {
 	c.Raw(Pack(q))
 }
 
-// Raw passes packet to the handler.
+// Raw passes packet to the handler, as a listener does with a batch of one packet.
 func (c *Client) Raw(packet []byte) {
+	if h, ok := c.h.(interface{ Flush() }); ok {
+		defer h.Flush()
+	}
 	if out := c.h.Handle(packet, c.To, make([]byte, 0, listener.MaxMessageBytes)); len(out) > 0 {
 		c.Send(c.To, out)
 	}
