@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -67,7 +68,7 @@ func newApp(ctx context.Context, o *options.Options, nanny *options.Nanny, e env
 	if err := process.CheckPorts(id, &o.Upstream); err != nil {
 		return nil, err
 	}
-	named, err := servers.Resolve(ctx, o.Upstream.Servers, e.lookup)
+	named, err := servers.Resolve(ctx, o.Upstream.Servers, e.lookup, map[string][]netip.Addr{})
 	if err != nil {
 		return nil, &options.Fault{
 			Text:   "bad command line options: Name or service not known",

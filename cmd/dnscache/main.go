@@ -11,10 +11,10 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
 	"syscall"
 
 	"github.com/kube-dns/kube-dns/pkg/nodelocal"
+	"github.com/kube-dns/kube-dns/pkg/signalwatch"
 )
 
 func main() {
@@ -22,8 +22,7 @@ func main() {
 	if done {
 		os.Exit(code)
 	}
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	signals := signalwatch.Channel(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	os.Exit(run(context.Background(), os.Args[1:], env{
 		stdin:   os.Stdin,
 		stdout:  os.Stdout,

@@ -154,8 +154,7 @@ func (s *supervisor) run(signals signals, moved <-chan struct{}) int {
 				s.state.CheckFailures++
 			}
 		case e := <-s.exits:
-			s.log.Warn("the cache has ended", "pid", e.child.cmd.Process.Pid, "code", e.code)
-			event = policy.Event{Kind: policy.Exited, Code: e.code}
+			event = s.ended(e)
 		case h := <-s.handed:
 			s.sockets.set(h.at, h.fds)
 			if !s.holds {
@@ -177,6 +176,16 @@ func (s *supervisor) run(signals signals, moved <-chan struct{}) int {
 			return code
 		}
 	}
+}
+
+// ended logs the end of a cache and returns the event.
+func (s *supervisor) ended(e exit) policy.Event {
+	if e.code == 0 { // as it was told to, or after --test
+		s.log.Info("the cache has ended", "pid", e.child.cmd.Process.Pid)
+	} else {
+		s.log.Warn("the cache has ended", "pid", e.child.cmd.Process.Pid, "code", e.code)
+	}
+	return policy.Event{Kind: policy.Exited, Code: e.code}
 }
 
 // forwarded returns the signals for the cache, or nil while it is starting: SIGHUP would end a

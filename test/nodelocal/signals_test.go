@@ -80,4 +80,10 @@ func TestOptionsOfCache(t *testing.T) {
 			t.Errorf("%s: exit code %d, %s", args, code, p.text())
 		}
 	}
+	for args, want := range map[string]string{"--test": "syntax check OK.", "--version": "dnscache ", "--help": "--cache-size"} {
+		p := start(t, "--node-local="+local+" -- -k -h -R "+args)
+		if code := p.wait(5 * time.Second); code != 0 || !strings.Contains(p.text(), want) || strings.Contains(p.text(), "WARN") {
+			t.Errorf("%s: exit code %d, %s", args, code, p.text())
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 
 	"github.com/kube-dns/kube-dns/pkg/dnscache/config"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/files"
@@ -75,7 +76,7 @@ func offline(ctx context.Context, args []string, q Question, env Env) (*Explanat
 
 // serversOf returns the servers from all places that the options name.
 func serversOf(ctx context.Context, o *options.Options, nanny *options.Nanny, env Env, quiet *linelog.Log) ([]options.Server, error) {
-	named, err := servers.Resolve(ctx, o.Upstream.Servers, env.Lookup)
+	named, err := servers.Resolve(ctx, o.Upstream.Servers, env.Lookup, map[string][]netip.Addr{})
 	if err != nil {
 		return nil, fmt.Errorf("--server: %w", err)
 	}

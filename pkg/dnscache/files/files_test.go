@@ -162,6 +162,21 @@ func TestHostsFiles(t *testing.T) {
 	if loader.Changed() {
 		t.Error("what was read counts as a change")
 	}
+	// As on a volume whose files all have one time: another file of the same size.
+	info, err := os.Stat(dir + "/d/y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dnstest.Replace(t, dir+"/new", "1.2.3.7 y yy\n")
+	if err := os.Chtimes(dir+"/new", info.ModTime(), info.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(dir+"/new", dir+"/d/y"); err != nil {
+		t.Fatal(err)
+	}
+	if !loader.Changed() {
+		t.Error("another file with the same time and size is not noticed")
+	}
 }
 
 func TestLoopbackServersOfResolvFiles(t *testing.T) {

@@ -1,11 +1,10 @@
 package files
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
 	"github.com/kube-dns/kube-dns/pkg/dnsmasq/hosts"
@@ -57,7 +56,7 @@ type Hosts struct {
 	Options *options.Local
 	Log     *linelog.Log
 
-	stamp string // the result of hostsStamp at the last Read
+	stamps []stamp // the result of hostsStamps at the last Read
 }
 
 // Read reads all hosts files. If a file cannot be read to its end, the error is logged and the
@@ -65,7 +64,7 @@ type Hosts struct {
 // --expand-hosts. If always is false, files that have not changed may be skipped; it must be
 // true if networks returns other values than before.
 func (h *Hosts) Read(networks func(string) []netip.Prefix, always bool) {
-	h.stamp = hostsStamp(h.Options.HostsDirs) // first, so that no change is missed
+	h.stamps = hostsStamps(h.Options.HostsDirs) // first, so that no change is missed
 	h.Load(hostsPaths(h.Options, h.Log), expand(h.Options, networks), always)
 	logHosts(h.Files, h.Log)
 }
@@ -79,7 +78,7 @@ func (h *Hosts) LogCleared(cache *options.Cache) {
 }
 
 // Changed reports whether a directory of --hostsdir has changed since the last Read.
-func (h *Hosts) Changed() bool { return hostsStamp(h.Options.HostsDirs) != h.stamp }
+func (h *Hosts) Changed() bool { return !slices.Equal(hostsStamps(h.Options.HostsDirs), h.stamps) }
 
 // expand returns the function for --expand-hosts that returns the domain of an address, or nil
 // without that option.
@@ -110,19 +109,16 @@ func logHosts(files []hosts.File, log *linelog.Log) {
 	}
 }
 
-// hostsStamp returns a text that differs if the directories of --hostsdir have changed.
-func hostsStamp(dirs []string) string {
-	var b strings.Builder
+// hostsStamps returns the stamps of the files in directories, by which changes are noticed.
+func hostsStamps(dirs []string) []stamp {
+	var list []stamp
 	for _, dir := range dirs {
-		names, err := Regular(dir)
-		if err != nil {
-			continue
-		}
+		names, _ := Regular(dir) // an error is logged when the files are read
 		for _, name := range names {
-			if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
-				fmt.Fprintf(&b, "%q %d %d\n", name, info.ModTime().UnixNano(), info.Size())
+			if s, err := stampOf(filepath.Join(dir, name)); err == nil {
+				list = append(list, s)
 			}
 		}
 	}
-	return b.String()
+	return list
 }

@@ -54,21 +54,28 @@ type stamp struct {
 	inode uint64
 }
 
+// stampOf returns the stamp of the file at path.
+func stampOf(path string) (stamp, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{}, err
+	}
+	s := stamp{path: path, mtime: info.ModTime(), size: info.Size()}
+	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+		s.inode = sys.Ino
+	}
+	return s, nil
+}
+
 // newest returns the stamp of the newest file, or the error of the last one if none exists.
 func (r *Resolv) newest() (stamp, error) {
 	var best stamp
 	var problem error
 	for _, path := range r.paths {
-		info, err := os.Stat(path)
+		s, err := stampOf(path)
 		if err != nil {
 			problem = err
-			continue
-		}
-		s := stamp{path: path, mtime: info.ModTime(), size: info.Size()}
-		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-			s.inode = sys.Ino
-		}
-		if best.path == "" || s.mtime.After(best.mtime) {
+		} else if best.path == "" || s.mtime.After(best.mtime) {
 			best = s
 		}
 	}

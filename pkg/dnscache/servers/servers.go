@@ -9,11 +9,15 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kube-dns/kube-dns/pkg/dnscache/files"
 	"github.com/kube-dns/kube-dns/pkg/dnscache/linelog"
@@ -36,6 +40,7 @@ type Sources struct {
 	own      []netip.AddrPort                        // see Follow
 	file     []options.Server                        // servers of --servers-file
 	fileRead bool                                    // file is what the last valid reading gave
+	known    map[string][]netip.Addr                 // addresses of the servers in that file that are given by name
 	shown    []string                                // the lines that Show logged last
 }
 
@@ -174,7 +179,10 @@ func (s *Sources) ReadFile(ctx context.Context, path string, lookup Lookup, log 
 		log.Printf("error: %s has TLS servers and errors; keeping its previous servers", path)
 		return nil
 	}
-	servers, err = Resolve(ctx, servers, lookup)
+	if s.known == nil {
+		s.known = map[string][]netip.Addr{}
+	}
+	servers, err = Resolve(ctx, servers, lookup, s.known)
 	if err != nil {
 		log.Printf("%s: %v", path, err)
 	}
@@ -206,8 +214,11 @@ func (s *Sources) Show(log *linelog.Log, always bool) {
 // Lookup returns the addresses of a host.
 type Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
-// LookupTimeout is the longest time for looking up the address of one server.
+// LookupTimeout is the longest time for looking up the addresses of servers.
 const LookupTimeout = 5 * time.Second
+
+// lookups is how many names are looked up at a time.
+const lookups = 16
 
 // System looks up host with the system's resolver, as dnsmasq does for servers given by name.
 func System(ctx context.Context, host string) ([]netip.Addr, error) {
@@ -215,35 +226,74 @@ func System(ctx context.Context, host string) ([]netip.Addr, error) {
 }
 
 // Resolve returns servers with each server that is given by name replaced by one with the first
-// address of that name. Servers without an address are left out; err then names them.
-func Resolve(ctx context.Context, servers []options.Server, lookup Lookup) ([]options.Server, error) {
-	if !slices.ContainsFunc(servers, func(s options.Server) bool { return s.Host != "" }) {
-		return servers, nil
-	}
+// address of that name. known has the addresses that were found before, by name, and gets those
+// that are found now. A name for which none is found keeps its known addresses; err then says so.
+// If there are none, the server is left out, and no other server is asked about the names of its
+// domain in its place. Resolve takes at most [LookupTimeout].
+func Resolve(ctx context.Context, servers []options.Server, lookup Lookup, known map[string][]netip.Addr) ([]options.Server, error) {
+	failed := lookUpAll(ctx, servers, lookup, known)
 	resolved := make([]options.Server, 0, len(servers))
-	var faults []string
 	for _, s := range servers {
 		if s.Host == "" {
 			resolved = append(resolved, s)
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, LookupTimeout)
-		addrs, err := lookup(ctx, s.Host)
-		cancel()
-		addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool {
-			return !dnsname.IsUnicast(a) || s.Source.IsValid() && a.Unmap().Is4() != s.Source.Is4()
+		at := slices.IndexFunc(known[s.Host], func(a netip.Addr) bool {
+			return !s.Source.IsValid() || a.Is4() == s.Source.Is4()
 		})
-		if err != nil || len(addrs) == 0 {
-			faults = append(faults, s.Host)
+		switch {
+		case at >= 0:
+			s.Addr, s.Host = known[s.Host][at], ""
+			resolved = append(resolved, s)
+			continue
+		case s.Domain.Match != dnsname.MatchAll:
+			resolved = append(resolved, options.Server{Domain: s.Domain, Kind: options.ServerNone})
+		}
+		failed[s.Host] = s.Host
+	}
+	if len(failed) == 0 {
+		return resolved, nil
+	}
+	return resolved, fmt.Errorf("no address found for %s", strings.Join(slices.Sorted(maps.Values(failed)), ", "))
+}
+
+// lookUpAll looks up the names of servers, each once, and updates known. The result has a text
+// about each name for which no address was found now, by name.
+func lookUpAll(ctx context.Context, servers []options.Server, lookup Lookup, known map[string][]netip.Addr) (failed map[string]string) {
+	ctx, cancel := context.WithTimeout(ctx, LookupTimeout)
+	defer cancel()
+	var group errgroup.Group
+	group.SetLimit(lookups)
+	var mu sync.Mutex // protects failed and known
+	failed = map[string]string{}
+	begun := map[string]bool{"": true}
+	for i := range servers {
+		host := servers[i].Host
+		if begun[host] {
 			continue
 		}
-		s.Host, s.Addr = "", addrs[0].Unmap()
-		resolved = append(resolved, s)
+		begun[host] = true
+		group.Go(func() error {
+			addrs, _ := lookup(ctx, host)
+			addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return !dnsname.IsUnicast(a) })
+			for i := range addrs {
+				addrs[i] = addrs[i].Unmap()
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case len(addrs) > 0:
+				known[host] = addrs
+			case len(known[host]) > 0:
+				failed[host] = host + " (keeping its previous address)"
+			default:
+				failed[host] = host
+			}
+			return nil
+		})
 	}
-	if len(faults) > 0 {
-		return resolved, fmt.Errorf("no address found for %s", strings.Join(faults, ", "))
-	}
-	return resolved, nil
+	_ = group.Wait()
+	return failed
 }
 
 // How many lines about servers are logged, as in dnsmasq.

@@ -3,9 +3,13 @@ package servers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -32,7 +36,11 @@ func optionServers(t *testing.T, words string) []options.Server {
 func serverTexts(servers []options.Server) string {
 	var texts []string
 	for _, s := range servers {
-		texts = append(texts, s.String())
+		text := s.String()
+		if s.Kind == options.ServerNone {
+			text += "none"
+		}
+		texts = append(texts, text)
 	}
 	return strings.Join(texts, " ")
 }
@@ -92,23 +100,60 @@ func TestServerLines(t *testing.T) {
 }
 
 func TestResolveServers(t *testing.T) {
+	asked := map[string]int{}
+	var mu sync.Mutex
+	names := map[string]string{"both.example": "::1 127.0.0.9", "none.example": ""}
 	lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
-		switch host {
-		case "both.example":
-			return addrs("::1 127.0.0.9"), nil
-		case "none.example":
-			return nil, nil
+		mu.Lock()
+		defer mu.Unlock()
+		asked[host]++
+		if text, ok := names[host]; ok {
+			return addrs(text), nil
 		}
 		return nil, errors.New("no such host")
 	}
-	servers := optionServers(t, "1.2.3.4 both.example#54 /a/both.example@127.0.0.1 none.example bad.example")
-	got, err := Resolve(t.Context(), servers, lookup)
-	if want := "1.2.3.4#53 ::1#54 /a/127.0.0.9#53@127.0.0.1"; serverTexts(got) != want {
-		t.Errorf("servers %q, want %q", serverTexts(got), want)
+	known := map[string][]netip.Addr{}
+	check := func(values, want, fault string) {
+		t.Helper()
+		got, err := Resolve(t.Context(), optionServers(t, values), lookup, known)
+		if serverTexts(got) != want {
+			t.Errorf("%s: servers %q, want %q", values, serverTexts(got), want)
+		}
+		if err == nil && fault != "" || err != nil && err.Error() != fault {
+			t.Errorf("%s: error %v, want %s", values, err, fault)
+		}
 	}
-	if err == nil || err.Error() != "no address found for none.example, bad.example" {
-		t.Errorf("error %v", err)
+	check("1.2.3.4 both.example#54 /a/both.example@127.0.0.1 none.example bad.example none.example#5", "1.2.3.4#53 ::1#54 /a/127.0.0.9#53@127.0.0.1",
+		"no address found for bad.example, none.example")
+	if asked["both.example"] != 1 || asked["none.example"] != 1 {
+		t.Errorf("names are looked up several times: %v", asked)
 	}
+	names["both.example"] = "127.0.0.8"
+	check("/a/both.example", "/a/127.0.0.8#53", "")
+	delete(names, "both.example")
+	check("/a/both.example /b/bad.example", "/a/127.0.0.8#53 /b/none", "no address found for bad.example, both.example (keeping its previous address)")
+	check("/a/both.example@::1", "/a/none", "no address found for both.example")
+	check("1.2.3.4", "1.2.3.4#53", "")
+}
+
+// TestResolveIsBounded: names that a silent resolver is asked for take no longer together than
+// one, so that SIGTERM is handled in time.
+func TestResolveIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var values strings.Builder
+		for i := range 1000 {
+			fmt.Fprintf(&values, "/d%d/ns%d.example ", i, i/2)
+		}
+		silent := func(ctx context.Context, _ string) ([]netip.Addr, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		begun := time.Now()
+		got, err := Resolve(t.Context(), optionServers(t, values.String()), silent, map[string][]netip.Addr{})
+		if took := time.Since(begun); took != LookupTimeout || err == nil || len(got) != 1000 {
+			t.Errorf("%d servers after %v, error %v", len(got), took, err != nil)
+		}
+	})
 }
 
 func addrs(text string) []netip.Addr { return dnstest.Addrs(strings.Fields(text)...) }
@@ -128,15 +173,7 @@ func TestOwnServers(t *testing.T) {
 			own = append(own, netip.MustParseAddrPort(row.own))
 		}
 		s.Follow(nil, own)
-		var got []string
-		for _, server := range s.Servers() {
-			text := server.String()
-			if server.Kind == options.ServerNone {
-				text += "none"
-			}
-			got = append(got, text)
-		}
-		if text := strings.Join(got, " "); text != row.want {
+		if text := serverTexts(s.Servers()); text != row.want {
 			t.Errorf("listening on %q: %q, want %q", row.own, text, row.want)
 		}
 	}

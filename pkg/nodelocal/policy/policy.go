@@ -10,8 +10,8 @@
 //   - Nobody else holds the cache's sockets when it is told to end, or for long without a cache.
 //   - Only faults of the cache itself count. The checks are questions that it answers
 //     without asking anybody, so a failure of the cluster's DNS changes nothing.
-//   - If the cache ends before its first answer, the configuration is at fault: the
-//     program ends with the cache's exit code.
+//   - If the cache ends before its first answer, the configuration is at fault, or the cache
+//     had another task, such as --test: the program ends with the cache's exit code.
 package policy
 
 import "time"
@@ -244,10 +244,10 @@ func (m *Machine) exited(now time.Time, code int) []Action {
 	case m.ending:
 		return append(actions, Action{Do: Exit})
 	case !m.answered:
-		if code <= 0 {
+		if code < 0 {
 			code = 1
 		}
-		return append(actions, Action{Do: Exit, Code: code})
+		return append(actions, Action{Do: Exit, Code: code}) // 0 after --test
 	}
 	if !m.firstHit.IsZero() && now.Sub(m.firstHit) >= Settled {
 		m.backoff = 0

@@ -10,7 +10,7 @@ import (
 
 var names = map[string]Event{
 	"begin": {Kind: Begin}, "hit": {Kind: Hit}, "miss": {Kind: Miss}, "alone": {Kind: Alone}, "path": {Kind: PathMiss}, "blocked": {Kind: Blocked}, "tick": {Kind: Tick},
-	"exit2": {Kind: Exited, Code: 2}, "killed": {Kind: Exited, Code: -9}, "term": {Kind: Terminate}, "int": {Kind: Interrupt},
+	"exit0": {Kind: Exited}, "exit2": {Kind: Exited, Code: 2}, "killed": {Kind: Exited, Code: -9}, "term": {Kind: Terminate}, "int": {Kind: Interrupt},
 }
 
 func text(actions []Action) string {
@@ -38,6 +38,7 @@ func TestScenarios(t *testing.T) {
 		"a restart without an answer":             `0 begin=start; 20 hit=install; 70000 killed=remove:cache_exited; 70250 tick=start; 70300 alone; 73299 alone; 73300 alone=install`,
 		"a first cache that fails ends it":        `0 begin=start; 30 exit2=exit2`,
 		"a first cache killed ends it":            `0 begin=start; 30 killed=exit1`,
+		"a first cache that has done its task":    `0 begin=start; 30 exit0=exit0`,
 		"stuck after three misses, back after 5":  `0 begin=start; 20 hit=install; 520 miss; 1020 miss; 1520 miss=remove:cache_stuck; 2020 miss; 2520 hit; 3020 hit; 3520 hit; 4020 hit; 4520 hit=install`,
 		"addresses that do not answer":            `0 begin=start; 20 hit=install; 520 path; 1020 path; 1520 path=remove:addresses_unreachable; 2020 hit; 61519 hit; 61519 hit; 61519 hit; 61519 hit; 61520 hit=install`,
 		"two of them do nothing":                  `0 begin=start; 20 hit=install; 520 path; 1020 path; 1520 hit; 2020 path; 2520 path`,
