@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/netlink"
 )
 
 // Interface is a network interface with its addresses.
@@ -59,39 +61,25 @@ func addresses() (map[int][]netip.Prefix, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("netlinkrib", err)
 	}
-	messages, err := syscall.ParseNetlinkMessage(data)
-	if err != nil {
-		return nil, os.NewSyscallError("parsenetlinkmessage", err)
-	}
 	found := map[int][]netip.Prefix{}
-	for _, m := range messages {
-		if m.Header.Type != syscall.RTM_NEWADDR || len(m.Data) < syscall.SizeofIfAddrmsg {
-			continue
+	netlink.Messages(data, func(typ uint16, body []byte) {
+		if typ != syscall.RTM_NEWADDR || len(body) < syscall.SizeofIfAddrmsg {
+			return
 		}
-		attrs, err := syscall.ParseNetlinkRouteAttr(&m)
-		if err != nil {
-			return nil, os.NewSyscallError("parsenetlinkrouteattr", err)
-		}
-		// struct ifaddrmsg: family, prefix length, flags, scope, index.
-		index := int(binary.NativeEndian.Uint32(m.Data[4:]))
-		if addr, ok := localAddr(attrs); ok {
-			found[index] = append(found[index], netip.PrefixFrom(addr, int(m.Data[1])))
-		}
-	}
-	return found, nil
-}
-
-// localAddr returns the host's own address among attributes: on a point-to-point link
-// IFA_ADDRESS is that of the other end.
-func localAddr(attrs []syscall.NetlinkRouteAttr) (addr netip.Addr, ok bool) {
-	for _, a := range attrs {
-		if local := a.Attr.Type == syscall.IFA_LOCAL; local || a.Attr.Type == syscall.IFA_ADDRESS && !ok {
-			if value, valid := netip.AddrFromSlice(a.Value); valid {
-				addr, ok = value, true
+		// The host's own address: on a point-to-point link IFA_ADDRESS is that of the other end.
+		var addr netip.Addr
+		netlink.Attributes(body[syscall.SizeofIfAddrmsg:], func(typ uint16, value []byte) {
+			if typ == syscall.IFA_LOCAL || typ == syscall.IFA_ADDRESS && !addr.IsValid() {
+				addr, _ = netip.AddrFromSlice(value)
 			}
+		})
+		// struct ifaddrmsg: family, prefix length, flags, scope, index.
+		index := int(binary.NativeEndian.Uint32(body[4:]))
+		if addr.IsValid() {
+			found[index] = append(found[index], netip.PrefixFrom(addr, int(body[1])))
 		}
-	}
-	return addr, ok
+	})
+	return found, nil
 }
 
 // Networks returns the networks of the interface with this name, nil when there

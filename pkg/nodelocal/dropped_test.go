@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/netlink"
 )
 
 // TestRuleFault: the errors of kernels without nftables (EPROTONOSUPPORT), or without this
@@ -53,6 +55,6 @@ func FuzzAttributes(f *testing.F) {
 	f.Add([]byte(m[unix.NLMSG_HDRLEN:]))
 	f.Add([]byte{0, 0, 0, 0})
 	f.Fuzz(func(_ *testing.T, b []byte) {
-		eachAttr(b, func(_ uint16, value []byte) { packetsOf(value) })
+		netlink.Attributes(b, func(_ uint16, value []byte) { packetsOf(value) })
 	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kube-dns/kube-dns/pkg/internal/netlink"
 	"github.com/kube-dns/kube-dns/pkg/netif"
 )
 
@@ -89,9 +90,7 @@ func (l *link) remove(addrs []netip.Addr) error {
 	case err != nil:
 		return removeAddresses(c, "lo", addrs)
 	case isDummy(i.Index):
-		seq := c.next()
-		m := newMessage(unix.RTM_DELLINK, unix.NLM_F_ACK, seq, linkBody(i.Index, 0))
-		return c.send(m.finish(), map[uint32]bool{seq: true})
+		return c.change(unix.RTM_DELLINK, 0, linkBody(i.Index, 0), func(*message) {})
 	}
 	return removeAddresses(c, l.name, addrs)
 }
@@ -108,26 +107,17 @@ func removeAddresses(c *conn, from string, addrs []netip.Addr) error {
 }
 
 // isDummy reports whether the interface with this index is a dummy link.
-func isDummy(index int) bool {
-	rib, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
-	if err != nil {
-		return false
-	}
-	messages, err := syscall.ParseNetlinkMessage(rib)
-	if err != nil {
-		return false
-	}
-	for i := range messages {
-		m := &messages[i]
-		if m.Header.Type != unix.RTM_NEWLINK || len(m.Data) < unix.SizeofIfInfomsg || binary.NativeEndian.Uint32(m.Data[4:]) != uint32(index) {
-			continue
+func isDummy(index int) (dummy bool) {
+	list, _ := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC) // nothing, after an error
+	netlink.Messages(list, func(typ uint16, body []byte) {
+		if typ != unix.RTM_NEWLINK || len(body) < unix.SizeofIfInfomsg || binary.NativeEndian.Uint32(body[4:]) != uint32(index) {
+			return
 		}
-		attrs, err := syscall.ParseNetlinkRouteAttr(m)
-		return err == nil && slices.ContainsFunc(attrs, func(a syscall.NetlinkRouteAttr) bool {
-			return a.Attr.Type&^unix.NLA_F_NESTED == unix.IFLA_LINKINFO && bytes.Contains(a.Value, []byte("dummy\x00"))
+		netlink.Attributes(body[unix.SizeofIfInfomsg:], func(typ uint16, value []byte) {
+			dummy = dummy || typ == unix.IFLA_LINKINFO && bytes.Contains(value, []byte("dummy\x00"))
 		})
-	}
-	return false
+	})
+	return dummy
 }
 
 func (l *link) exists() bool {
@@ -152,11 +142,10 @@ func missingAddrs(list netif.List, addrs []netip.Addr) (missing []netip.Addr) {
 
 // create makes a dummy link.
 func (l *link) create(c *conn) error {
-	seq := c.next()
-	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK, seq, linkBody(0, 0))
-	m.text(unix.IFLA_IFNAME, l.name)
-	m.nest(unix.IFLA_LINKINFO, func() { m.text(unix.IFLA_INFO_KIND, "dummy") })
-	return c.send(m.finish(), map[uint32]bool{seq: true})
+	return c.change(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, linkBody(0, 0), func(m *message) {
+		m.text(unix.IFLA_IFNAME, l.name)
+		m.nest(unix.IFLA_LINKINFO, func() { m.text(unix.IFLA_INFO_KIND, "dummy") })
+	})
 }
 
 func setUp(c *conn, name string) error {
@@ -164,9 +153,7 @@ func setUp(c *conn, name string) error {
 	if err != nil {
 		return err
 	}
-	seq := c.next()
-	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_ACK, seq, linkBody(i.Index, unix.IFF_UP))
-	return c.send(m.finish(), map[uint32]bool{seq: true})
+	return c.change(unix.RTM_NEWLINK, 0, linkBody(i.Index, unix.IFF_UP), func(*message) {})
 }
 
 // linkBody returns a struct ifinfomsg that changes only the given flags.
@@ -190,9 +177,8 @@ func changeAddress(c *conn, name string, addr netip.Addr, typ, flags uint16) err
 		body[0], body[2] = unix.AF_INET6, unix.IFA_F_NODAD
 	}
 	binary.NativeEndian.PutUint32(body[4:], uint32(i.Index))
-	seq := c.next()
-	m := newMessage(typ, flags|unix.NLM_F_ACK, seq, body)
-	m.attr(unix.IFA_LOCAL, addr.AsSlice())
-	m.attr(unix.IFA_ADDRESS, addr.AsSlice())
-	return c.send(m.finish(), map[uint32]bool{seq: true})
+	return c.change(typ, flags, body, func(m *message) {
+		m.attr(unix.IFA_LOCAL, addr.AsSlice())
+		m.attr(unix.IFA_ADDRESS, addr.AsSlice())
+	})
 }

@@ -86,14 +86,13 @@ func (c *conn) next() uint32 {
 	return c.seq
 }
 
-// send sends messages and waits until the kernel has acknowledged those whose sequence
-// numbers are in acks. It returns the first error that the kernel reports.
-func (c *conn) send(b []byte, acks map[uint32]bool) error {
+// exchange sends messages, and calls each with the kernel's messages until it returns true. buf
+// receives them. exchange returns the first error that the kernel reports.
+func (c *conn) exchange(b, buf []byte, each func(m *syscall.NetlinkMessage) (done bool)) error {
 	if err := unix.Sendto(c.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
 	}
-	buf := make([]byte, 1<<16)
-	for len(acks) > 0 {
+	for {
 		n, _, err := unix.Recvfrom(c.fd, buf, 0)
 		if errors.Is(err, unix.EINTR) {
 			continue
@@ -105,15 +104,36 @@ func (c *conn) send(b []byte, acks map[uint32]bool) error {
 		if err != nil {
 			return err
 		}
-		for _, m := range messages {
-			if m.Header.Type != unix.NLMSG_ERROR || len(m.Data) < 4 {
-				continue
+		for i := range messages {
+			m := &messages[i]
+			if m.Header.Type == unix.NLMSG_ERROR && len(m.Data) >= 4 {
+				if code := int32(binary.NativeEndian.Uint32(m.Data)); code != 0 {
+					return unix.Errno(-code)
+				}
 			}
-			if code := int32(binary.NativeEndian.Uint32(m.Data)); code != 0 {
-				return unix.Errno(-code)
+			if each(m) {
+				return nil
 			}
-			delete(acks, m.Header.Seq)
 		}
 	}
-	return nil
+}
+
+// send sends messages and waits until the kernel has acknowledged those whose sequence
+// numbers are in acks.
+func (c *conn) send(b []byte, acks map[uint32]bool) error {
+	return c.exchange(b, make([]byte, 1<<16), func(m *syscall.NetlinkMessage) bool {
+		if m.Header.Type == unix.NLMSG_ERROR {
+			delete(acks, m.Header.Seq)
+		}
+		return len(acks) == 0
+	})
+}
+
+// change sends one message, to which fill adds the attributes, and waits until the kernel has
+// carried it out.
+func (c *conn) change(typ, flags uint16, body []byte, fill func(m *message)) error {
+	seq := c.next()
+	m := newMessage(typ, flags|unix.NLM_F_ACK, seq, body)
+	fill(&m)
+	return c.send(m.finish(), map[uint32]bool{seq: true})
 }
