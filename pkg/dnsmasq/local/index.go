@@ -106,9 +106,9 @@ func New(cfg *Config) (*Data, error) {
 		reverse: map[netip.Addr]*reverseName{}, hosts: cfg.Files, synth: cfg.Synth, ttl: cfg.TTL,
 		near: nearby(cfg.Networks), selfMX: cfg.SelfMX, mailTarget: cfg.MailTarget,
 	}
-	crowds := crowds{}
+	seen := map[nameAddr]bool{}
 	for i := range cfg.Hosts {
-		l.addHost(&cfg.Hosts[i], crowds)
+		l.addHost(&cfg.Hosts[i], seen)
 	}
 	for _, r := range cfg.Records {
 		n := l.node(r.Name)
@@ -124,7 +124,7 @@ func New(cfg *Config) (*Data, error) {
 		}
 	}
 	for name, n := range l.names {
-		l.addFiles(name, n, crowds)
+		l.addFiles(name, n, seen)
 	}
 	for i := range cfg.CNAMEs {
 		if err := l.checkChain(&cfg.CNAMEs[i]); err != nil {
@@ -151,7 +151,7 @@ func (l *Data) markAbove(up dnsname.Name) {
 	}
 }
 
-func (l *Data) addHost(h *HostEntry, crowds crowds) {
+func (l *Data) addHost(h *HostEntry, seen map[nameAddr]bool) {
 	ttl := l.ttl
 	if h.HasTTL {
 		ttl = h.TTL
@@ -164,7 +164,7 @@ func (l *Data) addHost(h *HostEntry, crowds crowds) {
 		n.dynamic, n.host = h.Interface, !h.Interface
 		l.dynamic = l.dynamic || h.Interface
 		for _, a := range h.Addrs {
-			n.addAddr(address{a.Unmap(), ttl, h.Source}, crowds)
+			n.addAddr(address{a.Unmap(), ttl, h.Source}, seen)
 		}
 	}
 	for _, a := range h.Addrs {
@@ -175,48 +175,29 @@ func (l *Data) addHost(h *HostEntry, crowds crowds) {
 }
 
 // addFiles adds the hosts files' addresses of a name that also has data from options.
-func (l *Data) addFiles(name dnsname.Name, n *nameData, crowds crowds) {
+func (l *Data) addFiles(name dnsname.Name, n *nameData, seen map[nameAddr]bool) {
 	if n.dynamic {
 		return
 	}
 	addrs, _ := l.hosts.Find([]byte(name))
 	for i := range addrs.Len() {
 		n.host = true
-		n.addAddr(address{addrs.At(i), l.ttl, addrs.Source(i)}, crowds)
+		n.addAddr(address{addrs.At(i), l.ttl, addrs.Source(i)}, seen)
 	}
 }
 
-// crowds holds the addresses of names that have many, while data is built. Comparing each new one
-// with a list would take quadratic time.
-type crowds map[*nameData]map[netip.Addr]bool
+// nameAddr is an address of a name. A set of them finds repeated ones in constant time.
+type nameAddr struct {
+	name *nameData
+	addr netip.Addr
+}
 
-// crowd is the number of addresses from which on a name is in crowds.
-const crowd = 32
-
-// addAddr adds an address to the name if it does not have it yet.
-func (n *nameData) addAddr(a address, crowds crowds) {
-	seen := crowds[n]
-	if seen == nil {
-		for _, have := range n.addrs {
-			if have.addr == a.addr {
-				return
-			}
-		}
-		if len(n.addrs) >= crowd {
-			seen = map[netip.Addr]bool{}
-			for _, have := range n.addrs {
-				seen[have.addr] = true
-			}
-			crowds[n] = seen
-		}
+// addAddr adds an address to the name unless it is in seen.
+func (n *nameData) addAddr(a address, seen map[nameAddr]bool) {
+	if key := (nameAddr{n, a.addr}); !seen[key] {
+		seen[key] = true
+		n.addrs = append(n.addrs, a)
 	}
-	if seen != nil {
-		if seen[a.addr] {
-			return
-		}
-		seen[a.addr] = true
-	}
-	n.addrs = append(n.addrs, a)
 }
 
 // checkChain returns an error if aliases form a loop, or a chain that is too long for an answer.
