@@ -26,19 +26,23 @@ const (
 // serves 5 a second; others get status 429. Use [NewPage] to make one. It is safe for
 // concurrent use.
 type Page struct {
-	serve  http.HandlerFunc
-	params []string      // besides output
-	one    chan struct{} // full while a request is served
+	explain Explain
+	params  []string      // besides output
+	one     chan struct{} // full while a request is served
 
 	mu     sync.Mutex // protects the fields below
 	tokens float64    // number of requests that may be served at the time last
 	last   time.Time  // when tokens was computed
 }
 
-// NewPage returns a page that calls serve for each request within the limits. A request may have
+// Explain explains the question in the parameters of a request. An error means that the request is
+// invalid.
+type Explain func(ctx context.Context, query url.Values) (Explanation, error)
+
+// NewPage returns a page that calls fn for each request within the limits. A request may have
 // the parameter output and params, each once.
-func NewPage(serve http.HandlerFunc, params ...string) *Page {
-	return &Page{serve: serve, params: params, one: make(chan struct{}, 1), tokens: burst, last: time.Now()}
+func NewPage(fn Explain, params ...string) *Page {
+	return &Page{explain: fn, params: params, one: make(chan struct{}, 1), tokens: burst, last: time.Now()}
 }
 
 // check returns what is wrong with the parameters of a request. A misspelt one must not be
@@ -91,6 +95,22 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, ErrTooMany.Error(), http.StatusTooManyRequests)
 	}
+}
+
+// serve answers a valid request in the form that its parameter output asks for.
+func (p *Page) serve(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	x, err := p.explain(r.Context(), query)
+	if err != nil {
+		http.Error(w, Lines(err.Error()), http.StatusBadRequest)
+		return
+	}
+	output, content := query.Get("output"), "text/plain; charset=utf-8"
+	if output == "json" {
+		content = "application/json"
+	}
+	w.Header().Set("Content-Type", content)
+	_ = Write(w, x, output) // the client may have closed the connection
 }
 
 // ErrTooMany is the error for an explanation that exceeds the rate limit.

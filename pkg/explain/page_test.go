@@ -2,14 +2,23 @@ package explain
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// plain is an explanation without content.
+type plain struct{}
+
+func (plain) WriteText(io.Writer) error { return nil }
+
+func explainNothing(context.Context, url.Values) (Explanation, error) { return plain{}, nil }
 
 func request(p *Page, method string) int {
 	w := httptest.NewRecorder()
@@ -21,11 +30,12 @@ func request(p *Page, method string) int {
 func TestPageIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most, served atomic.Int32
-		p := NewPage(func(http.ResponseWriter, *http.Request) {
+		p := NewPage(func(context.Context, url.Values) (Explanation, error) {
 			most.Store(max(most.Load(), now.Add(1)))
 			time.Sleep(10 * time.Millisecond)
 			now.Add(-1)
 			served.Add(1)
+			return plain{}, nil
 		})
 		for range 10 * 100 {
 			go request(p, http.MethodGet)
@@ -39,7 +49,7 @@ func TestPageIsLimited(t *testing.T) {
 }
 
 func TestPageMethods(t *testing.T) {
-	p := NewPage(func(http.ResponseWriter, *http.Request) {})
+	p := NewPage(explainNothing)
 	for method, want := range map[string]int{"GET": 200, "POST": 405, "PUT": 405, "DELETE": 405, "HEAD": 405, strings.Repeat("X", 100): 405} {
 		if got := request(p, method); got != want {
 			t.Errorf("%s: %d", method, got)
@@ -49,7 +59,7 @@ func TestPageMethods(t *testing.T) {
 
 // A request with a parameter that the page does not have, or that is not clear, is refused.
 func TestPageParameters(t *testing.T) {
-	p := NewPage(func(http.ResponseWriter, *http.Request) {}, "name", "type")
+	p := NewPage(explainNothing, "name", "type")
 	for query, want := range map[string]string{
 		"":                               "",
 		"name=a&type=A":                  "",

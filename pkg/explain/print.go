@@ -2,8 +2,8 @@ package explain
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
-	"net/http"
 	"strconv"
 	"strings"
 	"unicode"
@@ -37,6 +37,50 @@ type Explanation interface {
 	WriteText(w io.Writer) error
 }
 
+// Findings are what the explanations of all programs have.
+type Findings struct {
+	// Name and Type are the name and type in the question.
+	Name string `json:"name"`
+	Type string `json:"type"` // see Name
+	// Status is the name of the rcode, NODATA or NOREPLY.
+	Status string `json:"status"`
+	// Answer holds the records of the answer section, and Authority those of the authority
+	// section, in the form of dig.
+	Answer    []string `json:"answer,omitempty"`
+	Authority []string `json:"authority,omitempty"` // see Answer
+	// ExtendedError is the reason in the answer itself (RFC 8914); "" if it has none.
+	ExtendedError string `json:"extendedError,omitempty"`
+	// Reasons say, step by step, how the answer came about.
+	Reasons []string `json:"reasons"`
+	// Servers are the upstream servers that are asked about the name, if the program does not
+	// answer it itself.
+	Servers []Upstream `json:"servers,omitempty"`
+}
+
+// SetAnswer sets the status, the records and the reason to those of a.
+func (x *Findings) SetAnswer(a *Answer) {
+	x.Status, x.Answer, x.Authority, x.ExtendedError = a.Status, a.Records, a.Authority, a.Reason
+}
+
+// Addf adds a reason, up to MaxLines.
+func (x *Findings) Addf(format string, args ...any) {
+	switch {
+	case len(x.Reasons) < MaxLines:
+		x.Reasons = append(x.Reasons, Line(fmt.Sprintf(format, args...)))
+	case len(x.Reasons) == MaxLines:
+		x.Reasons = append(x.Reasons, "... and more that is not shown")
+	}
+}
+
+// WriteFindings writes x as text for people, with tried after the answer and more at the end.
+func (x *Findings) WriteFindings(w io.Writer, tried, more string) error {
+	text := fmt.Sprintf(";; QUESTION\n%s\tIN\t%s\n;; STATUS: %s\n", x.Name, x.Type, x.Status) +
+		Section(";; ANSWER", x.Answer) + Section(";; AUTHORITY", x.Authority) + tried +
+		Section("Why:", numbered(x.Reasons)) + Section("Upstream servers:", serverLines(x.Servers)) + more
+	_, err := io.WriteString(w, Lines(text))
+	return err
+}
+
 // Write writes x to w as JSON if output is "json", and otherwise as text.
 func Write(w io.Writer, x Explanation, output string) error {
 	if output != "json" {
@@ -45,16 +89,6 @@ func Write(w io.Writer, x Explanation, output string) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(x)
-}
-
-// Respond answers a request with x in the form that its parameter output asks for.
-func Respond(w http.ResponseWriter, r *http.Request, x Explanation) {
-	output, content := r.URL.Query().Get("output"), "text/plain; charset=utf-8"
-	if output == "json" {
-		content = "application/json"
-	}
-	w.Header().Set("Content-Type", content)
-	_ = Write(w, x, output) // the client may have closed the connection
 }
 
 // Line returns text in which everything is escaped that could control a terminal, begin another
@@ -94,8 +128,8 @@ func escape(text, allowed string) string {
 	return b.String()
 }
 
-// Numbered returns the lines with a number before each.
-func Numbered(lines []string) []string {
+// numbered returns the lines with a number before each.
+func numbered(lines []string) []string {
 	out := make([]string, 0, len(lines))
 	for i, l := range lines {
 		number := strconv.Itoa(i + 1)

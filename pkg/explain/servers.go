@@ -95,8 +95,8 @@ func count(n uint64, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// ServerLines describes each server in one indented line.
-func ServerLines(servers []Upstream) []string {
+// serverLines describes each server in one indented line.
+func serverLines(servers []Upstream) []string {
 	var lines []string
 	for i := range servers {
 		lines = append(lines, "  "+servers[i].Text())

@@ -8,7 +8,7 @@ package explain
 
 import (
 	"context"
-	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -59,30 +59,23 @@ type Entry struct {
 
 // Explanation is the answer to a [Question], with the reasons for it.
 type Explanation struct {
-	// Name and Type are the name and type in the question.
-	Name string `json:"name"`
-	Type string `json:"type"` // see Name
-	// Status is the name of the rcode, NODATA or NOREPLY.
-	Status string `json:"status"`
-	// Answer holds the records of the answer section, and Authority those of the authority
-	// section, in the form of dig.
-	Answer    []string `json:"answer,omitempty"`
-	Authority []string `json:"authority,omitempty"` // see Answer
-	// ExtendedError is the reason in the answer itself (RFC 8914); "" if it has none.
-	ExtendedError string `json:"extendedError,omitempty"`
+	// Findings have the answer. Its Servers are those of the route for the name, which are asked if
+	// the cache has no answer.
+	explain.Findings
 	// Source says where the answer came from, in the words of the metric
 	// dnscache_answers_total.
 	Source string `json:"source"`
 	// Freshness says how old the answer is, and whether it is stale.
 	Freshness string `json:"freshness"`
-	// Reasons say, step by step, how the answer came about.
-	Reasons []string `json:"reasons"`
 	// Cache holds the cache entries that existed before the question.
 	Cache []Entry `json:"cache,omitempty"`
-	// Domain is the domain of the route for the name, and Servers are its servers, which are
-	// asked if the cache has no answer. Domain is "" for the servers for all names.
-	Domain  string             `json:"domain,omitempty"`
-	Servers []explain.Upstream `json:"servers,omitempty"` // see Domain
+	// Domain is the domain of the route for the name; "" for the servers for all names.
+	Domain string `json:"domain,omitempty"`
+}
+
+// WriteText writes x as text for people.
+func (x *Explanation) WriteText(w io.Writer) error {
+	return x.WriteFindings(w, "", "\nThis answer is "+x.Freshness+".\n")
 }
 
 // Explain explains a name. It asks upstream servers if the forwarder would ask them. It returns
@@ -96,21 +89,21 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 	if err != nil {
 		return nil, err
 	}
-	x := &Explanation{Name: name.String(), Type: wire.TypeText(typ)}
+	x := &Explanation{Findings: explain.Findings{Name: name.String(), Type: wire.TypeText(typ)}}
 	before := e.Forward.Cached([]byte(name), typ, false)
 	e.explainCache(x, name, before, false)
 	e.explainCache(x, name, e.Forward.Cached([]byte(name), typ, true), true)
 	tracer := e.Forward.Tracer()
 	a := explain.Ask(ctx, tracer, name, typ)
 	trace := tracer.Trace()
-	x.Status, x.Answer, x.Authority, x.ExtendedError = a.Status, a.Records, a.Authority, a.Reason
+	x.SetAnswer(a)
 	x.Source = trace.Source.String()
 	e.explainDecision(x, &trace)
 	local := trace.Stage != ""
 	if !local {
 		e.explainRoute(x, name, typ)
 		if changing := e.changing(); len(changing) > 0 {
-			x.addf("these options can change what servers reply: %s", strings.Join(changing, ", "))
+			x.Addf("these options can change what servers reply: %s", strings.Join(changing, ", "))
 		}
 	}
 	if trace.Source == forwarder.SourceUpstream {
@@ -118,16 +111,9 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 	}
 	x.Freshness = freshness(&trace, before, a)
 	if x.ExtendedError != "" {
-		x.addf("the answer's own reason: %s", x.ExtendedError)
+		x.Addf("the answer's own reason: %s", x.ExtendedError)
 	}
 	return x, nil
-}
-
-// addf adds a reason, up to [explain.MaxLines].
-func (x *Explanation) addf(format string, args ...any) {
-	if len(x.Reasons) < explain.MaxLines {
-		x.Reasons = append(x.Reasons, explain.Line(fmt.Sprintf(format, args...)))
-	}
 }
 
 // explainRoute tells which servers get a question that is not answered locally.
@@ -138,17 +124,17 @@ func (e *Explainer) explainRoute(x *Explanation, name dnsname.Name, typ uint16) 
 	case upstream.LocalOnly, upstream.Literal:
 		return // the stage that answers says so
 	case upstream.Unavailable:
-		x.addf("no server can be asked: %s", asked.Reason)
+		x.Addf("no server can be asked: %s", asked.Reason)
 		return
 	default:
-		x.addf("no --server and no resolv.conf has a server for the name, so it is answered REFUSED")
+		x.Addf("no --server and no resolv.conf has a server for the name, so it is answered REFUSED")
 		return
 	}
 	x.Domain, x.Servers = asked.Group.Domain(), explain.Servers(asked.Group.GroupServers(), e.Forward.Stats().Upstream.Servers)
 	if x.Domain == "" {
-		x.addf("no domain of its own has the name, so its servers are those for all names")
+		x.Addf("no domain of its own has the name, so its servers are those for all names")
 	} else {
-		x.addf("the longest domain that has the name is %s, so its servers are those of that domain", x.Domain)
+		x.Addf("the longest domain that has the name is %s, so its servers are those of that domain", x.Domain)
 	}
 }
 

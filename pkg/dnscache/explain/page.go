@@ -1,7 +1,9 @@
 package explain
 
 import (
+	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/kube-dns/kube-dns/pkg/explain"
 	"github.com/kube-dns/kube-dns/pkg/logging"
@@ -14,7 +16,9 @@ import (
 // explanation names the files of local data and sends questions to upstream servers, which
 // others who may read the metrics at the same address must not be able to do.
 func Handler(e *Explainer) http.Handler {
-	page := explain.NewPage(func(w http.ResponseWriter, r *http.Request) { serve(e, w, r) }, "name", "type")
+	page := explain.NewPage(func(ctx context.Context, query url.Values) (explain.Explanation, error) {
+		return e.Explain(ctx, Question{Name: query.Get("name"), Type: query.Get("type")})
+	}, "name", "type")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := logging.FromHere(r); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
@@ -22,14 +26,4 @@ func Handler(e *Explainer) http.Handler {
 		}
 		page.ServeHTTP(w, r)
 	})
-}
-
-func serve(e *Explainer, w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	x, err := e.Explain(r.Context(), Question{Name: query.Get("name"), Type: query.Get("type")})
-	if err != nil {
-		http.Error(w, explain.Lines(err.Error()), http.StatusBadRequest)
-		return
-	}
-	explain.Respond(w, r, x)
 }

@@ -18,9 +18,9 @@ func (e *Explainer) explainCache(x *Explanation, name dnsname.Name, found []forw
 	case do && len(found) == 0:
 		return
 	case !caches:
-		x.addf("there is no cache (--cache-size=0)")
+		x.Addf("there is no cache (--cache-size=0)")
 	case len(found) == 0:
-		x.addf("before this question, the cache had no entry for it")
+		x.Addf("before this question, the cache had no entry for it")
 	}
 	for i := range found {
 		f := &found[i]
@@ -35,7 +35,7 @@ func (e *Explainer) explainCache(x *Explanation, name dnsname.Name, found []forw
 			entry.Name = own.String()
 		}
 		x.Cache = append(x.Cache, entry)
-		x.addf("%s%s", entryText(f, &entry), e.leftText(f))
+		x.Addf("%s%s", entryText(f, &entry), e.leftText(f))
 	}
 }
 
@@ -89,22 +89,22 @@ func (e *Explainer) leftText(f *forwarder.Found) string {
 func (e *Explainer) explainDecision(x *Explanation, trace *forwarder.Trace) {
 	switch {
 	case trace.Stage == "local data":
-		x.addf("local data answers: %s", localText(trace))
+		x.Addf("local data answers: %s", localText(trace))
 	case trace.Stage != "":
-		x.addf("the %s answers: %s", trace.Stage, cmp.Or(trace.Rule, "by its rules"))
+		x.Addf("the %s answers: %s", trace.Stage, cmp.Or(trace.Rule, "by its rules"))
 	case trace.Source == forwarder.SourceCache:
-		x.addf("the cache answers, and no server is asked")
+		x.Addf("the cache answers, and no server is asked")
 	case trace.Source == forwarder.SourceStale:
-		x.addf("the cache answers with an expired entry (a stale answer)")
+		x.Addf("the cache answers with an expired entry (a stale answer)")
 	case trace.Source == forwarder.SourceFailure:
-		x.addf("the cache answers with the failure that it remembers, and no server is asked until then")
+		x.Addf("the cache answers with the failure that it remembers, and no server is asked until then")
 	case trace.Source == forwarder.SourceError:
-		x.addf("the question is answered with an error at once")
+		x.Addf("the question is answered with an error at once")
 	default:
-		x.addf("neither local data, nor a filter, nor the cache answers, so a server was asked")
+		x.Addf("neither local data, nor a filter, nor the cache answers, so a server was asked")
 	}
 	for _, name := range trace.Changed {
-		x.addf("the %s removed records from the cached answer", name)
+		x.Addf("the %s removed records from the cached answer", name)
 	}
 }
 
@@ -127,15 +127,15 @@ func (e *Explainer) explainStored(x *Explanation, now []forwarder.Found) {
 		switch {
 		case f.Left <= 0:
 		case f.From.IsValid():
-			x.addf("%s gave the answer; the cache keeps it for %s", f.From, short(f.Left))
+			x.Addf("%s gave the answer; the cache keeps it for %s", f.From, short(f.Left))
 			return
 		case f.Failure:
-			x.addf("no server gave a usable answer; the cache remembers that for %s", short(f.Left))
+			x.Addf("no server gave a usable answer; the cache remembers that for %s", short(f.Left))
 			return
 		}
 	}
 	if caches, _ := e.Forward.Caches(); caches {
-		x.addf("the answer is not kept in the cache")
+		x.Addf("the answer is not kept in the cache")
 	}
 }
 

@@ -74,28 +74,13 @@ type Candidate struct {
 
 // Explanation is the answer to a [Question], with the reasons for it.
 type Explanation struct {
-	// Name is the explained name: the first name in Search that has an answer or, without
-	// one, the name that is most likely meant.
-	Name string `json:"name"`
-	// Type is the type asked for.
-	Type string `json:"type"`
-	// Status is the name of the rcode, NODATA or NOREPLY.
-	Status string `json:"status"`
+	// Findings have the answer. Its Name is the explained name: the first name in Search that has
+	// an answer or, without one, the name that is most likely meant.
+	explain.Findings
 	// Search lists the names that were tried, in order.
 	Search []Candidate `json:"search"`
-	// Answer holds the records of the answer section in the form of dig.
-	Answer []string `json:"answer,omitempty"`
-	// Authority holds the records of the authority section.
-	Authority []string `json:"authority,omitempty"`
-	// ExtendedError is the reason in the answer itself (RFC 8914); "" if it has none.
-	ExtendedError string `json:"extendedError,omitempty"`
-	// Reasons say, step by step, how the answer came about.
-	Reasons []string `json:"reasons"`
 	// Suggestions are similar names that exist.
 	Suggestions []string `json:"suggestions,omitempty"`
-	// Servers are the upstream servers that are asked about the name, if kubedns does not
-	// answer it itself.
-	Servers []explain.Upstream `json:"servers,omitempty"`
 	// DataAge is the time since the API server last sent anything, or since the files were
 	// read, in seconds; -1 if that never happened.
 	DataAge float64 `json:"dataAgeSeconds"`
@@ -114,7 +99,7 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 	if err != nil {
 		return nil, err
 	}
-	x := &Explanation{Type: wire.TypeText(typ), Files: e.Files}
+	x := &Explanation{Findings: explain.Findings{Type: wire.TypeText(typ)}, Files: e.Files}
 	similar := e.searchOnce()
 	chosen, best := names[0], -1
 	var reply *explain.Answer
@@ -128,8 +113,8 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 			break
 		}
 	}
-	x.Name, x.Status = chosen.String(), reply.Status
-	x.Answer, x.Authority, x.ExtendedError = reply.Records, reply.Authority, reply.Reason
+	x.Name = chosen.String()
+	x.SetAnswer(reply)
 	e.explain(x, chosen, typ)
 	if x.Status != "NOERROR" {
 		x.Suggestions = slices.Clone(similar(chosen))
@@ -184,22 +169,22 @@ func (e *Explainer) explain(x *Explanation, name dnsname.Name, typ uint16) {
 	where := e.Server.Where([]byte(name))
 	switch {
 	case where.ZoneName:
-		x.addf("%s is a name that the zone %s has of itself, not of a Service", x.Name, where.Zone)
+		x.Addf("%s is a name that the zone %s has of itself, not of a Service", x.Name, where.Zone)
 	case where.Own:
-		x.addf("the name is in the zone %s, which kubedns answers from its own records", where.Zone)
+		x.Addf("the name is in the zone %s, which kubedns answers from its own records", where.Zone)
 		e.explainOwn(x, name, where.Zone)
 	case where.Addr.IsValid():
-		x.addf("%s is the reverse name of %v, which belongs to the cluster; the oldest Service comes first", x.Name, where.Addr)
+		x.Addf("%s is the reverse name of %v, which belongs to the cluster; the oldest Service comes first", x.Name, where.Addr)
 	default:
 		if where.Zone != "" {
-			x.addf("the name is in the zone %s, but a stub domain takes it away", where.Zone)
+			x.Addf("the name is in the zone %s, but a stub domain takes it away", where.Zone)
 		} else {
-			x.addf("the name is outside the zone %s", e.Domain)
+			x.Addf("the name is outside the zone %s", e.Domain)
 		}
 		e.explainOutside(x, name, typ, &where)
 	}
 	if x.ExtendedError != "" {
-		x.addf("the answer's own reason: %s", x.ExtendedError)
+		x.Addf("the answer's own reason: %s", x.ExtendedError)
 	}
 }
 
@@ -208,11 +193,11 @@ func (e *Explainer) explain(x *Explanation, name dnsname.Name, typ uint16) {
 func (e *Explainer) dataAge(x *Explanation) (age time.Duration, ok bool) {
 	status := e.Watcher.Status()
 	if !status.Synced {
-		x.addf("the cluster's records are not loaded yet")
+		x.Addf("the cluster's records are not loaded yet")
 	}
 	for _, r := range status.Resources {
 		if !r.Connected {
-			x.addf("the API server does not answer for %s since %s: %s; the records may be out of date",
+			x.Addf("the API server does not answer for %s since %s: %s; the records may be out of date",
 				r.Resource, time.Since(r.Since).Round(time.Second), r.LastError)
 		}
 		if !r.LastHeard.IsZero() {
@@ -226,29 +211,19 @@ func (e *Explainer) dataAge(x *Explanation) (age time.Duration, ok bool) {
 func (e *Explainer) explainOutside(x *Explanation, name dnsname.Name, typ uint16, where *skydns.Where) {
 	switch where.Route.Kind {
 	case skydns.RouteUnavailable:
-		x.addf("no server of its stub domain can be asked: %s", where.Route.Reason)
+		x.Addf("no server of its stub domain can be asked: %s", where.Route.Reason)
 		return
 	case skydns.RouteNobody:
-		x.addf("there are no servers to ask for it: %s", strings.TrimSpace(where.Route.Reason+" (neither upstreamNameservers, --nameservers nor resolv.conf gives any)"))
+		x.Addf("there are no servers to ask for it: %s", strings.TrimSpace(where.Route.Reason+" (neither upstreamNameservers, --nameservers nor resolv.conf gives any)"))
 		return
 	}
 	asked := e.Forward.WouldAsk([]byte(name), typ)
 	if domain := asked.Group.Domain(); domain == "" {
-		x.addf("no stub domain has it, so the default upstream servers are asked")
+		x.Addf("no stub domain has it, so the default upstream servers are asked")
 	} else {
-		x.addf("the stub domain %s has it, so only the servers of that domain are asked", domain)
+		x.Addf("the stub domain %s has it, so only the servers of that domain are asked", domain)
 	}
 	x.Servers = explain.Servers(asked.Group.GroupServers(), e.Forward.Stats().Upstream.Servers)
-}
-
-// addf adds a reason, up to [explain.MaxLines].
-func (x *Explanation) addf(format string, args ...any) {
-	switch {
-	case len(x.Reasons) < explain.MaxLines:
-		x.Reasons = append(x.Reasons, explain.Line(fmt.Sprintf(format, args...)))
-	case len(x.Reasons) == explain.MaxLines:
-		x.Reasons = append(x.Reasons, "... and more that is not shown")
-	}
 }
 
 // candidates returns the names that a resolver in a Pod tries, in order. absolute is the one of

@@ -3,7 +3,6 @@ package explain
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
 	"strconv"
 
@@ -26,7 +25,13 @@ type Limited struct {
 
 // NewLimited returns a Limited that explains names with e.
 func NewLimited(e *Explainer) *Limited {
-	page := explain.NewPage(func(w http.ResponseWriter, r *http.Request) { serve(e, w, r) }, "name", "type", "namespace", "ndots")
+	page := explain.NewPage(func(ctx context.Context, query url.Values) (explain.Explanation, error) {
+		q, err := ReadQuestion(query)
+		if err != nil {
+			return nil, err
+		}
+		return e.Explain(ctx, q)
+	}, "name", "type", "namespace", "ndots")
 	return &Limited{explainer: e, Page: page}
 }
 
@@ -48,20 +53,6 @@ func ReadQuestion(query url.Values) (Question, error) {
 		q.NDots = n
 	}
 	return q, nil
-}
-
-func serve(e *Explainer, w http.ResponseWriter, r *http.Request) {
-	q, err := ReadQuestion(r.URL.Query())
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	x, err := e.Explain(r.Context(), q)
-	if err != nil {
-		http.Error(w, explain.Lines(err.Error()), http.StatusBadRequest)
-		return
-	}
-	explain.Respond(w, r, x)
 }
 
 // fetch gets the explanation from a running kubedns.

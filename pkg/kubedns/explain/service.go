@@ -14,7 +14,7 @@ import (
 func (e *Explainer) explainOwn(x *Explanation, name, zone dnsname.Name) {
 	labels := relative(name, zone)
 	if zone != e.Domain {
-		x.addf("the records come from ServiceImports (multi-cluster Services)")
+		x.Addf("the records come from ServiceImports (multi-cluster Services)")
 		if n := len(labels); n >= 3 && labels[n-1] == "svc" {
 			svc, slices := e.Watcher.Import(labels[n-2], labels[n-3])
 			e.explainObject(x, "ServiceImport", labels, svc, slices)
@@ -22,19 +22,19 @@ func (e *Explainer) explainOwn(x *Explanation, name, zone dnsname.Name) {
 		return
 	}
 	_, rule := e.Backend.Decide([]byte(name))
-	x.addf("rule: %s", rule)
+	x.Addf("rule: %s", rule)
 	if target := e.completedTo(x, name); target != "" {
-		x.addf("the name does not exist, and autopath completes it: %s is the first name with records that the search list of a Pod leads to", target)
+		x.Addf("the name does not exist, and autopath completes it: %s is the first name with records that the search list of a Pod leads to", target)
 	}
 	n := len(labels)
 	if n == 0 || labels[n-1] != "svc" {
 		if n > 0 && labels[n-1] != "pod" {
-			x.addf("the label before the zone is %q; names of Services end in svc.%s, names of Pods in pod.%s", labels[n-1], zone, zone)
+			x.Addf("the label before the zone is %q; names of Services end in svc.%s, names of Pods in pod.%s", labels[n-1], zone, zone)
 		}
 		return
 	}
 	if n < 3 {
-		x.addf("the name has no Service label; names of Services are SERVICE.NAMESPACE.svc.%s", zone)
+		x.Addf("the name has no Service label; names of Services are SERVICE.NAMESPACE.svc.%s", zone)
 		return
 	}
 	namespace, service := labels[n-2], labels[n-3]
@@ -74,14 +74,14 @@ func (e *Explainer) explainObject(x *Explanation, kind string, labels []string, 
 	n := len(labels)
 	namespace, service := labels[n-2], labels[n-3]
 	if svc == nil {
-		x.addf("there is no %s %s in namespace %s", kind, service, namespace)
+		x.Addf("there is no %s %s in namespace %s", kind, service, namespace)
 		return
 	}
 	age := "unknown age"
 	if svc.Created != 0 {
 		age = "created " + max(time.Since(time.Unix(svc.Created, 0)).Round(time.Second), 0).String() + " ago"
 	}
-	x.addf("%s %s/%s exists: %s, %s; its records have a TTL of %s", kind, namespace, service, kindText(svc), age, e.TTL)
+	x.Addf("%s %s/%s exists: %s, %s; its records have a TTL of %s", kind, namespace, service, kindText(svc), age, e.TTL)
 	var problems []string
 	if ttl := uint32(e.TTL / time.Second); kind == "Service" {
 		_, problems = records.Build(svc, slices, len(e.Domain), ttl)
@@ -89,7 +89,7 @@ func (e *Explainer) explainObject(x *Explanation, kind string, labels []string, 
 		_, problems = records.BuildImport(svc, slices, len(e.ClusterSet.Snapshot().Zone()), ttl)
 	}
 	for _, p := range problems {
-		x.addf("left out: %s", p)
+		x.Addf("left out: %s", p)
 	}
 	if svc.Kind == records.Headless || svc.Kind == records.ClusterSetHeadless {
 		explainSlices(x, labels[:n-3], svc, slices)
@@ -128,7 +128,7 @@ const maxEndpoints = 50
 // labels before the name of the Service.
 func explainSlices(x *Explanation, below []string, svc *records.Service, slices []*records.Slice) {
 	if len(slices) == 0 {
-		x.addf("it has no EndpointSlices: no Pod matches its selector, or nobody made one (a headless Service without endpoints has no records)")
+		x.Addf("it has no EndpointSlices: no Pod matches its selector, or nobody made one (a headless Service without endpoints has no records)")
 		return
 	}
 	host := ""
@@ -139,7 +139,7 @@ func explainSlices(x *Explanation, below []string, svc *records.Service, slices 
 		}
 	}
 	if svc.PublishNotReady {
-		x.addf("the Service publishes endpoints that are not ready (spec.publishNotReadyAddresses, or the annotation tolerate-unready-endpoints)")
+		x.Addf("the Service publishes endpoints that are not ready (spec.publishNotReadyAddresses, or the annotation tolerate-unready-endpoints)")
 	}
 	shown, ready, published, found := 0, 0, 0, 0
 	owners := map[string]int{}
@@ -159,23 +159,23 @@ func explainSlices(x *Explanation, below []string, svc *records.Service, slices 
 			}
 			if matches && shown < maxEndpoints {
 				shown++
-				x.addf("endpoint %v%s in EndpointSlice %s: %s", ep.Addr, hostText(svc, s, i), s.Name, endpointState(svc, ep))
+				x.Addf("endpoint %v%s in EndpointSlice %s: %s", ep.Addr, hostText(svc, s, i), s.Name, endpointState(svc, ep))
 			}
 		}
 		if len(below) > 0 && host == "" || len(below) > 1 && svc.Kind == records.Headless {
 			explainPorts(x, below, s.Ports)
 		}
 	}
-	x.addf("%d EndpointSlices: %d endpoints ready, %d published in DNS", len(slices), ready, published)
+	x.Addf("%d EndpointSlices: %d endpoints ready, %d published in DNS", len(slices), ready, published)
 	switch {
 	case host != "" && found == 0 && svc.Kind == records.ClusterSetHeadless:
-		x.addf("no endpoint has the name %q: the names are HOST.CLUSTER, with the endpoint's host name, or its address with dashes, and the label multicluster.kubernetes.io/source-cluster of its EndpointSlice", host)
+		x.Addf("no endpoint has the name %q: the names are HOST.CLUSTER, with the endpoint's host name, or its address with dashes, and the label multicluster.kubernetes.io/source-cluster of its EndpointSlice", host)
 	case host != "" && found == 0:
-		x.addf("no endpoint has the host name %q: a Pod needs spec.hostname and spec.subdomain, as StatefulSets set them; others are named by a hash", host)
+		x.Addf("no endpoint has the host name %q: a Pod needs spec.hostname and spec.subdomain, as StatefulSets set them; others are named by a hash", host)
 	case host != "" && owners[host] > 1:
-		x.addf("%d endpoints share the host name %q, so the answer has all their addresses", owners[host], host)
+		x.Addf("%d endpoints share the host name %q, so the answer has all their addresses", owners[host], host)
 	case published == 0:
-		x.addf("no endpoint is published, so the Service has no records")
+		x.Addf("no endpoint is published, so the Service has no records")
 	}
 }
 
@@ -215,7 +215,7 @@ func endpointState(svc *records.Service, ep records.Endpoint) string {
 // explainPorts tells which ports a Service has, if the labels before its name ask for one.
 func explainPorts(x *Explanation, below []string, ports []records.Port) {
 	if !strings.HasPrefix(below[len(below)-1], "_") {
-		x.addf("names below this Service are _PORT._PROTOCOL; endpoints have names only below headless Services")
+		x.Addf("names below this Service are _PORT._PROTOCOL; endpoints have names only below headless Services")
 		return
 	}
 	var list []string
@@ -225,8 +225,8 @@ func explainPorts(x *Explanation, below []string, ports []records.Port) {
 		}
 	}
 	if len(list) == 0 {
-		x.addf("no port has a name, so there are no names of ports (SRV)")
+		x.Addf("no port has a name, so there are no names of ports (SRV)")
 		return
 	}
-	x.addf("the named ports are %s", strings.Join(list[:min(len(list), 20)], ", "))
+	x.Addf("the named ports are %s", strings.Join(list[:min(len(list), 20)], ", "))
 }
