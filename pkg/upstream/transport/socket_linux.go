@@ -62,9 +62,9 @@ func (s *socket) addCall(c *Call, ids uint64) bool {
 	defer s.mu.Unlock()
 	for range 3 {
 		id := uint16(ids)
-		if s.table[id] == nil {
+		if s.table.find(id) == nil {
 			c.id, c.sock = id, s
-			s.table[c.id] = c
+			s.table.insert(c)
 			s.refs.Add(1)
 			return true
 		}
@@ -78,10 +78,10 @@ func (s *socket) addCall(c *Call, ids uint64) bool {
 func (s *socket) readd(c *Call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.table[c.id] != nil {
+	if s.table.find(c.id) != nil {
 		return false
 	}
-	s.table[c.id] = c
+	s.table.insert(c)
 	s.refs.Add(1)
 	return true
 }
@@ -107,7 +107,7 @@ func (s *socket) match(msg []byte) (c *Call, miscased bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c = s.table[wire.ID(msg)]
+	c = s.table.find(wire.ID(msg))
 	if c == nil || !c.matches(msg) {
 		return nil, false
 	}

@@ -118,13 +118,13 @@ func (s *stream) addCall(c *Call, ids uint64, now int64) bool {
 	if s.shut || s.ended {
 		return false
 	}
-	for s.table[uint16(ids)] != nil {
+	for s.table.find(uint16(ids)) != nil {
 		if ids >>= 16; ids == 0 {
 			return false
 		}
 	}
 	c.id, c.stream, c.sent = uint16(ids), s, now
-	s.table[c.id] = c
+	s.table.insert(c)
 	s.used = now
 	start := len(s.out)
 	s.out = append(s.out, 0, 0)
@@ -160,10 +160,10 @@ func (s *stream) remove(c *Call) bool {
 func (s *stream) readd(c *Call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || s.table[c.id] != nil {
+	if s.ended || s.table.find(c.id) != nil {
 		return false
 	}
-	s.table[c.id] = c
+	s.table.insert(c)
 	return true
 }
 
@@ -174,7 +174,7 @@ func (s *stream) match(msg []byte, now int64) *Call {
 	if len(msg) < wire.HeaderLen || wire.Flags(msg)&wire.FlagQR == 0 {
 		return nil
 	}
-	c := s.table[wire.ID(msg)]
+	c := s.table.find(wire.ID(msg))
 	if c == nil || !c.matches(msg) {
 		return nil
 	}

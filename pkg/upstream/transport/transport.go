@@ -100,14 +100,20 @@ type Link interface {
 }
 
 // calls holds the calls that wait on one socket or connection, by message ID.
-type calls map[uint16]*Call
+type calls map[uint32]*Call
+
+// find returns the call with a message ID, or nil.
+func (t calls) find(id uint16) *Call { return t[uint32(id)] }
+
+// insert inserts c, whose ID must be free.
+func (t calls) insert(c *Call) { t[uint32(c.id)] = c }
 
 // remove removes c and reports whether it was there.
 func (t calls) remove(c *Call) bool {
-	if t[c.id] != c {
+	if t.find(c.id) != c {
 		return false
 	}
-	delete(t, c.id)
+	delete(t, uint32(c.id))
 	return true
 }
 
