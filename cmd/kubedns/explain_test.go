@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"path/filepath"
@@ -251,6 +252,13 @@ func TestDiff(t *testing.T) {
 		!strings.Contains(out.String(), "+ db-2.db.data.svc.cluster.local. 30 IN A 10.1.0.2\n") {
 		t.Errorf("ready: %d %s", code, out.String())
 	}
+	big := writeFile(t, "big.yaml", bigObjects())
+	if code := diff(big, big); code != 0 || out.Len() > 0 {
+		t.Errorf("a large Service: %d, %d octets", code, out.Len())
+	}
+	if code := diff(writeFile(t, "none.yaml", "{apiVersion: v1, kind: List, items: []}"), big); code != 1 || strings.Count(out.String(), "\n") != 2*bigEndpoints {
+		t.Errorf("a large new Service: %d, %d lines", code, strings.Count(out.String(), "\n"))
+	}
 	for _, args := range [][]string{{before}, {before, "/nonexistent"}, {before, after, "x"}, {before, after, "--nosuch"}} {
 		if code := diff(args...); code != 2 || !strings.Contains(out.String(), "kubedns diff: ") {
 			t.Errorf("%v: %d %s", args, code, out.String())
@@ -313,4 +321,30 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: exit code %d, want %d: %s", tt.args, code, tt.code, out.String())
 		}
 	}
+}
+
+// bigEndpoints is the number of endpoints of the Service in bigObjects: too many for the addresses,
+// and even more for the SRV records, to fit a DNS message.
+const bigEndpoints = 5000
+
+// bigObjects returns a headless Service with a port.
+func bigObjects() string {
+	var b strings.Builder
+	b.WriteString(`
+apiVersion: v1
+kind: Service
+metadata: {name: big, namespace: default}
+spec: {clusterIP: None, ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: big-1, namespace: default, labels: {kubernetes.io/service-name: big}}
+addressType: IPv4
+ports: [{name: http, port: 8080}]
+endpoints:
+`)
+	for i := range bigEndpoints {
+		fmt.Fprintf(&b, "- addresses: [10.2.%d.%d]\n", i/256, i%256)
+	}
+	return b.String()
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/kubedns/options"
 	"github.com/kube-dns/kube-dns/pkg/records"
 	"github.com/kube-dns/kube-dns/pkg/treecache"
-	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // ExitDiffers is the exit code of "kubedns diff" if any record differs.
@@ -99,57 +98,60 @@ func allRecords(ctx context.Context, what string, o options.Options, env Env) (m
 	all := map[string]bool{}
 	var missing error
 	err := withServer(ctx, &o, env, func(e *Explainer) {
-		e.addRecords(ctx, all, e.Tree.Snapshot(), e.Watcher.Service)
-		switch {
-		case e.ClusterSet == nil:
-		case e.ClusterSet.HasSynced():
-			e.addRecords(ctx, all, e.ClusterSet.Snapshot(), e.Watcher.Import)
-		default:
+		if e.ClusterSet != nil && !e.ClusterSet.HasSynced() {
 			missing = fmt.Errorf("the ServiceImports are not loaded: %s", explain.Line(e.Watcher.Status().ClusterSet.Resource.LastError))
+			return
+		}
+		for _, z := range e.zones() {
+			e.addRecords(ctx, all, z)
 		}
 	})
 	return all, errors.Join(err, missing, ctx.Err())
 }
 
-// addRecords adds the records of a zone to all. object returns the Service or ServiceImport
-// with a name, and its slices.
-func (e *Explainer) addRecords(ctx context.Context, all map[string]bool, zone *treecache.Snapshot, object func(namespace, name string) (*records.Service, []*records.Slice)) {
+// addRecords adds the records of a zone to all.
+func (e *Explainer) addRecords(ctx context.Context, all map[string]bool, z zone) {
 	var namespaces []string
-	zone.Labels("", func(label string) bool { namespaces = append(namespaces, label); return true })
+	z.names.Labels("", func(label string) bool { namespaces = append(namespaces, label); return true })
 	for _, namespace := range namespaces {
-		zone.Labels(namespace, func(name string) bool {
-			if svc, list := object(namespace, name); svc != nil {
-				e.objectRecords(ctx, all, name+"."+namespace+".svc."+zone.Zone().String(), svc, list)
+		z.names.Labels(namespace, func(name string) bool {
+			if svc, list := z.object(namespace, name); svc != nil {
+				e.objectRecords(all, z, svc, list)
 			}
 			return ctx.Err() == nil
 		})
 	}
 }
 
-// objectRecords adds the records of the Service or ServiceImport with the name base to all.
-func (e *Explainer) objectRecords(ctx context.Context, all map[string]bool, base string, svc *records.Service, list []*records.Slice) {
-	add := func(text string, types ...uint16) {
-		name, err := dnsname.Parse(text)
-		if err != nil {
+// objectRecords adds the records of a Service or ServiceImport to all. It takes them from the
+// zone, because an answer may be too short for those of a large Service.
+func (e *Explainer) objectRecords(all map[string]bool, z zone, svc *records.Service, list []*records.Slice) {
+	add := func(below string, addrs, services bool) {
+		name, err := dnsname.Parse(below + svc.Name + "." + svc.Namespace + ".svc." + z.domain.String())
+		if err != nil || !e.Server.Where([]byte(name)).Own {
 			return
 		}
-		for _, typ := range types {
-			for _, record := range explain.Ask(ctx, e.Server, name, typ).Records {
-				all[strings.ReplaceAll(record, "\t", " ")] = true
+		a := z.records([]byte(name))
+		record := func(ttl uint32, typ string, data any) {
+			all[fmt.Sprintf("%s %d IN %s %v", name, ttl, typ, data)] = true
+		}
+		if a.Aliases() > 0 {
+			alias := a.Alias(0)
+			record(alias.TTL, "CNAME", dnsname.Name(alias.AppendTarget(nil)))
+		}
+		for v6, typ := range map[bool]string{false: "A", true: "AAAA"} {
+			walk := a.Addrs(v6)
+			for addr, ok := walk.Next(); addrs && ok; addr, ok = walk.Next() {
+				record(a.TTL(), typ, addr)
 			}
 		}
-	}
-	if svc.Kind == records.ExternalName {
-		add(base, wire.TypeCNAME)
-		if _, isAddr := records.ParseAddr(svc.ExternalName); isAddr {
-			add(base, wire.TypeA, wire.TypeAAAA)
+		var r treecache.Record
+		for walk := a.Services(0); services && walk.Next(&r); {
+			record(r.TTL, "SRV", fmt.Sprintf("%d %d %d %v", r.Priority, r.Weight, r.Port, dnsname.Name(r.AppendTarget(nil))))
 		}
-		return
 	}
-	add(base, wire.TypeA, wire.TypeAAAA)
-	if svc.Kind == records.ClusterSetIP || svc.Kind == records.ClusterSetHeadless {
-		add(base, wire.TypeSRV) // in a clusterset zone, these are records of their own
-	}
+	// In a clusterset zone, the SRV records of the own name are records of their own.
+	add("", true, svc.Kind == records.ClusterSetIP || svc.Kind == records.ClusterSetHeadless)
 	ports := slices.Clone(svc.Ports)
 	hosts := map[string]bool{}
 	for _, s := range list {
@@ -167,9 +169,9 @@ func (e *Explainer) objectRecords(ctx context.Context, all map[string]bool, base
 		}
 	}
 	for name := range names {
-		add(name+"."+base, wire.TypeSRV)
+		add(name+".", false, true)
 	}
 	for host := range hosts {
-		add(host+"."+base, wire.TypeA, wire.TypeAAAA)
+		add(host+".", true, false)
 	}
 }

@@ -39,10 +39,12 @@ func (e *Explainer) searchOnce() func(name dnsname.Name) []string {
 // differ by a typing error, by the namespace or by the port. It returns at most
 // maxSuggestions names, the nearest first.
 func (e *Explainer) similar(name dnsname.Name) []string {
-	zone, ok := e.zoneOf(name)
-	if !ok {
+	zones := e.zones()
+	i := slices.IndexFunc(zones, func(z zone) bool { return name.HasSuffix(z.domain) })
+	if i < 0 {
 		return nil
 	}
+	zone := zones[i]
 	labels := relative(name, zone.domain)
 	n := len(labels)
 	if n > 0 && labels[n-1] != "svc" {
@@ -86,17 +88,14 @@ type zone struct {
 	records func(name []byte) treecache.Answer
 }
 
-// zoneOf returns the zone of the server that name is in.
-func (e *Explainer) zoneOf(name dnsname.Name) (z zone, ok bool) {
-	if _, ok = dnsname.CutZone([]byte(name), e.Domain); ok {
-		return zone{e.Domain, e.Tree.Snapshot(), e.Watcher.Service, e.Backend.Records}, true
+// zones returns the zones of the server.
+func (e *Explainer) zones() []zone {
+	zones := []zone{{e.Domain, e.Tree.Snapshot(), e.Watcher.Service, e.Backend.Records}}
+	if e.ClusterSet != nil {
+		names := e.ClusterSet.Snapshot()
+		zones = append(zones, zone{names.Zone(), names, e.Watcher.Import, e.ClusterSet.Records})
 	}
-	if e.ClusterSet == nil {
-		return zone{}, false
-	}
-	names := e.ClusterSet.Snapshot()
-	_, ok = dnsname.CutZone([]byte(name), names.Zone())
-	return zone{names.Zone(), names, e.Watcher.Import, e.ClusterSet.Records}, ok
+	return zones
 }
 
 // found is a similar name and its distance from the name in the question.
