@@ -9,11 +9,16 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/kube-dns/kube-dns/pkg/internal/readfile"
 )
 
 // maxSize is the largest size of a file, in octets. The YAML of a cluster with
 // 10 000 Services has about 50 MB.
 const maxSize = 512 << 20
+
+// patience is how long a pipe may take to give all its data. kubectl may be writing to it.
+const patience = 30 * time.Second
 
 // file is one file with its content. name is its path, as in messages.
 type file struct {
@@ -21,59 +26,67 @@ type file struct {
 	content []byte
 }
 
-// names returns the paths of the files to read: path itself, or the files in the
-// folder path, sorted.
-func names(path string) ([]string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		return []string{path}, nil
+// fingerprint describes files without reading them.
+type fingerprint struct {
+	infos []os.FileInfo
+	names []string // their paths
+}
+
+// look returns the fingerprint of the files to read: path itself, or the files in the folder
+// path, sorted.
+func look(path string) (f fingerprint, err error) {
+	folder, err := f.addFile(path)
+	if err != nil || !folder {
+		return f, err
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, err
+		return f, err
 	}
-	var out []string
 	for _, e := range entries {
-		name := filepath.Join(path, e.Name())
-		if strings.HasPrefix(e.Name(), ".") || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
+		if strings.HasPrefix(e.Name(), ".") || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(e.Name())) {
 			continue
 		}
-		// A ConfigMap volume holds symbolic links, so look at their targets.
-		info, err := os.Stat(name)
-		if err != nil {
-			return nil, err
-		}
-		if info.Mode().IsRegular() {
-			out = append(out, name)
+		if _, err := f.addFile(filepath.Join(path, e.Name())); err != nil {
+			return f, err
 		}
 	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%s: no file named *.yaml, *.yml or *.json in this folder", path)
+	if len(f.names) == 0 {
+		return f, fmt.Errorf("%s: no file named *.yaml, *.yml or *.json in this folder", path)
 	}
-	return out, nil
+	return f, nil
 }
 
-// read returns the content of the files that names returns for path.
+// addFile adds a file or a pipe, unless it is a folder. Anything else is an error, because a
+// device may have no end.
+func (f *fingerprint) addFile(name string) (folder bool, err error) {
+	info, err := os.Stat(name) // of its target, because a ConfigMap volume holds symbolic links
+	if err != nil {
+		return false, err
+	}
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		return true, nil
+	case !mode.IsRegular() && mode&os.ModeNamedPipe == 0:
+		return false, fmt.Errorf("%s: neither a file nor a folder nor a pipe", name)
+	case info.Size() > maxSize:
+		return false, fmt.Errorf("%s: the file has %d octets, at most %d are allowed", name, info.Size(), maxSize)
+	}
+	f.infos, f.names = append(f.infos, info), append(f.names, name)
+	return false, nil
+}
+
+// read returns the content of the files that look finds at path.
 func read(path string) ([]file, error) {
-	list, err := names(path)
+	found, err := look(path)
 	if err != nil {
 		return nil, err
 	}
-	files := make([]file, 0, len(list))
-	for _, name := range list {
-		info, err := os.Stat(name)
+	files := make([]file, 0, len(found.names))
+	for _, name := range found.names {
+		content, err := readfile.AllWithin(name, maxSize, patience)
 		if err != nil {
-			return nil, err
-		}
-		if info.Size() > maxSize {
-			return nil, fmt.Errorf("%s: the file has %d octets, at most %d are allowed", name, info.Size(), maxSize)
-		}
-		content, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading %s: %w", name, err)
 		}
 		files = append(files, file{name, content})
 	}
@@ -91,29 +104,6 @@ func digest(files []file) (sum [sha256.Size]byte) {
 	}
 	h.Sum(sum[:0])
 	return sum
-}
-
-// fingerprint describes files without reading them.
-type fingerprint struct {
-	infos []os.FileInfo
-	names []string
-}
-
-// look returns the fingerprint of the files that names returns for path.
-func look(path string) (fingerprint, error) {
-	list, err := names(path)
-	if err != nil {
-		return fingerprint{}, err
-	}
-	f := fingerprint{names: list}
-	for _, name := range list {
-		info, err := os.Stat(name)
-		if err != nil {
-			return fingerprint{}, err
-		}
-		f.infos = append(f.infos, info)
-	}
-	return f, nil
 }
 
 // equal reports whether two fingerprints are of the same files: name, inode, size

@@ -2,7 +2,7 @@
 // pipe that nobody writes to must not block the program, and a device without an end must not
 // use up its memory.
 //
-// Use [All] to get the content of a file, or [Open] to read it in parts.
+// Use [All] or [AllWithin] to get the content of a file, or [Open] to read it in parts.
 package readfile
 
 import (
@@ -70,8 +70,11 @@ func (f *Input) Read(p []byte) (int, error) {
 func (f *Input) Close() { f.file.Close() }
 
 // All returns the content of a file of at most the given number of octets.
-func All(path string, most int) ([]byte, error) {
-	file, err := Open(path, most)
+func All(path string, most int) ([]byte, error) { return AllWithin(path, most, patience) }
+
+// AllWithin is All for a named pipe that may take longer than usual to give all its data.
+func AllWithin(path string, most int, patience time.Duration) ([]byte, error) {
+	file, err := open(path, most, patience)
 	if err != nil {
 		return nil, err
 	}
