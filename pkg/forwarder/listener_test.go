@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 
@@ -57,6 +58,48 @@ func TestThroughListener(t *testing.T) {
 	clients.Wait()
 	// A batch is counted when it is answered.
 	waitFor(t, func() bool { st := f.Stats(); return st.Hits+st.Forwarded+st.Coalesced == 600 })
+}
+
+// TestLargestPackets: a client that announces 65535 octets gets an answer over UDP of whatever size
+// the server's is: whole, or truncated to what a packet can carry.
+func TestLargestPackets(t *testing.T) {
+	size := 0
+	s := newFakeServer(t, func(q *dns.Msg, tcp bool) [][]byte {
+		m := reply(q, 0)
+		m.Truncated = !tcp
+		for tcp && m.Len() < size {
+			const head = 13 + 10 // the owner with its root, and the fixed part of a record
+			room := min(max(size-m.Len()-head, 0), 60000)
+			m.Answer = append(m.Answer, &dns.NULL{
+				Hdr:  dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeNULL, Class: dns.ClassINET, Ttl: 60},
+				Data: strings.Repeat("x", room),
+			})
+		}
+		return [][]byte{pack(m)}
+	})
+	cfg := to(s)
+	cfg.Upstream.Payload = 65535
+	f := run(t, cfg)
+	server, err := listener.Listen(listener.Config{Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Handler: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { _ = server.Run(ctx) })
+	for i, n := range []int{65400, 65480, 65500, wire.MaxPacket, wire.MaxPacket + 1, 65520, 65535} {
+		size = n
+		for _, source := range []string{"server", "cache"} {
+			q := question(fmt.Sprintf("n%d.example.", i), dns.TypeNULL)
+			q.SetEdns0(65535, false)
+			c := &dns.Client{UDPSize: 65535, Timeout: hang}
+			if m, _, err := c.Exchange(q, server.Addrs()[0].String()); err != nil || m.Rcode != 0 || !m.Truncated && len(m.Answer) == 0 {
+				t.Errorf("%d octets from the %s: %v", n, source, err)
+			}
+		}
+	}
 }
 
 // TestPart: the packets of one batch share one reading of the clock, and the next batch reads

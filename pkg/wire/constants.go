@@ -6,6 +6,7 @@ const (
 	MaxName        = 255   // RFC 1035 §2.3.4, length octets and the root's included
 	MaxLabel       = 63    // RFC 1035 §2.3.4
 	MaxMessage     = 65535 // the TCP length prefix, RFC 1035 §4.2.2
+	MaxPacket      = 65507 // the longest message that fits in a UDP packet over IPv4
 	MinPayload     = 512   // UDP payload that everyone must accept, RFC 1035 §4.2.1
 	DefaultPayload = 1232  // the size we advertise; it fits an IPv6 packet of 1280 (DNS flag day 2020)
 )

@@ -96,13 +96,13 @@ func ParseQuery(packet []byte, q *Query) Verdict {
 func (q *Query) Opcode() int { return Opcode(q.Flags) }
 
 // ReplyLimit returns the largest size of a UDP reply to q, in octets: the client's payload
-// size, or 512 without EDNS, and at most ours.
+// size, or 512 without EDNS, and at most ours and MaxPacket.
 func (q *Query) ReplyLimit(ours int) int {
 	limit := MinPayload
 	if q.EDNS.Present {
 		limit = max(limit, int(q.EDNS.Size))
 	}
-	return min(limit, max(ours, MinPayload))
+	return min(limit, max(ours, MinPayload), MaxPacket)
 }
 
 // parse reads everything after the header.

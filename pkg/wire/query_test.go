@@ -169,6 +169,7 @@ func TestReplyLimit(t *testing.T) {
 		{"client smaller", EDNS{Present: true, Size: 600}, 1232, 600},
 		{"client larger", EDNS{Present: true, Size: 4096}, 1232, 1232},
 		{"ours below the minimum", EDNS{Present: true, Size: 4096}, 100, 512},
+		{"more than UDP can carry", EDNS{Present: true, Size: 65535}, 65535, 65507},
 	}
 	for _, tt := range tests {
 		q := Query{EDNS: tt.edns}

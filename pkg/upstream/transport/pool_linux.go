@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/kube-dns/kube-dns/pkg/upstream/route"
+	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
 // pool holds the sockets to one server. A random one carries each question, so that a forger
@@ -47,7 +48,7 @@ var errNoID = errors.New("no id is free")
 // Send implements Link.
 func (p *pool) Send(c *Call, now int64) error {
 	c.stream = nil
-	if c.roomFor() > maxPacket {
+	if c.roomFor() > wire.MaxPacket {
 		return errTooLong
 	}
 	if err := p.assign(c, now); err != nil {

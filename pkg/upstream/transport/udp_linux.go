@@ -172,9 +172,6 @@ const (
 // errTooLong means that a question does not fit into a UDP packet.
 var errTooLong = errors.New("the question with its EDNS options is too long for UDP")
 
-// maxPacket is the size of the longest message that UDP carries, in octets.
-const maxPacket = 65507
-
 // enqueue writes a call's message into its socket's queue.
 func (u *UDP) enqueue(c *Call) {
 	if u.write(c) {
