@@ -277,7 +277,7 @@ func setRR(p *parser, value string, _ bool) error {
 			group = "0" + group
 		}
 		if data, err = hex.AppendDecode(data, []byte(group)); err != nil {
-			return bad(wrong, "%q is not hexadecimal", group)
+			return bad(wrong, "%q is not hexadecimal with two digits for each octet", group)
 		}
 	}
 	return p.addRecord(list[0], rrtype, data)
