@@ -223,11 +223,11 @@ func TestHostPorts(t *testing.T) {
 // exchangeFrom asks from an address and port.
 func exchangeFrom(client, server, network string) string {
 	from := netip.MustParseAddrPort(client)
-	d := &net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(from), Timeout: time.Second}
+	d := &net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(from), Timeout: 5 * time.Second}
 	if network == "tcp" {
-		d = &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(from), Timeout: time.Second}
+		d = &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(from), Timeout: 5 * time.Second}
 	}
-	return exchangeWith(&dns.Client{Net: network, Timeout: time.Second, Dialer: d}, server)
+	return exchangeWith(&dns.Client{Net: network, Timeout: 5 * time.Second, Dialer: d}, server)
 }
 
 // TestTCPFlip: a connection over the Service's address may end when the rules come or go; the
