@@ -28,8 +28,9 @@ func slicesOf(e *corev1.Endpoints) []*discoveryv1.EndpointSlice { //nolint:stati
 				s = &discoveryv1.EndpointSlice{
 					ObjectMeta: metav1.ObjectMeta{
 						Namespace: e.Namespace,
-						Name:      fmt.Sprintf("%s-endpoints-%d-%s", e.Name, i, suffix),
-						Labels:    map[string]string{discoveryv1.LabelServiceName: e.Name},
+						// With the colon, it is not the name of any object in the files.
+						Name:   fmt.Sprintf("%s:endpoints-%d-%s", e.Name, i, suffix),
+						Labels: map[string]string{discoveryv1.LabelServiceName: e.Name},
 					},
 					AddressType: family,
 				}

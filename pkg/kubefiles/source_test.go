@@ -156,7 +156,7 @@ items:
 		want []string
 	}{
 		{"services", s.Services(), []string{"default/a@1", "default/b@1", "default/d@1", "other/c@1"}},
-		{"slices", s.Slices(), []string{"default/a-1@1", "default/b-endpoints-0-v4@1", "default/b-endpoints-0-v6@1"}},
+		{"slices", s.Slices(), []string{"default/a-1@1", "default/b:endpoints-0-v4@1", "default/b:endpoints-0-v6@1"}},
 		{"nodes", s.Nodes(), []string{"/n@1"}},
 		{"configmap", s.ConfigMap("kube-system", "kube-dns"), []string{"kube-system/kube-dns@1"}},
 		{"no configmap", s.ConfigMap("default", "kube-dns"), []string{}},

@@ -83,3 +83,28 @@ func TestFileBecomesPipe(t *testing.T) {
 		t.Errorf("the objects are %v", list(t, s.Services()))
 	}
 }
+
+// The slices that are made of Endpoints take the place of no slice in the files, whatever the names
+// of these are.
+func TestEndpointsHideNoSlice(t *testing.T) {
+	const endpoints = "apiVersion: v1\nkind: Endpoints\nmetadata: {name: web}\nsubsets: [{addresses: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]}]\n"
+	path := filepath.Join(t.TempDir(), "x.yaml")
+	names := func(content string) []string {
+		write(t, path, content)
+		s, err := Open(Config{Path: path, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list(t, s.Slices())
+	}
+	made := names(endpoints)
+	content := endpoints
+	for _, name := range made { // valid names that are as similar as possible
+		name = strings.TrimSuffix(strings.TrimPrefix(strings.ReplaceAll(name, ":", "-"), "default/"), "@1")
+		content += "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " + name +
+			", labels: {kubernetes.io/service-name: other}}\naddressType: IPv4\nendpoints: [{addresses: [10.0.0.2]}]\n"
+	}
+	if got := names(content); len(made) != 2 || len(got) != 2*len(made) {
+		t.Errorf("%v, and with other slices %v", made, got)
+	}
+}
