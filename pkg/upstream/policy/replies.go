@@ -19,12 +19,9 @@ func (q *Query) replied(now Time, ev *Event, dst []Action) []Action {
 		a.misunderstood = true
 		dst = q.keep(RankError, ev, dst)
 		return q.send(now, a.server, false, dst)
-	case outcome == Truncated && a.way == Usual:
+	case outcome == Truncated:
 		dst = q.keep(RankTruncated, ev, dst)
 		return q.truncated(now, a, dst)
-	case outcome == Truncated:
-		// There is no way to get more: the answer exceeds 64 KB.
-		return q.finish(EndReply, dst)
 	case outcome == Malformed:
 		q.failure = EndMalformed
 	default:

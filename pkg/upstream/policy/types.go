@@ -103,7 +103,8 @@ const (
 	// Ignored replies would be good, but the configuration says to ignore them
 	// (--ignore-address).
 	Ignored
-	// Truncated replies have the TC bit: the answer did not fit.
+	// Truncated replies have the TC bit: the answer did not fit into a UDP packet. Over TCP, where
+	// no more can be had, such a reply is Good.
 	Truncated
 	// ServerError replies are errors such as SERVFAIL.
 	ServerError
