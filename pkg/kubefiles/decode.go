@@ -39,9 +39,10 @@ func (p position) String() string {
 	return s
 }
 
-// located is an object and its position.
+// located is an object, its kind and its position.
 type located struct {
 	object   object
+	kind     string
 	position position
 }
 
@@ -142,7 +143,7 @@ func (d *documentDecoder) decodeDocument(at position, data []byte, outer metav1.
 	for _, f := range faults {
 		d.errs = append(d.errs, fmt.Errorf("%s: %s %s: %s", at, h.Kind, quoted(obj.GetName()), f))
 	}
-	d.objects = append(d.objects, located{obj, at})
+	d.objects = append(d.objects, located{obj, h.Kind, at})
 }
 
 // wanted reports whether objects of type t are read.

@@ -40,8 +40,9 @@ type Source struct {
 	// cfg does not change.
 	cfg Config
 
-	// The pointers do not change; load replaces the content of the tables.
-	services, slices, nodes, configMaps, imports *objectTable
+	// tables holds the objects of each kind. The map does not change; load replaces the content
+	// of the tables.
+	tables map[string]*objectTable
 
 	// mu protects the fields below.
 	mu sync.Mutex
@@ -59,13 +60,9 @@ func Open(cfg Config) (*Source, error) {
 	if cfg.Poll <= 0 {
 		cfg.Poll = defaultPoll
 	}
-	s := &Source{
-		cfg:        cfg,
-		services:   newObjectTable(),
-		slices:     newObjectTable(),
-		nodes:      newObjectTable(),
-		configMaps: newObjectTable(),
-		imports:    newObjectTable(),
+	s := &Source{cfg: cfg, tables: map[string]*objectTable{}}
+	for kind := range noContents() {
+		s.tables[kind] = newObjectTable()
 	}
 	files, err := read(cfg.Path)
 	if err != nil {
@@ -77,25 +74,30 @@ func Open(cfg Config) (*Source, error) {
 	return s, nil
 }
 
+// all returns a source of all objects of a kind.
+func (s *Source) all(kind string) cache.ListerWatcherWithContext {
+	return tableView{table: s.tables[kind]}
+}
+
 // Services returns the Services of the files.
-func (s *Source) Services() cache.ListerWatcherWithContext { return tableView{table: s.services} }
+func (s *Source) Services() cache.ListerWatcherWithContext { return s.all("Service") }
 
 // Slices returns the EndpointSlices of the files, and those converted from the
 // Endpoints of Services that have no EndpointSlice.
-func (s *Source) Slices() cache.ListerWatcherWithContext { return tableView{table: s.slices} }
+func (s *Source) Slices() cache.ListerWatcherWithContext { return s.all("EndpointSlice") }
 
 // Nodes returns the Nodes of the files.
-func (s *Source) Nodes() cache.ListerWatcherWithContext { return tableView{table: s.nodes} }
+func (s *Source) Nodes() cache.ListerWatcherWithContext { return s.all("Node") }
 
 // Imports returns the ServiceImports of the files, of both versions of their API.
 func (s *Source) Imports() []cache.ListerWatcherWithContext {
-	return []cache.ListerWatcherWithContext{tableView{table: s.imports}}
+	return []cache.ListerWatcherWithContext{s.all(serviceimport.Kind)}
 }
 
 // ConfigMap returns a source of one ConfigMap of the files. Its list is empty while
 // there is no such ConfigMap.
 func (s *Source) ConfigMap(namespace, name string) cache.ListerWatcherWithContext {
-	return tableView{table: s.configMaps, only: id{namespace, name}}
+	return tableView{table: s.tables["ConfigMap"], only: id{namespace, name}}
 }
 
 // Run checks the files until ctx ends, and loads them when they change. Invalid
@@ -193,11 +195,9 @@ func (s *Source) load(files []file) error {
 	s.version++
 	s.sum = sum
 	s.problem = nil
-	s.services.replace(s.version, next.services)
-	s.slices.replace(s.version, next.slices)
-	s.nodes.replace(s.version, next.nodes)
-	s.configMaps.replace(s.version, next.configMaps)
-	s.imports.replace(s.version, next.imports)
+	for kind, table := range s.tables {
+		table.replace(s.version, next[kind])
+	}
 	for _, w := range d.warnings {
 		s.cfg.Logger.Warn("an object in the object files is unusual", "warning", w)
 	}
@@ -221,37 +221,32 @@ func join(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// contents holds the objects of all kinds.
-type contents struct{ services, slices, nodes, configMaps, imports map[id]object }
+// contents holds the objects of each kind.
+type contents map[string]map[id]object
+
+// noContents returns contents with all kinds that are served, and no objects.
+func noContents() contents {
+	return contents{"Service": {}, "EndpointSlice": {}, "Node": {}, "ConfigMap": {}, serviceimport.Kind: {}}
+}
 
 // arrange sorts the objects of d by kind, finds duplicates, and turns Endpoints
 // into slices where there are none.
 func arrange(d *documentDecoder) contents {
-	next := contents{map[id]object{}, map[id]object{}, map[id]object{}, map[id]object{}, map[id]object{}}
-	endpoints := map[id]object{}
+	next, endpoints := noContents(), map[id]object{}
 	positions := map[object]position{}
 	sliced := map[id]bool{} // Services that have EndpointSlices
 	for _, f := range d.objects {
-		var into map[id]object
+		into := next[f.kind]
 		switch obj := f.object.(type) {
-		case *corev1.Service:
-			into = next.services
 		case *discoveryv1.EndpointSlice:
-			into = next.slices
 			sliced[id{obj.Namespace, obj.Labels[discoveryv1.LabelServiceName]}] = true
 		case *corev1.Endpoints: //nolint:staticcheck // files may hold Endpoints
 			into = endpoints
-		case *corev1.Node:
-			into = next.nodes
-		case *corev1.ConfigMap:
-			into = next.configMaps
-		case *serviceimport.ServiceImport:
-			into = next.imports
 		}
 		k := id{f.object.GetNamespace(), f.object.GetName()}
 		if first, ok := into[k]; ok {
 			d.errs = append(d.errs, fmt.Errorf("%s: %s %s/%s is already defined in %s", f.position,
-				f.object.GetObjectKind().GroupVersionKind().Kind, k.namespace, k.name, positions[first]))
+				f.kind, k.namespace, k.name, positions[first]))
 			continue
 		}
 		into[k], positions[f.object] = f.object, f.position
@@ -261,7 +256,7 @@ func arrange(d *documentDecoder) contents {
 			continue
 		}
 		for _, slice := range slicesOf(obj.(*corev1.Endpoints)) { //nolint:staticcheck // see above
-			next.slices[id{slice.Namespace, slice.Name}] = slice
+			next["EndpointSlice"][id{slice.Namespace, slice.Name}] = slice
 		}
 	}
 	return next

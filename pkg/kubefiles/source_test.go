@@ -77,6 +77,10 @@ func TestOpenErrors(t *testing.T) {
 			[]string{"document 1: Service a: spec.clusterIP", `document 2: Service B: metadata.name`},
 		},
 		{"duplicate", service("a", "None") + "---\n" + service("a", "None"), []string{"x.yaml: document 2: Service default/a is already defined in", "x.yaml: document 1"}},
+		{
+			"duplicate in a typed list", "apiVersion: v1\nkind: ServiceList\nitems: [{metadata: {name: a}}, {metadata: {name: a}}]",
+			[]string{"x.yaml: document 1: items[1]: Service default/a is already defined in"},
+		},
 		{"duplicate key", "apiVersion: v1\nkind: Service\nkind: Service\n", []string{"document 1", `"kind"`}},
 		{
 			"in a list",
