@@ -139,6 +139,9 @@ func parse(args []string) (*config, error) {
 	if cfg.lameduck < 0 || cfg.lameduck > time.Hour {
 		return nil, fmt.Errorf("the lame-duck time %v is not between 0 and 1h", cfg.lameduck)
 	}
+	if slices.ContainsFunc(cfg.rest, func(arg string) bool { return arg == "--lameduck" || strings.HasPrefix(arg, "--lameduck=") }) {
+		return nil, errors.New("give --node-local-lameduck before the --, in place of --lameduck")
+	}
 	// The kernel would replace a % by a number.
 	if slices.Contains([]string{"", ".", ".."}, cfg.link) || len(cfg.link) >= unix.IFNAMSIZ || strings.ContainsAny(cfg.link, "/ \t\n:%") {
 		return nil, fmt.Errorf("invalid interface name %q", cfg.link)

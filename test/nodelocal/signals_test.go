@@ -80,6 +80,9 @@ func TestOptionsOfCache(t *testing.T) {
 			t.Errorf("%s: exit code %d, %s", args, code, p.text())
 		}
 	}
+	if p := start(t, "--node-local="+local+" -- -k -h -R --lameduck=9s"); p.wait(5*time.Second) != 1 || !strings.Contains(p.text(), "give --node-local-lameduck") {
+		t.Errorf("--lameduck: %s", p.text())
+	}
 	for args, want := range map[string]string{"--test": "syntax check OK.", "--version": "dnscache ", "--help": "--cache-size"} {
 		p := start(t, "--node-local="+local+" -- -k -h -R "+args)
 		if code := p.wait(5 * time.Second); code != 0 || !strings.Contains(p.text(), want) || strings.Contains(p.text(), "WARN") {
