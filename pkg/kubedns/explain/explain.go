@@ -117,18 +117,14 @@ func (e *Explainer) Explain(ctx context.Context, q Question) (*Explanation, erro
 	x.SetAnswer(reply)
 	e.explain(x, chosen, typ)
 	if x.Status != "NOERROR" {
-		x.Suggestions = slices.Clone(similar(chosen))
-		for _, name := range names {
+		for _, name := range append([]dnsname.Name{chosen}, names...) {
 			for _, s := range similar(name) {
-				if len(x.Suggestions) < maxSuggestions && !slices.Contains(x.Suggestions, s) {
+				tried := slices.ContainsFunc(x.Search, func(c Candidate) bool { return c.Name == s })
+				if !tried && len(x.Suggestions) < maxSuggestions && !slices.Contains(x.Suggestions, s) {
 					x.Suggestions = append(x.Suggestions, s)
 				}
 			}
 		}
-		// Names that were tried are shown already.
-		x.Suggestions = slices.DeleteFunc(x.Suggestions, func(s string) bool {
-			return slices.ContainsFunc(x.Search, func(c Candidate) bool { return c.Name == s })
-		})
 	}
 	return x, nil
 }
