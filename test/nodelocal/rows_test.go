@@ -195,7 +195,7 @@ func TestHostPorts(t *testing.T) {
 	}
 	const clusterDNS6 = "fd00:1::53"
 	clusterDNS(t)
-	run(t, "ip addr add "+clusterDNS6+"/128 dev lo nodad")
+	run(t, "ip addr add "+clusterDNS6+"/128 dev lo")
 	run(t, "ip -6 route add default dev lo")
 	start(t, "-k -h -R --listen-address="+clusterDNS6+" --address=/x.test/"+byOther)
 	for _, protocol := range []string{"udp", "tcp"} {
@@ -211,11 +211,11 @@ func TestHostPorts(t *testing.T) {
 		{"fd00:4::3", net.JoinHostPort(vip6, "53"), byCache},
 		{"10.4.0.4", net.JoinHostPort(vip, "5353"), byOther},
 	} {
-		if strings.Contains(row.client, ":") {
-			run(t, "ip addr add "+row.client+" dev lo nodad") // at once: tentative addresses cannot be bound
-		} else {
-			run(t, "ip addr add "+row.client+" dev lo")
-		}
+		run(t, "ip addr add "+row.client+" dev lo")
+		eventually(t, 5*time.Second, func() bool { // the kernel makes an IPv6 address usable later
+			out, err := exec.Command("ip", "route", "get", row.client).Output()
+			return err == nil && strings.HasPrefix(string(out), "local ")
+		})
 		for _, protocol := range []string{"udp", "tcp"} {
 			if got := exchangeFrom(net.JoinHostPort(row.client, "53"), row.to, protocol); got != row.want {
 				t.Errorf("from port 53 of %s to %s over %s: %s", row.client, row.to, protocol, got)
