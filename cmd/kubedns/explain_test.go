@@ -256,8 +256,17 @@ func TestDiff(t *testing.T) {
 	if code := diff(big, big); code != 0 || out.Len() > 0 {
 		t.Errorf("a large Service: %d, %d octets", code, out.Len())
 	}
-	if code := diff(writeFile(t, "none.yaml", "{apiVersion: v1, kind: List, items: []}"), big); code != 1 || strings.Count(out.String(), "\n") != 2*bigEndpoints {
+	none := writeFile(t, "none.yaml", "{apiVersion: v1, kind: List, items: []}")
+	if code := diff(none, big); code != 1 || strings.Count(out.String(), "\n") != 2*bigEndpoints {
 		t.Errorf("a large new Service: %d, %d lines", code, strings.Count(out.String(), "\n"))
+	}
+	stub := writeFile(t, "stub.yaml", `{apiVersion: v1, kind: List, items: [
+  {apiVersion: v1, kind: Service, metadata: {name: web, namespace: here}, spec: {clusterIP: 10.96.0.1}},
+  {apiVersion: v1, kind: Service, metadata: {name: web, namespace: gone}, spec: {clusterIP: 10.96.0.2}},
+  {apiVersion: v1, kind: ConfigMap, metadata: {name: kube-dns, namespace: kube-system}, data: {
+    stubDomains: '{"gone.svc.cluster.local": ["127.0.0.1:9"]}'}}]}`)
+	if code := diff(none, stub, "--config-map=kube-dns"); code != 1 || out.String() != "+ web.here.svc.cluster.local. 30 IN A 10.96.0.1\n" {
+		t.Errorf("names that a stub domain takes away: %d %s", code, out.String())
 	}
 	for _, args := range [][]string{{before}, {before, "/nonexistent"}, {before, after, "x"}, {before, after, "--nosuch"}} {
 		if code := diff(args...); code != 2 || !strings.Contains(out.String(), "kubedns diff: ") {

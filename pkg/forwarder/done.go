@@ -292,7 +292,7 @@ func (fl *flight) fail(st *snapshot, s *answerSink, waiting []waiter, code uint1
 }
 
 // errNoTCP means that an answer that needs TCP is not available.
-var errNoTCP = errors.New("the answer is truncated, and the server gives no answer over TCP that is whole")
+var errNoTCP = errors.New("the answer is truncated, and the server gives no complete answer over TCP")
 
 var errCrashed = errors.New("internal error")
 

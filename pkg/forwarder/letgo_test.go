@@ -2,16 +2,13 @@ package forwarder
 
 import (
 	"fmt"
-	"net/netip"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 	"weak"
 
 	"github.com/miekg/dns"
 
-	"github.com/kube-dns/kube-dns/pkg/listener"
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
@@ -32,13 +29,7 @@ func TestReloadLetsGo(t *testing.T) {
 	}
 	cfg, old := config()
 	f := run(t, cfg)
-	server, err := listener.Listen(listener.Config{Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Handler: f})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = server.Run(t.Context()) })
-	t.Cleanup(wg.Wait)
+	server := listen(t, f, "127.0.0.1:0")
 
 	part := newClient(t, f, 2, false)
 	for i := range 20 {

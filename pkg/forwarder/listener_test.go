@@ -1,7 +1,6 @@
 package forwarder
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -15,6 +14,23 @@ import (
 	"github.com/kube-dns/kube-dns/pkg/wire"
 )
 
+// listen serves f at the addresses until the test ends.
+func listen(t *testing.T, f *Forwarder, addrs ...string) *listener.Server {
+	t.Helper()
+	cfg := listener.Config{Handler: f}
+	for _, a := range addrs {
+		cfg.Addrs = append(cfg.Addrs, netip.MustParseAddrPort(a))
+	}
+	server, err := listener.Listen(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = server.Run(t.Context()) })
+	t.Cleanup(wg.Wait)
+	return server
+}
+
 // TestThroughListener uses real sockets on both sides and many clients at the same time, whose
 // questions all wait for the end of the batch.
 func TestThroughListener(t *testing.T) {
@@ -24,17 +40,7 @@ func TestThroughListener(t *testing.T) {
 	cfg := to(s)
 	cfg.InFlight = 1000
 	f := run(t, cfg)
-	server, err := listener.Listen(listener.Config{
-		Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("[::1]:0")}, Handler: f,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	wg.Go(func() { _ = server.Run(ctx) })
+	server := listen(t, f, "127.0.0.1:0", "[::1]:0")
 	var clients sync.WaitGroup
 	for i := range 12 {
 		clients.Go(func() {
@@ -80,15 +86,7 @@ func TestLargestPackets(t *testing.T) {
 	cfg := to(s)
 	cfg.Upstream.Payload = 65535
 	f := run(t, cfg)
-	server, err := listener.Listen(listener.Config{Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Handler: f})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	wg.Go(func() { _ = server.Run(ctx) })
+	server := listen(t, f, "127.0.0.1:0")
 	for i, n := range []int{65400, 65480, 65500, wire.MaxPacket, wire.MaxPacket + 1, 65520, 65535} {
 		size = n
 		for _, source := range []string{"server", "cache"} {

@@ -7,6 +7,15 @@ import (
 	"unicode/utf8"
 )
 
+// TestOddDigits: the detail for an octet with a digit missing says so, as the digits are hexadecimal.
+func TestOddDigits(t *testing.T) {
+	for value, want := range map[string]string{"123": "two digits for each octet", "01:1g": "not hexadecimal"} {
+		if _, err := Parse([]string{"--dns-rr=a,51," + value}, NoFiles()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", value, err, want)
+		}
+	}
+}
+
 // TestFaults holds the first line of every report, as dnsmasq 2.90 was seen to
 // word it, and the exit code.
 func TestFaults(t *testing.T) {
